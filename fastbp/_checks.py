@@ -1,0 +1,176 @@
+"""Argument checks; every message names the argument, what was expected, and what came."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+BLOCK_BYTES = 1 << 20  # of a matrix looked at in one go, so that no check makes a second matrix
+
+
+def wrong(argument: str, expected: str, got: object) -> str:
+    """The words of every complaint."""
+    return f"{argument}: expected {expected}, got {got}"
+
+
+def shown(value: object) -> str:
+    """A short repr."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def whole(argument: str, value: Any, minimum: int) -> int:
+    """An integer that is at least minimum."""
+    expected = f"an integer ≥ {minimum}"
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(wrong(argument, expected, shown(value)))
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})")) from None
+    if number < minimum:
+        raise ValueError(wrong(argument, expected, number))
+    return number
+
+
+def real(argument: str, value: Any, *, above: float | None = None, minimum: float | None = None) -> float:
+    """A finite float, more than `above` or at least `minimum`."""
+    expected = "a finite number" + (f" > {above:g}" if above is not None else f" ≥ {minimum:g}")
+    if isinstance(value, bool | np.bool_ | str | bytes):
+        raise TypeError(wrong(argument, expected, shown(value)))
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})")) from None
+    too_small = number <= above if above is not None else minimum is not None and number < minimum
+    if not math.isfinite(number) or too_small:
+        raise ValueError(wrong(argument, expected, shown(value)))
+    return number
+
+
+def flag(argument: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(wrong(argument, "True or False", shown(value)))
+    return bool(value)
+
+
+def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
+    """One of the names; a near miss is told the nearest."""
+    names = sorted(names)
+    expected = "one of " + ", ".join(repr(name) for name in names)
+    if not isinstance(value, str):
+        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
+    if value not in names:
+        near = get_close_matches(value.lower().replace(" ", "_").replace("-", "_"), names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(wrong(argument, expected, repr(value)) + hint)
+    return value
+
+
+def sequence(argument: str, value: Any, expected: str) -> list[Any]:
+    """A list, tuple, 1-D array or other iterable, but not text."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
+    return list(value)
+
+
+def pair(argument: str, value: Any) -> tuple[Any, Any]:
+    """A tuple or list of two: X and y."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(wrong(argument, "a pair (X, y)", shown(type(value).__name__)))
+    return value[0], value[1]
+
+
+def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
+    """An array of a real dtype (bool, integer or float) from an array, a list, a pandas frame or series."""
+    if value is None:
+        raise TypeError(wrong(argument, expected, "None"))
+    if hasattr(value, "tocsr") or hasattr(value, "sparse"):
+        raise TypeError(wrong(argument, "a dense array", f"{type(value).__name__}; convert it with .toarray()"))
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(wrong(argument, "no missing values", "a masked array; fill it first"))
+    if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
+        value = value.to_numpy()
+    try:
+        array = np.asarray(value)
+        if array.dtype == object:  # a frame of mixed columns, a list with None or of Python numbers too large
+            if any(isinstance(item, str | bytes) for item in array.flat):
+                raise TypeError(wrong(argument, expected, "text"))
+            array = array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        if str(error).startswith(argument):
+            raise
+        raise TypeError(wrong(argument, expected, f"{type(value).__name__}: {error}")) from None
+    if array.dtype.kind not in "buif":
+        kind = "text" if array.dtype.kind in "USO" else f"dtype {array.dtype}"
+        raise TypeError(wrong(argument, expected, kind))
+    return array
+
+
+def finite(argument: str, array: Array) -> None:
+    """Every number finite, else a message that says where the first is that isn't."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):  # a NaN or an infinity would have come through
+            return
+    rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        bad = np.argwhere(~np.isfinite(array[start : start + rows]))
+        if len(bad):
+            place = [int(bad[0][0]) + start, *map(int, bad[0][1:])]
+            at = ", ".join(map(str, place))
+            raise ValueError(wrong(argument, "finite numbers", f"{array[tuple(place)]} at [{at}]"))
+
+
+def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Array:
+    """(n, columns), C-contiguous, of the dtype, finite, n ≥ 1; the caller's own memory where that already is so."""
+    expected = f"a 2-D array of shape (n, {columns})"
+    array = numbers(argument, value, f"{expected} of numbers")
+    if array.ndim != 2:
+        hint = "; for one sample use [x], for one column x[:, None]" if array.ndim == 1 else ""
+        raise ValueError(wrong(argument, expected, f"{array.ndim}-D of shape {array.shape}{hint}"))
+    if array.shape[1] != columns:
+        raise ValueError(wrong(argument, expected, f"shape {array.shape}"))
+    if array.shape[0] == 0:
+        raise ValueError(wrong(argument, "at least one row", "none (an empty array)"))
+    return cast(argument, array, dtype)
+
+
+def cast(argument: str, array: Array, dtype: npt.DTypeLike) -> Array:
+    """Finite numbers as the dtype, C-contiguous, aligned and writable as far as Numba's typing goes."""
+    with np.errstate(over="ignore"):
+        converted = np.require(array, dtype, ["C", "ALIGNED"])
+    try:
+        finite(argument, converted)
+    except ValueError:
+        finite(argument, array)  # says it of what the user gave, if that is where it is
+        raise ValueError(wrong(argument, f"numbers within {np.dtype(dtype)}'s range", "larger ones")) from None
+    return as_writable(converted)
+
+
+def as_writable(array: Array) -> Array:
+    """The same memory, not marked read-only: for Numba that would be another type, and a second compilation.
+
+    For arrays that kernels only read.
+    """
+    if array.flags.writeable and type(array) is np.ndarray:
+        return array
+    return np.asarray(_Memory(array))
+
+
+class _Memory:
+    """An array's memory, kept alive, under NumPy's array interface."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}

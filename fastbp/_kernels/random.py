@@ -1,0 +1,34 @@
+"""Random numbers: SplitMix64 (Steele, Lea, Flood, 2014), one 64-bit word of state."""
+
+import numpy as np
+
+from .jit import kernel
+
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+S11, S27, S30, S31 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(31)
+TO_UNIT = 2.0**-53
+
+
+@kernel
+def uniform(state):
+    """Give the next number of [0, 1), and step the state, (1,) uint64."""
+    state[0] += GAMMA
+    z = state[0]
+    z = (z ^ (z >> S30)) * MIX_1
+    z = (z ^ (z >> S27)) * MIX_2
+    z ^= z >> S31
+    return np.int64(z >> S11) * TO_UNIT
+
+
+@kernel
+def shuffle(order, state):
+    """Write a random permutation of 0 … n − 1 into order, (n,) int64; what stood there doesn't matter.
+
+    Fisher and Yates, inside out, so that an epoch's order depends on the state alone.
+    """
+    for i in range(order.size):
+        j = np.int64(uniform(state) * (i + 1))
+        order[i] = order[j]
+        order[j] = i

@@ -1,0 +1,5 @@
+"""The optimizers: names and codes."""
+
+from ._kernels import codes
+
+OPTIMIZERS = {"sgd": codes.SGD}
