@@ -1,0 +1,30 @@
+"""Hypothesis profiles and the data sets that several tests share."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's digits: X_train, y_train, X_test, y_test; pixels in [0, 1]."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    X, y = (X[order] / 16).astype(np.float32), y[order]
+    return X[:1438], y[:1438], X[1438:], y[1438:]
+
+
+@pytest.fixture
+def xor():
+    """The four samples of XOR."""
+    return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float), np.array([0, 1, 1, 0])

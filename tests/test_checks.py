@@ -1,0 +1,240 @@
+"""Bad input: an error that names the argument, what was expected and what came; the weights untouched."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas
+import pytest
+from scipy import sparse
+
+from fastbp import Network, Trainer
+
+GOOD_X = np.random.default_rng(0).uniform(size=(6, 3))
+GOOD_Y = GOOD_X[:, :2].copy()
+
+
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+NAN, INF = float("nan"), float("inf")
+
+BAD_X = {
+    "NaN": (changed(GOOD_X, (2, 1), NAN), ValueError, "finite numbers, got nan at [2, 1]"),
+    "infinity": (changed(GOOD_X, (5, 0), -INF), ValueError, "finite numbers, got -inf at [5, 0]"),
+    "beyond float32": (GOOD_X * 1e300, ValueError, "numbers within float32's range, got larger ones"),
+    "columns": (GOOD_X[:, :2], ValueError, "a 2-D array of shape (n, 3), got shape (6, 2)"),
+    "empty": (GOOD_X[:0], ValueError, "at least one row, got none"),
+    "empty list": ([], ValueError, "a 2-D array of shape (n, 3), got 1-D of shape (0,)"),
+    "1-D": (GOOD_X[0], ValueError, "a 2-D array of shape (n, 3), got 1-D of shape (3,); for one sample use [x]"),
+    "3-D": (GOOD_X[None], ValueError, "a 2-D array of shape (n, 3), got 3-D of shape (1, 6, 3)"),
+    "0-D": (1.0, ValueError, "a 2-D array of shape (n, 3), got 0-D"),
+    "None": (None, TypeError, "a 2-D array"),
+    "text": ("abc", TypeError, "of numbers, got text"),
+    "list of text": ([["1", "2", "3"]], TypeError, "of numbers, got text"),
+    "frame of text": (pandas.DataFrame({"a": ["x", "y"], "b": 1.0, "c": 2}), TypeError, "of numbers, got text"),
+    "frame with a missing value": (pandas.DataFrame([[1, 2, None]] * 6), ValueError, "finite numbers, got nan"),
+    "complex": (GOOD_X + 1j, TypeError, "got dtype complex128"),
+    "dates": (np.zeros((6, 3), "datetime64[s]"), TypeError, "got dtype datetime64[s]"),
+    "ragged": ([[1, 2, 3], [1, 2]], TypeError, "a 2-D array"),
+    "objects": (np.array([[object()] * 3]), TypeError, "of numbers, got"),
+    "a dict": ({"a": 1}, (TypeError, ValueError), "a 2-D array"),
+    "sparse": (sparse.csr_matrix(GOOD_X), TypeError, "a dense array, got csr_matrix; convert it with .toarray()"),
+    "sparse array": (sparse.coo_array(GOOD_X), TypeError, "a dense array, got coo_array"),
+    "masked": (np.ma.masked_less(GOOD_X, 0.5), ValueError, "no missing values, got a masked array"),
+}
+
+BAD_Y = {
+    "NaN": (changed(GOOD_Y, (0, 1), NAN), ValueError, "finite numbers, got nan at [0, 1]"),
+    "infinity": (changed(GOOD_Y, (3, 0), INF), ValueError, "finite numbers, got inf at [3, 0]"),
+    "rows": (GOOD_Y[:5], ValueError, "6 rows, as many as X has, got 5"),
+    "columns": (GOOD_Y[:, [0, 1, 1]], ValueError, "shape (6, 2), got (6, 3)"),
+    "flat": (GOOD_Y[:, 0], ValueError, "shape (6, 2), got (6, 1); for class numbers use loss='cross_entropy'"),
+    "3-D": (GOOD_Y[..., None], ValueError, "a 1-D or 2-D array, got 3-D of shape (6, 2, 1)"),
+    "0-D": (0, ValueError, "a 1-D or 2-D array, got 0-D"),
+    "text": (["a"] * 6, TypeError, "numbers (encode text classes as 0, 1, 2 …), got text"),
+    "None": (None, TypeError, "numbers"),
+    "sparse": (sparse.csr_matrix(GOOD_Y), TypeError, "a dense array, got csr_matrix"),
+}
+
+BAD_CLASSES = {
+    "too large": ([0, 1, 2, 3, 1, 1], ValueError, "class numbers 0 … 2, got numbers from 0 to 3"),
+    "negative": ([0, 1, 2, -1, 1, 1], ValueError, "class numbers 0 … 2, got numbers from -1 to 2"),
+    "fractions": ([0, 1, 1.5, 1, 1, 1], ValueError, "whole class numbers 0 … 2, got 1.5"),
+    "NaN": ([0, 1, NAN, 1, 1, 1], ValueError, "finite numbers, got nan at [2]"),
+    "text": (["0"] * 6, TypeError, "numbers (encode text classes as 0, 1, 2 …), got text"),
+    "columns": (np.ones((6, 2)), ValueError, "shape (6, 3), got (6, 2)"),
+    "not one-hot": (np.ones((6, 3)), ValueError, "rows that add up to 1 (one-hot), got a sum of 3 in row 0"),
+    "negative one-hot": (np.tile([2.0, -1.0, 0.0], (6, 1)), ValueError, "numbers in [0, 1], got numbers from -1 to 2"),
+}
+
+
+def methods(trainer, X, y):
+    return {
+        "fit": lambda: trainer.fit(X, y, verbose=0),
+        "evaluate": lambda: trainer.evaluate(X, y),
+        "gradients": lambda: trainer.gradients(X, y),
+    }
+
+
+def assert_refused(trainer, call, kind, name, message):
+    before = [part.copy() for part in trainer.weights + trainer.biases]
+    with pytest.raises(kind, match=re.escape(f"{name}: expected ")) as error:
+        call()
+    assert message in str(error.value)
+    for part, kept in zip(trainer.weights + trainer.biases, before, strict=True):
+        np.testing.assert_array_equal(part, kept)
+    assert trainer.history.epochs == []
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "gradients", "predict", "predict_classes", "validation"])
+@pytest.mark.parametrize("bad", BAD_X)
+def test_bad_X(bad, method):
+    X, kind, message = BAD_X[bad]
+    trainer = Trainer([3, 4, 2], seed=0)
+    call = methods(trainer, X, GOOD_Y).get(method)
+    name = "X"
+    if method.startswith("predict"):
+        call = lambda: getattr(trainer, method)(X)  # noqa: E731
+    elif method == "validation":
+        call = lambda: trainer.fit(GOOD_X, GOOD_Y, validation_data=(X, GOOD_Y), verbose=0)  # noqa: E731
+        name = "validation_data[0]"
+    assert_refused(trainer, call, kind, name, message)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "gradients"])
+@pytest.mark.parametrize("bad", BAD_Y)
+def test_bad_y(bad, method):
+    y, kind, message = BAD_Y[bad]
+    trainer = Trainer([3, 4, 2], seed=0)
+    assert_refused(trainer, methods(trainer, GOOD_X, y)[method], kind, "y", message)
+
+
+@pytest.mark.parametrize("bad", BAD_CLASSES)
+def test_bad_classes(bad):
+    y, kind, message = BAD_CLASSES[bad]
+    trainer = Trainer([3, 4, 3], loss="cross_entropy", seed=0)
+    assert_refused(trainer, methods(trainer, GOOD_X, y)["fit"], kind, "y", message)
+
+
+def test_bad_targets_of_the_binary_cross_entropy():
+    trainer = Trainer([3, 4, 1], loss="binary_cross_entropy", seed=0)
+    call = methods(trainer, GOOD_X, [0, 1, 2, 0, 1, 1])["fit"]
+    assert_refused(trainer, call, ValueError, "y", "numbers in [0, 1], got numbers from 0 to 2")
+
+
+BAD_FIT = {
+    "negative epochs": ({"epochs": -1}, ValueError, "epochs", "an integer ≥ 0, got -1"),
+    "fractional epochs": ({"epochs": 1.5}, TypeError, "epochs", "an integer ≥ 0, got 1.5 (float)"),
+    "true epochs": ({"epochs": True}, TypeError, "epochs", "an integer ≥ 0, got True"),
+    "metric": ({"metrics": ["acuracy"]}, ValueError, "metrics", "did you mean 'accuracy'?"),
+    "metric's kind": ({"metrics": [3]}, TypeError, "metrics", "one of 'accuracy', 'mae', 'mse', 'r2', got 3 (int)"),
+    "metrics": ({"metrics": 3}, TypeError, "metrics", "names of metrics, got 3 (int)"),
+    "validation": ({"validation_data": GOOD_X}, TypeError, "validation_data", "a pair (X, y), got"),
+    "validation y": (
+        {"validation_data": (GOOD_X, GOOD_Y[:3])},
+        ValueError,
+        "validation_data[1]",
+        "6 rows, as many as X has, got 3",
+    ),
+    "accuracy": ({"metrics": ["accuracy"]}, ValueError, "y", "classes (0 and 1, or one-hot), since metrics has"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_FIT)
+def test_bad_arguments_of_fit(bad):
+    arguments, kind, name, message = BAD_FIT[bad]
+    trainer = Trainer([3, 4, 2], seed=0)
+    call = lambda: trainer.fit(GOOD_X, GOOD_Y, verbose=0, **arguments)  # noqa: E731
+    assert_refused(trainer, call, kind, name, message)
+
+
+BAD_OPTIONS = [
+    ({"layer_sizes": [3]}, ValueError, "two or more layer sizes, such as [64, 32, 10], got [3]"),
+    ({"layer_sizes": []}, ValueError, "two or more layer sizes"),
+    ({"layer_sizes": 3}, TypeError, "two or more layer sizes, such as [64, 32, 10], got 3 (int)"),
+    ({"layer_sizes": "3,2"}, TypeError, "two or more layer sizes"),
+    ({"layer_sizes": [3, 0, 2]}, ValueError, "[1]: expected an integer ≥ 1, got 0"),
+    ({"layer_sizes": [3, 2.5]}, TypeError, "[1]: expected an integer ≥ 1, got 2.5 (float)"),
+    ({"layer_sizes": [3, True]}, TypeError, "[1]: expected an integer ≥ 1, got True"),
+    ({"layer_sizes": [3, 1], "loss": "cross_entropy"}, ValueError, "use loss='binary_cross_entropy'"),
+    ({"activation": "sigmod"}, ValueError, "'tanh', got 'sigmod'; did you mean 'sigmoid'?"),
+    ({"activation": "ReLU"}, ValueError, "did you mean 'relu'?"),
+    ({"activation": "softmax"}, ValueError, "one of 'identity', 'relu', 'sigmoid', 'tanh', got 'softmax'"),
+    ({"activation": ["relu", "tanh"]}, ValueError, "one for each of the 1 hidden layers, got 2 names"),
+    ({"activation": None}, TypeError, "one name, or one for each of the 1 hidden layers, got None"),
+    ({"activation": [3]}, TypeError, "[0]: expected one of"),
+    ({"output_activation": "sofmax"}, ValueError, "did you mean 'softmax'?"),
+    (
+        {"output_activation": "tanh", "loss": "cross_entropy"},
+        ValueError,
+        "'auto' or 'softmax' with loss='cross_entropy', got 'tanh'",
+    ),
+    ({"loss": "mse"}, ValueError, "'squared_error', got 'mse'"),
+    ({"loss": "cross-entropy"}, ValueError, "did you mean 'cross_entropy'?"),
+    ({"loss": 1}, TypeError, "got 1 (int)"),
+    ({"optimizer": "sdg"}, ValueError, "one of 'sgd', got 'sdg'; did you mean 'sgd'?"),
+    ({"learning_rate": 0}, ValueError, "a finite number > 0, got 0"),
+    ({"learning_rate": -0.1}, ValueError, "a finite number > 0, got -0.1"),
+    ({"learning_rate": NAN}, ValueError, "a finite number > 0, got nan"),
+    ({"learning_rate": INF}, ValueError, "a finite number > 0, got inf"),
+    ({"learning_rate": "0.1"}, TypeError, "a finite number > 0, got '0.1'"),
+    ({"learning_rate": None}, TypeError, "a finite number > 0, got None (NoneType)"),
+    ({"learning_rate": True}, TypeError, "a finite number > 0, got True"),
+    ({"batch_size": 0}, ValueError, "an integer ≥ 1, got 0"),
+    ({"batch_size": 2.0}, TypeError, "an integer ≥ 1, got 2.0 (float)"),
+    ({"epsilon": -0.1}, ValueError, "a finite number ≥ 0, got -0.1"),
+    ({"epsilon": NAN}, ValueError, "a finite number ≥ 0, got nan"),
+    ({"use_bias": 1}, TypeError, "True or False, got 1"),
+    ({"shuffle": "no"}, TypeError, "True or False, got 'no'"),
+    ({"dtype": "float16"}, ValueError, "float32 or float64, got 'float16'"),
+    ({"dtype": "floaty"}, ValueError, "float32 or float64, got 'floaty'"),
+    ({"dtype": None}, ValueError, "float32 or float64, got None"),
+    ({"dtype": int}, ValueError, "float32 or float64, got <class 'int'>"),
+    ({"dtype": ">f4"}, ValueError, "float32 or float64, got '>f4'"),
+    ({"seed": -1}, ValueError, "an integer ≥ 0, got -1"),
+    ({"seed": "x"}, TypeError, "an integer ≥ 0, got 'x' (str)"),
+    ({"n_threads": 0}, ValueError, "an integer ≥ 1, got 0"),
+    ({"n_threads": "all"}, ValueError, "one of 'auto', got 'all'"),
+    ({"n_threads": 1.5}, TypeError, "an integer ≥ 1, got 1.5"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), BAD_OPTIONS, ids=[str(row[0]) for row in BAD_OPTIONS])
+def test_bad_options(options, kind, message):
+    options = {"layer_sizes": [3, 4, 2]} | options
+    name = next(iter(options)) if len(options) == 1 else next(n for n in options if n != "layer_sizes")
+    if "layer_sizes" in message or "binary" in message:
+        name = "layer_sizes"
+    with pytest.raises(kind) as error:
+        Trainer(**options)
+    assert str(error.value).startswith(name)
+    assert ": expected " in str(error.value)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("learning_rate", 0), ("batch_size", 0), ("n_threads", 0)])
+def test_attributes_are_checked_when_set(attribute, value):
+    trainer = Trainer([3, 4, 2])
+    kept = getattr(trainer, attribute)
+    with pytest.raises(ValueError, match=f"{attribute}: expected"):
+        setattr(trainer, attribute, value)
+    assert getattr(trainer, attribute) == kept
+
+
+def test_a_network_alone_checks_too():
+    with pytest.raises(ValueError, match="output_activation: expected one of"):
+        Network([2, 1], output_activation="auto")
+    with pytest.raises(ValueError, match="X: expected a 2-D array of shape"):
+        Network([2, 1]).predict([[1.0]])
+
+
+def test_positional_options_are_refused():
+    with pytest.raises(TypeError, match="positional"):
+        Trainer([2, 1], "relu")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'learn_rate'"):
+        Trainer([2, 1], learn_rate=0.1)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from fastbp import History, Trainer
+
+
+@pytest.fixture
+def history() -> History:
+    h = History()
+    h.extend(1, [0.5, 0.25])
+    h.extend(3, [0.125])
+    h.add({"val_loss": 0.2, "accuracy": 0.9})
+    return h
+
+
+def test_is_a_mapping_of_equally_long_lists(history):
+    assert list(history) == ["loss", "val_loss", "accuracy"]
+    assert "val_loss" in history
+    assert "mae" not in history
+    assert history["loss"] == [0.5, 0.25, 0.125]
+    assert math.isnan(history["accuracy"][0])
+    assert history["accuracy"][2] == 0.9
+    assert {len(column) for column in dict(history).values()} == {3}
+    assert history.epochs == [1, 2, 3]
+
+
+def test_a_column_that_ends_early_is_filled(history):
+    history.extend(4, [0.1])
+    assert math.isnan(history["accuracy"][3])
+    assert len(history["val_loss"]) == 4
+
+
+def test_unknown_name_says_what_there_is(history):
+    with pytest.raises(KeyError, match="there is loss, val_loss, accuracy"):
+        history["accurracy"]
+
+
+def test_to_frame(history):
+    frame = history.to_frame()
+    assert list(frame.columns) == list(history)
+    assert list(frame.index) == [1, 2, 3]
+    assert frame.index.name == "epoch"
+    np.testing.assert_array_equal(frame["loss"], history["loss"])
+
+
+def test_repr(history):
+    assert repr(history) == "History(3 epochs; epoch 3: loss=0.125, val_loss=0.2, accuracy=0.9)"
+    assert repr(History()) == "History(no epochs)"
+
+
+def test_what_it_gives_away_is_a_copy(history):
+    history["loss"].append(9)
+    assert len(history["loss"]) == 3
+
+
+def test_fit_returns_its_own_epochs_and_the_trainer_keeps_all(xor):
+    trainer = Trainer([2, 2, 1], seed=0)
+    first = trainer.fit(*xor, epochs=2, verbose=0)
+    second = trainer.fit(*xor, epochs=3, metrics=["mse"], verbose=0)
+    assert first.epochs == [1, 2]
+    assert second.epochs == [3, 4, 5]
+    assert trainer.history.epochs == [1, 2, 3, 4, 5]
+    assert trainer.history["loss"] == first["loss"] + second["loss"]
+    assert np.isnan(trainer.history["mse"][:2]).all()
+    assert trainer.history["mse"][2:] == second["mse"]
+
+
+@pytest.mark.parametrize(("package", "method"), [("pandas", "to_frame"), ("matplotlib", "plot")])
+def test_a_missing_package_is_named_with_its_extra(history, monkeypatch, package, method):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"pip install 'fastbp\["):
+        getattr(history, method)()
+
+
+@pytest.fixture
+def pyplot(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
+
+
+def test_plot_draws_each_name(history, pyplot):
+    ax = history.plot()
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["loss", "val_loss", "accuracy"]
+    assert ax.get_xlabel() == "epoch"
+    assert ax.get_ylabel() == "loss"
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), history["loss"])
+
+
+def test_plot_takes_axes(history, pyplot):
+    _, ax = pyplot.subplots()
+    assert history.plot(ax=ax) is ax
+    assert len(pyplot.get_fignums()) == 1

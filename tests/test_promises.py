@@ -1,0 +1,145 @@
+"""What the project promises of itself: compilations, imports, documentation."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Trainer
+from fastbp._kernels import epoch
+
+ROOT = Path(__file__).parent.parent
+KERNEL_FILES = sorted((ROOT / "fastbp" / "_kernels").glob("*.py"))
+ENTRIES = (epoch.train, epoch.accumulate_gradients, epoch.predict, epoch.evaluate)
+
+
+def use(trainer: Trainer, labels: bool = False) -> None:
+    n_in, n_out = trainer.layer_sizes[0], trainer.layer_sizes[-1]
+    X = np.random.default_rng(0).uniform(size=(9, n_in)).astype(trainer.dtype)
+    y = np.arange(9) % n_out if labels else np.eye(n_out, dtype=trainer.dtype)[np.arange(9) % n_out]
+    X.flags.writeable = labels
+    trainer.fit(X, y, epochs=2, verbose=0)
+    trainer.gradients(X, y)
+    trainer.predict(X)
+    trainer.evaluate(X, y, metrics=["mse"])
+
+
+def test_one_compilation_per_dtype_serves_every_network():
+    for dtype in ("float32", "float64"):
+        for sizes in ([1, 2], [3, 4, 5], [20, 17, 1, 2], [5, 5, 5, 5, 5, 5]):
+            for loss in ("squared_error", "cross_entropy", "binary_cross_entropy"):
+                for shuffle in (True, False):
+                    trainer = Trainer(sizes, loss=loss, dtype=dtype, shuffle=shuffle, use_bias=shuffle)
+                    use(trainer, labels=loss == "cross_entropy")
+    for entry in ENTRIES:
+        assert len(entry.signatures) == 2, entry.__name__
+
+
+def test_nothing_is_allocated_inside_an_epoch():
+    """Ten thousand batches more cost no more memory; Numba's allocations and NumPy's are both counted."""
+    from numba.core.runtime import _nrt_python, rtsys
+
+    _nrt_python.memsys_enable_stats()
+    X = np.random.default_rng(0).uniform(size=(10_000, 3)).astype(np.float32)
+    trainer = Trainer([3, 4, 2], batch_size=1, shuffle=False, seed=0)
+    y = X[:, :2].copy()
+    trainer.fit(X, y, verbose=0)
+    tracemalloc.start()
+    allocated = []
+    for epochs in (1, 3):
+        before = rtsys.get_allocation_stats().alloc
+        trainer.fit(X, y, epochs=epochs, verbose=0)
+        allocated.append(rtsys.get_allocation_stats().alloc - before)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(allocated) < 50
+    assert peak < 50_000
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_compiles_nothing_and_needs_numpy_and_numba_alone():
+    code = """
+import sys
+import fastbp
+from fastbp._kernels import epoch
+assert not epoch.train.signatures
+print([name for name in ("matplotlib", "tqdm", "pandas", "sklearn", "torch") if name in sys.modules])
+"""
+    assert run(code).strip() == "[]"
+
+
+def test_importing_changes_no_setting_of_the_host():
+    code = """
+import numba, numpy, warnings, signal
+def state():
+    config = {k: repr(v) for k, v in vars(numba.config).items() if k.isupper()}
+    return config, numpy.geterr(), list(warnings.filters), signal.getsignal(signal.SIGINT)
+before = state()
+import fastbp
+assert state() == before
+"""
+    run(code)
+
+
+@pytest.mark.parametrize("path", KERNEL_FILES, ids=lambda path: path.name)
+def test_jit_options_are_spelled_in_one_place(path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= 250
+    if path.name != "jit.py":
+        assert not re.search(r"\bnjit\b|fastmath|\bjit\(|prange|\bexec\(|jitclass", source)
+    else:
+        assert not re.search(r"\"(nnan|ninf|fast)\"|fastmath=True", source)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "fastbp").rglob("*.py")), ids=lambda path: path.name)
+def test_files_are_small_and_do_not_print(path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= 500
+    assert "print(" not in source
+
+
+def public_callables():
+    for name in fastbp.__all__:
+        item = getattr(fastbp, name)
+        if inspect.isclass(item):
+            yield name, item
+            for method, function in vars(item).items():
+                if inspect.isfunction(function) and not method.startswith("_"):
+                    yield f"{name}.{method}", function
+        elif inspect.ismodule(item):
+            for function_name, function in vars(item).items():
+                if inspect.isfunction(function):
+                    yield f"{name}.{function_name}", function
+
+
+@pytest.mark.parametrize(("name", "item"), list(public_callables()), ids=[name for name, _ in public_callables()])
+def test_docstrings_name_the_arguments_of_the_signature(name, item):
+    doc = inspect.getdoc(item)
+    assert doc
+    if "Parameters\n-" not in doc:
+        return
+    section = doc.split("Parameters\n----------\n")[1]
+    section = re.split(r"\n\n?[A-Z][a-z ]+\n-{3,}\n", section)[0]
+    documented = [
+        argument.strip() for names in re.findall(r"^([a-zA-Z_, ]+?) : ", section, re.M) for argument in names.split(",")
+    ]
+    accepted = [p for p in inspect.signature(item).parameters if p != "self"]
+    assert documented == accepted
+
+
+def test_the_version_is_said_once():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", fastbp.__version__)
+    assert f"[{fastbp.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
