@@ -1,0 +1,1 @@
+"""Benchmarks: `asv run` tracks our own speed from commit to commit."""
