@@ -56,6 +56,13 @@ def real(argument: str, value: Any, *, above: float | None = None, minimum: floa
     return number
 
 
+def thread_count(value: Any) -> int | str:
+    """A number of threads, or "auto"."""
+    if isinstance(value, str):
+        return one_of("n_threads", value, ["auto"])
+    return whole("n_threads", value, minimum=1)
+
+
 def flag(argument: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, bool | np.bool_):

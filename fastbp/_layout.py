@@ -1,63 +1,134 @@
-"""Where Θˡ and bˡ lie in the flat buffer: offsets, padding, views, packing."""
+"""Where everything lies: Θˡ and bˡ in the flat buffer, a block of samples in the workspace; padding, views, packing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import accumulate
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ._kernels import codes
+from ._kernels.llvm import HEIGHT, REGISTER
+
 Array = npt.NDArray[Any]
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector there is
+LINE = 64  # bytes of a cache line
+LONG = 2048  # bytes of a row from which on the number of its lines is odd
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> Array:
-    """Zeros, (size,), that start on an `ALIGNMENT` boundary."""
+    """Zeros, (size,), that start on a cache line."""
     itemsize = np.dtype(dtype).itemsize
-    raw = np.zeros(size * itemsize + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+    raw = np.zeros(size * itemsize + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + size * itemsize].view(dtype)
 
 
-def padded(size: int, lanes: int) -> int:
-    """The least multiple of lanes that holds size."""
-    return -(-size // lanes) * lanes
+def up_to(size: int, unit: int) -> int:
+    """The least multiple of unit that holds size."""
+    return -(-size // unit) * unit
+
+
+def padded(n: int, itemsize: int) -> int:
+    """How many numbers of itemsize bytes a row of n takes in memory.
+
+    A quarter or a half of a register if that holds it, else whole registers. Long rows get an odd number of cache
+    lines: columns of a matrix with a power of two of them fall on few sets of the cache (1024 columns: 101 against 106
+    GFLOP/s).
+    """
+    lanes = REGISTER // itemsize
+    for part in (4, 2):
+        if n <= lanes // part:
+            return lanes // part
+    row = up_to(n, lanes)
+    if row * itemsize < LONG:
+        return row
+    return (up_to(row * itemsize, LINE) // LINE | 1) * LINE // itemsize
+
+
+class _Counter:
+    """Hands out places in a buffer, each on a whole pair of registers."""
+
+    def __init__(self, unit: int) -> None:
+        self.unit, self.used = unit, 0
+
+    def take(self, size: int) -> int:
+        start = self.used
+        self.used += up_to(size, self.unit)
+        return start
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of all parameters of a network in one buffer.
+    """Places of all numbers of a network.
 
-    Layer l has Θˡ transposed, n_l rows of p_{l+1} numbers, then bˡ as one more row; p is n padded to whole vectors.
-    The padding stays zero for ever. The buffer's form depends on the host's vectors: what leaves the process is packed.
+    In the parameters layer l has Θˡ transposed, n_l rows of p_{l+1} numbers, then bˡ as one more row; p is n padded to
+    whole vectors. The padding stays zero for ever. It depends on the host's vectors: what leaves the process is packed.
 
     Parameters
     ----------
     sizes : (L,) n_1 … n_L
-    lanes : numbers in a vector
+    itemsize : bytes of a number
     """
 
     sizes: tuple[int, ...]
-    lanes: int
+    itemsize: int
     widths: tuple[int, ...] = field(init=False)  # (L,) p_l
     weights: tuple[int, ...] = field(init=False)  # (L − 1,) offsets of Θˡ
-    biases: tuple[int, ...] = field(init=False)  # (L − 1,) offsets of bˡ
     size: int = field(init=False)  # numbers in the buffer, padding included
 
     def __post_init__(self) -> None:
-        widths = tuple(padded(n, self.lanes) for n in self.sizes)
-        *starts, size = accumulate(((n + 1) * p for n, p in zip(self.sizes, widths[1:], strict=False)), initial=0)
-        biases = tuple(s + n * p for s, n, p in zip(starts, self.sizes, widths[1:], strict=False))
-        for name, value in (
-            ("widths", widths),
-            ("weights", tuple(starts)),
-            ("biases", biases),
-            ("size", size),
-        ):
+        widths = tuple(padded(n, self.itemsize) for n in self.sizes)
+        places = _Counter(self._unit)
+        weights = tuple(places.take((n + 1) * p) for n, p in zip(self.sizes[:-1], widths[1:], strict=True))
+        for name, value in (("widths", widths), ("weights", weights), ("size", places.used)):
             object.__setattr__(self, name, value)
+
+    @property
+    def _unit(self) -> int:
+        return 2 * REGISTER // self.itemsize
+
+    @cached_property
+    def biases(self) -> tuple[int, ...]:
+        """(L − 1,) offsets of bˡ."""
+        return tuple(start + n * p for start, n, p in zip(self.weights, self.sizes, self.widths[1:], strict=False))
+
+    def plan(self, activations: tuple[int, ...], loss: int, use_bias: bool, rows: int) -> tuple[codes.Plan, int]:
+        """The network as kernels read it, for blocks of so many rows, and the size of their workspace.
+
+        Parameters
+        ----------
+        activations : (L − 1,) codes for the layers 2 … L
+        loss, use_bias : as in `codes.Plan`
+        rows : s
+        """
+        rows = up_to(rows, HEIGHT)  # kernels write whole vectors, and so past the last row, but not past HEIGHT rows
+        places = _Counter(self._unit)
+        zeros, one = places.take(self._unit), places.take(1)
+        layers = np.zeros((len(self.sizes), len(codes.Layer._fields)), np.int64)
+        last = len(self.sizes) - 1
+        for l, (n, p) in enumerate(zip(self.sizes, self.widths, strict=True)):
+            layers[l] = codes.Layer(
+                n=n,
+                width=p,
+                theta=self.weights[l] if l < last else 0,
+                a=places.take(rows * p),
+                delta=places.take(rows * p) if l > 0 else 0,
+                mirror=places.take(self.widths[l + 1] * p) if 0 < l < last else 0,
+                activation=activations[l - 1] if l > 0 else codes.IDENTITY,
+            )
+        targets, mask = places.take(rows * self.widths[-1]), places.take(HEIGHT * self.widths[-1])
+        return codes.Plan(layers, loss, use_bias, zeros, one, targets, mask), places.used
+
+    def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike) -> Array:
+        """What a plan wants to work in, with its constants in place."""
+        work = aligned_zeros(size, dtype)
+        work[plan.one] = 1
+        mask = work[plan.mask : plan.mask + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
+        mask[:, : self.sizes[-1]] = 1
+        return work
 
     def weight_views(self, buffer: Array) -> list[Array]:
         """[Θ¹, …], each a writable view of shape (n_{l+1}, n_l)."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._kernels import codes, epoch
-from ._layout import ALIGNMENT, Layout, aligned_zeros
+from ._engine import Engine
+from ._kernels import codes
+from ._layout import Layout, aligned_zeros
 from .activations import ACTIVATIONS, hidden_activations
 
 Array = npt.NDArray[Any]
 
 DTYPES = (np.dtype("float32"), np.dtype("float64"))
-BLOCK = 256  # rows that go through the workspace at once in a prediction
 
 
 class Network:
@@ -56,9 +57,7 @@ class Network:
         self.activations = (*hidden_activations(activation, n_hidden), output_activation)
         self.use_bias = _checks.flag("use_bias", use_bias)
         self.dtype = _dtype(dtype)
-        self._layout = Layout(self.layer_sizes, ALIGNMENT // self.dtype.itemsize)
-        self._parameters = aligned_zeros(self._layout.size, self.dtype)
-        self._buffers: codes.Buffers | None = None
+        self._allocate()
 
     @property
     def weights(self) -> list[Array]:
@@ -85,12 +84,16 @@ class Network:
             return self.weights
         return [view for pair in zip(self.weights, self.biases, strict=True) for view in pair]
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, *, n_threads: int | str = "auto") -> Array:
         """aᴸ for every row of X.
+
+        Any number of threads may call this at once, as long as none trains.
 
         Parameters
         ----------
         X : (n, n_1) array, list or frame of numbers
+        n_threads : int or "auto"
+            How many threads share the rows; the result doesn't depend on it.
 
         Returns
         -------
@@ -101,56 +104,18 @@ class Network:
         ValueError, TypeError
             For an X of another shape, with NaN or infinity, or not of numbers.
         """
+        n_threads = _checks.thread_count(n_threads)
         X = _checks.matrix("X", X, self.layer_sizes[0], self.dtype)
-        output = np.empty((len(X), self.layer_sizes[-1]), self.dtype)
-        data = self.data(X)
-        plan, buffers = self.plan(), self.buffers(min(len(X), BLOCK))
-        for start in range(0, len(X), BLOCK):
-            epoch.predict(plan, buffers, data, start, min(BLOCK, len(X) - start), output)
-        return output
+        return self._predictor.predict(X, n_threads)
 
-    def plan(self, loss: int = codes.SQUARED_ERROR) -> codes.Plan:
-        """The network as kernels read it."""
-        layout = self._layout
-        return codes.Plan(
-            sizes=np.array(layout.sizes),
-            widths=np.array(layout.widths),
-            columns=np.cumsum([0, *layout.widths]),
-            weights=np.array(layout.weights),
-            biases=np.array(layout.biases),
-            activations=np.array([codes.IDENTITY, *(ACTIVATIONS[name].code for name in self.activations)]),
-            loss=loss,
-            use_bias=self.use_bias,
-        )
+    def engine(self, loss: int) -> Engine:
+        """The kernels for this network and the code of a loss."""
+        activations = tuple(ACTIVATIONS[name].code for name in self.activations)
+        return Engine(self._layout, self._parameters, activations, loss, self.use_bias)
 
-    def buffers(self, rows: int) -> codes.Buffers:
-        """Parameters, gradients and a workspace for blocks of so many rows; kept for the next call."""
-        widths, n_out = self._layout.widths, self.layer_sizes[-1]
-        kept = self._buffers
-        if kept is None or kept.targets.size < rows * n_out:
-            self._buffers = kept = codes.Buffers(
-                parameters=self._parameters,
-                gradients=aligned_zeros(self._layout.size, self.dtype),
-                a=aligned_zeros(rows * sum(widths), self.dtype),
-                delta=aligned_zeros(rows * sum(widths[1:]), self.dtype),
-                targets=aligned_zeros(rows * n_out, self.dtype),
-            )
-        return kept
-
-    def data(
-        self, X: Array, targets: Array | None = None, labels: Array | None = None, *, shuffle: bool = False
-    ) -> codes.Data:
-        """Checked arrays as kernels take them."""
-        if targets is None:
-            targets = np.empty((0, self.layer_sizes[-1]), self.dtype)
-        if labels is None:
-            labels = np.empty(0, np.int64)
-        return codes.Data(X, targets, labels, np.empty(len(X) if shuffle else 0, np.int64))
-
-    def gradient_views(self) -> tuple[list[Array], list[Array]]:
-        """Views of what the kernels accumulated: [∂J/∂Θ¹, …] and [∂J/∂b¹, …]."""
-        gradients = self.buffers(1).gradients
-        return self._layout.weight_views(gradients), self._layout.bias_views(gradients)
+    @cached_property
+    def _predictor(self) -> Engine:
+        return self.engine(codes.SQUARED_ERROR)
 
     def __repr__(self) -> str:
         return (
@@ -159,15 +124,20 @@ class Network:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_buffers": None, "_parameters": self._layout.pack(self._parameters)}
+        state = self.__dict__ | {"_parameters": self._layout.pack(self._parameters)}
+        del state["_layout"]  # the other machine's vectors may be wider
+        state.pop("_predictor", None)
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         packed = state.pop("_parameters")
         self.__dict__.update(state)
-        # The other machine's vectors may be wider.
-        self._layout = Layout(self.layer_sizes, ALIGNMENT // self.dtype.itemsize)
-        self._parameters = aligned_zeros(self._layout.size, self.dtype)
+        self._allocate()
         self._layout.unpack(packed, self._parameters)
+
+    def _allocate(self) -> None:
+        self._layout = Layout(self.layer_sizes, self.dtype.itemsize)
+        self._parameters = aligned_zeros(self._layout.size, self.dtype)
 
 
 def _layer_sizes(value: Any) -> tuple[int, ...]:

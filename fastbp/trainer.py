@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -12,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, metrics as metric_functions
-from ._kernels import codes, epoch as kernels
+from ._compiling import said_if_compiling
+from ._engine import BLOCK, Engine
+from ._kernels import codes
 from .activations import ACTIVATIONS
 from .callbacks import Callback, as_callbacks, progress
 from .history import History
 from .initializers import uniform
 from .losses import LOSSES, encode, output_activation as resolve_output
-from .network import BLOCK, Network
+from .network import Network
 from .optimizers import OPTIMIZERS
 
 Array = npt.NDArray[Any]
@@ -146,7 +149,6 @@ class Trainer:
         self.seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
         self.n_threads = n_threads
         self.history = History()
-        self._plan = self.network.plan(LOSSES[self.loss].code)
         rng = np.random.default_rng(self.seed)
         uniform(self.network.parameters(), self.epsilon, rng)
         self._random = rng.integers(0, 1 << 64, size=1, dtype=np.uint64)
@@ -216,11 +218,7 @@ class Trainer:
 
     @n_threads.setter
     def n_threads(self, value: int | str) -> None:
-        if isinstance(value, str):
-            _checks.one_of("n_threads", value, ["auto"])
-            self._n_threads: int | str = value
-        else:
-            self._n_threads = _checks.whole("n_threads", value, minimum=1)
+        self._n_threads = _checks.thread_count(value)
 
     @property
     def epochs_trained(self) -> int:
@@ -288,7 +286,8 @@ class Trainer:
             for callback in watchers:
                 callback.on_fit_begin(self, epochs)
             for done in range(1 if alone and epochs else epochs):
-                self._train(training, epochs if alone else 1, [self.history, history], watchers, done)
+                with said_if_compiling(silent=not verbose):
+                    self._train(training, epochs if alone else 1, [self.history, history], watchers, done)
                 measured = {}
                 if names:
                     measured = self._measure(training, names)
@@ -309,7 +308,7 @@ class Trainer:
 
     def predict(self, X: Any) -> Array:
         """aᴸ for every row of X, (n, n_L); see `Network.predict`."""
-        return self.network.predict(X)
+        return self.network.predict(X, n_threads=self.n_threads)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """The class number of every row of X.
@@ -332,16 +331,8 @@ class Trainer:
 
     def gradients(self, X: Any, y: Any) -> Gradients:
         """The gradients of J over all the samples, as one batch; the weights stay as they are. X, y as in `fit`."""
-        data = self._data("X", X, "y", y)
-        n = len(data.X)
-        buffers = self.network.buffers(min(n, BLOCK))
-        buffers.gradients[:] = 0
-        total = 0.0
-        for start in range(0, n, BLOCK):
-            m = min(BLOCK, n - start)
-            total += kernels.accumulate_gradients(self._plan, buffers, data, start, m, n)
-        weights, biases = self.network.gradient_views()
-        return Gradients([g.copy() for g in weights], [g.copy() for g in biases], total / n)
+        loss, weights, biases = self._engine.gradients(self._data("X", X, "y", y))
+        return Gradients(weights, biases, loss)
 
     def summary(self) -> Summary:
         """A table of the layers: size, activation, shape of the weights, number of parameters."""
@@ -369,6 +360,15 @@ class Trainer:
             f"{self.n_parameters:,} parameters, {self.epochs_trained} epochs trained"
         )
 
+    @cached_property
+    def _engine(self) -> Engine:
+        return self.network.engine(LOSSES[self.loss].code)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("_engine", None)
+        return state
+
     @property
     def _multi_label(self) -> bool:
         return self.loss == "binary_cross_entropy" and self.layer_sizes[-1] > 1
@@ -385,7 +385,7 @@ class Trainer:
         targets, labels = encode(y_name, y, len(X), self.layer_sizes[-1], self.loss, self.output_activation, self.dtype)
         if "accuracy" in names:
             metric_functions.check_classes(y_name, targets, self._threshold)
-        return self.network.data(X, targets, labels, shuffle=shuffle)
+        return self._engine.data(X, targets, labels, shuffle=shuffle)
 
     def _train(
         self,
@@ -399,7 +399,6 @@ class Trainer:
         n = len(data.X)
         batch_size = min(self.batch_size, n)
         step = codes.Step(OPTIMIZERS[self.optimizer], self.learning_rate, batch_size, block=min(batch_size, BLOCK))
-        buffers = self.network.buffers(step.block)
         position, losses = np.zeros(2, np.int64), np.zeros(epochs)
         at = codes.Progress(position, self._random, losses)
         budget = 1 + int(FIRST_CHUNK / (step.block * self.n_parameters))
@@ -407,7 +406,7 @@ class Trainer:
         try:
             while position[codes.EPOCH] < epochs and math.isfinite(losses[position[codes.EPOCH] - 1]):
                 started = perf_counter()
-                blocks = kernels.train(self._plan, buffers, data, step, at, budget)
+                blocks = self._engine.train(data, step, at, budget, self.n_threads)
                 budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
                 for callback in watchers:
                     callback.on_progress(self, done + position[codes.EPOCH] + position[codes.SAMPLE] / n)
@@ -425,13 +424,8 @@ class Trainer:
 
     def _measure(self, data: codes.Data, names: tuple[str, ...]) -> dict[str, float]:
         """The loss and the metrics with the weights as they are."""
-        n, n_out = len(data.X), self.layer_sizes[-1]
         data = data._replace(order=data.order[:0])  # row i of the output is to stand beside row i of y
-        output = np.empty((n if names else 0, n_out), self.dtype)
-        buffers = self.network.buffers(min(n, BLOCK))
-        total = 0.0
-        for start in range(0, n, BLOCK):
-            total += kernels.evaluate(self._plan, buffers, data, start, min(BLOCK, n - start), output)
+        loss, output = self._engine.evaluate(data, self.n_threads, predictions=bool(names))
         values = metric_functions.measure(
             names,
             data.targets,
@@ -440,7 +434,7 @@ class Trainer:
             threshold=self._threshold,
             multi_label=self._multi_label,
         )
-        return {"loss": total / n} | values
+        return {"loss": loss} | values
 
 
 class Summary(str):

@@ -5,15 +5,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastbp._layout import ALIGNMENT, Layout, aligned_zeros
+from fastbp._kernels.codes import Layer
+from fastbp._kernels.llvm import HEIGHT, REGISTER
+from fastbp._layout import LINE, LONG, Layout, aligned_zeros, padded, up_to
 
 from .cases import ARCHITECTURES
 
 
 @pytest.mark.parametrize("sizes", ARCHITECTURES, ids=str)
-@pytest.mark.parametrize("lanes", [1, 4, 8, 16])
-def test_views_cover_the_buffer_without_overlap(sizes, lanes):
-    layout = Layout(sizes, lanes)
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_views_cover_the_buffer_without_overlap(sizes, itemsize):
+    layout = Layout(sizes, itemsize)
     buffer = aligned_zeros(layout.size, np.float32)
     for view in layout.weight_views(buffer) + layout.bias_views(buffer):
         view[...] += 1
@@ -24,20 +26,45 @@ def test_views_cover_the_buffer_without_overlap(sizes, lanes):
         assert np.shares_memory(view, buffer)
 
 
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_rows_are_padded_to_the_narrowest_part_of_a_register_that_holds_them(itemsize):
+    lanes = REGISTER // itemsize
+    for n in (*range(1, 70), 127, 128, 129, 511, 512, 513, 1024):
+        width = padded(n, itemsize)
+        assert n <= width < n + max(lanes, 2 * LINE // itemsize)
+        assert width % lanes == 0 or width in (lanes // 2, lanes // 4)
+        if width * itemsize > LONG:
+            assert width * itemsize // LINE % 2 == 1
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_rows_start_on_whole_vectors(dtype):
-    lanes = ALIGNMENT // np.dtype(dtype).itemsize
-    layout = Layout((3, 17, 1), lanes)
-    buffer = aligned_zeros(layout.size, dtype)
-    assert buffer.ctypes.data % ALIGNMENT == 0
-    assert all(start % lanes == 0 for start in (*layout.weights, *layout.biases))
-    assert layout.widths == (lanes, -(-17 // lanes) * lanes, lanes)
+def test_every_part_starts_on_a_cache_line(dtype):
+    layout = Layout((3, 17, 1), np.dtype(dtype).itemsize)
+    assert aligned_zeros(layout.size, dtype).ctypes.data % LINE == 0
+    assert all(start * np.dtype(dtype).itemsize % LINE == 0 for start in layout.weights)
 
 
-def test_packed_is_the_methods_order_whatever_the_lanes():
+@pytest.mark.parametrize("rows", [1, 7, 8, 100])
+@pytest.mark.parametrize("sizes", ARCHITECTURES, ids=str)
+def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
+    layout = Layout(sizes, 4)
+    plan, size = layout.plan((1,) * (len(sizes) - 1), 0, True, rows)
+    rows = up_to(rows, HEIGHT)
+    layers = [Layer(*row) for row in plan.layers]
+    parts = [(layer.a, rows * layer.width) for layer in layers]
+    parts += [(layer.delta, rows * layer.width) for layer in layers[1:]]
+    parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]
+    parts += [(plan.zeros, 2 * REGISTER // 4), (plan.one, 1), (plan.targets, rows * layers[-1].width)]
+    parts += [(plan.mask, HEIGHT * layers[-1].width)]
+    parts.sort()
+    for (start, length), (following, _) in pairwise([*parts, (size, 0)]):
+        assert start + length <= following
+
+
+def test_packed_is_the_methods_order_whatever_the_vectors():
     packed = np.arange(3.0 * 2 + 3 + 3 + 1)
-    for lanes in (1, 4, 16):
-        layout = Layout((2, 3, 1), lanes)
+    for itemsize in (4, 8):
+        layout = Layout((2, 3, 1), itemsize)
         buffer = aligned_zeros(layout.size, np.float64)
         layout.unpack(packed, buffer)
         np.testing.assert_array_equal(layout.weight_views(buffer)[0], [[0, 1], [2, 3], [4, 5]])

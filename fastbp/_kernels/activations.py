@@ -1,70 +1,154 @@
-"""Activations: a = f(z) in place, and the factor f′(z) of the δ recursion."""
+"""Activations: a = f(z) in place, and the factor f′(z) of the δ recursion, for the first columns of some rows."""
 
 import math
 
+import numpy as np
+
+from .bits import greatest, total
 from .codes import RELU, SIGMOID, SOFTMAX, TANH
+from .elementary import at_least, exp, sigmoid, tanh
 from .jit import kernel
+from .llvm import at, get, lanes, load, splat, store, where_equal, where_less
 
 
 @kernel
-def sigmoid(z):
-    """1 / (1 + e⁻ᶻ), without overflow in either tail; type of z."""
-    one = type(z)(1)
-    if z >= 0:
-        return one / (one + math.exp(-z))
-    e = math.exp(z)
-    return e / (one + e)
-
-
-@kernel
-def softmax(z):
-    """Turn one sample's z, (n,), into e^z / Σ e^z, in place; shifted by max z, so that nothing overflows."""
-    largest = z[0]
-    for j in range(1, z.size):
-        largest = max(largest, z[j])
-    total = type(largest)(0)
-    for j in range(z.size):
-        z[j] = math.exp(z[j] - largest)
-        total += z[j]
-    for j in range(z.size):
-        z[j] /= total
-
-
-@kernel
-def activate(z, activation):
-    """a = f(z), in place, for one sample's layer z, (n,)."""
+def activate_run(z, count, activation):
+    """a = f(z) for count numbers behind the pointer, up to a whole vector."""
+    width = lanes(z, 1)
     if activation == SIGMOID:
-        for j in range(z.size):
-            z[j] = sigmoid(z[j])
+        for i in range(0, count, width):
+            store(z, i, sigmoid(load(z, i, 1)))
     elif activation == TANH:
-        for j in range(z.size):
-            z[j] = math.tanh(z[j])
+        for i in range(0, count, width):
+            store(z, i, tanh(load(z, i, 1)))
     elif activation == RELU:
-        for j in range(z.size):
-            z[j] = z[j] if not z[j] < 0 else type(z[j])(0)  # so written, a NaN stays one
-    elif activation == SOFTMAX:
-        softmax(z)
+        for i in range(0, count, width):
+            store(z, i, at_least(load(z, i, 1), 0))
 
 
 @kernel
-def multiply_by_derivative(delta, a, activation):
-    """Finish δ = (…) ⊙ f′(z) for one sample's layer, in place; delta and a are (n,), a = f(z).
+def multiply_run(delta, a, count, activation):
+    """δ ⊙ f′ for count numbers, f′ written with a: sigmoid a − a², tanh 1 − a², ReLU 0 for a ≤ 0, else 1."""
+    width = lanes(a, 1)
+    if activation == SIGMOID:
+        for i in range(0, count, width):
+            x = load(a, i, 1)
+            store(delta, i, load(delta, i, 1) * (x - x * x))
+    elif activation == TANH:
+        for i in range(0, count, width):
+            x = load(a, i, 1)
+            store(delta, i, load(delta, i, 1) * (1 - x * x))
+    elif activation == RELU:
+        for i in range(0, count, width):  # a product, so that a NaN in δ is not turned into 0
+            store(delta, i, load(delta, i, 1) * where_less(0, load(a, i, 1), 1, 0))
 
-    f′ written with a: sigmoid a − a², tanh 1 − a², ReLU 0 for a ≤ 0, else 1. Softmax, whose units depend on
-    each other, gives δ_j = a_j (g_j − Σ_k g_k a_k) for the incoming g = ∂J/∂a.
+
+@kernel
+def fills_rows(z, columns):
+    """Whether `columns` numbers, up to a whole vector, are the whole of an Operand's row: then rows make one run."""
+    width = lanes(z.at, 1)
+    return (columns + width - 1) // width * width >= z.row
+
+
+@kernel
+def activate(z, rows, columns, activation):
+    """a = f(z) in place, for the first columns of an Operand's rows; every f but softmax."""
+    if fills_rows(z, columns):
+        activate_run(z.at, rows * z.row, activation)
+    else:
+        for i in range(rows):
+            activate_run(at(z.at, i * z.row), columns, activation)
+
+
+@kernel
+def multiply_by_derivative(delta, a, rows, columns, activation):
+    """Finish the δ recursion in place: δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ), for the first columns of two Operands' rows.
+
+    method.md, "One mini-batch", step 3; every f but softmax. Padding of delta stays 0.
     """
-    if activation == SIGMOID:
-        for j in range(a.size):
-            delta[j] *= a[j] - a[j] * a[j]  # not a · (1 − a): the literal would widen float32
-    elif activation == TANH:
-        for j in range(a.size):
-            delta[j] -= delta[j] * a[j] * a[j]
-    elif activation == RELU:
-        for j in range(a.size):
-            delta[j] *= type(a[j])(0) if a[j] <= 0 else type(a[j])(1)  # a product, so that a NaN stays one
-    elif activation == SOFTMAX:
-        mean = delta[0] * a[0]
-        for j in range(1, a.size):
-            mean += delta[j] * a[j]
-        for j in range(a.size):
-            delta[j] = a[j] * (delta[j] - mean)
+    if fills_rows(a, columns):
+        multiply_run(delta.at, a.at, rows * a.row, activation)
+    else:
+        for i in range(rows):
+            multiply_run(at(delta.at, i * delta.row), at(a.at, i * a.row), columns, activation)
+
+
+def make_softmax(part):
+    """Make softmax and its derivative for rows of vectors that are a `part`-th of a register."""
+
+    @kernel
+    def softmax_row(z, t, mask, width):
+        """z ← a = e^z / Σ e^z for one row; returns Σ t (log Σ e^z − z), the cross entropy of a and t, float64.
+
+        By way of the largest z, which keeps e^z in range. Padding, where mask is 0, becomes 0.
+        """
+        step = lanes(z, part)
+        largest = splat(get(z, 0), part)
+        for j in range(0, width, step):
+            x = where_less(0, load(mask, j, part), load(z, j, part), largest)
+            largest = where_less(largest, x, x, largest)
+        largest = splat(greatest(largest), part)
+        sum_of_e = linear = largest * 0
+        for j in range(0, width, step):
+            x, y = load(z, j, part) - largest, load(t, j, part)
+            e = where_less(0, load(mask, j, part), exp(x), 0)
+            store(z, j, e)
+            sum_of_e = sum_of_e + e
+            linear = linear + where_equal(y, 0, 0, x * y)  # 0 · ∞ is 0: a class that is not meant costs nothing
+        denominator = total(sum_of_e)
+        for j in range(0, width, step):
+            store(z, j, load(z, j, part) / denominator)
+        return math.log(np.float64(denominator)) - np.float64(total(linear))
+
+    @kernel
+    def derivative_row(delta, a, width):
+        """δ_j ← a_j (δ_j − Σ_k δ_k a_k): softmax's units depend on each other."""
+        step = lanes(a, part)
+        products = load(a, 0, part) * 0
+        for j in range(0, width, step):
+            products = products + load(delta, j, part) * load(a, j, part)
+        mean = total(products)
+        for j in range(0, width, step):
+            store(delta, j, load(a, j, part) * (load(delta, j, part) - mean))
+
+    return softmax_row, derivative_row
+
+
+softmax_full, derivative_full = make_softmax(1)
+softmax_half, derivative_half = make_softmax(2)
+softmax_quarter, derivative_quarter = make_softmax(4)
+
+
+@kernel
+def softmax(z, t, mask, rows):
+    """softmax_row for each of an Operand's rows; t lies as z does. Returns the sum of their cross entropies."""
+    value = 0.0
+    for i in range(0, rows * z.row, z.row):
+        if z.row == lanes(z.at, 4):
+            value += softmax_quarter(at(z.at, i), at(t, i), mask, z.row)
+        elif z.row == lanes(z.at, 2):
+            value += softmax_half(at(z.at, i), at(t, i), mask, z.row)
+        else:
+            value += softmax_full(at(z.at, i), at(t, i), mask, z.row)
+    return value
+
+
+@kernel
+def multiply_by_softmax_derivative(delta, a, rows):
+    """derivative_row for each of the rows of two Operands that lie alike."""
+    for i in range(0, rows * a.row, a.row):
+        if a.row == lanes(a.at, 4):
+            derivative_quarter(at(delta.at, i), at(a.at, i), a.row)
+        elif a.row == lanes(a.at, 2):
+            derivative_half(at(delta.at, i), at(a.at, i), a.row)
+        else:
+            derivative_full(at(delta.at, i), at(a.at, i), a.row)
+
+
+@kernel
+def activate_output(z, t, mask, rows, columns, activation):
+    """a = f(z) for whole rows of the output layer, softmax included; t stands in where softmax wants targets."""
+    if activation == SOFTMAX:
+        softmax(z, t, mask, rows)
+    else:
+        activate(z, rows, columns, activation)

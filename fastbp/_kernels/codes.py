@@ -1,9 +1,10 @@
 """The integers that stand for names inside kernels, and the records in which arguments travel.
 
-m is the number of samples in a block, L the number of layers, n_l a layer's size, p_l its padded width.
+L is the number of layers, n_l a layer's size, p_l its padded width, s the rows of a block: the samples of a batch that
+are in the workspace at once.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,28 +21,41 @@ SGD = 0
 # Places in Progress.position
 EPOCH, SAMPLE = range(2)
 
+# Places in Team.meeting, a cache line apart
+ARRIVED, ROUND, ABANDONED, MEETING_SIZE = 0, 8, 16, 24
+
 
 class Plan(NamedTuple):
-    """What the network is: the same record type for every architecture, so kernels compile once a dtype."""
+    """What a network is, and where in Buffers.work a block of it lies; one record type, so one compilation a dtype."""
 
-    sizes: npt.NDArray[np.int64]  # (L,) n_l
-    widths: npt.NDArray[np.int64]  # (L,) p_l ≥ n_l
-    columns: npt.NDArray[np.int64]  # (L + 1,) sum of the widths of the layers before
-    weights: npt.NDArray[np.int64]  # (L − 1,) offset of Θˡ, stored transposed: n_l rows of p_{l+1}
-    biases: npt.NDArray[np.int64]  # (L − 1,) offset of bˡ: one row of p_{l+1}
-    activations: npt.NDArray[np.int64]  # (L,) code of each layer's f; entry 0 is unused
+    layers: npt.NDArray[np.int64]  # (L, 7) a Layer in each row
     loss: int
     use_bias: bool
+    zeros: int  # two vectors
+    one: int
+    targets: int  # (s, p_L) y
+    mask: int  # (HEIGHT, p_L) 1 at every output, 0 in the padding
+
+
+class Layer(NamedTuple):
+    """A row of Plan.layers."""
+
+    n: int
+    width: int  # p, how far apart the rows of a and delta lie
+    theta: int  # of Θˡ, n rows of p_{l+1}, and bˡ, one more, in Buffers.parameters and .gradients
+    a: int  # (s, p)
+    delta: int  # (s, p)
+    mirror: int  # Θˡ as the method writes it: (p_{l+1}, p)
+    activation: int
 
 
 class Buffers(NamedTuple):
-    """Where the kernels read and write; allocated once, before the first epoch."""
+    """Where the kernels read and write; allocated once, before the first epoch, and zero at first."""
 
-    parameters: npt.NDArray[np.floating]  # Θˡ and bˡ of all layers, as the plan says
+    parameters: npt.NDArray[np.floating]  # Θˡ and bˡ of all layers
     gradients: npt.NDArray[np.floating]  # ∂J/∂Θˡ and ∂J/∂bˡ, same layout
-    a: npt.NDArray[np.floating]  # (m · Σ p_l) aˡ of one block, layer after layer
-    delta: npt.NDArray[np.floating]  # (m · Σ p_l, l > 1) δˡ of one block
-    targets: npt.NDArray[np.floating]  # (m · n_L) y of one block
+    work: npt.NDArray[np.floating]  # what belongs to one block, as Plan says
+    losses: npt.NDArray[np.float64]  # (s / HEIGHT,) sums of the losses of HEIGHT samples
 
 
 class Data(NamedTuple):
@@ -59,7 +73,7 @@ class Step(NamedTuple):
     optimizer: int
     learning_rate: float
     batch_size: int
-    block: int  # rows of a batch that are in the workspace at once
+    block: int  # s
 
 
 class Progress(NamedTuple):
@@ -68,3 +82,36 @@ class Progress(NamedTuple):
     position: npt.NDArray[np.int64]  # (2,) epochs finished, samples seen of the running one
     random: npt.NDArray[np.uint64]  # (1,) state of the shuffling
     losses: npt.NDArray[np.float64]  # (epochs,) mean loss of each epoch; of the running one the sum so far
+
+
+class Team(NamedTuple):
+    """A thread among those that run one kernel together."""
+
+    meeting: npt.NDArray[np.int64]  # (MEETING_SIZE,) shared by all
+    thread: int
+    n_threads: int
+
+
+class Operand(NamedTuple):
+    """A matrix in memory: element (i, j) lies i·row + j·step numbers behind the pointer `at`."""
+
+    at: Any
+    row: int
+    step: int
+
+
+class Extent(NamedTuple):
+    """C is (rows, columns), A is (rows, inner), B is (inner, columns)."""
+
+    rows: int
+    columns: int
+    inner: int
+
+
+class Share(NamedTuple):
+    """A thread's part of a matrix."""
+
+    row: int
+    rows: int
+    column: int
+    columns: int

@@ -1,11 +1,12 @@
 """One optimizer step over a range of the buffer."""
 
 from .jit import kernel
+from .llvm import at, fma, lanes, load, store
 
 
 @kernel
-def update(parameters, gradients, learning_rate):
-    """Θ ← Θ − η ∂J/∂Θ over two slices of the same range; method.md, step 4."""
-    eta = parameters.dtype.type(learning_rate)
-    for i in range(parameters.size):
-        parameters[i] -= eta * gradients[i]
+def update(parameters, gradients, start, length, eta):
+    """Θ ← Θ − η ∂J/∂Θ over whole vectors from start on; method.md, step 4."""
+    theta, gradient = at(parameters, start), at(gradients, start)
+    for i in range(0, length, lanes(parameters, 1)):
+        store(theta, i, fma(-eta, load(gradient, i, 1), load(theta, i, 1)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp import reference
-from fastbp._kernels import codes, epoch
+from fastbp._kernels import codes
 from tests.cases import CASES, DTYPES, Case, as_reference, assert_close
 
 # Over several updates rounding adds up; a relu may even fall to the other side of its kink.
@@ -54,19 +54,20 @@ def test_a_batch_larger_than_a_block_is_still_one_batch(dtype):
         assert_close(trainer.weights[l], theta, TOLERANCE[dtype], f"weights[{l}]")
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("budget", [1, 2, 3, 7])
-def test_the_result_does_not_depend_on_how_calls_are_cut(budget):
+def test_the_result_does_not_depend_on_how_calls_are_cut(budget, n_threads):
     case = Case((6, 5, 4), n=37)
     whole, cut = case.trainer(batch_size=10, shuffle=True), case.trainer(batch_size=10, shuffle=True)
     X, y = case.data()
     expected = whole.fit(X, y, epochs=3, verbose=0)["loss"]
 
-    data = cut.network.data(X, y, shuffle=True)
+    data = cut._engine.data(X, y, shuffle=True)
     step = codes.Step(codes.SGD, 0.3, batch_size=10, block=10)
     at = codes.Progress(np.zeros(2, np.int64), cut._random, np.zeros(3))
     calls = 0
     while at.position[codes.EPOCH] < 3:
-        assert epoch.train(cut._plan, cut.network.buffers(10), data, step, at, budget) <= budget
+        assert cut._engine.train(data, step, at, budget, n_threads) <= budget
         calls += 1
     assert calls == -(-12 // budget)
     np.testing.assert_array_equal(at.losses, expected)

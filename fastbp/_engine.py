@@ -1,0 +1,154 @@
+"""Engine: runs the kernels for one network, with workspaces to run them in and threads to run them on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ._kernels import codes, epoch
+from ._kernels.llvm import HEIGHT
+from ._layout import Layout, aligned_zeros, up_to
+from ._team import rows_team_size, run_together, team_size
+
+Array = npt.NDArray[Any]
+
+BLOCK = 256  # rows that go through the workspace at once
+CALL_MULTIPLICATIONS = 5e8  # of one kernel call that goes over rows: some 10 ms, so that Ctrl-C is heard
+ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
+
+
+class Workspace(NamedTuple):
+    """What a call of a kernel works in, and the plan that knows it."""
+
+    rows: int
+    plan: codes.Plan
+    buffers: codes.Buffers
+
+
+class Engine:
+    """The kernels of one network.
+
+    Parameters
+    ----------
+    layout : where the parameters are
+    parameters : the buffer, of layout.size
+    activations : (L − 1,) codes for the layers 2 … L
+    loss : code
+    use_bias : bool
+    """
+
+    def __init__(
+        self, layout: Layout, parameters: Array, activations: tuple[int, ...], loss: int, use_bias: bool
+    ) -> None:
+        self.layout, self.parameters = layout, parameters
+        self.activations, self.loss, self.use_bias = activations, loss, use_bias
+        self.n_in, self.n_out = layout.sizes[0], layout.sizes[-1]
+        self.multiplications = sum(n * n_next for n, n_next in zip(layout.sizes, layout.sizes[1:], strict=False))
+        self._no_targets, self._no_labels = np.empty((0, self.n_out), parameters.dtype), np.empty(0, np.int64)
+        self._idle: list[Workspace] = []
+
+    def data(
+        self, X: Array, targets: Array | None = None, labels: Array | None = None, *, shuffle: bool = False
+    ) -> codes.Data:
+        """Checked arrays as kernels take them."""
+        return codes.Data(
+            X,
+            self._no_targets if targets is None else targets,
+            self._no_labels if labels is None else labels,
+            np.empty(len(X), np.int64) if shuffle else self._no_labels,
+        )
+
+    def predict(self, X: Array, n_threads: int | str) -> Array:
+        """aᴸ, (n, n_L)."""
+        output = np.empty((len(X), self.n_out), X.dtype)
+        data = self.data(X)
+
+        def rows(plan: codes.Plan, buffers: codes.Buffers, start: int, stop: int) -> None:
+            epoch.predict(plan, buffers, data, start, stop, BLOCK, output, ALONE)
+
+        self._for_rows(rows, len(X), n_threads)
+        return output
+
+    def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
+        """J over all samples, and aᴸ, (n, n_L), or (0, n_L) where it isn't wanted."""
+        n = len(data.X)
+        output = np.empty((n if predictions else 0, self.n_out), data.X.dtype)
+        losses = np.zeros(-(-n // BLOCK))
+
+        def rows(plan: codes.Plan, buffers: codes.Buffers, start: int, stop: int) -> None:
+            epoch.evaluate(plan, buffers, data, start, stop, BLOCK, output, losses, ALONE)
+
+        self._for_rows(rows, n, n_threads)
+        return float(losses.sum()) / n, output
+
+    def gradients(self, data: codes.Data) -> tuple[float, list[Array], list[Array]]:
+        """J and its gradients over all samples as one batch: [∂J/∂Θ¹, …], [∂J/∂b¹, …]."""
+        n, total = len(data.X), 0.0
+        with self._workspace(min(n, BLOCK), gradients=True) as (_, plan, buffers):
+            for start in range(0, n, BLOCK):
+                m = min(BLOCK, n - start)
+                total += epoch.accumulate_gradients(plan, buffers, data, start, m, n, ALONE)
+            weights = [view.copy() for view in self.layout.weight_views(buffers.gradients)]
+            biases = [view.copy() for view in self.layout.bias_views(buffers.gradients)]
+        return total / n, weights, biases
+
+    def train(
+        self, data: codes.Data, step: codes.Step, progress: codes.Progress, budget: int, n_threads: int | str
+    ) -> int:
+        """Go on with some epochs for at most `budget` blocks; returns how many were done."""
+        threads = team_size(n_threads, step.block, self.layout.sizes)
+        meeting = np.zeros(codes.MEETING_SIZE, np.int64)
+        with self._workspace(step.block, gradients=step.block < step.batch_size) as (_, plan, buffers):
+
+            def call(thread: int) -> int:
+                team = codes.Team(meeting, thread, threads)
+                return epoch.train(plan, buffers, data, step, progress, budget, team)
+
+            return run_together(call, threads, lambda: meeting.__setitem__(codes.ABANDONED, 1))
+
+    def _for_rows(
+        self, rows: Callable[[codes.Plan, codes.Buffers, int, int], None], n: int, n_threads: int | str
+    ) -> None:
+        """Call rows for ranges of rows that cover 0 … n and are cut between blocks, in threads where that pays."""
+        per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / self.multiplications), BLOCK))
+        threads = rows_team_size(n_threads, n * self.multiplications, -(-n // BLOCK))
+        per_call = min(per_call, up_to(-(-n // threads), BLOCK))
+        starts = deque(range(0, n, per_call))
+
+        def call(_: int) -> None:
+            with self._workspace(min(n, BLOCK)) as (_, plan, buffers):
+                while starts:
+                    with suppress(IndexError):  # another thread took the last one
+                        start = starts.popleft()
+                        rows(plan, buffers, start, min(start + per_call, n))
+
+        run_together(call, threads, starts.clear)
+
+    @contextmanager
+    def _workspace(self, rows: int, *, gradients: bool = False) -> Iterator[Workspace]:
+        """A workspace for blocks of so many rows, the caller's alone; kept for the next one."""
+        try:
+            kept = self._idle.pop()
+        except IndexError:
+            kept = None
+        if kept is None or kept.rows < rows or (gradients and not kept.buffers.gradients.size):
+            kept = self._new_workspace(rows, gradients)
+        try:
+            yield kept
+        finally:
+            self._idle.append(kept)
+
+    def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
+        plan, size = self.layout.plan(self.activations, self.loss, self.use_bias, rows)
+        buffers = codes.Buffers(
+            parameters=self.parameters,
+            gradients=aligned_zeros(self.layout.size if gradients else 0, self.parameters.dtype),
+            work=self.layout.workspace(plan, size, self.parameters.dtype),
+            losses=np.zeros(-(-rows // HEIGHT)),
+        )
+        return Workspace(rows, plan, buffers)

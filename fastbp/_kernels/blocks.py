@@ -1,0 +1,146 @@
+"""Blocks of vectors in registers: a tuple of rows × vectors, row by row.
+
+Written out by the code generator, not by loops: LLVM gave up unrolling loops over 16 vectors and kept them in memory,
+which took 45 times as long.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.extending import intrinsic
+
+from .llvm import Vector, _call, _spread, lanes_of
+
+
+def _offset(builder, pointer, step, factor):
+    return builder.gep(pointer, [builder.mul(step, ir.Constant(step.type, factor))])
+
+
+def _load(context, builder, pointer, vector, v):
+    place = builder.gep(pointer, [ir.Constant(ir.IntType(64), v * vector.lanes)])
+    place = builder.bitcast(place, context.get_value_type(vector).as_pointer())
+    return builder.load(place, align=vector.dtype.bitwidth // 8)
+
+
+def _block_type(memory, rows, vectors, part):
+    vector = Vector(memory.dtype, lanes_of(memory.dtype, part.literal_value))
+    return types.UniTuple(vector, rows.literal_value * vectors.literal_value)
+
+
+@intrinsic(prefer_literal=True)
+def read_block(typing, memory, row, rows, vectors, part):
+    """The block whose rows lie `row` numbers apart."""
+    block = _block_type(memory, rows, vectors, part)
+
+    def generate(context, builder, signature, args):
+        starts = [_offset(builder, args[0], args[1], r) for r in range(rows.literal_value)]
+        return context.make_tuple(
+            builder,
+            block,
+            [_load(context, builder, start, block.dtype, v) for start in starts for v in range(vectors.literal_value)],
+        )
+
+    return block(memory, types.intp, rows, vectors, part), generate
+
+
+@intrinsic(prefer_literal=True)
+def copies_of_row(typing, memory, rows, vectors, part):
+    """The block whose rows all equal the one in memory."""
+    block = _block_type(memory, rows, vectors, part)
+
+    def generate(context, builder, signature, args):
+        row = [_load(context, builder, args[0], block.dtype, v) for v in range(vectors.literal_value)]
+        return context.make_tuple(builder, block, row * rows.literal_value)
+
+    return block(memory, rows, vectors, part), generate
+
+
+@intrinsic(prefer_literal=True)
+def write_block(typing, memory, row, block, rows):
+    """Store the block into rows that lie `row` numbers apart."""
+    count, vector = block.count // rows.literal_value, block.dtype
+
+    def generate(context, builder, signature, args):
+        for i in range(block.count):
+            start = _offset(builder, args[0], args[1], i // count)
+            place = builder.gep(start, [ir.Constant(ir.IntType(64), i % count * vector.lanes)])
+            value = builder.extract_value(args[2], i)
+            builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=vector.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(memory, types.intp, block, rows), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_outer_product(typing, block, a, row, b, rows):
+    """block[r, v] + a[r·row] × b[v] for every vector of the block."""
+    count, vector = block.count // rows.literal_value, block.dtype
+
+    def generate(context, builder, signature, args):
+        held, a, row, b, _ = args
+        b = [_load(context, builder, b, vector, v) for v in range(count)]
+        out = []
+        for r in range(rows.literal_value):
+            number = _spread(context, builder, builder.load(_offset(builder, a, row, r)), vector.dtype, vector)
+            out += [
+                _call(builder, "fmuladd", b[v].type, (number, b[v], builder.extract_value(held, r * count + v)))
+                for v in range(count)
+            ]
+        return context.make_tuple(builder, block, out)
+
+    return block(block, a, types.intp, b, rows), generate
+
+
+@intrinsic
+def scaled_sum(typing, factor, x, y):
+    """factor × x + y of two blocks."""
+
+    def generate(context, builder, signature, args):
+        number = _spread(context, builder, args[0], factor, x.dtype)
+        return context.make_tuple(
+            builder,
+            x,
+            [
+                _call(
+                    builder,
+                    "fmuladd",
+                    number.type,
+                    (number, builder.extract_value(args[1], i), builder.extract_value(args[2], i)),
+                )
+                for i in range(x.count)
+            ],
+        )
+
+    return x(factor, x, y), generate
+
+
+def _interleaved(step, count, upper):
+    """The lanes of two rows (the second's count from `count` on) that change places when blocks of `step` transpose."""
+    if upper:
+        return [lane + (count if lane & step else step) for lane in range(count)]
+    return [lane + (count - step if lane & step else 0) for lane in range(count)]
+
+
+@intrinsic
+def transpose_square(typing, target, target_row, source, source_row):
+    """Store the transposed square of a full vector's size; rows lie `…_row` numbers apart."""
+    vector = Vector(source.dtype, lanes_of(source.dtype))
+    count = vector.lanes
+
+    def generate(context, builder, signature, args):
+        square = [_load(context, builder, _offset(builder, args[2], args[3], r), vector, 0) for r in range(count)]
+        step = count // 2
+        while step:
+            masks = [
+                ir.Constant(ir.VectorType(ir.IntType(32), count), _interleaved(step, count, upper)) for upper in (0, 1)
+            ]
+            for i in (i for i in range(count) if not i & step):
+                square[i], square[i + step] = (
+                    builder.shuffle_vector(square[i], square[i + step], mask) for mask in masks
+                )
+            step //= 2
+        for r, row in enumerate(square):
+            place = builder.bitcast(_offset(builder, args[0], args[1], r), row.type.as_pointer())
+            builder.store(row, place, align=vector.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(target, types.intp, source, types.intp), generate

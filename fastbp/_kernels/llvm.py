@@ -1,0 +1,300 @@
+"""A vector is a value: the SIMD type of the kernels, and what else Numba has no name for.
+
+A `Vector(dtype, lanes)` is one LLVM vector; LLVM legalises it on any CPU. It is loaded from and stored to a 1-D array
+or a pointer (`at`), and combines by + − × ÷ with its like and with plain numbers, which take its dtype: a literal never
+widens it. How many lanes: the host's registers hold `REGISTER` bytes; `part` = 1, 2, 4 asks for all, half or a quarter
+of one. Memory is reached without bounds checks and without Numba's wrap-around of negative indices.
+"""
+
+import operator
+import platform
+
+from llvmlite import ir
+from numba.core import cgutils, config, types
+from numba.core.codegen import get_host_cpu_features
+from numba.core.datamodel import models
+from numba.core.extending import intrinsic, register_model
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+
+FEATURES = config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features()
+REGISTER = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
+HEIGHT = (
+    8 if "+avx512f" in FEATURES or platform.machine() in ("arm64", "aarch64") else 4
+)  # rows of a tile: 32 registers or 16
+
+
+class Vector(types.Type):
+    """The Numba type of `lanes` numbers of one dtype."""
+
+    def __init__(self, dtype, lanes):
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"Vector({dtype}, {lanes})")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """An LLVM vector, in registers as in memory."""
+
+    def __init__(self, dmm, fe_type):
+        element = dmm.lookup(fe_type.dtype).get_value_type()
+        super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.lanes))
+
+
+def lanes_of(dtype, part=1):
+    """How many numbers of a Numba float type make a `part`-th of the host's register; at least one."""
+    return max(REGISTER * 8 // dtype.bitwidth // part, 1)
+
+
+# Inside a code generator: (context, builder, its signature, its arguments)
+
+
+def _integers(vector):
+    return ir.VectorType(ir.IntType(vector.dtype.bitwidth), vector.lanes)
+
+
+def _constant(vector, number, integer=False):
+    element = (
+        ir.IntType(vector.dtype.bitwidth)
+        if integer
+        else {32: ir.FloatType(), 64: ir.DoubleType()}[vector.dtype.bitwidth]
+    )
+    return ir.Constant(ir.VectorType(element, vector.lanes), [ir.Constant(element, number)] * vector.lanes)
+
+
+def _spread(context, builder, value, source, vector):
+    """A vector as it is; a number cast to the vector's dtype, in every lane."""
+    if source == vector:
+        return value
+    number = context.cast(builder, value, source, vector.dtype)
+    out = context.get_value_type(vector)
+    first = builder.insert_element(ir.Constant(out, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None))
+
+
+def _address(context, builder, memory, value, index):
+    data = context.make_array(memory)(context, builder, value).data if isinstance(memory, types.Array) else value
+    return builder.gep(data, [index])
+
+
+def _call(builder, name, out, arguments):
+    suffix = f"{f'v{out.count}' if isinstance(out, ir.VectorType) else ''}f{32 if 'float' in str(out) else 64}"
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(out, [a.type for a in arguments]), f"llvm.{name}.{suffix}"
+    )
+    return builder.call(function, arguments)
+
+
+# Memory
+
+
+@intrinsic
+def at(typing, memory, i):
+    """A pointer to element i of a 1-D array, or i elements behind a pointer."""
+
+    def generate(context, builder, signature, args):
+        return _address(context, builder, signature.args[0], *args)
+
+    return types.CPointer(memory.dtype)(memory, types.intp), generate
+
+
+@intrinsic
+def get(typing, memory, i):
+    """Element i of a 1-D array or behind a pointer."""
+
+    def generate(context, builder, signature, args):
+        return builder.load(_address(context, builder, signature.args[0], *args))
+
+    return memory.dtype(memory, types.intp), generate
+
+
+@intrinsic
+def put(typing, memory, i, number):
+    """Store a number, cast to the memory's dtype, as element i."""
+
+    def generate(context, builder, signature, args):
+        builder.store(args[2], _address(context, builder, signature.args[0], *args[:2]))
+        return context.get_dummy_value()
+
+    return types.none(memory, types.intp, memory.dtype), generate
+
+
+@intrinsic(prefer_literal=True)
+def lanes(typing, memory, part):
+    """How many numbers `load(memory, i, part)` reads: a constant to LLVM."""
+    count = lanes_of(memory.dtype, part.literal_value)
+    return types.intp(memory, part), lambda context, builder, signature, args: ir.Constant(ir.IntType(64), count)
+
+
+@intrinsic(prefer_literal=True)
+def load(typing, memory, i, part):
+    """The vector that starts at element i; no alignment needed."""
+    vector = Vector(memory.dtype, lanes_of(memory.dtype, part.literal_value))
+
+    def generate(context, builder, signature, args):
+        pointer = _address(context, builder, signature.args[0], *args[:2])
+        pointer = builder.bitcast(pointer, context.get_value_type(vector).as_pointer())
+        return builder.load(pointer, align=vector.dtype.bitwidth // 8)
+
+    return vector(memory, types.intp, part), generate
+
+
+def _first(builder, vector, count):
+    """The mask of a vector's first lanes."""
+    index = ir.VectorType(ir.IntType(32), vector.lanes)
+    count = builder.insert_element(ir.Constant(index, ir.Undefined), count, ir.Constant(ir.IntType(32), 0))
+    count = builder.shuffle_vector(count, count, ir.Constant(index, None))
+    return builder.icmp_signed("<", ir.Constant(index, list(range(vector.lanes))), count)
+
+
+def _masked(context, builder, name, vector, pointer, arguments):
+    kind, flag = context.get_value_type(vector), ir.VectorType(ir.IntType(1), vector.lanes)
+    align, place = ir.Constant(ir.IntType(32), vector.dtype.bitwidth // 8), builder.bitcast(pointer, kind.as_pointer())
+    if name == "load":
+        kinds, arguments = ir.FunctionType(kind, [place.type, align.type, flag, kind]), [place, align, *arguments]
+    else:
+        kinds, arguments = (
+            ir.FunctionType(ir.VoidType(), [kind, place.type, align.type, flag]),
+            [arguments[0], place, align, arguments[1]],
+        )
+    suffix = f"v{vector.lanes}f{vector.dtype.bitwidth}"
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kinds, f"llvm.masked.{name}.{suffix}.p0{suffix}"), arguments
+    )
+
+
+@intrinsic
+def load_first(typing, memory, i, count):
+    """The full vector whose first `count` lanes are loaded from element i on; the others are 0."""
+    vector = Vector(memory.dtype, lanes_of(memory.dtype))
+
+    def generate(context, builder, signature, args):
+        pointer = _address(context, builder, signature.args[0], *args[:2])
+        zero = ir.Constant(context.get_value_type(vector), None)
+        return _masked(context, builder, "load", vector, pointer, [_first(builder, vector, args[2]), zero])
+
+    return vector(memory, types.intp, types.int32), generate
+
+
+@intrinsic
+def store_first(typing, memory, i, vector, count):
+    """Write the first `count` lanes from element i on."""
+
+    def generate(context, builder, signature, args):
+        pointer = _address(context, builder, signature.args[0], *args[:2])
+        _masked(context, builder, "store", vector, pointer, [args[2], _first(builder, vector, args[3])])
+        return context.get_dummy_value()
+
+    return types.none(memory, types.intp, vector, types.int32), generate
+
+
+@intrinsic
+def store(typing, memory, i, vector):
+    """Write a vector from element i on."""
+
+    def generate(context, builder, signature, args):
+        pointer = builder.bitcast(_address(context, builder, signature.args[0], *args[:2]), args[2].type.as_pointer())
+        builder.store(args[2], pointer, align=vector.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(memory, types.intp, vector), generate
+
+
+@intrinsic(prefer_literal=True)
+def splat(typing, number, part):
+    """A number in every lane."""
+    vector = Vector(number.dtype if hasattr(number, "dtype") else number, lanes_of(number, part.literal_value))
+
+    def generate(context, builder, signature, args):
+        return _spread(context, builder, args[0], number, vector)
+
+    return vector(number, part), generate
+
+
+@intrinsic(prefer_literal=True)
+def zeros(typing, memory, part, count):
+    """A tuple of `count` vectors of zeros, of the memory's dtype."""
+    out = types.UniTuple(Vector(memory.dtype, lanes_of(memory.dtype, part.literal_value)), count.literal_value)
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(out), None)
+
+    return out(memory, part, count), generate
+
+
+# Arithmetic
+
+
+def _operator(op, instruction, arity=2):
+    @infer_global(op)
+    class Arithmetic(AbstractTemplate):
+        def generic(self, args, kws):
+            vector = next((a for a in args if isinstance(a, Vector)), None)
+            if vector and len(args) == arity and all(a == vector or isinstance(a, types.Number) for a in args):
+                return signature(vector, *args)
+            return None
+
+    def generate(context, builder, signature, args):
+        values = (
+            _spread(context, builder, v, t, signature.return_type) for v, t in zip(args, signature.args, strict=True)
+        )
+        return getattr(builder, instruction)(*values)
+
+    for kinds in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)) if arity == 2 else ((Vector,),):
+        lower_builtin(op, *kinds)(generate)
+
+
+_operator(operator.add, "fadd")
+_operator(operator.sub, "fsub")
+_operator(operator.mul, "fmul")
+_operator(operator.truediv, "fdiv")
+_operator(operator.neg, "fneg", arity=1)
+
+
+@intrinsic
+def fma(typing, a, b, c):
+    """a × b + c with one rounding where the host has the instruction, of vectors and numbers, or of numbers."""
+    out = next((t for t in (a, b, c) if isinstance(t, Vector)), c)
+
+    def generate(context, builder, signature, args):
+        if isinstance(out, Vector):
+            args = [_spread(context, builder, v, t, out) for v, t in zip(args, (a, b, c), strict=True)]
+        else:
+            args = [context.cast(builder, v, t, out) for v, t in zip(args, (a, b, c), strict=True)]
+        return _call(builder, "fmuladd", args[0].type, args)
+
+    return out(a, b, c), generate
+
+
+def _unary(name, doc):
+    def typer(typing, x):
+        def generate(context, builder, signature, args):
+            return _call(builder, name, args[0].type, args)
+
+        return x(x), generate
+
+    typer.__name__, typer.__doc__ = name, doc
+    return intrinsic(typer)
+
+
+rint = _unary("rint", "The nearest whole number, halves to even.")
+sqrt = _unary("sqrt", "The square root.")
+absolute = _unary("fabs", "|x|.")
+
+
+def _choice(comparison, doc):
+    def typer(typing, a, b, x, y):
+        out = next(t for t in (a, b, x, y) if isinstance(t, Vector))
+
+        def generate(context, builder, signature, args):
+            a, b, x, y = (_spread(context, builder, v, t, out) for v, t in zip(args, signature.args, strict=True))
+            return builder.select(builder.fcmp_ordered(comparison, a, b), x, y)
+
+        return out(a, b, x, y), generate
+
+    typer.__doc__ = doc
+    return intrinsic(typer)
+
+
+where_less = _choice("<", "x where a < b, else y; a NaN is not less.")
+where_equal = _choice("==", "x where a = b, else y; a NaN is not equal.")

@@ -1,0 +1,58 @@
+"""A team of threads inside one kernel: where they meet, and who does what."""
+
+from .atomics import fetch_add, load_acquire, nap, pause, store_release
+from .codes import ABANDONED, ARRIVED, ROUND, Share
+from .jit import kernel
+
+SPINS = 4000  # about 40 µs of pauses before the processor is offered to others
+
+
+@kernel
+def meet(team):
+    """Wait until all threads of the team have called this as often as the caller; then all see what each has stored.
+
+    Returns False where the team was abandoned by its first thread, which then isn't in the kernel.
+    """
+    if team.n_threads == 1:
+        return True
+    current = load_acquire(team.meeting, ROUND)
+    if fetch_add(team.meeting, ARRIVED, 1) == team.n_threads - 1:
+        store_release(team.meeting, ARRIVED, 0)
+        store_release(team.meeting, ROUND, current + 1)
+        return True
+    spins = 0
+    while load_acquire(team.meeting, ROUND) == current:
+        spins += 1
+        if spins < SPINS:
+            pause()
+        else:
+            nap()  # to yield isn't enough: on a busy machine a thread that is always ready waits for its turn each time
+            if load_acquire(team.meeting, ABANDONED) != 0:
+                return False
+    return True
+
+
+@kernel
+def slice_of(n, unit, team):
+    """(start, length) of a thread's part of n things, cut between whole units only."""
+    units = (n + unit - 1) // unit
+    start = min(units * team.thread // team.n_threads * unit, n)
+    stop = min(units * (team.thread + 1) // team.n_threads * unit, n)
+    return start, stop - start
+
+
+@kernel
+def share(rows, columns, height, width, team):
+    """Divide a matrix by columns, in whole vectors, if that is even enough; else by rows, in whole tiles.
+
+    Columns first: a thread then meets the same weights in forward, gradient and update.
+    """
+    if team.n_threads == 1:
+        return Share(0, rows, 0, columns)
+    vectors = (columns + width - 1) // width
+    busiest = (vectors + team.n_threads - 1) // team.n_threads
+    if 8 * (busiest * team.n_threads - vectors) <= vectors:  # at most an eighth more than the mean
+        start, length = slice_of(columns, width, team)
+        return Share(0, rows, start, length)
+    start, length = slice_of(rows, height, team)
+    return Share(start, length, 0, columns)

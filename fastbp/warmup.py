@@ -1,0 +1,50 @@
+"""Compile the kernels ahead of their first use, for images and first-time users: `python -m fastbp.warmup`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+
+from ._kernels import epoch
+from .trainer import Trainer
+
+DTYPES = ("float32", "float64")
+
+
+def warm_up(dtypes: Sequence[str] = DTYPES) -> float:
+    """Compile every kernel that `Trainer` uses, or load it from disk.
+
+    Parameters
+    ----------
+    dtypes : names out of {"float32", "float64"}
+
+    Returns
+    -------
+    The seconds that it took.
+    """
+    started = perf_counter()
+    for dtype in dtypes:
+        for sizes in ((2, 2, 1), (64, 64, 10)):  # one network for each path through the kernels
+            trainer = Trainer(sizes, dtype=dtype)
+            X, y = np.zeros((2, sizes[0]), dtype), np.zeros((2, sizes[-1]), dtype)
+            trainer.fit(X, y, verbose=0)
+            trainer.evaluate(X, y)
+            trainer.predict(X)
+            trainer.gradients(X, y)
+    return perf_counter() - started
+
+
+def main() -> None:
+    """Command line of `python -m fastbp.warmup`."""
+    parser = argparse.ArgumentParser(prog="python -m fastbp.warmup", description=__doc__)
+    parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=DTYPES, dest="dtypes")
+    seconds = warm_up(parser.parse_args().dtypes)
+    sys.stdout.write(f"kernels ready in {seconds:.1f} s, kept in {epoch.train.stats.cache_path}\n")
+
+
+if __name__ == "__main__":
+    main()
