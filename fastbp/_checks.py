@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._kernels.finite import is_finite
+
 Array = npt.NDArray[Any]
 
 BLOCK_BYTES = 1 << 20  # of a matrix looked at in one go, so that no check makes a second matrix
@@ -127,9 +129,6 @@ def finite(argument: str, array: Array) -> None:
     """Every number finite, else a message that says where the first is that isn't."""
     if array.dtype.kind != "f" or array.size == 0:
         return
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum()):  # a NaN or an infinity would have come through
-            return
     rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
     for start in range(0, len(array), rows):
         bad = np.argwhere(~np.isfinite(array[start : start + rows]))
@@ -137,6 +136,18 @@ def finite(argument: str, array: Array) -> None:
             place = [int(bad[0][0]) + start, *map(int, bad[0][1:])]
             at = ", ".join(map(str, place))
             raise ValueError(wrong(argument, "finite numbers", f"{array[tuple(place)]} at [{at}]"))
+
+
+def is_ready(value: Any, columns: int, dtype: np.dtype[Any]) -> bool:
+    """Whether a value is what `matrix` would give, as far as can be seen without looking at its numbers."""
+    return (
+        type(value) is np.ndarray
+        and value.dtype == dtype
+        and value.ndim == 2
+        and value.shape[1] == columns
+        and len(value) > 0
+        and value.flags.carray
+    )
 
 
 def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Array:
@@ -156,13 +167,11 @@ def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Arr
 def cast(argument: str, array: Array, dtype: npt.DTypeLike) -> Array:
     """Finite numbers as the dtype, C-contiguous, aligned and writable as far as Numba's typing goes."""
     with np.errstate(over="ignore"):
-        converted = np.require(array, dtype, ["C", "ALIGNED"])
-    try:
-        finite(argument, converted)
-    except ValueError:
-        finite(argument, array)  # says it of what the user gave, if that is where it is
-        raise ValueError(wrong(argument, f"numbers within {np.dtype(dtype)}'s range", "larger ones")) from None
-    return as_writable(converted)
+        converted = as_writable(np.require(array, dtype, ["C", "ALIGNED"]))
+    if not is_finite(converted.reshape(-1)):
+        finite(argument, array)  # says where
+        raise ValueError(wrong(argument, f"numbers within {np.dtype(dtype)}'s range", "larger ones"))
+    return converted
 
 
 def as_writable(array: Array) -> Array:

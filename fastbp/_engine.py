@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ._kernels import codes, epoch
-from ._kernels.llvm import HEIGHT
+from ._kernels import codes, epoch, small
+from ._kernels.llvm import HEIGHT, REGISTER
 from ._layout import Layout, aligned_zeros, up_to
-from ._team import rows_team_size, run_together, team_size
+from ._team import TeamSize, rows_team_size, run_together, usable_cores
 
 Array = npt.NDArray[Any]
 
@@ -51,6 +52,7 @@ class Engine:
         self.multiplications = sum(n * n_next for n, n_next in zip(layout.sizes, layout.sizes[1:], strict=False))
         self._no_targets, self._no_labels = np.empty((0, self.n_out), parameters.dtype), np.empty(0, np.int64)
         self._idle: list[Workspace] = []
+        self._team_sizes: dict[int, TeamSize] = {}
 
     def data(
         self, X: Array, targets: Array | None = None, labels: Array | None = None, *, shuffle: bool = False
@@ -63,16 +65,24 @@ class Engine:
             np.empty(len(X), np.int64) if shuffle else self._no_labels,
         )
 
-    def predict(self, X: Array, n_threads: int | str) -> Array:
-        """aᴸ, (n, n_L)."""
-        output = np.empty((len(X), self.n_out), X.dtype)
-        data = self.data(X)
+    def predict(self, X: Array, n_threads: int | str) -> Array | None:
+        """aᴸ, (n, n_L); None where X, which is as the kernels want it otherwise, isn't finite."""
+        n = len(X)
+        output = np.empty((n, self.n_out), X.dtype)
+        X, flat = X.reshape(-1), output.reshape(-1)
+        if n <= BLOCK:  # without detours: this is where a service with one row at a time spends its time
+            workspace = self._borrow(n)
+            finite = epoch.predict(workspace.plan, workspace.buffers, X, 0, n, BLOCK, flat)
+            self._idle.append(workspace)
+            return output if finite else None
+        bad = []
 
         def rows(plan: codes.Plan, buffers: codes.Buffers, start: int, stop: int) -> None:
-            epoch.predict(plan, buffers, data, start, stop, BLOCK, output, ALONE)
+            if not epoch.predict(plan, buffers, X, start, stop, BLOCK, flat):
+                bad.append(start)
 
-        self._for_rows(rows, len(X), n_threads)
-        return output
+        self._for_rows(rows, n, n_threads)
+        return None if bad else output
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
         """J over all samples, and aᴸ, (n, n_L), or (0, n_L) where it isn't wanted."""
@@ -81,7 +91,7 @@ class Engine:
         losses = np.zeros(-(-n // BLOCK))
 
         def rows(plan: codes.Plan, buffers: codes.Buffers, start: int, stop: int) -> None:
-            epoch.evaluate(plan, buffers, data, start, stop, BLOCK, output, losses, ALONE)
+            epoch.evaluate(plan, buffers, data, start, stop, BLOCK, output.reshape(-1), losses, ALONE)
 
         self._for_rows(rows, n, n_threads)
         return float(losses.sum()) / n, output
@@ -101,13 +111,29 @@ class Engine:
         self, data: codes.Data, step: codes.Step, progress: codes.Progress, budget: int, n_threads: int | str
     ) -> int:
         """Go on with some epochs for at most `budget` blocks; returns how many were done."""
-        threads = team_size(n_threads, step.block, self.layout.sizes)
+        if self.layout.is_small and step.block == step.batch_size:
+            few = step.block <= REGISTER // self.layout.itemsize // 4
+            kernel = small.train_quarter if few else small.train_full
+            with self._workspace(step.block) as (_, plan, buffers):
+                return int(kernel(plan, buffers, data, step, progress, budget))
+        if n_threads != "auto":
+            return self._train_together(data, step, progress, budget, min(int(n_threads), usable_cores()))
+        size = self._team_sizes.setdefault(step.block, TeamSize(self.layout.sizes, step.block))
+        threads, budget = size.choose(budget)
+        compiled, started = len(epoch.train.signatures), perf_counter()
+        blocks = self._train_together(data, step, progress, budget, threads)
+        if len(epoch.train.signatures) == compiled:
+            size.record(threads, blocks, perf_counter() - started)
+        return blocks
+
+    def _train_together(
+        self, data: codes.Data, step: codes.Step, progress: codes.Progress, budget: int, threads: int
+    ) -> int:
         meeting = np.zeros(codes.MEETING_SIZE, np.int64)
         with self._workspace(step.block, gradients=step.block < step.batch_size) as (_, plan, buffers):
 
             def call(thread: int) -> int:
-                team = codes.Team(meeting, thread, threads)
-                return epoch.train(plan, buffers, data, step, progress, budget, team)
+                return epoch.train(plan, buffers, data, step, progress, budget, codes.Team(meeting, thread, threads))
 
             return run_together(call, threads, lambda: meeting.__setitem__(codes.ABANDONED, 1))
 
@@ -132,16 +158,20 @@ class Engine:
     @contextmanager
     def _workspace(self, rows: int, *, gradients: bool = False) -> Iterator[Workspace]:
         """A workspace for blocks of so many rows, the caller's alone; kept for the next one."""
+        workspace = self._borrow(rows, gradients=gradients)
+        try:
+            yield workspace
+        finally:
+            self._idle.append(workspace)
+
+    def _borrow(self, rows: int, *, gradients: bool = False) -> Workspace:
         try:
             kept = self._idle.pop()
         except IndexError:
-            kept = None
-        if kept is None or kept.rows < rows or (gradients and not kept.buffers.gradients.size):
-            kept = self._new_workspace(rows, gradients)
-        try:
-            yield kept
-        finally:
-            self._idle.append(kept)
+            return self._new_workspace(rows, gradients)
+        if kept.rows < rows or (gradients and not kept.buffers.gradients.size):
+            return self._new_workspace(rows, gradients)
+        return kept
 
     def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
         plan, size = self.layout.plan(self.activations, self.loss, self.use_bias, rows)

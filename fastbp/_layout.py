@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import numpy.typing as npt
 
 from ._kernels import codes
 from ._kernels.llvm import HEIGHT, REGISTER
+from ._kernels.small import GROUP
 
 Array = npt.NDArray[Any]
 
 LINE = 64  # bytes of a cache line
+SMALL_WIDTH = 20  # of the widest layer but the inputs, up to which a network may be small
+SMALL = 300  # weights up to which it is
 LONG = 2048  # bytes of a row from which on the number of its lines is odd
 
 
@@ -95,6 +99,12 @@ class Layout:
         """(L − 1,) offsets of bˡ."""
         return tuple(start + n * p for start, n, p in zip(self.weights, self.sizes, self.widths[1:], strict=False))
 
+    @property
+    def is_small(self) -> bool:
+        """Whether training is faster with vectors across the samples (small.py)."""
+        products = [n * n_next for n, n_next in pairwise(self.sizes)]
+        return max(self.sizes[1:]) <= SMALL_WIDTH and sum(products) <= SMALL
+
     def plan(self, activations: tuple[int, ...], loss: int, use_bias: bool, rows: int) -> tuple[codes.Plan, int]:
         """The network as kernels read it, for blocks of so many rows, and the size of their workspace.
 
@@ -104,10 +114,11 @@ class Layout:
         loss, use_bias : as in `codes.Plan`
         rows : s
         """
-        rows = up_to(rows, HEIGHT)  # kernels write whole vectors, and so past the last row, but not past HEIGHT rows
+        # Kernels write whole vectors, and so past the last row, but not past HEIGHT rows; small.py has samples in lanes.
+        rows = up_to(rows, max(HEIGHT, REGISTER // self.itemsize))
         places = _Counter(self._unit)
         zeros, one = places.take(self._unit), places.take(1)
-        layers = np.zeros((len(self.sizes), len(codes.Layer._fields)), np.int64)
+        layers = np.zeros((len(self.sizes), codes.LAYER_FIELDS), np.int64)
         last = len(self.sizes) - 1
         for l, (n, p) in enumerate(zip(self.sizes, self.widths, strict=True)):
             layers[l] = codes.Layer(
@@ -120,7 +131,8 @@ class Layout:
                 activation=activations[l - 1] if l > 0 else codes.IDENTITY,
             )
         targets, mask = places.take(rows * self.widths[-1]), places.take(HEIGHT * self.widths[-1])
-        return codes.Plan(layers, loss, use_bias, zeros, one, targets, mask), places.used
+        columns = places.take(GROUP * (self.sizes[0] + self.sizes[-1]) * rows if self.is_small else 0)
+        return codes.Plan(layers.ravel(), loss, use_bias, zeros, one, targets, mask, columns), places.used
 
     def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike) -> Array:
         """What a plan wants to work in, with its constants in place."""

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from threading import Thread
 from typing import Any
 
+MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in the middle of the sizes in docs/design.md
+MEETING_SECONDS = 3e-7  # of a meeting, for each thread that takes part
+START_PAYS = 3e-4  # seconds of work that are worth starting threads for
+FIRST_TRIAL, LAST_TRIAL = 8, 512  # calls until the other number of threads is tried again
+TRIAL_SECONDS = 3e-3  # that a trial may take, by arithmetic
+SHORT = 1.5e-3  # seconds below which a call says nothing about speed
 ROWS_PAY = 1e7  # multiplications, about 0.2 ms, that are worth another thread's start
 
 
@@ -48,14 +55,55 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
                 other.join()
 
 
-def team_size(n_threads: int | str, m: int, sizes: Sequence[int]) -> int:
-    """How many threads train on batches of m samples together: as many as asked for, or as many as pay."""
-    if n_threads != "auto":
-        return int(n_threads)
-    return usable_cores()
+class TeamSize:
+    """How many threads train one network together.
+
+    Any number gives the same bits, so speed alone decides. A first guess comes from arithmetic: a batch takes its
+    multiplications' time over the threads, and its meetings a time that grows with the team. From then on the clock
+    decides between one thread and that many, since a busy machine may make meetings slow at any time.
+
+    Parameters
+    ----------
+    sizes : n_1 … n_L
+    m : samples in a block
+    """
+
+    def __init__(self, sizes: Sequence[int], m: int) -> None:
+        products = [n * n_next for n, n_next in pairwise(sizes)]
+        self.alone = m * (2 * products[0] + 3 * sum(products[1:])) / MULTIPLICATIONS_PER_SECOND
+        meetings = 2 * len(products) * MEETING_SECONDS
+        self.team = min(
+            range(1, usable_cores() + 1),
+            key=lambda threads: self.alone / threads + (meetings * threads if threads > 1 else 0),
+        )
+        self.seconds: dict[int, float] = {}  # a block's, by number of threads
+        self.calls, self.next_trial, self.patience = 0, FIRST_TRIAL, FIRST_TRIAL
+
+    def choose(self, blocks: int) -> tuple[int, int]:
+        """The number of threads for a call of so many blocks, and how many of those it should do."""
+        if self.team == 1 or blocks * self.alone < START_PAYS:
+            return 1, blocks
+        self.calls += 1
+        best = min(self.seconds, key=self.seconds.__getitem__, default=self.team)
+        if self.calls < self.next_trial:
+            return best, blocks
+        self.next_trial = self.calls + self.patience
+        return (1 if best != 1 else self.team), min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
+
+    def record(self, threads: int, blocks: int, seconds: float) -> None:
+        """Remember how long a call took; the last ones count most, and short ones not at all."""
+        if seconds < SHORT:
+            return
+        paces, pace = self.seconds, seconds / blocks
+        paces[threads] = 0.5 * (paces.get(threads, pace) + pace)
+        if (
+            self.calls == self.next_trial - self.patience
+        ):  # this was the trial: the clearer it failed, the later the next
+            failed = pace > 1.2 * min(paces.values())
+            self.patience = min(2 * self.patience, LAST_TRIAL) if failed else FIRST_TRIAL
 
 
 def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> int:
     """How many threads go over blocks of rows, each its own: no more than there are blocks, and as many as pay."""
-    threads = usable_cores() if n_threads == "auto" else int(n_threads)
+    threads = usable_cores() if n_threads == "auto" else min(int(n_threads), usable_cores())
     return max(1, min(threads, blocks, 1 + int(multiplications / ROWS_PAY)))

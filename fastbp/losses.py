@@ -92,7 +92,7 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
     """(n,) int64 in 0 … n_classes − 1; floats will do where they are whole."""
     labels = values
     if values.dtype.kind == "f":
-        cast(argument, values, values.dtype)
+        values = cast(argument, values, np.float64)
         if (values != np.floor(values)).any():
             bad = values[values != np.floor(values)][0]
             raise ValueError(wrong(argument, f"whole class numbers 0 … {n_classes - 1}", bad))

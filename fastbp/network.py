@@ -105,8 +105,18 @@ class Network:
             For an X of another shape, with NaN or infinity, or not of numbers.
         """
         n_threads = _checks.thread_count(n_threads)
-        X = _checks.matrix("X", X, self.layer_sizes[0], self.dtype)
-        return self._predictor.predict(X, n_threads)
+        return self.predict_with(self._predictor, X, n_threads)
+
+    def predict_with(self, engine: Engine, X: Any, n_threads: int | str) -> Array:
+        """aᴸ from an engine of this network, for an X that is checked here."""
+        n_in = self.layer_sizes[0]
+        output = None
+        if _checks.is_ready(X, n_in, self.dtype):
+            output = engine.predict(X, n_threads)
+        if output is None:
+            output = engine.predict(_checks.matrix("X", X, n_in, self.dtype), n_threads)
+        assert output is not None  # X is finite now
+        return output
 
     def engine(self, loss: int) -> Engine:
         """The kernels for this network and the code of a loss."""

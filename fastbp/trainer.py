@@ -308,7 +308,7 @@ class Trainer:
 
     def predict(self, X: Any) -> Array:
         """aᴸ for every row of X, (n, n_L); see `Network.predict`."""
-        return self.network.predict(X, n_threads=self.n_threads)
+        return self.network.predict_with(self._engine, X, self._n_threads)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """The class number of every row of X.

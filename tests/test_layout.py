@@ -50,7 +50,7 @@ def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     layout = Layout(sizes, 4)
     plan, size = layout.plan((1,) * (len(sizes) - 1), 0, True, rows)
     rows = up_to(rows, HEIGHT)
-    layers = [Layer(*row) for row in plan.layers]
+    layers = [Layer(*row) for row in plan.layers.reshape(len(sizes), -1)]
     parts = [(layer.a, rows * layer.width) for layer in layers]
     parts += [(layer.delta, rows * layer.width) for layer in layers[1:]]
     parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]

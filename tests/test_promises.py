@@ -97,7 +97,7 @@ assert state() == before
 @pytest.mark.parametrize("path", KERNEL_FILES, ids=lambda path: path.name)
 def test_jit_options_are_spelled_in_one_place(path):
     source = path.read_text()
-    assert len(source.splitlines()) <= 300
+    assert len(source.splitlines()) <= 400
     if path.name != "jit.py":
         assert not re.search(r"\bnjit\b|fastmath|\bjit\(|prange|\bexec\(|jitclass", source)
     else:

@@ -28,13 +28,14 @@ ARRIVED, ROUND, ABANDONED, MEETING_SIZE = 0, 8, 16, 24
 class Plan(NamedTuple):
     """What a network is, and where in Buffers.work a block of it lies; one record type, so one compilation a dtype."""
 
-    layers: npt.NDArray[np.int64]  # (L, 7) a Layer in each row
+    layers: npt.NDArray[np.int64]  # (L · 7,) a Layer after the other
     loss: int
     use_bias: bool
     zeros: int  # two vectors
     one: int
     targets: int  # (s, p_L) y
     mask: int  # (HEIGHT, p_L) 1 at every output, 0 in the padding
+    columns: int  # small.py's samples of some batches, of a small network
 
 
 class Layer(NamedTuple):
@@ -47,6 +48,9 @@ class Layer(NamedTuple):
     delta: int  # (s, p)
     mirror: int  # Θˡ as the method writes it: (p_{l+1}, p)
     activation: int
+
+
+LAYER_FIELDS = len(Layer._fields)
 
 
 class Buffers(NamedTuple):
@@ -65,6 +69,37 @@ class Data(NamedTuple):
     targets: npt.NDArray[np.floating]  # (n, n_L) or (0, n_L)
     labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
     order: npt.NDArray[np.int64]  # (n,) written by every epoch's shuffle, or (0,): the order of X
+
+
+class Machine(NamedTuple):
+    """Plan and Buffers by their addresses, as inner kernels pass them on: arrays cost more to pass, and are counted."""
+
+    layers: Any
+    depth: int  # L
+    loss: int
+    use_bias: bool
+    zeros: int
+    one: int
+    targets: int
+    mask: int
+    columns: int
+    parameters: Any
+    gradients: Any
+    work: Any
+    losses: Any
+
+
+class Samples(NamedTuple):
+    """Data by its addresses."""
+
+    X: Any
+    targets: Any
+    labels: Any
+    order: Any
+    n: int
+    has_targets: bool
+    has_labels: bool
+    ordered: bool
 
 
 class Step(NamedTuple):

@@ -3,11 +3,13 @@
 import math
 
 from .activations import activate_output
+from .addresses import layer_of, machine, rows_of, samples
 from .backward import descend, hidden_errors, output_errors
-from .codes import EPOCH, SAMPLE, Operand
-from .forward import forward, layer_of, rows_of
-from .jit import kernel
-from .llvm import HEIGHT, at, lanes, load, load_first, put, store, store_first
+from .codes import EPOCH, SAMPLE, Operand, Team
+from .finite import run_is_finite
+from .forward import forward
+from .jit import kernel, merged
+from .llvm import HEIGHT, at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
 from .team import meet, slice_of
 from .updates import update
@@ -25,71 +27,80 @@ def copy_row(target, source, n):
 
 
 @kernel
-def gather(plan, buffers, data, start, m, team):
+def gather(net, data, start, m, team):
     """Rows start … start + m of the epoch's order: y (or its classes, one-hot) into targets; returns a¹, an Operand.
 
     Without an order the rows follow one another, and a¹ is where they lie; else they are copied into the workspace,
     each thread its own.
     """
-    first, last = layer_of(plan, 0), layer_of(plan, plan.layers.shape[0] - 1)
-    ordered = data.order.size > 0
+    first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
     begin, length = slice_of(m, HEIGHT, team)
     for s in range(begin, begin + length):
-        i = data.order[start + s] if ordered else start + s
-        if ordered:
-            copy_row(at(buffers.work, first.a + s * first.width), at(data.X, i * first.n), first.n)
-        targets = plan.targets + s * last.width
-        if data.labels.size > 0:
+        i = get(data.order, start + s) if data.ordered else start + s
+        if data.ordered:
+            copy_row(at(net.work, first.a + s * first.width), at(data.X, i * first.n), first.n)
+        targets = net.targets + s * last.width
+        if data.has_labels:
             for j in range(last.n):
-                put(buffers.work, targets + j, 0)
-            put(buffers.work, targets + data.labels[i], 1)
-        elif data.targets.size > 0:
-            copy_row(at(buffers.work, targets), at(data.targets, i * last.n), last.n)
-    if ordered:
+                put(net.work, targets + j, 0)
+            put(net.work, targets + get(data.labels, i), 1)
+        elif data.has_targets:
+            copy_row(at(net.work, targets), at(data.targets, i * last.n), last.n)
+    if data.ordered:
         meet(team)
-        return rows_of(buffers.work, first.a, first, 0)
+        return rows_of(net.work, first.a, first, 0)
     return Operand(at(data.X, start * first.n), first.n, 1)
 
 
 @kernel
-def errors(plan, buffers, data, start, m, batch, team):
-    """Forward and back for m samples of a batch of `batch`, up to all δ; returns a¹ and the sum of the losses."""
-    x = gather(plan, buffers, data, start, m, team)
-    forward(plan, buffers, x, m, True, team)
-    output_errors(plan, buffers, m, batch, team)
-    meet(team)
+def sum_of_losses(net, m):
+    """The sum over m samples, from what output_errors left; in one order for any number of threads."""
     total = 0.0
     for i in range((m + HEIGHT - 1) // HEIGHT):
-        total += buffers.losses[i]
-    hidden_errors(plan, buffers, m, team)
+        total += get(net.losses, i)
+    return total
+
+
+@merged
+def errors(net, data, start, m, batch, team):
+    """Forward and back for m samples of a batch of `batch`, up to all δ; returns a¹ and the sum of the losses."""
+    x = gather(net, data, start, m, team)
+    forward(net, x, m, True, team)
+    output_errors(net, m, batch, team)
+    meet(team)
+    total = sum_of_losses(net, m)
+    hidden_errors(net, m, team)
     return x, total
 
 
 @kernel
 def accumulate_gradients(plan, buffers, data, start, m, batch, team):
     """Gradients of m samples of a batch of `batch`, stored if start is 0, else added; returns the sum of the losses."""
-    x, total = errors(plan, buffers, data, start, m, batch, team)
-    eta = buffers.work.dtype.type(0 if start == 0 else -1)
-    descend(plan, buffers, buffers.gradients, x, m, eta, team)
+    net = machine(plan, buffers)
+    x, total = errors(net, samples(data), start, m, batch, team)
+    eta = number_of(net.work, 0 if start == 0 else -1)
+    descend(net, net.gradients, x, m, eta, team)
     return total
 
 
-@kernel
-def train_block(plan, buffers, data, step, start, team):
-    """One block of a batch; and the batch's update, if it is its last. Returns the sum of the losses."""
+@merged
+def train_block(net, data, step, start, size, team):
+    """One block of a batch; and the batch's update, if it is its last. Returns the sum of the losses.
+
+    size: of the buffer of parameters.
+    """
     batch_start = start - start % step.batch_size
-    batch_stop = min(batch_start + step.batch_size, data.X.shape[0])
+    batch_stop = min(batch_start + step.batch_size, data.n)
     m = min(step.block, batch_stop - start)
-    x, total = errors(plan, buffers, data, start, m, batch_stop - batch_start, team)
-    number = buffers.work.dtype.type
-    eta = number(step.learning_rate)
+    x, total = errors(net, data, start, m, batch_stop - batch_start, team)
+    eta = number_of(net.work, step.learning_rate)
     if m == batch_stop - batch_start:
-        descend(plan, buffers, buffers.parameters, x, m, eta, team)
+        descend(net, net.parameters, x, m, eta, team)
         return total
-    descend(plan, buffers, buffers.gradients, x, m, number(0 if start == batch_start else -1), team)
+    descend(net, net.gradients, x, m, number_of(net.work, 0 if start == batch_start else -1), team)
     if start + m == batch_stop:
-        first, length = slice_of(buffers.parameters.size, lanes(buffers.parameters, 1), team)
-        update(buffers.parameters, buffers.gradients, first, length, eta)
+        first, length = slice_of(size, lanes(net.work, 1), team)
+        update(net.parameters, net.gradients, first, length, eta)
         meet(team)
     return total
 
@@ -104,21 +115,22 @@ def train(plan, buffers, data, step, progress, budget, team):
     """
     if not meet(team):
         return 0
-    n, losses = data.X.shape[0], progress.losses
+    net, rows = machine(plan, buffers), samples(data)
+    losses = progress.losses
     epoch, start = progress.position[EPOCH], progress.position[SAMPLE]
     total = losses[epoch]
     for done in range(budget):
-        if start == 0 and data.order.size > 0:
+        if start == 0 and rows.ordered:
             if team.thread == 0:
                 shuffle(data.order, progress.random)
             meet(team)
-        total += train_block(plan, buffers, data, step, start, team)
-        batch_stop = min(start - start % step.batch_size + step.batch_size, n)
+        total += train_block(net, rows, step, start, buffers.parameters.size, team)
+        batch_stop = min(start - start % step.batch_size + step.batch_size, rows.n)
         start = min(start + step.block, batch_stop)
-        mean = total / n if start == n else total
+        mean = total / rows.n if start == rows.n else total
         if team.thread == 0:
             losses[epoch] = mean
-        if start == n:
+        if start == rows.n:
             epoch, start, total = epoch + 1, 0, 0.0
         if team.thread == 0:
             progress.position[EPOCH], progress.position[SAMPLE] = epoch, start
@@ -128,33 +140,38 @@ def train(plan, buffers, data, step, progress, budget, team):
 
 
 @kernel
-def predict(plan, buffers, data, start, stop, block, output, team):
-    """Rows start … stop of aᴸ into output, (n, n_L), by blocks."""
-    last = layer_of(plan, plan.layers.shape[0] - 1)
-    mask, targets = at(buffers.work, plan.mask), at(buffers.work, plan.targets)
-    for first in range(start, stop, block):
-        m = min(block, stop - first)
-        forward(plan, buffers, gather(plan, buffers, data, first, m, team), m, False, team)
-        z = rows_of(buffers.work, last.a, last, 0)
+def predict(plan, buffers, X, start, stop, block, output):
+    """Rows start … stop of aᴸ, for X of (n · n_1,), into output, (n · n_L,), by blocks.
+
+    Returns whether X is finite there; else the output isn't whole.
+    """
+    net, team = machine(plan, buffers), Team(plan.layers, 0, 1)  # a team of one has no meeting
+    first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
+    mask, targets = at(net.work, net.mask), at(net.work, net.targets)
+    for begin in range(start, stop, block):
+        m = min(block, stop - begin)
+        x = Operand(at(X, begin * first.n), first.n, 1)
+        if not run_is_finite(x.at, m * first.n):
+            return False
+        forward(net, x, m, False, team)
         for i in range(0, m, HEIGHT):
-            rows = min(HEIGHT, m - i)
-            activate_output(rows_of(buffers.work, last.a, last, i), targets, mask, rows, last.n, last.activation)
+            z = rows_of(net.work, last.a, last, i)
+            activate_output(z, targets, mask, min(HEIGHT, m - i), last.n, last.activation)
         for i in range(m):
-            copy_row(at(output, (first + i) * last.n), at(z.at, i * last.width), last.n)
+            copy_row(at(output, (begin + i) * last.n), at(net.work, last.a + i * last.width), last.n)
+    return True
 
 
 @kernel
 def evaluate(plan, buffers, data, start, stop, block, output, losses, team):
-    """Sums of the losses of blocks of rows start … stop; their aᴸ into output, (n, n_L), unless it is empty."""
-    last = layer_of(plan, plan.layers.shape[0] - 1)
+    """Sums of the losses of blocks of rows start … stop; their aᴸ into output, (n · n_L,), unless it is empty."""
+    net, rows = machine(plan, buffers), samples(data)
+    last = layer_of(net, net.depth - 1)
     for first in range(start, stop, block):
         m = min(block, stop - first)
-        forward(plan, buffers, gather(plan, buffers, data, first, m, team), m, False, team)
-        output_errors(plan, buffers, m, m, team)
-        total = 0.0
-        for i in range((m + HEIGHT - 1) // HEIGHT):
-            total += buffers.losses[i]
-        losses[first // block] = total
+        forward(net, gather(net, rows, first, m, team), m, False, team)
+        output_errors(net, m, m, team)
+        losses[first // block] = sum_of_losses(net, m)
         if output.size > 0:
             for i in range(m):
-                copy_row(at(output, (first + i) * last.n), at(buffers.work, last.a + i * last.width), last.n)
+                copy_row(at(output, (first + i) * last.n), at(net.work, last.a + i * last.width), last.n)

@@ -51,3 +51,12 @@ def kernel(function: Any) -> Any:
 def inlined(function: Any) -> Any:
     """A few instructions that LLVM puts into their callers."""
     return njit(forceinline=True, **OPTIONS)(function)
+
+
+def merged(function: Any) -> Any:
+    """A kernel that Numba puts into its callers, which are one or two.
+
+    Numba optimises and emits a kernel's code again within each of its callers: a long chain of calls would compile
+    slowly (all plain: 16 s, so: see docs/design.md).
+    """
+    return njit(inline="always", **OPTIONS)(function)

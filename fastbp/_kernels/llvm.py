@@ -46,6 +46,11 @@ def lanes_of(dtype, part=1):
     return max(REGISTER * 8 // dtype.bitwidth // part, 1)
 
 
+def _lanes(dtype, part):
+    """`part` as kernels write it: a literal, or a vector to be like."""
+    return part.lanes if isinstance(part, Vector) else lanes_of(dtype, part.literal_value)
+
+
 # Inside a code generator: (context, builder, its signature, its arguments)
 
 
@@ -119,17 +124,27 @@ def put(typing, memory, i, number):
     return types.none(memory, types.intp, memory.dtype), generate
 
 
+@intrinsic
+def number_of(typing, memory, number):
+    """A number as the dtype of an array or of what a pointer points at."""
+
+    def generate(context, builder, signature, args):
+        return context.cast(builder, args[1], number, memory.dtype)
+
+    return memory.dtype(memory, number), generate
+
+
 @intrinsic(prefer_literal=True)
 def lanes(typing, memory, part):
     """How many numbers `load(memory, i, part)` reads: a constant to LLVM."""
-    count = lanes_of(memory.dtype, part.literal_value)
+    count = _lanes(memory.dtype, part)
     return types.intp(memory, part), lambda context, builder, signature, args: ir.Constant(ir.IntType(64), count)
 
 
 @intrinsic(prefer_literal=True)
 def load(typing, memory, i, part):
     """The vector that starts at element i; no alignment needed."""
-    vector = Vector(memory.dtype, lanes_of(memory.dtype, part.literal_value))
+    vector = Vector(memory.dtype, _lanes(memory.dtype, part))
 
     def generate(context, builder, signature, args):
         pointer = _address(context, builder, signature.args[0], *args[:2])
@@ -203,7 +218,7 @@ def store(typing, memory, i, vector):
 @intrinsic(prefer_literal=True)
 def splat(typing, number, part):
     """A number in every lane."""
-    vector = Vector(number.dtype if hasattr(number, "dtype") else number, lanes_of(number, part.literal_value))
+    vector = Vector(number.dtype if hasattr(number, "dtype") else number, _lanes(number, part))
 
     def generate(context, builder, signature, args):
         return _spread(context, builder, args[0], number, vector)
@@ -212,9 +227,20 @@ def splat(typing, number, part):
 
 
 @intrinsic(prefer_literal=True)
+def ramp(typing, memory, part):
+    """0, 1, 2 … in the lanes of a vector of the memory's dtype."""
+    vector = Vector(memory.dtype, _lanes(memory.dtype, part))
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(vector), [float(lane) for lane in range(vector.lanes)])
+
+    return vector(memory, part), generate
+
+
+@intrinsic(prefer_literal=True)
 def zeros(typing, memory, part, count):
     """A tuple of `count` vectors of zeros, of the memory's dtype."""
-    out = types.UniTuple(Vector(memory.dtype, lanes_of(memory.dtype, part.literal_value)), count.literal_value)
+    out = types.UniTuple(Vector(memory.dtype, _lanes(memory.dtype, part)), count.literal_value)
 
     def generate(context, builder, signature, args):
         return ir.Constant(context.get_value_type(out), None)

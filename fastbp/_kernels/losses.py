@@ -14,7 +14,7 @@ from .activations import activate_output, multiply_by_derivative, multiply_by_so
 from .bits import total
 from .codes import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SOFTMAX, Operand
 from .elementary import at_least, sigmoid, softplus_tail
-from .jit import kernel
+from .jit import kernel, merged
 from .llvm import fma, lanes, load, load_first, splat, store, where_less
 
 
@@ -65,7 +65,7 @@ def binary_cross_entropy(z, t, delta, mask, count, inverse_m):
     return np.float64(total(value))
 
 
-@kernel
+@merged
 def output_error(z, t, delta, mask, rows, columns, codes, inverse_m):
     """The rows' part of m · J, with δᴸ in delta and aᴸ in z; method.md, step 2. codes: (loss, activation)."""
     loss, activation = codes

@@ -1,0 +1,53 @@
+"""Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
+
+from .codes import LAYER_FIELDS, Layer, Machine, Operand, Samples
+from .jit import kernel, merged
+from .llvm import at, get
+
+
+@merged
+def machine(plan, buffers):
+    """Plan and Buffers by their addresses."""
+    return Machine(
+        at(plan.layers, 0),
+        plan.layers.size // LAYER_FIELDS,
+        plan.loss,
+        plan.use_bias,
+        plan.zeros,
+        plan.one,
+        plan.targets,
+        plan.mask,
+        plan.columns,
+        at(buffers.parameters, 0),
+        at(buffers.gradients, 0),
+        at(buffers.work, 0),
+        at(buffers.losses, 0),
+    )
+
+
+@merged
+def samples(data):
+    """Data by its addresses."""
+    return Samples(
+        at(data.X.reshape(-1), 0),
+        at(data.targets.reshape(-1), 0),
+        at(data.labels, 0),
+        at(data.order, 0),
+        data.X.shape[0],
+        data.targets.size > 0,
+        data.labels.size > 0,
+        data.order.size > 0,
+    )
+
+
+@kernel
+def layer_of(net, l):
+    """Layer l of the table; net is a Machine here and wherever else it comes."""
+    t = at(net.layers, l * LAYER_FIELDS)
+    return Layer(get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6))
+
+
+@kernel
+def rows_of(work, offset, layer, row):
+    """An Operand of what the workspace has of a layer from some row on."""
+    return Operand(at(work, offset + row * layer.width), layer.width, 1)
