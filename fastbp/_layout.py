@@ -114,7 +114,7 @@ class Layout:
         loss, use_bias : as in `codes.Plan`
         rows : s
         """
-        # Kernels write whole vectors, and so past the last row, but not past HEIGHT rows; small.py has samples in lanes.
+        # Kernels write whole vectors, and so past the last row, not past HEIGHT rows; small.py has samples in lanes.
         rows = up_to(rows, max(HEIGHT, REGISTER // self.itemsize))
         places = _Counter(self._unit)
         zeros, one = places.take(self._unit), places.take(1)

@@ -115,7 +115,6 @@ def make_softmax(part):
 
 
 softmax_full, derivative_full = make_softmax(1)
-softmax_half, derivative_half = make_softmax(2)
 softmax_quarter, derivative_quarter = make_softmax(4)
 
 
@@ -124,10 +123,8 @@ def softmax(z, t, mask, rows):
     """softmax_row for each of an Operand's rows; t lies as z does. Returns the sum of their cross entropies."""
     value = 0.0
     for i in range(0, rows * z.row, z.row):
-        if z.row == lanes(z.at, 4):
+        if z.row < lanes(z.at, 1):
             value += softmax_quarter(at(z.at, i), at(t, i), mask, z.row)
-        elif z.row == lanes(z.at, 2):
-            value += softmax_half(at(z.at, i), at(t, i), mask, z.row)
         else:
             value += softmax_full(at(z.at, i), at(t, i), mask, z.row)
     return value
@@ -137,10 +134,8 @@ def softmax(z, t, mask, rows):
 def multiply_by_softmax_derivative(delta, a, rows):
     """derivative_row for each of the rows of two Operands that lie alike."""
     for i in range(0, rows * a.row, a.row):
-        if a.row == lanes(a.at, 4):
+        if a.row < lanes(a.at, 1):
             derivative_quarter(at(delta.at, i), at(a.at, i), a.row)
-        elif a.row == lanes(a.at, 2):
-            derivative_half(at(delta.at, i), at(a.at, i), a.row)
         else:
             derivative_full(at(delta.at, i), at(a.at, i), a.row)
 

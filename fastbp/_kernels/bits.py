@@ -12,17 +12,18 @@ ROOT_HALF = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}  # the bits of √½
 
 
 @intrinsic
-def power_of_two(typing, n):
-    """2ⁿ of whole n from −127 to 128 (float64: −1023 to 1024); the ends give 0 and infinity."""
+def power_of_two(typing, shifted):
+    """2ⁿ of n + `SHIFT`, whole n from −127 to 128 (float64: −1023 to 1024); the ends give 0 and infinity."""
 
     def generate(context, builder, signature, args):
-        width = n.dtype.bitwidth
-        # n + 1.5·2²³ holds n in its lowest bits: cheaper than a conversion, and a NaN does no harm
-        magic = builder.fadd(args[0], _constant(n, 1.5 * 2.0 ** MANTISSA[width]))
-        biased = builder.add(builder.bitcast(magic, _integers(n)), _constant(n, BIAS[width], integer=True))
-        return builder.bitcast(builder.shl(biased, _constant(n, MANTISSA[width], integer=True)), args[0].type)
+        # The sum holds n in its lowest bits: cheaper than a conversion, and a NaN does no harm.
+        biased = builder.add(
+            builder.bitcast(args[0], _integers(shifted)), _constant(shifted, BIAS[shifted.dtype.bitwidth], integer=True)
+        )
+        bits = builder.shl(biased, _constant(shifted, MANTISSA[shifted.dtype.bitwidth], integer=True))
+        return builder.bitcast(bits, args[0].type)
 
-    return n(n), generate
+    return shifted(shifted), generate
 
 
 @intrinsic
@@ -109,3 +110,6 @@ def polynomial(single, double):
         return x(x), generate
 
     return intrinsic(evaluated)
+
+
+SHIFT = constant(1.5 * 2.0**23, 1.5 * 2.0**52)  # x + SHIFT − SHIFT is x rounded to a whole number

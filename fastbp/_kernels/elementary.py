@@ -4,9 +4,9 @@ Within 3 ulp of the exact value in float32 and float64, 1.5 for exp (tests/_kern
 NaN gives NaN. Values too small for a normal number become 0 in sigmoid and softplus; exp keeps them.
 """
 
-from .bits import constant, exponent_and_mantissa, polynomial, power_of_two, with_sign
+from .bits import SHIFT, constant, exponent_and_mantissa, polynomial, power_of_two, with_sign
 from .jit import inlined
-from .llvm import absolute, fma, rint, where_equal, where_less
+from .llvm import absolute, fma, where_equal, where_less
 
 LOG2_E = constant(1.4426950408889634)
 # ln 2 in two parts: n times the first is exact for every n in use
@@ -69,26 +69,28 @@ def at_most(x, bound):
 
 @inlined
 def exp_parts(x):
-    """n and p with eˣ = 2ⁿ(1 + p), n whole and |p| below ½."""
-    n = rint(x * LOG2_E(x))
+    """n + SHIFT and p with eˣ = 2ⁿ(1 + p), n whole and |p| below ½."""
+    shifted = fma(x, LOG2_E(x), SHIFT(x))
+    n = shifted - SHIFT(x)
     r = fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), x))
-    return n, fma(r * r, EXP_TAIL(r), r)
+    return shifted, fma(r * r, EXP_TAIL(r), r)
 
 
 @inlined
 def exp(x):
     """eˣ, down to denormal values and up to infinity."""
-    n, p = exp_parts(at_most(at_least(x, EXP_IS_ZERO(x)), EXP_IS_INFINITE(x)))
-    half = rint(n * 0.5)  # 2ⁿ itself may be out of range
+    shifted, p = exp_parts(at_most(at_least(x, EXP_IS_ZERO(x)), EXP_IS_INFINITE(x)))
+    n = shifted - SHIFT(x)
+    half = fma(n, 0.5, SHIFT(x))  # 2ⁿ itself may be out of range
     scale = power_of_two(half)
-    return fma(scale, p, scale) * power_of_two(n - half)
+    return fma(scale, p, scale) * power_of_two(shifted - (half - SHIFT(x)))
 
 
 @inlined
 def exp_of_negative(x):
     """eˣ for x ≤ 0, with values below the normal numbers made 0."""
-    n, p = exp_parts(at_least(x, LEAST_EXPONENT(x)))
-    scale = power_of_two(n)
+    shifted, p = exp_parts(at_least(x, LEAST_EXPONENT(x)))
+    scale = power_of_two(shifted)
     return fma(scale, p, scale)
 
 
@@ -102,8 +104,8 @@ def sigmoid(x):
 @inlined
 def tanh(x):
     """(1 − e)/(1 + e) with e = e^−2|x|; from e − 1, which keeps small x precise."""
-    n, p = exp_parts(at_least(absolute(x) * -2, LEAST_EXPONENT(x)))
-    scale = power_of_two(n)
+    shifted, p = exp_parts(at_least(absolute(x) * -2, LEAST_EXPONENT(x)))
+    scale = power_of_two(shifted)
     e_less_1 = fma(scale, p, scale - 1)
     return with_sign(e_less_1 / (e_less_1 + 2), x)
 

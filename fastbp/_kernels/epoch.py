@@ -115,26 +115,27 @@ def train(plan, buffers, data, step, progress, budget, team):
     """
     if not meet(team):
         return 0
-    net, rows = machine(plan, buffers), samples(data)
-    losses = progress.losses
-    epoch, start = progress.position[EPOCH], progress.position[SAMPLE]
-    total = losses[epoch]
+    net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
+    epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
+    parameters = buffers.parameters.size
+    epoch, start = get(position, EPOCH), get(position, SAMPLE)
+    total = get(losses, epoch)
     for done in range(budget):
         if start == 0 and rows.ordered:
             if team.thread == 0:
-                shuffle(data.order, progress.random)
+                shuffle(order, state)
             meet(team)
-        total += train_block(net, rows, step, start, buffers.parameters.size, team)
-        batch_stop = min(start - start % step.batch_size + step.batch_size, rows.n)
-        start = min(start + step.block, batch_stop)
+        total += train_block(net, rows, step, start, parameters, team)
+        start = min(start + step.block, start - start % step.batch_size + step.batch_size, rows.n)
         mean = total / rows.n if start == rows.n else total
         if team.thread == 0:
-            losses[epoch] = mean
+            put(losses, epoch, mean)
         if start == rows.n:
             epoch, start, total = epoch + 1, 0, 0.0
         if team.thread == 0:
-            progress.position[EPOCH], progress.position[SAMPLE] = epoch, start
-        if start == 0 and (epoch == losses.size or not math.isfinite(mean)):
+            put(position, EPOCH, epoch)
+            put(position, SAMPLE, start)
+        if start == 0 and (epoch == epochs or not math.isfinite(mean)):
             return done + 1
     return budget
 

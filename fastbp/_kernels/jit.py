@@ -44,7 +44,8 @@ def kernel(function: Any) -> Any:
         return njit(**OPTIONS)(function)
     # Numba looks at a kernel's own file alone, but its machine code holds that of the kernels it calls: after an
     # upgrade of another file it would run the old ones.
-    dispatcher._cache._cache_file._source_stamp = SOURCES
+    index = dispatcher._cache._cache_file
+    index._source_stamp = (SOURCES, index._source_stamp)
     return dispatcher
 
 

@@ -237,17 +237,6 @@ def ramp(typing, memory, part):
     return vector(memory, part), generate
 
 
-@intrinsic(prefer_literal=True)
-def zeros(typing, memory, part, count):
-    """A tuple of `count` vectors of zeros, of the memory's dtype."""
-    out = types.UniTuple(Vector(memory.dtype, _lanes(memory.dtype, part)), count.literal_value)
-
-    def generate(context, builder, signature, args):
-        return ir.Constant(context.get_value_type(out), None)
-
-    return out(memory, part, count), generate
-
-
 # Arithmetic
 
 
@@ -303,8 +292,6 @@ def _unary(name, doc):
     return intrinsic(typer)
 
 
-rint = _unary("rint", "The nearest whole number, halves to even.")
-sqrt = _unary("sqrt", "The square root.")
 absolute = _unary("fabs", "|x|.")
 
 

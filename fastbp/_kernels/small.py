@@ -1,9 +1,9 @@
 """The same training for tiny networks: vectors run across the samples of a batch, a lane for each.
 
-Where layers are narrower than a vector, rows of units would waste most of it. Here the workspace has aˡ and δˡ the other
-way round: a row for each unit, `span` numbers long, the samples of the batch up to a whole vector. A unit's z is one
-vector summed over the inputs, a weight's gradient a sum over lanes. One thread does it all. `like` is any vector of the
-width in use.
+Where layers are narrower than a vector, rows of units would waste most of it. Here the workspace has aˡ and δˡ the
+other way round: a row for each unit, `span` numbers long, the samples of the batch up to a whole vector. A unit's z is
+one vector summed over the inputs, a weight's gradient a sum over lanes. One thread does it all. `like` is any vector of
+the width in use.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from .addresses import layer_of, machine, samples
 from .bits import total
 from .blocks import add_products, column_of_zeros, totals
-from .codes import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, EPOCH, RELU, SAMPLE, SIGMOID, SOFTMAX, SQUARED_ERROR, TANH
+from .codes import BINARY_CROSS_ENTROPY, EPOCH, RELU, SAMPLE, SIGMOID, SOFTMAX, SQUARED_ERROR, TANH
 from .elementary import at_least, exp, log, sigmoid, softplus_tail, tanh
 from .jit import inlined, kernel, merged
 from .llvm import at, fma, get, lanes, load, number_of, put, ramp, splat, store, where_equal, where_less
@@ -183,8 +183,8 @@ def descend(net, x, span, eta, like):
 def clear_rows_of_padding(net, span):
     """δ = 0 for the units that only pad a layer; descend sums over them too."""
     for l in range(1, net.depth):
-        layer = layer_of(net, l)
-        for i in range(layer.n * span, (layer.n + lanes(net.work, 4)) // lanes(net.work, 4) * lanes(net.work, 4) * span):
+        layer, group = layer_of(net, l), lanes(net.work, 4)
+        for i in range(layer.n * span, (layer.n + group - 1) // group * group * span):
             put(net.work, layer.delta + i, 0)
 
 
@@ -197,32 +197,34 @@ def make_train(part):
     @kernel
     def train(plan, buffers, data, step, progress, budget):
         """As epoch.train, for one thread, and batches that are one block. Returns the number of blocks done."""
-        net, rows, losses = machine(plan, buffers), samples(data), progress.losses
+        net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
+        epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
         eta = number_of(net.work, step.learning_rate)
         like = splat(eta, part)
         size, n_in = step.batch_size, layer_of(net, 0).n
         span = (size + lanes(net.work, part) - 1) // lanes(net.work, part) * lanes(net.work, part)
         stride = (n_in + layer_of(net, net.depth - 1).n) * span
-        epoch, start, gathered = progress.position[EPOCH], progress.position[SAMPLE], np.int64(-1)
+        epoch, start, gathered = get(position, EPOCH), get(position, SAMPLE), 0
         clear_rows_of_padding(net, span)
         for done in range(budget):
             if start == 0 and rows.ordered:
-                shuffle(data.order, progress.random)
-            if start == 0 or gathered < 0 or start == gathered + GROUP * size:
+                shuffle(order, state)
+            if done == 0 or start == 0 or start == gathered + GROUP * size:
                 gathered = start
                 gather(net, rows, start, min(start + GROUP * size, rows.n), size, span)
             m = min(size, rows.n - start)
             x = at(net.work, net.columns + (start - gathered) // size * stride)
             forward(net, x, span, like)
-            losses[epoch] += output_errors(net, at(x, n_in * span), m, span, like)
+            put(losses, epoch, get(losses, epoch) + output_errors(net, at(x, n_in * span), m, span, like))
             hidden_errors(net, span, like)
             descend(net, x, span, eta, like)
             start += m
             if start == rows.n:
-                losses[epoch] /= rows.n
+                put(losses, epoch, get(losses, epoch) / rows.n)
                 epoch, start = epoch + 1, 0
-            progress.position[EPOCH], progress.position[SAMPLE] = epoch, start
-            if start == 0 and (epoch == losses.size or not math.isfinite(losses[epoch - 1])):
+            put(position, EPOCH, epoch)
+            put(position, SAMPLE, start)
+            if start == 0 and (epoch == epochs or not math.isfinite(get(losses, epoch - 1))):
                 return done + 1
         return budget
 

@@ -1,0 +1,144 @@
+"""Threads that meet, and the division of work among them."""
+
+from __future__ import annotations
+
+from itertools import product
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Team
+from fastbp._kernels.jit import kernel
+from fastbp._kernels.team import meet, share, slice_of
+
+LINE = 8  # int64s of a cache line
+
+
+@kernel
+def leapfrog(team, steps, n):
+    """Each round every thread reads its neighbour's number, and after a meeting writes it, plus one, as its own."""
+    for _ in range(n):
+        value = steps[(team.thread + 1) % team.n_threads * LINE]
+        if not meet(team):
+            return False
+        steps[team.thread * LINE] = value + 1
+        if not meet(team):
+            return False
+    return True
+
+
+@kernel
+def meet_once(team):
+    return meet(team)
+
+
+def new_meeting() -> np.ndarray:
+    return np.zeros(MEETING_SIZE, np.int64)
+
+
+def start(call, n_threads, first=0) -> tuple[list[Thread], dict]:
+    """Threads first … n_threads − 1, begun, and where each leaves what call(thread) returned."""
+    results: dict = {}
+    threads = [Thread(target=lambda i=i: results.__setitem__(i, call(i)), daemon=True) for i in range(first, n_threads)]
+    for thread in threads:
+        thread.start()
+    return threads, results
+
+
+def join(threads) -> None:
+    for thread in threads:
+        thread.join(timeout=20)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.parametrize(("n_threads", "rounds"), [(1, 1000), (2, 10_000), (3, 500), (4, 300)])
+def test_no_thread_passes_before_all_have_come(n_threads, rounds):
+    """More threads than processors too: who waits sleeps."""
+    meeting, steps = new_meeting(), np.zeros(LINE * n_threads, np.int64)
+    threads, results = start(lambda i: leapfrog(Team(meeting, i, n_threads), steps, rounds), n_threads)
+    join(threads)
+    assert results == dict.fromkeys(range(n_threads), True)
+    np.testing.assert_array_equal(steps[::LINE], rounds)
+    assert meeting[ARRIVED] == 0
+    assert meeting[ROUND] == (2 * rounds if n_threads > 1 else 0)
+
+
+def test_a_waiting_thread_holds_no_lock_of_python():
+    meeting = new_meeting()
+    threads, results = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
+    threads[0].join(0.05)
+    assert results == {}
+    assert meet_once(Team(meeting, 0, 2))
+    join(threads)
+    assert results == {1: True}
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 4])
+def test_abandoned_threads_end(n_threads):
+    meeting = new_meeting()
+    threads, results = start(lambda i: meet_once(Team(meeting, i, n_threads)), n_threads, first=1)
+    threads[0].join(0.05)
+    assert results == {}
+    meeting[ABANDONED] = 1
+    join(threads)
+    assert results == dict.fromkeys(range(1, n_threads), False)
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_threads_that_come_after_the_team_was_abandoned_end_too(n_threads):
+    meeting = new_meeting()
+    meeting[ABANDONED] = 1
+    threads, results = start(lambda i: meet_once(Team(meeting, i, n_threads)), n_threads, first=1)
+    join(threads)
+    assert results == dict.fromkeys(range(1, n_threads), False)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("unit", [1, 4, 8, 16])
+def test_slices_follow_each_other_cut_between_units(unit, n_threads):
+    for n in (*range(70), 128, 1000, 1009):
+        end, units = 0, []
+        for thread in range(n_threads):
+            first, length = slice_of(n, unit, Team(new_meeting(), thread, n_threads))
+            assert first == end
+            assert length >= 0
+            assert first % unit == 0 or first == n
+            end += length
+            units.append(-(-length // unit))
+        assert end == n
+        assert max(units) - min(units) <= 1
+
+
+def shares(rows, columns, height, width, n_threads):
+    return [share(rows, columns, height, width, Team(new_meeting(), i, n_threads)) for i in range(n_threads)]
+
+
+SIZES = (1, 7, 8, 9, 10, 16, 30, 33, 64, 100, 129)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize(("height", "width"), [(8, 16), (8, 8), (4, 8), (4, 2)])
+def test_shares_cover_every_number_once(height, width, n_threads):
+    for rows, columns in product(SIZES, SIZES):
+        times = np.zeros((rows, columns), int)
+        for s in shares(rows, columns, height, width, n_threads):
+            times[s.row : s.row + s.rows, s.column : s.column + s.columns] += 1
+        assert np.all(times == 1)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 4])
+def test_shares_are_cut_between_whole_vectors_or_whole_tiles(n_threads):
+    for rows, columns in product(SIZES, SIZES):
+        for s in shares(rows, columns, 8, 16, n_threads):
+            assert s.row % 8 == 0 or s.row == rows
+            assert s.column % 16 == 0 or s.column == columns
+            assert s.rows == rows or s.columns == columns
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 4])
+def test_columns_are_shared_where_no_thread_then_does_an_eighth_more_than_the_mean(n_threads):
+    for vectors in range(1, 60):
+        busiest = -(-vectors // n_threads)
+        even = busiest <= vectors / n_threads * 9 / 8
+        assert all(s.rows == 64 for s in shares(64, vectors * 16, 8, 16, n_threads)) == even
