@@ -43,8 +43,10 @@ def whole(argument: str, value: Any, minimum: int) -> int:
     return number
 
 
-def real(argument: str, value: Any, *, above: float | None = None, minimum: float | None = None) -> float:
-    """A finite float, more than `above` or at least `minimum`."""
+def real(
+    argument: str, value: Any, *, dtype: np.dtype[Any], above: float | None = None, minimum: float | None = None
+) -> float:
+    """A number that is finite in the dtype, more than `above` or at least `minimum`."""
     expected = "a finite number" + (f" > {above:g}" if above is not None else f" ≥ {minimum:g}")
     if isinstance(value, bool | np.bool_ | str | bytes):
         raise TypeError(wrong(argument, expected, shown(value)))
@@ -52,16 +54,23 @@ def real(argument: str, value: Any, *, above: float | None = None, minimum: floa
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})")) from None
-    too_small = number <= above if above is not None else minimum is not None and number < minimum
-    if not math.isfinite(number) or too_small:
-        raise ValueError(wrong(argument, expected, shown(value)))
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = float(dtype.type(number))
+    too_small = rounded <= above if above is not None else minimum is not None and number < minimum
+    if not math.isfinite(rounded) or too_small:
+        came = shown(value)
+        if math.isfinite(number) and rounded != number:
+            came += f", which is {rounded:g} in {dtype}"
+        raise ValueError(wrong(argument, expected, came))
     return number
 
 
 def thread_count(value: Any) -> int | str:
     """A number of threads, or "auto"."""
     if isinstance(value, str):
-        return one_of("n_threads", value, ["auto"])
+        if value != "auto":
+            raise ValueError(wrong("n_threads", "an integer ≥ 1 or 'auto'", repr(value)))
+        return value
     return whole("n_threads", value, minimum=1)
 
 
@@ -95,7 +104,8 @@ def sequence(argument: str, value: Any, expected: str) -> list[Any]:
 def pair(argument: str, value: Any) -> tuple[Any, Any]:
     """A tuple or list of two: X and y."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(wrong(argument, "a pair (X, y)", shown(type(value).__name__)))
+        came = f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, tuple | list) else "")
+        raise TypeError(wrong(argument, "a pair (X, y)", came))
     return value[0], value[1]
 
 
@@ -103,22 +113,27 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
     """An array of a real dtype (bool, integer or float) from an array, a list, a pandas frame or series."""
     if value is None:
         raise TypeError(wrong(argument, expected, "None"))
-    if hasattr(value, "tocsr") or hasattr(value, "sparse"):
-        raise TypeError(wrong(argument, "a dense array", f"{type(value).__name__}; convert it with .toarray()"))
+    kind = type(value).__name__
+    if hasattr(value, "tocsr"):
+        raise TypeError(wrong(argument, "a dense array", f"{kind}; convert it with .toarray()"))
+    if hasattr(value, "sparse"):
+        raise TypeError(wrong(argument, "a dense array", f"a sparse {kind}; convert it with .sparse.to_dense()"))
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(wrong(argument, "no missing values", "a masked array; fill it first"))
-    if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
-        value = value.to_numpy()
     try:
+        if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
+            if hasattr(value, "isna") and value.isna().to_numpy().any():
+                raise ValueError(f"{argument}: expected no missing values, got a {kind} with some; fill or drop them")
+            value = value.to_numpy()
         array = np.asarray(value)
         if array.dtype == object:  # a frame of mixed columns, a list with None or of Python numbers too large
             if any(isinstance(item, str | bytes) for item in array.flat):
                 raise TypeError(wrong(argument, expected, "text"))
             array = array.astype(np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         if str(error).startswith(argument):
             raise
-        raise TypeError(wrong(argument, expected, f"{type(value).__name__}: {error}")) from None
+        raise TypeError(wrong(argument, expected, f"{kind}: {error}")) from None
     if array.dtype.kind not in "buif":
         kind = "text" if array.dtype.kind in "USO" else f"dtype {array.dtype}"
         raise TypeError(wrong(argument, expected, kind))
@@ -154,6 +169,8 @@ def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Arr
     """(n, columns), C-contiguous, of the dtype, finite, n ≥ 1; the caller's own memory where that already is so."""
     expected = f"a 2-D array of shape (n, {columns})"
     array = numbers(argument, value, f"{expected} of numbers")
+    if array.size == 0 and array.ndim < 2:
+        raise ValueError(wrong(argument, expected, "nothing (an empty array)"))
     if array.ndim != 2:
         hint = "; for one sample use [x], for one column x[:, None]" if array.ndim == 1 else ""
         raise ValueError(wrong(argument, expected, f"{array.ndim}-D of shape {array.shape}{hint}"))

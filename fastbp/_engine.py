@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 
 BLOCK = 256  # rows that go through the workspace at once
 CALL_MULTIPLICATIONS = 5e8  # of one kernel call that goes over rows: some 10 ms, so that Ctrl-C is heard
+_compiled: set[np.dtype[Any]] = set()  # dtypes for which the training kernel is ready in this process
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
 
@@ -116,14 +117,17 @@ class Engine:
             kernel = small.train_quarter if few else small.train_full
             with self._workspace(step.block) as (_, plan, buffers):
                 return int(kernel(plan, buffers, data, step, progress, budget))
+        if self.parameters.dtype not in _compiled:  # in this thread alone, where Ctrl-C is heard
+            blocks = self._train_together(data, step, progress, 1, 1)
+            _compiled.add(self.parameters.dtype)
+            return blocks
         if n_threads != "auto":
             return self._train_together(data, step, progress, budget, min(int(n_threads), usable_cores()))
         size = self._team_sizes.setdefault(step.block, TeamSize(self.layout.sizes, step.block))
         threads, budget = size.choose(budget)
-        compiled, started = len(epoch.train.signatures), perf_counter()
+        started = perf_counter()
         blocks = self._train_together(data, step, progress, budget, threads)
-        if len(epoch.train.signatures) == compiled:
-            size.record(threads, blocks, perf_counter() - started)
+        size.record(threads, blocks, perf_counter() - started)
         return blocks
 
     def _train_together(

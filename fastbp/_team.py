@@ -12,8 +12,8 @@ MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in the middle of the sizes i
 MEETING_SECONDS = 3e-7  # of a meeting, for each thread that takes part
 START_PAYS = 3e-4  # seconds of work that are worth starting threads for
 FIRST_TRIAL, LAST_TRIAL = 8, 512  # calls until the other number of threads is tried again
-TRIAL_SECONDS = 3e-3  # that a trial may take, by arithmetic
-SHORT = 1.5e-3  # seconds below which a call says nothing about speed
+TRIAL_SECONDS = 5e-3  # that a trial may take, by arithmetic
+SHORT = 1e-3  # seconds below which a call says nothing about speed
 ROWS_PAY = 1e7  # multiplications, about 0.2 ms, that are worth another thread's start
 
 
@@ -78,6 +78,7 @@ class TeamSize:
         )
         self.seconds: dict[int, float] = {}  # a block's, by number of threads
         self.calls, self.next_trial, self.patience = 0, FIRST_TRIAL, FIRST_TRIAL
+        self.on_trial = False
 
     def choose(self, blocks: int) -> tuple[int, int]:
         """The number of threads for a call of so many blocks, and how many of those it should do."""
@@ -85,9 +86,9 @@ class TeamSize:
             return 1, blocks
         self.calls += 1
         best = min(self.seconds, key=self.seconds.__getitem__, default=self.team)
-        if self.calls < self.next_trial:
+        self.on_trial = self.calls >= self.next_trial
+        if not self.on_trial:
             return best, blocks
-        self.next_trial = self.calls + self.patience
         return (1 if best != 1 else self.team), min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
 
     def record(self, threads: int, blocks: int, seconds: float) -> None:
@@ -95,12 +96,13 @@ class TeamSize:
         if seconds < SHORT:
             return
         paces, pace = self.seconds, seconds / blocks
-        paces[threads] = 0.5 * (paces.get(threads, pace) + pace)
-        if (
-            self.calls == self.next_trial - self.patience
-        ):  # this was the trial: the clearer it failed, the later the next
-            failed = pace > 1.2 * min(paces.values())
-            self.patience = min(2 * self.patience, LAST_TRIAL) if failed else FIRST_TRIAL
+        if not self.on_trial:
+            paces[threads] = 0.5 * (paces.get(threads, pace) + pace)
+            return
+        failed = pace > 1.2 * min(paces.values(), default=pace)
+        self.patience = min(2 * self.patience, LAST_TRIAL) if failed else FIRST_TRIAL
+        self.next_trial = self.calls + self.patience  # the clearer it failed, the later the next
+        paces[threads] = pace
 
 
 def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> int:

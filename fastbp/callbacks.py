@@ -63,7 +63,7 @@ class ProgressBar(Callback):
         Where tqdm is not installed.
     """
 
-    FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+    FORMAT = "{desc} {bar:6} {elapsed}{postfix}"  # four measures, and all in 80 columns
 
     def __init__(self) -> None:
         try:
@@ -74,25 +74,38 @@ class ProgressBar(Callback):
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         self.last = trainer.epochs_trained + epochs
-        self.bar = self.tqdm(total=epochs, bar_format=self.FORMAT, desc=f"epoch 0/{self.last}")
+        self.bar = self.tqdm(total=epochs, bar_format=self.FORMAT, desc=f"epoch {trainer.epochs_trained}/{self.last}")
 
     def on_progress(self, trainer: Trainer, done: float) -> None:
         self.bar.update(done - self.bar.n)
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
         self.bar.set_description_str(f"epoch {epoch}/{self.last}", refresh=False)
-        self.bar.set_postfix_str(measured_text(measured), refresh=False)
+        self.bar.set_postfix_str(paired_text(measured), refresh=False)
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.bar.refresh()
         self.bar.close()
 
 
+def number_text(value: float) -> str:
+    """Four decimals, or three digits of a small number."""
+    return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.3g}"
+
+
 def measured_text(measured: Mapping[str, float]) -> str:
-    """Loss 0.1234  accuracy 0.9876."""
-    return "  ".join(
-        f"{name} {value:.4f}" if abs(value) >= 1e-3 else f"{name} {value:.3g}" for name, value in measured.items()
-    )
+    """Loss 0.1234  accuracy 0.9876  val_loss 0.2345  val_accuracy 0.8765."""
+    return "  ".join(f"{name} {number_text(value)}" for name, value in measured.items())
+
+
+def paired_text(measured: Mapping[str, float]) -> str:
+    """The same, shorter: loss 0.1234 (val 0.2345) accuracy 0.9876 (val 0.8765)."""
+    parts = []
+    for name, value in measured.items():
+        if not name.startswith("val_"):
+            validation = f" (val {number_text(measured[f'val_{name}'])})" if f"val_{name}" in measured else ""
+            parts.append(f"{name} {number_text(value)}{validation}")
+    return " ".join(parts)
 
 
 def as_callbacks(value: Any) -> list[Callback]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import plots
 
@@ -13,59 +13,50 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-class History(Mapping[str, list[float]]):
+class History(dict[str, list[float]]):
     """A list of numbers, one an epoch, for each name: ``history["loss"]``, ``history["val_accuracy"]``.
 
-    A mapping: ``dict(history)``, ``history.keys()``, ``"val_loss" in history`` do what they do for a dict. An epoch
-    that did not measure a name has NaN there.
+    A dict, so that what takes a dict takes it: ``pandas.DataFrame(history)``, ``json.dumps(history)``. All lists are as
+    long as `epochs`; an epoch that did not measure a name has NaN there.
 
     Attributes
     ----------
     epochs : list of int
         The trainer's number of each epoch, from 1.
     interrupted : bool
-        Whether Ctrl-C ended the last fit.
+        Whether Ctrl-C ended the fit, or the trainer's last one.
     """
 
     def __init__(self) -> None:
+        super().__init__(loss=[])
         self.epochs: list[int] = []
         self.interrupted = False
-        self._columns: dict[str, list[float]] = {}
 
     def extend(self, first: int, losses: Sequence[float]) -> None:
         """Add epochs first, first + 1, … with their losses."""
         self.epochs.extend(range(first, first + len(losses)))
-        self._pad("loss", len(self.epochs) - len(losses)).extend(losses)
+        self["loss"].extend(losses)
+        for column in self.values():
+            column.extend([math.nan] * (len(self.epochs) - len(column)))
 
     def add(self, measured: Mapping[str, float]) -> None:
         """Add to the last epoch what else it measured."""
         for name, value in measured.items():
-            self._pad(name, len(self.epochs) - 1).append(value)
+            self.setdefault(name, [math.nan] * len(self.epochs))[-1] = value
 
     def last(self) -> tuple[int, dict[str, float]]:
         """The last epoch's number and what it measured."""
-        return self.epochs[-1], {name: column[-1] for name, column in self.to_dict().items()}
+        return self.epochs[-1], {name: column[-1] for name, column in self.items()}
 
-    def __getitem__(self, name: str) -> list[float]:
-        if name not in self._columns:
-            raise KeyError(f"{name!r} was not measured; there is {', '.join(self) or 'nothing yet'}")
-        return list(self._pad(name, len(self.epochs)))
+    def __missing__(self, name: str) -> list[float]:
+        raise KeyError(f"{name!r} was not measured; there is {', '.join(self)}")
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
-
-    def _pad(self, name: str, length: int) -> list[float]:
-        """The column, filled with NaN up to the length."""
-        column = self._columns.setdefault(name, [])
-        column.extend([math.nan] * (length - len(column)))
-        return column
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (dict(self), self.epochs, self.interrupted)
 
     def to_dict(self) -> dict[str, list[float]]:
-        """A plain dict of lists."""
-        return dict(self)
+        """A plain dict of lists, its own."""
+        return {name: list(column) for name, column in self.items()}
 
     def to_frame(self) -> DataFrame:
         """A pandas DataFrame, a column for each name, indexed by epoch.
@@ -106,3 +97,11 @@ class History(Mapping[str, list[float]]):
         epoch, measured = self.last()
         values = ", ".join(f"{name}={value:.4g}" for name, value in measured.items())
         return f"History({len(self.epochs)} epochs; epoch {epoch}: {values})"
+
+
+def _restored(columns: dict[str, list[float]], epochs: list[int], interrupted: bool) -> History:
+    """What pickle and copy make of a History."""
+    history = History()
+    history.update(columns)
+    history.epochs, history.interrupted = epochs, interrupted
+    return history

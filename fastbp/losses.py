@@ -78,11 +78,11 @@ def encode(
         raise ValueError(wrong(argument, f"{n} rows, as many as X has", f"{len(array)} (shape {array.shape})"))
     if loss == "cross_entropy" and (array.ndim == 1 or array.shape[1] == 1):
         return np.empty((0, n_outputs), dtype), _class_numbers(argument, array.reshape(-1), n_outputs)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.shape[1] != n_outputs:
-        hint = "; for class numbers use loss='cross_entropy'" if array.shape[1] == 1 else ""
+    columns = 1 if array.ndim == 1 else array.shape[1]
+    if columns != n_outputs:
+        hint = "; for class numbers use loss='cross_entropy'" if columns == 1 else ""
         raise ValueError(wrong(argument, f"shape ({n}, {n_outputs})", f"{array.shape}{hint}"))
+    array = array.reshape(n, n_outputs)
     targets = cast(argument, array, dtype)
     _check_range(argument, targets, loss, output)
     return targets, np.empty(0, np.int64)

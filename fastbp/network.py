@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +32,7 @@ class Network:
     output_activation : str
         The output layer's f.
     use_bias : bool
-        Whether there are bias weights bˡ; without them they are zero, and read-only.
+        Whether there are bias weights bˡ to be trained; without them they stay zero.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
 
@@ -44,7 +44,7 @@ class Network:
 
     def __init__(
         self,
-        layer_sizes: Sequence[int],
+        layer_sizes: Iterable[int],
         *,
         activation: str | Sequence[str] = "sigmoid",
         output_activation: str = "identity",
@@ -62,15 +62,12 @@ class Network:
     @property
     def weights(self) -> list[Array]:
         """[Θ¹, …]: views of shape (n_{l+1}, n_l); write into them to set the weights."""
-        return self._layout.weight_views(self._parameters)
+        return Views(self._layout.weight_views(self._parameters))
 
     @property
     def biases(self) -> list[Array]:
-        """[b¹, …]: views of shape (n_{l+1},); zero and read-only without bias units."""
-        views = self._layout.bias_views(self._parameters)
-        for view in views:
-            view.flags.writeable = self.use_bias
-        return views
+        """[b¹, …]: views of shape (n_{l+1},); without bias units zero, and never trained."""
+        return Views(self._layout.bias_views(self._parameters))
 
     @property
     def n_parameters(self) -> int:
@@ -148,6 +145,13 @@ class Network:
     def _allocate(self) -> None:
         self._layout = Layout(self.layer_sizes, self.dtype.itemsize)
         self._parameters = aligned_zeros(self._layout.size, self.dtype)
+
+
+class Views(list[Array]):
+    """Views into the parameters, in a list: to set an item writes into the view, as ``views[l][...] = value`` does."""
+
+    def __setitem__(self, l: Any, value: Any) -> None:
+        self[l][...] = value
 
 
 def _layer_sizes(value: Any) -> tuple[int, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,8 @@ class Trainer:
     seed : int, optional
         Of first weights and shuffling: the same seed gives the same result, to the bit.
     n_threads : int or "auto"
-        How many threads may work on one network; the results don't depend on it.
+        How many threads may work on one network, and no more than there are processors to run on; the results don't
+        depend on it. "auto" measures what is fastest.
 
     Raises
     ------
@@ -114,22 +116,22 @@ class Trainer:
 
     def __init__(
         self,
-        layer_sizes: Sequence[int],
+        layer_sizes: Iterable[int],
         *,
         activation: str | Sequence[str] = "sigmoid",
         output_activation: str = "auto",
         loss: str = "squared_error",
         optimizer: str = "sgd",
-        learning_rate: float = 0.1,
-        batch_size: int = 32,
-        epsilon: float = 0.12,
+        learning_rate: SupportsFloat = 0.1,
+        batch_size: SupportsIndex = 32,
+        epsilon: SupportsFloat = 0.12,
         use_bias: bool = True,
         shuffle: bool = True,
         dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        n_threads: int | str = "auto",
+        seed: SupportsIndex | None = None,
+        n_threads: SupportsIndex | str = "auto",
     ) -> None:
-        self.loss = _checks.one_of("loss", loss, LOSSES)
+        self._loss = _checks.one_of("loss", loss, LOSSES)
         self.network = Network(
             layer_sizes,
             activation=activation,
@@ -141,12 +143,12 @@ class Trainer:
             expected = "two or more outputs with loss='cross_entropy'"
             came = "one; for two classes in one output use loss='binary_cross_entropy'"
             raise ValueError(_checks.wrong("layer_sizes", expected, came))
-        self.optimizer = _checks.one_of("optimizer", optimizer, OPTIMIZERS)
+        self._optimizer = _checks.one_of("optimizer", optimizer, OPTIMIZERS)
         self.learning_rate = learning_rate
         self.batch_size = batch_size
-        self.epsilon = _checks.real("epsilon", epsilon, minimum=0)
+        self._epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=self.dtype)
         self.shuffle = _checks.flag("shuffle", shuffle)
-        self.seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
+        self._seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
         self.n_threads = n_threads
         self.history = History()
         rng = np.random.default_rng(self.seed)
@@ -157,6 +159,26 @@ class Trainer:
     def layer_sizes(self) -> tuple[int, ...]:
         """n_1 … n_L."""
         return self.network.layer_sizes
+
+    @property
+    def loss(self) -> str:
+        """The loss's name."""
+        return self._loss
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer's name."""
+        return self._optimizer
+
+    @property
+    def epsilon(self) -> float:
+        """ε of the first weights."""
+        return self._epsilon
+
+    @property
+    def seed(self) -> int | None:
+        """Of first weights and shuffling."""
+        return self._seed
 
     @property
     def activation(self) -> tuple[str, ...]:
@@ -185,7 +207,7 @@ class Trainer:
 
     @property
     def biases(self) -> list[Array]:
-        """[b¹, …]: zero-copy views of shape (n_{l+1},); zero and read-only with ``use_bias=False``."""
+        """[b¹, …]: zero-copy views of shape (n_{l+1},); with ``use_bias=False`` zero, and never trained."""
         return self.network.biases
 
     @property
@@ -199,8 +221,8 @@ class Trainer:
         return self._learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._learning_rate = _checks.real("learning_rate", value, above=0)
+    def learning_rate(self, value: SupportsFloat) -> None:
+        self._learning_rate = _checks.real("learning_rate", value, above=0, dtype=self.dtype)
 
     @property
     def batch_size(self) -> int:
@@ -208,7 +230,7 @@ class Trainer:
         return self._batch_size
 
     @batch_size.setter
-    def batch_size(self, value: int) -> None:
+    def batch_size(self, value: SupportsIndex) -> None:
         self._batch_size = _checks.whole("batch_size", value, minimum=1)
 
     @property
@@ -217,7 +239,7 @@ class Trainer:
         return self._n_threads
 
     @n_threads.setter
-    def n_threads(self, value: int | str) -> None:
+    def n_threads(self, value: SupportsIndex | str) -> None:
         self._n_threads = _checks.thread_count(value)
 
     @property
@@ -246,7 +268,8 @@ class Trainer:
         X : (n, n_1) array, list or frame of numbers
             Not copied where it is C-contiguous and of the trainer's dtype.
         y : (n, n_L), or (n,) or (n, 1) where n_L is 1
-            Targets. With the cross entropy also class numbers 0 … n_L − 1 as (n,) or (n, 1).
+            Targets. With the cross entropy also class numbers 0 … n_L − 1 as (n,) or (n, 1). With the binary cross
+            entropy each output is a label of its own, 0 or 1: for exclusive classes take the cross entropy.
         epochs : int
             Passes over the samples.
         validation_data : (X, y), optional
@@ -281,29 +304,25 @@ class Trainer:
             validation = self._data("validation_data[0]", pair[0], "validation_data[1]", pair[1], names)
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
+        self.history.interrupted = False
         alone = not (watchers or names or validation)  # then the kernel may run through all epochs
-        try:
-            for callback in watchers:
-                callback.on_fit_begin(self, epochs)
-            for done in range(1 if alone and epochs else epochs):
-                with said_if_compiling(silent=not verbose):
-                    self._train(training, epochs if alone else 1, [self.history, history], watchers, done)
-                measured = {}
-                if names:
-                    measured = self._measure(training, names)
-                    del measured["loss"]  # that after the epoch; the history has that of the epoch
-                if validation:
-                    values = self._measure(validation, names)
-                    measured |= {f"val_{name}": value for name, value in values.items()}
-                for record in (self.history, history):
-                    record.add(measured)
-                if _stopped(watchers, self, history):
-                    break
-        except KeyboardInterrupt:
-            history.interrupted = self.history.interrupted = True
-        finally:
-            for callback in watchers:
-                callback.on_fit_end(self)
+        with ExitStack() as ends:
+            try:
+                for callback in watchers:
+                    callback.on_fit_begin(self, epochs)
+                    ends.callback(callback.on_fit_end, self)
+                for done in range(1 if alone and epochs else epochs):
+                    with said_if_compiling(silent=not verbose):
+                        self._train(training, epochs if alone else 1, [self.history, history], watchers, done)
+                    measured = self._after_epoch(training, validation, names)
+                    for record in (self.history, history):
+                        record.add(measured)
+                    if not math.isfinite(measured.get("val_loss", 0)):
+                        raise self._divergence("val_loss", measured["val_loss"], self.epochs_trained)
+                    if _stopped(watchers, self, history):
+                        break
+            except KeyboardInterrupt:
+                history.interrupted = self.history.interrupted = True
         return history
 
     def predict(self, X: Any) -> Array:
@@ -404,23 +423,37 @@ class Trainer:
         budget = 1 + int(FIRST_CHUNK / (step.block * self.n_parameters))
         first = self.epochs_trained + 1
         try:
-            while position[codes.EPOCH] < epochs and math.isfinite(losses[position[codes.EPOCH] - 1]):
+            while (running := position[codes.EPOCH]) < epochs and math.isfinite(losses[running]):
                 started = perf_counter()
                 blocks = self._engine.train(data, step, at, budget, self.n_threads)
                 budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
                 for callback in watchers:
                     callback.on_progress(self, done + position[codes.EPOCH] + position[codes.SAMPLE] / n)
         finally:  # Ctrl-C arrives just after a kernel call
-            finished = losses[: position[codes.EPOCH]]
+            finished = losses[: position[codes.EPOCH]].tolist()
             for history in histories:
-                history.extend(first, finished[np.isfinite(finished)].tolist())
-        if not np.isfinite(finished).all():
-            raise DivergenceError(
-                f"training diverged: the loss became {finished[-1]} in epoch {first + len(finished) - 1}; "
-                f"try a smaller learning_rate (it is {self.learning_rate:g}), inputs scaled to about [-1, 1], "
-                "or a smaller epsilon, in a new Trainer",
-                first + len(finished) - 1,
-            )
+                history.extend(first, finished)
+        if running < epochs:
+            raise self._divergence("loss", losses[running], first + len(finished))
+
+    def _divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
+        message = (
+            f"training diverged: the {name} became {value} in epoch {epoch}; try a smaller learning_rate (it is "
+            f"{self.learning_rate:g}), inputs scaled to about [-1, 1], or a smaller epsilon, in a new Trainer"
+        )
+        return DivergenceError(message, epoch)
+
+    def _after_epoch(
+        self, training: codes.Data, validation: codes.Data | None, names: tuple[str, ...]
+    ) -> dict[str, float]:
+        """What is measured after an epoch, beside the loss that training itself gave."""
+        measured = {}
+        if names:
+            measured = self._measure(training, names)
+            del measured["loss"]
+        if validation:
+            measured |= {f"val_{name}": value for name, value in self._measure(validation, names).items()}
+        return measured
 
     def _measure(self, data: codes.Data, names: tuple[str, ...]) -> dict[str, float]:
         """The loss and the metrics with the weights as they are."""

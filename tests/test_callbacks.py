@@ -116,11 +116,28 @@ def test_auto_falls_back_to_lines_without_tqdm_and_a_bar_asked_for_says_what_to_
         Trainer([2, 2, 1]).fit(*xor, verbose=1)
 
 
-def test_bar_shows_epoch_and_loss(xor, capsys):
-    Trainer([2, 2, 1], seed=0).fit(*xor, epochs=3, metrics=["mse"], verbose=1)
-    shown = capsys.readouterr().err
-    assert "epoch 3/3 100%" in shown
-    assert re.search(r"loss \d\.\d+  mse \d\.\d+", shown)
+def test_bar_shows_epochs_and_measures_in_eighty_columns(xor, capsys):
+    trainer = Trainer([2, 2, 1], seed=0)
+    trainer.fit(*xor, epochs=30, verbose=0)
+    trainer.fit(*xor, epochs=30, metrics=["mse"], validation_data=xor, verbose=1)
+    frames = capsys.readouterr().err.split("\r")
+    assert frames[1].startswith("epoch 30/60")
+    last = frames[-1].rstrip()
+    assert re.fullmatch(
+        r"epoch 60/60 ██████ 00:\d\d, loss 0\.\d{4} \(val 0\.\d{4}\) mse 0\.\d{4} \(val 0\.\d{4}\)", last
+    ), last
+    assert len(last) < 80
+
+
+def test_a_callback_that_fails_at_the_start_is_not_masked(xor):
+    class Failing(Callback):
+        def on_fit_begin(self, trainer, epochs):
+            raise ValueError("mine")
+
+    recorder = Recorder()
+    with pytest.raises(ValueError, match="mine"):
+        Trainer([2, 2, 1]).fit(*xor, callbacks=[recorder, Failing()], verbose=1)
+    assert recorder.calls == [("begin", 1), ("end",)]
 
 
 @pytest.mark.parametrize("verbose", [3, -1, "loud", None, 0.5, [1]])

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import copy
+import json
 import math
+import pickle
 import sys
 
 import numpy as np
+import pandas
 import pytest
 
 from fastbp import History, Trainer
@@ -53,8 +57,20 @@ def test_repr(history):
     assert repr(History()) == "History(no epochs)"
 
 
-def test_what_it_gives_away_is_a_copy(history):
-    history["loss"].append(9)
+def test_what_takes_a_dict_takes_it(history):
+    frame = pandas.DataFrame(history)
+    np.testing.assert_array_equal(frame["loss"], [0.5, 0.25, 0.125])
+    assert json.loads(json.dumps({"loss": history["loss"]}))["loss"] == history["loss"]
+    assert json.loads(json.dumps(history))["loss"] == history["loss"]
+    history.to_dict()["loss"].append(9)
+    assert len(history["loss"]) == 3
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda h: pickle.loads(pickle.dumps(h))], ids=["copy", "pickle"])
+def test_copies_are_whole_and_apart(history, clone):
+    twin = clone(history)
+    assert (twin.epochs, twin.interrupted, list(twin)) == (history.epochs, False, list(history))
+    twin.extend(4, [0.1])
     assert len(history["loss"]) == 3
 
 

@@ -107,7 +107,7 @@ def train_block(net, data, step, start, size, team):
 
 @kernel
 def train(plan, buffers, data, step, progress, budget, team):
-    """Train from where progress stands until its epochs are full, a loss isn't finite, or `budget` blocks are done.
+    """Train from where progress stands until its epochs are full, the loss isn't finite, or `budget` blocks are done.
 
     A batch larger than a block goes through the workspace in several; its update comes after the last of them, and
     the position never depends on how the calls were cut. Every thread of the team calls this; the first of them keeps
@@ -126,6 +126,10 @@ def train(plan, buffers, data, step, progress, budget, team):
                 shuffle(order, state)
             meet(team)
         total += train_block(net, rows, step, start, parameters, team)
+        if not math.isfinite(total):
+            if team.thread == 0:
+                put(losses, epoch, total)
+            return done + 1
         start = min(start + step.block, start - start % step.batch_size + step.batch_size, rows.n)
         mean = total / rows.n if start == rows.n else total
         if team.thread == 0:
@@ -135,7 +139,7 @@ def train(plan, buffers, data, step, progress, budget, team):
         if team.thread == 0:
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
-        if start == 0 and (epoch == epochs or not math.isfinite(mean)):
+        if epoch == epochs:
             return done + 1
     return budget
 

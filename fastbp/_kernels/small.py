@@ -215,16 +215,19 @@ def make_train(part):
             m = min(size, rows.n - start)
             x = at(net.work, net.columns + (start - gathered) // size * stride)
             forward(net, x, span, like)
-            put(losses, epoch, get(losses, epoch) + output_errors(net, at(x, n_in * span), m, span, like))
+            total = get(losses, epoch) + output_errors(net, at(x, n_in * span), m, span, like)
+            put(losses, epoch, total)
+            if not math.isfinite(total):
+                return done + 1
             hidden_errors(net, span, like)
             descend(net, x, span, eta, like)
             start += m
             if start == rows.n:
-                put(losses, epoch, get(losses, epoch) / rows.n)
+                put(losses, epoch, total / rows.n)
                 epoch, start = epoch + 1, 0
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
-            if start == 0 and (epoch == epochs or not math.isfinite(get(losses, epoch - 1))):
+            if epoch == epochs:
                 return done + 1
         return budget
 

@@ -1,0 +1,134 @@
+"""Threads and workspaces: the same bits for any number of threads, in any company."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from fastbp import Trainer
+from fastbp._kernels import codes
+
+from .cases import Case
+
+SHAPES = (
+    Case((20, 40, 5), "tanh", n=77),
+    Case((9, 130, 64, 3), "relu", "softmax", "cross_entropy", n=50),
+    Case((70, 33, 1), n=65, use_bias=False),
+    Case((5, 70, 40), "sigmoid", "sigmoid", "binary_cross_entropy", n=40),
+    Case((40, 30, 10), "tanh", "softmax", n=700),  # batches of several blocks
+)
+
+
+def trained(case: Case, threads: int, shuffle: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters and losses after three epochs, by a team of so many threads, more than there are cores too."""
+    trainer = case.trainer(batch_size=600 if case.n > 256 else 16, shuffle=shuffle)
+    engine, (X, y) = trainer._engine, case.data()
+    batch_size = min(trainer.batch_size, len(X))
+    step = codes.Step(codes.SGD, 0.3, batch_size, min(batch_size, 256))
+    progress = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(3))
+    data = engine.data(X, y, shuffle=shuffle)
+    while progress.position[codes.EPOCH] < 3:
+        engine._train_together(data, step, progress, 5, threads)
+    return trainer.network._parameters.copy(), progress.losses
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_any_number_of_threads_gives_the_same_bits(shape, shuffle, dtype):
+    case = Case(**{**shape.__dict__, "dtype": dtype})
+    parameters, losses = trained(case, 1, shuffle)
+    assert np.isfinite(parameters).all()
+    for threads in (2, 3, 4):
+        got, got_losses = trained(case, threads, shuffle)
+        np.testing.assert_array_equal(got, parameters, err_msg=f"{threads} threads")
+        np.testing.assert_array_equal(got_losses, losses, err_msg=f"{threads} threads")
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, "auto"])
+def test_n_threads_changes_no_prediction_and_no_loss(n_threads):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5000, 30)).astype(np.float32), rng.integers(0, 3, 5000)
+    expected, trainer = (Trainer([30, 200, 3], loss="cross_entropy", seed=0, n_threads=n) for n in (1, n_threads))
+    for t in (expected, trainer):
+        t.fit(X, y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(trainer.predict(X), expected.predict(X))
+    assert trainer.evaluate(X, y, metrics=["accuracy"]) == expected.evaluate(X, y, metrics=["accuracy"])
+
+
+def test_trainers_in_many_python_threads_are_apart():
+    def work(seed: int) -> np.ndarray:
+        case = SHAPES[seed % len(SHAPES)]
+        trainer = case.trainer(n_threads=1 + seed % 2)
+        trainer.fit(*case.data(), epochs=3, verbose=0)
+        return trainer.network._parameters
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(work, range(20)))
+    for seed, parameters in enumerate(together):
+        np.testing.assert_array_equal(parameters, work(seed))
+
+
+def test_predictions_in_many_python_threads_are_apart():
+    trainer = Trainer([30, 50, 3], seed=0)
+    X = np.random.default_rng(0).normal(size=(400, 30)).astype(np.float32)
+    expected = trainer.predict(X)
+
+    def work(i: int) -> bool:
+        return bool((trainer.predict(X[i : i + 100]) == expected[i : i + 100]).all())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, list(range(300)) * 5))
+
+
+def _train_in_child(queue: multiprocessing.Queue) -> None:
+    trainer = SHAPES[0].trainer(n_threads=2)
+    trainer.fit(*SHAPES[0].data(), epochs=3, verbose=0)
+    queue.put(trainer.network._parameters)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_training_goes_on_in_a_fork_after_training():
+    trainer = SHAPES[0].trainer(n_threads=2)
+    trainer.fit(*SHAPES[0].data(), epochs=3, verbose=0)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_train_in_child, args=(queue,))
+    child.start()
+    got = queue.get(timeout=60)
+    child.join()
+    np.testing.assert_array_equal(got, trainer.network._parameters)
+
+
+def test_no_thread_outlives_a_fit():
+    trainer = SHAPES[0].trainer(n_threads=2)
+    before = threading.active_count()
+    trainer.fit(*SHAPES[0].data(), epochs=3, verbose=0)
+    assert threading.active_count() == before
+
+
+def test_a_workspace_left_full_of_nan_does_no_harm():
+    """What a diverged batch left behind must not reach the next, shorter one."""
+    case = Case((6, 40, 3), "tanh", "sigmoid", dtype="float32", n=33)
+    X, y = case.data()
+    clean, dirty = case.trainer(batch_size=16), case.trainer(batch_size=16)
+    for trainer in (clean, dirty):
+        trainer.fit(X, y, epochs=0, verbose=0)
+    dirty.predict(X)
+    dirty.evaluate(X, y)
+    for workspace in dirty._engine._idle:
+        plan, work = workspace.plan, workspace.buffers.work
+        layers = [codes.Layer(*row) for row in plan.layers.reshape(-1, codes.LAYER_FIELDS)]
+        for layer in layers:
+            work[layer.a : layer.a + 8 * layer.width] = np.nan
+        work[layers[-1].delta : layers[-1].delta + 8 * layers[-1].width] = np.nan
+    for trainer in (clean, dirty):
+        trainer.fit(X, y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(dirty.network._parameters, clean.network._parameters)
+    assert dirty.history["loss"] == clean.history["loss"]

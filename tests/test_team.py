@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from fastbp import _team
+from fastbp._team import TeamSize, rows_team_size, run_together
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_all_calls_run_at_once(n_threads):
+    barrier = threading.Barrier(n_threads)
+    seen = []
+
+    def call(thread: int) -> int:
+        barrier.wait(10)
+        seen.append(thread)
+        return thread + 40
+
+    assert run_together(call, n_threads, lambda: None) == 40
+    assert sorted(seen) == list(range(n_threads))
+
+
+def test_an_exception_here_abandons_the_others_and_waits_for_them():
+    abandoned = threading.Event()
+    ended = []
+
+    def call(thread: int) -> None:
+        if thread == 0:
+            raise KeyboardInterrupt
+        assert abandoned.wait(10)
+        ended.append(thread)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_together(call, 3, abandoned.set)
+    assert sorted(ended) == [1, 2]
+
+
+def test_a_thread_that_cannot_start_abandons_those_that_did(monkeypatch):
+    abandoned = threading.Event()
+
+    class Second(threading.Thread):
+        started_ones = 0
+
+        def start(self) -> None:
+            Second.started_ones += 1
+            if Second.started_ones == 2:
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    monkeypatch.setattr(_team, "Thread", Second)
+    with pytest.raises(RuntimeError, match="can't start"):
+        run_together(lambda thread: abandoned.wait(10), 3, abandoned.set)
+    assert abandoned.is_set()
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(_team, "usable_cores", lambda: 2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "m", "team"),
+    [((4, 8, 3), 16, 1), ((64, 32, 10), 32, 1), ((784, 30, 10), 10, 2), ((784, 128, 10), 128, 2)],
+)
+def test_the_first_guess(two_cores, sizes, m, team):
+    assert TeamSize(sizes, m).choose(10**6)[0] == team
+
+
+def test_short_calls_are_not_worth_threads(two_cores):
+    assert TeamSize((784, 128, 10), 32).choose(1) == (1, 1)
+
+
+def play(size: TeamSize, pace: dict[int, float], calls: int) -> list[int]:
+    """The choices of so many calls on a machine with such seconds a block."""
+    chosen = []
+    for _ in range(calls):
+        threads, blocks = size.choose(1000)
+        size.record(threads, blocks, blocks * pace[threads])
+        chosen.append(threads)
+    return chosen
+
+
+def test_the_clock_decides(two_cores):
+    """Two threads until they become slow, one until they are fast again; and few trials of the slower."""
+    size = TeamSize((784, 128, 10), 128)
+    quiet, busy = {1: 4e-4, 2: 2e-4}, {1: 6e-4, 2: 5e-3}
+    assert play(size, quiet, 100).count(2) > 90
+    assert play(size, busy, 100)[20:].count(1) > 70
+    assert play(size, quiet, 1200)[-100:].count(2) > 90
+
+
+def test_rows_are_shared_out_where_it_pays(two_cores):
+    assert rows_team_size("auto", 10**9, 50) == 2
+    assert rows_team_size("auto", 10**9, 1) == 1
+    assert rows_team_size("auto", 10**6, 50) == 1
+    assert rows_team_size(1, 10**9, 50) == 1
+    assert rows_team_size(16, 10**9, 50) == 2
+
+
+def test_usable_cores_is_what_the_scheduler_allows():
+    assert _team.usable_cores() >= 1
