@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 BLOCK = 256  # rows that go through the workspace at once
 CALL_MULTIPLICATIONS = 5e8  # of one kernel call that goes over rows: some 10 ms, so that Ctrl-C is heard
 _compiled: set[np.dtype[Any]] = set()  # dtypes for which the training kernel is ready in this process
+NO_LOSSES = np.empty(0)
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
 
@@ -68,45 +69,37 @@ class Engine:
 
     def predict(self, X: Array, n_threads: int | str) -> Array | None:
         """aᴸ, (n, n_L); None where X, which is as the kernels want it otherwise, isn't finite."""
-        n = len(X)
+        n, data = len(X), self.data(X)
         output = np.empty((n, self.n_out), X.dtype)
-        X, flat = X.reshape(-1), output.reshape(-1)
-        if n <= BLOCK:  # without detours: this is where a service with one row at a time spends its time
-            workspace = self._borrow(n)
-            finite = epoch.predict(workspace.plan, workspace.buffers, X, 0, n, BLOCK, flat)
-            self._idle.append(workspace)
-            return output if finite else None
-        bad = []
-
-        def rows(plan: codes.Plan, buffers: codes.Buffers, start: int, stop: int) -> None:
-            if not epoch.predict(plan, buffers, X, start, stop, BLOCK, flat):
-                bad.append(start)
-
-        self._for_rows(rows, n, n_threads)
-        return None if bad else output
+        if n > BLOCK:
+            return output if self._for_rows(data, output, NO_LOSSES, n_threads) else None
+        # Without detours: this is where a service with one row at a time spends its time.
+        workspace = self._borrow(n)
+        flat = output.reshape(-1)
+        finite = epoch.evaluate(workspace.plan, workspace.buffers, data, 0, n, BLOCK, flat, NO_LOSSES)
+        self._idle.append(workspace)
+        return output if finite else None
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
         """J over all samples, and aᴸ, (n, n_L), or (0, n_L) where it isn't wanted."""
         n = len(data.X)
         output = np.empty((n if predictions else 0, self.n_out), data.X.dtype)
         losses = np.zeros(-(-n // BLOCK))
-
-        def rows(plan: codes.Plan, buffers: codes.Buffers, start: int, stop: int) -> None:
-            epoch.evaluate(plan, buffers, data, start, stop, BLOCK, output.reshape(-1), losses, ALONE)
-
-        self._for_rows(rows, n, n_threads)
+        self._for_rows(data, output, losses, n_threads)
         return float(losses.sum()) / n, output
 
     def gradients(self, data: codes.Data) -> tuple[float, list[Array], list[Array]]:
         """J and its gradients over all samples as one batch: [∂J/∂Θ¹, …], [∂J/∂b¹, …]."""
-        n, total = len(data.X), 0.0
-        with self._workspace(min(n, BLOCK), gradients=True) as (_, plan, buffers):
-            for start in range(0, n, BLOCK):
-                m = min(BLOCK, n - start)
-                total += epoch.accumulate_gradients(plan, buffers, data, start, m, n, ALONE)
+        n = len(data.X)
+        step = codes.Step(codes.NONE, 0.0, batch_size=n, block=min(n, BLOCK))
+        progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(1))
+        with self._workspace(step.block, gradients=True) as (_, plan, buffers):
+            blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
+            while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
+                epoch.train(plan, buffers, data, step, progress, blocks, ALONE)
             weights = [view.copy() for view in self.layout.weight_views(buffers.gradients)]
             biases = [view.copy() for view in self.layout.bias_views(buffers.gradients)]
-        return total / n, weights, biases
+        return float(progress.losses[0]), weights, biases
 
     def train(
         self, data: codes.Data, step: codes.Step, progress: codes.Progress, budget: int, n_threads: int | str
@@ -141,23 +134,26 @@ class Engine:
 
             return run_together(call, threads, lambda: meeting.__setitem__(codes.ABANDONED, 1))
 
-    def _for_rows(
-        self, rows: Callable[[codes.Plan, codes.Buffers, int, int], None], n: int, n_threads: int | str
-    ) -> None:
-        """Call rows for ranges of rows that cover 0 … n and are cut between blocks, in threads where that pays."""
+    def _for_rows(self, data: codes.Data, output: Array, losses: Array, n_threads: int | str) -> bool:
+        """epoch.evaluate for all rows, in ranges that are cut between blocks, in threads where that pays."""
+        n, flat = len(data.X), output.reshape(-1)
         per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / self.multiplications), BLOCK))
         threads = rows_team_size(n_threads, n * self.multiplications, -(-n // BLOCK))
         per_call = min(per_call, up_to(-(-n // threads), BLOCK))
         starts = deque(range(0, n, per_call))
+        bad: list[int] = []
 
         def call(_: int) -> None:
             with self._workspace(min(n, BLOCK)) as (_, plan, buffers):
                 while starts:
                     with suppress(IndexError):  # another thread took the last one
                         start = starts.popleft()
-                        rows(plan, buffers, start, min(start + per_call, n))
+                        stop = min(start + per_call, n)
+                        if not epoch.evaluate(plan, buffers, data, start, stop, BLOCK, flat, losses):
+                            bad.append(start)
 
         run_together(call, threads, starts.clear)
+        return not bad
 
     @contextmanager
     def _workspace(self, rows: int, *, gradients: bool = False) -> Iterator[Workspace]:

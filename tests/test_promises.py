@@ -18,7 +18,7 @@ from fastbp._kernels import epoch
 
 ROOT = Path(__file__).parent.parent
 KERNEL_FILES = sorted((ROOT / "fastbp" / "_kernels").glob("*.py"))
-ENTRIES = (epoch.train, epoch.accumulate_gradients, epoch.predict, epoch.evaluate)
+ENTRIES = (epoch.train, epoch.evaluate)
 
 
 def use(trainer: Trainer, labels: bool = False) -> None:

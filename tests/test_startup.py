@@ -44,7 +44,7 @@ def test_eight_processes_on_an_empty_cache(tmp_path):
 
 
 def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
-    code = PREDICT + "; from fastbp._kernels import epoch; print(sum(epoch.predict.stats.cache_hits.values()))"
+    code = PREDICT + "; from fastbp._kernels import epoch; print(sum(epoch.evaluate.stats.cache_hits.values()))"
     hits = [finished(python(code, NUMBA_CACHE_DIR=str(tmp_path)))[0].split()[-1] for _ in range(2)]
     assert hits == ["0", "1"]
 

@@ -1,17 +1,20 @@
 """The ground floor: Numba only, no Python objects, no I/O, no messages.
 
-The order of calls, for one block of samples (symbols: reference.py and docs/method.md)::
+The order of calls (symbols: reference.py and docs/method.md)::
 
-    epoch.train                    epochs of batches; the entry from Trainer.fit
-    ├── random.shuffle             a new order of the samples, once an epoch
-    ├── epoch.accumulate_gradients one block; the entry from Trainer.gradients
-    │   ├── epoch.gather           rows of X → a¹, labels or rows of y → targets
-    │   ├── forward.forward        a¹ → zᴸ, layer by layer        (activations.activate)
-    │   ├── losses.output_error    zᴸ → aᴸ, J, δᴸ
-    │   └── backward.backward      δᴸ → ∂J/∂Θˡ, ∂J/∂bˡ, δˡ  (activations.multiply_by_derivative)
-    └── updates.update             Θˡ ← Θˡ − η ∂J/∂Θˡ
-    epoch.predict, epoch.evaluate  the forward half; the entries from predict and evaluate
+    epoch.train                     epochs of batches, in blocks; the entry from fit and gradients
+    ├── random.shuffle              a new order of the samples, once an epoch
+    ├── epoch.gather                rows of X → a¹, labels or rows of y → targets
+    ├── forward.forward             a¹ → zᴸ, layer by layer                (tile.multiply, activations.activate)
+    ├── backward.output_errors      zᴸ → aᴸ, J, δᴸ                         (losses.output_error)
+    ├── backward.hidden_errors      δᴸ → δ²                                (tile.multiply)
+    ├── backward.descend            ∂J/∂Θˡ, ∂J/∂bˡ: stored, added, or descended along at once  (tile.multiply)
+    └── updates.update              Θˡ ← Θˡ − η ∂J/∂Θˡ, for batches of several blocks
+    epoch.evaluate                  the forward half; the entry from predict and evaluate
+    small.train_full, train_quarter the same as epoch.train for tiny networks, lanes across samples
 
-`jit` says how everything is compiled, `codes` holds the integers and the records that kernels take.
-Nothing here checks an argument: Python does, once, before it calls.
+Below them: `tile` is the only matrix product, `blocks` the registers that it works in, `elementary` exp and its kin, `bits` the
+inside of a vector, `llvm` the vector itself, `team` and `atomics` where threads meet. `jit` says how everything is
+compiled, `codes` holds the integers and the records that kernels take, `addresses` turns records of arrays into records
+of addresses. Nothing here checks an argument: Python does, once, before it calls.
 """

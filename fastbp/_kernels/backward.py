@@ -1,6 +1,6 @@
 """zᴸ → δᴸ → δ² and the gradients, or the update itself: the part of one thread."""
 
-from .activations import multiply_by_derivative
+from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
 from .codes import Extent, Operand
 from .jit import merged
@@ -8,6 +8,17 @@ from .llvm import HEIGHT, at, lanes, number_of, put
 from .losses import output_error
 from .team import meet, share, slice_of
 from .tile import multiply
+
+
+@merged
+def activate_outputs(net, m):
+    """aᴸ from zᴸ of m samples, where no loss asks for more."""
+    last = layer_of(net, net.depth - 1)
+    for i in range(0, m, HEIGHT):
+        z = rows_of(net.work, last.a, last, i)
+        activate_output(
+            z, at(net.work, net.targets), at(net.work, net.mask), min(HEIGHT, m - i), last.n, last.activation
+        )
 
 
 @merged

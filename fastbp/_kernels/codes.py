@@ -15,8 +15,8 @@ IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
 # Losses
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY = range(3)
 
-# Optimizers
-SGD = 0
+# Optimizers; NONE leaves the gradients of the one batch that it was given
+SGD, NONE = range(2)
 
 # Places in Progress.position
 EPOCH, SAMPLE = range(2)

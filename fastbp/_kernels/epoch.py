@@ -2,10 +2,9 @@
 
 import math
 
-from .activations import activate_output
 from .addresses import layer_of, machine, rows_of, samples
-from .backward import descend, hidden_errors, output_errors
-from .codes import EPOCH, SAMPLE, Operand, Team
+from .backward import activate_outputs, descend, hidden_errors, output_errors
+from .codes import EPOCH, NONE, SAMPLE, Operand, Team
 from .finite import run_is_finite
 from .forward import forward
 from .jit import kernel, merged
@@ -62,45 +61,27 @@ def sum_of_losses(net, m):
 
 
 @merged
-def errors(net, data, start, m, batch, team):
-    """Forward and back for m samples of a batch of `batch`, up to all δ; returns a¹ and the sum of the losses."""
-    x = gather(net, data, start, m, team)
-    forward(net, x, m, True, team)
-    output_errors(net, m, batch, team)
-    meet(team)
-    total = sum_of_losses(net, m)
-    hidden_errors(net, m, team)
-    return x, total
-
-
-@kernel
-def accumulate_gradients(plan, buffers, data, start, m, batch, team):
-    """Gradients of m samples of a batch of `batch`, stored if start is 0, else added; returns the sum of the losses."""
-    net = machine(plan, buffers)
-    x, total = errors(net, samples(data), start, m, batch, team)
-    eta = number_of(net.work, 0 if start == 0 else -1)
-    descend(net, net.gradients, x, m, eta, team)
-    return total
-
-
-@merged
 def train_block(net, data, step, start, size, team):
-    """One block of a batch; and the batch's update, if it is its last. Returns the sum of the losses.
+    """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
-    size: of the buffer of parameters.
+    A batch that is one block descends along its gradients as they are made. Others add them up in net.gradients first, where
+    they stay if step.optimizer is NONE. size: of the buffer of parameters.
     """
     batch_start = start - start % step.batch_size
     batch_stop = min(batch_start + step.batch_size, data.n)
     m = min(step.block, batch_stop - start)
-    x, total = errors(net, data, start, m, batch_stop - batch_start, team)
-    eta = number_of(net.work, step.learning_rate)
-    if m == batch_stop - batch_start:
-        descend(net, net.parameters, x, m, eta, team)
-        return total
-    descend(net, net.gradients, x, m, number_of(net.work, 0 if start == batch_start else -1), team)
-    if start + m == batch_stop:
+    x = gather(net, data, start, m, team)
+    forward(net, x, m, True, team)
+    output_errors(net, m, batch_stop - batch_start, team)
+    meet(team)
+    total = sum_of_losses(net, m)
+    hidden_errors(net, m, team)
+    at_once = step.optimizer != NONE and m == batch_stop - batch_start
+    eta = step.learning_rate if at_once else (0.0 if start == batch_start else -1.0)
+    descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), team)
+    if step.optimizer != NONE and not at_once and start + m == batch_stop:
         first, length = slice_of(size, lanes(net.work, 1), team)
-        update(net.parameters, net.gradients, first, length, eta)
+        update(net.parameters, net.gradients, first, length, number_of(net.work, step.learning_rate))
         meet(team)
     return total
 
@@ -145,38 +126,25 @@ def train(plan, buffers, data, step, progress, budget, team):
 
 
 @kernel
-def predict(plan, buffers, X, start, stop, block, output):
-    """Rows start … stop of aᴸ, for X of (n · n_1,), into output, (n · n_L,), by blocks.
+def evaluate(plan, buffers, data, start, stop, block, output, losses):
+    """Rows start … stop, by blocks: aᴸ into output, (n · n_L,), sums of a block's losses into losses, each unless it is empty.
 
-    Returns whether X is finite there; else the output isn't whole.
+    Returns whether X is finite there; else nothing more is written.
     """
-    net, team = machine(plan, buffers), Team(plan.layers, 0, 1)  # a team of one has no meeting
-    first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
-    mask, targets = at(net.work, net.mask), at(net.work, net.targets)
+    net, rows, team = machine(plan, buffers), samples(data), Team(plan.layers, 0, 1)  # one thread: no meetings
+    last = layer_of(net, net.depth - 1)
     for begin in range(start, stop, block):
         m = min(block, stop - begin)
-        x = Operand(at(X, begin * first.n), first.n, 1)
-        if not run_is_finite(x.at, m * first.n):
+        x = gather(net, rows, begin, m, team)
+        if not run_is_finite(x.at, m * layer_of(net, 0).n):
             return False
         forward(net, x, m, False, team)
-        for i in range(0, m, HEIGHT):
-            z = rows_of(net.work, last.a, last, i)
-            activate_output(z, targets, mask, min(HEIGHT, m - i), last.n, last.activation)
-        for i in range(m):
-            copy_row(at(output, (begin + i) * last.n), at(net.work, last.a + i * last.width), last.n)
-    return True
-
-
-@kernel
-def evaluate(plan, buffers, data, start, stop, block, output, losses, team):
-    """Sums of the losses of blocks of rows start … stop; their aᴸ into output, (n · n_L,), unless it is empty."""
-    net, rows = machine(plan, buffers), samples(data)
-    last = layer_of(net, net.depth - 1)
-    for first in range(start, stop, block):
-        m = min(block, stop - first)
-        forward(net, gather(net, rows, first, m, team), m, False, team)
-        output_errors(net, m, m, team)
-        losses[first // block] = sum_of_losses(net, m)
+        if losses.size > 0:
+            output_errors(net, m, m, team)
+            losses[begin // block] = sum_of_losses(net, m)
+        else:
+            activate_outputs(net, m)
         if output.size > 0:
             for i in range(m):
-                copy_row(at(output, (first + i) * last.n), at(net.work, last.a + i * last.width), last.n)
+                copy_row(at(output, (begin + i) * last.n), at(net.work, last.a + i * last.width), last.n)
+    return True

@@ -49,12 +49,13 @@ def forward(net, x, m, learning, team):
         above = layer_of(net, l)
         if learning and l > 1:
             mirror_weights(net, layer, above, team)
-        if l == last:  # by rows, so that the output errors need no meeting
-            first, rows = slice_of(m, HEIGHT, team)
-            affine(net, a, layer, above, Share(first, rows, 0, above.n))
-        else:
+        if l < last:
             mine = share(m, above.n, HEIGHT, lanes(net.work, 1), team)
-            z = affine(net, a, layer, above, mine)
+        else:  # by rows, so that the output errors need no meeting
+            first, rows = slice_of(m, HEIGHT, team)
+            mine = Share(first, rows, 0, above.n)
+        z = affine(net, a, layer, above, mine)
+        if l < last:
             activate(z, mine.rows, mine.columns, above.activation)
             meet(team)
         layer, a = above, rows_of(net.work, above.a, above, 0)

@@ -1,0 +1,119 @@
+"""The benchmarks do what they say: every peer the same work, every asv benchmark runs. No figure is asserted."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from bench import compare, kernels, memory, peers, prediction, startup, training, workloads
+from fastbp import reference
+
+SIZES, BATCH, ROWS = (5, 7, 3), 4, 12
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+
+# Warnings of other people's packages are theirs.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def skip_unless_installed(peer):
+    if not compare.installed(peer):
+        pytest.skip(f"{peer} is not installed")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("peer", peers.TRAINING)
+def test_a_peer_trains_as_the_reference_does(peer, dtype):
+    """Twice five epochs, from the same weights."""
+    skip_unless_installed(peer)
+    X, y = workloads.uniform(ROWS, SIZES[0], dtype), workloads.uniform(ROWS, SIZES[-1], dtype, seed=1)
+    weights, biases = workloads.parameters(SIZES, np.float64 if dtype == "float64" else np.float32)
+    weights, biases = [w.astype(np.float64) for w in weights], [b.astype(np.float64) for b in biases]
+    output = "identity" if peer == "scikit-learn" else "sigmoid"
+    for _ in range(2 * peers.EPOCHS):
+        reference.train_epoch(
+            weights,
+            biases,
+            ["sigmoid", output],
+            X.astype(np.float64),
+            y.astype(np.float64),
+            learning_rate=peers.ETA,
+            batch_size=BATCH,
+        )
+
+    run, parameters = peers.TRAINING[peer](SIZES, BATCH, X, y, 1)
+    run()
+    run()
+    for values, expected in zip(parameters(), (weights, biases), strict=True):
+        for value, truth in zip(values, expected, strict=True):
+            assert value.dtype == dtype
+            np.testing.assert_allclose(value, truth, rtol=0, atol=TOLERANCE[dtype] / 10)
+
+
+@pytest.mark.parametrize("rows", [1, 9])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("peer", peers.PREDICTION)
+def test_a_peer_predicts_as_the_reference_does(peer, dtype, rows):
+    skip_unless_installed(peer)
+    X = workloads.uniform(rows, SIZES[0], dtype)
+    output = "identity" if peer == "scikit-learn" else "sigmoid"
+    _, a = reference.forward(*workloads.parameters(SIZES, dtype), ["sigmoid", output], X)
+    got = peers.PREDICTION[peer](SIZES, 1, dtype)(X)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, a[-1], rtol=TOLERANCE[dtype])
+
+
+def cases():
+    """(class, name of a benchmark, parameters): two sets for each, the first of everything and the last."""
+    for module in (training, prediction, memory, kernels, startup):
+        for kind in vars(module).values():
+            if isinstance(kind, type) and kind.__module__ == module.__name__:
+                choices = list(product(*getattr(kind, "params", ())))
+                names = [n for n in dir(kind) if n.startswith(("track_", "time_", "peakmem_", "timeraw_"))]
+                for name in names:
+                    for chosen in dict.fromkeys((choices[0], choices[len(choices) // 2])):
+                        yield pytest.param(kind, name, chosen, id=f"{kind.__name__}-{name}-{chosen}")
+
+
+@pytest.mark.parametrize(("kind", "name", "chosen"), list(cases()))
+def test_asv_benchmarks_run(kind, name, chosen):
+    """What asv would skip as not in this commit fails here."""
+    benchmark = kind()
+    try:
+        if hasattr(benchmark, "setup"):
+            benchmark.setup(*chosen)
+        value = getattr(benchmark, name)(*chosen)
+    except NotImplementedError as error:
+        if "in this commit" in str(error):
+            raise
+        pytest.skip(str(error))  # a package or a second processor is missing
+    if name.startswith("track_"):
+        assert math.isfinite(value)
+        assert value >= 0
+        assert getattr(getattr(kind, name), "unit", None) or kind.unit
+    elif name.startswith("timeraw_"):
+        for code in (value,) if isinstance(value, str) else value:
+            compile(code, name, "exec")
+
+
+def test_tables_go_between_the_marks(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n")
+    names = ["fastbp", "slow", "absent"]
+    results = {"4-8-3, 16": {"fastbp": (2.0, 1), "slow": (8.0, 2)}, "2-2-1, 4": {"fastbp": (4.0, 1), "slow": (4.0, 1)}}
+    lines = compare.table(results, names, "sizes, batch", compare.training_flop)
+    compare.write_readme(lines, readme)
+    text = readme.read_text()
+    assert text.startswith("a\n<!-- compare -->\n\n| sizes, batch |")
+    assert text.endswith("\n\n<!-- /compare -->\nb\n")
+    assert "old" not in text
+    assert "| 4-8-3, 16 | **2** | 8 | – | **4.00** |" in text
+    assert "| geometric mean | | | | **2.00** | |" in text
+
+
+def test_workloads_are_whole_batches():
+    """Peers rely on it."""
+    for sizes, batch in (workloads.GRID | workloads.AWKWARD).values():
+        assert workloads.samples(sizes, batch) % batch == 0
