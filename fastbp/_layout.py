@@ -131,7 +131,7 @@ class Layout:
                 activation=activations[l - 1] if l > 0 else codes.IDENTITY,
             )
         targets, mask = places.take(rows * self.widths[-1]), places.take(HEIGHT * self.widths[-1])
-        columns = places.take(GROUP * (self.sizes[0] + self.sizes[-1]) * rows if self.is_small else 0)
+        columns = places.take((1 + GROUP * (self.sizes[0] + self.sizes[-1])) * rows if self.is_small else 0)
         return codes.Plan(layers.ravel(), loss, use_bias, zeros, one, targets, mask, columns), places.used
 
     def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike) -> Array:

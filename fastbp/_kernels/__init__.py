@@ -13,8 +13,8 @@ The order of calls (symbols: reference.py and docs/method.md)::
     epoch.evaluate                  the forward half; the entry from predict and evaluate
     small.train_full, train_quarter the same as epoch.train for tiny networks, lanes across samples
 
-Below them: `tile` is the only matrix product, `blocks` the registers that it works in, `elementary` exp and its kin, `bits` the
-inside of a vector, `llvm` the vector itself, `team` and `atomics` where threads meet. `jit` says how everything is
-compiled, `codes` holds the integers and the records that kernels take, `addresses` turns records of arrays into records
-of addresses. Nothing here checks an argument: Python does, once, before it calls.
+Below them: `tile` is the only matrix product, `blocks` the registers that it works in, `elementary` exp and its kin,
+`bits` the inside of a vector, `llvm` the vector itself, `team` and `atomics` where threads meet. `jit` says how
+everything is compiled, `codes` holds the integers and the records that kernels take, `addresses` turns records of
+arrays into records of addresses. Nothing here checks an argument: Python does, once, before it calls.
 """

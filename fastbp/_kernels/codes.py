@@ -35,7 +35,7 @@ class Plan(NamedTuple):
     one: int
     targets: int  # (s, p_L) y
     mask: int  # (HEIGHT, p_L) 1 at every output, 0 in the padding
-    columns: int  # small.py's samples of some batches, of a small network
+    columns: int  # small.py's ones, and its samples of some batches; of a small network
 
 
 class Layer(NamedTuple):

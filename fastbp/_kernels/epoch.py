@@ -64,8 +64,8 @@ def sum_of_losses(net, m):
 def train_block(net, data, step, start, size, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
-    A batch that is one block descends along its gradients as they are made. Others add them up in net.gradients first, where
-    they stay if step.optimizer is NONE. size: of the buffer of parameters.
+    A batch that is one block descends along its gradients as they are made. Others add them up in net.gradients first,
+    where they stay if step.optimizer is NONE. size: of the buffer of parameters.
     """
     batch_start = start - start % step.batch_size
     batch_stop = min(batch_start + step.batch_size, data.n)
@@ -127,7 +127,7 @@ def train(plan, buffers, data, step, progress, budget, team):
 
 @kernel
 def evaluate(plan, buffers, data, start, stop, block, output, losses):
-    """Rows start … stop, by blocks: aᴸ into output, (n · n_L,), sums of a block's losses into losses, each unless it is empty.
+    """Rows start … stop, by blocks: aᴸ into output, (n · n_L,), sums of losses into losses; neither if it is empty.
 
     Returns whether X is finite there; else nothing more is written.
     """

@@ -47,25 +47,37 @@ def derivative(a, activation):
     return out
 
 
+@inlined
+def copy_columns(out, source, n, rows, start, m, span):
+    """Rows of n numbers, from the start-th of the epoch's order on, as columns; 0 in the lanes that have no sample."""
+    for k in range(n):
+        if rows.ordered:
+            for s in range(m):
+                put(out, k * span + s, get(source, get(rows.order, start + s) * n + k))
+        else:
+            for s in range(m):
+                put(out, k * span + s, get(source, (start + s) * n + k))
+        for s in range(m, span):
+            put(out, k * span + s, 0)
+
+
 @kernel
 def gather(net, rows, start, stop, size, span):
     """Batches of `size` samples from start to stop into columns: for each, n_1 and n_L rows of `span` numbers."""
     n_in, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
+    x = at(net.work, net.columns + span)
     for begin in range(start, stop, size):
-        x = at(net.work, net.columns + (begin - start) // size * (n_in + n_out) * span)
-        t = at(x, n_in * span)
-        m = min(size, stop - begin)
-        for s in range(m):
-            i = get(rows.order, begin + s) if rows.ordered else begin + s
-            for k in range(n_in):
-                put(x, k * span + s, get(rows.X, i * n_in + k))
-            for j in range(n_out):
-                put(t, j * span + s, 0 if rows.has_labels else get(rows.targets, i * n_out + j))
-            if rows.has_labels:
+        m, t = min(size, stop - begin), at(x, n_in * span)
+        copy_columns(x, rows.X, n_in, rows, begin, m, span)
+        if rows.has_labels:
+            for i in range(n_out * span):
+                put(t, i, 0)
+            for s in range(m):
+                i = get(rows.order, begin + s) if rows.ordered else begin + s
                 put(t, get(rows.labels, i) * span + s, 1)
-        for s in range(m, span):  # lanes without a sample: anything finite
-            for k in range(n_in + n_out):
-                put(x, k * span + s, 0)
+        else:
+            copy_columns(t, rows.targets, n_out, rows, begin, m, span)
+        x = at(t, n_out * span)
 
 
 @inlined
@@ -168,20 +180,21 @@ def descend(net, x, span, eta, like):
         above = layer_of(net, l)
         delta, theta = at(net.work, above.delta), at(net.parameters, layer.theta)
         for k in range(layer.n + net.use_bias):
-            unit = at(a, k * span)
+            unit = at(a, k * span) if k < layer.n else at(net.work, net.columns)  # or ones, for the bias
             for j in range(0, above.n, lanes(theta, 4)):
                 block = column_of_zeros(delta, like, 4)
                 for s in range(0, span, lanes(delta, like)):
-                    from_unit = load(unit, s, like) if k < layer.n else splat(number_of(delta, 1), like)
-                    block = add_products(block, from_unit, at(delta, j * span + s), span)
+                    block = add_products(block, load(unit, s, like), at(delta, j * span + s), span)
                 i = k * above.width + j
                 store(theta, i, fma(-eta, totals(block), load(theta, i, 4)))
         layer, a = above, at(net.work, above.a)
 
 
 @merged
-def clear_rows_of_padding(net, span):
-    """δ = 0 for the units that only pad a layer; descend sums over them too."""
+def prepare(net, span):
+    """Ones at net.columns, and δ = 0 for the units that only pad a layer; descend sums over them too."""
+    for i in range(span):
+        put(net.work, net.columns + i, 1)
     for l in range(1, net.depth):
         layer, group = layer_of(net, l), lanes(net.work, 4)
         for i in range(layer.n * span, (layer.n + group - 1) // group * group * span):
@@ -205,7 +218,7 @@ def make_train(part):
         span = (size + lanes(net.work, part) - 1) // lanes(net.work, part) * lanes(net.work, part)
         stride = (n_in + layer_of(net, net.depth - 1).n) * span
         epoch, start, gathered = get(position, EPOCH), get(position, SAMPLE), 0
-        clear_rows_of_padding(net, span)
+        prepare(net, span)
         for done in range(budget):
             if start == 0 and rows.ordered:
                 shuffle(order, state)
@@ -213,7 +226,7 @@ def make_train(part):
                 gathered = start
                 gather(net, rows, start, min(start + GROUP * size, rows.n), size, span)
             m = min(size, rows.n - start)
-            x = at(net.work, net.columns + (start - gathered) // size * stride)
+            x = at(net.work, net.columns + span + (start - gathered) // size * stride)
             forward(net, x, span, like)
             total = get(losses, epoch) + output_errors(net, at(x, n_in * span), m, span, like)
             put(losses, epoch, total)
