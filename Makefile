@@ -1,10 +1,11 @@
 # make demo    train on real digits and draw what happened          make bench    asv, this commit in this environment
 # make test    all tests                                             make lint     ruff, mypy, import contracts
+# make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench compare clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -23,7 +24,12 @@ format: $(VENV)/.lint
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.bench
+	$(BIN)/asv machine --yes
 	$(BIN)/asv run --python=same --quick --show-stderr
+
+# The usual torch for Linux brings gigabytes of CUDA; its build for the CPU, installed into .venv first, is all that this takes.
+compare: $(VENV)/.compare
+	$(BIN)/python -m bench.compare --write
 
 clean:
 	rm -rf $(VENV) .asv demo.png

@@ -1,97 +1,104 @@
-"""The same training in other libraries, written as somebody who knows them would; each behind one function.
+"""The same work in other libraries, written as somebody who knows them would, each behind one function.
 
-`PEERS` maps a name to ``build(sizes, batch, X, y, threads)``, which returns a function that trains five epochs and
-returns the last thing it computed, so that nothing is left undone. All do the same work: sigmoid in every layer,
-J = 1/(2m) Σ (y − aᴸ)², plain SGD, samples in order; float32 or float64 as X is.
+`TRAINING` maps a name to ``build(sizes, batch, X, y, threads)``, which returns a `Training`. All do the same work:
+sigmoid in every layer, J = 1/(2m) Σ (y − aᴸ)² of every batch, plain SGD, samples in order, from the same first weights;
+float32 or float64 as X is. `PREDICTION` maps a name to ``build(sizes, threads, dtype)``, which returns a function from
+X to aᴸ, both NumPy arrays. tests/test_bench.py compares what they compute.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .workloads import parameters
+
 EPOCHS = 5
 ETA = 0.1
-EPSILON = 0.12
 
-Run = Callable[[], Any]
-Build = Callable[[Sequence[int], int, np.ndarray, np.ndarray, int], Run]
-
-
-def start(sizes: Sequence[int], dtype: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """First weights (n_{l+1}, n_l) and biases, the same for everyone who takes them."""
-    rng = np.random.default_rng(0)
-    weights = [rng.uniform(-EPSILON, EPSILON, (n_next, n)).astype(dtype) for n, n_next in pairwise(sizes)]
-    biases = [rng.uniform(-EPSILON, EPSILON, n).astype(dtype) for n in sizes[1:]]
-    return weights, biases
+Arrays = list[np.ndarray]
+Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def fastbp(sizes, batch, X, y, threads) -> Run:
+class Training(NamedTuple):
+    """What a peer does with one workload."""
+
+    run: Callable[[], Any]  # goes on for five epochs, and ends when all is computed
+    parameters: Callable[[], tuple[Arrays, Arrays]]  # [Θ¹, …], each (n_{l+1}, n_l), and [b¹, …]
+
+
+def _fastbp_trainer(sizes: Sequence[int], dtype: Any, threads: int, **options: Any) -> Any:
     from fastbp import Trainer
 
-    trainer = Trainer(
-        sizes,
-        output_activation="sigmoid",
-        batch_size=batch,
-        learning_rate=ETA,
-        epsilon=EPSILON,
-        shuffle=False,
-        dtype=X.dtype,
-        seed=0,
-        n_threads=threads or "auto",
+    trainer = Trainer(sizes, output_activation="sigmoid", dtype=dtype, n_threads=threads, **options)
+    weights, biases = parameters(tuple(sizes), dtype)
+    for views, values in ((trainer.weights, weights), (trainer.biases, biases)):
+        for view, value in zip(views, values, strict=True):
+            view[...] = value
+    return trainer
+
+
+def fastbp(sizes, batch, X, y, threads) -> Training:
+    trainer = _fastbp_trainer(sizes, X.dtype, threads, batch_size=batch, learning_rate=ETA, shuffle=False)
+    return Training(
+        lambda: trainer.fit(X, y, epochs=EPOCHS, verbose=0), lambda: (list(trainer.weights), list(trainer.biases))
     )
-    return lambda: trainer.fit(X, y, epochs=EPOCHS, verbose=0)
 
 
-def numpy(sizes, batch, X, y, threads) -> Run:
-    """Every product into an array that is there already, through BLAS."""
-    weights, biases = start(sizes, X.dtype)
-    transposed = [
-        np.ascontiguousarray(w.T) for w in weights
-    ]  # (n_l, n_{l+1}): no transposed operand in the forward pass
-    a = [np.empty((batch, n), X.dtype) for n in sizes]
-    delta = [np.empty((batch, n), X.dtype) for n in sizes]
+def _sigmoid(z: np.ndarray) -> None:
+    """In place."""
+    np.negative(z, out=z)
+    np.exp(z, out=z)
+    z += 1
+    np.reciprocal(z, out=z)
+
+
+def numpy(sizes, batch, X, y, threads) -> Training:
+    """Every result goes into an array that is there already; the products are BLAS's."""
+    weights, biases = parameters(sizes, X.dtype)
+    transposed = [np.ascontiguousarray(w.T) for w in weights]  # (n_l, n_{l+1})
+    m = batch  # the workloads have whole batches
+    a = [np.empty((m, n), X.dtype) for n in sizes]
+    delta = [np.empty((m, n), X.dtype) for n in sizes]
+    f_prime = [np.empty((m, n), X.dtype) for n in sizes]
     gradients = [np.empty_like(w) for w in transposed]
-    ones = np.ones(batch, X.dtype)
+    bias_gradients = [np.empty_like(b) for b in biases]
+    ones = np.ones(m, X.dtype)
 
     def step(x, t):
-        m = len(x)
-        layers = [x, *(layer[:m] for layer in a[1:])]
+        a[0] = x
         for l, w in enumerate(transposed):
-            z = np.matmul(layers[l], w, out=layers[l + 1])
+            z = np.matmul(a[l], w, out=a[l + 1])
             z += biases[l]
-            np.negative(z, out=z)
-            np.exp(z, out=z)
-            z += 1
-            np.reciprocal(z, out=z)
-        d = np.subtract(layers[-1], t, out=delta[-1][:m])
-        d *= 1 / m
+            _sigmoid(z)
+        d = np.subtract(a[-1], t, out=delta[-1])
+        J = np.vdot(d, d) / (2 * m)
+        d *= ETA / m  # η goes all the way through: gradients are η ∂J
         for l in reversed(range(len(transposed))):
-            f_prime = 1 - layers[l + 1]
-            f_prime *= layers[l + 1]
-            d *= f_prime
-            np.matmul(layers[l].T, d, out=gradients[l])
-            bias_gradient = ones[:m] @ d
+            factor = np.subtract(1, a[l + 1], out=f_prime[l + 1])
+            factor *= a[l + 1]
+            d *= factor
+            np.matmul(a[l].T, d, out=gradients[l])
+            np.matmul(ones, d, out=bias_gradients[l])
             if l:
-                d = np.matmul(d, transposed[l].T, out=delta[l][:m])
-            gradients[l] *= ETA
+                d = np.matmul(d, transposed[l].T, out=delta[l])
             transposed[l] -= gradients[l]
-            biases[l] -= ETA * bias_gradient
+            biases[l] -= bias_gradients[l]
+        return J
 
     def run():
         for _ in range(EPOCHS):
-            for i in range(0, len(X), batch):
-                step(X[i : i + batch], y[i : i + batch])
-        return transposed[-1][0, 0]
+            for i in range(0, len(X), m):
+                J = step(X[i : i + m], y[i : i + m])
+        return J
 
-    return run
+    return Training(run, lambda: ([w.T for w in transposed], biases))
 
 
-def scikit_learn(sizes, batch, X, y, threads) -> Run:
+def _scikit_learn_model(sizes, batch, dtype):
     """MLPRegressor; its output layer is the identity, one sigmoid less to compute than the others have."""
     from sklearn.neural_network import MLPRegressor
 
@@ -100,7 +107,7 @@ def scikit_learn(sizes, batch, X, y, threads) -> Run:
         activation="logistic",
         solver="sgd",
         alpha=0,
-        batch_size=min(batch, len(X)),
+        batch_size=batch,
         learning_rate_init=ETA,
         momentum=0,
         nesterovs_momentum=False,
@@ -108,8 +115,18 @@ def scikit_learn(sizes, batch, X, y, threads) -> Run:
         shuffle=False,
         tol=0,
         n_iter_no_change=10**6,
+        warm_start=True,  # go on, as the others do
         random_state=0,
     )
+    target = np.zeros((batch, sizes[-1]), dtype)
+    model.partial_fit(np.zeros((batch, sizes[0]), dtype), target[:, 0] if sizes[-1] == 1 else target)
+    weights, model.intercepts_ = parameters(sizes, dtype)
+    model.coefs_ = [np.ascontiguousarray(w.T) for w in weights]
+    return model
+
+
+def scikit_learn(sizes, batch, X, y, threads) -> Training:
+    model = _scikit_learn_model(sizes, batch, X.dtype)
     target = y[:, 0] if y.shape[1] == 1 else y
 
     def run():
@@ -117,36 +134,25 @@ def scikit_learn(sizes, batch, X, y, threads) -> Run:
             warnings.simplefilter("ignore")  # that five epochs did not converge
             return model.fit(X, target)
 
-    return run
+    return Training(run, lambda: ([w.T for w in model.coefs_], model.intercepts_))
 
 
-def _torch_step(sizes, X, y, threads):
+def _torch_parameters(sizes, dtype, threads, requires_grad=True):
+    """torch, and [Θ¹, b¹, Θ², …]."""
     import torch
 
     torch.set_num_threads(threads)
-    layers: list[Any] = []
-    weights, biases = start(sizes, X.dtype)
-    for w, b in zip(weights, biases, strict=True):
-        linear = torch.nn.Linear(w.shape[1], w.shape[0])
-        linear.weight = torch.nn.Parameter(torch.tensor(w))
-        linear.bias = torch.nn.Parameter(torch.tensor(b))
-        layers += [linear, torch.nn.Sigmoid()]
-    model = torch.nn.Sequential(*layers)
-    parameters = list(model.parameters())
-
-    def step(x, t):
-        J = ((model(x) - t) ** 2).sum() * (0.5 / len(x))
-        gradients = torch.autograd.grad(J, parameters)
-        with torch.no_grad():
-            torch._foreach_add_(
-                parameters, gradients, alpha=-ETA
-            )  # what SGD(foreach=True) does, without its book-keeping
-        return J.detach()
-
-    return torch, step
+    pairs = zip(*parameters(tuple(sizes), dtype), strict=True)
+    return torch, [torch.tensor(p, requires_grad=requires_grad) for pair in pairs for p in pair]
 
 
-def _torch_epochs(torch, step, batch, X, y) -> Run:
+def _torch_forward(torch, theta, a):
+    for l in range(0, len(theta), 2):  # as functions: torch.nn's modules take some 10 % longer
+        a = torch.nn.functional.linear(a, theta[l], theta[l + 1]).sigmoid_()
+    return a
+
+
+def _torch_training(torch, theta, step, batch, X, y) -> Training:
     X_batches, y_batches = torch.from_numpy(X).split(batch), torch.from_numpy(y).split(batch)
 
     def run():
@@ -155,20 +161,44 @@ def _torch_epochs(torch, step, batch, X, y) -> Run:
                 J = step(x, t)
         return J.item()
 
-    return run
+    def now():
+        arrays = [p.detach().numpy() for p in theta]
+        return arrays[::2], arrays[1::2]
+
+    return Training(run, now)
 
 
-def torch_eager(sizes, batch, X, y, threads) -> Run:
-    torch, step = _torch_step(sizes, X, y, threads)
-    return _torch_epochs(torch, step, batch, X, y)
+def torch_eager(sizes, batch, X, y, threads) -> Training:
+    torch, theta = _torch_parameters(sizes, X.dtype, threads)
+
+    def step(x, t):
+        a = _torch_forward(torch, theta, x)
+        J = torch.nn.functional.mse_loss(a, t, reduction="sum") * (0.5 / batch)
+        gradients = torch.autograd.grad(J, theta)
+        with torch.no_grad():  # what SGD(foreach=True) does, without its book-keeping
+            torch._foreach_add_(theta, gradients, alpha=-ETA)
+        return J.detach()
+
+    return _torch_training(torch, theta, step, batch, X, y)
 
 
-def torch_compile(sizes, batch, X, y, threads) -> Run:
-    torch, step = _torch_step(sizes, X, y, threads)
-    return _torch_epochs(torch, torch.compile(step), batch, X, y)
+def torch_compile(sizes, batch, X, y, threads) -> Training:
+    """A whole step in one graph. With autograd.grad it falls into several and takes two to four times as long."""
+    torch, theta = _torch_parameters(sizes, X.dtype, threads, requires_grad=False)
+
+    def cost(theta, x, t):
+        return torch.nn.functional.mse_loss(_torch_forward(torch, theta, x), t, reduction="sum") * (0.5 / batch)
+
+    @torch.compile(fullgraph=True, dynamic=False)
+    def step(theta, x, t):
+        gradients, J = torch.func.grad_and_value(cost)(theta, x, t)
+        torch._foreach_add_(theta, gradients, alpha=-ETA)
+        return J
+
+    return _torch_training(torch, theta, lambda x, t: step(theta, x, t), batch, X, y)
 
 
-def jax_scan(sizes, batch, X, y, threads) -> Run:
+def jax_scan(sizes, batch, X, y, threads) -> Training:
     """All five epochs in one compiled call: a scan over the batches, in a scan over the epochs."""
     import jax
 
@@ -176,38 +206,90 @@ def jax_scan(sizes, batch, X, y, threads) -> Run:
         jax.config.update("jax_enable_x64", True)
     import jax.numpy as jnp
 
-    n = len(X) // batch * batch  # the workloads have whole batches
-    batches = (jnp.asarray(X[:n].reshape(-1, batch, sizes[0])), jnp.asarray(y[:n].reshape(-1, batch, sizes[-1])))
-    parameters = [(jnp.asarray(w.T), jnp.asarray(b)) for w, b in zip(*start(sizes, X.dtype), strict=True)]
+    batches = tuple(jnp.asarray(data.reshape(-1, batch, data.shape[1])) for data in (X, y))
+    theta = [(jnp.asarray(w), jnp.asarray(b)) for w, b in zip(*parameters(sizes, X.dtype), strict=True)]
 
-    def cost(parameters, x, t):
+    def cost(theta, x, t):
         a = x
-        for w, b in parameters:
-            a = jax.nn.sigmoid(a @ w + b)
+        for w, b in theta:  # w transposed beforehand is no faster; nor is a scan with unroll=2, 4, 8
+            a = jax.nn.sigmoid(a @ w.T + b)
         return ((a - t) ** 2).sum() * (0.5 / batch)
 
-    def step(parameters, pair):
-        J, gradients = jax.value_and_grad(cost)(parameters, *pair)
-        return jax.tree.map(lambda p, g: p - ETA * g, parameters, gradients), J
+    def step(theta, pair):
+        J, gradients = jax.value_and_grad(cost)(theta, *pair)
+        return jax.tree.map(lambda p, g: p - ETA * g, theta, gradients), J
 
-    def epochs(parameters, batches):
-        def epoch(parameters, _):
-            parameters, losses = jax.lax.scan(step, parameters, batches)
-            return parameters, losses.mean()
+    def epochs(theta, batches):
+        def epoch(theta, _):
+            theta, losses = jax.lax.scan(step, theta, batches)
+            return theta, losses.mean()
 
-        return jax.lax.scan(epoch, parameters, None, length=EPOCHS)
+        return jax.lax.scan(epoch, theta, None, length=EPOCHS)
 
     compiled = jax.jit(epochs, donate_argnums=0)
-    state = [parameters]
+    state = [theta]
 
     def run():
         state[0], losses = compiled(state[0], batches)
         return jax.block_until_ready(losses)
 
-    return run
+    return Training(run, lambda: ([np.asarray(w) for w, _ in state[0]], [np.asarray(b) for _, b in state[0]]))
 
 
-PEERS: dict[str, Build] = {
+def fastbp_predict(sizes, threads, dtype) -> Predict:
+    return _fastbp_trainer(sizes, dtype, threads).predict
+
+
+def numpy_predict(sizes, threads, dtype) -> Predict:
+    weights, biases = parameters(sizes, dtype)
+    transposed = [np.ascontiguousarray(w.T) for w in weights]
+
+    def predict(X):
+        for w, b in zip(transposed, biases, strict=True):
+            X = X @ w
+            X += b
+            _sigmoid(X)
+        return X
+
+    return predict
+
+
+def scikit_learn_predict(sizes, threads, dtype) -> Predict:
+    return _scikit_learn_model(sizes, 1, dtype).predict
+
+
+def torch_predict(sizes, threads, dtype) -> Predict:
+    torch, theta = _torch_parameters(sizes, dtype, threads, requires_grad=False)
+
+    @torch.inference_mode()
+    def predict(X):
+        return _torch_forward(torch, theta, torch.from_numpy(X)).numpy()
+
+    return predict
+
+
+def onnxruntime_predict(sizes, threads, dtype) -> Predict:
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, constants, name = [], [], "a1"
+    for l, (w, b) in enumerate(zip(*parameters(sizes, dtype), strict=True), 1):
+        constants += [numpy_helper.from_array(w, f"w{l}"), numpy_helper.from_array(b, f"b{l}")]
+        nodes.append(helper.make_node("Gemm", [name, f"w{l}", f"b{l}"], [f"z{l + 1}"], transB=1))
+        name = f"a{l + 1}"
+        nodes.append(helper.make_node("Sigmoid", [f"z{l + 1}"], [name]))
+    kind = TensorProto.DOUBLE if np.dtype(dtype) == np.float64 else TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(end, kind, ["n", n]) for end, n in (("a1", sizes[0]), (name, sizes[-1]))]
+    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [name]
+    return lambda X: session.run(names, {"a1": X})[0]
+
+
+TRAINING: dict[str, Callable[..., Training]] = {
     "fastbp": fastbp,
     "JAX scan": jax_scan,
     "PyTorch eager": torch_eager,
@@ -215,11 +297,19 @@ PEERS: dict[str, Build] = {
     "scikit-learn": scikit_learn,
     "NumPy": numpy,
 }
+PREDICTION: dict[str, Callable[..., Predict]] = {
+    "fastbp": fastbp_predict,
+    "onnxruntime": onnxruntime_predict,
+    "PyTorch eager": torch_predict,
+    "scikit-learn": scikit_learn_predict,
+    "NumPy": numpy_predict,
+}
 PACKAGES = {
-    "JAX scan": "jax",
-    "PyTorch eager": "torch",
-    "torch.compile": "torch",
-    "scikit-learn": "sklearn",
-    "NumPy": "numpy",
-    "fastbp": "fastbp",
+    "JAX scan": ("jax",),
+    "PyTorch eager": ("torch",),
+    "torch.compile": ("torch",),
+    "scikit-learn": ("sklearn",),
+    "NumPy": ("numpy",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "fastbp": ("fastbp",),
 }

@@ -10,8 +10,9 @@ from . import reference
 from .callbacks import Callback
 from .history import History
 from .network import Network
-from .trainer import DivergenceError, Gradients, Trainer
+from .results import DivergenceError, Gradients, Summary
+from .trainer import Trainer
 
 __version__ = "0.1.0"
 
-__all__ = ["Callback", "DivergenceError", "Gradients", "History", "Network", "Trainer", "reference"]
+__all__ = ["Callback", "DivergenceError", "Gradients", "History", "Network", "Summary", "Trainer", "reference"]

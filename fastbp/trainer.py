@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
 from typing import Any, SupportsFloat, SupportsIndex
@@ -24,44 +23,12 @@ from .initializers import uniform
 from .losses import LOSSES, encode, output_activation as resolve_output
 from .network import Network
 from .optimizers import OPTIMIZERS
+from .results import DivergenceError, Gradients, Summary, layer_table
 
 Array = npt.NDArray[Any]
 
 CHUNK_SECONDS = 0.1  # that a kernel may run before Python is asked for Ctrl-C, progress and callbacks
 FIRST_CHUNK = 1e7  # multiplications in the first kernel call of a fit, whose speed is not known yet
-
-
-class DivergenceError(ArithmeticError):
-    """Training was stopped because the loss became NaN or infinite.
-
-    Attributes
-    ----------
-    epoch : int
-        The trainer's number, from 1, of the epoch in which it happened.
-    """
-
-    def __init__(self, message: str, epoch: int) -> None:
-        super().__init__(message)
-        self.epoch = epoch
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return DivergenceError, (str(self), self.epoch)
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """The gradients of J over all samples given.
-
-    Attributes
-    ----------
-    weights : [∂J/∂Θ¹, …], each (n_{l+1}, n_l)
-    biases : [∂J/∂b¹, …], each (n_{l+1},); zero without bias units
-    loss : J
-    """
-
-    weights: list[Array]
-    biases: list[Array]
-    loss: float
 
 
 class Trainer:
@@ -355,19 +322,7 @@ class Trainer:
 
     def summary(self) -> Summary:
         """A table of the layers: size, activation, shape of the weights, number of parameters."""
-        rows = [("layer", "units", "activation", "weights", "parameters")]
-        rows.append(("1 (input)", str(self.layer_sizes[0]), "", "", ""))
-        for l, theta in enumerate(self.weights):
-            count = theta.size + self.use_bias * len(theta)
-            name = f"{l + 2} (output)" if l + 1 == len(self.weights) else str(l + 2)
-            shape = f"{theta.shape[0]} × {theta.shape[1]}{' + bias' if self.use_bias else ''}"
-            rows.append((name, str(len(theta)), self.network.activations[l], shape, f"{count:,}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines.insert(1, "─" * max(map(len, lines)))
-        bytes_ = self.n_parameters * self.dtype.itemsize
-        lines.append(f"{self.n_parameters:,} parameters, {bytes_:,} bytes of {self.dtype.name}; loss {self.loss}")
-        return Summary("\n".join(lines))
+        return layer_table(self.network, f"loss {self.loss}")
 
     def __repr__(self) -> str:
         hidden = set(self.activation)
@@ -468,13 +423,6 @@ class Trainer:
             multi_label=self._multi_label,
         )
         return {"loss": loss} | values
-
-
-class Summary(str):
-    """Text that an interactive session shows as it is, without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _stopped(watchers: Sequence[Callback], trainer: Trainer, history: History) -> bool:
