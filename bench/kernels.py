@@ -151,7 +151,7 @@ class Barrier:
     """Two threads that do nothing but wait for each other."""
 
     timeout = 120
-    meetings = 100_000
+    meetings = 20_000
 
     def setup(self) -> None:
         if (os.cpu_count() or 1) < 2:

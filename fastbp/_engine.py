@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ._kernels import codes, epoch, small
 from ._kernels.llvm import HEIGHT, REGISTER
 from ._layout import Layout, aligned_zeros, up_to
-from ._team import TeamSize, rows_team_size, run_together, usable_cores
+from ._team import TeamSize, rows_team_size, run_together
 
 Array = npt.NDArray[Any]
 
@@ -54,7 +54,7 @@ class Engine:
         self.multiplications = sum(n * n_next for n, n_next in zip(layout.sizes, layout.sizes[1:], strict=False))
         self._no_targets, self._no_labels = np.empty((0, self.n_out), parameters.dtype), np.empty(0, np.int64)
         self._idle: list[Workspace] = []
-        self._team_sizes: dict[int, TeamSize] = {}
+        self._team_sizes: dict[tuple[int, int | str], TeamSize] = {}
 
     def data(
         self, X: Array, targets: Array | None = None, labels: Array | None = None, *, shuffle: bool = False
@@ -114,9 +114,10 @@ class Engine:
             blocks = self._train_together(data, step, progress, 1, 1)
             _compiled.add(self.parameters.dtype)
             return blocks
-        if n_threads != "auto":
-            return self._train_together(data, step, progress, budget, min(int(n_threads), usable_cores()))
-        size = self._team_sizes.setdefault(step.block, TeamSize(self.layout.sizes, step.block))
+        key = (step.block, n_threads)
+        if key not in self._team_sizes:
+            self._team_sizes[key] = TeamSize(self.layout.sizes, step.block, n_threads)
+        size = self._team_sizes[key]
         threads, budget = size.choose(budget)
         started = perf_counter()
         blocks = self._train_together(data, step, progress, budget, threads)

@@ -56,27 +56,30 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
 
 
 class TeamSize:
-    """How many threads train one network together.
+    """How many threads train one network together: one, or a team.
 
     Any number gives the same bits, so speed alone decides. A first guess comes from arithmetic: a batch takes its
     multiplications' time over the threads, and its meetings a time that grows with the team. From then on the clock
-    decides between one thread and that many, since a busy machine may make meetings slow at any time.
+    decides, since a busy machine may make meetings slow at any time.
 
     Parameters
     ----------
     sizes : n_1 … n_L
     m : samples in a block
+    n_threads : the team's size, no more than there are processors; or "auto": what the arithmetic says
     """
 
-    def __init__(self, sizes: Sequence[int], m: int) -> None:
+    def __init__(self, sizes: Sequence[int], m: int, n_threads: int | str) -> None:
         products = [n * n_next for n, n_next in pairwise(sizes)]
         self.alone = m * (2 * products[0] + 3 * sum(products[1:])) / MULTIPLICATIONS_PER_SECOND
         meetings = 2 * len(products) * MEETING_SECONDS
-        self.team = min(
-            range(1, usable_cores() + 1),
-            key=lambda threads: self.alone / threads + (meetings * threads if threads > 1 else 0),
-        )
-        self.seconds: dict[int, float] = {}  # a block's, by number of threads
+        # A block's seconds by number of threads: at first by arithmetic, then as measured.
+        expected = {n: self.alone / n + (meetings * n if n > 1 else 0) for n in range(1, usable_cores() + 1)}
+        best = min(expected, key=expected.__getitem__)
+        self.team = best if n_threads == "auto" else min(int(n_threads), usable_cores())
+        self.seconds = {n: expected[n] for n in {1, self.team}}
+        if self.team != best:  # asked for: to be tried first
+            self.seconds[self.team] = 0.5 * self.alone
         self.calls, self.next_trial, self.patience = 0, FIRST_TRIAL, FIRST_TRIAL
         self.on_trial = False
 
@@ -85,7 +88,7 @@ class TeamSize:
         if self.team == 1 or blocks * self.alone < START_PAYS:
             return 1, blocks
         self.calls += 1
-        best = min(self.seconds, key=self.seconds.__getitem__, default=self.team)
+        best = min(self.seconds, key=self.seconds.__getitem__)
         self.on_trial = self.calls >= self.next_trial
         if not self.on_trial:
             return best, blocks
@@ -97,9 +100,9 @@ class TeamSize:
             return
         paces, pace = self.seconds, seconds / blocks
         if not self.on_trial:
-            paces[threads] = 0.5 * (paces.get(threads, pace) + pace)
+            paces[threads] = 0.5 * (paces[threads] + pace)
             return
-        failed = pace > 1.2 * min(paces.values(), default=pace)
+        failed = pace > 1.2 * min(paces.values())
         self.patience = min(2 * self.patience, LAST_TRIAL) if failed else FIRST_TRIAL
         self.next_trial = self.calls + self.patience  # the clearer it failed, the later the next
         paces[threads] = pace

@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from fastbp import _compiling
 
 ROOT = Path(__file__).parent.parent
 PREDICT = "import numpy as np, fastbp; print(fastbp.Trainer([2, 1], seed=0).predict(np.ones((1, 2), np.float32))[0, 0])"
@@ -39,28 +42,23 @@ def copy(tmp_path) -> Path:
 
 
 def test_eight_processes_on_an_empty_cache(tmp_path):
-    processes = [python(PREDICT, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(8)]
-    assert len({finished(process)[0] for process in processes}) == 1
-
-
-def test_a_second_process_finds_the_kernels_on_disk(tmp_path):
-    code = PREDICT + "; from fastbp._kernels import epoch; print(sum(epoch.evaluate.stats.cache_hits.values()))"
-    hits = [finished(python(code, NUMBA_CACHE_DIR=str(tmp_path)))[0].split()[-1] for _ in range(2)]
-    assert hits == ["0", "1"]
+    code = "import numpy as np; from fastbp._kernels.finite import is_finite; print(is_finite(np.ones(99)))"
+    processes = [python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(8)]
+    assert [finished(process) for process in processes] == [("True\n", "")] * 8
 
 
 def test_an_edit_of_any_kernel_file_makes_all_machine_code_old(copy):
-    """Numba alone would look at epoch.py, and run the old activation inside it."""
+    """Numba alone would look at activations.py, and run the old function of elementary.py inside it."""
     code = (
-        "import numpy as np, fastbp; t = fastbp.Trainer([1, 1], output_activation='relu', seed=0); "
-        "t.weights[0][...] = -1; t.biases[0][...] = 0; print(t.predict(np.ones((1, 1), np.float32))[0, 0])"
+        "import numpy as np; from fastbp._kernels import activations, codes; z = np.full(64, -1.0); "
+        "activations.activate_run(z, 64, codes.RELU); print(z[0])"
     )
     assert float(finished(python(code, copy))[0]) == 0
-    path = copy / "fastbp" / "_kernels" / "activations.py"
+    path = copy / "fastbp" / "_kernels" / "elementary.py"
     source = path.read_text()
-    assert "at_least(load(z, i, 1), 0)" in source
-    path.write_text(source.replace("at_least(load(z, i, 1), 0)", "at_least(load(z, i, 1), -7)"))
-    assert float(finished(python(code, copy))[0]) == -1
+    assert "return where_less(x, bound, bound, x)" in source
+    path.write_text(source.replace("return where_less(x, bound, bound, x)", "return where_less(x, bound, -7, x)"))
+    assert float(finished(python(code, copy))[0]) == -7
 
 
 def test_without_a_folder_for_the_cache_there_is_one_warning_and_everything_works(copy):
@@ -71,17 +69,17 @@ def test_without_a_folder_for_the_cache_there_is_one_warning_and_everything_work
     assert err.count("RuntimeWarning: fastbp: no folder to keep compiled kernels in") == 1
 
 
-FIT = (
-    "import numpy as np, fastbp; fastbp.Trainer([40, 30, 1]).fit(np.ones((4, 40), np.float32), np.ones(4), verbose={})"
-)
-
-
-@pytest.mark.parametrize(("verbose", "said"), [(2, 1), (0, 0)])
-def test_compiling_is_said_once_it_takes_over_a_second(tmp_path, verbose, said):
-    _, err = finished(python(FIT.format(verbose), NUMBA_CACHE_DIR=str(tmp_path)))
-    assert err.count("fastbp: compiling the kernels for this machine") == said
-    _, err = finished(python(FIT.format(verbose), NUMBA_CACHE_DIR=str(tmp_path)))
-    assert err == ""
+USE = """
+import numpy as np, fastbp
+from fastbp._kernels import epoch, small
+for sizes, batch in (((40, 30, 1), 9), ((2, 2, 1), 9), ((2, 2, 1), 2)):
+    trainer = fastbp.Trainer(sizes, batch_size=batch, seed=0)
+    X = np.ones((9, sizes[0]), np.float32)
+    trainer.fit(X, np.ones(9), verbose=2)
+    trainer.predict(X)
+entries = (epoch.train, epoch.evaluate, small.train_full, small.train_quarter)
+print([sum(entry.stats.cache_misses.values()) for entry in entries])
+"""
 
 
 def test_warm_up_fills_the_cache(tmp_path):
@@ -96,5 +94,25 @@ def test_warm_up_fills_the_cache(tmp_path):
     )
     assert done.stdout.startswith("kernels ready in ")
     assert str(tmp_path) in done.stdout
-    code = FIT.format(0) + "; from fastbp._kernels import epoch; print(sum(epoch.train.stats.cache_misses.values()))"
-    assert finished(python(code, NUMBA_CACHE_DIR=str(tmp_path)))[0].strip() == "0"
+    out, err = finished(python(USE, NUMBA_CACHE_DIR=str(tmp_path)))
+    assert out.splitlines()[-1] == "[0, 0, 0, 0]"
+    assert err == ""
+
+
+class Entry:
+    """A kernel that was compiled for so many dtypes."""
+
+    def __init__(self, signatures: int) -> None:
+        self.signatures = [()] * signatures
+
+
+@pytest.mark.parametrize(
+    ("compiled", "silent", "seconds", "said"),
+    [(0, False, 0.2, 1), (0, False, 0, 0), (0, True, 0.2, 0), (1, False, 0.2, 0)],
+)
+def test_compiling_is_said_once_it_takes_long(monkeypatch, capsys, compiled, silent, seconds, said):
+    monkeypatch.setattr(_compiling, "PATIENCE", 0.05)
+    monkeypatch.setattr(_compiling.epoch, "train", Entry(compiled))
+    with _compiling.said_if_compiling(silent=silent):
+        time.sleep(seconds)
+    assert capsys.readouterr().err.count("fastbp: compiling the kernels for this machine") == said
