@@ -21,6 +21,7 @@ SHAPES = (
     Case((70, 33, 1), n=65, use_bias=False),
     Case((5, 70, 40), "sigmoid", "sigmoid", "binary_cross_entropy", n=40),
     Case((40, 30, 10), "tanh", "softmax", n=700),  # batches of several blocks
+    Case((300, 450, 600, 3), "tanh", n=40),  # layers whose parts are drawn by ticket
 )
 
 

@@ -6,7 +6,7 @@ from .codes import Extent, Operand
 from .jit import merged
 from .llvm import HEIGHT, at, lanes, number_of, put
 from .losses import output_error
-from .team import meet, share, slice_of
+from .team import draw, meet, part, parts_of, share, slice_of
 from .tile import multiply
 
 
@@ -53,21 +53,53 @@ def hidden_errors(net, m, team):
     above = layer_of(net, net.depth - 1)
     for l in range(net.depth - 2, 0, -1):
         layer = layer_of(net, l)
-        mine = share(m, layer.n, HEIGHT, lanes(work, 1), team)
-        place = mine.row * layer.width + mine.column
-        delta = Operand(at(work, layer.delta + place), layer.width, 1)
-        multiply(
-            delta,
-            rows_of(work, above.delta, above, mine.row),
-            Operand(at(work, layer.mirror + mine.column), layer.width, 1),
-            Extent(mine.rows, mine.columns, above.n),
-            zeros,
-            number_of(work, 0),
-        )
-        a = Operand(at(work, layer.a + place), layer.width, 1)
-        multiply_by_derivative(delta, a, mine.rows, mine.columns, layer.activation)
+        parts = parts_of(layer.n, layer.n * above.width, lanes(work, 1), team)
+        ticket = draw(team) if parts > 0 else 0
+        while ticket < max(parts, 1):
+            if parts > 0:
+                mine = part(m, layer.n, lanes(work, 1), ticket)
+            else:
+                mine = share(m, layer.n, HEIGHT, lanes(work, 1), team)
+            place = mine.row * layer.width + mine.column
+            delta = Operand(at(work, layer.delta + place), layer.width, 1)
+            multiply(
+                delta,
+                rows_of(work, above.delta, above, mine.row),
+                Operand(at(work, layer.mirror + mine.column), layer.width, 1),
+                Extent(mine.rows, mine.columns, above.n),
+                zeros,
+                number_of(work, 0),
+            )
+            a = Operand(at(work, layer.a + place), layer.width, 1)
+            multiply_by_derivative(delta, a, mine.rows, mine.columns, layer.activation)
+            ticket = draw(team) if parts > 0 else 1
         meet(team)
         above = layer
+
+
+@merged
+def descend_part(net, out, a, m, eta, l, mine):
+    """descend for a share of layer l: a = aˡ of m samples."""
+    layer, above = layer_of(net, l), layer_of(net, l + 1)
+    zeros, delta = Operand(at(net.work, net.zeros), 0, 0), rows_of(net.work, above.delta + mine.column, above, 0)
+    theta = at(out, layer.theta + mine.column)
+    multiply(
+        Operand(at(theta, mine.row * above.width), above.width, 1),
+        Operand(at(a.at, mine.row), 1, a.row),
+        delta,
+        Extent(mine.rows, mine.columns, m),
+        zeros,
+        eta,
+    )
+    if net.use_bias and mine.row + mine.rows == layer.n:
+        multiply(
+            Operand(at(theta, layer.n * above.width), above.width, 1),
+            Operand(at(net.work, net.one), 0, 0),
+            delta,
+            Extent(1, mine.columns, m),
+            zeros,
+            eta,
+        )
 
 
 @merged
@@ -78,27 +110,17 @@ def descend(net, out, x, m, eta, team):
     net.gradients, with η = −1 to add to those of the blocks before. method.md, steps 3 and 4.
     """
     work = net.work
-    zeros = Operand(at(work, net.zeros), 0, 0)
     for l in range(net.depth - 1):
         layer, above = layer_of(net, l), layer_of(net, l + 1)
-        mine = share(layer.n, above.n, HEIGHT, lanes(work, 1), team)
-        delta = Operand(at(work, above.delta + mine.column), above.width, 1)
-        a = x if l == 0 else rows_of(work, layer.a, layer, 0)
-        multiply(
-            Operand(at(out, layer.theta + mine.row * above.width + mine.column), above.width, 1),
-            Operand(at(a.at, mine.row), 1, a.row),
-            delta,
-            Extent(mine.rows, mine.columns, m),
-            zeros,
-            eta,
-        )
-        if net.use_bias and mine.row + mine.rows == layer.n:
-            multiply(
-                Operand(at(out, layer.theta + layer.n * above.width + mine.column), above.width, 1),
-                Operand(at(work, net.one), 0, 0),
-                delta,
-                Extent(1, mine.columns, m),
-                zeros,
-                eta,
-            )
+        parts = parts_of(above.n, layer.n * above.width, lanes(work, 1), team)
+        ticket = draw(team) if parts > 0 else 0
+        while ticket < max(parts, 1):
+            if parts > 0:
+                mine = part(layer.n, above.n, lanes(work, 1), ticket)
+            else:
+                mine = share(layer.n, above.n, HEIGHT, lanes(work, 1), team)
+            descend_part(net, out, x if l == 0 else rows_of(work, layer.a, layer, 0), m, eta, l, mine)
+            ticket = draw(team) if parts > 0 else 1
+        if parts > 0:
+            meet(team)  # the next layer's tickets start anew
     meet(team)

@@ -5,7 +5,7 @@ from .addresses import layer_of, rows_of
 from .codes import Extent, Operand, Share
 from .jit import merged
 from .llvm import HEIGHT, at, lanes, number_of
-from .team import meet, share, slice_of
+from .team import draw, meet, part, parts_of, share, slice_of
 from .tile import multiply, transpose
 
 
@@ -49,13 +49,21 @@ def forward(net, x, m, learning, team):
         above = layer_of(net, l)
         if learning and l > 1:
             mirror_weights(net, layer, above, team)
+        width = lanes(net.work, 1)
+        parts = parts_of(above.n, layer.n * above.width, width, team) if l < last else 0
+        ticket = draw(team) if parts > 0 else 0
+        while ticket < max(parts, 1):
+            if parts > 0:
+                mine = part(m, above.n, width, ticket)
+            elif l < last:
+                mine = share(m, above.n, HEIGHT, width, team)
+            else:  # by rows, so that the output errors need no meeting
+                first, rows = slice_of(m, HEIGHT, team)
+                mine = Share(first, rows, 0, above.n)
+            z = affine(net, a, layer, above, mine)
+            if l < last:
+                activate(z, mine.rows, mine.columns, above.activation)
+            ticket = draw(team) if parts > 0 else 1
         if l < last:
-            mine = share(m, above.n, HEIGHT, lanes(net.work, 1), team)
-        else:  # by rows, so that the output errors need no meeting
-            first, rows = slice_of(m, HEIGHT, team)
-            mine = Share(first, rows, 0, above.n)
-        z = affine(net, a, layer, above, mine)
-        if l < last:
-            activate(z, mine.rows, mine.columns, above.activation)
             meet(team)
         layer, a = above, rows_of(net.work, above.a, above, 0)

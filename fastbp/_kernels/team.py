@@ -1,9 +1,10 @@
 """A team of threads inside one kernel: where they meet, and who does what."""
 
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
-from .codes import ABANDONED, ARRIVED, ROUND, Share
+from .codes import ABANDONED, ARRIVED, ROUND, TICKET, Share
 from .jit import kernel
 
+TICKETS_PAY = 1 << 17  # weights of a layer; half a megabyte of float32
 SPINS = 4000  # about 40 µs of pauses before the processor is offered to others
 
 
@@ -18,6 +19,7 @@ def meet(team):
     current = load_acquire(team.meeting, ROUND)
     if fetch_add(team.meeting, ARRIVED, 1) == team.n_threads - 1:
         store_release(team.meeting, ARRIVED, 0)
+        store_release(team.meeting, TICKET, 0)
         store_release(team.meeting, ROUND, current + 1)
         return True
     spins = 0
@@ -56,3 +58,27 @@ def share(rows, columns, height, width, team):
         return Share(0, rows, start, length)
     start, length = slice_of(rows, height, team)
     return Share(start, length, 0, columns)
+
+
+@kernel
+def parts_of(columns, weights, width, team):
+    """How many parts of `columns` the team draws by ticket, two vectors each; 0: one share for each thread.
+
+    With few and large parts a thread that the operating system disturbs does fewer of them. But then no thread meets the
+    same weights again, which costs more where they would have stayed in its cache.
+    """
+    parts = (columns + 2 * width - 1) // (2 * width)
+    return parts if team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads else 0
+
+
+@kernel
+def draw(team):
+    """The next ticket since the last meeting, 0, 1, 2 …"""
+    return fetch_add(team.meeting, TICKET, 1)
+
+
+@kernel
+def part(rows, columns, width, ticket):
+    """The part of a matrix that a ticket stands for."""
+    start = ticket * 2 * width
+    return Share(0, rows, start, min(2 * width, columns - start))
