@@ -28,7 +28,7 @@ from .results import DivergenceError, Gradients, Summary, layer_table
 Array = npt.NDArray[Any]
 
 CHUNK_SECONDS = 0.1  # that a kernel may run before Python is asked for Ctrl-C, progress and callbacks
-FIRST_CHUNK = 1e7  # multiplications in the first kernel call of a fit, whose speed is not known yet
+FIRST_CHUNK = 1e8  # multiplications in the first kernel call of a fit, whose speed is not known yet
 
 
 class Trainer:

@@ -22,7 +22,7 @@ SGD, NONE = range(2)
 EPOCH, SAMPLE = range(2)
 
 # Places in Team.meeting, a cache line apart
-ARRIVED, ROUND, ABANDONED, TICKET, MEETING_SIZE = 0, 8, 16, 24, 32
+ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, MEETING_SIZE = 0, 8, 16, 24, 32, 40, 48
 
 
 class Plan(NamedTuple):

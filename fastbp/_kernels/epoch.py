@@ -10,7 +10,7 @@ from .forward import forward
 from .jit import kernel, merged
 from .llvm import HEIGHT, at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
-from .team import meet, slice_of
+from .team import end_if_tired, meet, slice_of, was_last
 from .updates import update
 
 
@@ -106,6 +106,7 @@ def train(plan, buffers, data, step, progress, budget, team):
             if team.thread == 0:
                 shuffle(order, state)
             meet(team)
+        end_if_tired(done, team)
         total += train_block(net, rows, step, start, parameters, team)
         if not math.isfinite(total):
             if team.thread == 0:
@@ -120,7 +121,7 @@ def train(plan, buffers, data, step, progress, budget, team):
         if team.thread == 0:
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
-        if epoch == epochs:
+        if epoch == epochs or was_last(done, team):
             return done + 1
     return budget
 

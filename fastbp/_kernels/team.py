@@ -1,11 +1,12 @@
 """A team of threads inside one kernel: where they meet, and who does what."""
 
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
-from .codes import ABANDONED, ARRIVED, ROUND, TICKET, Share
+from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share
 from .jit import kernel
 
 TICKETS_PAY = 1 << 17  # weights of a layer; half a megabyte of float32
-SPINS = 4000  # about 40 µs of pauses before the processor is offered to others
+PATIENCE = 200  # naps in one call, some 50 ms
+SPINS = 20000  # some 200 µs of pauses before a nap: well over a nap, or two threads would nap in turns for ever
 
 
 @kernel
@@ -28,10 +29,27 @@ def meet(team):
         if spins < SPINS:
             pause()
         else:
+            fetch_add(team.meeting, NAPS, 1)
             nap()  # to yield isn't enough: on a busy machine a thread that is always ready waits for its turn each time
             if load_acquire(team.meeting, ABANDONED) != 0:
                 return False
     return True
+
+
+@kernel
+def end_if_tired(done, team):
+    """To be called by all before block number `done`: a team that had to nap often ends its call with this block.
+
+    So that Python, which may want another number of threads, or has heard Ctrl-C, is not kept waiting.
+    """
+    if team.n_threads > 1 and team.thread == 0 and load_acquire(team.meeting, NAPS) > PATIENCE:
+        store_release(team.meeting, LAST_BLOCK, done + 1)
+
+
+@kernel
+def was_last(done, team):
+    """Whether block number `done`, which all have met in, ends the call."""
+    return team.n_threads > 1 and load_acquire(team.meeting, LAST_BLOCK) == done + 1
 
 
 @kernel
@@ -64,8 +82,8 @@ def share(rows, columns, height, width, team):
 def parts_of(columns, weights, width, team):
     """How many parts of `columns` the team draws by ticket, two vectors each; 0: one share for each thread.
 
-    With few and large parts a thread that the operating system disturbs does fewer of them. But then no thread meets the
-    same weights again, which costs more where they would have stayed in its cache.
+    A thread that the operating system disturbs does fewer parts. But no thread then meets the same weights again, which
+    costs more where they would have stayed in its cache.
     """
     parts = (columns + 2 * width - 1) // (2 * width)
     return parts if team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads else 0
