@@ -50,8 +50,7 @@ class Engine:
     ) -> None:
         self.layout, self.parameters = layout, parameters
         self.activations, self.loss, self.use_bias = activations, loss, use_bias
-        self.n_in, self.n_out = layout.sizes[0], layout.sizes[-1]
-        self.multiplications = sum(n * n_next for n, n_next in zip(layout.sizes, layout.sizes[1:], strict=False))
+        self.n_out, self.multiplications = layout.sizes[-1], layout.n_weights
         self._no_targets, self._no_labels = np.empty((0, self.n_out), parameters.dtype), np.empty(0, np.int64)
         self._idle: list[Workspace] = []
         self._team_sizes: dict[tuple[int, int | str], TeamSize] = {}

@@ -99,11 +99,15 @@ class Layout:
         """(L − 1,) offsets of bˡ."""
         return tuple(start + n * p for start, n, p in zip(self.weights, self.sizes, self.widths[1:], strict=False))
 
+    @cached_property
+    def n_weights(self) -> int:
+        """How many weights there are, those of bias units not counted: the multiplications of a forward pass."""
+        return sum(n * n_next for n, n_next in pairwise(self.sizes))
+
     @property
     def is_small(self) -> bool:
         """Whether training is faster with vectors across the samples (small.py)."""
-        products = [n * n_next for n, n_next in pairwise(self.sizes)]
-        return max(self.sizes[1:]) <= SMALL_WIDTH and sum(products) <= SMALL
+        return max(self.sizes[1:]) <= SMALL_WIDTH and self.n_weights <= SMALL
 
     def plan(self, activations: tuple[int, ...], loss: int, use_bias: bool, rows: int) -> tuple[codes.Plan, int]:
         """The network as kernels read it, for blocks of so many rows, and the size of their workspace.

@@ -94,7 +94,7 @@ def number_text(value: float) -> str:
 
 
 def measured_text(measured: Mapping[str, float]) -> str:
-    """Loss 0.1234  accuracy 0.9876  val_loss 0.2345  val_accuracy 0.8765."""
+    """Names and numbers: loss 0.1234  accuracy 0.9876  val_loss 0.2345  val_accuracy 0.8765."""
     return "  ".join(f"{name} {number_text(value)}" for name, value in measured.items())
 
 

@@ -15,7 +15,7 @@ Metric = Callable[[Array, Array], float]
 
 
 def classes(output: Array, threshold: float) -> npt.NDArray[np.int64]:
-    """Class numbers, (n,), from aᴸ, (n, n_L): the largest of several outputs; of one, whether it is above it."""
+    """Class numbers, (n,), from aᴸ, (n, n_L): the largest output's; a single one's by the threshold."""
     if output.shape[1] == 1:
         return (output[:, 0] > threshold).astype(np.int64)
     return output.argmax(axis=1)
@@ -82,6 +82,8 @@ def measure(
     threshold : above which a single output says class 1
     multi_label : whether each output is a label of its own
     """
+    if not names:
+        return {}
     y = targets if len(targets) else np.eye(output.shape[1])[labels]
     values = {}
     for name in names:

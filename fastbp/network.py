@@ -72,8 +72,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """How many weights there are, bias weights included if the network has them."""
-        pairs = zip(self.layer_sizes, self.layer_sizes[1:], strict=False)
-        return sum((n + self.use_bias) * n_next for n, n_next in pairs)
+        return self._layout.n_weights + self.use_bias * sum(self.layer_sizes[1:])
 
     def parameters(self) -> list[Array]:
         """[Θ¹, b¹, Θ², …] as writable views, bˡ only where there are bias units."""
