@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ._kernels import codes, epoch, small
-from ._kernels.llvm import HEIGHT, REGISTER
+from ._kernels.llvm import HEIGHT
 from ._layout import Layout, aligned_zeros, up_to
+from ._program import program
 from ._team import TeamSize, rows_team_size, run_together
 
 Array = npt.NDArray[Any]
@@ -31,6 +32,7 @@ class Workspace(NamedTuple):
     rows: int
     plan: codes.Plan
     buffers: codes.Buffers
+    programs: dict[int, codes.Program]  # by the samples of a batch
 
 
 class Engine:
@@ -92,7 +94,7 @@ class Engine:
         n = len(data.X)
         step = codes.Step(codes.NONE, 0.0, batch_size=n, block=min(n, BLOCK))
         progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(1))
-        with self._workspace(step.block, gradients=True) as (_, plan, buffers):
+        with self._workspace(step.block, gradients=True) as (_, plan, buffers, _programs):
             blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
                 epoch.train(plan, buffers, data, step, progress, blocks, ALONE)
@@ -105,10 +107,11 @@ class Engine:
     ) -> int:
         """Go on with some epochs for at most `budget` blocks; returns how many were done."""
         if self.layout.is_small and step.block == step.batch_size:
-            few = step.block <= REGISTER // self.layout.itemsize // 4
-            kernel = small.train_quarter if few else small.train_full
-            with self._workspace(step.block) as (_, plan, buffers):
-                return int(kernel(plan, buffers, data, step, progress, budget))
+            with self._workspace(step.block) as workspace:
+                _, plan, buffers, programs = workspace
+                if step.block not in programs:
+                    programs[step.block] = program(plan, step.block)
+                return int(small.train(plan, programs[step.block], buffers, data, step, progress, budget))
         if self.parameters.dtype not in _compiled:  # in this thread alone, where Ctrl-C is heard
             blocks = self._train_together(data, step, progress, 1, 1)
             _compiled.add(self.parameters.dtype)
@@ -127,7 +130,7 @@ class Engine:
         self, data: codes.Data, step: codes.Step, progress: codes.Progress, budget: int, threads: int
     ) -> int:
         meeting = np.zeros(codes.MEETING_SIZE, np.int64)
-        with self._workspace(step.block, gradients=step.block < step.batch_size) as (_, plan, buffers):
+        with self._workspace(step.block, gradients=step.block < step.batch_size) as (_, plan, buffers, _programs):
 
             def call(thread: int) -> int:
                 return epoch.train(plan, buffers, data, step, progress, budget, codes.Team(meeting, thread, threads))
@@ -144,7 +147,7 @@ class Engine:
         bad: list[int] = []
 
         def call(_: int) -> None:
-            with self._workspace(min(n, BLOCK)) as (_, plan, buffers):
+            with self._workspace(min(n, BLOCK)) as (_, plan, buffers, _programs):
                 while starts:
                     with suppress(IndexError):  # another thread took the last one
                         start = starts.popleft()
@@ -181,4 +184,4 @@ class Engine:
             work=self.layout.workspace(plan, size, self.parameters.dtype),
             losses=np.zeros(-(-rows // HEIGHT)),
         )
-        return Workspace(rows, plan, buffers)
+        return Workspace(rows, plan, buffers, {})

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ._kernels import codes
 from ._kernels.llvm import HEIGHT, REGISTER
-from ._kernels.small import GROUP
+from ._kernels.squares import SIDE
 
 Array = npt.NDArray[Any]
 
@@ -42,10 +42,10 @@ def padded(n: int, itemsize: int) -> int:
     lines: columns of a matrix with a power of two of them fall on few sets of the cache (1024 columns: 101 against 106
     GFLOP/s).
     """
-    lanes = REGISTER // itemsize
-    for part in (4, 2):
-        if n <= lanes // part:
-            return lanes // part
+    lanes = max(REGISTER // itemsize, SIDE)
+    for width in (lanes // 4, lanes // 2):
+        if n <= width and width >= SIDE:
+            return width
     row = up_to(n, lanes)
     if row * itemsize < LONG:
         return row
@@ -135,8 +135,7 @@ class Layout:
                 activation=activations[l - 1] if l > 0 else codes.IDENTITY,
             )
         targets, mask = places.take(rows * self.widths[-1]), places.take(HEIGHT * self.widths[-1])
-        columns = places.take((1 + GROUP * (self.sizes[0] + self.sizes[-1])) * rows if self.is_small else 0)
-        return codes.Plan(layers.ravel(), loss, use_bias, zeros, one, targets, mask, columns), places.used
+        return codes.Plan(layers.ravel(), loss, use_bias, zeros, one, targets, mask), places.used
 
     def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike) -> Array:
         """What a plan wants to work in, with its constants in place."""

@@ -95,6 +95,7 @@ def _train_in_child(queue: multiprocessing.Queue) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX warns, if another test imported it
 def test_training_goes_on_in_a_fork_after_training():
     trainer = SHAPES[0].trainer(n_threads=2)
     trainer.fit(*SHAPES[0].data(), epochs=3, verbose=0)

@@ -11,7 +11,7 @@ The order of calls (symbols: reference.py and docs/method.md)::
     ├── backward.descend            ∂J/∂Θˡ, ∂J/∂bˡ: stored, added, or descended along at once  (tile.multiply)
     └── updates.update              Θˡ ← Θˡ − η ∂J/∂Θˡ, for batches of several blocks
     epoch.evaluate                  the forward half; the entry from predict and evaluate
-    small.train_full, train_quarter the same as epoch.train for tiny networks, lanes across samples
+    small.train                     the same as epoch.train for tiny networks, from lists of tasks
 
 Below them: `tile` is the only matrix product, `blocks` the registers that it works in, `elementary` exp and its kin,
 `bits` the inside of a vector, `llvm` the vector itself, `team` and `atomics` where threads meet. `jit` says how

@@ -7,11 +7,11 @@ import numpy as np
 from .bits import greatest, total
 from .codes import RELU, SIGMOID, SOFTMAX, TANH
 from .elementary import at_least, exp, sigmoid, tanh
-from .jit import kernel
+from .jit import inner
 from .llvm import at, get, lanes, load, splat, store, where_equal, where_less
 
 
-@kernel
+@inner
 def activate_run(z, count, activation):
     """a = f(z) for count numbers behind the pointer, up to a whole vector."""
     width = lanes(z, 1)
@@ -26,7 +26,7 @@ def activate_run(z, count, activation):
             store(z, i, at_least(load(z, i, 1), 0))
 
 
-@kernel
+@inner
 def multiply_run(delta, a, count, activation):
     """δ ⊙ f′ for count numbers, f′ written with a: sigmoid a − a², tanh 1 − a², ReLU 0 for a ≤ 0, else 1."""
     width = lanes(a, 1)
@@ -43,14 +43,14 @@ def multiply_run(delta, a, count, activation):
             store(delta, i, load(delta, i, 1) * where_less(0, load(a, i, 1), 1, 0))
 
 
-@kernel
+@inner
 def fills_rows(z, columns):
     """Whether `columns` numbers, up to a whole vector, are the whole of an Operand's row: then rows make one run."""
     width = lanes(z.at, 1)
     return (columns + width - 1) // width * width >= z.row
 
 
-@kernel
+@inner
 def activate(z, rows, columns, activation):
     """a = f(z) in place, for the first columns of an Operand's rows; every f but softmax."""
     if fills_rows(z, columns):
@@ -60,7 +60,7 @@ def activate(z, rows, columns, activation):
             activate_run(at(z.at, i * z.row), columns, activation)
 
 
-@kernel
+@inner
 def multiply_by_derivative(delta, a, rows, columns, activation):
     """Finish the δ recursion in place: δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ), for the first columns of two Operands' rows.
 
@@ -76,7 +76,7 @@ def multiply_by_derivative(delta, a, rows, columns, activation):
 def make_softmax(part):
     """Make softmax and its derivative for rows of vectors that are a `part`-th of a register."""
 
-    @kernel
+    @inner
     def softmax_row(z, t, mask, width):
         """z ← a = e^z / Σ e^z for one row; returns Σ t (log Σ e^z − z), the cross entropy of a and t, float64.
 
@@ -100,7 +100,7 @@ def make_softmax(part):
             store(z, j, load(z, j, part) / denominator)
         return math.log(np.float64(denominator)) - np.float64(total(linear))
 
-    @kernel
+    @inner
     def derivative_row(delta, a, width):
         """δ_j ← a_j (δ_j − Σ_k δ_k a_k): softmax's units depend on each other."""
         step = lanes(a, part)
@@ -118,7 +118,7 @@ softmax_full, derivative_full = make_softmax(1)
 softmax_quarter, derivative_quarter = make_softmax(4)
 
 
-@kernel
+@inner
 def softmax(z, t, mask, rows):
     """softmax_row for each of an Operand's rows; t lies as z does. Returns the sum of their cross entropies."""
     value = 0.0
@@ -130,7 +130,7 @@ def softmax(z, t, mask, rows):
     return value
 
 
-@kernel
+@inner
 def multiply_by_softmax_derivative(delta, a, rows):
     """derivative_row for each of the rows of two Operands that lie alike."""
     for i in range(0, rows * a.row, a.row):
@@ -140,7 +140,7 @@ def multiply_by_softmax_derivative(delta, a, rows):
             derivative_full(at(delta.at, i), at(a.at, i), a.row)
 
 
-@kernel
+@inner
 def activate_output(z, t, mask, rows, columns, activation):
     """a = f(z) for whole rows of the output layer, softmax included; t stands in where softmax wants targets."""
     if activation == SOFTMAX:

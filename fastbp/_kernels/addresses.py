@@ -1,7 +1,7 @@
 """Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
 
-from .codes import LAYER_FIELDS, Layer, Machine, Operand, Samples
-from .jit import kernel, merged
+from .codes import LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Operand, Program, Samples, Tasks
+from .jit import inner, merged
 from .llvm import at, get
 
 
@@ -17,7 +17,6 @@ def machine(plan, buffers):
         plan.one,
         plan.targets,
         plan.mask,
-        plan.columns,
         at(buffers.parameters, 0),
         at(buffers.gradients, 0),
         at(buffers.work, 0),
@@ -40,14 +39,35 @@ def samples(data):
     )
 
 
-@kernel
+@merged
+def tasks(numbers):
+    """A list of tasks by its address."""
+    return Tasks(at(numbers, 0), numbers.size // TASK_FIELDS)
+
+
+@merged
+def addressed(program):
+    """Program with lists by their addresses."""
+    return Program(
+        program.groups,
+        tasks(program.inputs),
+        tasks(program.targets),
+        tasks(program.forward),
+        tasks(program.outputs),
+        tasks(program.backward),
+        tasks(program.weights),
+        tasks(program.biases),
+    )
+
+
+@inner
 def layer_of(net, l):
     """Layer l of the table; net is a Machine here and wherever else it comes."""
     t = at(net.layers, l * LAYER_FIELDS)
     return Layer(get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6))
 
 
-@kernel
+@inner
 def rows_of(work, offset, layer, row):
     """An Operand of what the workspace has of a layer from some row on."""
     return Operand(at(work, offset + row * layer.width), layer.width, 1)

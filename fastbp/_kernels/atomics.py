@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from .jit import kernel
+from .jit import inner
 from .llvm import _address
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
@@ -61,7 +61,7 @@ def pause(typing):
     return types.none(), generate
 
 
-@kernel
+@inner
 def nap():
     """Sleep as shortly as the operating system can, some 60 µs; who wakes up goes before who was computing."""
     _sleep(NAP)

@@ -113,57 +113,6 @@ def scaled_sum(typing, factor, x, y):
     return x(factor, x, y), generate
 
 
-@intrinsic(prefer_literal=True)
-def column_of_zeros(typing, memory, like, part):
-    """As many zero vectors like the one given as a `part`-th of a register has lanes."""
-    block = types.UniTuple(like, lanes_of(memory.dtype, part.literal_value))
-
-    def generate(context, builder, signature, args):
-        return ir.Constant(context.get_value_type(block), None)
-
-    return block(memory, like, part), generate
-
-
-@intrinsic
-def add_products(typing, block, x, memory, row):
-    """block[r] + x × the vector r·row behind the pointer, lane by lane."""
-
-    def generate(context, builder, signature, args):
-        held, x_value, pointer, step = args
-        out = []
-        for r in range(block.count):
-            y = _load(context, builder, _offset(builder, pointer, step, r), x, 0)
-            out.append(_call(builder, "fmuladd", y.type, (x_value, y, builder.extract_value(held, r))))
-        return context.make_tuple(builder, block, out)
-
-    return block(block, x, memory, types.intp), generate
-
-
-def _neighbours_added(builder, x, y):
-    """Sums of neighbouring lanes, x's and then y's."""
-    count = x.type.count * 2
-    halves = [ir.Constant(ir.VectorType(ir.IntType(32), count // 2), list(range(i, count, 2))) for i in (0, 1)]
-    return builder.fadd(*(builder.shuffle_vector(x, y, half) for half in halves))
-
-
-@intrinsic
-def totals(typing, block):
-    """The vector of the sums of each vector's lanes; no fewer lanes than vectors. Neighbours first, one fixed order."""
-
-    def generate(context, builder, signature, args):
-        vectors = [builder.extract_value(args[0], r) for r in range(block.count)]
-        while len(vectors) > 1:
-            vectors = [_neighbours_added(builder, x, y) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
-        total = vectors[0]
-        while total.type.count > block.count:
-            total = _neighbours_added(builder, total, total)
-            kept = ir.Constant(ir.VectorType(ir.IntType(32), total.type.count // 2), list(range(total.type.count // 2)))
-            total = builder.shuffle_vector(total, total, kept)
-        return total
-
-    return Vector(block.dtype.dtype, block.count)(block), generate
-
-
 def _interleaved(step, count, upper):
     """The lanes of two rows (the second's count from `count` on) that change places when blocks of `step` transpose."""
     if upper:

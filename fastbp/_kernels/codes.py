@@ -35,7 +35,6 @@ class Plan(NamedTuple):
     one: int
     targets: int  # (s, p_L) y
     mask: int  # (HEIGHT, p_L) 1 at every output, 0 in the padding
-    columns: int  # small.py's ones, and its samples of some batches; of a small network
 
 
 class Layer(NamedTuple):
@@ -51,6 +50,29 @@ class Layer(NamedTuple):
 
 
 LAYER_FIELDS = len(Layer._fields)
+
+
+TASK_FIELDS = 8  # a cache line
+
+
+class Program(NamedTuple):
+    """What small.py does to a batch, in lists of tasks, each TASK_FIELDS numbers long; offsets of what is meant."""
+
+    groups: int  # of SIDE samples
+    inputs: npt.NDArray[np.int64]  # square of a¹, its first sample, its first feature, features from there on
+    targets: npt.NDArray[np.int64]  # the same of y
+    forward: npt.NDArray[np.int64]  # square of z, first square of a below, Θ, its row, its rows, b, activation
+    outputs: npt.NDArray[np.int64]  # squares of δᴸ, of zᴸ and of y, first sample, units from there on
+    backward: npt.NDArray[np.int64]  # squares of δ, of a; Θ, its row, its rows, first of δ above, its units, activation
+    weights: npt.NDArray[np.int64]  # Θ, its row, its rows, first square of a, from group to group, the same of δ
+    biases: npt.NDArray[np.int64]  # b, first square of δ, from group to group
+
+
+class Tasks(NamedTuple):
+    """A list of Program by its address."""
+
+    at: Any
+    count: int
 
 
 class Buffers(NamedTuple):
@@ -82,7 +104,6 @@ class Machine(NamedTuple):
     one: int
     targets: int
     mask: int
-    columns: int
     parameters: Any
     gradients: Any
     work: Any

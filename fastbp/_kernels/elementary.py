@@ -4,7 +4,7 @@ Within 3 ulp of the exact value in float32 and float64, 1.5 for exp (tests/_kern
 NaN gives NaN. Values too small for a normal number become 0 in sigmoid and softplus; exp keeps them.
 """
 
-from .bits import SHIFT, constant, exponent_and_mantissa, polynomial, power_of_two, with_sign
+from .bits import SHIFT, constant, exponent_and_mantissa, polynomial, power_of_two, quotient, with_sign
 from .jit import inlined
 from .llvm import absolute, fma, where_equal, where_less
 
@@ -97,8 +97,9 @@ def exp_of_negative(x):
 @inlined
 def sigmoid(x):
     """1/(1 + e⁻ˣ); from e^−|x|, so that neither end overflows or cancels."""
-    e = exp_of_negative(-absolute(x))
-    return where_less(x, 0, e, 1) / (e + 1)
+    shifted, p = exp_parts(at_least(-absolute(x), LEAST_EXPONENT(x)))
+    scale = power_of_two(shifted)
+    return quotient(where_less(x, 0, fma(scale, p, scale), 1), fma(scale, p, scale + 1))
 
 
 @inlined
@@ -106,8 +107,7 @@ def tanh(x):
     """(1 − e)/(1 + e) with e = e^−2|x|; from e − 1, which keeps small x precise."""
     shifted, p = exp_parts(at_least(absolute(x) * -2, LEAST_EXPONENT(x)))
     scale = power_of_two(shifted)
-    e_less_1 = fma(scale, p, scale - 1)
-    return with_sign(e_less_1 / (e_less_1 + 2), x)
+    return with_sign(quotient(fma(scale, p, scale - 1), fma(scale, p, scale + 1)), x)
 
 
 @inlined

@@ -7,14 +7,14 @@ from .backward import activate_outputs, descend, hidden_errors, output_errors
 from .codes import EPOCH, NONE, SAMPLE, Operand, Team
 from .finite import run_is_finite
 from .forward import forward
-from .jit import kernel, merged
+from .jit import inner, kernel, merged
 from .llvm import HEIGHT, at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
 from .team import end_if_tired, meet, slice_of, was_last
 from .updates import update
 
 
-@kernel
+@inner
 def copy_row(target, source, n):
     """n numbers, by vectors."""
     width = lanes(source, 1)
@@ -25,7 +25,7 @@ def copy_row(target, source, n):
         store_first(target, whole, load_first(source, whole, n - whole), n - whole)
 
 
-@kernel
+@inner
 def gather(net, data, start, m, team):
     """Rows start … start + m of the epoch's order: y (or its classes, one-hot) into targets; returns a¹, an Operand.
 
@@ -51,7 +51,7 @@ def gather(net, data, start, m, team):
     return Operand(at(data.X, start * first.n), first.n, 1)
 
 
-@kernel
+@inner
 def sum_of_losses(net, m):
     """The sum over m samples, from what output_errors left; in one order for any number of threads."""
     total = 0.0

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from .bits import total
-from .jit import kernel
+from .jit import inner, kernel
 from .llvm import at, get, lanes, load, number_of, splat
 
 
-@kernel
+@inner
 def run_is_finite(x, count):
     """Whether count numbers behind a pointer are all finite: 0 · x is 0, or else NaN, which no sum loses."""
     width = lanes(x, 1)

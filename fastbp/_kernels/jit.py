@@ -36,7 +36,7 @@ def _warn_of_no_cache() -> None:
 
 
 def kernel(function: Any) -> Any:
-    """Compile on the first call with a dtype, and keep the machine code on disk."""
+    """Compile for Python to call: on the first call with a dtype, and keep the machine code on disk."""
     try:
         dispatcher = njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # Numba found no folder that it can write to
@@ -49,15 +49,23 @@ def kernel(function: Any) -> Any:
     return dispatcher
 
 
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # wrappers are a tenth of the compile time
+
+
+def inner(function: Any) -> Any:
+    """Compile for other kernels to call; from Python it can't be called, and crashes the process if it is."""
+    return njit(**INNER)(function)
+
+
 def inlined(function: Any) -> Any:
     """A few instructions that LLVM puts into their callers."""
-    return njit(forceinline=True, **OPTIONS)(function)
+    return njit(forceinline=True, **INNER)(function)
 
 
 def merged(function: Any) -> Any:
     """A kernel that Numba puts into its callers, which are one or two.
 
     Numba optimises and emits a kernel's code again within each of its callers: a long chain of calls would compile
-    slowly (all plain: 16 s, so: see docs/design.md).
+    slowly (all plain: half as long again; see docs/design.md).
     """
-    return njit(inline="always", **OPTIONS)(function)
+    return njit(inline="always", **INNER)(function)

@@ -14,11 +14,11 @@ from .activations import activate_output, multiply_by_derivative, multiply_by_so
 from .bits import total
 from .codes import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SOFTMAX, Operand
 from .elementary import at_least, sigmoid, softplus_tail
-from .jit import kernel, merged
+from .jit import inner, merged
 from .llvm import fma, lanes, load, load_first, splat, store, where_less
 
 
-@kernel
+@inner
 def difference(a, t, delta, mask, count, inverse_m):
     """δ = (1/m) (a − y), over count numbers; returns ½ Σ (a − y)²."""
     squares = splat(inverse_m, 1) * 0
@@ -29,7 +29,7 @@ def difference(a, t, delta, mask, count, inverse_m):
     return 0.5 * np.float64(total(squares))
 
 
-@kernel
+@inner
 def squared_error(z, t, delta, mask, rows, columns, activation, inverse_m):
     """½ Σ (aᴸ − y)², δᴸ = (1/m) (aᴸ − y) ⊙ f′(zᴸ)."""
     activate_output(z, t, mask, rows, columns, activation)
@@ -41,7 +41,7 @@ def squared_error(z, t, delta, mask, rows, columns, activation, inverse_m):
     return value
 
 
-@kernel
+@inner
 def cross_entropy(z, t, delta, mask, rows, inverse_m):
     """−Σ y log aᴸ with aᴸ = softmax(zᴸ), from the logits: Σ y (log Σ e^z − z); δᴸ = (1/m) (aᴸ − y)."""
     value = softmax(z, t, mask, rows)
@@ -49,7 +49,7 @@ def cross_entropy(z, t, delta, mask, rows, inverse_m):
     return value
 
 
-@kernel
+@inner
 def binary_cross_entropy(z, t, delta, mask, count, inverse_m):
     """−Σ (y log aᴸ + (1 − y) log(1 − aᴸ)) with aᴸ = sigmoid(zᴸ), from the logits; δᴸ = (1/m) (aᴸ − y).
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .jit import kernel
+from .jit import inner
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -11,7 +11,7 @@ S11, S27, S30, S31 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(31)
 TO_UNIT = 2.0**-53
 
 
-@kernel
+@inner
 def uniform(state):
     """Give the next number of [0, 1), and step the state, (1,) uint64."""
     state[0] += GAMMA
@@ -22,7 +22,7 @@ def uniform(state):
     return np.int64(z >> S11) * TO_UNIT
 
 
-@kernel
+@inner
 def shuffle(order, state):
     """Write a random permutation of 0 … n − 1 into order, (n,) int64; what stood there doesn't matter.
 

@@ -1,25 +1,40 @@
-"""The same training for tiny networks: vectors run across the samples of a batch, a lane for each.
+"""The same training for tiny networks: a vector is a square of SIDE units by SIDE samples.
 
-Where layers are narrower than a vector, rows of units would waste most of it. Here the workspace has aˡ and δˡ the
-other way round: a row for each unit, `span` numbers long, the samples of the batch up to a whole vector. A unit's z is
-one vector summed over the inputs, a weight's gradient a sum over lanes. One thread does it all. `like` is any vector of
-the width in use.
+Where layers are narrower than a vector, rows of units would waste most of it. Here the workspace holds a block in
+groups of SIDE samples; of a group, aˡ and y are squares that follow one another, a row for each unit and a column for
+each sample, and δˡ the same transposed. All products are products of squares, in registers. One thread does it all.
+Places without a sample are 0 in a¹, y and δ; places without a unit are 0 in δ, and anything finite in a.
 """
 
 import math
 
 import numpy as np
 
-from .addresses import layer_of, machine, samples
+from .addresses import addressed, layer_of, machine, samples
 from .bits import total
-from .blocks import add_products, column_of_zeros, totals
-from .codes import BINARY_CROSS_ENTROPY, EPOCH, RELU, SAMPLE, SIGMOID, SOFTMAX, SQUARED_ERROR, TANH
+from .codes import BINARY_CROSS_ENTROPY, EPOCH, RELU, SAMPLE, SIGMOID, SOFTMAX, SQUARED_ERROR, TANH, TASK_FIELDS
 from .elementary import at_least, exp, log, sigmoid, softplus_tail, tanh
-from .jit import inlined, kernel, merged
-from .llvm import at, fma, get, lanes, load, number_of, put, ramp, splat, store, where_equal, where_less
+from .jit import inlined, kernel
+from .llvm import at, fma, get, number_of, put, store, where_equal, where_less
 from .random import shuffle
-
-GROUP = 32  # batches gathered together: a vector waits that is read right after its numbers were written one by one
+from .squares import (
+    SIDE,
+    across,
+    add_product,
+    add_product_of_rows,
+    column_maxima,
+    column_numbers,
+    column_sums,
+    columns_of,
+    down,
+    load_row,
+    load_rows,
+    load_square,
+    row_numbers,
+    store_rows,
+    transposed,
+    zeros,
+)
 
 
 @inlined
@@ -48,203 +63,187 @@ def derivative(a, activation):
 
 
 @inlined
-def copy_columns(out, source, n, rows, start, m, span):
-    """Rows of n numbers, from the start-th of the epoch's order on, as columns; 0 in the lanes that have no sample."""
-    for k in range(n):
-        if rows.ordered:
-            for s in range(m):
-                put(out, k * span + s, get(source, get(rows.order, start + s) * n + k))
-        else:
-            for s in range(m):
-                put(out, k * span + s, get(source, (start + s) * n + k))
-        for s in range(m, span):
-            put(out, k * span + s, 0)
+def task(tasks, i):
+    """The i-th of a list of tasks."""
+    t = at(tasks.at, i * TASK_FIELDS)
+    return get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6), get(t, 7)
+
+
+@inlined
+def sample(rows, i):
+    """The number of the i-th sample of the epoch's order; of the last where there is none."""
+    i = min(i, rows.n - 1)
+    return get(rows.order, i) if rows.ordered else i
+
+
+@inlined
+def gather(work, tasks, rows, source, n, start, m):
+    """n numbers of each of m samples as columns of squares; 0 beyond n and beyond m."""
+    for i in range(tasks.count):
+        out, s, k, count, _, _, _, _ = task(tasks, i)
+        some = columns_of(
+            load_row(source, sample(rows, start + s) * n + k, count),
+            load_row(source, sample(rows, start + s + 1) * n + k, count),
+            load_row(source, sample(rows, start + s + 2) * n + k, count),
+            load_row(source, sample(rows, start + s + 3) * n + k, count),
+        )
+        store(work, out, where_less(column_numbers(some), m - s, some, 0))
+
+
+@inlined
+def gather_labels(net, tasks, rows, start, m):
+    """The same of class numbers, one-hot."""
+    for i in range(tasks.count):
+        store(net.work, get(tasks.at, i * TASK_FIELDS), zeros(net.work))
+    width = layer_of(net, net.depth - 1).width
+    for s in range(m):
+        label, column = get(rows.labels, sample(rows, start + s)), s % SIDE
+        put(net.work, net.targets + (s - column) * width + label * SIDE + column, 1)
+
+
+@inlined
+def forward(net, tasks):
+    """a¹ → zᴸ; method.md, step 1."""
+    for i in range(tasks.count):
+        out, a, theta, row, n, bias, activation, _ = task(tasks, i)
+        z = down(net.parameters, bias)
+        for k in range(n):
+            z = fma(down(net.parameters, theta + k * row), across(net.work, a + k * SIDE), z)
+        store(net.work, out, f(z, activation))
+
+
+@inlined
+def inside(x, units, m):
+    """x where a square's place has a unit and a sample, else 0."""
+    return where_less(row_numbers(x), units, where_less(column_numbers(x), m, x, 0), 0)
+
+
+@inlined
+def softmax(z, t, n):
+    """z ← e^z / Σ e^z over the units of a group, 0 beyond n; returns Σ y (log Σ e^z − z) in every row."""
+    largest = load_square(z, 0)
+    largest = where_less(row_numbers(largest), n, largest, across(z, 0))
+    for j in range(SIDE, n, SIDE):
+        v = load_square(z, j * SIDE)
+        largest = where_less(row_numbers(v), n - j, where_less(largest, v, v, largest), largest)
+    largest = column_maxima(largest)
+    sum_of_e = linear = largest * 0
+    for j in range(0, n, SIDE):
+        v, y = load_square(z, j * SIDE) - largest, load_square(t, j * SIDE)
+        e = where_less(row_numbers(v), n - j, exp(v), 0)
+        store(z, j * SIDE, e)
+        sum_of_e = sum_of_e + e
+        linear = linear + where_equal(y, 0, 0, v * y)  # 0 · ∞ is 0: a class that is not meant costs nothing
+    sum_of_e = column_sums(sum_of_e)
+    for j in range(0, n, SIDE):
+        store(z, j * SIDE, load_square(z, j * SIDE) / sum_of_e)
+    return log(sum_of_e) - column_sums(linear)
+
+
+@inlined
+def couple(delta, a, n):
+    """δ_j ← a_j (δ_j − Σ_k δ_k a_k): softmax's derivative, for a group."""
+    mean = zeros(a)
+    for j in range(0, n, SIDE):
+        mean = fma(load_square(a, j * SIDE), transposed(load_square(delta, j * SIDE)), mean)
+    mean = column_sums(mean)
+    for j in range(0, n, SIDE):
+        change = load_square(delta, j * SIDE) - transposed(mean)
+        store(delta, j * SIDE, transposed(load_square(a, j * SIDE)) * change)
+
+
+@inlined
+def output_errors(net, program, m):
+    """zᴸ → δᴸ; returns the sum of the losses. The formulas: losses.py."""
+    last, loss = layer_of(net, net.depth - 1), net.loss
+    inner = last.activation if loss == SQUARED_ERROR else SOFTMAX  # the others have f′ in their closed form
+    inverse_m, value = number_of(net.work, 1 / m), zeros(net.work)
+    if last.activation == SOFTMAX:
+        for s in range(0, program.groups * SIDE, SIDE):
+            place = s * last.width
+            entropies = softmax(at(net.work, last.a + place), at(net.work, net.targets + place), last.n)
+            if loss != SQUARED_ERROR:
+                value = value + inside(entropies, 1, m - s)
+    for i in range(program.outputs.count):
+        delta, z, t, s, units, _, _, _ = task(program.outputs, i)
+        v, y = load_square(net.work, z), load_square(net.work, t)
+        a = f(v, last.activation)
+        error = inside(a - y, units, m - s)
+        if loss == SQUARED_ERROR:
+            value = fma(error * 0.5, error, value)
+        elif loss == BINARY_CROSS_ENTROPY:
+            value = value + inside(at_least(v, 0) - v * y + softplus_tail(v), units, m - s)
+        store(net.work, delta, transposed(error * inverse_m * derivative(a, inner)))
+    if last.activation == SOFTMAX and loss == SQUARED_ERROR:
+        for s in range(0, program.groups * SIDE, SIDE):
+            couple(at(net.work, last.delta + s * last.width), at(net.work, last.a + s * last.width), last.n)
+    return np.float64(total(value))
+
+
+@inlined
+def hidden_errors(net, tasks):
+    """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2; method.md, step 3."""
+    for i in range(tasks.count):
+        delta, a, theta, row, count, incoming, n, activation = task(tasks, i)
+        d = zeros(net.work)
+        for j in range(0, n, SIDE):
+            block = load_rows(at(net.parameters, theta + j), row, count)
+            d = add_product(d, block, load_square(net.work, incoming + j * SIDE))
+        d = d * derivative(load_square(net.work, a), activation)
+        store(net.work, delta, transposed(where_less(row_numbers(d), count, d, 0)))
+
+
+@inlined
+def descend(net, program, eta):
+    """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ and bˡ ← bˡ − η Σ δˡ⁺¹; method.md, steps 3 and 4."""
+    for i in range(program.weights.count):
+        theta, row, count, a, a_step, delta, delta_step, _ = task(program.weights, i)
+        block = zeros(net.work)
+        for s in range(0, program.groups * SIDE, SIDE):
+            block = add_product_of_rows(block, load_square(net.work, a + s * a_step), net.work, delta + s * delta_step)
+        place = at(net.parameters, theta)
+        store_rows(place, row, count, fma(-eta, block, load_rows(place, row, count)))
+    if net.use_bias:
+        for i in range(program.biases.count):
+            bias, delta, step, _, _, _, _, _ = task(program.biases, i)
+            block = zeros(net.work)
+            for s in range(0, program.groups * SIDE, SIDE):
+                block = block + load_square(net.work, delta + s * step)
+            place = at(net.parameters, bias)
+            store_rows(place, 0, 1, fma(-eta, column_sums(block), across(place, 0)))
 
 
 @kernel
-def gather(net, rows, start, stop, size, span):
-    """Batches of `size` samples from start to stop into columns: for each, n_1 and n_L rows of `span` numbers."""
+def train(plan, program, buffers, data, step, progress, budget):
+    """As epoch.train, for one thread, and batches that are one block. Returns the number of blocks done."""
+    net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
+    epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
+    todo = addressed(program)
     n_in, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
-    x = at(net.work, net.columns + span)
-    for begin in range(start, stop, size):
-        m, t = min(size, stop - begin), at(x, n_in * span)
-        copy_columns(x, rows.X, n_in, rows, begin, m, span)
+    eta = number_of(net.work, step.learning_rate)
+    epoch, start = get(position, EPOCH), get(position, SAMPLE)
+    for done in range(budget):
+        if start == 0 and rows.ordered:
+            shuffle(order, state)
+        m = min(step.batch_size, rows.n - start)
+        gather(net.work, todo.inputs, rows, rows.X, n_in, start, m)
         if rows.has_labels:
-            for i in range(n_out * span):
-                put(t, i, 0)
-            for s in range(m):
-                i = get(rows.order, begin + s) if rows.ordered else begin + s
-                put(t, get(rows.labels, i) * span + s, 1)
+            gather_labels(net, todo.targets, rows, start, m)
         else:
-            copy_columns(t, rows.targets, n_out, rows, begin, m, span)
-        x = at(t, n_out * span)
-
-
-@inlined
-def forward(net, x, span, like):
-    """x = a¹ → zᴸ, in the workspace."""
-    layer, a = layer_of(net, 0), x
-    for l in range(1, net.depth):
-        above = layer_of(net, l)
-        theta, z = at(net.parameters, layer.theta), at(net.work, above.a)
-        hidden = above.activation if l < net.depth - 1 else SOFTMAX
-        for j in range(above.n):
-            for s in range(0, span, lanes(z, like)):
-                v = splat(get(theta, layer.n * above.width + j), like)
-                for k in range(layer.n):
-                    v = fma(get(theta, k * above.width + j), load(a, k * span + s, like), v)
-                store(z, j * span + s, f(v, hidden))
-        layer, a = above, z
-
-
-@inlined
-def softmax(z, t, n, span, s, like):
-    """z ← e^z / Σ e^z over the units of one vector of samples; returns Σ y (log Σ e^z − z)."""
-    largest = load(z, s, like)
-    for j in range(1, n):
-        v = load(z, j * span + s, like)
-        largest = where_less(largest, v, v, largest)
-    sum_of_e = linear = largest * 0
-    for j in range(n):
-        v, y = load(z, j * span + s, like) - largest, load(t, j * span + s, like)
-        e = exp(v)
-        store(z, j * span + s, e)
-        sum_of_e = sum_of_e + e
-        linear = linear + where_equal(y, 0, 0, v * y)
-    for j in range(n):
-        store(z, j * span + s, load(z, j * span + s, like) / sum_of_e)
-    return log(sum_of_e) - linear
-
-
-@inlined
-def couple(delta, a, n, span, s, like):
-    """δ_j ← a_j (δ_j − Σ_k δ_k a_k): softmax's derivative, for one vector of samples."""
-    mean = load(a, s, like) * load(delta, s, like)
-    for j in range(1, n):
-        mean = fma(load(a, j * span + s, like), load(delta, j * span + s, like), mean)
-    for j in range(n):
-        store(delta, j * span + s, load(a, j * span + s, like) * (load(delta, j * span + s, like) - mean))
-
-
-@inlined
-def output_errors(net, t, m, span, like):
-    """zᴸ → δᴸ, 0 in the lanes that have no sample; returns the sum of the losses. The formulas: losses.py."""
-    last, loss = layer_of(net, net.depth - 1), net.loss
-    z, delta, inverse_m = at(net.work, last.a), at(net.work, last.delta), number_of(net.work, 1 / m)
-    coupled = last.activation == SOFTMAX and loss == SQUARED_ERROR
-    inner = last.activation if loss == SQUARED_ERROR else SOFTMAX  # the others have f′ in their closed form
-    value = 0.0
-    for s in range(0, span, lanes(z, like)):
-        left, losses = number_of(net.work, m - s), splat(inverse_m, like) * 0
-        if last.activation == SOFTMAX:
-            losses = softmax(z, t, last.n, span, s, like)
-        if coupled:
-            losses = losses * 0
-        for j in range(last.n):
-            v, y = load(z, j * span + s, like), load(t, j * span + s, like)
-            a = f(v, last.activation)
-            error = where_less(ramp(z, like), left, a - y, 0)
-            if loss == SQUARED_ERROR:
-                losses = fma(error * 0.5, error, losses)
-            elif loss == BINARY_CROSS_ENTROPY:
-                losses = losses + (at_least(v, 0) - v * y + softplus_tail(v))
-            store(delta, j * span + s, error * inverse_m * derivative(a, inner))
-        if coupled:
-            couple(delta, z, last.n, span, s, like)
-        value += np.float64(total(where_less(ramp(z, like), left, losses, 0)))
-    return value
-
-
-@inlined
-def hidden_errors(net, span, like):
-    """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2."""
-    above = layer_of(net, net.depth - 1)
-    for l in range(net.depth - 2, 0, -1):
-        layer = layer_of(net, l)
-        a, delta, theta = at(net.work, layer.a), at(net.work, layer.delta), at(net.parameters, layer.theta)
-        incoming = at(net.work, above.delta)
-        for k in range(layer.n):
-            for s in range(0, span, lanes(a, like)):
-                d = get(theta, k * above.width) * load(incoming, s, like)
-                for j in range(1, above.n):
-                    d = fma(get(theta, k * above.width + j), load(incoming, j * span + s, like), d)
-                store(delta, k * span + s, d * derivative(load(a, k * span + s, like), layer.activation))
-        above = layer
-
-
-@inlined
-def descend(net, x, span, eta, like):
-    """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ and bˡ ← bˡ − η Σ δˡ⁺¹, a few weights from one unit at once."""
-    layer, a = layer_of(net, 0), x
-    for l in range(1, net.depth):
-        above = layer_of(net, l)
-        delta, theta = at(net.work, above.delta), at(net.parameters, layer.theta)
-        for k in range(layer.n + net.use_bias):
-            unit = at(a, k * span) if k < layer.n else at(net.work, net.columns)  # or ones, for the bias
-            for j in range(0, above.n, lanes(theta, 4)):
-                block = column_of_zeros(delta, like, 4)
-                for s in range(0, span, lanes(delta, like)):
-                    block = add_products(block, load(unit, s, like), at(delta, j * span + s), span)
-                i = k * above.width + j
-                store(theta, i, fma(-eta, totals(block), load(theta, i, 4)))
-        layer, a = above, at(net.work, above.a)
-
-
-@merged
-def prepare(net, span):
-    """Ones at net.columns, and δ = 0 for the units that only pad a layer; descend sums over them too."""
-    for i in range(span):
-        put(net.work, net.columns + i, 1)
-    for l in range(1, net.depth):
-        layer, group = layer_of(net, l), lanes(net.work, 4)
-        for i in range(layer.n * span, (layer.n + group - 1) // group * group * span):
-            put(net.work, layer.delta + i, 0)
-
-
-def make_train(part):
-    """Make the entry for vectors that are a `part`-th of a register.
-
-    The closure holds a number alone: one that held kernels would miss the cache on disk in every new process.
-    """
-
-    @kernel
-    def train(plan, buffers, data, step, progress, budget):
-        """As epoch.train, for one thread, and batches that are one block. Returns the number of blocks done."""
-        net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
-        epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
-        eta = number_of(net.work, step.learning_rate)
-        like = splat(eta, part)
-        size, n_in = step.batch_size, layer_of(net, 0).n
-        span = (size + lanes(net.work, part) - 1) // lanes(net.work, part) * lanes(net.work, part)
-        stride = (n_in + layer_of(net, net.depth - 1).n) * span
-        epoch, start, gathered = get(position, EPOCH), get(position, SAMPLE), 0
-        prepare(net, span)
-        for done in range(budget):
-            if start == 0 and rows.ordered:
-                shuffle(order, state)
-            if done == 0 or start == 0 or start == gathered + GROUP * size:
-                gathered = start
-                gather(net, rows, start, min(start + GROUP * size, rows.n), size, span)
-            m = min(size, rows.n - start)
-            x = at(net.work, net.columns + span + (start - gathered) // size * stride)
-            forward(net, x, span, like)
-            total = get(losses, epoch) + output_errors(net, at(x, n_in * span), m, span, like)
-            put(losses, epoch, total)
-            if not math.isfinite(total):
-                return done + 1
-            hidden_errors(net, span, like)
-            descend(net, x, span, eta, like)
-            start += m
-            if start == rows.n:
-                put(losses, epoch, total / rows.n)
-                epoch, start = epoch + 1, 0
-            put(position, EPOCH, epoch)
-            put(position, SAMPLE, start)
-            if epoch == epochs:
-                return done + 1
-        return budget
-
-    return train
-
-
-train_full, train_quarter = make_train(1), make_train(4)
+            gather(net.work, todo.targets, rows, rows.targets, n_out, start, m)
+        forward(net, todo.forward)
+        total = get(losses, epoch) + output_errors(net, todo, m)
+        put(losses, epoch, total)
+        if not math.isfinite(total):
+            return done + 1
+        hidden_errors(net, todo.backward)
+        descend(net, todo, eta)
+        start += m
+        if start == rows.n:
+            put(losses, epoch, total / rows.n)
+            epoch, start = epoch + 1, 0
+        put(position, EPOCH, epoch)
+        put(position, SAMPLE, start)
+        if epoch == epochs:
+            return done + 1
+    return budget

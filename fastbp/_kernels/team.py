@@ -2,14 +2,14 @@
 
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
 from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share
-from .jit import kernel
+from .jit import inner
 
 TICKETS_PAY = 1 << 17  # weights of a layer; half a megabyte of float32
 PATIENCE = 200  # naps in one call, some 50 ms
 SPINS = 20000  # some 200 µs of pauses before a nap: well over a nap, or two threads would nap in turns for ever
 
 
-@kernel
+@inner
 def meet(team):
     """Wait until all threads of the team have called this as often as the caller; then all see what each has stored.
 
@@ -36,7 +36,7 @@ def meet(team):
     return True
 
 
-@kernel
+@inner
 def end_if_tired(done, team):
     """To be called by all before block number `done`: a team that had to nap often ends its call with this block.
 
@@ -46,13 +46,13 @@ def end_if_tired(done, team):
         store_release(team.meeting, LAST_BLOCK, done + 1)
 
 
-@kernel
+@inner
 def was_last(done, team):
     """Whether block number `done`, which all have met in, ends the call."""
     return team.n_threads > 1 and load_acquire(team.meeting, LAST_BLOCK) == done + 1
 
 
-@kernel
+@inner
 def slice_of(n, unit, team):
     """(start, length) of a thread's part of n things, cut between whole units only."""
     units = (n + unit - 1) // unit
@@ -61,7 +61,7 @@ def slice_of(n, unit, team):
     return start, stop - start
 
 
-@kernel
+@inner
 def share(rows, columns, height, width, team):
     """Divide a matrix by columns, in whole vectors, if that is even enough; else by rows, in whole tiles.
 
@@ -78,7 +78,7 @@ def share(rows, columns, height, width, team):
     return Share(start, length, 0, columns)
 
 
-@kernel
+@inner
 def parts_of(columns, weights, width, team):
     """How many parts of `columns` the team draws by ticket, two vectors each; 0: one share for each thread.
 
@@ -89,13 +89,13 @@ def parts_of(columns, weights, width, team):
     return parts if team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads else 0
 
 
-@kernel
+@inner
 def draw(team):
     """The next ticket since the last meeting, 0, 1, 2 …"""
     return fetch_add(team.meeting, TICKET, 1)
 
 
-@kernel
+@inner
 def part(rows, columns, width, ticket):
     """The part of a matrix that a ticket stands for."""
     start = ticket * 2 * width

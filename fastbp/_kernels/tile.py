@@ -8,14 +8,14 @@ among tiles and threads changes no bit. The inner index is not blocked: with row
 
 from .blocks import add_outer_product, copies_of_row, read_block, scaled_sum, transpose_square, write_block
 from .codes import Operand
-from .jit import kernel, merged
+from .jit import inner, merged
 from .llvm import HEIGHT, at, get, lanes, put
 
 
 def make_tile(rows, vectors, part):
     """Make the product for C of `rows` rows of `vectors` vectors, each a `part`-th of a register."""
 
-    @kernel
+    @inner
     def tile(c, a, b, inner, start, eta):
         block = copies_of_row(start, rows, vectors, part)
         for k in range(inner):
@@ -54,7 +54,7 @@ def make_panel(vectors, part):
 double, full, half, quarter = make_panel(2, 1), make_panel(1, 1), make_panel(1, 2), make_panel(1, 4)
 
 
-@kernel
+@inner
 def multiply(c, a, b, extent, start, eta):
     """C ← s + A B when η is 0; else C ← C − η(s + A B), with the bits of the former followed by the latter.
 
@@ -86,7 +86,7 @@ def multiply(c, a, b, extent, start, eta):
             quarter(c_j, a, b_j, extent, start_j, eta)
 
 
-@kernel
+@inner
 def transpose(c, a, rows, columns):
     """C ← Aᵀ, of A (rows, columns); both Operands with step 1 and rows of at least one register or else padded.
 

@@ -1,10 +1,10 @@
 """One optimizer step over a range of the buffer."""
 
-from .jit import kernel
+from .jit import inner
 from .llvm import at, fma, lanes, load, store
 
 
-@kernel
+@inner
 def update(parameters, gradients, start, length, eta):
     """Θ ← Θ − η ∂J/∂Θ over whole vectors from start on; method.md, step 4."""
     theta, gradient = at(parameters, start), at(gradients, start)

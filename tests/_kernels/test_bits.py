@@ -13,6 +13,7 @@ from fastbp._kernels.bits import (
     greatest,
     polynomial,
     power_of_two,
+    quotient,
     total,
     with_sign,
 )
@@ -208,3 +209,37 @@ def test_polynomials_let_nan_through(dtype):
     out = np.empty((len(POLYNOMIALS), FULL), dtype)
     polynomials(x, out)
     assert np.isnan(out[1:]).all()
+
+
+def make_quotient(part):
+    @kernel
+    def divide(a, b, out):
+        for i in range(0, a.size, lanes(a, part)):
+            store(out, i, quotient(load(a, i, part), load(b, i, part)))
+
+    return divide
+
+
+QUOTIENTS = {part: make_quotient(part) for part in PARTS}
+
+
+@over_dtypes
+@over_parts
+def test_quotient_of_numbers_from_1_to_2_is_within_an_ulp_and_a_half(part, dtype):
+    rng = np.random.default_rng(0)
+    a = np.concatenate([rng.uniform(-1, 1, 4096), [0, 1, -1, np.finfo(dtype).tiny]])
+    b = np.concatenate([rng.uniform(1, 2, 4096), [1, 2, 1.5, 1]])
+    a, b = in_vectors(a, dtype), in_vectors(b, dtype)
+    out = np.empty_like(a)
+    QUOTIENTS[part](a, b, out)
+    exact = a.astype(np.longdouble) / b
+    assert np.max(np.abs(out - exact) / np.spacing(np.abs(exact).astype(dtype))) <= 1.5
+
+
+@over_dtypes
+@over_parts
+def test_quotient_with_a_nan_is_nan(part, dtype):
+    a, b = in_vectors([np.nan, 1, 0.5], dtype), in_vectors([1, np.nan, 2], dtype)
+    out = np.empty_like(a)
+    QUOTIENTS[part](a, b, out)
+    np.testing.assert_array_equal(out[:3], [np.nan, np.nan, 0.25])

@@ -8,7 +8,10 @@ from math import factorial
 import numpy as np
 import pytest
 
-from fastbp._kernels.random import shuffle, uniform
+from fastbp._kernels import random
+from fastbp._kernels.jit import kernel
+
+shuffle, uniform = kernel(random.shuffle.py_func), kernel(random.uniform.py_func)  # as Python may call them
 
 
 def splitmix64(state: int) -> tuple[int, int]:

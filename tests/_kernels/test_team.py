@@ -8,9 +8,12 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from fastbp._kernels import team
 from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Team
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.team import meet, share, slice_of
+from fastbp._kernels.team import meet
+
+share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)  # as Python may call them
 
 LINE = 8  # int64s of a cache line
 

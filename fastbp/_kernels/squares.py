@@ -1,0 +1,212 @@
+"""A vector that is a matrix: SIDE × SIDE numbers, row by row, and the products of such squares.
+
+Rows of a matrix, SIDE numbers long, come from memory; a row can stand in every row of a square (`across`), and so can a
+column in every column (`down`, `column`). A Bᵀ or A B is then SIDE multiply-adds.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.extending import intrinsic
+
+from .llvm import Vector, _call, _first, _masked
+
+SIDE = 4
+LANES = range(SIDE * SIDE)
+TRANSPOSED = [lane % SIDE * SIDE + lane // SIDE for lane in LANES]
+
+
+def _row(memory):
+    return Vector(memory.dtype, SIDE)
+
+
+def _square(memory):
+    return Vector(memory.dtype, SIDE * SIDE)
+
+
+def _shuffled(builder, value, lanes, other=None):
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+    return builder.shuffle_vector(value, value if other is None else other, mask)
+
+
+def _place(context, builder, pointer, offset, vector):
+    return builder.bitcast(builder.gep(pointer, [offset]), context.get_value_type(vector).as_pointer())
+
+
+def _load_row(context, builder, pointer, offset, vector):
+    return builder.load(_place(context, builder, pointer, offset, vector), align=vector.dtype.bitwidth // 8)
+
+
+def _stacked(builder, rows):
+    halves = [_shuffled(builder, rows[i], range(2 * SIDE), rows[i + 1]) for i in (0, 2)]
+    return _shuffled(builder, halves[0], LANES, halves[1])
+
+
+def _product(builder, total, a, rows):
+    """total + A B; of B each row in every row. Two chains of two, since chains are what tiny networks wait for."""
+    columns = [_shuffled(builder, a, [lane // SIDE * SIDE + c for lane in LANES]) for c in range(SIDE)]
+    other = builder.fmul(columns[2], rows[2])
+    total = _call(builder, "fmuladd", a.type, (columns[0], rows[0], total))
+    total = _call(builder, "fmuladd", a.type, (columns[1], rows[1], total))
+    other = _call(builder, "fmuladd", a.type, (columns[3], rows[3], other))
+    return builder.fadd(total, other)
+
+
+@intrinsic
+def across(typing, memory, i):
+    """SIDE numbers from element i on, in every row."""
+
+    def generate(context, builder, signature, args):
+        row = _load_row(context, builder, *args, _row(memory))
+        return _shuffled(builder, row, [lane % SIDE for lane in LANES])
+
+    return _square(memory)(memory, types.intp), generate
+
+
+@intrinsic
+def down(typing, memory, i):
+    """SIDE numbers from element i on, in every column."""
+
+    def generate(context, builder, signature, args):
+        row = _load_row(context, builder, *args, _row(memory))
+        return _shuffled(builder, row, [lane // SIDE for lane in LANES])
+
+    return _square(memory)(memory, types.intp), generate
+
+
+@intrinsic
+def load_row(typing, memory, i, count):
+    """A row whose first `count` numbers are loaded from element i on; the others are 0."""
+    vector = _row(memory)
+
+    def generate(context, builder, signature, args):
+        zero = ir.Constant(context.get_value_type(vector), None)
+        pointer = builder.gep(args[0], [args[1]])
+        return _masked(context, builder, "load", vector, pointer, [_first(builder, vector, args[2]), zero])
+
+    return vector(memory, types.intp, types.int32), generate
+
+
+@intrinsic
+def columns_of(typing, a, b, c, d):
+    """The square with these four rows as its columns."""
+
+    def generate(context, builder, signature, args):
+        return _shuffled(builder, _stacked(builder, args), TRANSPOSED)
+
+    return Vector(a.dtype, SIDE * SIDE)(a, b, c, d), generate
+
+
+@intrinsic
+def load_square(typing, memory, i):
+    """SIDE · SIDE numbers from element i on."""
+
+    def generate(context, builder, signature, args):
+        return _load_row(context, builder, *args, _square(memory))
+
+    return _square(memory)(memory, types.intp), generate
+
+
+@intrinsic
+def load_rows(typing, memory, row, count):
+    """The first `count` of SIDE rows that lie `row` numbers apart; the last of them stands in for those beyond."""
+
+    def generate(context, builder, signature, args):
+        pointer, row, count = args
+        last, rows = builder.sub(count, count.type(1)), []
+        for r in range(SIDE):
+            inside = builder.icmp_signed("<", count.type(r), last)
+            offset = builder.mul(row, builder.select(inside, count.type(r), last))
+            rows.append(_load_row(context, builder, pointer, offset, _row(memory)))
+        return _stacked(builder, rows)
+
+    return _square(memory)(memory, types.intp, types.intp), generate
+
+
+@intrinsic
+def store_rows(typing, memory, row, count, square):
+    """Write the first `count` rows, `row` numbers apart."""
+
+    def generate(context, builder, signature, args):
+        pointer, row, count, value = args
+        for r in range(SIDE):
+            part = _shuffled(builder, value, range(r * SIDE, (r + 1) * SIDE))
+            with builder.if_then(builder.icmp_signed(">", count, count.type(r)), likely=True):
+                place = _place(context, builder, pointer, builder.mul(row, row.type(r)), _row(memory))
+                builder.store(part, place, align=memory.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(memory, types.intp, types.intp, square), generate
+
+
+@intrinsic
+def add_product(typing, total, a, b):
+    """total + A Bᵀ."""
+
+    def generate(context, builder, signature, args):
+        value, a_value, b_value = args
+        rows = [_shuffled(builder, b_value, [lane % SIDE * SIDE + c for lane in LANES]) for c in range(SIDE)]
+        return _product(builder, value, a_value, rows)
+
+    return total(total, a, b), generate
+
+
+@intrinsic
+def add_product_of_rows(typing, total, a, memory, i):
+    """total + A B, with the square B from element i on: rows cost less from memory than from a register."""
+
+    def generate(context, builder, signature, args):
+        value, a_value, pointer, i = args
+        places = [builder.add(i, i.type(c * SIDE)) for c in range(SIDE)]
+        rows = [_load_row(context, builder, pointer, place, _row(memory)) for place in places]
+        rows = [_shuffled(builder, row, [lane % SIDE for lane in LANES]) for row in rows]
+        return _product(builder, value, a_value, rows)
+
+    return total(total, a, memory, types.intp), generate
+
+
+@intrinsic
+def transposed(typing, x):
+    """The square's transpose."""
+    return x(x), lambda context, builder, signature, args: _shuffled(builder, args[0], TRANSPOSED)
+
+
+def _over_columns(combine, doc):
+    def combined(typing, x):
+        def generate(context, builder, signature, args):
+            value = args[0]
+            for distance in (SIDE * 2, SIDE):
+                turned = _shuffled(builder, value, [(lane + distance) % (SIDE * SIDE) for lane in LANES])
+                value = combine(builder, value, turned)
+            return value
+
+        return x(x), generate
+
+    combined.__doc__ = doc
+    return intrinsic(combined)
+
+
+column_sums = _over_columns(
+    lambda builder, a, b: builder.fadd(a, b), "The sum of each column, in all of the column's places."
+)
+column_maxima = _over_columns(
+    lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b),
+    "The largest of each column, in all of the column's places.",
+)
+
+
+def _numbers(of_lane, doc):
+    def typer(typing, memory):
+        vector = _square(memory)
+
+        def generate(context, builder, signature, args):
+            return ir.Constant(context.get_value_type(vector), [float(of_lane(lane)) for lane in LANES])
+
+        return vector(memory), generate
+
+    typer.__doc__ = doc
+    return intrinsic(typer)
+
+
+row_numbers = _numbers(lambda lane: lane // SIDE, "In each place its row.")
+column_numbers = _numbers(lambda lane: lane % SIDE, "In each place its column.")
+zeros = _numbers(lambda lane: 0, "0 in each place.")
