@@ -117,7 +117,11 @@ class Tile:
 class Activation:
     """a = f(z) in place for rows that are in the first-level cache, one thread."""
 
-    params = (["sigmoid", "tanh", "relu", "softmax"], ["8 × 512", "8 × 10"], ["float32", "float64"])
+    params = (
+        ["sigmoid", "tanh", "relu", "softmax", "elu", "gelu", "silu", "mish"],
+        ["8 × 512", "8 × 10"],
+        ["float32", "float64"],
+    )
     param_names = ("f", "rows × columns", "dtype")
     timeout = 120
 
@@ -125,19 +129,19 @@ class Activation:
         of = parts()
         at, activate, Operand = of.at, of.activate, of.codes.Operand
         rows, columns = map(int, shape.split(" × "))
-        z, t, mask = (padded_matrix(of, rows, columns, dtype) for _ in range(3))
+        z, slope, t, mask = (padded_matrix(of, rows, columns, dtype) for _ in range(4))
         t[:, 0], mask[:, :columns] = 1, 1
 
         @of.njit(nogil=True)
-        def driver(z, t, mask, columns, activation, repeats):
+        def driver(z, slope, t, mask, columns, activation, repeats):
             for _ in range(repeats):
-                out = Operand(at(z.reshape(-1), 0), z.shape[1], 1)
-                activate(out, at(t.reshape(-1), 0), at(mask.reshape(-1), 0), z.shape[0], columns, activation)
+                out, f1 = Operand(at(z.reshape(-1), 0), z.shape[1], 1), at(slope.reshape(-1), 0)
+                activate(out, f1, at(t.reshape(-1), 0), at(mask.reshape(-1), 0), z.shape[0], columns, activation)
 
         self.elements = rows * columns
         self.repeats = 1 + int(CALL * 1e9 / self.elements)
         self.driver = driver
-        self.arguments = z, t, mask, columns, getattr(of.codes, name.upper())
+        self.arguments = z, slope, t, mask, columns, getattr(of.codes, name.upper())
         compiled(driver, *self.arguments, 1)
 
     def track_ns_per_element(self, *_) -> float:

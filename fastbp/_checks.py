@@ -65,6 +65,20 @@ def real(
     return number
 
 
+def rates(argument: str, value: Any, count: int) -> tuple[float, ...]:
+    """Numbers in [0, 1), (count,), from one for all or one for each."""
+    expected = f"a number in [0, 1), or one for each of the {count} hidden layers"
+    values = [value] * count if np.ndim(value) == 0 else sequence(argument, value, expected)
+    if len(values) != count:
+        raise ValueError(wrong(argument, expected, f"{len(values)} numbers"))
+    if np.ndim(value) == 0:  # looked at even where there is no layer for it
+        real(argument, value, minimum=0, dtype=np.dtype("float64"))
+    numbers = tuple(real(argument, rate, minimum=0, dtype=np.dtype("float64")) for rate in values)
+    if any(rate >= 1 for rate in numbers):
+        raise ValueError(wrong(argument, expected, shown(value)))
+    return numbers
+
+
 def thread_count(value: Any) -> int | str:
     """A number of threads, or "auto"."""
     if isinstance(value, str):
@@ -101,12 +115,24 @@ def sequence(argument: str, value: Any, expected: str) -> list[Any]:
     return list(value)
 
 
-def pair(argument: str, value: Any) -> tuple[Any, Any]:
-    """A tuple or list of two: X and y."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+def parts(argument: str, value: Any) -> tuple[Any, ...]:
+    """A tuple or list of two or three: X, y and perhaps the samples' weights."""
+    if not isinstance(value, tuple | list) or len(value) not in (2, 3):
         came = f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, tuple | list) else "")
-        raise TypeError(wrong(argument, "a pair (X, y)", came))
-    return value[0], value[1]
+        raise TypeError(wrong(argument, "a pair (X, y), or (X, y, sample_weight)", came))
+    return tuple(value)
+
+
+def seconds(argument: str, value: Any) -> float:
+    """A time > 0; infinite for None."""
+    return math.inf if value is None else real(argument, value, above=0, dtype=np.dtype("float64"))
+
+
+def absent(reason: str, **arguments: Any) -> None:
+    """Arguments that mean nothing here: None or 0."""
+    for name, value in arguments.items():
+        if value is not None and np.any(value):
+            raise ValueError(wrong(name, f"nothing {reason}", shown(value)))
 
 
 def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:

@@ -23,6 +23,11 @@ BLOCK = 256  # rows that go through the workspace at once
 CALL_MULTIPLICATIONS = 5e8  # of one kernel call that goes over rows: some 10 ms, so that Ctrl-C is heard
 _compiled: set[np.dtype[Any]] = set()  # dtypes for which the training kernel is ready in this process
 NO_LOSSES = np.empty(0)
+NO_BOUNDS = codes.Bounds(0.0, 0.0, np.inf, np.inf, np.inf)
+NO_SEED = np.uint64(0)
+PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
+NO_RULE = PLAIN_RULE._replace(code=codes.NONE)
+SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
 
@@ -43,22 +48,40 @@ class Engine:
     layout : where the parameters are
     parameters : the buffer, of layout.size
     activations : (L − 1,) codes for the layers 2 … L
-    loss : code
+    objective : the loss
     use_bias : bool
+    dropout : rates of the hidden layers, or none
     """
 
     def __init__(
-        self, layout: Layout, parameters: Array, activations: tuple[int, ...], loss: int, use_bias: bool
+        self,
+        layout: Layout,
+        parameters: Array,
+        activations: tuple[int, ...],
+        objective: codes.Objective,
+        use_bias: bool,
+        dropout: tuple[float, ...] = (),
     ) -> None:
         self.layout, self.parameters = layout, parameters
-        self.activations, self.loss, self.use_bias = activations, loss, use_bias
+        self.activations, self.objective, self.use_bias, self.dropout = activations, objective, use_bias, dropout
         self.n_out, self.multiplications = layout.sizes[-1], layout.n_weights
         self._no_targets, self._no_labels = np.empty((0, self.n_out), parameters.dtype), np.empty(0, np.int64)
+        self._no_weights = np.empty(0, parameters.dtype)
+        basic = max(activations) < codes.LEAKY_RELU and not any(dropout)
+        plain = objective._replace(parameter=(0.0,)) in (codes.Objective(code) for code in SMALL_LOSSES)
+        self._may_be_small = layout.is_small and basic and plain
+        self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
         self._team_sizes: dict[tuple[int, int | str], TeamSize] = {}
 
     def data(
-        self, X: Array, targets: Array | None = None, labels: Array | None = None, *, shuffle: bool = False
+        self,
+        X: Array,
+        targets: Array | None = None,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        shuffle: bool = False,
     ) -> codes.Data:
         """Checked arrays as kernels take them."""
         return codes.Data(
@@ -66,7 +89,35 @@ class Engine:
             self._no_targets if targets is None else targets,
             self._no_labels if labels is None else labels,
             np.empty(len(X), np.int64) if shuffle else self._no_labels,
+            self._no_weights if weights is None else weights,
+            float(len(X)) if weights is None else float(weights.sum(dtype=np.float64)),
         )
+
+    def memory(self, moments: int, kept: int) -> codes.Memory:
+        """What an optimizer keeps, all 0.
+
+        Parameters
+        ----------
+        moments : how many numbers for each parameter
+        kept : batches so far
+        """
+        size, dtype = self.layout.size, self.parameters.dtype
+        first, second = (aligned_zeros(size if moments > i else 0, dtype) for i in range(2))
+        return codes.Memory(first, second, np.zeros(2 * self.layout.chunks), np.array([kept]))
+
+    def packed(self, memory: codes.Memory) -> codes.Memory:
+        """The same without padding, which depends on the host's vectors."""
+        first, second = (self.layout.pack(moment) if moment.size else moment for moment in memory[:2])
+        return codes.Memory(first, second, memory.sums, memory.steps)
+
+    def unpacked(self, packed: codes.Memory) -> codes.Memory:
+        """What `packed` was made from, in this host's layout."""
+        n_moments = (packed.first.size > 0) + (packed.second.size > 0)
+        memory = self.memory(n_moments, int(packed.steps[0]))
+        for numbers, moment in ((packed.first, memory.first), (packed.second, memory.second)):
+            if numbers.size:
+                self.layout.unpack(numbers, moment)
+        return memory
 
     def predict(self, X: Array, n_threads: int | str) -> Array | None:
         """aᴸ, (n, n_L); None where X, which is as the kernels want it otherwise, isn't finite."""
@@ -87,33 +138,40 @@ class Engine:
         output = np.empty((n if predictions else 0, self.n_out), data.X.dtype)
         losses = np.zeros(-(-n // BLOCK))
         self._for_rows(data, output, losses, n_threads)
-        return float(losses.sum()) / n, output
+        return float(losses.sum()) / data.weight, output
 
     def gradients(self, data: codes.Data) -> tuple[float, list[Array], list[Array]]:
         """J and its gradients over all samples as one batch: [∂J/∂Θ¹, …], [∂J/∂b¹, …]."""
         n = len(data.X)
-        step = codes.Step(codes.NONE, 0.0, batch_size=n, block=min(n, BLOCK))
+        step = codes.Step(NO_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, batch_size=n, block=min(n, BLOCK))
         progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(1))
         with self._workspace(step.block, gradients=True) as (_, plan, buffers, _programs):
             blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
-                epoch.train(plan, buffers, data, step, progress, blocks, ALONE)
+                epoch.train(plan, buffers, self._no_memory, data, step, progress, blocks, ALONE)
             weights = [view.copy() for view in self.layout.weight_views(buffers.gradients)]
             biases = [view.copy() for view in self.layout.bias_views(buffers.gradients)]
         return float(progress.losses[0]), weights, biases
 
     def train(
-        self, data: codes.Data, step: codes.Step, progress: codes.Progress, budget: int, n_threads: int | str
+        self,
+        data: codes.Data,
+        memory: codes.Memory,
+        step: codes.Step,
+        progress: codes.Progress,
+        budget: int,
+        n_threads: int | str,
     ) -> int:
         """Go on with some epochs for at most `budget` blocks; returns how many were done."""
-        if self.layout.is_small and step.block == step.batch_size:
+        plain = step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and not data.weights.size
+        if self._may_be_small and plain and step.block == step.batch_size:
             with self._workspace(step.block) as workspace:
                 _, plan, buffers, programs = workspace
                 if step.block not in programs:
                     programs[step.block] = program(plan, step.block)
                 return int(small.train(plan, programs[step.block], buffers, data, step, progress, budget))
         if self.parameters.dtype not in _compiled:  # in this thread alone, where Ctrl-C is heard
-            blocks = self._train_together(data, step, progress, 1, 1)
+            blocks = self._train_together(data, memory, step, progress, 1, 1)
             _compiled.add(self.parameters.dtype)
             return blocks
         key = (step.block, n_threads)
@@ -122,18 +180,27 @@ class Engine:
         size = self._team_sizes[key]
         threads, budget = size.choose(budget)
         started = perf_counter()
-        blocks = self._train_together(data, step, progress, budget, threads)
+        blocks = self._train_together(data, memory, step, progress, budget, threads)
         size.record(threads, blocks, perf_counter() - started)
         return blocks
 
     def _train_together(
-        self, data: codes.Data, step: codes.Step, progress: codes.Progress, budget: int, threads: int
+        self,
+        data: codes.Data,
+        memory: codes.Memory,
+        step: codes.Step,
+        progress: codes.Progress,
+        budget: int,
+        threads: int,
     ) -> int:
         meeting = np.zeros(codes.MEETING_SIZE, np.int64)
-        with self._workspace(step.block, gradients=step.block < step.batch_size) as (_, plan, buffers, _programs):
+        fused = step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS
+        with self._workspace(step.block, gradients=not fused) as (_, plan, buffers, _programs):
 
             def call(thread: int) -> int:
-                return epoch.train(plan, buffers, data, step, progress, budget, codes.Team(meeting, thread, threads))
+                return epoch.train(
+                    plan, buffers, memory, data, step, progress, budget, codes.Team(meeting, thread, threads)
+                )
 
             return run_together(call, threads, lambda: meeting.__setitem__(codes.ABANDONED, 1))
 
@@ -177,11 +244,11 @@ class Engine:
         return kept
 
     def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
-        plan, size = self.layout.plan(self.activations, self.loss, self.use_bias, rows)
+        plan, size = self.layout.plan(self.activations, self.objective, self.use_bias, rows, self.dropout)
         buffers = codes.Buffers(
             parameters=self.parameters,
             gradients=aligned_zeros(self.layout.size if gradients else 0, self.parameters.dtype),
-            work=self.layout.workspace(plan, size, self.parameters.dtype),
+            work=self.layout.workspace(plan, size, self.parameters.dtype, self.objective.parameter),
             losses=np.zeros(-(-rows // HEIGHT)),
         )
         return Workspace(rows, plan, buffers, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ._kernels import codes
 from ._kernels.llvm import HEIGHT, REGISTER
 from ._kernels.squares import SIDE
+from ._kernels.updates import CHUNK
 
 Array = npt.NDArray[Any]
 
@@ -109,14 +111,28 @@ class Layout:
         """Whether training is faster with vectors across the samples (small.py)."""
         return max(self.sizes[1:]) <= SMALL_WIDTH and self.n_weights <= SMALL
 
-    def plan(self, activations: tuple[int, ...], loss: int, use_bias: bool, rows: int) -> tuple[codes.Plan, int]:
+    @cached_property
+    def chunks(self) -> int:
+        """How many chunks of `updates.CHUNK` the layers' parameters have."""
+        return sum(-(-(n + 1) * p // CHUNK) for n, p in zip(self.sizes, self.widths[1:], strict=False))
+
+    def plan(
+        self,
+        activations: tuple[int, ...],
+        objective: codes.Objective,
+        use_bias: bool,
+        rows: int,
+        dropout: tuple[float, ...] = (),
+    ) -> tuple[codes.Plan, int]:
         """The network as kernels read it, for blocks of so many rows, and the size of their workspace.
 
         Parameters
         ----------
         activations : (L − 1,) codes for the layers 2 … L
-        loss, use_bias : as in `codes.Plan`
+        objective : the loss
+        use_bias : as in `codes.Plan`
         rows : s
+        dropout : rates of the hidden layers, or none
         """
         # Kernels write whole vectors, and so past the last row, not past HEIGHT rows; small.py has samples in lanes.
         rows = up_to(rows, max(HEIGHT, REGISTER // self.itemsize))
@@ -124,6 +140,8 @@ class Layout:
         zeros, one = places.take(self._unit), places.take(1)
         layers = np.zeros((len(self.sizes), codes.LAYER_FIELDS), np.int64)
         last = len(self.sizes) - 1
+        rates = np.zeros(len(self.sizes))
+        rates[1 : 1 + len(dropout)] = dropout
         for l, (n, p) in enumerate(zip(self.sizes, self.widths, strict=True)):
             layers[l] = codes.Layer(
                 n=n,
@@ -133,16 +151,33 @@ class Layout:
                 delta=places.take(rows * p) if l > 0 else 0,
                 mirror=places.take(self.widths[l + 1] * p) if 0 < l < last else 0,
                 activation=activations[l - 1] if l > 0 else codes.IDENTITY,
+                slope=places.take(rows * p) if l > 0 and (activations[l - 1] >= codes.LEAKY_RELU or rates[l]) else 0,
             )
-        targets, mask = places.take(rows * self.widths[-1]), places.take(HEIGHT * self.widths[-1])
-        return codes.Plan(layers.ravel(), loss, use_bias, zeros, one, targets, mask), places.used
+        width = self.widths[-1]
+        plan = codes.Plan(
+            layers.ravel(),
+            objective.code,
+            use_bias,
+            zeros,
+            one,
+            targets=places.take(rows * width),
+            mask=places.take(HEIGHT * width),
+            parameter=places.take(HEIGHT * width),
+            weights=places.take(rows * width),
+            label_off=objective.label_off,
+            label_on=objective.label_on,
+            dropout=rates,
+            foreign=objective.foreign,
+        )
+        return plan, places.used
 
-    def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike) -> Array:
-        """What a plan wants to work in, with its constants in place."""
+    def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike, parameter: Sequence[float]) -> Array:
+        """What a plan wants to work in, with its constants in place; parameter: the objective's."""
         work = aligned_zeros(size, dtype)
         work[plan.one] = 1
-        mask = work[plan.mask : plan.mask + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
-        mask[:, : self.sizes[-1]] = 1
+        for place, number in ((plan.mask, 1), (plan.parameter, parameter)):
+            rows = work[place : place + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
+            rows[:, : self.sizes[-1]] = number
         return work
 
     def weight_views(self, buffer: Array) -> list[Array]:

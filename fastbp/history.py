@@ -51,8 +51,16 @@ class History(dict[str, list[float]]):
     def __missing__(self, name: str) -> list[float]:
         raise KeyError(f"{name!r} was not measured; there is {', '.join(self)}")
 
+    @classmethod
+    def restored(cls, columns: Mapping[str, list[float]], epochs: Sequence[int], interrupted: bool) -> History:
+        """A History of what another one held."""
+        history = cls()
+        history.update({name: list(column) for name, column in columns.items()})
+        history.epochs, history.interrupted = list(epochs), interrupted
+        return history
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (dict(self), self.epochs, self.interrupted)
+        return History.restored, (dict(self), self.epochs, self.interrupted)
 
     def to_dict(self) -> dict[str, list[float]]:
         """A plain dict of lists, its own."""
@@ -97,11 +105,3 @@ class History(dict[str, list[float]]):
         epoch, measured = self.last()
         values = ", ".join(f"{name}={value:.4g}" for name, value in measured.items())
         return f"History({len(self.epochs)} epochs; epoch {epoch}: {values})"
-
-
-def _restored(columns: dict[str, list[float]], epochs: list[int], interrupted: bool) -> History:
-    """What pickle and copy make of a History."""
-    history = History()
-    history.update(columns)
-    history.epochs, history.interrupted = epochs, interrupted
-    return history

@@ -2,26 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import _checks
+
+Array = npt.NDArray[Any]
+
 DRAWN_AT_ONCE = 1 << 16  # numbers
+VARIANCES = {  # of a weight, by the units that it comes from (n_in) and goes to (n_out)
+    "glorot": lambda n_in, n_out: 2 / (n_in + n_out),
+    "he": lambda n_in, n_out: 2 / n_in,
+    "lecun": lambda n_in, n_out: 1 / n_in,
+}
+SHORT = {"glorot": "glorot_uniform", "he": "he_normal", "lecun": "lecun_normal"}
+SCALED = {f"{family}_{shape}": (family, shape) for family in VARIANCES for shape in ("uniform", "normal")}
+INITIALIZERS = ("uniform", *SCALED, *SHORT, "orthogonal", "zeros")
 
 
-def uniform(views: Iterable[npt.NDArray[Any]], epsilon: float, rng: np.random.Generator) -> None:
+def initialize(
+    initializer: Any, weights: Sequence[Array], biases: Sequence[Array], epsilon: float, rng: np.random.Generator
+) -> None:
+    """Fill weights and biases with their first values.
+
+    ======================== ====================================================================================
+    name                     Θˡ; n_in = n_l and n_out = n_{l+1}; biases are 0 except for "uniform"
+    ======================== ====================================================================================
+    uniform                  uniform in [−ε, ε], biases too (method.md, "One mini-batch", last paragraph)
+    glorot_uniform, glorot   uniform in ±√(6/(n_in + n_out)): Glorot & Bengio 2010, eq. 16
+    glorot_normal            normal, variance 2/(n_in + n_out): the same paper's eq. 12
+    he_uniform               uniform in ±√(6/n_in)
+    he_normal, he            normal, variance 2/n_in: He et al. 2015, eq. 10
+    lecun_uniform            uniform in ±√(3/n_in)
+    lecun_normal, lecun      normal, variance 1/n_in: LeCun et al. 1998, section 4.6, eq. 16
+    orthogonal               orthonormal rows or columns, whichever are fewer: Saxe et al. 2014
+    zeros                    0: the units of a hidden layer then stay alike for ever
+    ======================== ====================================================================================
+
+    A short name is the variant that its paper has, or is best known for: "glorot" as Keras's Dense layers default to;
+    "he" as in its paper; "lecun" as selu wants it (Klambauer et al. 2017, and Keras's advice). The normal distribution
+    is a whole one, as in PyTorch; Keras cuts it off at two standard deviations.
+
+    All but the orthogonal are drawn in blocks; that one needs memory for some five more of the largest Θˡ, as float64.
+
+    Parameters
+    ----------
+    initializer : str, or (weights, biases)
+        A name, or a list of arrays for each: (n_{l+1}, n_l) and (n_{l+1},); no biases where there are no bias units.
+    weights : [(n_2, n_1), …] writable views
+    biases : [(n_2,), …] writable views, or [] where there are no bias units
+    epsilon : float
+        ε ≥ 0, for "uniform".
+    rng : numpy.random.Generator
+        Draws nothing for arrays and zeros.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before anything is written.
+    """
+    if isinstance(initializer, tuple | list):
+        _copy(initializer, weights, biases)
+        return
+    if not isinstance(initializer, str):
+        came = f"{_checks.shown(initializer)} ({type(initializer).__name__})"
+        raise TypeError(_checks.wrong("initializer", "a name or a pair (weights, biases)", came))
+    name = _checks.one_of("initializer", initializer, INITIALIZERS)
+    name = SHORT.get(name, name)
+    if name == "uniform":
+        parameters = [view for pair in zip(weights, biases, strict=True) for view in pair] if biases else weights
+        uniform(parameters, epsilon, rng)
+        return
+    for view in weights:
+        if name == "orthogonal":
+            _orthogonal(view, rng)
+        elif name == "zeros":
+            view[...] = 0
+        else:
+            _scaled(*SCALED[name], view, rng)
+    for view in biases:
+        view[...] = 0
+
+
+def uniform(views: Iterable[Array], epsilon: float, rng: np.random.Generator) -> None:
     """Fill every view with numbers drawn uniformly from [−ε, ε], in the order given.
 
     Method: method.md, "One mini-batch", last paragraph; it breaks the symmetry between the units of a layer.
     """
     for view in views:
         limit = view.dtype.type(epsilon)
-        if limit > epsilon:  # the nearest float32 may lie outside
+        if float(limit) > epsilon:  # the nearest float32 may lie outside
             limit = np.nextafter(limit, view.dtype.type(0))
-        rows = np.atleast_2d(view)  # drawn a few at a time, in float64: a second Θˡ would be the peak of memory
-        some = max(1, DRAWN_AT_ONCE // rows.shape[1])
-        for start in range(0, len(rows), some):
-            part = rows[start : start + some]
+        for part in _parts(view):
             part[...] = np.clip(rng.uniform(-epsilon, epsilon, part.shape).astype(view.dtype), -limit, limit)
+
+
+def _scaled(family: str, shape: str, view: Array, rng: np.random.Generator) -> None:
+    """Draw Θˡ with the family's variance; a uniform distribution in ±limit has the variance limit²/3."""
+    n_out, n_in = view.shape
+    variance = VARIANCES[family](n_in, n_out)
+    if shape == "uniform":
+        uniform([view], float(np.sqrt(3 * variance)), rng)
+        return
+    for part in _parts(view):
+        part[...] = rng.normal(0, np.sqrt(variance), part.shape)
+
+
+def _orthogonal(view: Array, rng: np.random.Generator) -> None:
+    """Make Θˡ the Q of a normal matrix's QR, whose signs are those of R's diagonal: then it is uniform among all."""
+    n_out, n_in = view.shape
+    q, r = np.linalg.qr(rng.normal(size=(max(n_out, n_in), min(n_out, n_in))))
+    q *= np.copysign(1, np.diagonal(r))
+    view[...] = q if n_out >= n_in else q.T
+
+
+def _parts(view: Array) -> Iterator[Array]:
+    """A view's rows, a few at a time: a second Θˡ, in float64, would be the peak of memory."""
+    rows = np.atleast_2d(view)
+    some = max(1, DRAWN_AT_ONCE // rows.shape[1])
+    for start in range(0, len(rows), some):
+        yield rows[start : start + some]
+
+
+def _copy(given: Sequence[Any], weights: Sequence[Array], biases: Sequence[Array]) -> None:
+    """Check one's own arrays, all of them, and then copy them into the views."""
+    if len(given) != 2:
+        came = f"a {type(given).__name__} of {len(given)}"
+        raise ValueError(_checks.wrong("initializer", "a name or a pair (weights, biases)", came))
+    arrays = [*_own("initializer[0]", "Θ", given[0], weights), *_own("initializer[1]", "b", given[1], biases)]
+    for view, array in zip([*weights, *biases], arrays, strict=True):
+        view[...] = array
+
+
+def _own(argument: str, symbol: str, given: Any, views: Sequence[Array]) -> list[Array]:
+    """Arrays that fit the views."""
+    expected = f"a list of {len(views)} arrays" if views else "an empty list, as there are no bias units"
+    items = _checks.sequence(argument, given, expected)
+    if len(items) != len(views):
+        raise ValueError(_checks.wrong(argument, expected, f"{len(items)} of them"))
+    return [
+        _fitting(f"{argument}[{i}]", f"{symbol}{i + 1}", item, view)
+        for i, (item, view) in enumerate(zip(items, views, strict=True))
+    ]
+
+
+def _fitting(argument: str, symbol: str, item: Any, view: Array) -> Array:
+    """An array of a view's shape whose numbers are finite, in its dtype too."""
+    array = _checks.numbers(argument, item)
+    if array.shape != view.shape:
+        hint = "; transpose it" if array.shape == view.shape[::-1] else ""
+        raise ValueError(_checks.wrong(argument, f"shape {view.shape} for {symbol}", f"{array.shape}{hint}"))
+    _checks.finite(argument, array)
+    largest = float(np.finfo(view.dtype).max)
+    if max(float(array.max()), -float(array.min())) > largest:
+        raise ValueError(_checks.wrong(argument, f"numbers within {view.dtype}'s range", "larger ones"))
+    return array

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import as_writable, cast, numbers, one_of, wrong
+from ._checks import as_writable, cast, numbers, one_of, real, sequence, shown, wrong
 from ._kernels import codes
+from ._kernels.foreign import loss_address
+from ._kernels.jit import given
 from .activations import ACTIVATIONS
 
 Array = npt.NDArray[Any]
@@ -18,48 +22,232 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss J: what a kernel calls it, its formula, and its output activation."""
+    """What all losses have: a name, a formula of one sample, and an output activation.
 
-    code: int
-    formula: str
-    output: str  # what output_activation="auto" means
-    any_output: bool = False  # whether other output activations will do
+    J is the mean over a batch's samples, by their weights if they have some; sums over outputs are sums.
+    """
+
+    name: ClassVar[str]
+    code: ClassVar[int]
+    formula: ClassVar[str]
+    output: ClassVar[str] = "identity"  # what output_activation="auto" means
+    any_output: ClassVar[bool] = True  # whether other output activations will do
+    threshold: ClassVar[float | None] = None  # of a single output, above which it says class 1; None: the activation's
+    low: ClassVar[float] = -math.inf  # of targets for which it means something
+    high: ClassVar[float] = math.inf
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        """The loss as kernels take it."""
+        return codes.Objective(self.code)
 
 
-LOSSES = {
-    "squared_error": Loss(codes.SQUARED_ERROR, "1/(2m) Σ_samples Σ_outputs (y − aᴸ)²", "identity", any_output=True),
-    "cross_entropy": Loss(codes.CROSS_ENTROPY, "−1/m Σ_samples Σ_outputs y log aᴸ", "softmax"),
-    "binary_cross_entropy": Loss(
-        codes.BINARY_CROSS_ENTROPY,
-        "−1/m Σ_samples Σ_outputs (y log aᴸ + (1 − y) log(1 − aᴸ))",
-        "sigmoid",
-    ),
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """½ Σ (y − aᴸ)² over the outputs."""
+
+    name, code, formula = "squared_error", codes.SQUARED_ERROR, "½ Σ (y − aᴸ)²"
+
+
+@dataclass(frozen=True)
+class AbsoluteError(Loss):
+    """Σ |y − aᴸ| over the outputs."""
+
+    name, code, formula = "absolute_error", codes.ABSOLUTE_ERROR, "Σ |y − aᴸ|"
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """½ e² where |e| ≤ delta, else delta (|e| − ½ delta), e = aᴸ − y; Huber, 1964. PyTorch's HuberLoss.
+
+    Parameters
+    ----------
+    delta : float
+        Errors beyond it count as their size, not its square.
+    """
+
+    name, code, formula = "huber", codes.HUBER, "Σ ½ e², delta (|e| − ½ delta) beyond delta"
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delta", real("delta", self.delta, above=0, dtype=np.dtype("float64")))
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        return codes.Objective(self.code, (self.delta,))
+
+
+@dataclass(frozen=True)
+class Quantile(Loss):
+    """q (y − aᴸ) above aᴸ, (1 − q) (aᴸ − y) below: least where aᴸ is the q-quantile; Koenker and Bassett, 1978.
+
+    Parameters
+    ----------
+    quantiles : float or sequence of float, each in (0, 1)
+        One for all outputs, or one for each: several of one target then come from one network, and y may be (n,).
+    """
+
+    name, code, formula = "quantile", codes.QUANTILE, "Σ max(q (y − aᴸ), (1 − q) (aᴸ − y))"
+
+    quantiles: tuple[float, ...] = (0.5,)
+
+    def __post_init__(self) -> None:
+        value: Any = self.quantiles
+        values = [value] if np.ndim(value) == 0 else value
+        values = sequence("quantiles", values, "numbers in (0, 1)")
+        checked = tuple(real("quantiles", q, above=0, dtype=np.dtype("float64")) for q in values)
+        if not checked or max(checked) >= 1:
+            raise ValueError(wrong("quantiles", "numbers in (0, 1)", shown(value)))
+        object.__setattr__(self, "quantiles", checked)
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        if len(self.quantiles) not in (1, n_outputs):
+            expected = f"{len(self.quantiles)} outputs, one for each quantile"
+            raise ValueError(wrong("layer_sizes", expected, n_outputs))
+        return codes.Objective(self.code, self.quantiles)
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """Σ max(0, 1 − y aᴸ) with y = ±1; class numbers become one against the rest."""
+
+    name, code, formula, threshold = "hinge", codes.HINGE, "Σ max(0, 1 − y aᴸ), y = ±1", 0.0
+    low, high = -1, 1
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Σ (aᴸ − y log aᴸ) with aᴸ = e^zᴸ, for counts; PyTorch's PoissonNLLLoss, from the logits."""
+
+    name, code, formula = "poisson", codes.POISSON, "Σ (aᴸ − y log aᴸ)"
+    output, any_output, low = "exponential", False, 0
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """−Σ y log aᴸ with aᴸ = softmax(zᴸ), from the logits.
+
+    Parameters
+    ----------
+    label_smoothing : float, in [0, 1)
+        s: y becomes (1 − s) y + s / n_L; Szegedy et al., 2016.
+    """
+
+    name, code, formula = "cross_entropy", codes.CROSS_ENTROPY, "−Σ y log aᴸ"
+    output, any_output, low, high = "softmax", False, 0, 1
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        value = real("label_smoothing", self.label_smoothing, minimum=0, dtype=np.dtype("float64"))
+        if value >= 1:
+            raise ValueError(wrong("label_smoothing", "a number in [0, 1)", shown(value)))
+        object.__setattr__(self, "label_smoothing", value)
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        off = self.label_smoothing / n_outputs
+        return codes.Objective(self.code, label_off=off, label_on=1 - self.label_smoothing + off)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """−Σ (y log aᴸ + (1 − y) log(1 − aᴸ)) with aᴸ = sigmoid(zᴸ), from the logits; each output a label of its own."""
+
+    name, code = "binary_cross_entropy", codes.BINARY_CROSS_ENTROPY
+    formula = "−Σ (y log aᴸ + (1 − y) log(1 − aᴸ))"
+    output, any_output, low, high = "sigmoid", False, 0, 1
+
+
+@dataclass(frozen=True)
+class Custom(Loss):
+    """One's own loss, a sum over outputs, compiled into the kernels' loops; its derivative is checked at the start.
+
+    Parameters
+    ----------
+    function : of (output, target), two numbers, giving (loss, derivative of the loss by the output)
+        With Numba's @njit, or plain Python that @njit would take.
+    """
+
+    name, code, formula = "custom", codes.CUSTOM, "Σ of one's own function of aᴸ and y"
+
+    function: Callable[[float, float], tuple[float, float]]
+
+    def __post_init__(self) -> None:
+        compiled = given(self.function)
+        object.__setattr__(self, "function", compiled)
+        try:
+            worst = max(
+                _derivative_error(compiled, a, y) for a in (-1.7, -0.3, 0.4, 1.9) for y in (-1.0, 0.0, 0.6, 1.0)
+            )
+        except Exception as error:  # whatever the user's function or Numba raises
+            raise ValueError(
+                f"loss: expected a function of (output, target) that Numba compiles, got: {error}"
+            ) from error
+        if not worst <= 1e-4:
+            came = f"a derivative that is {worst:.2g} off central differences"
+            raise ValueError(wrong("loss", "a function that gives (loss, derivative by the output)", came))
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        return codes.Objective(self.code, foreign=loss_address(self.function, dtype.name))
+
+
+def _derivative_error(function: Callable[[float, float], tuple[float, float]], a: float, y: float) -> float:
+    """How far a derivative is from a central difference, as a part of its size or of 1."""
+    step = 1e-5
+    numeric = (function(a + step, y)[0] - function(a - step, y)[0]) / (2 * step)
+    derivative = function(a, y)[1]
+    return abs(derivative - numeric) / max(1.0, abs(numeric)) if math.isfinite(numeric) else 0.0
+
+
+LOSSES: dict[str, type[Loss]] = {
+    kind.name: kind
+    for kind in (
+        SquaredError,
+        AbsoluteError,
+        Huber,
+        Quantile,
+        Hinge,
+        Poisson,
+        CrossEntropy,
+        BinaryCrossEntropy,
+    )
 }
+
+
+def loss_of(value: Any) -> Loss:
+    """A Loss from its name, from one, or from a function of (output, target)."""
+    if isinstance(value, Loss):
+        return value
+    if callable(value) and not isinstance(value, type):
+        return Custom(value)
+    if isinstance(value, type) and issubclass(value, Loss):
+        raise TypeError(wrong("loss", "an object", f"the class {value.__name__}; write {value.__name__}()"))
+    return LOSSES[one_of("loss", value, LOSSES)]()
+
+
 SUM_TOLERANCE = 1e-3  # of the row sums of probabilities given as targets
 
 
-def output_activation(value: Any, loss: str) -> str:
+def output_activation(value: Any, loss: Loss) -> str:
     """The output activation's name: the one that the loss goes with for "auto", else the one asked for, checked."""
     name = one_of("output_activation", value, ["auto", *ACTIVATIONS])
-    natural = LOSSES[loss].output
     if name == "auto":
-        return natural
-    if name != natural and not LOSSES[loss].any_output:
-        raise ValueError(wrong("output_activation", f"'auto' or {natural!r} with loss={loss!r}", repr(name)))
+        return loss.output
+    if name != loss.output and not loss.any_output:
+        raise ValueError(wrong("output_activation", f"'auto' or {loss.output!r} with loss={loss.name!r}", repr(name)))
     return name
 
 
 def encode(
-    argument: str, y: Any, n: int, n_outputs: int, loss: str, output: str, dtype: npt.DTypeLike
+    argument: str, y: Any, n: int, n_outputs: int, loss: Loss, output: str, dtype: npt.DTypeLike
 ) -> tuple[Array, npt.NDArray[np.int64]]:
     """Check y and give it as kernels take it.
 
     Parameters
     ----------
     argument : what messages call y
-    y : (n,) or (n, 1), or (n, n_L); class numbers 0 … n_L − 1 as (n,) or (n, 1) where the loss is cross_entropy
+    y : (n,) or (n, 1), or (n, n_L); class numbers 0 … n_L − 1 as (n,) or (n, 1) where the loss is one of classes
     n, n_outputs : rows of X, and n_L
-    loss, output : names of the loss and the output activation
+    loss, output : the loss, and the name of the output activation
     dtype : the trainer's
 
     Returns
@@ -76,16 +264,33 @@ def encode(
         raise ValueError(wrong(argument, "a 1-D or 2-D array", f"{array.ndim}-D of shape {array.shape}"))
     if len(array) != n:
         raise ValueError(wrong(argument, f"{n} rows, as many as X has", f"{len(array)} (shape {array.shape})"))
-    if loss == "cross_entropy" and (array.ndim == 1 or array.shape[1] == 1):
-        return np.empty((0, n_outputs), dtype), _class_numbers(argument, array.reshape(-1), n_outputs)
     columns = 1 if array.ndim == 1 else array.shape[1]
-    if columns != n_outputs:
+    if isinstance(loss, CrossEntropy) and columns == 1:
+        return np.empty((0, n_outputs), dtype), _class_numbers(argument, array.reshape(-1), n_outputs)
+    if isinstance(loss, Hinge):
+        array = _signs(argument, array, columns, n_outputs)
+    elif isinstance(loss, Quantile) and columns == 1:
+        array = np.repeat(array.reshape(n, 1), n_outputs, axis=1)
+    elif columns != n_outputs:
         hint = "; for class numbers use loss='cross_entropy'" if columns == 1 else ""
         raise ValueError(wrong(argument, f"shape ({n}, {n_outputs})", f"{array.shape}{hint}"))
-    array = array.reshape(n, n_outputs)
-    targets = cast(argument, array, dtype)
+    targets = cast(argument, array.reshape(n, n_outputs), dtype)
     _check_range(argument, targets, loss, output)
     return targets, np.empty(0, np.int64)
+
+
+def _signs(argument: str, values: Array, columns: int, n_outputs: int) -> Array:
+    """−1 and 1 from those, from 0 and 1, or from class numbers 0 … n_outputs − 1."""
+    if columns == 1 and n_outputs > 1:
+        return 2.0 * np.eye(n_outputs)[_class_numbers(argument, values.reshape(-1), n_outputs)] - 1
+    if columns != n_outputs:
+        raise ValueError(wrong(argument, f"({len(values)}, {n_outputs}), or class numbers", f"shape {values.shape}"))
+    found = np.unique(values)
+    if np.isin(found, (-1, 1)).all():
+        return values
+    if np.isin(found, (0, 1)).all():
+        return 2.0 * values - 1
+    raise ValueError(wrong(argument, "−1 and 1, or 0 and 1, with loss='hinge'", f"numbers like {found[:3].tolist()}"))
 
 
 def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[np.int64]:
@@ -102,13 +307,14 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
     return as_writable(np.ascontiguousarray(labels, np.int64))
 
 
-def _check_range(argument: str, targets: Array, loss: str, output: str) -> None:
+def _check_range(argument: str, targets: Array, loss: Loss, output: str) -> None:
     """Refuse targets for which the loss means nothing; warn of those that the output can't reach."""
     low, high = float(targets.min()), float(targets.max())
     came = f"numbers from {low:g} to {high:g}"
-    if loss != "squared_error" and (low < 0 or high > 1):
-        raise ValueError(wrong(argument, "numbers in [0, 1]", came))
-    if loss == "cross_entropy":
+    if low < loss.low or high > loss.high:
+        limits = f"numbers in [{loss.low:g}, {loss.high:g}]" if loss.high < math.inf else f"numbers ≥ {loss.low:g}"
+        raise ValueError(wrong(argument, limits, came))
+    if isinstance(loss, CrossEntropy):
         sums = targets.sum(axis=1, dtype=np.float64)
         worst = int(np.abs(sums - 1).argmax())
         if abs(sums[worst] - 1) > SUM_TOLERANCE:
@@ -120,6 +326,8 @@ def _check_range(argument: str, targets: Array, loss: str, output: str) -> None:
                 )
             )
     activation = ACTIVATIONS[output]
+    if isinstance(loss, Hinge):
+        return
     if low < activation.low or high > activation.high:
         warnings.warn(
             f"{argument}: {came}, but the output activation {output!r} gives only "

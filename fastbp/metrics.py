@@ -1,17 +1,23 @@
-"""Metrics: functions of the targets y and the predictions aᴸ, both (n, n_L)."""
+"""Metrics: what the targets y and the predictions aᴸ, both (n, n_L), say in one number; the door to scikit-learn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import one_of, sequence, wrong
+from ._checks import one_of, sequence, shown, wrong
+from .activations import ACTIVATIONS
 
 Array = npt.NDArray[Any]
-Metric = Callable[[Array, Array], float]
+Function = Callable[[Array, Array], float]  # a user's own, of y and aᴸ
+Metric = str | Function
 
 
 def classes(output: Array, threshold: float) -> npt.NDArray[np.int64]:
@@ -21,82 +27,352 @@ def classes(output: Array, threshold: float) -> npt.NDArray[np.int64]:
     return output.argmax(axis=1)
 
 
-def subset_accuracy(y: Array, output: Array) -> float:
-    """Fraction of samples of which every label is right, for labels that are not exclusive; as scikit-learn has it."""
-    return float(((y > 0.5) == (output > 0.5)).all(axis=1).mean())
+@dataclass
+class Samples:
+    """What metrics look at.
+
+    Attributes
+    ----------
+    targets, labels : (n, n_L), or (n,) class numbers; the other one is empty
+    output : (n, n_L) aᴸ
+    threshold : above which a single output, or a label of its own, says 1
+    multi_label : whether each output is a label of its own
+    weight : (n,), ≥ 0 and not all 0, or None where all samples count the same
+    """
+
+    targets: Array
+    labels: npt.NDArray[np.int64]
+    output: Array
+    threshold: float
+    multi_label: bool
+    weight: Array | None = None
+
+    @cached_property
+    def y(self) -> Array:
+        """(n, n_L)."""
+        return self.targets if len(self.targets) else np.eye(self.output.shape[1])[self.labels]
+
+    @cached_property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """(n,) class numbers; or (n, n_L) of 0 and 1 where each output is a label of its own."""
+        return self._said(self.targets) if len(self.targets) else self.labels
+
+    @cached_property
+    def said(self) -> npt.NDArray[np.int64]:
+        """What aᴸ says, in the form of `truth`."""
+        return self._said(self.output)
+
+    @cached_property
+    def indicators(self) -> npt.NDArray[np.bool_]:
+        """(n, n_L): whether the sample is of the class, or has the label."""
+        n_outputs = self.output.shape[1]
+        if n_outputs > 1 and not self.multi_label:
+            return self.truth[:, None] == np.arange(n_outputs)
+        return self.truth.reshape(-1, n_outputs) == 1
+
+    @cached_property
+    def is_finite(self) -> bool:
+        """Whether all of aᴸ is finite."""
+        return bool(np.isfinite(self.output).all())
+
+    def each_label(self) -> list[Samples]:
+        """Of labels, each by itself, as a single output; of classes, these samples."""
+        if not self.multi_label:
+            return [self]
+        columns = [slice(j, j + 1) for j in range(self.output.shape[1])]
+        return [replace(self, targets=self.targets[:, j], output=self.output[:, j], multi_label=False) for j in columns]
+
+    def without_zero_weights(self) -> Samples:
+        """Those whose weight is not 0."""
+        if self.weight is None or (self.weight > 0).all():
+            return self
+        kept = np.flatnonzero(self.weight)
+        targets = self.targets[kept] if len(self.targets) else self.targets
+        labels = self.labels[kept] if len(self.labels) else self.labels
+        return replace(self, targets=targets, labels=labels, output=self.output[kept], weight=self.weight[kept])
+
+    def _said(self, values: Array) -> npt.NDArray[np.int64]:
+        return (values > self.threshold).astype(np.int64) if self.multi_label else classes(values, self.threshold)
 
 
-def accuracy(y: Array, output: Array, threshold: float = 0.5) -> float:
-    """Fraction of samples whose class is right."""
-    return float((classes(y, threshold) == classes(output, threshold)).mean())
-
-
-def mse(y: Array, output: Array) -> float:
+def mse(samples: Samples) -> float:
     """Mean of (y − aᴸ)² over samples and outputs; no ½ in it."""
-    return float(np.mean((np.asarray(y, np.float64) - output) ** 2))
+    return float(np.average(_errors(samples) ** 2, axis=0, weights=samples.weight).mean())
 
 
-def mae(y: Array, output: Array) -> float:
+def rmse(samples: Samples) -> float:
+    """√ of the mean of (y − aᴸ)² over samples, averaged over outputs; as scikit-learn has it."""
+    return float(np.sqrt(np.average(_errors(samples) ** 2, axis=0, weights=samples.weight)).mean())
+
+
+def mae(samples: Samples) -> float:
     """Mean of |y − aᴸ| over samples and outputs."""
-    return float(np.mean(np.abs(np.asarray(y, np.float64) - output)))
+    return float(np.average(np.abs(_errors(samples)), axis=0, weights=samples.weight).mean())
 
 
-def r2(y: Array, output: Array) -> float:
+def r2(samples: Samples) -> float:
     """Coefficient of determination, 1 − Σ (y − aᴸ)² / Σ (y − ȳ)², averaged over outputs.
 
     An output whose y is constant counts as 1 where it is met exactly, else as 0; as scikit-learn has it.
     """
-    y = np.asarray(y, np.float64)
-    residual = ((y - output) ** 2).sum(axis=0)
-    total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-    constant = total == 0
+    y = np.asarray(samples.y, np.float64)
+    residual = np.average(_errors(samples) ** 2, axis=0, weights=samples.weight)
+    total = np.average((y - np.average(y, axis=0, weights=samples.weight)) ** 2, axis=0, weights=samples.weight)
+    constant = (y == y[0]).all(axis=0)
     scores = np.where(constant, residual == 0, 1 - residual / np.where(constant, 1, total))
     return float(scores.mean())
 
 
-METRICS: dict[str, Metric] = {"accuracy": accuracy, "mse": mse, "mae": mae, "r2": r2}
+def accuracy(samples: Samples) -> float:
+    """Fraction of samples whose class is right; where labels are not exclusive, of those with every label right."""
+    right = samples.truth == samples.said
+    return float(np.average(right.reshape(len(right), -1).all(axis=1), weights=samples.weight))
 
 
-def metric_names(value: Any) -> tuple[str, ...]:
-    """The names asked for: one, or several."""
-    names = [value] if isinstance(value, str) else sequence("metrics", value, "names of metrics")
-    return tuple(dict.fromkeys(one_of("metrics", name, METRICS) for name in names))
+def balanced_accuracy(samples: Samples) -> float:
+    """Fraction of a class's samples that is right, averaged over the classes that y has; then over labels."""
+    # scikit-learn's balanced_accuracy_score is this, with a warning for each class that is predicted but not in y
+    recall = _scikit_learn("balanced_accuracy").recall_score
+    return _mean(
+        recall(s.truth, s.said, labels=np.unique(s.truth), average="macro", zero_division=0, sample_weight=s.weight)
+        for s in samples.each_label()
+    )
+
+
+def averaged(name: str, samples: Samples) -> float:
+    """precision, recall or f1: of class 1 for a single output; else the mean over classes, or labels.
+
+    Classes that neither occur nor are predicted don't count; a class that is never predicted has precision 0, one that
+    doesn't occur recall 0. Labels all count.
+    """
+    score = getattr(_scikit_learn(name), f"{name}_score")
+    average = "binary" if samples.output.shape[1] == 1 else "macro"
+    return float(score(samples.truth, samples.said, average=average, zero_division=0, sample_weight=samples.weight))
+
+
+def auc(samples: Samples) -> float:
+    """Area under the ROC curve of each class against the rest, or of each label, averaged over them.
+
+    By the order of the outputs alone, so that they needn't be probabilities. NaN, without a warning, where a class, or
+    a label, is that of no sample or of all.
+    """
+    score = _scikit_learn("auc").roc_auc_score
+    y = samples.indicators
+    if (y == y[0]).all(axis=0).any():
+        return math.nan
+    return _mean(score(y[:, j], samples.output[:, j], sample_weight=samples.weight) for j in range(y.shape[1]))
+
+
+def log_loss(samples: Samples) -> float:
+    """−log of the probability that aᴸ gives to the class, averaged over samples; then over labels.
+
+    As scikit-learn has it, which takes a probability of 0 for the dtype's ε.
+    """
+    score = _scikit_learn("log_loss").log_loss
+    return _mean(
+        score(
+            s.truth,
+            s.output if s.output.shape[1] > 1 else s.output[:, 0],
+            labels=np.arange(max(2, s.output.shape[1])),
+            sample_weight=s.weight,
+        )
+        for s in samples.each_label()
+    )
+
+
+def top_accuracy(k: int, samples: Samples) -> float:
+    """Fraction of samples whose class is among those of the k largest outputs; of equal ones, the later is larger."""
+    n_classes = samples.output.shape[1]
+    if n_classes == 2:  # for which scikit-learn wants one column, and k is 1
+        return accuracy(samples)
+    score = _scikit_learn("top_k_accuracy").top_k_accuracy_score
+    return float(score(samples.truth, samples.output, k=k, labels=np.arange(n_classes), sample_weight=samples.weight))
+
+
+Measured = Callable[[Samples], float]
+OF_NUMBERS: dict[str, Measured] = {"mse": mse, "rmse": rmse, "mae": mae, "r2": r2}  # the others are of classes
+OWN = OF_NUMBERS | {"accuracy": accuracy}  # the others need scikit-learn
+METRICS = OWN | {
+    "balanced_accuracy": balanced_accuracy,
+    "precision": partial(averaged, "precision"),
+    "recall": partial(averaged, "recall"),
+    "f1": partial(averaged, "f1"),
+    "auc": auc,
+    "log_loss": log_loss,
+}
+TAKEN = ("epoch", "loss", "learning_rate")  # by other columns of a History
+TOP = re.compile(r"top_(k|[1-9][0-9]*)_accuracy")
+
+
+def metric_names(value: Any) -> tuple[Metric, ...]:
+    """The metrics asked for, each once: names, and functions of (y, output), one or several.
+
+    Raises
+    ------
+    ImportError
+        Where one needs scikit-learn, and that is not installed.
+    """
+    expected = "names of metrics, or functions of (y, output)"
+    items = [value] if isinstance(value, str) or callable(value) else sequence("metrics", value, expected)
+    chosen: dict[str, Metric] = {}
+    for item in items:
+        name = _function_name(item) if callable(item) else item
+        if not (callable(item) or (isinstance(item, str) and _top(item))):
+            one_of("metrics", item, [*METRICS, "top_k_accuracy"])
+        if chosen.setdefault(name, item) != item:
+            raise ValueError(wrong("metrics", "one metric of a name", f"two called {name!r}"))
+        if isinstance(item, str) and item not in OWN:
+            _scikit_learn(item)
+    return tuple(chosen.values())
+
+
+def check_metrics(
+    argument: str,
+    targets: Array,
+    metrics: tuple[Metric, ...],
+    *,
+    threshold: float,
+    output_activation: str,
+    multi_label: bool,
+) -> None:
+    """Refuse a metric that means nothing for these targets or outputs.
+
+    Parameters
+    ----------
+    argument : what messages call the targets
+    targets : (n, n_L), or (0, n_L) where they are class numbers
+    metrics : from `metric_names`
+    threshold, multi_label : as `measure` takes them
+    output_activation : its name
+    """
+    n_outputs = targets.shape[1]
+    for name in metrics:
+        if not isinstance(name, str) or name in OF_NUMBERS:
+            continue
+        _check_classes(argument, targets, name, threshold, multi_label)
+        k = _top(name)
+        if k and (multi_label or k >= n_outputs):
+            came = "labels that are not exclusive" if multi_label else f"{n_outputs} output{'s' * (n_outputs > 1)}"
+            raise ValueError(wrong("metrics", f"more than {k} exclusive classes for {name!r}", came))
+        if name == "log_loss":
+            _check_probabilities(output_activation, n_outputs, multi_label)
+
+
+def _check_classes(argument: str, targets: Array, metric: str, threshold: float, multi_label: bool) -> None:
+    """Targets that are classes: 0 and 1, one-hot if exclusive; or −1 and 1 where the threshold is 0."""
+    low = 0 if threshold > 0 else -1
+    expected = f"classes (0 and 1, or one-hot), since metrics has {metric!r}"
+    if not ((targets == low) | (targets == 0) | (targets == 1)).all():
+        raise ValueError(wrong(argument, expected, "other numbers"))
+    if targets.shape[1] > 1 and not multi_label and not (ones := (targets == 1).sum(axis=1) == 1).all():
+        row = int(np.argmin(ones))
+        raise ValueError(wrong(argument, expected, f"row {row} with {int((targets[row] == 1).sum())} ones"))
+
+
+def _check_probabilities(output_activation: str, n_outputs: int, multi_label: bool) -> None:
+    activation = ACTIVATIONS[output_activation]
+    by_itself = n_outputs == 1 or multi_label
+    if (activation.low, activation.high) != (0, 1) or not (by_itself or output_activation == "softmax"):
+        expected = f"an output_activation that gives probabilities ({'sigmoid' if by_itself else 'softmax'})"
+        raise ValueError(wrong("metrics", f"{expected} for 'log_loss'", repr(output_activation)))
 
 
 def measure(
-    names: tuple[str, ...],
+    metrics: tuple[Metric, ...],
     targets: Array,
     labels: npt.NDArray[np.int64],
     output: Array,
     *,
     threshold: float,
     multi_label: bool,
+    sample_weight: Array | None = None,
 ) -> dict[str, float]:
-    """Each metric's value.
+    """Each metric's value, by its name.
+
+    Metrics of classes are NaN where an output is NaN or infinite.
 
     Parameters
     ----------
-    names : of `METRICS`
+    metrics : from `metric_names`, checked by `check_metrics`
     targets, labels : (n, n_L), or (n,) class numbers; the other one is empty
     output : (n, n_L) aᴸ
-    threshold : above which a single output says class 1
+    threshold : above which a single output, or a label of its own, says 1
     multi_label : whether each output is a label of its own
+    sample_weight : (n,), ≥ 0 and not all 0, or None
+        For all but a user's own functions. A sample of weight 0 is as good as not there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a user's function doesn't return a number that is finite or NaN.
     """
-    if not names:
+    if not metrics:
         return {}
-    y = targets if len(targets) else np.eye(output.shape[1])[labels]
+    everything = Samples(targets, labels, output, threshold, multi_label, sample_weight)
+    samples = everything.without_zero_weights()
     values = {}
-    for name in names:
-        if name != "accuracy":
-            values[name] = METRICS[name](y, output)
-            continue
-        values[name] = subset_accuracy(y, output) if multi_label else accuracy(y, output, threshold)
+    for metric in metrics:
+        if not isinstance(metric, str):
+            values[_function_name(metric)] = _own(metric, everything)
+        elif metric in OF_NUMBERS or samples.is_finite:
+            values[metric] = _metric(metric)(samples)
+        else:
+            values[metric] = math.nan
     return values
 
 
-def check_classes(argument: str, targets: Array, threshold: float) -> None:
-    """Accuracy wants targets that are classes: 0 and 1, one-hot; or −1 and 1 where the threshold is 0."""
-    low = 0 if threshold > 0 else -1
-    if not ((targets == low) | (targets == 0) | (targets == 1)).all():
-        expected = "classes (0 and 1, or one-hot), since metrics has 'accuracy'"
-        raise ValueError(wrong(argument, expected, "other numbers"))
+def _metric(name: str) -> Measured:
+    return METRICS[name] if name in METRICS else partial(top_accuracy, _top(name))
+
+
+def _top(name: str) -> int:
+    """The k of top_k_accuracy (5), top_3_accuracy …; 0 for other names."""
+    match = TOP.fullmatch(name)
+    if not match:
+        return 0
+    return 5 if match[1] == "k" else int(match[1])
+
+
+def _function_name(function: Any) -> str:
+    """What a user's function is measured under."""
+    name = getattr(function, "__name__", None)
+    if isinstance(function, type) or not isinstance(name, str):
+        raise TypeError(wrong("metrics", "names, or functions of (y, output) that have a __name__", shown(function)))
+    if name in TAKEN or name.startswith("val_"):
+        raise ValueError(wrong("metrics", f"a function that isn't called {', '.join(TAKEN)} or val_…", repr(name)))
+    return name
+
+
+def _own(function: Function, samples: Samples) -> float:
+    """What a user's function makes of y and aᴸ, which it may read only."""
+    y, output = samples.y.view(), samples.output.view()
+    y.flags.writeable = output.flags.writeable = False
+    value: Any = function(y, output)
+    expected = f"a finite number or NaN from {_function_name(function)}(y, output)"
+    try:
+        if isinstance(value, bool | np.bool_ | str | bytes) or np.ndim(value):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(wrong("metrics", expected, f"{shown(value)} ({type(value).__name__})")) from None
+    if math.isinf(number):
+        raise ValueError(wrong("metrics", expected, number))
+    return number
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _errors(samples: Samples) -> npt.NDArray[np.float64]:
+    """(n, n_L) of y − aᴸ."""
+    return np.asarray(samples.y, np.float64) - samples.output
+
+
+def _scikit_learn(name: str) -> Any:
+    """scikit-learn's metrics, for the one of that name."""
+    try:
+        from sklearn import metrics
+    except ImportError:
+        raise ImportError(f"the metric {name!r} needs scikit-learn: pip install 'fastbp[metrics]'") from None
+    return metrics

@@ -114,14 +114,14 @@ class Network:
         assert output is not None  # X is finite now
         return output
 
-    def engine(self, loss: int) -> Engine:
-        """The kernels for this network and the code of a loss."""
+    def engine(self, objective: codes.Objective, dropout: tuple[float, ...] = ()) -> Engine:
+        """The kernels for this network, a loss, and the hidden layers' rates of dropout."""
         activations = tuple(ACTIVATIONS[name].code for name in self.activations)
-        return Engine(self._layout, self._parameters, activations, loss, self.use_bias)
+        return Engine(self._layout, self._parameters, activations, objective, self.use_bias, dropout)
 
     @cached_property
     def _predictor(self) -> Engine:
-        return self.engine(codes.SQUARED_ERROR)
+        return self.engine(codes.Objective(codes.SQUARED_ERROR))
 
     def __repr__(self) -> str:
         return (

@@ -1,5 +1,317 @@
-"""The optimizers: names and codes."""
+"""The optimizers: frozen records of what the kernels need to move the parameters.
 
+Conventions are PyTorch's. θ is a parameter, g = ∂J/∂θ its gradient over a mini-batch, η the learning rate, t the number
+of the mini-batch from 1; what an optimizer keeps of each parameter (v, m) starts at 0.
+
+Weight decay is decoupled, as in AdamW (Loshchilov & Hutter 2019) and in Keras, for every optimizer here: before the
+formula, Θ ← Θ − η · weight_decay · Θ, over the weights Θˡ and not the biases. PyTorch's other optimizers add
+weight_decay · θ to g instead: that is the trainer's l2.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import _checks
 from ._kernels import codes
 
-OPTIMIZERS = {"sgd": codes.SGD}
+FLOAT64 = np.dtype("float64")
+MOMENTS = {  # code → numbers kept for each parameter
+    codes.SGD: 0,
+    codes.MOMENTUM: 1,
+    codes.NESTEROV: 1,
+    codes.RMSPROP: 1,
+    codes.ADAGRAD: 1,
+    codes.ADAM: 2,
+}
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """What all optimizers have: a learning rate η > 0, a name, and a rule for the kernels."""
+
+    name: ClassVar[str]  # of the class, as `optimizer` takes it
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = _checked(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+    @abstractmethod
+    def rule(self) -> codes.Rule:
+        """The optimizer in numbers, without η."""
+
+    @property
+    def n_moments(self) -> int:
+        """How many numbers are kept for each parameter: 0, 1 or 2."""
+        return MOMENTS[self.rule().code]
+
+
+def _checked(argument: str, value: Any) -> Any:
+    """An optimizer's argument in its range: what a name means is the same for all of them."""
+    if argument == "nesterov":
+        return _checks.flag(argument, value)
+    if argument == "memory":
+        return _checks.whole(argument, value, minimum=1)
+    if argument in ("learning_rate", "epsilon", "tolerance"):
+        return _checks.real(argument, value, above=0, dtype=FLOAT64)
+    number = _checks.real(argument, value, minimum=0, dtype=FLOAT64)
+    if argument != "weight_decay" and number >= 1:  # momentum, ρ, β: averages would never forget
+        raise ValueError(_checks.wrong(argument, "a number in [0, 1)", _checks.shown(value)))
+    return number
+
+
+def _descent(momentum: float, nesterov: bool, weight_decay: float) -> codes.Rule:
+    """The rule of gradient descent, which without momentum is the plain one."""
+    code = codes.SGD if momentum == 0 else codes.NESTEROV if nesterov else codes.MOMENTUM
+    return codes.Rule(code, momentum, 0.0, 0.0, weight_decay)
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Mini-batch gradient descent: θ ← θ − η g.
+
+    With momentum μ, as PyTorch has it: v ← μ v + g, θ ← θ − η v; with Nesterov's, v likewise, θ ← θ − η (g + μ v).
+    Keras multiplies g by η before it goes into v, which is the same as long as η stays the same.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η > 0.
+    momentum : float
+        μ in [0, 1); 0 is plain descent, which keeps nothing.
+    nesterov : bool
+        Whether a momentum above 0 is Nesterov's.
+    weight_decay : float
+        ≥ 0, decoupled.
+    """
+
+    name = "sgd"
+
+    learning_rate: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and self.momentum == 0:
+            raise ValueError(_checks.wrong("momentum", "a number > 0 with nesterov=True", 0))
+
+    def rule(self) -> codes.Rule:
+        """The optimizer in numbers, without η."""
+        return _descent(self.momentum, self.nesterov, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum: v ← μ v + g, θ ← θ − η v (PyTorch's convention).
+
+    Parameters
+    ----------
+    learning_rate : float
+        η > 0. Steps in one direction add up to η/(1 − μ): ten times η by default.
+    momentum : float
+        μ in [0, 1).
+    weight_decay : float
+        ≥ 0, decoupled.
+    """
+
+    name = "momentum"
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def rule(self) -> codes.Rule:
+        """The optimizer in numbers, without η."""
+        return _descent(self.momentum, False, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Nesterov(Optimizer):
+    """Gradient descent with Nesterov's momentum: v ← μ v + g, θ ← θ − η (g + μ v) (PyTorch's convention).
+
+    Parameters
+    ----------
+    learning_rate : float
+        η > 0. Steps in one direction add up to η/(1 − μ): ten times η by default.
+    momentum : float
+        μ in [0, 1).
+    weight_decay : float
+        ≥ 0, decoupled.
+    """
+
+    name = "nesterov"
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def rule(self) -> codes.Rule:
+        """The optimizer in numbers, without η."""
+        return _descent(self.momentum, True, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012): v ← ρ v + (1 − ρ) g², θ ← θ − η g/(√v + ε).
+
+    ε stands outside the root, as in PyTorch; in Keras it stands inside.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η > 0.
+    rho : float
+        ρ in [0, 1): how much of v stays. PyTorch calls it alpha and takes 0.99; 0.9 is the authors' and Keras's.
+    epsilon : float
+        ε > 0.
+    weight_decay : float
+        ≥ 0, decoupled.
+    """
+
+    name = "rmsprop"
+
+    learning_rate: float = 1e-3
+    rho: float = 0.9
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def rule(self) -> codes.Rule:
+        """The optimizer in numbers, without η."""
+        return codes.Rule(codes.RMSPROP, 0.0, self.rho, self.epsilon, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Adagrad (Duchi, Hazan & Singer 2011): v ← v + g², θ ← θ − η g/(√v + ε).
+
+    ε stands outside the root and v starts at 0, as in PyTorch; in Keras ε stands inside and v starts at 0.1.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η > 0.
+    epsilon : float
+        ε > 0.
+    weight_decay : float
+        ≥ 0, decoupled.
+    """
+
+    name = "adagrad"
+
+    learning_rate: float = 0.01
+    epsilon: float = 1e-10
+    weight_decay: float = 0.0
+
+    def rule(self) -> codes.Rule:
+        """The optimizer in numbers, without η."""
+        return codes.Rule(codes.ADAGRAD, 0.0, 0.0, self.epsilon, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), algorithm 1.
+
+    m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − η/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε).
+
+    ε is added to the corrected root, as in the paper's algorithm and in PyTorch; Keras has the form of the paper's
+    section 2, where ε is added to √v.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η > 0.
+    beta_1, beta_2 : float
+        β₁ and β₂ in [0, 1): how much of m and v stays.
+    epsilon : float
+        ε > 0.
+    weight_decay : float
+        ≥ 0, decoupled: with it this is AdamW.
+    """
+
+    name = "adam"
+
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def rule(self) -> codes.Rule:
+        """The optimizer in numbers, without η."""
+        return codes.Rule(codes.ADAM, self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), PyTorch's AdamW.
+
+    Θ ← Θ − η · weight_decay · Θ, then `Adam`. PyTorch decays the biases too, if they are given to it.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η > 0.
+    beta_1, beta_2 : float
+        β₁ and β₂ in [0, 1): how much of m and v stays.
+    epsilon : float
+        ε > 0.
+    weight_decay : float
+        ≥ 0.
+    """
+
+    name = "adamw"
+
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """Limited-memory BFGS over all samples at once (Liu & Nocedal 1989), by scipy: an epoch is one of its iterations.
+
+    For small data: each iteration takes the gradient over all samples, once or a few times, in one thread. It finds the
+    length of its steps itself, and does without batches, learning rate, clipping, max-norm and dropout: trainers that
+    have one of the last three refuse it.
+
+    Parameters
+    ----------
+    memory : int
+        How many past steps describe the curvature.
+    tolerance : float
+        A fit ends where no derivative of J is larger.
+    """
+
+    name = "lbfgs"
+
+    learning_rate: float = 1.0
+    memory: int = 10
+    tolerance: float = 1e-5
+
+    def rule(self) -> codes.Rule:
+        """That of the kernels that give it gradients."""
+        return codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
+
+
+OPTIMIZERS: dict[str, type[Any]] = {
+    kind.name: kind for kind in (SGD, Momentum, Nesterov, RMSprop, Adagrad, Adam, AdamW, LBFGS)
+}
+
+
+def optimizer(value: Any) -> Optimizer:
+    """The optimizer that is meant: by its name, with its default values, or itself."""
+    if isinstance(value, Optimizer):
+        return value
+    if isinstance(value, str):
+        return OPTIMIZERS[_checks.one_of("optimizer", value, OPTIMIZERS)]()
+    came = f"{_checks.shown(value)} ({type(value).__name__})"
+    if isinstance(value, type) and issubclass(value, Optimizer):
+        came = f"the class {value.__name__}; write {value.__name__}()"
+    raise TypeError(_checks.wrong("optimizer", f"one of {', '.join(map(repr, OPTIMIZERS))}, or an Optimizer", came))

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from time import perf_counter
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _checks, metrics as metric_functions
+from . import _checks, checkpoint, metrics as metric_functions
 from ._compiling import said_if_compiling
-from ._engine import BLOCK, Engine
+from ._engine import Engine
 from ._kernels import codes
+from ._run import OutOfTime, Run, measure, penalty
+from ._samples import Batches, Intake
 from .activations import ACTIVATIONS
-from .callbacks import Callback, as_callbacks, progress
+from .callbacks import as_callbacks
 from .history import History
-from .initializers import uniform
-from .losses import LOSSES, encode, output_activation as resolve_output
+from .initializers import initialize
+from .losses import BinaryCrossEntropy, CrossEntropy, loss_of, output_activation as resolve_output
 from .network import Network
-from .optimizers import OPTIMIZERS
-from .results import DivergenceError, Gradients, Summary, layer_table
+from .optimizers import Optimizer, optimizer as optimizer_of
+from .progress import progress
+from .results import Gradients, Summary, layer_table
+from .schedules import Schedule, schedule as schedule_of
 
 Array = npt.NDArray[Any]
-
-CHUNK_SECONDS = 0.1  # that a kernel may run before Python is asked for Ctrl-C, progress and callbacks
-FIRST_CHUNK = 1e8  # multiplications in the first kernel call of a fit, whose speed is not known yet
 
 
 class Trainer:
@@ -40,30 +41,49 @@ class Trainer:
     ----------
     layer_sizes : sequence of int
         n_1 … n_L: inputs, hidden layers, outputs; L ≥ 2.
-    activation : {"sigmoid", "tanh", "relu", "identity"} or a sequence of them
-        The hidden layers' f: one for all, or one for each.
+    activation : str or a sequence of them
+        The hidden layers' f: one for all, or one for each. "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu",
+        "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "exponential".
     output_activation : str
-        "auto": what goes with the loss (identity, softmax, sigmoid, in the order of the losses below). Any activation
-        may end a network that has the squared error.
-    loss : {"squared_error", "cross_entropy", "binary_cross_entropy"}
-        J. squared_error is 1/(2m) Σ (y − aᴸ)², over samples and outputs; cross_entropy −1/m Σ y log aᴸ;
-        binary_cross_entropy −1/m Σ (y log aᴸ + (1 − y) log(1 − aᴸ)), also summed over the outputs.
-    optimizer : {"sgd"}
-        Θ ← Θ − η ∂J/∂Θ after each mini-batch.
-    learning_rate : float
-        η > 0.
+        "auto": what goes with the loss (identity; softmax, sigmoid, exponential for cross_entropy,
+        binary_cross_entropy, poisson). Any activation, softmax too, may end a network that has another loss.
+    loss : str, fastbp.losses.Loss, or function
+        J, a mean over samples and a sum over outputs: "squared_error", ½ (y − aᴸ)², "absolute_error", "huber",
+        "quantile", "hinge", "poisson", "cross_entropy", "binary_cross_entropy", or an object such as
+        ``losses.Huber(delta=0.5)``. A function of (output, target), with or without Numba's @njit, that gives the loss
+        and its derivative by the output is compiled into the kernels.
+    optimizer : str or fastbp.optimizers.Optimizer
+        "sgd" (Θ ← Θ − η ∂J/∂Θ after each mini-batch), "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw",
+        "lbfgs" (all samples at once, by scipy), or an object such as ``optimizers.Adam(beta_1=0.8)``.
+    learning_rate : float, optional
+        η > 0; by default the optimizer's.
+    schedule : str, fastbp.schedules.Schedule or function of the epoch, optional
+        What η follows within a fit: "step", "exponential", "cosine", "one_cycle", "inverse_scaling", or an object,
+        which scale learning_rate. A function of the epoch's number in the fit, from 0, gives η itself.
     batch_size : int
         m ≥ 1; the last batch of an epoch may be shorter, and is averaged over its own samples.
+    initializer : str, or a pair of lists of arrays
+        First weights: "uniform" in [−ε, ε]; "glorot", "he", "lecun" (each also with _uniform or _normal), "orthogonal",
+        "zeros", whose biases are 0; or one's own ([Θ¹, …], [b¹, …]).
     epsilon : float
-        ε ≥ 0: every weight is drawn uniformly from [−ε, ε] at first.
+        ε ≥ 0 of the initializer "uniform".
     use_bias : bool
         Whether the layers have bias units.
+    dropout : float or a sequence of float, each in [0, 1)
+        Which part of the hidden units each sample goes without while training: one rate for all hidden layers, or one
+        for each.
+    l1, l2 : float
+        J += ½ l2 Σ θ² + l1 Σ |θ| over the weights, biases not among them.
+    clip_value, clip_norm : float, optional
+        The gradient's numbers are cut to ± clip_value, then the whole is scaled to a norm of no more than clip_norm.
+    max_norm : float, optional
+        Of the weights into each unit, after every update.
     shuffle : bool
         Whether each epoch takes the samples in a new random order.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
-        Of first weights and shuffling: the same seed gives the same result, to the bit.
+        Of first weights, shuffling and dropout: the same seed gives the same result, to the bit.
     n_threads : int or "auto"
         How many threads may work on one network, and no more than there are processors to run on; the results don't
         depend on it. "auto" measures what is fastest.
@@ -87,40 +107,65 @@ class Trainer:
         *,
         activation: str | Sequence[str] = "sigmoid",
         output_activation: str = "auto",
-        loss: str = "squared_error",
-        optimizer: str = "sgd",
-        learning_rate: SupportsFloat = 0.1,
+        loss: Any = "squared_error",
+        optimizer: Any = "sgd",
+        learning_rate: SupportsFloat | None = None,
+        schedule: Any = None,
         batch_size: SupportsIndex = 32,
+        initializer: Any = "uniform",
         epsilon: SupportsFloat = 0.12,
         use_bias: bool = True,
+        dropout: SupportsFloat | Sequence[SupportsFloat] = 0.0,
+        l1: SupportsFloat = 0.0,
+        l2: SupportsFloat = 0.0,
+        clip_value: SupportsFloat | None = None,
+        clip_norm: SupportsFloat | None = None,
+        max_norm: SupportsFloat | None = None,
         shuffle: bool = True,
         dtype: npt.DTypeLike = "float32",
         seed: SupportsIndex | None = None,
         n_threads: SupportsIndex | str = "auto",
     ) -> None:
-        self._loss = _checks.one_of("loss", loss, LOSSES)
+        self._loss = loss_of(loss)
         self.network = Network(
             layer_sizes,
             activation=activation,
-            output_activation=resolve_output(output_activation, self.loss),
+            output_activation=resolve_output(output_activation, self._loss),
             use_bias=use_bias,
             dtype=dtype,
         )
-        if self.loss == "cross_entropy" and self.layer_sizes[-1] == 1:
+        if isinstance(self._loss, CrossEntropy) and self.layer_sizes[-1] == 1:
             expected = "two or more outputs with loss='cross_entropy'"
             came = "one; for two classes in one output use loss='binary_cross_entropy'"
             raise ValueError(_checks.wrong("layer_sizes", expected, came))
-        self._optimizer = _checks.one_of("optimizer", optimizer, OPTIMIZERS)
-        self.learning_rate = learning_rate
+        self._optimizer = optimizer_of(optimizer)
+        self.learning_rate = self._optimizer.learning_rate if learning_rate is None else learning_rate
+        self._schedule = schedule_of(schedule)
         self.batch_size = batch_size
         self._epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=self.dtype)
+        if self._optimizer.name == "lbfgs":
+            _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
+            _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule)
+        self._dropout = _checks.rates("dropout", dropout, len(self.layer_sizes) - 2)
+        limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
+        self._bounds = codes.Bounds(
+            _checks.real("l1", l1, minimum=0, dtype=self.dtype),
+            _checks.real("l2", l2, minimum=0, dtype=self.dtype),
+            *(
+                math.inf if limit is None else _checks.real(name, limit, above=0, dtype=self.dtype)
+                for name, limit in limits.items()
+            ),
+        )
         self.shuffle = _checks.flag("shuffle", shuffle)
         self._seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
         self.n_threads = n_threads
         self.history = History()
+        self.stop_training = False
         rng = np.random.default_rng(self.seed)
-        uniform(self.network.parameters(), self.epsilon, rng)
+        initialize(initializer, self.weights, self.biases if self.use_bias else [], self.epsilon, rng)
         self._random = rng.integers(0, 1 << 64, size=1, dtype=np.uint64)
+        self._dropout_seed = int(rng.integers(0, 1 << 64, dtype=np.uint64))
+        self._memory = self._engine.memory(self._optimizer.n_moments, 0)
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -130,12 +175,22 @@ class Trainer:
     @property
     def loss(self) -> str:
         """The loss's name."""
-        return self._loss
+        return self._loss.name
 
     @property
-    def optimizer(self) -> str:
-        """The optimizer's name."""
+    def optimizer(self) -> Optimizer:
+        """The optimizer, as an object."""
         return self._optimizer
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What the learning rate follows within a fit."""
+        return self._schedule
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """The hidden layers' rates."""
+        return self._dropout
 
     @property
     def epsilon(self) -> float:
@@ -217,12 +272,17 @@ class Trainer:
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int = 1,
-        validation_data: tuple[Any, Any] | None = None,
-        metrics: str | Sequence[str] = (),
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        validation_data: Any = None,
+        validation_split: SupportsFloat = 0.0,
+        metrics: Any = (),
         callbacks: Any = (),
+        steps: int | None = None,
+        max_seconds: SupportsFloat | None = None,
         verbose: int | str = "auto",
     ) -> History:
         """Train for some epochs, from the weights as they are.
@@ -232,20 +292,34 @@ class Trainer:
 
         Parameters
         ----------
-        X : (n, n_1) array, list or frame of numbers
-            Not copied where it is C-contiguous and of the trainer's dtype.
+        X : (n, n_1) array, list or frame of numbers; or, without y, an iterable of batches
+            Not copied where it is C-contiguous and of the trainer's dtype; a numpy.memmap stays on disk. Batches are
+            pairs (X, y) or triples (X, y, sample_weight), each of them one update, whatever batch_size is.
         y : (n, n_L), or (n,) or (n, 1) where n_L is 1
-            Targets. With the cross entropy also class numbers 0 … n_L − 1 as (n,) or (n, 1). With the binary cross
-            entropy each output is a label of its own, 0 or 1: for exclusive classes take the cross entropy.
+            Targets. With the cross entropy and the hinge loss also class numbers 0 … n_L − 1 as (n,) or (n, 1). With
+            the binary cross entropy each output is a label of its own, 0 or 1: for exclusive classes take the cross
+            entropy.
         epochs : int
             Passes over the samples.
-        validation_data : (X, y), optional
+        sample_weight : (n,) numbers ≥ 0, optional
+            J of a batch is the mean of its samples' losses by these weights.
+        class_weight : {class number: weight} or "balanced", optional
+            The same by class; "balanced" makes all classes count alike. Multiplies sample_weight.
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Measured after each epoch, under names that start with val_.
-        metrics : names out of {"accuracy", "mse", "mae", "r2"}
-            Measured after each epoch with the weights that it left. The training loss comes out of training itself: the
-            mean over the samples of their batches' J, each with the weights before its update.
+        validation_split : float in [0, 1)
+            Sets this fraction of the samples aside, by chance (see ``seed``), to be measured as validation_data is; of
+            each class the same fraction. Both parts are copies.
+        metrics : names or functions of (y, output), one or several
+            Measured after each epoch with the weights that it left; the names: fastbp.metrics. The training loss comes
+            out of training itself: the mean over the samples of their batches' J, each with the weights before its
+            update. From an iterable of batches only the validation data is measured.
         callbacks : Callback or function of (trainer, epoch, measured), or several
-            Called after each epoch; one that returns True stops training.
+            Called after each epoch; one that returns True, or sets ``trainer.stop_training``, stops training.
+        steps : int, optional
+            Batches of an epoch, where X is an iterable of batches; by default until it ends.
+        max_seconds : float, optional
+            Ends training after so much time, between two batches.
         verbose : {"auto", 0, 1, 2}
             0 is silent, 1 a bar (needs tqdm), 2 a line an epoch; "auto" takes the bar in a terminal or a notebook where
             tqdm is installed, else lines.
@@ -263,34 +337,86 @@ class Trainer:
             When the loss becomes NaN or infinite.
         """
         epochs = _checks.whole("epochs", epochs, minimum=0)
+        seconds = _checks.seconds("max_seconds", max_seconds)
         names = metric_functions.metric_names(metrics)
-        training = self._data("X", X, "y", y, names, shuffle=self.shuffle)
+        source: codes.Data | Batches
+        if y is None:
+            source = self._intake.batches(X, steps, epochs)
+            _checks.absent(
+                "as X is an iterable of batches", sample_weight=sample_weight, validation_split=validation_split
+            )
+            if names and validation_data is None:
+                raise ValueError(_checks.wrong("metrics", "validation_data to measure, where X is batches", "none"))
+        else:
+            if steps is not None:
+                raise ValueError(_checks.wrong("steps", "None, as X and y are arrays", steps))
+            source = self._intake.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.shuffle)
         validation = None
         if validation_data is not None:
-            pair = _checks.pair("validation_data", validation_data)
-            validation = self._data("validation_data[0]", pair[0], "validation_data[1]", pair[1], names)
+            validation = self._intake.validation(validation_data, names)
+        elif isinstance(source, codes.Data):
+            source, validation = self._intake.split(source, validation_split)
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
-        self.history.interrupted = False
-        alone = not (watchers or names or validation)  # then the kernel may run through all epochs
+        self.history.interrupted = self.stop_training = False
+        run = Run(self, [self.history, history], watchers, epochs, seconds)
+
         with ExitStack() as ends:
             try:
                 for callback in watchers:
                     callback.on_fit_begin(self, epochs)
                     ends.callback(callback.on_fit_end, self)
-                for done in range(1 if alone and epochs else epochs):
-                    with said_if_compiling(silent=not verbose):
-                        self._train(training, epochs if alone else 1, [self.history, history], watchers, done)
-                    measured = self._after_epoch(training, validation, names)
-                    for record in (self.history, history):
-                        record.add(measured)
-                    if not math.isfinite(measured.get("val_loss", 0)):
-                        raise self._divergence("val_loss", measured["val_loss"], self.epochs_trained)
-                    if _stopped(watchers, self, history):
-                        break
+                with said_if_compiling(silent=not verbose):
+                    run.go(source, validation, names, class_weight)
             except KeyboardInterrupt:
                 history.interrupted = self.history.interrupted = True
+            except OutOfTime:
+                pass
         return history
+
+    def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """One update along the gradient over all the samples given, in no epoch; X, y, sample_weight as in `fit`.
+
+        Returns
+        -------
+        J before the update.
+        """
+        run = Run(self, [], [], 1)
+        loss = run.one_batch(self._intake.data("X", X, "y", y, (), sample_weight), self.learning_rate)
+        if not math.isfinite(loss):
+            raise run.divergence("loss", loss, self.epochs_trained + 1)
+        return loss
+
+    def get_weights(self) -> list[Array]:
+        """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""
+        return [view.copy() for view in self.network.parameters()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Take the weights that `get_weights` gave, or others of the same shapes."""
+        views = self.network.parameters()
+        given = _checks.sequence("weights", weights, f"{len(views)} arrays, as get_weights gives them")
+        if len(given) != len(views):
+            raise ValueError(_checks.wrong("weights", f"{len(views)} arrays", len(given)))
+        arrays = [_checks.numbers(f"weights[{i}]", item) for i, item in enumerate(given)]
+        for i, (array, view) in enumerate(zip(arrays, views, strict=True)):
+            if array.shape != view.shape:
+                raise ValueError(_checks.wrong(f"weights[{i}]", f"shape {view.shape}", array.shape))
+            _checks.finite(f"weights[{i}]", array)
+        for array, view in zip(arrays, views, strict=True):
+            view[...] = array
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trainer to a file from which `load` makes one that goes on to the bit where this one was.
+
+        Weights, options, the optimizer's and the random state and the history; a crash leaves the old file or the new
+        one, never half of it. One's own loss or schedule can't be saved.
+        """
+        checkpoint.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+        """The trainer that `save` wrote."""
+        return checkpoint.load(cls, path)
 
     def predict(self, X: Any) -> Array:
         """aᴸ for every row of X, (n, n_L); see `Network.predict`."""
@@ -310,15 +436,22 @@ class Trainer:
             return (output > self._threshold).astype(np.int64)
         return metric_functions.classes(output, self._threshold)
 
-    def evaluate(self, X: Any, y: Any, metrics: str | Sequence[str] = ()) -> dict[str, float]:
-        """The loss J over all the samples, under "loss", and the metrics; X, y and metrics as in `fit`."""
+    def evaluate(self, X: Any, y: Any, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
+        """The loss J over all the samples, penalties included, under "loss", and the metrics; arguments as in `fit`."""
         names = metric_functions.metric_names(metrics)
-        return self._measure(self._data("X", X, "y", y, names), names)
+        return measure(self, self._intake.data("X", X, "y", y, names, sample_weight), names)
 
     def gradients(self, X: Any, y: Any) -> Gradients:
         """The gradients of J over all the samples, as one batch; the weights stay as they are. X, y as in `fit`."""
-        loss, weights, biases = self._engine.gradients(self._data("X", X, "y", y))
-        return Gradients(weights, biases, loss)
+        return self._gradients(self._intake.data("X", X, "y", y))
+
+    def _gradients(self, data: codes.Data) -> Gradients:
+        loss, weights, biases = self._engine.gradients(data)
+        l1, l2 = self._bounds.l1, self._bounds.l2
+        if l1 > 0 or l2 > 0:
+            for gradient, theta in zip(weights, self.weights, strict=True):
+                gradient[...] += l2 * theta + l1 * np.sign(theta)
+        return Gradients(weights, biases, loss + penalty(self))
 
     def summary(self) -> Summary:
         """A table of the layers: size, activation, shape of the weights, number of parameters."""
@@ -329,106 +462,35 @@ class Trainer:
         activation = hidden.pop() if len(hidden) == 1 else list(self.activation)
         return (
             f"Trainer({list(self.layer_sizes)}, activation={activation!r}, "
-            f"output_activation={self.output_activation!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, "
+            f"output_activation={self.output_activation!r}, loss={self.loss!r}, optimizer={self.optimizer.name!r}, "
             f"learning_rate={self.learning_rate:g}, batch_size={self.batch_size}, dtype={self.dtype.name!r}): "
             f"{self.n_parameters:,} parameters, {self.epochs_trained} epochs trained"
         )
 
     @cached_property
     def _engine(self) -> Engine:
-        return self.network.engine(LOSSES[self.loss].code)
+        objective = self._loss.objective(self.layer_sizes[-1], self.dtype)
+        return self.network.engine(objective, self._dropout)
+
+    @property
+    def _intake(self) -> Intake:
+        return Intake(self)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state.pop("_engine", None)
+        state["_memory"] = self._engine.packed(self._memory)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._memory = self._engine.unpacked(state["_memory"])
 
     @property
     def _multi_label(self) -> bool:
-        return self.loss == "binary_cross_entropy" and self.layer_sizes[-1] > 1
+        return isinstance(self._loss, BinaryCrossEntropy) and self.layer_sizes[-1] > 1
 
     @property
     def _threshold(self) -> float:
-        return ACTIVATIONS[self.output_activation].threshold
-
-    def _data(
-        self, X_name: str, X: Any, y_name: str, y: Any, names: Sequence[str] = (), *, shuffle: bool = False
-    ) -> codes.Data:
-        """X and y, checked, as kernels take them."""
-        X = _checks.matrix(X_name, X, self.layer_sizes[0], self.dtype)
-        targets, labels = encode(y_name, y, len(X), self.layer_sizes[-1], self.loss, self.output_activation, self.dtype)
-        if "accuracy" in names:
-            metric_functions.check_classes(y_name, targets, self._threshold)
-        return self._engine.data(X, targets, labels, shuffle=shuffle)
-
-    def _train(
-        self,
-        data: codes.Data,
-        epochs: int,
-        histories: Sequence[History],
-        watchers: Sequence[Callback],
-        done: int,
-    ) -> None:
-        """Run epochs, in calls of `CHUNK_SECONDS`, and add their losses to the histories."""
-        n = len(data.X)
-        batch_size = min(self.batch_size, n)
-        step = codes.Step(OPTIMIZERS[self.optimizer], self.learning_rate, batch_size, block=min(batch_size, BLOCK))
-        position, losses = np.zeros(2, np.int64), np.zeros(epochs)
-        at = codes.Progress(position, self._random, losses)
-        budget = 1 + int(FIRST_CHUNK / (step.block * self.n_parameters))
-        first = self.epochs_trained + 1
-        try:
-            while (running := position[codes.EPOCH]) < epochs and math.isfinite(losses[running]):
-                started = perf_counter()
-                blocks = self._engine.train(data, step, at, budget, self.n_threads)
-                budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
-                for callback in watchers:
-                    callback.on_progress(self, done + position[codes.EPOCH] + position[codes.SAMPLE] / n)
-        finally:  # Ctrl-C arrives just after a kernel call
-            finished = losses[: position[codes.EPOCH]].tolist()
-            for history in histories:
-                history.extend(first, finished)
-        if running < epochs:
-            raise self._divergence("loss", losses[running], first + len(finished))
-
-    def _divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
-        message = (
-            f"training diverged: the {name} became {value} in epoch {epoch}; try a smaller learning_rate (it is "
-            f"{self.learning_rate:g}), inputs scaled to about [-1, 1], or a smaller epsilon, in a new Trainer"
-        )
-        return DivergenceError(message, epoch)
-
-    def _after_epoch(
-        self, training: codes.Data, validation: codes.Data | None, names: tuple[str, ...]
-    ) -> dict[str, float]:
-        """What is measured after an epoch, beside the loss that training itself gave."""
-        measured = {}
-        if names:
-            measured = self._measure(training, names)
-            del measured["loss"]
-        if validation:
-            measured |= {f"val_{name}": value for name, value in self._measure(validation, names).items()}
-        return measured
-
-    def _measure(self, data: codes.Data, names: tuple[str, ...]) -> dict[str, float]:
-        """The loss and the metrics with the weights as they are."""
-        data = data._replace(order=data.order[:0])  # row i of the output is to stand beside row i of y
-        loss, output = self._engine.evaluate(data, self.n_threads, predictions=bool(names))
-        values = metric_functions.measure(
-            names,
-            data.targets,
-            data.labels,
-            output,
-            threshold=self._threshold,
-            multi_label=self._multi_label,
-        )
-        return {"loss": loss} | values
-
-
-def _stopped(watchers: Sequence[Callback], trainer: Trainer, history: History) -> bool:
-    """Call every on_epoch_end; whether one of them returned True."""
-    if not watchers:
-        return False
-    epoch, measured = history.last()
-    answers = [callback.on_epoch_end(trainer, epoch, measured) for callback in watchers]
-    return True in answers
+        threshold = self._loss.threshold
+        return ACTIVATIONS[self.output_activation].threshold if threshold is None else threshold

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fastbp import Trainer
+from fastbp import Trainer, losses
 from fastbp._kernels import codes
+from fastbp._run import Run
 
 from .cases import Case
 
@@ -25,16 +26,16 @@ SHAPES = (
 )
 
 
-def trained(case: Case, threads: int, shuffle: bool) -> tuple[np.ndarray, np.ndarray]:
+def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) -> tuple[np.ndarray, np.ndarray]:
     """Parameters and losses after three epochs, by a team of so many threads, more than there are cores too."""
-    trainer = case.trainer(batch_size=600 if case.n > 256 else 16, shuffle=shuffle)
+    trainer = case.trainer(batch_size=600 if case.n > 256 else 16, shuffle=shuffle, **options)
     engine, (X, y) = trainer._engine, case.data()
     batch_size = min(trainer.batch_size, len(X))
-    step = codes.Step(codes.SGD, 0.3, batch_size, min(batch_size, 256))
+    step = Run(trainer, [], [], 1)._step(batch_size, np.array([0.3]))
     progress = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(3))
-    data = engine.data(X, y, shuffle=shuffle)
+    data = engine.data(X, y, weights=weights, shuffle=shuffle)
     while progress.position[codes.EPOCH] < 3:
-        engine._train_together(data, step, progress, 5, threads)
+        engine._train_together(data, trainer._memory, step, progress, 5, threads)
     return trainer.network._parameters.copy(), progress.losses
 
 
@@ -49,6 +50,30 @@ def test_any_number_of_threads_gives_the_same_bits(shape, shuffle, dtype):
         got, got_losses = trained(case, threads, shuffle)
         np.testing.assert_array_equal(got, parameters, err_msg=f"{threads} threads")
         np.testing.assert_array_equal(got_losses, losses, err_msg=f"{threads} threads")
+
+
+OPTIONS = {
+    "momentum": {"optimizer": "momentum"},
+    "rmsprop": {"optimizer": "rmsprop", "learning_rate": 1e-3},
+    "adam": {"optimizer": "adam", "learning_rate": 1e-3},
+    "adamw": {"optimizer": "adamw", "learning_rate": 1e-3, "dropout": 0.3},
+    "dropout": {"dropout": 0.5},
+    "bounds": {"l1": 1e-4, "l2": 1e-3, "clip_value": 0.1, "clip_norm": 0.5, "max_norm": 1.5},
+    "gelu": {"activation": "gelu"},
+    "huber": {"loss": losses.Huber(0.1), "output_activation": "identity"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("case", [Case((40, 67, 33, 3), "tanh", n=50), Case((60, 40, 3), "tanh", n=700)], ids=str)
+def test_any_number_of_threads_gives_the_same_bits_with_every_option(case, name):
+    weights = np.linspace(0, 2, case.n)
+    parameters, got = trained(case, 1, True, weights, **OPTIONS[name])
+    assert np.isfinite(parameters).all()
+    for threads in (2, 3, 4):
+        other, other_losses = trained(case, threads, True, weights, **OPTIONS[name])
+        np.testing.assert_array_equal(other, parameters, err_msg=f"{threads} threads")
+        np.testing.assert_array_equal(other_losses, got, err_msg=f"{threads} threads")
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, "auto"])

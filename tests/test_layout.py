@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastbp._kernels.codes import Layer
+from fastbp._kernels.codes import Layer, Objective
 from fastbp._kernels.llvm import HEIGHT, REGISTER
 from fastbp._layout import LINE, LONG, Layout, aligned_zeros, padded, up_to
 
@@ -48,13 +48,14 @@ def test_every_part_starts_on_a_cache_line(dtype):
 @pytest.mark.parametrize("sizes", ARCHITECTURES, ids=str)
 def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     layout = Layout(sizes, 4)
-    plan, size = layout.plan((1,) * (len(sizes) - 1), 0, True, rows)
+    plan, size = layout.plan((1,) * (len(sizes) - 1), Objective(0), True, rows)
     rows = up_to(rows, HEIGHT)
     layers = [Layer(*row) for row in plan.layers.reshape(len(sizes), -1)]
     parts = [(layer.a, rows * layer.width) for layer in layers]
     parts += [(layer.delta, rows * layer.width) for layer in layers[1:]]
     parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]
     parts += [(plan.zeros, 2 * REGISTER // 4), (plan.one, 1), (plan.targets, rows * layers[-1].width)]
+    parts += [(plan.weights, rows * layers[-1].width), (plan.parameter, HEIGHT * layers[-1].width)]
     parts += [(plan.mask, HEIGHT * layers[-1].width)]
     parts.sort()
     for (start, length), (following, _) in pairwise([*parts, (size, 0)]):

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastbp._kernels.codes import TASK_FIELDS, Layer
+from fastbp._kernels.codes import TASK_FIELDS, Layer, Objective
 from fastbp._kernels.squares import SIDE
 from fastbp._layout import Layout
 from fastbp._program import program
@@ -16,7 +16,7 @@ SIZES = [(1, 1), (2, 2, 1), (4, 8, 3), (5, 3, 9, 2), (13, 20, 4)]
 
 
 def planned(sizes, m):
-    plan, size = Layout(sizes, 4).plan((1,) * (len(sizes) - 1), 0, True, m)
+    plan, size = Layout(sizes, 4).plan((1,) * (len(sizes) - 1), Objective(0), True, m)
     layers = [Layer(*row) for row in plan.layers.reshape(len(sizes), -1)]
     return plan, size, layers, program(plan, m)
 

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Trainer
-from fastbp._kernels import epoch
+from fastbp import Trainer, losses
+from fastbp._kernels import epoch, small
+from fastbp.activations import HIDDEN
+from fastbp.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parent.parent
 KERNEL_FILES = sorted((ROOT / "fastbp" / "_kernels").glob("*.py"))
-ENTRIES = (epoch.train, epoch.evaluate)
+ENTRIES = (epoch.train, epoch.evaluate, small.train)
 
 
 def use(trainer: Trainer, labels: bool = False) -> None:
@@ -39,8 +41,26 @@ def test_one_compilation_per_dtype_serves_every_network():
                 for shuffle in (True, False):
                     trainer = Trainer(sizes, loss=loss, dtype=dtype, shuffle=shuffle, use_bias=shuffle)
                     use(trainer, labels=loss == "cross_entropy")
+            for options in tour():
+                use(Trainer(sizes, dtype=dtype, learning_rate=1e-3, **options))
+        X = np.ones((9, 3), dtype)
+        Trainer([3, 4, 2], dtype=dtype).fit(X, X[:, :2], sample_weight=X[:, 0], verbose=0)
     for entry in ENTRIES:
         assert len(entry.signatures) == 2, entry.__name__
+
+
+def tour() -> list[dict]:
+    """Every option once."""
+    signed = [losses.Hinge(), losses.Huber(0.5), losses.Quantile(0.3), "absolute_error", "poisson"]
+    return [
+        *({"activation": name} for name in HIDDEN),
+        *({"optimizer": name} for name in OPTIMIZERS),
+        *({"loss": loss} for loss in signed),
+        {"loss": lambda a, y: ((a - y) ** 4, 4 * (a - y) ** 3)},
+        {"dropout": 0.5},
+        {"l1": 0.1, "l2": 0.1, "clip_value": 1, "clip_norm": 1, "max_norm": 1},
+        {"schedule": "cosine", "initializer": "he"},
+    ]
 
 
 def test_nothing_is_allocated_inside_an_epoch():
@@ -121,7 +141,7 @@ def public_callables():
                     yield f"{name}.{method}", function
         elif inspect.ismodule(item):
             for function_name, function in vars(item).items():
-                if inspect.isfunction(function):
+                if inspect.isfunction(function) and not function_name.startswith("_"):
                     yield f"{name}.{function_name}", function
 
 
@@ -134,7 +154,9 @@ def test_docstrings_name_the_arguments_of_the_signature(name, item):
     section = doc.split("Parameters\n----------\n")[1]
     section = re.split(r"\n\n?[A-Z][a-z ]+\n-{3,}\n", section)[0]
     documented = [
-        argument.strip() for names in re.findall(r"^([a-zA-Z_, ]+?) : ", section, re.M) for argument in names.split(",")
+        argument.strip()
+        for names in re.findall(r"^([a-zA-Z_0-9, ]+?) : ", section, re.M)
+        for argument in names.split(",")
     ]
     accepted = [p for p in inspect.signature(item).parameters if p != "self"]
     assert documented == accepted

@@ -50,8 +50,8 @@ def test_eight_processes_on_an_empty_cache(tmp_path):
 def test_an_edit_of_any_kernel_file_makes_all_machine_code_old(copy):
     """Numba alone would look at activations.py, and run the old function of elementary.py inside it."""
     code = (
-        "import numpy as np; from fastbp._kernels import activations, codes; z = np.full(64, -1.0); "
-        "activations.activate_run(z, 64, codes.RELU); print(z[0])"
+        "import numpy as np; from fastbp._kernels import activations, codes, jit; z = np.full(64, -1.0); "
+        "jit.kernel(activations.activate_run.py_func)(z, 64, codes.RELU); print(z[0])"
     )
     assert float(finished(python(code, copy))[0]) == 0
     path = copy / "fastbp" / "_kernels" / "elementary.py"

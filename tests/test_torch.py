@@ -1,44 +1,289 @@
-"""Gradients equal PyTorch's, where it is installed: it is no dependency, not even of the tests."""
+"""The reference and fastbp equal PyTorch, where it is installed: it is no dependency, not even of the tests.
+
+Gradients of every formula, and the weights after 50 mini-batches with each optimizer.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from .cases import CASES, assert_close
+from fastbp import losses, reference
+
+from .cases import ACTIVATIONS, CASES, DTYPES, OUTPUTS, RULES, Case, Rule, assert_close, parameter_of
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+F = torch.nn.functional
 
 ROWS = [case for case in CASES if case.dtype == "float64" and case.sizes == (7, 9, 5)]
-FUNCTIONS = {
+ABSOLUTE = {"float32": 1e-5, "float64": 1e-9}  # of weights, after 50 steps
+EPOCHS, BATCH_SIZE, N = 5, 8, 77  # 10 batches, of which the last is short
+SIZES, TINY = (7, 21, 5), (4, 8, 3)  # plain descent of the second goes through small.py, where it can
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "identity": lambda z: z,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
     "softmax": lambda z: torch.softmax(z, 1),
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "selu": F.selu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
+    "silu": F.silu,
+    "mish": F.mish,
+    "softplus": F.softplus,
+    "softsign": F.softsign,
+    "hard_sigmoid": lambda z: F.relu6(z + 3) / 6,  # F.hardsigmoid differentiates by a sixth in float32
+    "hard_tanh": F.hardtanh,
+    "exponential": torch.exp,
 }
+
+
+def each_loss(z, a, y, loss: str, parameter=None, label_smoothing=0.0):
+    """ℓ of each sample, (m,), from zᴸ, aᴸ and y."""
+    if loss == "cross_entropy":
+        return F.cross_entropy(z, y, reduction="none", label_smoothing=label_smoothing)
+    if loss == "squared_error":
+        values = F.mse_loss(a, y, reduction="none") / 2
+    elif loss == "absolute_error":
+        values = F.l1_loss(a, y, reduction="none")
+    elif loss == "huber":
+        values = F.huber_loss(a, y, reduction="none", delta=1.0 if parameter is None else parameter)
+    elif loss == "quantile":  # PyTorch has none, but differentiates this
+        q = torch.tensor(0.5 if parameter is None else parameter, dtype=a.dtype)
+        values = torch.maximum(q * (y - a), (q - 1) * (y - a))
+    elif loss == "hinge":
+        values = F.margin_ranking_loss(a, torch.zeros_like(a), y, margin=1, reduction="none")
+    elif loss == "binary_cross_entropy":
+        values = F.binary_cross_entropy_with_logits(z, y, reduction="none")
+    else:
+        values = F.poisson_nll_loss(z, y, reduction="none")
+    return values.sum(1)
+
+
+class Model:
+    """The same network in PyTorch, from the same weights."""
+
+    def __init__(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], activations: Sequence[str]) -> None:
+        self.weights, self.biases = (
+            [torch.tensor(np.array(parameter), requires_grad=True) for parameter in parameters]
+            for parameters in (weights, biases)
+        )
+        self.activations = activations
+
+    def cost(self, X, y, loss: str, *, sample_weight=None, l2: float = 0.0, **loss_options):
+        """J of a batch."""
+        a = X
+        for theta, b, name in zip(self.weights, self.biases, self.activations, strict=True):
+            z = F.linear(a, theta, b)
+            a = FUNCTIONS[name](z)
+        values = each_loss(z, a, y, loss, **loss_options)
+        J = values.mean() if sample_weight is None else (sample_weight * values).sum() / sample_weight.sum()
+        return J + l2 / 2 * sum((theta**2).sum() for theta in self.weights)
+
+    def optimizer(self, rule: Rule):
+        """torch.optim's. PyTorch's AdamW decays all that it is given, and ours no biases: hence the two groups."""
+        options = dict(rule.options)
+        decay = options.pop("weight_decay", 0.0)
+        groups = [{"params": self.weights, "weight_decay": decay}, {"params": self.biases, "weight_decay": 0.0}]
+        if "rho" in options:
+            options = {"alpha": options["rho"], "eps": options["epsilon"]}
+        elif "beta_1" in options:
+            options = {"betas": (options["beta_1"], options["beta_2"]), "eps": options["epsilon"]}
+        elif "epsilon" in options:
+            options = {"eps": options["epsilon"]}
+        kinds = {"Momentum": torch.optim.SGD, "Nesterov": torch.optim.SGD}
+        kind = kinds[rule.kind] if rule.kind in kinds else getattr(torch.optim, rule.kind)
+        if rule.kind == "Nesterov":
+            options["nesterov"] = True
+        return kind(groups, lr=rule.learning_rate, **options)
+
+    def train(self, X, y, loss: str, rule: Rule, *, sample_weight=None, clip_value=None, clip_norm=None, **options):
+        """All the epochs, without shuffling."""
+        X, y = torch.tensor(X), torch.tensor(y)
+        w = None if sample_weight is None else torch.tensor(sample_weight, dtype=X.dtype)
+        optimizer, parameters = self.optimizer(rule), [*self.weights, *self.biases]
+        for start in [*range(0, len(X), BATCH_SIZE)] * EPOCHS:
+            batch = slice(start, start + BATCH_SIZE)
+            optimizer.zero_grad()
+            self.cost(X[batch], y[batch], loss, sample_weight=None if w is None else w[batch], **options).backward()
+            if clip_value is not None:
+                torch.nn.utils.clip_grad_value_(parameters, clip_value)
+            if clip_norm is not None:
+                norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+                # PyTorch divides by norm + 1e-6, which would be all the difference that there is.
+                torch.nn.utils.clip_grad_norm_(parameters, clip_norm * (1 + 1e-6 / norm))
+            optimizer.step()
+
+    def gradients(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        return [theta.grad.numpy() for theta in self.weights], [b.grad.numpy() for b in self.biases]
+
+    def numbers(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        return [theta.detach().numpy() for theta in self.weights], [b.detach().numpy() for b in self.biases]
+
+
+def assert_all_close(actual, expected, tolerance: float) -> None:
+    for name, got, wanted in zip(("weights", "biases"), actual, expected, strict=True):
+        for l, (x, y) in enumerate(zip(got, wanted, strict=True)):
+            np.testing.assert_allclose(x, y, rtol=0, atol=tolerance, err_msg=f"{name}[{l}]")
+
+
+# The reference
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_reference_activations_equal_pytorch(name):
+    rng = np.random.default_rng(0)
+    z = torch.tensor(np.concatenate([rng.normal(0, 1, (200, 5)), rng.uniform(-18, 18, (200, 5))]), requires_grad=True)
+    upper = rng.normal(size=z.shape)
+    a = FUNCTIONS[name](z)
+    a.backward(torch.tensor(upper))
+    values = z.detach().numpy()
+    np.testing.assert_allclose(reference.activation(values, name), a.detach().numpy(), rtol=1e-11, atol=1e-13)
+    got = reference.through_activation(upper, values, name)
+    np.testing.assert_allclose(got, z.grad.numpy(), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_reference_gradients_equal_pytorch(case):
+    weights, biases, activations = case.parameters()
+    X, y = case.data()
+    w = np.random.default_rng(5).uniform(0, 2, case.n)
+    options = {"parameter": case.parameter, "l2": 0.1, "sample_weight": w}
+    J, dW, db = reference.gradients(weights, biases, activations, X, y, case.loss, **options)
+    model = Model(weights, biases, activations)
+    options["sample_weight"] = torch.tensor(w)
+    expected = model.cost(torch.tensor(X), torch.tensor(y), case.loss, **options)
+    expected.backward()
+    np.testing.assert_allclose(J, expected.item(), rtol=1e-12)
+    assert_all_close((dW, db), model.gradients(), 1e-13)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_reference_optimizers_equal_pytorch(rule):
+    case = Case((4, 8, 3), "tanh", n=N)
+    weights, biases, activations = case.parameters()
+    X, y = case.data()
+    model, state = Model(weights, biases, activations), {}
+    options = {"clip_value": 0.02, "clip_norm": 0.05, "l2": 0.01}
+    for _ in range(EPOCHS):
+        more = rule.for_reference() | options
+        reference.train_epoch(weights, biases, activations, X, y, batch_size=BATCH_SIZE, state=state, **more)
+    model.train(X, y, case.loss, rule, **options)
+    assert_all_close((weights, biases), model.numbers(), 1e-12)
+
+
+# fastbp
 
 
 @pytest.mark.parametrize("case", ROWS, ids=str)
 def test_gradients_equal_pytorch(case):
     trainer = case.trainer()
-    X, y = map(torch.tensor, case.data())
-    weights = [torch.tensor(np.array(theta), requires_grad=True) for theta in trainer.weights]
-    biases = [torch.tensor(np.array(b), requires_grad=True) for b in trainer.biases]
-    a = X
-    for theta, b, name in zip(weights, biases, trainer.network.activations, strict=True):
-        z = torch.nn.functional.linear(a, theta, b)
-        a = FUNCTIONS[name](z)
-    if case.loss == "squared_error":
-        J = ((a - y) ** 2).sum() / (2 * len(X))
-    elif case.loss == "cross_entropy":
-        J = torch.nn.functional.cross_entropy(z, y)
-    else:
-        J = torch.nn.functional.binary_cross_entropy_with_logits(z, y, reduction="sum") / len(X)
+    X, y = case.data()
+    model = Model(trainer.weights, trainer.biases, trainer.network.activations)
+    J = model.cost(torch.tensor(X), torch.tensor(y), case.loss, parameter=case.parameter)
     J.backward()
-    got = trainer.gradients(*case.data())
+    weights, biases = model.gradients()
+    got = trainer.gradients(X, y)
     np.testing.assert_allclose(got.loss, J.item(), rtol=1e-12)
-    for l, (theta, b) in enumerate(zip(weights, biases, strict=True)):
-        assert_close(got.weights[l], theta.grad.numpy(), 1e-10, f"weights[{l}]")
+    for l in range(len(weights)):
+        assert_close(got.weights[l], weights[l], 1e-10, f"weights[{l}]")
         if case.use_bias:
-            assert_close(got.biases[l], b.grad.numpy(), 1e-10, f"biases[{l}]")
+            assert_close(got.biases[l], biases[l], 1e-10, f"biases[{l}]")
+
+
+def assert_trains_as_pytorch(
+    case: Case, rule: Rule, *, trainer_options=None, model_options=None, fit_options=None, **options
+) -> None:
+    """Weights and biases after 50 steps; what both sides call alike is in options and, for Trainer.fit, fit_options."""
+    case, fit_options = replace(case, n=N), fit_options or {}
+    trainer_options = {"optimizer": rule.optimizer(), "batch_size": BATCH_SIZE, "epsilon": 0.5} | (
+        trainer_options or {}
+    )
+    trainer = case.trainer(**trainer_options, **options)
+    X, y = case.data()
+    model = Model(trainer.weights, trainer.biases, trainer.network.activations)
+    start, _ = model.numbers()
+    start = start[0].copy()
+    model_options = {"parameter": case.parameter} | (model_options or {})
+    model.train(X, y, case.loss, rule, **model_options, **fit_options, **options)
+    trainer.fit(X, y, epochs=EPOCHS, verbose=0, **fit_options)
+    expected = model.numbers()
+    assert_all_close((trainer.weights, trainer.biases), expected, ABSOLUTE[case.dtype])
+    assert abs(expected[0][0] - start).max() > 1e-3  # it has moved by more than the tolerance forgives
+
+
+over_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+over_rules = pytest.mark.parametrize(("rule", "sizes"), [(rule, SIZES) for rule in RULES] + [(RULES[0], TINY)], ids=str)
+
+
+def gentle(rule: Rule, name: str) -> Rule:
+    """With a smaller η where gradients grow as e^z does."""
+    return replace(rule, learning_rate=rule.learning_rate / 10) if name == "exponential" else rule
+
+
+@over_dtypes
+@over_rules
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_training_with_each_activation_equals_pytorch(name, rule, sizes, dtype):
+    """In the hidden layer and at the output: but softmax is no hidden one, and e to the e^z would be chaotic."""
+    hidden, output = "tanh" if name == "softmax" else name, "identity" if name == "exponential" else name
+    assert_trains_as_pytorch(Case(sizes, hidden, output, dtype=dtype), gentle(rule, name))
+
+
+@over_dtypes
+@over_rules
+@pytest.mark.parametrize("loss", sorted(OUTPUTS))
+def test_training_with_each_loss_equals_pytorch(loss, rule, sizes, dtype):
+    output = OUTPUTS[loss][0]
+    case = Case(sizes, "tanh", output, loss, dtype, parameter=parameter_of(loss, sizes[-1]))
+    assert_trains_as_pytorch(case, gentle(rule, output))
+
+
+@over_dtypes
+@over_rules
+@pytest.mark.parametrize(
+    "options",
+    [{"clip_norm": 0.05}, {"clip_value": 0.01}, {"l2": 0.1}, {"clip_norm": 0.05, "clip_value": 0.01, "l2": 0.1}],
+)
+def test_training_within_limits_equals_pytorch(options, rule, sizes, dtype):
+    assert_trains_as_pytorch(Case(sizes, "tanh", "softmax", "cross_entropy", dtype), rule, **options)
+
+
+@over_dtypes
+@over_rules
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy", "quantile"])
+def test_training_with_sample_weights_equals_pytorch(loss, rule, sizes, dtype):
+    case = Case(sizes, "tanh", OUTPUTS[loss][-1], loss, dtype, parameter=parameter_of(loss, sizes[-1]))
+    assert_trains_as_pytorch(case, rule, fit_options={"sample_weight": np.random.default_rng(5).uniform(0, 2, N)})
+
+
+@over_dtypes
+@over_rules
+def test_training_with_label_smoothing_equals_pytorch(rule, sizes, dtype):
+    case = Case(sizes, "tanh", "softmax", "cross_entropy", dtype)
+    trainer_options = {"loss": losses.CrossEntropy(label_smoothing=0.2)}
+    assert_trains_as_pytorch(case, rule, trainer_options=trainer_options, model_options={"label_smoothing": 0.2})
+
+
+@over_dtypes
+def test_class_numbers_are_smoothed_too(dtype):
+    """As one-hot rows are, which equal PyTorch's above."""
+    case = Case(SIZES, "tanh", "softmax", "cross_entropy", dtype, n=N)
+    X, y = case.data()
+    one, other = (case.trainer(loss=losses.CrossEntropy(label_smoothing=0.2)) for _ in range(2))
+    one.fit(X, y, verbose=0)
+    other.fit(X, y.argmax(1), verbose=0)
+    assert_all_close((one.weights, one.biases), (other.weights, other.biases), ABSOLUTE[dtype])
+
+
+@over_dtypes
+@over_rules
+def test_training_with_dropout_off_equals_pytorch(rule, sizes, dtype):
+    case = Case(sizes, "tanh", "softmax", "cross_entropy", dtype)
+    assert_trains_as_pytorch(case, rule, trainer_options={"dropout": 0.0})

@@ -1,11 +1,16 @@
-"""Activations: a = f(z) in place, and the factor f′(z) of the δ recursion, for the first columns of some rows."""
+"""Activations: a = f(z) in place, and the factor f′(z) of the δ recursion, for the first columns of some rows.
+
+Of the commonest f′ is made from a on the way back; the others, and those of layers with dropout, leave it in
+Layer.slope. The formulas of the latter: curves.py.
+"""
 
 import math
 
 import numpy as np
 
 from .bits import greatest, total
-from .codes import RELU, SIGMOID, SOFTMAX, TANH
+from .codes import KEPT, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
+from .curves import curve
 from .elementary import at_least, exp, sigmoid, tanh
 from .jit import inner
 from .llvm import at, get, lanes, load, splat, store, where_equal, where_less
@@ -27,8 +32,17 @@ def activate_run(z, count, activation):
 
 
 @inner
+def activate_run_keeping(z, slope, count, activation):
+    """The same, every f but softmax, with f′(z) into slope."""
+    for i in range(0, count, lanes(z, 1)):
+        a, derivative = curve(load(z, i, 1), activation)
+        store(z, i, a)
+        store(slope, i, derivative)
+
+
+@inner
 def multiply_run(delta, a, count, activation):
-    """δ ⊙ f′ for count numbers, f′ written with a: sigmoid a − a², tanh 1 − a², ReLU 0 for a ≤ 0, else 1."""
+    """δ ⊙ f′ for count numbers, f′ from a: sigmoid a − a², tanh 1 − a², ReLU 0 for a ≤ 0, else 1; KEPT a itself."""
     width = lanes(a, 1)
     if activation == SIGMOID:
         for i in range(0, count, width):
@@ -41,6 +55,9 @@ def multiply_run(delta, a, count, activation):
     elif activation == RELU:
         for i in range(0, count, width):  # a product, so that a NaN in δ is not turned into 0
             store(delta, i, load(delta, i, 1) * where_less(0, load(a, i, 1), 1, 0))
+    elif activation == KEPT:
+        for i in range(0, count, width):
+            store(delta, i, load(delta, i, 1) * load(a, i, 1))
 
 
 @inner
@@ -51,9 +68,18 @@ def fills_rows(z, columns):
 
 
 @inner
-def activate(z, rows, columns, activation):
-    """a = f(z) in place, for the first columns of an Operand's rows; every f but softmax."""
-    if fills_rows(z, columns):
+def activate(z, slope, rows, columns, activation, keeps):
+    """a = f(z) in place, for the first columns of an Operand's rows; every f but softmax.
+
+    slope : pointer
+        Where f′ goes if `keeps`; rows as far apart as z's.
+    """
+    if keeps and fills_rows(z, columns):
+        activate_run_keeping(z.at, slope, rows * z.row, activation)
+    elif keeps:
+        for i in range(rows):
+            activate_run_keeping(at(z.at, i * z.row), at(slope, i * z.row), columns, activation)
+    elif fills_rows(z, columns):
         activate_run(z.at, rows * z.row, activation)
     else:
         for i in range(rows):
@@ -64,7 +90,8 @@ def activate(z, rows, columns, activation):
 def multiply_by_derivative(delta, a, rows, columns, activation):
     """Finish the δ recursion in place: δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ), for the first columns of two Operands' rows.
 
-    method.md, "One mini-batch", step 3; every f but softmax. Padding of delta stays 0.
+    method.md, "One mini-batch", step 3; every f but softmax. Padding of delta stays 0. Where f′ was kept, `a` has it,
+    and the activation is KEPT.
     """
     if fills_rows(a, columns):
         multiply_run(delta.at, a.at, rows * a.row, activation)
@@ -119,14 +146,18 @@ softmax_quarter, derivative_quarter = make_softmax(4)
 
 
 @inner
-def softmax(z, t, mask, rows):
-    """softmax_row for each of an Operand's rows; t lies as z does. Returns the sum of their cross entropies."""
+def softmax(z, t, mask, weights, rows):
+    """softmax_row for each of an Operand's rows; t and the samples' weights lie as z does.
+
+    Returns the weighted sum of their cross entropies.
+    """
     value = 0.0
     for i in range(0, rows * z.row, z.row):
         if z.row < lanes(z.at, 1):
-            value += softmax_quarter(at(z.at, i), at(t, i), mask, z.row)
+            entropy = softmax_quarter(at(z.at, i), at(t, i), mask, z.row)
         else:
-            value += softmax_full(at(z.at, i), at(t, i), mask, z.row)
+            entropy = softmax_full(at(z.at, i), at(t, i), mask, z.row)
+        value += get(weights, i) * entropy
     return value
 
 
@@ -141,9 +172,9 @@ def multiply_by_softmax_derivative(delta, a, rows):
 
 
 @inner
-def activate_output(z, t, mask, rows, columns, activation):
+def activate_output(z, slope, t, mask, rows, columns, activation):
     """a = f(z) for whole rows of the output layer, softmax included; t stands in where softmax wants targets."""
     if activation == SOFTMAX:
-        softmax(z, t, mask, rows)
+        softmax(z, t, mask, mask, rows)
     else:
-        activate(z, rows, columns, activation)
+        activate(z, slope, rows, columns, activation, activation >= LEAKY_RELU)

@@ -1,6 +1,6 @@
 """Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
 
-from .codes import LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Operand, Program, Samples, Tasks
+from .codes import LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Moments, Operand, Program, Samples, Tasks
 from .jit import inner, merged
 from .llvm import at, get
 
@@ -17,6 +17,12 @@ def machine(plan, buffers):
         plan.one,
         plan.targets,
         plan.mask,
+        plan.parameter,
+        plan.weights,
+        plan.label_off,
+        plan.label_on,
+        at(plan.dropout, 0),
+        plan.foreign,
         at(buffers.parameters, 0),
         at(buffers.gradients, 0),
         at(buffers.work, 0),
@@ -36,7 +42,16 @@ def samples(data):
         data.targets.size > 0,
         data.labels.size > 0,
         data.order.size > 0,
+        at(data.weights, 0),
+        data.weights.size > 0,
+        data.weight,
     )
+
+
+@merged
+def moments(memory):
+    """Memory by its addresses."""
+    return Moments(at(memory.first, 0), at(memory.second, 0), at(memory.sums, 0))
 
 
 @merged
@@ -64,7 +79,7 @@ def addressed(program):
 def layer_of(net, l):
     """Layer l of the table; net is a Machine here and wherever else it comes."""
     t = at(net.layers, l * LAYER_FIELDS)
-    return Layer(get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6))
+    return Layer(get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6), get(t, 7))
 
 
 @inner

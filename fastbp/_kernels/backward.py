@@ -2,12 +2,26 @@
 
 from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
-from .codes import Extent, Operand
+from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs
 from .jit import merged
-from .llvm import HEIGHT, at, lanes, number_of, put
+from .llvm import HEIGHT, at, get, lanes, number_of, put
 from .losses import output_error
 from .team import draw, meet, part, parts_of, share, slice_of
 from .tile import multiply
+
+
+@merged
+def outputs_of(net, layer, row, weighted):
+    """Outputs, from a row of the block on."""
+    place, mask = row * layer.width, at(net.work, net.mask)
+    return Outputs(
+        at(net.work, net.targets + place),
+        at(net.work, layer.delta + place),
+        at(net.work, layer.slope + place),
+        mask,
+        at(net.work, net.weights + place) if weighted else mask,
+        at(net.work, net.parameter),
+    )
 
 
 @merged
@@ -15,38 +29,35 @@ def activate_outputs(net, m):
     """aᴸ from zᴸ of m samples, where no loss asks for more."""
     last = layer_of(net, net.depth - 1)
     for i in range(0, m, HEIGHT):
-        z = rows_of(net.work, last.a, last, i)
-        activate_output(
-            z, at(net.work, net.targets), at(net.work, net.mask), min(HEIGHT, m - i), last.n, last.activation
-        )
+        z, of = rows_of(net.work, last.a, last, i), outputs_of(net, last, i, False)
+        activate_output(z, of.slope, of.targets, of.mask, min(HEIGHT, m - i), last.n, last.activation)
 
 
 @merged
-def output_errors(net, m, batch, team):
-    """δᴸ and aᴸ from zᴸ of a block's m samples, each thread for its own rows; `batch`: the m of the method.
+def output_errors(net, m, weight, weighted, team):
+    """δᴸ and aᴸ from zᴸ of a block's m samples, each thread for its own rows.
 
-    Leaves sums of HEIGHT samples' losses in net.losses, cut the same way for any number of threads.
+    weight: the m of the method, or the sum of the weights of the batch's samples. Leaves sums of HEIGHT samples' losses
+    in net.losses, cut the same way for any number of threads.
     """
     last = layer_of(net, net.depth - 1)
-    inverse_m = number_of(net.work, 1 / batch)
-    mask = at(net.work, net.mask)
+    inverse = number_of(net.work, 1 / weight if weight > 0 else 0.0)
     first, length = slice_of(m, HEIGHT, team)
     for i in range(first, first + length, HEIGHT):
         value = output_error(
             rows_of(net.work, last.a, last, i),
-            at(net.work, net.targets + i * last.width),
-            at(net.work, last.delta + i * last.width),
-            mask,
+            outputs_of(net, last, i, weighted),
             min(HEIGHT, m - i),
             last.n,
             (net.loss, last.activation),
-            inverse_m,
+            net.foreign,
+            inverse,
         )
         put(net.losses, i // HEIGHT, value)
 
 
 @merged
-def hidden_errors(net, m, team):
+def hidden_errors(net, m, dropping, team):
     """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2, of m samples; all threads have all δ when this returns."""
     work = net.work
     zeros = Operand(at(work, net.zeros), 0, 0)
@@ -70,8 +81,9 @@ def hidden_errors(net, m, team):
                 zeros,
                 number_of(work, 0),
             )
-            a = Operand(at(work, layer.a + place), layer.width, 1)
-            multiply_by_derivative(delta, a, mine.rows, mine.columns, layer.activation)
+            keeps = layer.activation >= LEAKY_RELU or (dropping.active and get(net.dropout, l) > 0)
+            a = Operand(at(work, (layer.slope if keeps else layer.a) + place), layer.width, 1)
+            multiply_by_derivative(delta, a, mine.rows, mine.columns, KEPT if keeps else layer.activation)
             ticket = draw(team) if parts > 0 else 1
         meet(team)
         above = layer

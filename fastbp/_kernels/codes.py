@@ -9,20 +9,35 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Activations
+# Activations. f′ of the first four comes from a; of those from LEAKY_RELU on it is kept beside a (Layer.slope).
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
+LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, SILU, MISH, SOFTPLUS, SOFTSIGN, HARD_SIGMOID, HARD_TANH, EXPONENTIAL = range(
+    5, 17
+)
+KEPT = 17  # in Layer.slopes: f′ is what was kept
 
-# Losses
-SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY = range(3)
+# Losses; those from ABSOLUTE_ERROR on, like the squared error, are sums over outputs of a function of a and y
+SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, POISSON = range(4)
+ABSOLUTE_ERROR, HUBER, QUANTILE, HINGE, CUSTOM = range(4, 9)
 
 # Optimizers; NONE leaves the gradients of the one batch that it was given
-SGD, NONE = range(2)
+SGD, NONE, MOMENTUM, NESTEROV, RMSPROP, ADAGRAD, ADAM = range(7)
 
 # Places in Progress.position
 EPOCH, SAMPLE = range(2)
 
 # Places in Team.meeting, a cache line apart
 ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, MEETING_SIZE = 0, 8, 16, 24, 32, 40, 48
+
+
+class Objective(NamedTuple):
+    """A loss in numbers."""
+
+    code: int
+    parameter: tuple[float, ...] = (0.0,)  # one for each output, or one for all
+    label_off: float = 0.0
+    label_on: float = 1.0
+    foreign: int = 0
 
 
 class Plan(NamedTuple):
@@ -35,6 +50,12 @@ class Plan(NamedTuple):
     one: int
     targets: int  # (s, p_L) y
     mask: int  # (HEIGHT, p_L) 1 at every output, 0 in the padding
+    parameter: int  # (HEIGHT, p_L) the loss's, for each output
+    weights: int  # (s, p_L) each sample's weight, in all of its row
+    label_off: float  # what a class number is in y for the classes that aren't meant
+    label_on: float  # and for the one that is
+    dropout: npt.NDArray[np.float64]  # (L,) each layer's rate
+    foreign: int  # address of a user's own loss
 
 
 class Layer(NamedTuple):
@@ -47,6 +68,7 @@ class Layer(NamedTuple):
     delta: int  # (s, p)
     mirror: int  # Θˡ as the method writes it: (p_{l+1}, p)
     activation: int
+    slope: int  # (s, p) f′(z), where it is kept; else 0
 
 
 LAYER_FIELDS = len(Layer._fields)
@@ -84,6 +106,15 @@ class Buffers(NamedTuple):
     losses: npt.NDArray[np.float64]  # (s / HEIGHT,) sums of the losses of HEIGHT samples
 
 
+class Memory(NamedTuple):
+    """What an optimizer keeps from batch to batch."""
+
+    first: npt.NDArray[np.floating]  # as the parameters, or (0,)
+    second: npt.NDArray[np.floating]
+    sums: npt.NDArray[np.float64]  # (2 · chunks,) of squares of the gradient, and of penalties, by chunks
+    steps: npt.NDArray[np.int64]  # (1,) batches so far
+
+
 class Data(NamedTuple):
     """The samples; of targets and labels one is empty, or both where there is nothing to compare with."""
 
@@ -91,6 +122,8 @@ class Data(NamedTuple):
     targets: npt.NDArray[np.floating]  # (n, n_L) or (0, n_L)
     labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
     order: npt.NDArray[np.int64]  # (n,) written by every epoch's shuffle, or (0,): the order of X
+    weights: npt.NDArray[np.floating]  # (n,) of the samples, or (0,): all 1
+    weight: float  # their sum
 
 
 class Machine(NamedTuple):
@@ -104,6 +137,12 @@ class Machine(NamedTuple):
     one: int
     targets: int
     mask: int
+    parameter: int
+    weights: int
+    label_off: float
+    label_on: float
+    dropout: Any
+    foreign: int
     parameters: Any
     gradients: Any
     work: Any
@@ -121,15 +160,68 @@ class Samples(NamedTuple):
     has_targets: bool
     has_labels: bool
     ordered: bool
+    weights: Any
+    weighted: bool
+    weight: float
+
+
+class Moments(NamedTuple):
+    """Memory by its addresses."""
+
+    first: Any
+    second: Any
+    sums: Any
+
+
+class Rule(NamedTuple):
+    """An optimizer in numbers."""
+
+    code: int
+    decay_1: float  # momentum, or β₁
+    decay_2: float  # β₂, or ρ
+    epsilon: float
+    weight_decay: float  # decoupled: Θ ← Θ − η · weight_decay · Θ
+
+
+class Bounds(NamedTuple):
+    """What holds the parameters and their gradients back; infinity where nothing does."""
+
+    l1: float
+    l2: float
+    clip_value: float
+    clip_norm: float
+    max_norm: float
 
 
 class Step(NamedTuple):
     """How the parameters move."""
 
-    optimizer: int
-    learning_rate: float
+    rule: Rule
+    bounds: Bounds
+    rates: npt.NDArray[np.float64]  # η of each of an epoch's batches; the last one's goes on
+    seed: int  # uint64, of dropout
     batch_size: int
     block: int  # s
+
+
+class Dropping(NamedTuple):
+    """Where dropout is, in the order of all batches."""
+
+    active: bool
+    batch: int  # from 0
+    row: int  # the block's first sample in the batch
+    seed: int  # uint64
+
+
+class Outputs(NamedTuple):
+    """What lies as the rows of zᴸ do; pointers."""
+
+    targets: Any
+    delta: Any
+    slope: Any
+    mask: Any
+    weights: Any
+    parameter: Any
 
 
 class Progress(NamedTuple):

@@ -2,16 +2,20 @@
 
 import math
 
-from .addresses import layer_of, machine, rows_of, samples
+import numpy as np
+
+from .addresses import layer_of, machine, moments, rows_of, samples
 from .backward import activate_outputs, descend, hidden_errors, output_errors
-from .codes import EPOCH, NONE, SAMPLE, Operand, Team
+from .codes import EPOCH, NONE, SAMPLE, SGD, Dropping, Operand, Team
 from .finite import run_is_finite
 from .forward import forward
 from .jit import inner, kernel, merged
 from .llvm import HEIGHT, at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
 from .team import end_if_tired, meet, slice_of, was_last
-from .updates import update
+from .updates import step_along
+
+NO_SEED = np.uint64(0)
 
 
 @inner
@@ -27,10 +31,10 @@ def copy_row(target, source, n):
 
 @inner
 def gather(net, data, start, m, team):
-    """Rows start … start + m of the epoch's order: y (or its classes, one-hot) into targets; returns a¹, an Operand.
+    """Rows start … start + m of the epoch's order: y (or its classes, one-hot) and the samples' weights; returns a¹.
 
-    Without an order the rows follow one another, and a¹ is where they lie; else they are copied into the workspace,
-    each thread its own.
+    Without an order the rows follow one another, and a¹, an Operand, is where they lie; else they are copied into the
+    workspace, each thread its own.
     """
     first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
     begin, length = slice_of(m, HEIGHT, team)
@@ -41,14 +45,32 @@ def gather(net, data, start, m, team):
         targets = net.targets + s * last.width
         if data.has_labels:
             for j in range(last.n):
-                put(net.work, targets + j, 0)
-            put(net.work, targets + get(data.labels, i), 1)
+                put(net.work, targets + j, number_of(net.work, net.label_off))
+            put(net.work, targets + get(data.labels, i), number_of(net.work, net.label_on))
         elif data.has_targets:
             copy_row(at(net.work, targets), at(data.targets, i * last.n), last.n)
+            if net.label_off > 0:
+                for j in range(last.n):
+                    y = get(net.work, targets + j) * (net.label_on - net.label_off) + net.label_off
+                    put(net.work, targets + j, number_of(net.work, y))
+        if data.weighted:
+            for j in range(last.n):
+                put(net.work, net.weights + s * last.width + j, get(data.weights, i))
     if data.ordered:
         meet(team)
         return rows_of(net.work, first.a, first, 0)
     return Operand(at(data.X, start * first.n), first.n, 1)
+
+
+@inner
+def weight_of(data, start, stop):
+    """The sum of the weights of the samples from start to stop in the epoch's order: their number, without weights."""
+    if not data.weighted:
+        return np.float64(stop - start)
+    total = 0.0
+    for s in range(start, stop):
+        total += np.float64(get(data.weights, get(data.order, s) if data.ordered else s))
+    return total
 
 
 @inner
@@ -61,33 +83,46 @@ def sum_of_losses(net, m):
 
 
 @merged
-def train_block(net, data, step, start, size, team):
+def is_plain(step):
+    """Whether a step is along the gradient and nothing else, which can be done while the gradient is made."""
+    rule, bounds = step.rule, step.bounds
+    return (
+        rule.code == SGD
+        and rule.weight_decay == 0
+        and bounds.l1 == 0
+        and bounds.l2 == 0
+        and min(bounds.clip_value, bounds.clip_norm, bounds.max_norm) == math.inf
+    )
+
+
+@merged
+def train_block(net, data, step, kept, start, steps, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
-    A batch that is one block descends along its gradients as they are made. Others add them up in net.gradients first,
-    where they stay if step.optimizer is NONE. size: of the buffer of parameters.
+    A batch that is one block descends along its gradients as they are made, where its step `is_plain`. Others add them
+    up in net.gradients first, where they stay if the optimizer is NONE. steps: the batches before this one.
     """
     batch_start = start - start % step.batch_size
     batch_stop = min(batch_start + step.batch_size, data.n)
-    m = min(step.block, batch_stop - start)
+    m, weight = min(step.block, batch_stop - start), weight_of(data, batch_start, batch_stop)
+    dropping = Dropping(step.rule.code != NONE, steps, start - batch_start, step.seed)
     x = gather(net, data, start, m, team)
-    forward(net, x, m, True, team)
-    output_errors(net, m, batch_stop - batch_start, team)
+    forward(net, x, m, True, dropping, team)
+    output_errors(net, m, weight, data.weighted, team)
     meet(team)
     total = sum_of_losses(net, m)
-    hidden_errors(net, m, team)
-    at_once = step.optimizer != NONE and m == batch_stop - batch_start
-    eta = step.learning_rate if at_once else (0.0 if start == batch_start else -1.0)
+    hidden_errors(net, m, dropping, team)
+    rate = get(at(step.rates, 0), min(batch_start // step.batch_size, step.rates.size - 1))
+    at_once = m == batch_stop - batch_start and is_plain(step)
+    eta = rate if at_once else (0.0 if start == batch_start else -1.0)
     descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), team)
-    if step.optimizer != NONE and not at_once and start + m == batch_stop:
-        first, length = slice_of(size, lanes(net.work, 1), team)
-        update(net.parameters, net.gradients, first, length, number_of(net.work, step.learning_rate))
-        meet(team)
+    if step.rule.code != NONE and not at_once and start + m == batch_stop:
+        total += weight * step_along(net, kept, step, rate, steps, team)
     return total
 
 
 @kernel
-def train(plan, buffers, data, step, progress, budget, team):
+def train(plan, buffers, memory, data, step, progress, budget, team):
     """Train from where progress stands until its epochs are full, the loss isn't finite, or `budget` blocks are done.
 
     A batch larger than a block goes through the workspace in several; its update comes after the last of them, and
@@ -97,8 +132,8 @@ def train(plan, buffers, data, step, progress, budget, team):
     if not meet(team):
         return 0
     net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
+    kept, steps = moments(memory), memory.steps[0]
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
-    parameters = buffers.parameters.size
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     total = get(losses, epoch)
     for done in range(budget):
@@ -107,13 +142,15 @@ def train(plan, buffers, data, step, progress, budget, team):
                 shuffle(order, state)
             meet(team)
         end_if_tired(done, team)
-        total += train_block(net, rows, step, start, parameters, team)
+        total += train_block(net, rows, step, kept, start, steps, team)
         if not math.isfinite(total):
             if team.thread == 0:
                 put(losses, epoch, total)
             return done + 1
         start = min(start + step.block, start - start % step.batch_size + step.batch_size, rows.n)
-        mean = total / rows.n if start == rows.n else total
+        if start % step.batch_size == 0 or start == rows.n:
+            steps += 1
+        mean = total / rows.weight if start == rows.n else total
         if team.thread == 0:
             put(losses, epoch, mean)
         if start == rows.n:
@@ -121,6 +158,7 @@ def train(plan, buffers, data, step, progress, budget, team):
         if team.thread == 0:
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
+            memory.steps[0] = steps
         if epoch == epochs or was_last(done, team):
             return done + 1
     return budget
@@ -139,9 +177,9 @@ def evaluate(plan, buffers, data, start, stop, block, output, losses):
         x = gather(net, rows, begin, m, team)
         if not run_is_finite(x.at, m * layer_of(net, 0).n):
             return False
-        forward(net, x, m, False, team)
+        forward(net, x, m, False, Dropping(False, 0, 0, NO_SEED), team)
         if losses.size > 0:
-            output_errors(net, m, m, team)
+            output_errors(net, m, 1.0, rows.weighted, team)
             losses[begin // block] = sum_of_losses(net, m)
         else:
             activate_outputs(net, m)

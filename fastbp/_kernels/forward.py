@@ -2,9 +2,10 @@
 
 from .activations import activate
 from .addresses import layer_of, rows_of
-from .codes import Extent, Operand, Share
+from .codes import LEAKY_RELU, Extent, Operand, Share
+from .dropout import drop_out
 from .jit import merged
-from .llvm import HEIGHT, at, lanes, number_of
+from .llvm import HEIGHT, at, get, lanes, number_of
 from .team import draw, meet, part, parts_of, share, slice_of
 from .tile import multiply, transpose
 
@@ -38,10 +39,21 @@ def affine(net, a, layer, above, mine):
 
 
 @merged
-def forward(net, x, m, learning, team):
+def activate_share(net, z, layer, mine, number, dropping):
+    """zˡ → aˡ for this thread's share of layer l, and f′(zˡ) where it is kept; without the units that are dropped."""
+    slope = at(net.work, layer.slope + mine.row * layer.width + mine.column)
+    rate = get(net.dropout, number - 1) if dropping.active else 0.0
+    activate(z, slope, mine.rows, mine.columns, layer.activation, layer.activation >= LEAKY_RELU or rate > 0)
+    if rate > 0:
+        place = Share(dropping.row + mine.row, mine.rows, mine.column, mine.columns)
+        drop_out(z, slope, place, layer.n, rate, dropping.batch, number, dropping.seed)
+
+
+@merged
+def forward(net, x, m, learning, dropping, team):
     """From x = a¹ of m samples to zᴸ in the workspace, where each thread has its own rows of it; method.md, step 1.
 
-    `learning` leaves the mirrors of Θ for the way back.
+    `learning` leaves the mirrors of Θ for the way back. dropping: Dropping, which samples go without which units.
     """
     last = net.depth - 1
     layer, a = layer_of(net, 0), x
@@ -62,7 +74,7 @@ def forward(net, x, m, learning, team):
                 mine = Share(first, rows, 0, above.n)
             z = affine(net, a, layer, above, mine)
             if l < last:
-                activate(z, mine.rows, mine.columns, above.activation)
+                activate_share(net, z, above, mine, l + 1, dropping)
             ticket = draw(team) if parts > 0 else 1
         if l < last:
             meet(team)

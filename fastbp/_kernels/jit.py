@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
+from numba.core.extending import is_jitted
 
 # Never nnan or ninf: a NaN must stay visible. No reassoc: it would reorder sums and break rounding tricks.
 HONEST = {"contract", "nsz", "arcp"}
@@ -69,3 +70,13 @@ def merged(function: Any) -> Any:
     slowly (all plain: half as long again; see docs/design.md).
     """
     return njit(inline="always", **INNER)(function)
+
+
+def given(function: Any) -> Any:
+    """A user's function, compiled as kernels are, unless it already is compiled."""
+    return function if is_jitted(function) else njit(**OPTIONS)(function)
+
+
+def c_function(signature: Any) -> Any:
+    """Compile at once, into a function that kernels call by its address."""
+    return cfunc(signature, error_model=OPTIONS["error_model"], fastmath=HONEST)

@@ -226,6 +226,17 @@ def splat(typing, number, part):
     return vector(number, part), generate
 
 
+@intrinsic(prefer_literal=True)
+def ramp(typing, memory, part):
+    """0, 1, 2 … in the lanes of a vector of the memory's dtype."""
+    vector = Vector(memory.dtype, _lanes(memory.dtype, part))
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(vector), [float(lane) for lane in range(vector.lanes)])
+
+    return vector(memory, part), generate
+
+
 # Arithmetic
 
 
@@ -282,6 +293,7 @@ def _unary(name, doc):
 
 
 absolute = _unary("fabs", "|x|.")
+square_root = _unary("sqrt", "√x.")
 
 
 def _choice(comparison, doc):

@@ -1,8 +1,8 @@
 """J and δᴸ of a few rows of the output layer, the only place where the 1/m of the method appears.
 
-Arguments: z, an Operand of the rows, zᴸ on entry and aᴸ on return; t and delta, pointers to the targets and to where δᴸ
-goes, rows as far apart as z's; mask, as large, 1 at every output and 0 in the padding; and 1/m, m being the samples of
-the whole batch. Each function returns the rows' part of m · J, float64.
+Arguments: z, an Operand of the rows, zᴸ on entry and aᴸ on return; of: Pointers to what lies as z does, rows as far
+apart; inverse: 1/m, or 1 over the sum of the weights of the batch's samples. Each function returns the rows' part of
+m · J, float64.
 
 What lies beyond the rows, up to a whole vector, is left over from another batch: it is selected away, not multiplied
 by 0, since it may be a NaN.
@@ -12,65 +12,134 @@ import numpy as np
 
 from .activations import activate_output, multiply_by_derivative, multiply_by_softmax_derivative, softmax
 from .bits import total
-from .codes import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SOFTMAX, Operand
-from .elementary import at_least, sigmoid, softplus_tail
-from .jit import inner, merged
-from .llvm import fma, lanes, load, load_first, splat, store, where_less
+from .codes import (
+    ABSOLUTE_ERROR,
+    BINARY_CROSS_ENTROPY,
+    CROSS_ENTROPY,
+    CUSTOM,
+    HINGE,
+    HUBER,
+    KEPT,
+    LEAKY_RELU,
+    POISSON,
+    QUANTILE,
+    SOFTMAX,
+    Operand,
+)
+from .elementary import at_least, exp, sigmoid, softplus_tail
+from .foreign import call_loss
+from .jit import inlined, inner, merged
+from .llvm import absolute, at, get, lanes, load, load_first, splat, store, where_less
+
+
+@inlined
+def pointwise(a, y, loss, parameter):
+    """An output's loss and its derivative by a, of the losses that are sums over outputs."""
+    e = a - y
+    size, sign = absolute(e), where_less(0, e, 1, where_less(e, 0, -1, e * 0))
+    value, derivative = e * e * 0.5, e
+    if loss == ABSOLUTE_ERROR:
+        value, derivative = size, sign
+    elif loss == HUBER:
+        beyond = parameter * (size - parameter * 0.5)
+        value = where_less(parameter, size, beyond, value)
+        derivative = where_less(parameter, size, parameter * sign, e)
+    elif loss == QUANTILE:
+        slope = where_less(e, 0, -parameter, where_less(0, e, 1 - parameter, e * 0))
+        value, derivative = slope * e, slope
+    elif loss == HINGE:
+        margin = 1 - y * a
+        value = at_least(margin, 0)
+        derivative = where_less(0, margin, -y, margin * 0)
+    return value, derivative
 
 
 @inner
-def difference(a, t, delta, mask, count, inverse_m):
-    """δ = (1/m) (a − y), over count numbers; returns ½ Σ (a − y)²."""
-    squares = splat(inverse_m, 1) * 0
+def sum_over_outputs(a, of, count, loss, inverse):
+    """δ = (1/m) ∂ℓ/∂a over count numbers, of a `pointwise` loss; returns Σ w ℓ."""
+    values = splat(inverse, 1) * 0
     for i in range(0, count, lanes(a, 1)):
-        error = where_less(0, load_first(mask, i, count - i), load(a, i, 1) - load(t, i, 1), 0)
-        squares = fma(error, error, squares)
-        store(delta, i, error * inverse_m)
-    return 0.5 * np.float64(total(squares))
+        shown, w = load_first(of.mask, i, count - i), load(of.weights, i, 1)
+        value, derivative = pointwise(load(a, i, 1), load(of.targets, i, 1), loss, load(of.parameter, i, 1))
+        values = values + where_less(0, shown, value * w, 0)
+        store(of.delta, i, where_less(0, shown, derivative * w * inverse, 0))
+    return np.float64(total(values))
 
 
 @inner
-def squared_error(z, t, delta, mask, rows, columns, activation, inverse_m):
-    """½ Σ (aᴸ − y)², δᴸ = (1/m) (aᴸ − y) ⊙ f′(zᴸ)."""
-    activate_output(z, t, mask, rows, columns, activation)
-    value = difference(z.at, t, delta, mask, rows * z.row, inverse_m)
-    if activation == SOFTMAX:
-        multiply_by_softmax_derivative(Operand(delta, z.row, 1), z, rows)
+def difference(a, of, count, inverse):
+    """δ = (1/m) w (a − y), over count numbers."""
+    for i in range(0, count, lanes(a, 1)):
+        shown, w = load_first(of.mask, i, count - i), load(of.weights, i, 1)
+        store(of.delta, i, where_less(0, shown, (load(a, i, 1) - load(of.targets, i, 1)) * w * inverse, 0))
+
+
+@inner
+def foreign(z, of, rows, columns, address, inverse):
+    """A user's own loss, row by row: δ = (1/m) w ∂ℓ/∂a; returns Σ w ℓ."""
+    value = 0.0
+    for i in range(0, rows * z.row, z.row):
+        w = np.float64(get(of.weights, i))
+        scale = w * np.float64(inverse)
+        value += w * call_loss(address, at(z.at, i), at(of.targets, i), at(of.delta, i), columns, scale)
+    return value
+
+
+@inner
+def through_activation(z, of, rows, columns, codes, address, inverse):
+    """Losses of aᴸ under any output activation: δᴸ = (1/m) ∂ℓ/∂a ⊙ f′(zᴸ); the squared error is ½ Σ (aᴸ − y)²."""
+    loss, activation = codes
+    activate_output(z, of.slope, of.targets, of.mask, rows, columns, activation)
+    if loss == CUSTOM:
+        value = foreign(z, of, rows, columns, address, inverse)
     else:
-        multiply_by_derivative(Operand(delta, z.row, 1), z, rows, z.row, activation)
+        value = sum_over_outputs(z.at, of, rows * z.row, loss, inverse)
+    delta = Operand(of.delta, z.row, 1)
+    if activation == SOFTMAX:
+        multiply_by_softmax_derivative(delta, z, rows)
+    elif activation >= LEAKY_RELU:
+        multiply_by_derivative(delta, Operand(of.slope, z.row, 1), rows, z.row, KEPT)
+    else:
+        multiply_by_derivative(delta, z, rows, z.row, activation)
     return value
 
 
 @inner
-def cross_entropy(z, t, delta, mask, rows, inverse_m):
+def cross_entropy(z, of, rows, inverse):
     """−Σ y log aᴸ with aᴸ = softmax(zᴸ), from the logits: Σ y (log Σ e^z − z); δᴸ = (1/m) (aᴸ − y)."""
-    value = softmax(z, t, mask, rows)
-    difference(z.at, t, delta, mask, rows * z.row, inverse_m)
+    value = softmax(z, of.targets, of.mask, of.weights, rows)
+    difference(z.at, of, rows * z.row, inverse)
     return value
 
 
 @inner
-def binary_cross_entropy(z, t, delta, mask, count, inverse_m):
-    """−Σ (y log aᴸ + (1 − y) log(1 − aᴸ)) with aᴸ = sigmoid(zᴸ), from the logits; δᴸ = (1/m) (aᴸ − y).
+def from_logits(z, of, count, loss, inverse):
+    """Losses whose output activation is their inverse link, so that δᴸ = (1/m) (aᴸ − y).
 
-    One output's part is max(z, 0) − z y + log(1 + e^−|z|).
+    binary_cross_entropy, aᴸ = sigmoid(zᴸ): −Σ (y log aᴸ + (1 − y) log(1 − aᴸ)), an output's part being
+    max(z, 0) − z y + log(1 + e^−|z|). poisson, aᴸ = e^z: Σ (aᴸ − y z).
     """
-    value = splat(inverse_m, 1) * 0
+    values = splat(inverse, 1) * 0
     for i in range(0, count, lanes(z, 1)):
-        x, y, shown = load(z, i, 1), load(t, i, 1), load_first(mask, i, count - i)
-        value = value + where_less(0, shown, at_least(x, 0) - x * y + softplus_tail(x), 0)
-        a = sigmoid(x)
+        x, y, shown = load(z, i, 1), load(of.targets, i, 1), load_first(of.mask, i, count - i)
+        w = load(of.weights, i, 1)
+        if loss == BINARY_CROSS_ENTROPY:
+            a, value = sigmoid(x), at_least(x, 0) - x * y + softplus_tail(x)
+        else:
+            a = exp(x)
+            value = a - x * y
+        values = values + where_less(0, shown, value * w, 0)
         store(z, i, a)
-        store(delta, i, where_less(0, shown, a - y, 0) * inverse_m)
-    return np.float64(total(value))
+        store(of.delta, i, where_less(0, shown, (a - y) * w * inverse, 0))
+    return np.float64(total(values))
 
 
 @merged
-def output_error(z, t, delta, mask, rows, columns, codes, inverse_m):
+def output_error(z, of, rows, columns, codes, address, inverse):
     """The rows' part of m · J, with δᴸ in delta and aᴸ in z; method.md, step 2. codes: (loss, activation)."""
-    loss, activation = codes
+    loss, _ = codes
     if loss == CROSS_ENTROPY:
-        return cross_entropy(z, t, delta, mask, rows, inverse_m)
-    if loss == BINARY_CROSS_ENTROPY:
-        return binary_cross_entropy(z.at, t, delta, mask, rows * z.row, inverse_m)
-    return squared_error(z, t, delta, mask, rows, columns, activation, inverse_m)
+        return cross_entropy(z, of, rows, inverse)
+    if loss == BINARY_CROSS_ENTROPY or loss == POISSON:
+        return from_logits(z.at, of, rows * z.row, loss, inverse)
+    return through_activation(z, of, rows, columns, codes, address, inverse)

@@ -12,14 +12,18 @@ TO_UNIT = 2.0**-53
 
 
 @inner
+def mix(z):
+    """A uint64 that looks random, of one that counts."""
+    z = (z ^ (z >> S30)) * MIX_1
+    z = (z ^ (z >> S27)) * MIX_2
+    return z ^ (z >> S31)
+
+
+@inner
 def uniform(state):
     """Give the next number of [0, 1), and step the state, (1,) uint64."""
     state[0] += GAMMA
-    z = state[0]
-    z = (z ^ (z >> S30)) * MIX_1
-    z = (z ^ (z >> S27)) * MIX_2
-    z ^= z >> S31
-    return np.int64(z >> S11) * TO_UNIT
+    return np.int64(mix(state[0]) >> S11) * TO_UNIT
 
 
 @inner

@@ -220,7 +220,7 @@ def train(plan, program, buffers, data, step, progress, budget):
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
     todo = addressed(program)
     n_in, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
-    eta = number_of(net.work, step.learning_rate)
+    rates = at(step.rates, 0)
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     for done in range(budget):
         if start == 0 and rows.ordered:
@@ -237,7 +237,8 @@ def train(plan, program, buffers, data, step, progress, budget):
         if not math.isfinite(total):
             return done + 1
         hidden_errors(net, todo.backward)
-        descend(net, todo, eta)
+        eta = get(rates, min(start // step.batch_size, step.rates.size - 1))
+        descend(net, todo, number_of(net.work, eta))
         start += m
         if start == rows.n:
             put(losses, epoch, total / rows.n)

@@ -1,12 +1,196 @@
-"""One optimizer step over a range of the buffer."""
+"""What happens to the gradients of a batch, and how the parameters move along them: over parts of the flat buffers.
 
-from .jit import inner
-from .llvm import at, fma, lanes, load, store
+Sums over all parameters are cut every CHUNK numbers, so that they are the same for any number of threads. Formulas of
+the optimizers: optimizers.py. Weights are penalised, decayed and bounded, biases are not.
+"""
+
+import math
+
+import numpy as np
+
+from .addresses import layer_of
+from .bits import total
+from .codes import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP
+from .elementary import at_least, at_most
+from .jit import inlined, inner, merged
+from .llvm import absolute, at, fma, get, lanes, load, number_of, put, ramp, splat, square_root, store, where_less
+from .team import meet, slice_of
+
+CHUNK = 256  # numbers; whole vectors of any register
+
+
+@inlined
+def of_weights(value, other, memory, left):
+    """`value` in the lanes of the first `left` numbers, which are weights; `other` in those of biases."""
+    return where_less(ramp(memory, 1), left, value, other)
 
 
 @inner
-def update(parameters, gradients, start, length, eta):
-    """Θ ← Θ − η ∂J/∂Θ over whole vectors from start on; method.md, step 4."""
-    theta, gradient = at(parameters, start), at(gradients, start)
-    for i in range(0, length, lanes(parameters, 1)):
-        store(theta, i, fma(-eta, load(gradient, i, 1), load(theta, i, 1)))
+def bound_run(theta, gradient, count, weights, l1, l2, limit):
+    """g ← g + l₂ θ + l₁ sign θ, then into ±limit; returns Σ g² and the penalty ½ l₂ Σ θ² + l₁ Σ |θ|.
+
+    Over count numbers, up to a whole vector, of which the first are weights.
+    """
+    squares = penalties = splat(l1, 1) * 0
+    for i in range(0, count, lanes(theta, 1)):
+        x, g = of_weights(load(theta, i, 1), 0, theta, weights - i), load(gradient, i, 1)
+        g = fma(x, l2, g) + where_less(0, x, l1, where_less(x, 0, -l1, 0 * x))
+        g = at_least(at_most(g, limit), -limit)
+        penalties = penalties + (x * x * (l2 * 0.5) + absolute(x) * l1)
+        squares = fma(g, g, squares)
+        store(gradient, i, g)
+    return np.float64(total(squares)), np.float64(total(penalties))
+
+
+@merged
+def bound_gradients(net, sums, bounds, team):
+    """Penalties into the gradients, and clipping; returns the penalty and what clipping by norm scales them by."""
+    l1, l2 = number_of(net.work, bounds.l1), number_of(net.work, bounds.l2)
+    limit, chunk = number_of(net.work, bounds.clip_value), 0
+    for l in range(net.depth - 1):
+        layer, width = layer_of(net, l), layer_of(net, l + 1).width
+        count = (layer.n + 1) * width
+        first, length = slice_of(count, CHUNK, team)
+        for start in range(first, first + length, CHUNK):
+            theta, gradient = at(net.parameters, layer.theta + start), at(net.gradients, layer.theta + start)
+            some, i = min(CHUNK, count - start), 2 * (chunk + start // CHUNK)
+            square, penalty = bound_run(theta, gradient, some, layer.n * width - start, l1, l2, limit)
+            put(sums, i, square)
+            put(sums, i + 1, penalty)
+        chunk += (count + CHUNK - 1) // CHUNK
+    meet(team)
+    squares = penalty = 0.0
+    for i in range(chunk):
+        squares += get(sums, 2 * i)
+        penalty += get(sums, 2 * i + 1)
+    norm = math.sqrt(squares)
+    return penalty, bounds.clip_norm / norm if norm > bounds.clip_norm else 1.0
+
+
+@inner
+def move_run(theta, gradient, first, second, count, weights, code, factors):
+    """One step of an optimizer over count numbers, up to a whole vector, of which the first are weights.
+
+    factors : what the gradient is scaled by, what weights keep of themselves, η, the two decays, 1 less each of them,
+    ε, and η and √v's factor with Adam's corrections
+    """
+    scale, keep, eta, decay_1, decay_2, new_1, new_2, epsilon, eta_t, root_t = factors
+    for i in range(0, count, lanes(theta, 1)):
+        x = load(theta, i, 1) * of_weights(splat(keep, 1), 1, theta, weights - i)
+        g = load(gradient, i, 1) * scale
+        if code == MOMENTUM or code == NESTEROV:
+            v = fma(load(first, i, 1), decay_1, g)
+            store(first, i, v)
+            x = fma(v if code == MOMENTUM else fma(v, decay_1, g), -eta, x)
+        elif code == RMSPROP or code == ADAGRAD:
+            v = load(first, i, 1)
+            v = fma(v, decay_2, g * g * new_2) if code == RMSPROP else fma(g, g, v)
+            store(first, i, v)
+            x = x - g * eta / (square_root(v) + epsilon)
+        elif code == ADAM:
+            m = fma(load(first, i, 1), decay_1, g * new_1)
+            v = fma(load(second, i, 1), decay_2, g * g * new_2)
+            store(first, i, m)
+            store(second, i, v)
+            x = x - m * eta_t / fma(square_root(v), root_t, epsilon)
+        else:
+            x = fma(g, -eta, x)
+        store(theta, i, x)
+
+
+@merged
+def factors_of(work, rule, eta, scale, step):
+    """The numbers of move_run in the dtype of the work; step: the optimizer's, from 1."""
+    eta_t, root_t = eta, 1.0
+    if rule.code == ADAM:
+        eta_t = eta / (1 - rule.decay_1**step)
+        root_t = 1 / math.sqrt(1 - rule.decay_2**step)
+    return (
+        number_of(work, scale),
+        number_of(work, 1 - eta * rule.weight_decay),
+        number_of(work, eta),
+        number_of(work, rule.decay_1),
+        number_of(work, rule.decay_2),
+        number_of(work, 1 - rule.decay_1),
+        number_of(work, 1 - rule.decay_2),
+        number_of(work, rule.epsilon),
+        number_of(work, eta_t),
+        number_of(work, root_t),
+    )
+
+
+@merged
+def move(net, kept, rule, eta, scale, step, team):
+    """A step of the optimizer: this thread's part of the parameters. kept: Moments."""
+    factors = factors_of(net.work, rule, eta, scale, step)
+    for l in range(net.depth - 1):
+        layer, width = layer_of(net, l), layer_of(net, l + 1).width
+        start, length = slice_of((layer.n + 1) * width, CHUNK, team)
+        i = layer.theta + start
+        move_run(
+            at(net.parameters, i),
+            at(net.gradients, i),
+            at(kept.first, i),
+            at(kept.second, i),
+            length,
+            layer.n * width - start,
+            rule.code,
+            factors,
+        )
+
+
+@inlined
+def factor_within(squares, limit):
+    """What brings norms of these squares down to the limit; 1 where they are within."""
+    root = square_root(squares)
+    return where_less(limit, root, limit / root, 1)
+
+
+@inner
+def limit_norms(net, limit, team):
+    """Scale the weights into each unit to a norm of no more than the limit; this thread's units."""
+    for l in range(net.depth - 1):
+        layer, above = layer_of(net, l), layer_of(net, l + 1)
+        theta, width = at(net.parameters, layer.theta), above.width
+        if width < lanes(theta, 1):  # narrower rows: one number at a time
+            if team.thread == 0:
+                limit_few(theta, layer.n, above.n, width, limit)
+        else:
+            first, length = slice_of(above.n, lanes(theta, 1), team)
+            for j in range(first, first + length, lanes(theta, 1)):
+                squares = splat(limit, 1) * 0
+                for k in range(layer.n):
+                    x = load(theta, k * width + j, 1)
+                    squares = fma(x, x, squares)
+                factor = factor_within(squares, limit)
+                for k in range(layer.n):
+                    store(theta, k * width + j, load(theta, k * width + j, 1) * factor)
+
+
+@inner
+def limit_few(theta, n, n_above, width, limit):
+    """limit_norms for rows that are shorter than a vector."""
+    for j in range(n_above):
+        squares = 0.0
+        for k in range(n):
+            squares += get(theta, k * width + j) ** 2
+        if squares > limit * limit:
+            for k in range(n):
+                put(theta, k * width + j, get(theta, k * width + j) * (limit / math.sqrt(squares)))
+
+
+@inner
+def step_along(net, kept, step, eta, steps, team):
+    """Move the parameters along the gradients of a whole batch, all that belongs to it; returns the penalty in J.
+
+    steps: the batches before this one. All threads meet at the end.
+    """
+    bounds, penalty, scale = step.bounds, 0.0, 1.0
+    if bounds.l1 > 0 or bounds.l2 > 0 or bounds.clip_value < math.inf or bounds.clip_norm < math.inf:
+        penalty, scale = bound_gradients(net, kept.sums, bounds, team)
+    move(net, kept, step.rule, eta, scale, steps + 1, team)
+    meet(team)
+    if bounds.max_norm < math.inf:
+        limit_norms(net, number_of(net.work, bounds.max_norm), team)
+        meet(team)
+    return penalty

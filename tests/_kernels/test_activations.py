@@ -7,13 +7,14 @@ import pytest
 
 from fastbp import reference
 from fastbp._kernels import activations
-from fastbp._kernels.codes import IDENTITY, RELU, SIGMOID, SOFTMAX, TANH, Operand
+from fastbp._kernels.codes import KEPT, LEAKY_RELU, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import REGISTER, at
+from fastbp.activations import ACTIVATIONS
 from tests._kernels.rows import BEYOND, in_memory, lengths
 from tests.cases import DTYPES, TOLERANCE
 
-CODES = {"identity": IDENTITY, "sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
+CODES = {name: activation.code for name, activation in ACTIVATIONS.items()}
 ELEMENTWISE = tuple(name for name in CODES if name != "softmax")
 SIZES = [(dtype, n) for dtype in DTYPES for n in lengths(dtype)]
 
@@ -21,11 +22,15 @@ over_sizes = pytest.mark.parametrize(("dtype", "n"), SIZES)
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 over_names = pytest.mark.parametrize("name", ELEMENTWISE)
 ROWS = range(1, 10)
+# Where NumPy's formulas are ∞ · 0
+LIMITS = {name: {-np.inf: 0.0} for name in ("gelu", "gelu_tanh", "silu", "mish")} | {
+    "softsign": {np.inf: 1.0, -np.inf: -1.0}
+}
 
 
 @kernel
-def activate(z, rows, columns, activation):
-    activations.activate(Operand(at(z, 0), z.shape[1], 1), rows, columns, activation)
+def activate(z, slope, rows, columns, activation, keeps):
+    activations.activate(Operand(at(z, 0), z.shape[1], 1), at(slope, 0), rows, columns, activation, keeps)
 
 
 @kernel
@@ -37,7 +42,7 @@ def multiply_by_derivative(delta, a, rows, columns, activation):
 
 @kernel
 def softmax(z, t, mask, rows):
-    return activations.softmax(Operand(at(z, 0), z.shape[1], 1), at(t, 0), at(mask, 0), rows)
+    return activations.softmax(Operand(at(z, 0), z.shape[1], 1), at(t, 0), at(mask, 0), at(mask, 0), rows)
 
 
 @kernel
@@ -48,8 +53,10 @@ def multiply_by_softmax_derivative(delta, a, rows):
 
 
 @kernel
-def activate_output(z, t, mask, rows, columns, activation):
-    activations.activate_output(Operand(at(z, 0), z.shape[1], 1), at(t, 0), at(mask, 0), rows, columns, activation)
+def activate_output(z, slope, t, mask, rows, columns, activation):
+    activations.activate_output(
+        Operand(at(z, 0), z.shape[1], 1), at(slope, 0), at(t, 0), at(mask, 0), rows, columns, activation
+    )
 
 
 def numbers(rows, n, dtype) -> np.ndarray:
@@ -67,13 +74,29 @@ def close(block, expected, dtype) -> None:
     assert np.all(block[-1] == BEYOND)
 
 
+def f(a, rows, columns, name):
+    """a = f(a) in place, and f′ where the kernel keeps it, else None."""
+    keeps = CODES[name] >= LEAKY_RELU
+    slope = np.full_like(a, BEYOND) if keeps else a
+    activate(a, slope, rows, columns, CODES[name], keeps)
+    return slope if keeps else None
+
+
+def times_derivative(delta, a, slope, rows, columns, name):
+    """delta ⊙ f′ in place, from a or from what was kept."""
+    if slope is None:
+        multiply_by_derivative(delta, a, rows, columns, CODES[name])
+    else:
+        multiply_by_derivative(delta, slope, rows, columns, KEPT)
+
+
 @over_sizes
 @over_names
 def test_activate_equals_reference(name, dtype, n):
     for rows in ROWS:
         z = numbers(rows, n, dtype)
         a = in_memory(z, dtype)
-        activate(a, rows, n, CODES[name])
+        f(a, rows, n, name)
         close(a, reference.activation(z, name), dtype)
         assert np.isfinite(a[:rows]).all()
 
@@ -83,10 +106,22 @@ def test_activate_equals_reference(name, dtype, n):
 def test_multiply_by_derivative_equals_reference(name, dtype, n):
     for rows in ROWS:
         z, gradient = numbers(rows, n, dtype), numbers(rows, n, dtype)[::-1]
-        delta, a = in_memory(gradient, dtype), in_memory(reference.activation(z, name), dtype, padding=0.5)
-        multiply_by_derivative(delta, a, rows, n, CODES[name])
+        delta, a = in_memory(gradient, dtype), in_memory(z, dtype)
+        times_derivative(delta, a, f(a, rows, n, name), rows, n, name)
         close(delta, reference.through_activation(gradient, z, name), dtype)
         assert not delta[:rows, n:].any()
+
+
+@over_sizes
+@over_names
+def test_every_activation_can_keep_its_derivative(name, dtype, n):
+    """As dropout wants it, of the commonest ones too."""
+    z = numbers(3, n, dtype)
+    a, slope, delta = in_memory(z, dtype), in_memory(z, dtype), in_memory(np.ones_like(z), dtype)
+    activate(a, slope, 3, n, CODES[name], True)
+    close(a, reference.activation(z, name), dtype)
+    multiply_by_derivative(delta, slope, 3, n, KEPT)
+    close(delta, reference.through_activation(np.ones_like(z), z, name), dtype)
 
 
 @over_dtypes
@@ -96,15 +131,14 @@ def test_a_share_of_the_columns_leaves_the_others_alone(vectors, name, dtype):
     """A thread's part of wider rows: f and f′ on it, everything else as it was."""
     columns, rows = vectors * REGISTER // np.dtype(dtype).itemsize, 5
     z = numbers(rows, columns + 3, dtype)
-    a = in_memory(z, dtype)
-    delta = in_memory(z, dtype)
+    a, delta = in_memory(z, dtype), in_memory(z, dtype)
     expected = z.copy()
     expected[:, :columns] = reference.activation(z[:, :columns], name)
-    activate(a, rows, columns, CODES[name])
+    slope = f(a, rows, columns, name)
     close(a, expected, dtype)
     expected = z.copy()
     expected[:, :columns] = reference.through_activation(z[:, :columns], z[:, :columns], name)
-    multiply_by_derivative(delta, a, rows, columns, CODES[name])
+    times_derivative(delta, a, slope, rows, columns, name)
     close(delta, expected, dtype)
 
 
@@ -116,16 +150,21 @@ def test_divergence_stays_visible(number, name, dtype):
     n = 9
     z = np.zeros((2, n))
     z[1, 5] = number
-    a, delta = in_memory(z, dtype), in_memory(z, dtype)
-    activate(a, 2, n, CODES[name])
-    np.testing.assert_array_equal(a[1, 5], reference.activation(z, name)[1, 5])
+    a, delta, zeros = in_memory(z, dtype), in_memory(z, dtype), in_memory(z * 0 if np.isnan(number) else z, dtype)
+    slope = f(a, 2, n, name)
+    limit = LIMITS.get(name, {}).get(number)
+    expected = reference.activation(z, name)[1, 5] if limit is None else limit
+    np.testing.assert_array_equal(a[1, 5], np.dtype(dtype).type(expected))
+    if slope is not None and not np.isnan(number):
+        assert np.isfinite(slope[1, 5]) or name == "exponential"
     if np.isnan(number):
-        multiply_by_derivative(delta, in_memory(z * 0, dtype), 2, n, CODES[name])
+        zeros[:2, :n] = 0
+        times_derivative(delta, zeros, f(zeros, 2, n, name), 2, n, name)
         assert np.isnan(delta[1, 5])
 
 
 def mask_of(n, dtype) -> np.ndarray:
-    return in_memory(np.ones((1, n)), dtype)[:1]
+    return in_memory(np.ones((len(ROWS), n)), dtype)
 
 
 def classes(rows, n, dtype) -> np.ndarray:
@@ -211,5 +250,5 @@ def test_activate_output_equals_reference(name, dtype, n):
     """Targets may be anything here, as none are known in predict."""
     z = numbers(5, n, dtype)
     a = in_memory(z, dtype)
-    activate_output(a, a.copy(), mask_of(n, dtype), 5, n, CODES[name])
+    activate_output(a, a.copy(), a.copy(), mask_of(n, dtype), 5, n, CODES[name])
     close(a, reference.activation(z, name), dtype)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from fastbp import reference
 from tests.cases import (
+    ACTIVATIONS,
     CASES,
     DTYPES,
     HIDDEN,
@@ -16,6 +17,9 @@ from tests.cases import (
     Case,
     as_reference,
     assert_close,
+    distance_to_kinks,
+    log_cosh,
+    parameter_of,
     reference_gradients,
 )
 from tests.test_reference import assert_close_to_differences, differences
@@ -29,29 +33,45 @@ def cases(draw) -> Case:
     sizes = draw(st.lists(SIZES, min_size=2, max_size=8))
     if loss == "cross_entropy":
         sizes[-1] = max(2, sizes[-1])
+    hidden = draw(st.sampled_from(HIDDEN))
+    if hidden == "exponential":  # e to the e to the …
+        sizes = [*sizes[:2], sizes[-1]]
     return Case(
         tuple(sizes),
-        hidden=draw(st.sampled_from(HIDDEN)),
+        hidden=hidden,
         output=draw(st.sampled_from(OUTPUTS[loss])),
         loss=loss,
         dtype=draw(st.sampled_from(DTYPES)),
         n=draw(st.integers(1, 70)),
         use_bias=draw(st.booleans()),
         seed=draw(st.integers(0, 1000)),
+        parameter=draw(st.sampled_from([None, parameter_of(loss, sizes[-1])])),
     )
 
 
+def order_1(case: Case) -> float:
+    """ε of weights that keep z of order 1 at any width: with larger ones float32 itself is worse than its tolerance."""
+    return case.epsilon / 0.8 * 1.5 / np.sqrt(max(case.sizes))
+
+
+def terms_of_gradients(case: Case, trainer, X, y) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The mean sizes of the samples' gradients: where they cancel, as ±1 do, rounding is all that is left."""
+    each = [reference_gradients(case, trainer, X[i : i + 1], y[i : i + 1]) for i in range(case.n)]
+    _, weights, biases = zip(*each, strict=True)
+    return tuple([np.mean(np.abs(layer), axis=0) for layer in zip(*part, strict=True)] for part in (weights, biases))
+
+
 def assert_gradients_equal_reference(case: Case) -> None:
-    # Weights that keep z of order 1 at any width: with larger ones float32 itself is worse than its tolerance.
-    trainer = case.trainer(epsilon=1.5 / np.sqrt(max(case.sizes)))
+    trainer = case.trainer(epsilon=order_1(case))
     X, y = case.data()
     got = trainer.gradients(X, y)
-    J, dW, db = reference_gradients(trainer, X, y)
+    J, dW, db = reference_gradients(case, trainer, X, y)
     tolerance = TOLERANCE[case.dtype]
-    np.testing.assert_allclose(got.loss, J, rtol=tolerance)
+    np.testing.assert_allclose(got.loss, J, rtol=tolerance, atol=tolerance)
+    terms_W, terms_b = terms_of_gradients(case, trainer, X, y)
     for l in range(len(dW)):
-        assert_close(got.weights[l], dW[l], tolerance, f"weights[{l}] of {case}")
-        assert_close(got.biases[l], db[l], tolerance, f"biases[{l}] of {case}")
+        assert_close(got.weights[l], dW[l], tolerance, f"weights[{l}] of {case}", terms_W[l])
+        assert_close(got.biases[l], db[l], tolerance, f"biases[{l}] of {case}", terms_b[l])
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -61,7 +81,53 @@ def test_gradients_equal_reference(case):
 
 @given(cases())
 def test_gradients_equal_reference_anywhere(case):
+    """But where rounding decides on which side of a kink something falls, or is all that there is.
+
+    Through softmax an error whose signs agree has no gradient.
+    """
+    trainer, (X, y) = case.trainer(epsilon=order_1(case)), case.data()
+    assume(distance_to_kinks(case, trainer, X, y) > 1e-5)
+    assume(abs(reference_gradients(case, trainer, X, y)[1][-1]).max() > 1e-12)
     assert_gradients_equal_reference(case)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("output", ACTIVATIONS)
+def test_gradients_of_a_loss_of_ones_own_equal_reference(output, dtype):
+    assert_gradients_equal_reference(Case((7, 9, 5), output=output, loss=log_cosh, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", sorted(OUTPUTS))
+def test_gradients_of_batches_larger_than_a_block_equal_reference(loss, dtype):
+    output = "identity" if "identity" in OUTPUTS[loss] else OUTPUTS[loss][0]
+    assert_gradients_equal_reference(Case((7, 9, 5), "gelu", output, loss, dtype, 600, parameter=parameter_of(loss, 5)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("penalties", [{"l1": 0.03}, {"l2": 0.2}, {"l1": 0.03, "l2": 0.2}])
+def test_penalties_are_part_of_gradients_and_dropout_is_not(penalties, dtype):
+    case = Case((7, 9, 5), "gelu", "softmax", "cross_entropy", dtype)
+    trainer = case.trainer(dropout=0.5, **penalties)
+    X, y = case.data()
+    J, dW, db = reference_gradients(case, trainer, X, y, **penalties)
+    got, tolerance = trainer.gradients(X, y), TOLERANCE[dtype]
+    np.testing.assert_allclose([got.loss, trainer.evaluate(X, y)["loss"]], J, rtol=tolerance)
+    for l in range(len(dW)):
+        assert_close(got.weights[l], dW[l], tolerance, f"weights[{l}]")
+        assert_close(got.biases[l], db[l], tolerance, f"biases[{l}]")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", sorted(OUTPUTS))
+@pytest.mark.parametrize("n", [11, 600])
+def test_weighted_losses_equal_reference(n, loss, dtype):
+    case = Case((7, 9, 5), "gelu", OUTPUTS[loss][0], loss, dtype, n, parameter=parameter_of(loss, 5))
+    trainer = case.trainer()
+    X, y = case.data()
+    w = np.random.default_rng(5).integers(0, 4, n)
+    J, _, _ = reference_gradients(case, trainer, X, y, sample_weight=w)
+    np.testing.assert_allclose(trainer.evaluate(X, y, sample_weight=w)["loss"], J, rtol=TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize(

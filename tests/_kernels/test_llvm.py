@@ -23,6 +23,7 @@ from fastbp._kernels.llvm import (
     load_first,
     number_of,
     put,
+    ramp,
     splat,
     store,
     store_first,
@@ -115,6 +116,7 @@ def make_kernels(part):
     @kernel
     def spread(number, out):
         store(out, 0, splat(number, part))
+        store(out, lanes(out, part), ramp(out, part))
 
     return SimpleNamespace(
         copy=copy,
@@ -272,13 +274,14 @@ def test_fma_rounds_once(part, dtype):
 
 @over_dtypes
 @over_parts
-def test_vectors_of_one_number(part, dtype):
+def test_vectors_of_one_number_and_of_a_ramp(part, dtype):
     n = count_of(dtype, part)
     for number in specials(dtype):
         out = np.full(3 * FULL, 7, dtype)
         ON[part].spread(number, out)
         same(out[:n], np.full(n, number))
-        assert np.all(out[n:] == 7)
+        same(out[n : 2 * n], np.arange(n, dtype=dtype))
+        assert np.all(out[2 * n :] == 7)
 
 
 @kernel

@@ -7,20 +7,20 @@ import pytest
 
 from fastbp import reference
 from fastbp._kernels import losses
-from fastbp._kernels.codes import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, Operand
+from fastbp._kernels.codes import Operand, Outputs
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, at
+from fastbp.losses import LOSSES
 from tests._kernels.rows import BEYOND, in_memory, lengths
 from tests._kernels.test_activations import CODES, classes, close, numbers
-from tests.cases import DTYPES, OUTPUTS, TOLERANCE
+from tests.cases import DTYPES, OUTPUTS, TOLERANCE, parameter_of
 
-LOSSES = {
-    "squared_error": SQUARED_ERROR,
-    "cross_entropy": CROSS_ENTROPY,
-    "binary_cross_entropy": BINARY_CROSS_ENTROPY,
-}
+CODES_OF_LOSSES = {name: kind.code for name, kind in LOSSES.items()}
 SIZES = [(dtype, n) for dtype in DTYPES for n in lengths(dtype)]
 PAIRS = [(loss, activation) for loss, activations in OUTPUTS.items() for activation in activations]
+
+PAIRS_OF_CLASSES = [("cross_entropy", "softmax"), ("binary_cross_entropy", "sigmoid")]
+EXACT = ("identity", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", "hard_sigmoid", "hard_tanh")
 
 over_pairs = pytest.mark.parametrize(("loss", "activation"), PAIRS)
 over_sizes = pytest.mark.parametrize(("dtype", "n"), SIZES)
@@ -29,20 +29,23 @@ ROWS = range(1, HEIGHT + 1)
 
 
 @kernel
-def output_error(z, t, delta, mask, rows, columns, codes, inverse_m):
-    return losses.output_error(
-        Operand(at(z, 0), z.shape[1], 1), at(t, 0), at(delta, 0), at(mask, 0), rows, columns, codes, inverse_m
-    )
+def output_error(z, of, rows, columns, codes, inverse_m):
+    t, delta, slope, mask, weights, parameter = of
+    pointers = Outputs(at(t, 0), at(delta, 0), at(slope, 0), at(mask, 0), at(weights, 0), at(parameter, 0))
+    return losses.output_error(Operand(at(z, 0), z.shape[1], 1), pointers, rows, columns, codes, 0, inverse_m)
 
 
-def errors_of(z, y, loss, activation, dtype, m=None, stale=np.nan):
+def errors_of(z, y, loss, activation, dtype, m=None, stale=np.nan, weights=None):
     """m · J of the rows, and the memory of aᴸ and δᴸ."""
     rows, n = z.shape
     a, t = in_memory(z, dtype, stale=stale), in_memory(y, dtype, stale=stale)
-    delta = in_memory(z * np.nan, dtype, np.nan, stale)
+    delta, slope = in_memory(z * np.nan, dtype, np.nan, stale), in_memory(z * np.nan, dtype, stale=stale)
     mask = in_memory(np.ones((HEIGHT, n)), dtype)
-    codes = LOSSES[loss], CODES[activation]
-    value = output_error(a, t, delta, mask, rows, n, codes, np.dtype(dtype).type(1 / (m or rows)))
+    parameter = in_memory(np.broadcast_to(parameter_of(loss, n) or 0.0, (HEIGHT, n)), dtype)
+    shown = mask if weights is None else in_memory(np.repeat(weights[:, None], n, axis=1), dtype, stale=stale)
+    codes = CODES_OF_LOSSES[loss], CODES[activation]
+    of = (t, delta, slope, mask, shown, parameter)
+    value = output_error(a, of, rows, n, codes, np.dtype(dtype).type(1 / (m or rows)))
     return value, a, delta
 
 
@@ -50,7 +53,9 @@ def targets(rows, n, loss, dtype):
     if loss == "cross_entropy":
         return classes(rows, n, dtype)
     y = np.random.default_rng(n).uniform(0, 1, (rows, n)).astype(dtype).astype(np.float64)
-    return np.rint(y) if loss == "binary_cross_entropy" else y
+    if loss == "hinge":
+        return 2 * np.rint(y) - 1
+    return np.rint(y) if loss in ("binary_cross_entropy", "poisson") else y
 
 
 @over_sizes
@@ -60,11 +65,25 @@ def test_value_output_and_error_equal_reference(loss, activation, dtype, n):
         z, y = numbers(rows, n, dtype), targets(rows, n, loss, dtype)
         value, a, delta = errors_of(z, y, loss, activation, dtype)
         tolerance = TOLERANCE[dtype] / 10
-        expected = rows * reference.cost(z, y, activation, loss)
+        parameter = parameter_of(loss, n)
+        expected = rows * reference.cost(z, y, activation, loss, parameter)
         np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
         close(a, reference.activation(z, activation), dtype)
-        close(delta, reference.output_delta(z, y, activation, loss), dtype)
+        close(delta, reference.output_delta(z, y, activation, loss, parameter), dtype)
         assert not delta[:rows, n:].any()
+
+
+@over_pairs
+@over_dtypes
+@pytest.mark.parametrize("n", [2, 5, 17])
+def test_weights_of_samples_weigh_their_losses_and_errors(n, dtype, loss, activation):
+    z, y = numbers(4, n, dtype), targets(4, n, loss, dtype)
+    weights = np.array([2.0, 0, 0.5, 1])
+    value, _, delta = errors_of(z, y, loss, activation, dtype, m=weights.sum(), weights=weights)
+    parameter, tolerance = parameter_of(loss, n), TOLERANCE[dtype] / 10
+    expected = weights.sum() * reference.cost(z, y, activation, loss, parameter, weights)
+    np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
+    close(delta, reference.output_delta(z, y, activation, loss, parameter, weights), dtype)
 
 
 @over_pairs
@@ -90,13 +109,25 @@ def test_the_m_of_the_method_is_in_delta_alone(dtype, loss, activation):
     np.testing.assert_array_equal(delta[:3], smaller_delta[:3] * 64)
 
 
-@over_pairs
+def exactly(y, activation):
+    """Logits whose f is y, of 0 and 1, or of −1 and 1 if f is symmetric; from far out where f has those for limits."""
+    if activation in ("identity", "relu", "leaky_relu", "elu"):
+        return y, y
+    far = 1000 * (2 * y - 1)
+    return far, 2 * y - 1 if activation in ("tanh", "hard_tanh") else y
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        (loss, activation)
+        for loss, activation in PAIRS
+        if (activation in EXACT and loss not in ("hinge", "poisson")) or (loss, activation) == ("hinge", "tanh")
+    ],
+)
 @over_sizes
 def test_no_error_where_output_and_targets_agree(dtype, n, loss, activation):
-    """aᴸ = y exactly: 0, 1 or −1, from logits far out where f has those for limits."""
-    y = classes(2, n, dtype)
-    z = y if activation in ("identity", "relu") else 1000 * (2 * y - 1)
-    y = 2 * y - 1 if activation == "tanh" else y
+    z, y = exactly(classes(2, n, dtype), activation)
     value, a, delta = errors_of(z, y, loss, activation, dtype)
     assert value == 0
     np.testing.assert_array_equal(a[:2, :n], y)
@@ -104,7 +135,7 @@ def test_no_error_where_output_and_targets_agree(dtype, n, loss, activation):
 
 
 @over_dtypes
-@pytest.mark.parametrize(("loss", "activation"), [pair for pair in PAIRS if pair[0] != "squared_error"])
+@pytest.mark.parametrize(("loss", "activation"), PAIRS_OF_CLASSES)
 def test_losses_from_far_logits_are_finite(loss, activation, dtype):
     """Where e^z is infinite and log aᴸ −∞: the distance of the logits."""
     z, y = np.array([[1000.0, -1000.0]]), np.array([[0.0, 1.0]])

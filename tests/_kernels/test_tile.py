@@ -7,15 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from fastbp._kernels import updates
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, at
 from fastbp._kernels.tile import multiply, transpose
 from fastbp._layout import padded
+from tests._kernels.test_updates import update
 from tests.cases import DTYPES
-
-update = kernel(updates.update.py_func)  # as Python may call it
 
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)
 

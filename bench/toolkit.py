@@ -1,0 +1,101 @@
+"""What each optimizer, activation, loss and penalty costs, beside plain SGD with sigmoid.
+
+asv follows them from commit to commit; `python -m bench.toolkit` prints the table of docs/toolkit.md.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+SIZES, BATCH, SAMPLES = (784, 128, 10), 128, 5120
+BASE = {"activation": "sigmoid", "output_activation": "sigmoid"}
+OPTIMIZERS = ("momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw")
+ACTIVATIONS = (
+    *("identity", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish"),
+    *("softplus", "softsign", "hard_sigmoid", "hard_tanh", "exponential"),
+)
+LOSSES = ("absolute_error", "huber", "quantile", "hinge", "poisson", "cross_entropy", "binary_cross_entropy")
+OTHERS: dict[str, dict[str, Any]] = {
+    "l2": {"l2": 1e-6},
+    "l1": {"l1": 1e-6},
+    "clip_norm": {"clip_norm": 1.0},
+    "max_norm": {"max_norm": 10.0},
+    "dropout 0.5": {"dropout": 0.5},
+    "schedule cosine": {"schedule": "cosine"},
+}
+ROUNDS = 7
+
+
+def options(kind: str, name: str) -> dict[str, Any]:
+    """Of the trainer in a row of the table."""
+    if kind == "loss":
+        return {"activation": "sigmoid", "loss": name}
+    return BASE | (OTHERS[name] if kind == "other" else {kind: name})
+
+
+def rows() -> list[tuple[str, str]]:
+    kinds = {"optimizer": OPTIMIZERS, "activation": ACTIVATIONS, "loss": LOSSES, "other": tuple(OTHERS)}
+    return [(kind, name) for kind, names in kinds.items() for name in names]
+
+
+def data(loss: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X, classes = rng.uniform(size=(SAMPLES, SIZES[0])), rng.integers(0, SIZES[-1], SAMPLES)
+    y = np.eye(SIZES[-1])[classes]
+    return X.astype(np.float32), (2 * y - 1 if loss == "hinge" else y).astype(np.float32)
+
+
+def trained(arguments: dict[str, Any], threads: int) -> tuple[Any, np.ndarray, np.ndarray]:
+    """A trainer whose kernels are compiled, and its data; a rate at which weights hardly move."""
+    try:
+        from fastbp import Trainer
+
+        trainer = Trainer(SIZES, batch_size=BATCH, learning_rate=1e-6, seed=0, n_threads=threads, **arguments)
+    except (ImportError, TypeError, ValueError) as error:
+        raise NotImplementedError(f"not in this commit: {error}") from error
+    X, y = data(arguments.get("loss", ""))
+    trainer.fit(X[:BATCH], y[:BATCH], verbose=0)
+    return trainer, X, y
+
+
+class Toolkit:
+    """Training of 784-128-10, batch 128, float32, one thread."""
+
+    params = ([f"{kind}: {name}" for kind, name in [("optimizer", "sgd"), *rows()]],)
+    param_names = ("option",)
+    timeout = 120
+
+    def setup(self, name: str) -> None:
+        self.trainer, self.X, self.y = trained(options(*name.split(": ")), 1)
+
+    def time_epoch(self, name: str) -> None:
+        self.trainer.fit(self.X, self.y, verbose=0)
+
+
+def main() -> None:
+    """Print the table: medians of ratios, each row timed in turns with plain SGD."""
+    base = {threads: trained(BASE, threads) for threads in (1, 2)}
+
+    def seconds(trainer: Any, X: np.ndarray, y: np.ndarray) -> float:
+        started = perf_counter()
+        trainer.fit(X, y, verbose=0)
+        return perf_counter() - started
+
+    sys.stdout.write("| | one thread | two |\n| --- | ---: | ---: |\n")
+    for kind, name in rows():
+        ratios = []
+        for threads in (1, 2):
+            other = trained(options(kind, name), threads)
+            pairs = [(seconds(*other), seconds(*base[threads])) for _ in range(ROUNDS)]
+            ratios.append(statistics.median(a / b for a, b in pairs))
+        sys.stdout.write(f"| {kind}: {name} | {ratios[0]:.2f} | {ratios[1]:.2f} |\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

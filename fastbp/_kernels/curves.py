@@ -1,0 +1,122 @@
+"""The rarer activations, of a vector: f(z) and f′(z) at once, since they share most of their work.
+
+At ±∞ each has its limit: factors of z are held within ±FAR, where f′ is constant and f is 0 or z itself.
+"""
+
+from .codes import (
+    ELU,
+    EXPONENTIAL,
+    GELU,
+    GELU_TANH,
+    HARD_SIGMOID,
+    HARD_TANH,
+    LEAKY_RELU,
+    MISH,
+    RELU,
+    SELU,
+    SIGMOID,
+    SILU,
+    SOFTPLUS,
+    SOFTSIGN,
+    TANH,
+)
+from .elementary import at_least, at_most, exp, exp_less_1_of_negative, normal, sigmoid, softplus_tail, tanh
+from .jit import inlined
+from .llvm import absolute, where_less
+
+FAR = 1000.0
+LEAK = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017
+GELU_INNER, GELU_CUBIC = 0.7978845608028654, 0.044715  # √(2/π); Hendrycks and Gimpel, 2016
+MISH_END = 20.0  # tanh(softplus z) is 1 from here on
+
+
+@inlined
+def elu(z, scale, alpha):
+    """z, or α (eᶻ − 1) below 0, times a scale; Clevert et al., 2015."""
+    less_1 = exp_less_1_of_negative(at_most(z, 0))
+    below = less_1 * (scale * alpha)
+    return where_less(0, z, z * scale, below), where_less(0, z, scale, below + scale * alpha)
+
+
+@inlined
+def gelu(z):
+    """z Φ(z)."""
+    distribution, density = normal(z)
+    return at_least(z, -FAR) * distribution, distribution + at_most(at_least(z, -FAR), FAR) * density
+
+
+@inlined
+def gelu_tanh(z):
+    """½ z (1 + tanh u), u = √(2/π) (z + 0.044715 z³), which is z σ(2u)."""
+    near = at_most(at_least(z, -FAR), FAR)
+    square = near * near
+    s = sigmoid(near * (square * GELU_CUBIC + 1) * (2 * GELU_INNER))
+    inner = (square * (3 * GELU_CUBIC) + 1) * (2 * GELU_INNER)
+    return at_least(z, -FAR) * s, s + near * (s - s * s) * inner
+
+
+@inlined
+def silu(z):
+    """z σ(z)."""
+    s = sigmoid(z)
+    return at_least(z, -FAR) * s, s + at_most(at_least(z, -FAR), FAR) * (s - s * s)
+
+
+@inlined
+def mish(z):
+    """z tanh(ln(1 + eᶻ)), which is z n/(n + 2) with n = eᶻ (eᶻ + 2); Misra, 2019."""
+    e = exp(at_most(z, MISH_END))
+    n = e * (e + 2)
+    t = n / (n + 2)
+    near = at_most(at_least(z, -FAR), FAR)
+    return at_least(z, -FAR) * t, t + near * ((n + 1) * 4 / ((n + 2) * (n + 2))) * sigmoid(z)
+
+
+@inlined
+def softsign(z):
+    """z/(1 + |z|)."""
+    reciprocal = 1 / (absolute(z) + 1)
+    a = where_less(0, z, 1 - reciprocal, reciprocal - 1)
+    return where_less(absolute(z), 1, z * reciprocal, a), reciprocal * reciprocal
+
+
+@inlined
+def curve(z, activation):
+    """f(z) and f′(z); z and 1 for the identity."""
+    a, slope = z, where_less(z, 0, 1, 1)
+    if activation == SIGMOID:
+        a = sigmoid(z)
+        slope = a - a * a
+    elif activation == TANH:
+        a = tanh(z)
+        slope = 1 - a * a
+    elif activation == RELU:
+        a, slope = at_least(z, 0), where_less(0, z, slope, 0)
+    elif activation == LEAKY_RELU:
+        a, slope = where_less(0, z, z, z * LEAK), where_less(0, z, slope, LEAK)
+    elif activation == ELU:
+        a, slope = elu(z, 1.0, 1.0)
+    elif activation == SELU:
+        a, slope = elu(z, SELU_SCALE, SELU_ALPHA)
+    elif activation == GELU:
+        a, slope = gelu(z)
+    elif activation == GELU_TANH:
+        a, slope = gelu_tanh(z)
+    elif activation == SILU:
+        a, slope = silu(z)
+    elif activation == MISH:
+        a, slope = mish(z)
+    elif activation == SOFTPLUS:
+        a, slope = at_least(z, 0) + softplus_tail(z), sigmoid(z)
+    elif activation == SOFTSIGN:
+        a, slope = softsign(z)
+    elif activation == HARD_SIGMOID:
+        a = at_most(at_least((z + 3) / 6, 0), 1)
+        slope = where_less(absolute(z), 3, slope / 6, 0)
+    elif activation == HARD_TANH:
+        a, slope = at_most(at_least(z, -1), 1), where_less(absolute(z), 1, slope, 0)
+    elif activation == EXPONENTIAL:
+        a = exp(z)
+        slope = a
+    return a, slope

@@ -1,0 +1,83 @@
+"""Dropout: which units a sample goes without, by a hash of where they are.
+
+A number of its own for each (batch, layer, sample, unit): the same for any number of threads, dtype and vector.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba.core.extending import intrinsic
+
+from .jit import inner
+from .llvm import at, lanes, load, number_of, store
+from .random import GAMMA, mix
+
+OF_LAYER = np.uint64(0xD1B54A32D192ED03)
+STEPS = 1 << 24  # of a rate
+LOW, HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+@intrinsic
+def kept(typing, x, first, low, high, bound):
+    """x where the hash of first, first + 1, … under a key is at least the bound, else 0."""
+
+    def generate(context, builder, signature, args):
+        word = ir.IntType(32)
+        words = ir.VectorType(word, x.lanes)
+
+        def every(number):
+            first = builder.insert_element(ir.Constant(words, ir.Undefined), number, word(0))
+            return builder.shuffle_vector(first, first, ir.Constant(words, None))
+
+        def constant(number):
+            return ir.Constant(words, [number] * x.lanes)
+
+        value, first, low, high, bound = (args[0], *(every(builder.trunc(a, word)) for a in args[1:]))
+        place = builder.add(first, ir.Constant(words, list(range(x.lanes))))
+        h = builder.xor(builder.mul(place, constant(0x9E3779B9)), low)  # then lowbias32, by Wellons
+        h = builder.mul(builder.xor(h, builder.lshr(h, constant(16))), constant(0x7FEB352D))
+        h = builder.mul(builder.xor(h, builder.lshr(h, constant(15))), constant(0x846CA68B))
+        h = builder.xor(builder.xor(h, builder.lshr(h, constant(16))), high)
+        dropped = builder.icmp_unsigned("<", builder.lshr(h, constant(8)), bound)
+        return builder.select(dropped, ir.Constant(value.type, None), value)
+
+    return x(x, first, low, high, bound), generate
+
+
+def make_drop_row(part):
+    """Make dropout for a row of vectors that are a `part`-th of a register."""
+
+    @inner
+    def drop_row(a, slope, count, scale, first, key, bound):
+        low, high = np.int64(key & LOW), np.int64(key >> HIGH)
+        for j in range(0, count, lanes(a, part)):
+            store(a, j, kept(load(a, j, part) * scale, first + j, low, high, bound))
+            store(slope, j, kept(load(slope, j, part) * scale, first + j, low, high, bound))
+
+    return drop_row
+
+
+drop_full, drop_quarter = make_drop_row(1), make_drop_row(4)
+
+
+@inner
+def drop_out(a, slope, share, n, rate, batch, layer, seed):
+    """a and f′, of a thread's share of a layer with n units, without those that `seed` says; Srivastava et al., 2014.
+
+    Parameters
+    ----------
+    a, slope : Operand, and pointer to f′ in rows as far apart
+    share : Share
+        Which samples and units: of the batch and the layer.
+    rate : float, in (0, 1)
+    batch, layer : int
+        Numbers of the batch, from 0, and of the layer, as method.md has it.
+    seed : uint64
+    """
+    key = mix(seed + np.uint64(batch) * GAMMA + np.uint64(layer) * OF_LAYER)
+    scale, bound = number_of(a.at, 1 / (1 - rate)), np.int64(rate * STEPS + 0.5)
+    for i in range(share.rows):
+        place, first = i * a.row, (share.row + i) * n + share.column
+        if a.row < lanes(a.at, 1):
+            drop_quarter(at(a.at, place), at(slope, place), share.columns, scale, first, key, bound)
+        else:
+            drop_full(at(a.at, place), at(slope, place), share.columns, scale, first, key, bound)

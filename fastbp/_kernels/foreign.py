@@ -1,0 +1,51 @@
+"""A user's own loss in the kernels: compiled once into a loop over outputs, called by its address."""
+
+from functools import cache
+from typing import Any
+
+from llvmlite import ir
+from numba import carray, types
+from numba.core.extending import intrinsic
+
+from .jit import c_function
+
+
+@cache  # also keeps the machine code alive
+def compiled_loss(formula, dtype):
+    """A C function of a loss: pointers to a and y of a row, where δ goes, their number, a factor of δ; returns Σ ℓ.
+
+    Parameters
+    ----------
+    formula : compiled function of an output and its target, which gives the loss and its derivative by the output
+    dtype : name of the numbers' type
+    """
+    pointer = types.CPointer(getattr(types, dtype))
+
+    @c_function(types.float64(pointer, pointer, pointer, types.intp, types.float64))
+    def loss(a, y, delta, count, scale):
+        outputs, targets, errors = carray(a, count), carray(y, count), carray(delta, count)
+        total = 0.0
+        for i in range(count):
+            value, derivative = formula(outputs[i], targets[i])
+            total += value
+            errors[i] = derivative * scale
+        return total
+
+    return loss
+
+
+def loss_address(formula: Any, dtype: str) -> int:
+    """Where the compiled loop of a loss is in this process."""
+    return compiled_loss(formula, dtype).address
+
+
+@intrinsic
+def call_loss(typing, address, a, y, delta, count, scale):
+    """Call what compiled_loss made, by its address."""
+
+    def generate(context, builder, signature, args):
+        pointers = [args[1].type, args[2].type, args[3].type]
+        kind = ir.FunctionType(ir.DoubleType(), [*pointers, ir.IntType(64), ir.DoubleType()])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+
+    return types.float64(types.intp, a, y, delta, types.intp, types.float64), generate

@@ -1,0 +1,253 @@
+"""A run of fit: passes over the samples in calls of a kernel, between which Python lives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import metrics as metric_functions
+from ._engine import BLOCK
+from ._kernels import codes
+from ._samples import Batches
+from .callbacks import Callback
+from .history import History
+from .optimizers import LBFGS
+from .results import DivergenceError
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+CHUNK_SECONDS = 0.1  # that a kernel may run before Python is asked for Ctrl-C, progress and callbacks
+FIRST_CHUNK = 1e8  # multiplications in the first kernel call of a fit, whose speed is not known yet
+
+
+class OutOfTime(Exception):
+    """The run's seconds are over."""
+
+
+class Run:
+    """What passes over the samples share.
+
+    Parameters
+    ----------
+    trainer : whose network is trained
+    histories : to which epochs and their losses are added
+    watchers : callbacks
+    epochs : of this fit
+    seconds : after which `OutOfTime` is raised, between two batches
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        histories: Sequence[History],
+        watchers: Sequence[Callback],
+        epochs: int,
+        seconds: float = math.inf,
+    ) -> None:
+        self.trainer, self.histories, self.watchers, self.epochs = trainer, histories, watchers, epochs
+        self.deadline = perf_counter() + seconds
+
+    def go(
+        self,
+        source: codes.Data | Batches,
+        validation: codes.Data | None,
+        names: Any,
+        class_weight: Any,
+    ) -> None:
+        """All epochs over a source of samples, with what is to be measured after each."""
+
+        def after(done: int) -> bool:
+            """Measure and record what belongs to an epoch; whether to stop."""
+            measured = self.after_epoch(source, validation, names)
+            if self.trainer.schedule:
+                measured["learning_rate"] = float(self.rates(done, 1)[0])
+            for record in self.histories:
+                record.add(measured)
+            if not math.isfinite(measured.get("val_loss", 0)):
+                raise self.divergence("val_loss", measured["val_loss"], self.trainer.epochs_trained)
+            epoch, row = self.histories[-1].last()
+            answers = [callback.on_epoch_end(self.trainer, epoch, row) for callback in self.watchers]
+            return True in answers or self.trainer.stop_training
+
+        if isinstance(source, Batches):
+            self.all_batches(source, lambda item: self.trainer._intake.batch(item, names, class_weight), after)
+        elif isinstance(self.trainer.optimizer, LBFGS):
+            self.by_lbfgs(source, self.trainer.optimizer, after)
+        elif self.watchers or names or validation or self.trainer.schedule:
+            self.epoch_by_epoch(source, after)
+        else:  # the kernel may run through all of them
+            self.over(source, 0, self.epochs)
+
+    def rates(self, epoch: int, n_batches: int) -> Array:
+        """η of the batches of an epoch, (n_batches,); (1,) where they have all the same."""
+        base, schedule = self.trainer.learning_rate, self.trainer.schedule
+        if schedule is None:
+            return np.array([base])
+        values = schedule(epoch + np.arange(n_batches) / n_batches, self.epochs)
+        return values if schedule.absolute else base * values
+
+    def over(self, data: codes.Data, done: int, epochs: int) -> None:
+        """Some epochs over data in memory, after `done` of this fit."""
+        trainer, n = self.trainer, len(data.X)
+        batch_size = min(trainer.batch_size, n)
+        step = self._step(batch_size, self.rates(done, -(-n // batch_size)))
+        position, losses = np.zeros(2, np.int64), np.zeros(epochs)
+        at = codes.Progress(position, trainer._random, losses)
+        budget = 1 + int(FIRST_CHUNK / (step.block * trainer.n_parameters))
+        first = trainer.epochs_trained + 1
+        try:
+            while (running := position[codes.EPOCH]) < epochs and math.isfinite(losses[running]):
+                started = perf_counter()
+                blocks = self._call(data, step, at, budget)
+                budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
+                self._between_calls(done + position[codes.EPOCH] + position[codes.SAMPLE] / n, position[0] < epochs)
+        finally:  # Ctrl-C arrives just after a kernel call
+            finished = losses[: position[codes.EPOCH]].tolist()
+            for history in self.histories:
+                history.extend(first, finished)
+        if running < epochs:
+            raise self.divergence("loss", losses[running], first + len(finished))
+
+    def epoch_by_epoch(self, data: codes.Data, after: Callable[[int], bool]) -> None:
+        """All epochs over data in memory; `after` is told of each, and answers whether to stop."""
+        for done in range(self.epochs):
+            self.over(data, done, 1)
+            if after(done):
+                break
+
+    def all_batches(self, source: Batches, take: Callable[[Any], codes.Data], after: Callable[[int], bool]) -> None:
+        """All epochs over batches that come one by one; `take` makes of each what kernels take."""
+        for done in range(self.epochs):
+            self.over_batches(map(take, source), source.steps, done)
+            if after(done):
+                break
+
+    def over_batches(self, batches: Iterable[codes.Data], steps: int | None, done: int) -> None:
+        """An epoch over batches, each an update."""
+        total = weight = 0.0
+        rates = self.rates(done, steps or 1)
+        first = self.trainer.epochs_trained + 1
+        for k, data in enumerate(batches):
+            loss = self.one_batch(data, rates[min(k, len(rates) - 1)])
+            if not math.isfinite(loss):
+                raise self.divergence("loss", loss, first)
+            total, weight = total + loss * data.weight, weight + data.weight
+            self._between_calls(done + (k + 1) / steps if steps else done, True)
+        for history in self.histories:
+            history.extend(first, [total / weight])
+
+    def by_lbfgs(self, data: codes.Data, optimizer: LBFGS, after: Callable[[int], bool]) -> None:
+        """Epochs that are scipy's iterations; `after` is told of each, and answers whether to stop."""
+        try:
+            from scipy.optimize import minimize
+        except ImportError:
+            raise ImportError("optimizer='lbfgs' needs scipy: pip install 'fastbp[lbfgs]'") from None
+        trainer, views = self.trainer, self.trainer.network.parameters()
+        done = 0
+
+        def place(theta: Array) -> None:
+            start = 0
+            for view in views:
+                view[...] = theta[start : start + view.size].reshape(view.shape)
+                start += view.size
+
+        def cost(theta: Array) -> tuple[float, Array]:
+            place(theta)
+            J = trainer._gradients(data)
+            pairs = zip(J.weights, J.biases, strict=True) if trainer.use_bias else zip(J.weights, strict=True)
+            self._between_calls(done, True)
+            return J.loss, np.concatenate([part.ravel() for pair in pairs for part in pair]).astype(np.float64)
+
+        def step(intermediate_result: Any) -> None:  # the name tells scipy what to give
+            nonlocal done
+            place(intermediate_result.x)
+            first = trainer.epochs_trained + 1
+            for history in self.histories:
+                history.extend(first, [float(intermediate_result.fun)])
+            done += 1
+            if after(done - 1):
+                raise StopIteration
+
+        start = np.concatenate([view.ravel() for view in views]).astype(np.float64)
+        options = {"maxiter": self.epochs, "maxcor": optimizer.memory, "gtol": optimizer.tolerance, "ftol": 0.0}
+        options["maxfun"] = 100 * (self.epochs + 1)  # a line search ends long before
+        place(minimize(cost, start, jac=True, method="L-BFGS-B", callback=step, options=options).x)
+
+    def one_batch(self, data: codes.Data, rate: float) -> float:
+        """One update along the gradient over all of data; returns J before it."""
+        step = self._step(len(data.X), np.array([rate]))
+        at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
+        budget = 1 + int(FIRST_CHUNK / (step.block * self.trainer.n_parameters))
+        while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
+            self._call(data, step, at, budget)
+        return float(at.losses[0])
+
+    def after_epoch(
+        self, training: codes.Data | Batches, validation: codes.Data | None, names: Any
+    ) -> dict[str, float]:
+        """What is measured after an epoch, beside the loss that training itself gave."""
+        measured = {}
+        if names and isinstance(training, codes.Data):
+            measured = measure(self.trainer, training, names)
+            del measured["loss"]
+        if validation:
+            measured |= {f"val_{name}": value for name, value in measure(self.trainer, validation, names).items()}
+        return measured
+
+    def divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
+        """The news that training diverged, to be raised."""
+        message = (
+            f"training diverged: the {name} became {value} in epoch {epoch}; try a smaller learning_rate (it is "
+            f"{self.trainer.learning_rate:g}), inputs scaled to about [-1, 1], or a smaller epsilon, in a new Trainer"
+        )
+        return DivergenceError(message, epoch)
+
+    def _call(self, data: codes.Data, step: codes.Step, at: codes.Progress, budget: int) -> int:
+        trainer = self.trainer
+        return trainer._engine.train(data, trainer._memory, step, at, budget, trainer.n_threads)
+
+    def _step(self, batch_size: int, rates: Array) -> codes.Step:
+        """How parameters move, with the learning rate of each batch of an epoch."""
+        trainer = self.trainer
+        block, seed = min(batch_size, BLOCK), np.uint64(trainer._dropout_seed)
+        return codes.Step(trainer.optimizer.rule(), trainer._bounds, rates, seed, batch_size, block)
+
+    def _between_calls(self, done: float, unfinished: bool) -> None:
+        for callback in self.watchers:
+            callback.on_progress(self.trainer, done)
+        if unfinished and perf_counter() > self.deadline:
+            raise OutOfTime
+
+
+def measure(trainer: Trainer, data: codes.Data, names: Any) -> dict[str, float]:
+    """The loss and the metrics with the weights as they are."""
+    data = data._replace(order=data.order[:0])  # row i of the output is to stand beside row i of y
+    loss, output = trainer._engine.evaluate(data, trainer.n_threads, predictions=bool(names))
+    values = metric_functions.measure(
+        names,
+        data.targets,
+        data.labels,
+        output,
+        threshold=trainer._threshold,
+        multi_label=trainer._multi_label,
+        sample_weight=data.weights if data.weights.size else None,
+    )
+    return {"loss": loss + penalty(trainer)} | values
+
+
+def penalty(trainer: Trainer) -> float:
+    """What l1 and l2 add to J."""
+    l1, l2, penalty = trainer._bounds.l1, trainer._bounds.l2, 0.0
+    if l1 > 0 or l2 > 0:
+        for theta in trainer.weights:
+            penalty += 0.5 * l2 * float(np.sum(theta * theta, dtype=np.float64))
+            penalty += l1 * float(np.sum(np.abs(theta), dtype=np.float64))
+    return penalty

@@ -1,0 +1,199 @@
+"""What users say about samples beside X and y: weights of samples and of classes, which of them validate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+from ._kernels import codes
+from .losses import encode
+from .metrics import check_metrics
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+
+def class_numbers(targets: Array, labels: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.int64]:
+    """(n,) class numbers from what `losses.encode` gave: labels, one-hot rows, or one output's 0 and 1 (−1 and 1)."""
+    if labels.size:
+        return labels
+    if targets.shape[1] > 1:
+        return targets.argmax(axis=1)
+    return (targets[:, 0] > threshold).astype(np.int64)
+
+
+def sample_weights(argument: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
+    """(n,) weights ≥ 0, not all 0; None for None."""
+    if value is None:
+        return None
+    weights = _checks.numbers(argument, value)
+    if weights.shape not in ((n,), (n, 1)):
+        raise ValueError(_checks.wrong(argument, f"shape ({n},), a weight for each sample", f"{weights.shape}"))
+    weights = _checks.cast(argument, weights.reshape(n), dtype)
+    if weights.min() < 0:
+        raise ValueError(_checks.wrong(argument, "numbers ≥ 0", weights.min()))
+    if weights.max() == 0:
+        raise ValueError(_checks.wrong(argument, "a number > 0 among the weights", "only 0"))
+    return weights
+
+
+def class_weights(value: Any, classes: npt.NDArray[np.int64], n_classes: int, dtype: np.dtype[Any]) -> Array:
+    """(n,) weights of the samples by their classes.
+
+    Parameters
+    ----------
+    value : {class number: weight ≥ 0}, or "balanced": n / (n_classes · samples of the class), as scikit-learn has it
+        A class that isn't named weighs 1.
+    classes : (n,) class numbers
+    """
+    table = np.ones(n_classes)
+    expected = "'balanced' or a dict of class numbers and weights"
+    if isinstance(value, str):
+        if value != "balanced":
+            raise ValueError(_checks.wrong("class_weight", expected, repr(value)))
+        counts = np.bincount(classes, minlength=n_classes)
+        table = len(classes) / ((counts > 0).sum() * np.maximum(counts, 1))
+    elif isinstance(value, Mapping):
+        for number, weight in value.items():
+            k = _checks.whole("class_weight", number, minimum=0)
+            if k >= n_classes:
+                raise ValueError(_checks.wrong("class_weight", f"class numbers 0 … {n_classes - 1}", k))
+            table[k] = _checks.real("class_weight", weight, minimum=0, dtype=dtype)
+    else:
+        raise TypeError(_checks.wrong("class_weight", expected, _checks.shown(value)))
+    return table[classes].astype(dtype)
+
+
+def divide(
+    fraction: float, n: int, classes: npt.NDArray[np.int64] | None, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which samples train and which validate, by chance; of each class the same fraction, where classes are given."""
+    groups = [np.arange(n)] if classes is None else [np.flatnonzero(classes == k) for k in np.unique(classes)]
+    shuffled = [rng.permutation(group) for group in groups]
+    # One queue in which every class is spread evenly: any piece of it is stratified, the first piece validates.
+    places = np.concatenate([(np.arange(len(group)) + rng.random()) / len(group) for group in shuffled])
+    queue = np.concatenate(shuffled)[np.argsort(places, kind="stable")]
+    count = round(fraction * n)
+    if not 0 < count < n:
+        raise ValueError(
+            _checks.wrong("validation_split", "samples both to train with and to validate with", f"{count} of {n}")
+        )
+    return np.sort(queue[count:]), np.sort(queue[:count])
+
+
+class Batches:
+    """An iterable of batches, (X, y) or (X, y, sample_weight), for data that is not in memory.
+
+    Parameters
+    ----------
+    source : iterable; an iterator goes on where the last epoch left it
+    steps : batches of an epoch; None: until the iterable ends
+    epochs : that will be asked for
+    """
+
+    def __init__(self, source: Iterable[Any], steps: int | None, epochs: int) -> None:
+        self.once = isinstance(source, Iterator)
+        if self.once and steps is None and epochs > 1:
+            expected = "a number of batches an epoch, since an iterator can't start again"
+            raise ValueError(_checks.wrong("steps", expected, "None"))
+        self.source, self.steps = source, steps
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = iter(self.source)
+        count = 0
+        while self.steps is None or count < self.steps:
+            try:
+                yield next(batches)
+            except StopIteration:
+                if self.steps is None and count > 0:
+                    return
+                if self.once or count == 0:
+                    raise ValueError(
+                        _checks.wrong("X", f"{self.steps or 'some'} batches an epoch", f"an end after {count}")
+                    ) from None
+                batches = iter(self.source)
+                continue
+            count += 1
+
+
+class Intake:
+    """What a trainer is given, checked, as kernels take it."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def data(
+        self,
+        X_name: str,
+        X: Any,
+        y_name: str,
+        y: Any,
+        names: tuple[Any, ...] = (),
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        *,
+        shuffle: bool = False,
+    ) -> codes.Data:
+        """X and y, checked, as kernels take them."""
+        X = _checks.matrix(X_name, X, self.trainer.layer_sizes[0], self.trainer.dtype)
+        n_out = self.trainer.layer_sizes[-1]
+        targets, labels = encode(
+            y_name, y, len(X), n_out, self.trainer._loss, self.trainer.output_activation, self.trainer.dtype
+        )
+        weights = sample_weights("sample_weight", sample_weight, len(X), self.trainer.dtype)
+        if class_weight is not None:
+            classes = class_numbers(targets, labels, self.trainer._threshold)
+            by_class = class_weights(class_weight, classes, max(2, n_out), self.trainer.dtype)
+            weights = by_class if weights is None else weights * by_class
+        check_metrics(
+            y_name,
+            targets,
+            names,
+            threshold=self.trainer._threshold,
+            output_activation=self.trainer.output_activation,
+            multi_label=self.trainer._multi_label,
+        )
+        return self.trainer._engine.data(X, targets, labels, weights, shuffle=shuffle)
+
+    def validation(self, value: Any, names: tuple[Any, ...]) -> codes.Data:
+        parts = _checks.parts("validation_data", value)
+        return self.data("validation_data[0]", parts[0], "validation_data[1]", parts[1], names, *parts[2:])
+
+    def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
+        if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
+            raise TypeError(_checks.wrong("y", "numbers, or as X an iterable of batches (X, y)", "None"))
+        return Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
+
+    def batch(self, item: Any, names: tuple[Any, ...], class_weight: Any) -> codes.Data:
+        parts = _checks.parts("batch", item)
+        weight = parts[2] if len(parts) > 2 else None
+        return self.data("batch[0]", parts[0], "batch[1]", parts[1], names, weight, class_weight)
+
+    def split(self, data: codes.Data, fraction: SupportsFloat) -> tuple[codes.Data, codes.Data | None]:
+        """What trains and what validates, of a fraction of the samples."""
+        fraction = _checks.rates("validation_split", fraction, 1)[0]
+        if fraction == 0:
+            return data, None
+        classes = None
+        if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
+            classes = class_numbers(data.targets, data.labels, self.trainer._threshold)
+        rng = np.random.default_rng(self.trainer.seed)
+        parts = [
+            self.trainer._engine.data(
+                data.X[rows],
+                data.targets[rows] if data.targets.size else data.targets,
+                data.labels[rows] if data.labels.size else data.labels,
+                data.weights[rows] if data.weights.size else None,
+                shuffle=shuffle,
+            )
+            for rows, shuffle in zip(
+                divide(fraction, len(data.X), classes, rng), (self.trainer.shuffle, False), strict=True
+            )
+        ]
+        return parts[0], parts[1]

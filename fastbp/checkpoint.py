@@ -1,0 +1,119 @@
+"""One file for a trainer: weights, options, the optimizer's state, the random state and the history."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _checks
+from .history import History
+from .losses import LOSSES, Loss
+from .optimizers import OPTIMIZERS
+from .schedules import SCHEDULES, Schedule
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+VERSION = 1  # of the format
+
+
+def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
+    """Write the file beside its place, flush it to disk, and rename it: a crash leaves the old file or the new one."""
+    header = json.dumps({"format": "fastbp", "version": VERSION, "options": _options(trainer)} | _state(trainer))
+    memory = trainer._engine.packed(trainer._memory)
+    arrays = {
+        "header": np.frombuffer(header.encode(), np.uint8),
+        "parameters": np.concatenate([view.ravel() for view in trainer.weights + trainer.biases]),
+        "first": memory.first,
+        "second": memory.second,
+    }
+    place = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(place)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
+    """A trainer that goes on where the saved one was."""
+    with np.load(path, allow_pickle=False) as file:
+        header = json.loads(bytes(file["header"]))
+        arrays = {name: file[name] for name in ("parameters", "first", "second")}
+    if header.get("format") != "fastbp" or header.get("version") != VERSION:
+        came = f"format {header.get('format')!r}, version {header.get('version')!r}"
+        raise ValueError(_checks.wrong("path", f"a file of fastbp's format version {VERSION}", came))
+    options = header["options"]
+    for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        if options[name] is not None:
+            options[name] = kinds[options[name].pop("name")](**options[name])
+    trainer = kind(**options)
+    start = 0
+    for view in trainer.weights + trainer.biases:
+        view[...] = arrays["parameters"][start : start + view.size].reshape(view.shape)
+        start += view.size
+    memory = trainer._memory
+    trainer._memory = trainer._engine.unpacked(
+        memory._replace(first=arrays["first"], second=arrays["second"], steps=np.array([header["steps"]]))
+    )
+    trainer._random[0], trainer._dropout_seed = header["random"], header["dropout_seed"]
+    trainer.history = History.restored(header["history"], header["epochs"], header["interrupted"])
+    return trainer
+
+
+def _named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | None:
+    """A record as a name and its fields."""
+    if item is None:
+        return None
+    names = [name for name, kind in kinds.items() if type(item) is kind]
+    if not names:
+        raise ValueError(_checks.wrong(argument, "one of fastbp's own, which a file can name", _checks.shown(item)))
+    return {"name": names[0]} | {field.name: getattr(item, field.name) for field in fields(item)}
+
+
+def _options(trainer: Trainer) -> dict[str, Any]:
+    """Arguments of Trainer."""
+    loss: Loss = trainer._loss
+    schedule: Schedule | None = trainer.schedule
+    bounds = {name: None if limit == np.inf else limit for name, limit in trainer._bounds._asdict().items()}
+    return bounds | {
+        "layer_sizes": trainer.layer_sizes,
+        "activation": trainer.activation,
+        "output_activation": trainer.output_activation,
+        "loss": _named("loss", loss, LOSSES),
+        "optimizer": _named("optimizer", trainer.optimizer, OPTIMIZERS),
+        "schedule": _named("schedule", schedule, SCHEDULES),
+        "learning_rate": trainer.learning_rate,
+        "batch_size": trainer.batch_size,
+        "initializer": "zeros",
+        "epsilon": trainer.epsilon,
+        "use_bias": trainer.use_bias,
+        "dropout": trainer.dropout,
+        "shuffle": trainer.shuffle,
+        "dtype": trainer.dtype.name,
+        "seed": trainer.seed,
+        "n_threads": trainer.n_threads,
+    }
+
+
+def _state(trainer: Trainer) -> dict[str, Any]:
+    history = trainer.history
+    return {
+        "steps": int(trainer._memory.steps[0]),
+        "random": int(trainer._random[0]),
+        "dropout_seed": trainer._dropout_seed,
+        "history": history.to_dict(),
+        "epochs": history.epochs,
+        "interrupted": history.interrupted,
+    }

@@ -1,0 +1,103 @@
+"""How a fit shows its progress: a bar, or a line an epoch; the door to tqdm."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ._checks import shown, wrong
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+
+class EpochLines(Callback):
+    """A line an epoch, to standard output."""
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
+        self.last = trainer.epochs_trained + epochs
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
+        sys.stdout.write(f"epoch {epoch}/{self.last}  {measured_text(measured)}\n")
+        sys.stdout.flush()
+
+
+class ProgressBar(Callback):
+    """A tqdm bar over the epochs of a fit, in a terminal or a notebook.
+
+    Raises
+    ------
+    ImportError
+        Where tqdm is not installed.
+    """
+
+    FORMAT = "{desc} {bar:6} {elapsed}{postfix}"  # four measures, and all in 80 columns
+
+    def __init__(self) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            raise ImportError("a progress bar needs tqdm: pip install 'fastbp[progress]'") from None
+        self.tqdm = tqdm
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
+        self.last = trainer.epochs_trained + epochs
+        self.bar = self.tqdm(total=epochs, bar_format=self.FORMAT, desc=f"epoch {trainer.epochs_trained}/{self.last}")
+
+    def on_progress(self, trainer: Trainer, done: float) -> None:
+        self.bar.update(done - self.bar.n)
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
+        self.bar.set_description_str(f"epoch {epoch}/{self.last}", refresh=False)
+        self.bar.set_postfix_str(paired_text(measured), refresh=False)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.bar.refresh()
+        self.bar.close()
+
+
+def number_text(value: float) -> str:
+    """Four decimals, or three digits of a small number."""
+    return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.3g}"
+
+
+def measured_text(measured: Mapping[str, float]) -> str:
+    """Names and numbers: loss 0.1234  accuracy 0.9876  val_loss 0.2345  val_accuracy 0.8765."""
+    return "  ".join(f"{name} {number_text(value)}" for name, value in measured.items())
+
+
+def paired_text(measured: Mapping[str, float]) -> str:
+    """The same, shorter: loss 0.1234 (val 0.2345) accuracy 0.9876 (val 0.8765)."""
+    parts = []
+    for name, value in measured.items():
+        if not name.startswith("val_"):
+            validation = f" (val {number_text(measured[f'val_{name}'])})" if f"val_{name}" in measured else ""
+            parts.append(f"{name} {number_text(value)}{validation}")
+    return " ".join(parts)
+
+
+def progress(verbose: Any) -> list[Callback]:
+    """The display that `verbose` asks for.
+
+    0 or False: none; 1 or True: a bar; 2: a line an epoch; "auto": a bar in a terminal or a notebook where tqdm is
+    installed, else lines.
+    """
+    if isinstance(verbose, str) and verbose == "auto":
+        if interactive():
+            try:
+                return [ProgressBar()]
+            except ImportError:
+                pass
+        return [EpochLines()]
+    if verbose not in (0, 1, 2):
+        raise ValueError(wrong("verbose", "'auto', 0 (silent), 1 (a bar) or 2 (a line an epoch)", shown(verbose)))
+    if verbose == 0:
+        return []
+    return [ProgressBar()] if verbose == 1 else [EpochLines()]
+
+
+def interactive() -> bool:
+    """Whether standard error is a terminal, or this is a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules

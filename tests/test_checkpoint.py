@@ -1,0 +1,83 @@
+"""Saved and loaded trainers go on to the bit; a failure leaves the old file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from fastbp import Trainer, losses, optimizers, schedules
+from tests.test_run import OPTIONS, X, Y, weights_of
+
+WITH_LOSSES = [
+    {"loss": losses.Huber(0.5)},
+    {"loss": losses.Quantile([0.2, 0.8])},
+    {"use_bias": False},
+    {"dtype": "float64"},
+]
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, *WITH_LOSSES], ids=str)
+def test_training_goes_on_to_the_bit(options, tmp_path):
+    trainer = Trainer([3, 40, 7, 2], activation=["tanh", "relu"], batch_size=8, seed=0, epsilon=0.5, **options)
+    trainer.fit(X, Y, epochs=2, verbose=0)
+    trainer.save(tmp_path / "model.npz")
+    other = Trainer.load(tmp_path / "model.npz")
+    assert repr(other) == repr(trainer)
+    assert other.history == trainer.history
+    assert other.history.epochs == trainer.history.epochs
+    assert (other.optimizer, other.schedule, other.dropout) == (trainer.optimizer, trainer.schedule, trainer.dropout)
+    for t in (trainer, other):
+        t.fit(X, Y, epochs=3, verbose=0)
+    np.testing.assert_array_equal(weights_of(other), weights_of(trainer))
+    assert other.history == trainer.history
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    trainer = Trainer([3, 4, 2], seed=0)
+    trainer.save(path)
+    before = path.read_bytes()
+
+    def fails(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    trainer.fit(X, Y, verbose=0)
+    with pytest.raises(OSError, match="disk full"):
+        trainer.save(path)
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_what_has_no_name_is_not_saved(tmp_path):
+    own_loss = Trainer([3, 2], loss=lambda a, y: ((a - y) ** 2, 2 * (a - y)))
+    with pytest.raises(ValueError, match="loss: expected one of fastbp's own"):
+        own_loss.save(tmp_path / "model.npz")
+    own_schedule = Trainer([3, 2], schedule=lambda epoch: 0.1)
+    with pytest.raises(ValueError, match="schedule: expected one of fastbp's own"):
+        own_schedule.save(tmp_path / "model.npz")
+
+
+def test_a_file_of_another_kind(tmp_path):
+    header = np.frombuffer(b'{"format": "other", "version": 9}', np.uint8)
+    np.savez(tmp_path / "model.npz", header=header, parameters=header, first=header, second=header)
+    with pytest.raises(
+        ValueError, match="path: expected a file of fastbp's format version 1, got format 'other', version 9"
+    ):
+        Trainer.load(tmp_path / "model.npz")
+
+
+def test_objects_come_back_with_their_fields(tmp_path):
+    trainer = Trainer(
+        [3, 9, 2],
+        loss=losses.Quantile([0.1, 0.9]),
+        optimizer=optimizers.Adam(beta_1=0.7, weight_decay=0.1),
+        schedule=schedules.Cosine(warmup=2),
+    )
+    trainer.save(tmp_path / "model.npz")
+    other = Trainer.load(tmp_path / "model.npz")
+    assert other.optimizer == trainer.optimizer
+    assert other.schedule == trainer.schedule
+    assert other._loss == trainer._loss

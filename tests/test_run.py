@@ -1,0 +1,191 @@
+"""Passes over the samples: schedules, time, single batches, L-BFGS; every option of training does something."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+
+import numpy as np
+import pytest
+
+from fastbp import Trainer, optimizers, schedules
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(50, 3)).astype("f"), RNG.normal(size=(50, 2)).astype("f")
+
+
+def trained(epochs=3, **options) -> Trainer:
+    options = {"activation": "tanh", "batch_size": 8, "seed": 0, "epsilon": 0.5} | options
+    trainer = Trainer([3, 40, 2], **options)
+    trainer.fit(X, Y, epochs=epochs, verbose=0)
+    return trainer
+
+
+def weights_of(trainer: Trainer) -> np.ndarray:
+    return np.concatenate([w.ravel() for w in trainer.get_weights()])
+
+
+OPTIONS = [
+    *({"optimizer": name} for name in optimizers.OPTIMIZERS if name != "sgd"),
+    {"optimizer": optimizers.Adam(beta_1=0.5), "learning_rate": 0.01},
+    {"optimizer": optimizers.Adam(beta_2=0.5), "learning_rate": 0.01},
+    {"optimizer": optimizers.Adam(epsilon=0.1), "learning_rate": 0.01},
+    {"optimizer": optimizers.SGD(weight_decay=0.1)},
+    {"optimizer": optimizers.RMSprop(rho=0.5)},
+    {"schedule": "cosine"},
+    {"initializer": "he"},
+    {"dropout": 0.5},
+    {"l1": 1e-3},
+    {"l2": 1e-3},
+    {"clip_value": 1e-3},
+    {"clip_norm": 1e-2},
+    {"max_norm": 0.1},
+]
+
+
+def test_no_option_is_ignored():
+    results = [trained(), *(trained(**options) for options in OPTIONS)]
+    rows = np.array([weights_of(trainer) for trainer in results])
+    assert np.isfinite(rows).all()
+    distances = np.abs(rows[:, None] - rows[None]).max(axis=2)
+    np.fill_diagonal(distances, 1)
+    assert distances.min() > 1e-5
+
+
+STARTS_ANEW = ({"optimizer": "lbfgs"}, {"schedule": "cosine"})  # with every fit
+
+
+@pytest.mark.parametrize("options", [options for options in OPTIONS if options not in STARTS_ANEW], ids=str)
+def test_the_optimizers_state_is_kept_from_fit_to_fit_and_in_a_copy(options):
+    whole, parts = trained(4, **options), trained(2, **options)
+    copied = pickle.loads(pickle.dumps(parts))
+    for trainer in (parts, copied):
+        trainer.fit(X, Y, epochs=2, verbose=0)
+        np.testing.assert_array_equal(weights_of(trainer), weights_of(whole))
+
+
+def test_penalties_are_in_the_loss():
+    plain, penalised = Trainer([3, 4, 2], seed=0), Trainer([3, 4, 2], seed=0, l1=0.5, l2=0.25)
+    penalty = sum(0.5 * np.abs(w).sum() + 0.125 * (w**2).sum() for w in plain.weights)
+    first = penalised.fit(X, Y, verbose=0)["loss"][0]
+    assert penalty > 0.1
+    np.testing.assert_allclose(
+        Trainer([3, 4, 2], seed=0, l1=0.5, l2=0.25).evaluate(X, Y)["loss"],
+        plain.evaluate(X, Y)["loss"] + penalty,
+        rtol=1e-5,
+    )
+    one_batch = Trainer([3, 4, 2], seed=0, l1=0.5, l2=0.25, batch_size=50)
+    np.testing.assert_allclose(
+        one_batch.fit(X, Y, verbose=0)["loss"][0], plain.evaluate(X, Y)["loss"] + penalty, rtol=1e-5
+    )
+    assert first > plain.evaluate(X, Y)["loss"]
+
+
+def test_max_norm_bounds_the_weights_into_every_unit():
+    for sizes in ([3, 40, 2], [3, 3, 2]):
+        trainer = Trainer(sizes, max_norm=0.25, learning_rate=1, epsilon=1, seed=0)
+        trainer.fit(X, Y, verbose=0)
+        norms = np.concatenate([np.linalg.norm(theta, axis=1) for theta in trainer.weights])
+        assert norms.max() <= 0.25 * (1 + 1e-6)
+        assert norms.max() > 0.24
+
+
+def test_dropout_leaves_prediction_alone():
+    trainer = trained(dropout=0.5)
+    plain = Trainer([3, 40, 2], activation="tanh")
+    plain.set_weights(trainer.get_weights())
+    np.testing.assert_allclose(trainer.predict(X), plain.predict(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        trainer.gradients(X, Y).weights[0], plain.gradients(X, Y).weights[0], rtol=1e-3, atol=1e-6
+    )
+
+
+def test_a_schedule_is_followed_batch_by_batch():
+    by_schedule = trained(4, schedule=schedules.StepDecay(every=2, factor=0.5), learning_rate=0.2)
+    by_hand = trained(2, learning_rate=0.2)
+    by_hand.learning_rate = 0.1
+    by_hand.fit(X, Y, epochs=2, verbose=0)
+    np.testing.assert_allclose(weights_of(by_schedule), weights_of(by_hand), rtol=1e-6)
+    assert by_schedule.history["learning_rate"] == [0.2, 0.2, 0.1, 0.1]
+
+
+def test_a_function_of_the_epoch_gives_eta_itself():
+    by_function = trained(2, schedule=lambda epoch: [0.3, 0.05][epoch], learning_rate=9)
+    by_hand = trained(1, learning_rate=0.3)
+    by_hand.learning_rate = 0.05
+    by_hand.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(weights_of(by_function), weights_of(by_hand))
+
+
+def test_time_is_limited():
+    trainer = Trainer([3, 40, 2], seed=0)
+    started = time.monotonic()
+    history = trainer.fit(X, Y, epochs=10**9, max_seconds=0.2, verbose=0)
+    assert 0.2 <= time.monotonic() - started < 60
+    assert not history.interrupted
+    assert len(history.epochs) > 1
+    with pytest.raises(ValueError, match="max_seconds: expected a finite number > 0, got 0"):
+        trainer.fit(X, Y, max_seconds=0)
+
+
+def test_training_on_single_batches_is_training():
+    whole = trained(1, shuffle=False)
+    single = Trainer([3, 40, 2], activation="tanh", batch_size=8, seed=0, epsilon=0.5)
+    losses = [single.train_on_batch(X[i : i + 8], Y[i : i + 8]) for i in range(0, 50, 8)]
+    np.testing.assert_array_equal(weights_of(single), weights_of(whole))
+    assert single.epochs_trained == 0
+    np.testing.assert_allclose(np.average(losses, weights=[8] * 6 + [2]), whole.history["loss"][0], rtol=1e-5)
+
+
+def test_a_callback_may_stop_training_by_an_attribute():
+    trainer = Trainer([3, 4, 2], seed=0)
+
+    def stop(trainer, epoch, measured):
+        trainer.stop_training = epoch == 3
+
+    assert trainer.fit(X, Y, epochs=9, callbacks=stop, verbose=0).epochs == [1, 2, 3]
+    assert trainer.fit(X, Y, epochs=2, verbose=0).epochs == [4, 5]
+
+
+def test_weights_are_got_and_set():
+    a, b = Trainer([3, 4, 2], seed=0), Trainer([3, 4, 2], seed=1)
+    b.set_weights(a.get_weights())
+    np.testing.assert_array_equal(a.predict(X), b.predict(X))
+    a.get_weights()[0][...] = 7
+    np.testing.assert_array_equal(a.predict(X), b.predict(X))
+    with pytest.raises(ValueError, match=r"weights\[1\]: expected shape \(4,\), got \(3,\)"):
+        a.set_weights([a.weights[0], np.zeros(3), a.weights[1], a.biases[1]])
+    with pytest.raises(ValueError, match="weights: expected 4 arrays, got 1"):
+        a.set_weights([a.weights[0]])
+
+
+def test_lbfgs_finds_what_least_squares_finds():
+    pytest.importorskip("scipy")
+    trainer = Trainer([3, 2], optimizer="lbfgs", dtype="float64")
+    history = trainer.fit(X, Y, epochs=100, verbose=0)
+    solution, *_ = np.linalg.lstsq(np.c_[X, np.ones(50)].astype(float), Y.astype(float), rcond=None)
+    np.testing.assert_allclose(trainer.weights[0], solution[:3].T, atol=1e-4)
+    np.testing.assert_allclose(trainer.biases[0], solution[3], atol=1e-4)
+    assert 1 < len(history.epochs) < 50
+    assert history["loss"] == sorted(history["loss"], reverse=True)
+    np.testing.assert_allclose(history["loss"][-1], trainer.evaluate(X, Y)["loss"], rtol=1e-9)
+
+
+def test_lbfgs_is_stopped_and_watched_as_other_optimizers():
+    pytest.importorskip("scipy")
+    trainer = Trainer([3, 9, 2], optimizer=optimizers.LBFGS(memory=5), l2=1e-3, seed=0)
+    history = trainer.fit(X, Y, epochs=50, callbacks=lambda *a: a[1] == 4, validation_data=(X, Y), verbose=0)
+    assert history.epochs == [1, 2, 3, 4]
+    assert history["val_loss"] == pytest.approx(history["loss"], rel=1e-5)
+    with pytest.raises(ValueError, match=r"dropout: expected nothing with optimizer='lbfgs', got 0\.5"):
+        Trainer([3, 9, 2], optimizer="lbfgs", dropout=0.5)
+
+
+def test_copies_of_trainers_train_apart():
+    trainer = trained(optimizer="adam")
+    other = copy.deepcopy(trainer)
+    other.fit(X, Y, epochs=3, verbose=0)
+    again = copy.deepcopy(trainer)
+    again.fit(X, Y, epochs=3, verbose=0)
+    np.testing.assert_array_equal(weights_of(other), weights_of(again))

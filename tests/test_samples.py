@@ -1,0 +1,170 @@
+"""Weights of samples and classes, validation by a fraction, batches that come one by one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastbp import Trainer
+from fastbp._samples import class_weights, divide, sample_weights
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(60, 3)).astype("f"), RNG.integers(0, 3, 60)
+
+
+def trainer(**options) -> Trainer:
+    options = {"loss": "cross_entropy", "batch_size": 60, "shuffle": False, "seed": 0, "activation": "tanh"} | options
+    return Trainer([3, 24, 3], **options)
+
+
+def weights_of(t: Trainer) -> np.ndarray:
+    return np.concatenate([w.ravel() for w in t.get_weights()])
+
+
+def close(a: Trainer, b: Trainer) -> None:
+    np.testing.assert_allclose(weights_of(a), weights_of(b), rtol=1e-4, atol=1e-6)
+
+
+def test_a_weight_of_two_is_the_sample_twice_and_of_zero_not_at_all():
+    w = RNG.integers(0, 3, 60)
+    weighted, repeated = trainer(), trainer(batch_size=int(w.sum()))
+    weighted.fit(X, Y, sample_weight=w, epochs=5, verbose=0)
+    repeated.fit(np.repeat(X, w, axis=0), np.repeat(Y, w), epochs=5, verbose=0)
+    close(weighted, repeated)
+    np.testing.assert_allclose(weighted.history["loss"], repeated.history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(
+        weighted.evaluate(X, Y, sample_weight=w)["loss"],
+        repeated.evaluate(np.repeat(X, w, axis=0), np.repeat(Y, w))["loss"],
+    )
+
+
+def test_a_batch_without_weight_changes_nothing():
+    w = np.r_[np.zeros(30), np.ones(30)]
+    half, other = trainer(batch_size=30), trainer(batch_size=30)
+    half.fit(X, Y, sample_weight=w, verbose=0)
+    other.fit(X[30:], Y[30:], verbose=0)
+    close(half, other)
+
+
+def test_class_weights_are_weights_of_their_samples():
+    by_class, by_sample = trainer(), trainer()
+    by_class.fit(X, Y, class_weight={0: 3, 2: 0.5}, epochs=2, verbose=0)
+    by_sample.fit(X, Y, sample_weight=np.array([3, 1, 0.5])[Y], epochs=2, verbose=0)
+    np.testing.assert_array_equal(weights_of(by_class), weights_of(by_sample))
+
+
+def test_balanced_classes_weigh_alike():
+    classes = np.array([0, 0, 0, 1, 2, 2])
+    weights = class_weights("balanced", classes, 3, np.dtype("f"))
+    np.testing.assert_allclose(np.bincount(classes, weights), [2, 2, 2])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.ones(3), r"sample_weight: expected shape \(60,\), a weight for each sample, got \(3,\)"),
+        (-np.ones(60), "sample_weight: expected numbers ≥ 0, got -1"),
+        (np.zeros(60), "sample_weight: expected a number > 0 among the weights, got only 0"),
+        (np.full(60, np.nan), "sample_weight: expected finite numbers"),
+    ],
+)
+def test_bad_sample_weights(value, message):
+    with pytest.raises(ValueError, match=message):
+        sample_weights("sample_weight", value, 60, np.dtype("f"))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "message"),
+    [
+        ("even", ValueError, "class_weight: expected 'balanced' or a dict"),
+        ({3: 1}, ValueError, "class_weight: expected class numbers 0 … 2, got 3"),
+        ({0: -1}, ValueError, "class_weight: expected a finite number ≥ 0, got -1"),
+        (3, TypeError, "class_weight: expected 'balanced' or a dict"),
+    ],
+)
+def test_bad_class_weights(value, kind, message):
+    with pytest.raises(kind, match=message):
+        trainer().fit(X, Y, class_weight=value, verbose=0)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_a_split_is_stratified_and_covers_all(fraction):
+    classes = np.repeat([0, 1, 2], [200, 100, 40])
+    training, validation = divide(fraction, 340, classes, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(np.r_[training, validation]), np.arange(340))
+    counts = np.bincount(classes[validation])
+    assert np.abs(counts - fraction * np.array([200, 100, 40])).max() <= 1.5
+
+
+def test_validation_split_trains_with_the_rest():
+    split, by_hand = trainer(), trainer()
+    history = split.fit(X, Y, validation_split=0.2, metrics="accuracy", verbose=0)
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    training, validation = divide(0.2, 60, Y, np.random.default_rng(0))
+    expected = by_hand.fit(X[training], Y[training], validation_data=(X[validation], Y[validation]), verbose=0)
+    assert history["loss"] == expected["loss"]
+    assert history["val_loss"] == expected["val_loss"]
+
+
+def test_a_fraction_that_leaves_nothing():
+    with pytest.raises(ValueError, match="validation_split: expected samples both to train with"):
+        trainer().fit(X[:3], Y[:3], validation_split=0.01, verbose=0)
+
+
+def batches(size=20):
+    return [(X[i : i + size], Y[i : i + size]) for i in range(0, 60, size)]
+
+
+def test_batches_are_updates():
+    whole, pieces = trainer(batch_size=20), trainer()
+    whole.fit(X, Y, epochs=3, verbose=0)
+    history = pieces.fit(batches(), epochs=3, verbose=0)
+    np.testing.assert_array_equal(weights_of(whole), weights_of(pieces))
+    np.testing.assert_allclose(history["loss"], whole.history["loss"], rtol=1e-6)
+
+
+def test_an_iterator_goes_on_where_the_last_epoch_left_it():
+    once, endless = trainer(), trainer()
+    once.fit(batches(), epochs=4, verbose=0)
+    endless.fit(itertools.cycle(batches()), epochs=2, steps=6, verbose=0)
+    np.testing.assert_array_equal(weights_of(once), weights_of(endless))
+    assert endless.epochs_trained == 2
+
+
+def test_batches_with_weights_and_validation():
+    weighted, plain = trainer(), trainer()
+    w = np.linspace(0.1, 1, 20, dtype="f")
+    weighted.fit([(x, y, w) for x, y in batches()], verbose=0, validation_data=(X, Y), metrics="accuracy")
+    plain.fit(batches(), verbose=0)
+    assert np.abs(weights_of(weighted) - weights_of(plain)).max() > 1e-4
+    assert set(weighted.history) == {"loss", "val_loss", "val_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"X": X}, TypeError, "y: expected numbers, or as X an iterable of batches"),
+        ({"X": iter(batches()), "epochs": 2}, ValueError, "steps: expected a number of batches an epoch"),
+        ({"X": iter(batches()), "steps": 5}, ValueError, "X: expected 5 batches an epoch, got an end after 3"),
+        ({"X": []}, ValueError, "X: expected some batches an epoch, got an end after 0"),
+        ({"X": [X]}, TypeError, r"batch: expected a pair \(X, y\), or \(X, y, sample_weight\), got a ndarray"),
+        ({"X": batches(), "sample_weight": Y}, ValueError, "sample_weight: expected nothing as X is an iterable"),
+        ({"X": batches(), "metrics": "accuracy"}, ValueError, "metrics: expected validation_data to measure"),
+        ({"X": X, "y": Y, "steps": 3}, ValueError, "steps: expected None, as X and y are arrays, got 3"),
+    ],
+)
+def test_bad_batches(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        trainer().fit(**arguments, verbose=0)
+
+
+def test_a_memmap_stays_on_disk(tmp_path):
+    on_disk = np.memmap(tmp_path / "X", "float32", "w+", shape=X.shape)
+    on_disk[:] = X
+    from_disk, in_memory = trainer(), trainer()
+    assert np.shares_memory(from_disk._intake.data("X", on_disk, "y", Y).X, on_disk)
+    from_disk.fit(on_disk, Y, verbose=0)
+    in_memory.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(weights_of(from_disk), weights_of(in_memory))
