@@ -15,6 +15,30 @@ from ._kernels.finite import is_finite
 
 Array = npt.NDArray[Any]
 
+ELSEWHERE = {  # what Keras, PyTorch and scikit-learn call things
+    "bce": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "crossentropyloss": "cross_entropy",
+    "nll": "cross_entropy",
+    "log_loss": "cross_entropy",
+    "mse": "squared_error",
+    "mseloss": "squared_error",
+    "mean_squared_error": "squared_error",
+    "mae": "absolute_error",
+    "l1loss": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "pinball": "quantile",
+    "linear": "identity",
+    "logistic": "sigmoid",
+    "swish": "silu",
+    "hardtanh": "hard_tanh",
+    "xavier": "glorot",
+    "kaiming": "he",
+    "roc_auc": "auc",
+    "acc": "accuracy",
+}
 BLOCK_BYTES = 1 << 20  # of a matrix looked at in one go, so that no check makes a second matrix
 
 
@@ -102,7 +126,8 @@ def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
     if value not in names:
-        near = get_close_matches(value.lower().replace(" ", "_").replace("-", "_"), names, 1)
+        plain = value.lower().replace(" ", "_").replace("-", "_")
+        near = [ELSEWHERE[plain]] if ELSEWHERE.get(plain) in names else get_close_matches(plain, names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(wrong(argument, expected, repr(value)) + hint)
     return value
