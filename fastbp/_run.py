@@ -151,6 +151,7 @@ class Run:
         except ImportError:
             raise ImportError("optimizer='lbfgs' needs scipy: pip install 'fastbp[lbfgs]'") from None
         trainer, views = self.trainer, self.trainer.network.parameters()
+        accepted = np.concatenate([view.ravel() for view in views]).astype(np.float64)
         done = 0
 
         def place(theta: Array) -> None:
@@ -167,8 +168,9 @@ class Run:
             return J.loss, np.concatenate([part.ravel() for pair in pairs for part in pair]).astype(np.float64)
 
         def step(intermediate_result: Any) -> None:  # the name tells scipy what to give
-            nonlocal done
-            place(intermediate_result.x)
+            nonlocal accepted, done
+            accepted = intermediate_result.x.copy()
+            place(accepted)
             first = trainer.epochs_trained + 1
             for history in self.histories:
                 history.extend(first, [float(intermediate_result.fun)])
@@ -176,10 +178,12 @@ class Run:
             if after(done - 1):
                 raise StopIteration
 
-        start = np.concatenate([view.ravel() for view in views]).astype(np.float64)
         options = {"maxiter": self.epochs, "maxcor": optimizer.memory, "gtol": optimizer.tolerance, "ftol": 0.0}
         options["maxfun"] = 100 * (self.epochs + 1)  # a line search ends long before
-        place(minimize(cost, start, jac=True, method="L-BFGS-B", callback=step, options=options).x)
+        try:
+            minimize(cost, accepted, jac=True, method="L-BFGS-B", callback=step, options=options)
+        finally:  # an end may come in the middle of a search, at weights that nobody wants
+            place(accepted)
 
     def one_batch(self, data: codes.Data, rate: float) -> float:
         """One update along the gradient over all of data; returns J before it."""
