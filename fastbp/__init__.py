@@ -8,6 +8,7 @@
 
 from . import callbacks, losses, optimizers, reference, schedules
 from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
+from .checkpoint import ModelFileError
 from .history import History
 from .network import Network
 from .results import DivergenceError, Gradients, Summary
@@ -23,6 +24,7 @@ __all__ = [
     "EarlyStopping",
     "Gradients",
     "History",
+    "ModelFileError",
     "Network",
     "ReduceLROnPlateau",
     "Summary",

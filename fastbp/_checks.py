@@ -103,6 +103,14 @@ def rates(argument: str, value: Any, count: int) -> tuple[float, ...]:
     return numbers
 
 
+def fraction(argument: str, value: Any) -> float:
+    """A number in [0, 1)."""
+    number = real(argument, value, minimum=0, dtype=np.dtype("float64"))
+    if number >= 1:
+        raise ValueError(wrong(argument, "a number in [0, 1)", shown(value)))
+    return number
+
+
 def thread_count(value: Any) -> int | str:
     """A number of threads, or "auto"."""
     if isinstance(value, str):

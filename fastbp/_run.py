@@ -14,7 +14,7 @@ from . import metrics as metric_functions
 from ._engine import BLOCK
 from ._kernels import codes
 from ._samples import Batches
-from .callbacks import Callback
+from .callbacks import Callback, ReduceLROnPlateau
 from .history import History
 from .optimizers import LBFGS
 from .results import DivergenceError
@@ -67,7 +67,7 @@ class Run:
         def after(done: int) -> bool:
             """Measure and record what belongs to an epoch; whether to stop."""
             measured = self.after_epoch(source, validation, names)
-            if self.trainer.schedule:
+            if self.trainer.schedule or any(isinstance(watcher, ReduceLROnPlateau) for watcher in self.watchers):
                 measured["learning_rate"] = float(self.rates(done, 1)[0])
             for record in self.histories:
                 record.add(measured)
@@ -75,7 +75,8 @@ class Run:
                 raise self.divergence("val_loss", measured["val_loss"], self.trainer.epochs_trained)
             epoch, row = self.histories[-1].last()
             answers = [callback.on_epoch_end(self.trainer, epoch, row) for callback in self.watchers]
-            return True in answers or self.trainer.stop_training
+            stop = any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers)
+            return stop or self.trainer.stop_training
 
         if isinstance(source, Batches):
             self.all_batches(source, lambda item: self.trainer._intake.batch(item, names, class_weight), after)
@@ -122,11 +123,13 @@ class Run:
             self.over(data, done, 1)
             if after(done):
                 break
+            if done + 1 < self.epochs:
+                self._look_at_the_clock()
 
     def all_batches(self, source: Batches, take: Callable[[Any], codes.Data], after: Callable[[int], bool]) -> None:
         """All epochs over batches that come one by one; `take` makes of each what kernels take."""
         for done in range(self.epochs):
-            self.over_batches(map(take, source), source.steps, done)
+            self.over_batches(map(take, source), source.length, done)
             if after(done):
                 break
 
@@ -142,7 +145,7 @@ class Run:
             total, weight = total + loss * data.weight, weight + data.weight
             self._between_calls(done + (k + 1) / steps if steps else done, True)
         for history in self.histories:
-            history.extend(first, [total / weight])
+            history.extend(first, [total / weight if weight else 0.0])
 
     def by_lbfgs(self, data: codes.Data, optimizer: LBFGS, after: Callable[[int], bool]) -> None:
         """Epochs that are scipy's iterations; `after` is told of each, and answers whether to stop."""
@@ -163,6 +166,8 @@ class Run:
         def cost(theta: Array) -> tuple[float, Array]:
             place(theta)
             J = trainer._gradients(data)
+            if not math.isfinite(J.loss):
+                raise self.divergence("loss", J.loss, trainer.epochs_trained + 1)
             pairs = zip(J.weights, J.biases, strict=True) if trainer.use_bias else zip(J.weights, strict=True)
             self._between_calls(done, True)
             return J.loss, np.concatenate([part.ravel() for pair in pairs for part in pair]).astype(np.float64)
@@ -175,7 +180,11 @@ class Run:
             for history in self.histories:
                 history.extend(first, [float(intermediate_result.fun)])
             done += 1
-            if after(done - 1):
+            stop = after(done - 1)
+            accepted = np.concatenate([view.ravel() for view in views]).astype(
+                np.float64
+            )  # a callback may have set them
+            if stop:
                 raise StopIteration
 
         options = {"maxiter": self.epochs, "maxcor": optimizer.memory, "gtol": optimizer.tolerance, "ftol": 0.0}
@@ -227,7 +236,11 @@ class Run:
     def _between_calls(self, done: float, unfinished: bool) -> None:
         for callback in self.watchers:
             callback.on_progress(self.trainer, done)
-        if unfinished and perf_counter() > self.deadline:
+        if unfinished:
+            self._look_at_the_clock()
+
+    def _look_at_the_clock(self) -> None:
+        if perf_counter() > self.deadline:
             raise OutOfTime
 
 

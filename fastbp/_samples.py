@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import _checks
 from ._kernels import codes
 from .losses import encode
-from .metrics import check_metrics
+from .metrics import check_classes, check_metrics
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -103,6 +103,7 @@ class Batches:
             expected = "a number of batches an epoch, since an iterator can't start again"
             raise ValueError(_checks.wrong("steps", expected, "None"))
         self.source, self.steps = source, steps
+        self.length = steps or (len(source) if isinstance(source, Sized) else None)  # batches of an epoch, where known
 
     def __iter__(self) -> Iterator[Any]:
         batches = iter(self.source)
@@ -138,6 +139,7 @@ class Intake:
         sample_weight: Any = None,
         class_weight: Any = None,
         *,
+        weight_name: str = "sample_weight",
         shuffle: bool = False,
     ) -> codes.Data:
         """X and y, checked, as kernels take them."""
@@ -146,11 +148,9 @@ class Intake:
         targets, labels = encode(
             y_name, y, len(X), n_out, self.trainer._loss, self.trainer.output_activation, self.trainer.dtype
         )
-        weights = sample_weights("sample_weight", sample_weight, len(X), self.trainer.dtype)
+        weights = sample_weights(weight_name, sample_weight, len(X), self.trainer.dtype)
         if class_weight is not None:
-            classes = class_numbers(targets, labels, self.trainer._threshold)
-            by_class = class_weights(class_weight, classes, max(2, n_out), self.trainer.dtype)
-            weights = by_class if weights is None else weights * by_class
+            weights = self._by_class(class_weight, y_name, targets, labels, weights)
         check_metrics(
             y_name,
             targets,
@@ -161,9 +161,32 @@ class Intake:
         )
         return self.trainer._engine.data(X, targets, labels, weights, shuffle=shuffle)
 
+    def _by_class(
+        self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None
+    ) -> Array:
+        """Weights of the samples, times those of their classes."""
+        threshold, n_out = self.trainer._threshold, self.trainer.layer_sizes[-1]
+        if self.trainer._multi_label:
+            raise ValueError(_checks.wrong("class_weight", "None, as each output is a label of its own", "weights"))
+        check_classes(y_name, targets, "there is a class_weight", threshold, False)
+        classes = class_numbers(targets, labels, threshold)
+        by_class = class_weights(class_weight, classes, max(2, n_out), self.trainer.dtype)
+        weights = by_class if weights is None else weights * by_class
+        if weights.max() == 0:
+            raise ValueError(_checks.wrong("class_weight", "a weight > 0 for some sample", "only 0"))
+        return weights
+
     def validation(self, value: Any, names: tuple[Any, ...]) -> codes.Data:
         parts = _checks.parts("validation_data", value)
-        return self.data("validation_data[0]", parts[0], "validation_data[1]", parts[1], names, *parts[2:])
+        return self.data(
+            "validation_data[0]",
+            parts[0],
+            "validation_data[1]",
+            parts[1],
+            names,
+            *parts[2:],
+            weight_name="validation_data[2]",
+        )
 
     def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
         if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
@@ -173,11 +196,13 @@ class Intake:
     def batch(self, item: Any, names: tuple[Any, ...], class_weight: Any) -> codes.Data:
         parts = _checks.parts("batch", item)
         weight = parts[2] if len(parts) > 2 else None
-        return self.data("batch[0]", parts[0], "batch[1]", parts[1], names, weight, class_weight)
+        return self.data(
+            "batch[0]", parts[0], "batch[1]", parts[1], names, weight, class_weight, weight_name="batch[2]"
+        )
 
     def split(self, data: codes.Data, fraction: SupportsFloat) -> tuple[codes.Data, codes.Data | None]:
         """What trains and what validates, of a fraction of the samples."""
-        fraction = _checks.rates("validation_split", fraction, 1)[0]
+        fraction = _checks.fraction("validation_split", fraction)
         if fraction == 0:
             return data, None
         classes = None
@@ -196,4 +221,8 @@ class Intake:
                 divide(fraction, len(data.X), classes, rng), (self.trainer.shuffle, False), strict=True
             )
         ]
+        for part in parts:
+            if part.weight == 0:
+                came = "only samples of weight 0 in one of them"
+                raise ValueError(_checks.wrong("validation_split", "weights > 0 in both parts", came))
         return parts[0], parts[1]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 VERSION = 1  # of the format
 
 
+class ModelFileError(ValueError):
+    """A file that no trainer can be made from."""
+
+
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write the file beside its place, flush it to disk, and rename it: a crash leaves the old file or the new one."""
     header = json.dumps({"format": "fastbp", "version": VERSION, "options": _options(trainer)} | _state(trainer))
@@ -48,12 +52,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
 
 def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
     """A trainer that goes on where the saved one was."""
-    with np.load(path, allow_pickle=False) as file:
-        header = json.loads(bytes(file["header"]))
-        arrays = {name: file[name] for name in ("parameters", "first", "second")}
-    if header.get("format") != "fastbp" or header.get("version") != VERSION:
-        came = f"format {header.get('format')!r}, version {header.get('version')!r}"
-        raise ValueError(_checks.wrong("path", f"a file of fastbp's format version {VERSION}", came))
+    header, arrays = _read(path)
     options = header["options"]
     for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
         if options[name] is not None:
@@ -72,6 +71,23 @@ def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
     return trainer
 
 
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """The header and the arrays of a file."""
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            header = json.loads(bytes(file["header"]))
+            arrays = {name: file[name] for name in ("parameters", "first", "second")}
+        version = header.get("format"), header.get("version")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # zipfile, zlib, json and numpy each have their own for a file that isn't one of ours
+        raise ModelFileError(_checks.wrong("path", "a file that Trainer.save wrote", f"{error}")) from error
+    if version != ("fastbp", VERSION):
+        came = f"format {version[0]!r}, version {version[1]!r}"
+        raise ModelFileError(_checks.wrong("path", f"a file of fastbp's format version {VERSION}", came))
+    return header, arrays
+
+
 def _named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | None:
     """A record as a name and its fields."""
     if item is None:
@@ -79,7 +95,7 @@ def _named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | 
     names = [name for name, kind in kinds.items() if type(item) is kind]
     if not names:
         raise ValueError(_checks.wrong(argument, "one of fastbp's own, which a file can name", _checks.shown(item)))
-    return {"name": names[0]} | {field.name: getattr(item, field.name) for field in fields(item)}
+    return {"name": names[0]} | {field.name: getattr(item, field.name) for field in fields(item) if field.init}
 
 
 def _options(trainer: Trainer) -> dict[str, Any]:
@@ -94,7 +110,7 @@ def _options(trainer: Trainer) -> dict[str, Any]:
         "loss": _named("loss", loss, LOSSES),
         "optimizer": _named("optimizer", trainer.optimizer, OPTIMIZERS),
         "schedule": _named("schedule", schedule, SCHEDULES),
-        "learning_rate": trainer.learning_rate,
+        "learning_rate": None if trainer.optimizer.name == "lbfgs" else trainer.learning_rate,
         "batch_size": trainer.batch_size,
         "initializer": "zeros",
         "epsilon": trainer.epsilon,

@@ -249,7 +249,7 @@ def check_metrics(
     for name in metrics:
         if not isinstance(name, str) or name in OF_NUMBERS:
             continue
-        _check_classes(argument, targets, name, threshold, multi_label)
+        check_classes(argument, targets, f"metrics has {name!r}", threshold, multi_label)
         k = _top(name)
         if k and (multi_label or k >= n_outputs):
             came = "labels that are not exclusive" if multi_label else f"{n_outputs} output{'s' * (n_outputs > 1)}"
@@ -258,10 +258,10 @@ def check_metrics(
             _check_probabilities(output_activation, n_outputs, multi_label)
 
 
-def _check_classes(argument: str, targets: Array, metric: str, threshold: float, multi_label: bool) -> None:
+def check_classes(argument: str, targets: Array, reason: str, threshold: float, multi_label: bool) -> None:
     """Targets that are classes: 0 and 1, one-hot if exclusive; or −1 and 1 where the threshold is 0."""
     low = 0 if threshold > 0 else -1
-    expected = f"classes (0 and 1, or one-hot), since metrics has {metric!r}"
+    expected = f"classes (0 and 1, or one-hot), since {reason}"
     if not ((targets == low) | (targets == 0) | (targets == 1)).all():
         raise ValueError(wrong(argument, expected, "other numbers"))
     if targets.shape[1] > 1 and not multi_label and not (ones := (targets == 1).sum(axis=1) == 1).all():

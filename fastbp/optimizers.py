@@ -11,7 +11,7 @@ weight_decay · θ to g instead: that is the trainer's l2.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,9 +39,8 @@ class Optimizer(ABC):
     learning_rate: float
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = _checked(field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item.name, getattr(self, item.name)))
 
     @abstractmethod
     def rule(self) -> codes.Rule:
@@ -291,7 +290,7 @@ class LBFGS(Optimizer):
 
     name = "lbfgs"
 
-    learning_rate: float = 1.0
+    learning_rate: float = field(default=1.0, init=False, repr=False)  # it finds its own
     memory: int = 10
     tolerance: float = 1e-5
 

@@ -145,7 +145,7 @@ class Trainer:
         self._epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=self.dtype)
         if self._optimizer.name == "lbfgs":
             _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
-            _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule)
+            _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule, learning_rate=learning_rate)
         self._dropout = _checks.rates("dropout", dropout, len(self.layer_sizes) - 2)
         limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
         self._bounds = codes.Bounds(
@@ -341,6 +341,7 @@ class Trainer:
         names = metric_functions.metric_names(metrics)
         source: codes.Data | Batches
         if y is None:
+            _checks.absent("as X is an iterable of batches", lbfgs=self.optimizer.name == "lbfgs")
             source = self._intake.batches(X, steps, epochs)
             _checks.absent(
                 "as X is an iterable of batches", sample_weight=sample_weight, validation_split=validation_split
@@ -353,6 +354,7 @@ class Trainer:
             source = self._intake.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.shuffle)
         validation = None
         if validation_data is not None:
+            _checks.absent("beside validation_data", validation_split=validation_split)
             validation = self._intake.validation(validation_data, names)
         elif isinstance(source, codes.Data):
             source, validation = self._intake.split(source, validation_split)
@@ -381,6 +383,7 @@ class Trainer:
         -------
         J before the update.
         """
+        _checks.absent("in train_on_batch", lbfgs=self.optimizer.name == "lbfgs")
         run = Run(self, [], [], 1)
         loss = run.one_batch(self._intake.data("X", X, "y", y, (), sample_weight), self.learning_rate)
         if not math.isfinite(loss):

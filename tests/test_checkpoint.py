@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from fastbp import Trainer, losses, optimizers, schedules
+from fastbp import ModelFileError, Trainer, losses, optimizers, schedules
 from tests.test_run import OPTIONS, X, Y, weights_of
 
 WITH_LOSSES = [
@@ -81,3 +81,21 @@ def test_objects_come_back_with_their_fields(tmp_path):
     assert other.optimizer == trainer.optimizer
     assert other.schedule == trainer.schedule
     assert other._loss == trainer._loss
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 and more"])
+def test_a_file_that_is_no_archive(content, tmp_path):
+    (tmp_path / "model.npz").write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"path: expected a file that Trainer\.save wrote"):
+        Trainer.load(tmp_path / "model.npz")
+
+
+def test_an_archive_of_other_arrays(tmp_path):
+    np.savez(tmp_path / "model.npz", X=np.ones(3))
+    with pytest.raises(ModelFileError, match=r"path: expected a file that Trainer\.save wrote, got .*header"):
+        Trainer.load(tmp_path / "model.npz")
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Trainer.load(tmp_path / "nothing.npz")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from fastbp import Trainer, losses
+from fastbp import DivergenceError, Trainer, losses
 from fastbp.losses import LOSSES, encode, loss_of
 
 
@@ -115,10 +115,44 @@ def test_ones_own_loss_is_another_one():
 
 
 def test_a_wrong_derivative_is_found_at_the_start():
-    with pytest.raises(ValueError, match=r"loss: expected a function that gives .* got a derivative that is"):
+    with pytest.raises(ValueError, match=r"loss: expected a function that gives .* got a derivative that is not"):
         Trainer([2, 1], loss=lambda a, y: ((a - y) ** 2, a - y))
 
 
-def test_a_function_that_is_no_loss():
+@pytest.mark.parametrize("function", [lambda a: a, lambda a, y: a - y, lambda a, y: (a, y, 1, "x")])
+def test_a_function_that_is_no_loss(function):
     with pytest.raises(ValueError, match=r"loss: expected a function of \(output, target\) that Numba compiles"):
-        Trainer([2, 1], loss=lambda a: a)
+        Trainer([2, 1], loss=function)
+
+
+def far_off(output, target):
+    e = output - target
+    return (e * e, 2 * e) if abs(e) < 5 else (e * e, 3 * e)
+
+
+def in_parts(output, target):
+    return ((output - target) / target) ** 2, 2 * (output - target) / target**2
+
+
+def tiny(output, target):
+    return 1e-5 * (output - target) ** 2, 5e-5 * (output - target)
+
+
+def test_a_derivative_is_checked_far_off_and_at_any_scale():
+    for function in (far_off, tiny):
+        with pytest.raises(ValueError, match="a derivative that is not"):
+            Trainer([2, 1], loss=function)
+    assert Trainer([2, 1], loss=njit(in_parts)).loss == "custom"
+
+
+def raising(output, target):
+    if target > 5:
+        raise ValueError("too large")
+    return (output - target) ** 2, 2 * (output - target)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loss_that_raises_an_error_is_no_loss_of_0():
+    X, y = np.ones((4, 2)), np.array([[1.0], [2], [9], [1]])
+    with pytest.raises(DivergenceError, match="the loss became nan"):
+        Trainer([2, 1], loss=raising, seed=0).fit(X, y, verbose=0)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from fastbp import Trainer, optimizers, schedules
+from fastbp import ReduceLROnPlateau, Trainer, optimizers, schedules
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 3)).astype("f"), RNG.normal(size=(50, 2)).astype("f")
@@ -125,6 +125,9 @@ def test_time_is_limited():
     assert 0.2 <= time.monotonic() - started < 60
     assert not history.interrupted
     assert len(history.epochs) > 1
+    started = time.monotonic()
+    trainer.fit(X, Y, epochs=10**9, validation_data=(X, Y), max_seconds=0.2, verbose=0)
+    assert time.monotonic() - started < 60
     with pytest.raises(ValueError, match="max_seconds: expected a finite number > 0, got 0"):
         trainer.fit(X, Y, max_seconds=0)
 
@@ -189,3 +192,47 @@ def test_copies_of_trainers_train_apart():
     again = copy.deepcopy(trainer)
     again.fit(X, Y, epochs=3, verbose=0)
     np.testing.assert_array_equal(weights_of(other), weights_of(again))
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda t: t.fit([(X, Y)], verbose=0), "lbfgs: expected nothing as X is an iterable of batches"),
+        (lambda t: t.train_on_batch(X, Y), "lbfgs: expected nothing in train_on_batch"),
+        (
+            lambda t: Trainer([3, 2], optimizer="lbfgs", learning_rate=1),
+            "learning_rate: expected nothing with optimizer",
+        ),
+    ],
+)
+def test_what_lbfgs_has_no_use_for(use, message):
+    with pytest.raises(ValueError, match=message):
+        use(Trainer([3, 2], optimizer="lbfgs"))
+
+
+def test_weights_that_a_callback_sets_last_stay_with_lbfgs():
+    trainer = Trainer([3, 2], optimizer="lbfgs", seed=0)
+    first = trainer.get_weights()
+
+    def back(trainer, epoch, measured):
+        trainer.set_weights(first)
+        return epoch == 3
+
+    trainer.fit(X, Y, epochs=9, callbacks=back, verbose=0)
+    np.testing.assert_array_equal(weights_of(trainer), np.concatenate([w.ravel() for w in first]))
+
+
+def test_schedules_go_batch_by_batch_over_a_list_of_batches_too():
+    batches = [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 50, 8)]
+    whole = trained(2, schedule="cosine", shuffle=False)
+    listed = Trainer([3, 40, 2], activation="tanh", seed=0, epsilon=0.5, schedule="cosine")
+    listed.fit(batches, epochs=2, verbose=0)
+    np.testing.assert_allclose(weights_of(listed), weights_of(whole), rtol=1e-5, atol=1e-7)
+
+
+def test_a_lowered_learning_rate_is_in_the_history():
+    trainer = Trainer([3, 4, 2], seed=0, learning_rate=0.1)
+    callback = ReduceLROnPlateau(factor=0.5, patience=1, min_delta=10)
+    history = trainer.fit(X, Y, epochs=4, callbacks=callback, verbose=0)
+    assert history["learning_rate"][0] == 0.1
+    assert history["learning_rate"][-1] < 0.1

@@ -168,3 +168,28 @@ def test_a_memmap_stays_on_disk(tmp_path):
     from_disk.fit(on_disk, Y, verbose=0)
     in_memory.fit(X, Y, verbose=0)
     np.testing.assert_array_equal(weights_of(from_disk), weights_of(in_memory))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"y": np.linspace(0, 3, 60), "class_weight": {0: 2}},
+            "y: expected classes .* since there is a class_weight",
+        ),
+        ({"y": (Y > 0) * 1.0, "class_weight": {0: 0, 1: 0}}, "class_weight: expected a weight > 0 for some sample"),
+        (
+            {"y": Y > 0, "validation_split": 0.1, "validation_data": (X, Y > 0)},
+            "validation_split: expected nothing beside",
+        ),
+        ({"y": Y > 0, "validation_split": 1}, r"validation_split: expected a number in \[0, 1\), got 1"),
+        ({"y": Y > 0, "validation_data": (X, Y > 0, -np.ones(60))}, r"validation_data\[2\]: expected numbers ≥ 0"),
+        (
+            {"y": Y > 0, "validation_split": 0.5, "sample_weight": np.eye(60)[0]},
+            "validation_split: expected weights > 0",
+        ),
+    ],
+)
+def test_weights_and_splits_that_mean_nothing(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer([3, 24, 1]).fit(X, **arguments, verbose=0)

@@ -150,7 +150,7 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
         start = min(start + step.block, start - start % step.batch_size + step.batch_size, rows.n)
         if start % step.batch_size == 0 or start == rows.n:
             steps += 1
-        mean = total / rows.weight if start == rows.n else total
+        mean = total / rows.weight if start == rows.n and rows.weight > 0 else total
         if team.thread == 0:
             put(losses, epoch, mean)
         if start == rows.n:

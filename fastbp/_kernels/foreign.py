@@ -9,6 +9,8 @@ from numba.core.extending import intrinsic
 
 from .jit import c_function
 
+NAN = float("nan")
+
 
 @cache  # also keeps the machine code alive
 def compiled_loss(formula, dtype):
@@ -25,6 +27,8 @@ def compiled_loss(formula, dtype):
     def loss(a, y, delta, count, scale):
         outputs, targets, errors = carray(a, count), carray(y, count), carray(delta, count)
         total = 0.0
+        for i in range(count):
+            errors[i] = NAN  # which stays where the formula raises an error
         for i in range(count):
             value, derivative = formula(outputs[i], targets[i])
             total += value
