@@ -1,0 +1,109 @@
+"""fastbp.sklearn beside scikit-learn: the same fits, the same number of epochs, in turns. Prints a Markdown table.
+
+    python -m bench.sklearn_speed [--rounds 5] [--no-grid]
+
+Each time is the least of the rounds, so that what else the machine does counts little. scikit-learn's BLAS has all
+threads, as it comes, or one, whichever is faster in each row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from importlib import import_module
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+GRID = {"hidden_layer_sizes": [(50,), (100,)], "alpha": [1e-5, 1e-3], "learning_rate_init": [1e-3, 1e-2]}  # 8 · 6 fits
+FOREVER = {"tol": 0, "n_iter_no_change": 10**6}  # so that all fits have the same number of epochs
+
+
+def wide(n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Images of 784 pixels in 10 classes, all noise: only their time counts."""
+    rng = np.random.default_rng(0)
+    return rng.random((n, 784)), rng.integers(0, 10, n)
+
+
+def rows() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Name → data, and the estimators' parameters."""
+    from sklearn.datasets import load_breast_cancer, load_digits
+
+    return {
+        "digits, defaults": (load_digits(return_X_y=True), {"max_iter": 100}),
+        "breast cancer, defaults": (load_breast_cancer(return_X_y=True), {"max_iter": 100}),
+        "784-512-512-10, defaults": (wide(), {"hidden_layer_sizes": (512, 512), "max_iter": 3}),
+    }
+
+
+def timed(action: Callable[[], Any]) -> float:
+    """Seconds."""
+    start = perf_counter()
+    action()
+    return perf_counter() - start
+
+
+def fit(module: Any, data: Any, options: dict[str, Any], blas_threads: int | None = None) -> float:
+    """Seconds of a fit."""
+    from threadpoolctl import threadpool_limits
+
+    model = module.MLPClassifier(random_state=0, **FOREVER, **options)
+    with threadpool_limits(blas_threads) if blas_threads else nullcontext():
+        return timed(lambda: model.fit(*data))
+
+
+def search(module: Any, **options: Any) -> float:
+    """Seconds of a grid search of 48 fits over digits, in two processes."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import GridSearchCV
+
+    model = module.MLPClassifier(random_state=0, max_iter=30, **FOREVER, **options)
+    return timed(lambda: GridSearchCV(model, GRID, cv=6, n_jobs=2, refit=False).fit(*load_digits(return_X_y=True)))
+
+
+def line(name: str, times: list[tuple[float, ...]], per: int) -> str:
+    """A row of the table: scikit-learn with all threads and with one, fastbp in X's dtype and in float32."""
+    many, one, same, narrow = (min(column) / per for column in zip(*times, strict=True))
+    best = min(many, one)
+    cells = [f"{1e3 * seconds:.2f}" for seconds in (many, one, same, narrow)]
+    return f"| {name} | {' | '.join(cells)} | {best / same:.1f} × | {best / narrow:.1f} × |"
+
+
+def main() -> None:
+    """Time, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-grid", action="store_true")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    theirs, ours = import_module("sklearn.neural_network"), import_module("fastbp.sklearn")
+    print("| ms an epoch | scikit-learn | with one BLAS thread | fastbp | fastbp, float32 | faster | float32 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, (data, options) in rows().items():
+        narrow = options | {"dtype": "float32"}
+        for kind in (options, narrow):  # compiles, or loads what was
+            fit(ours, data, kind | {"max_iter": 1})
+        times = [
+            (
+                fit(theirs, data, options),
+                fit(theirs, data, options, 1),
+                fit(ours, data, options),
+                fit(ours, data, narrow),
+            )
+            for _ in range(arguments.rounds)
+        ]
+        print(line(name, times, options["max_iter"]), flush=True)
+    if not arguments.no_grid:
+        search(ours)  # starts the processes
+        rounds = range(max(1, arguments.rounds // 2))
+        seconds = [(search(theirs), search(ours), search(ours, dtype="float32")) for _ in rounds]
+        slow, same, narrow = (min(column) for column in zip(*seconds, strict=True))
+        print(f"\nGridSearchCV, 48 fits of 30 epochs over digits, n_jobs=2: scikit-learn {slow:.1f} s, ", end="")
+        print(f"fastbp {same:.1f} s ({slow / same:.1f} ×), in float32 {narrow:.1f} s ({slow / narrow:.1f} ×)")
+
+
+if __name__ == "__main__":
+    main()

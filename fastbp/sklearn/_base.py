@@ -1,0 +1,270 @@
+"""What the two estimators of fastbp.sklearn share: parameters, the course of a fit, predictions."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import threading
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from .._checks import as_writable
+from ..activations import HIDDEN
+from ..history import History
+from ..network import Views
+from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
+from ..trainer import Trainer
+from ._epochs import WHOLE_BYTES, Samples, dense
+from ._solvers import NON_FINITE, Solvers
+
+Array = npt.NDArray[Any]
+
+ROWS = 1 << 12  # of a sparse X that are made dense at once for a prediction
+
+
+def activation_name(name: str) -> str:
+    """The name that fastbp has of an activation that may have scikit-learn's."""
+    return {"logistic": "sigmoid"}.get(name, name)
+
+
+class BaseMLP(Solvers):
+    """The estimators' common part."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"logistic", *HIDDEN}), "array-like"],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "optimizer": [None, StrOptions(set(OPTIMIZERS)), Optimizer],
+        "metrics": "no_validation",
+        "callbacks": "no_validation",
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "n_threads": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    }
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Θˡ.T of each layer, (n_l, n_{l+1}): views of what is trained."""
+        return Views([theta.T for theta in self._fitted().weights])
+
+    @coefs_.setter
+    def coefs_(self, values: Any) -> None:
+        for view, value in zip(self.coefs_, values, strict=True):
+            view[...] = value
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """bˡ of each layer, (n_{l+1},): views of what is trained."""
+        return self._fitted().biases
+
+    @intercepts_.setter
+    def intercepts_(self, values: Any) -> None:
+        for view, value in zip(self.intercepts_, values, strict=True):
+            view[...] = value
+
+    def _fitted(self) -> Trainer:
+        if "trainer_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no weights before it is fitted")
+        trainer: Trainer = self.trainer_
+        return trainer
+
+    # What the classifier and the regressor say each for itself
+
+    def _validate_input(
+        self, X: Any, y: Any, *, incremental: bool, reset: bool, validating: bool = False
+    ) -> tuple[Any, Array]:
+        """X and y, checked; y is (n,) or (n, n_L)."""
+        raise NotImplementedError
+
+    def _n_outputs(self, y: Array) -> int:
+        """n_L for such a y."""
+        raise NotImplementedError
+
+    def _encode(self, y: Array, dtype: np.dtype[Any]) -> Samples:
+        """Targets and labels of y as `_validate_input` gave it; X is still to come."""
+        raise NotImplementedError
+
+    def _objective(self) -> tuple[Any, str]:
+        """The loss, and scikit-learn's name of the output activation."""
+        raise NotImplementedError
+
+    def _score_outputs(self, output: Array, samples: Samples) -> float:
+        """Accuracy or R² of a network's outputs."""
+        raise NotImplementedError
+
+    def _weights_of(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+        """sample_weight, with class_weight in it."""
+        return sample_weight
+
+    # A fit
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None) -> Any:
+        """Fit, or go through the samples once."""
+        self._validate_params()
+        sizes = self._hidden_layer_sizes()
+        first = "trainer_" not in vars(self) or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental=incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        sample_weight = self._weights_of(y, sample_weight, incremental)
+        self._random_state = check_random_state(self.random_state)
+        if first:
+            self._initialize(X, y, sizes)
+        trainer = self.trainer_
+        trainer.n_threads = self._threads()
+        samples = self._samples(X, y, sample_weight)
+        validation = None
+        if validation_data is not None:
+            validation = self._validation(*validation_data)
+        method = self._method()
+        if isinstance(method, LBFGS):
+            self._fit_lbfgs(samples, method, validation)
+        else:
+            self._fit_stochastic(samples, method, incremental, validation)
+        if not np.isfinite(trainer.network._parameters).all():
+            raise ValueError(NON_FINITE)
+        return self
+
+    def _hidden_layer_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if np.any(np.array(sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    def _x_dtype(self) -> Any:
+        return (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
+
+    def _threads(self) -> int | str:
+        """One where others work beside this one: in a thread or process of joblib's."""
+        if self.n_threads != "auto":
+            return int(self.n_threads)
+        alone = threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None
+        return "auto" if alone else 1
+
+    def _initialize(self, X: Any, y: Array, hidden: list[int]) -> None:
+        """A network, with weights drawn from random_state in scikit-learn's order."""
+        self.n_iter_ = self.t_ = 0
+        self.n_outputs_ = self._n_outputs(y)
+        sizes = [X.shape[1], *hidden, self.n_outputs_]
+        self.n_layers_ = len(sizes)
+        activations = self._activations(len(hidden))
+        weights, biases = [], []
+        for name, (n_in, n_out) in zip([*activations, activations[-1]], pairwise(sizes), strict=False):
+            bound = math.sqrt((2 if name == "sigmoid" else 6) / (n_in + n_out))
+            weights.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).T)
+            biases.append(self._random_state.uniform(-bound, bound, n_out))
+        self._build(sizes, weights, biases, dtype=X.dtype)
+        if not isinstance(self._method(), LBFGS):
+            self._start_records()
+
+    def _build(self, sizes: list[int], weights: list[Array], biases: list[Array], *, dtype: Any) -> None:
+        """The trainer, with these weights."""
+        loss, self.out_activation_ = self._objective()
+        n_hidden = len(sizes) - 2
+        self.trainer_ = Trainer(
+            sizes,
+            activation=self._activations(n_hidden)[:n_hidden],
+            loss=loss,
+            optimizer=self._method(),
+            initializer=(weights, biases),
+            dropout=self.dropout,
+            dtype=dtype,
+            seed=self._dropout_seed(),
+        )
+        self.history_ = History()
+        self.__dict__.pop("_optimizer", None)  # its memory was the last trainer's
+
+    def _activations(self, n_hidden: int) -> list[str]:
+        """The hidden layers', of which there is one at least for the output layer to be drawn by."""
+        if isinstance(self.activation, str):
+            return [activation_name(self.activation)] * max(1, n_hidden)
+        names = [activation_name(name) for name in self.activation]
+        if len(names) != n_hidden:
+            raise ValueError(f"activation must have a name for each of the {n_hidden} hidden layers, got {names}.")
+        return names or ["identity"]
+
+    def _dropout_seed(self) -> int:
+        """Of a copy of random_state, whose numbers stay scikit-learn's."""
+        if not np.any(self.dropout) or "_random_state" not in vars(self):
+            return 0
+        copy = np.random.RandomState()
+        copy.set_state(self._random_state.get_state())
+        return int(copy.randint(1 << 31))
+
+    def _samples(self, X: Any, y: Array, sample_weight: Any) -> Samples:
+        """Checked data as the epochs take it."""
+        dtype = self.trainer_.dtype
+        samples = self._encode(y, dtype)
+        if samples.targets.ndim == 2 and len(samples.targets) and samples.targets.shape[1] != self.n_outputs_:
+            raise ValueError(f"y has {samples.targets.shape[1]} outputs, but {self.n_outputs_} were fitted.")
+        if not isinstance(X, np.ndarray):
+            X = X.tocsr()
+            if math.prod(X.shape) * dtype.itemsize <= WHOLE_BYTES:
+                X = X.toarray()
+        X = as_writable(np.require(X, dtype, "C")) if isinstance(X, np.ndarray) else X.astype(dtype)
+        weights = None if sample_weight is None else as_writable(np.require(sample_weight, dtype, "C"))
+        targets, labels = as_writable(samples.targets), as_writable(samples.labels)
+        return samples._replace(X=X, targets=targets, labels=labels, weights=weights)
+
+    def _validation(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
+        """Validation data that the user gives."""
+        X, y = self._validate_input(X, y, incremental=True, reset=False, validating=True)
+        return self._samples(X, y, sample_weight)
+
+    def _check_solver(self) -> bool:
+        if isinstance(self._method(), LBFGS):
+            raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+        return True
+
+    # Predictions
+
+    def _outputs(self, X: Any) -> Array:
+        """aᴸ of every row of X, (n, n_L)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        return self._forward(X)
+
+    def _forward(self, X: Any) -> Array:
+        """aᴸ of an X that is checked; NaN where the weights or X are."""
+        trainer, threads = self.trainer_, self._threads()
+        if not isinstance(X, np.ndarray) and X.shape[0] > ROWS:
+            X = X.tocsr()
+            return np.concatenate([self._forward(X[start : start + ROWS]) for start in range(0, X.shape[0], ROWS)])
+        rows = as_writable(np.require(dense(X), trainer.dtype, "C"))
+        output = trainer._engine.predict(rows, threads)
+        if output is None:
+            raise ValueError(f"Input X contains infinity or a value too large for {trainer.dtype}.")
+        return output
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,69 @@
+"""The estimators of fastbp.sklearn to scikit-learn's, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+COMMON = ("classes_", "_label_binarizer", "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_", "n_iter_")
+COURSE = ("t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
+OURS = ("_no_improvement_count", "out_activation_", "_random_state")
+
+
+def copy_fit(source: Any, target: Any) -> None:
+    """The fitted attributes that both have, beside the weights."""
+    for name in (*COMMON, *COURSE, *OURS):
+        if name in vars(source):
+            setattr(target, name, vars(source)[name])
+
+
+def to_sklearn(estimator: Any) -> Any:
+    """scikit-learn's estimator of the same name, with the parameters that it has.
+
+    Its coefs_ and intercepts_ are views of this one's weights, not copies. What scikit-learn doesn't have is left out,
+    where it plays no part in predictions.
+
+    Raises
+    ------
+    ValueError
+        Where scikit-learn has no such activation, or no such loss.
+    """
+    kind = MLPClassifier if is_classifier(estimator) else MLPRegressor
+    names = kind().get_params()
+    parameters = {name: value for name, value in estimator.get_params().items() if name in names}
+    parameters["activation"] = one_activation(parameters["activation"])
+    if parameters.get("loss", "squared_error") not in ("squared_error", "poisson"):
+        raise ValueError(f"scikit-learn has no loss={estimator.loss!r}; it has 'squared_error' and 'poisson'.")
+    model = kind(**parameters)
+    if "trainer_" in vars(estimator):
+        copy_fit(estimator, model)
+        model.coefs_, model.intercepts_ = list(estimator.coefs_), list(estimator.intercepts_)
+    return model
+
+
+def one_activation(activation: Any) -> str:
+    """scikit-learn's name of what all hidden layers have."""
+    names = {activation} if isinstance(activation, str) else set(activation) or {"identity"}
+    names = {"logistic" if name == "sigmoid" else name for name in names}
+    if len(names) > 1 or not names <= {"identity", "logistic", "tanh", "relu"}:
+        raise ValueError(
+            f"scikit-learn has no activation={activation!r}; it has 'identity', 'logistic', 'tanh' and 'relu', one for "
+            "all hidden layers."
+        )
+    return names.pop()
+
+
+def adopted(model: Any, classifier: Any, regressor: Any) -> Any:
+    """Our estimator, of one of the two kinds, of scikit-learn's."""
+    if not isinstance(model, MLPClassifier | MLPRegressor):
+        raise TypeError(f"model: expected scikit-learn's MLPClassifier or MLPRegressor, got {type(model).__name__}")
+    estimator = (classifier if is_classifier(model) else regressor)(**model.get_params())
+    if "coefs_" in vars(model):
+        copy_fit(model, estimator)
+        sizes = [len(model.coefs_[0]), *(len(b) for b in model.intercepts_)]
+        weights, biases = [np.asarray(coefs).T for coefs in model.coefs_], list(model.intercepts_)
+        estimator._build(sizes, weights, biases, dtype=np.result_type(*model.coefs_))
+    return estimator

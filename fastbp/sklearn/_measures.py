@@ -1,0 +1,80 @@
+"""What is measured after an epoch of fastbp.sklearn, and who is told of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .._kernels import codes
+from .._run import measure
+from ..callbacks import as_callbacks
+from ..metrics import metric_names
+from ._epochs import Samples, dense
+
+
+class Measures:
+    """What is measured after an epoch, and who is told of it.
+
+    Parameters
+    ----------
+    estimator : which is fitted
+    training : its samples
+    validation : what validates; None: nothing does
+    """
+
+    def __init__(self, estimator: Any, training: Samples, validation: Samples | None) -> None:
+        self.estimator, self.trainer, self.validation = estimator, estimator.trainer_, validation
+        self.names = metric_names(estimator.metrics)
+        self.watchers = as_callbacks(estimator.callbacks)
+        self.busy = bool(self.names or self.watchers)
+        self.sets = {}
+        if self.busy:
+            self.sets = {"": self._data(training)} | ({"val_": self._data(validation)} if validation else {})
+
+    @contextmanager
+    def callbacks(self, epochs: int) -> Iterator[None]:
+        """Tell the callbacks of begin and end."""
+        self.trainer.stop_training = False
+        for callback in self.watchers:
+            callback.on_fit_begin(self.trainer, epochs)
+        try:
+            yield
+        finally:
+            for callback in self.watchers:
+                callback.on_fit_end(self.trainer)
+
+    def score(self) -> float:
+        """Of the validation data."""
+        assert self.validation is not None
+        output = self.estimator._forward(self.validation.X)
+        if not np.isfinite(output).all():
+            return math.nan
+        return float(self.estimator._score_outputs(output, self.validation))
+
+    def after_epoch(self, loss: float) -> bool:
+        """Measure, record and tell; whether to stop."""
+        if not self.busy:
+            return False
+        records = [self.estimator.history_, self.trainer.history]
+        measured: dict[str, float] = {}
+        for prefix, data in self.sets.items():
+            values = measure(self.trainer, data, self.names) if self.names or prefix else {}
+            measured |= {prefix + name: value for name, value in values.items() if prefix or name != "loss"}
+        for record in records:
+            record.extend(len(record.epochs) + 1, [loss])
+            record.add(measured)
+        pace = vars(self.estimator).get("_optimizer")
+        if pace is not None:
+            self.trainer._learning_rate = pace.learning_rate
+        epoch, row = self.trainer.history.last()
+        answers = [callback.on_epoch_end(self.trainer, epoch, row) for callback in self.watchers]
+        if pace is not None:
+            pace.learning_rate = self.trainer._learning_rate
+        return True in answers or self.trainer.stop_training
+
+    def _data(self, samples: Samples) -> codes.Data:
+        return self.trainer._engine.data(dense(samples.X), *samples[1:4])

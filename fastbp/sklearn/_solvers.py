@@ -1,0 +1,224 @@
+"""How the estimators of fastbp.sklearn find their weights: scikit-learn's three solvers, and when they stop."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils.optimize import _check_optimize_result
+
+from .._kernels import codes
+from ..optimizers import LBFGS, MOMENTS, SGD, Adam, Optimizer, optimizer as optimizer_of
+from ._epochs import Epochs, Pace, Samples, minimize
+from ._measures import Measures
+
+Array = npt.NDArray[Any]
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+
+
+class Solvers(BaseEstimator):  # type: ignore[misc]
+    """What runs between the first weights and the last."""
+
+    loss_curve_: list[float]
+    validation_scores_: Any
+    best_validation_score_: Any
+    best_loss_: Any
+
+    def _method(self) -> Optimizer:
+        """The optimizer."""
+        if self.optimizer is None and self.solver == "lbfgs":
+            return LBFGS(memory=10, tolerance=max(self.tol, np.finfo(float).tiny))
+        if isinstance(self.optimizer, Optimizer):
+            return self.optimizer
+        if self.optimizer is None:
+            return SGD() if self.solver == "sgd" else Adam()
+        return optimizer_of(self.optimizer)
+
+    def _start_records(self) -> None:
+        self.loss_curve_ = []
+        self._no_improvement_count = 0
+        if self.early_stopping:
+            self.validation_scores_ = []
+            self.best_validation_score_ = -np.inf
+            self.best_loss_ = None
+        else:
+            self.validation_scores_ = self.best_validation_score_ = None
+            self.best_loss_ = np.inf
+
+    def _complete_records(self) -> None:
+        """Where a warm start has another solver or another way to stop than the fit before."""
+        if "loss_curve_" not in vars(self):
+            self._start_records()
+        if self.early_stopping and self.best_validation_score_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        if not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = np.inf
+
+    def _fit_stochastic(self, samples: Samples, method: Optimizer, incremental: bool, validation: Any) -> None:
+        trainer, n = self.trainer_, samples.X.shape[0]
+        if not incremental or "_optimizer" not in vars(self):
+            self._optimizer = self._pace(method)
+            trainer._memory = trainer._engine.memory(MOMENTS[self._optimizer.rule.code], self._optimizer.first_step)
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        self._complete_records()
+        rows = None
+        if self.early_stopping and validation is None:
+            rows, validation = self._split(samples)
+            n = len(rows)
+        epochs = Epochs(
+            trainer,
+            samples,
+            rows,
+            self._optimizer,
+            self._batch_size(n),
+            self.alpha,
+            averages=not is_classifier(self) and self.out_activation_ != "exp",
+            order=self._shuffled(n) if self.shuffle else None,
+        )
+        best = trainer.network._parameters.copy() if self.early_stopping else None
+        measures = Measures(self, samples, validation)
+        try:
+            with measures.callbacks(1 if incremental else self.max_iter):
+                self._epochs(epochs, measures, best, incremental)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        if best is not None:
+            trainer.network._parameters[...] = best
+
+    def _epochs(self, epochs: Epochs, measures: Measures, best: Array | None, incremental: bool) -> None:
+        """Epochs until one of scikit-learn's reasons to stop."""
+        self.n_iter_ = 0
+        for _ in range(self.max_iter):
+            loss = epochs.next()
+            if not math.isfinite(loss):
+                raise ValueError(NON_FINITE)
+            self.n_iter_ += 1
+            self.loss_ = loss
+            self.t_ += epochs.n
+            self.loss_curve_.append(loss)
+            if self.verbose:
+                say(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
+            self._note(measures, best)
+            before = self._optimizer.learning_rate
+            stop = measures.after_epoch(loss)
+            self._optimizer.epoch_ends(self.t_)
+            stop = self._stops() or stop
+            epochs.change_rate(before)
+            if stop or incremental:
+                return
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
+            "hasn't converged yet.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+    def _note(self, measures: Measures, best: Array | None) -> None:
+        """Whether the epoch was better than the best."""
+        if measures.validation is not None:
+            score = measures.score()
+            self.validation_scores_ = self.validation_scores_ or []
+            self.validation_scores_.append(score)
+            if self.verbose:
+                say(f"Validation score: {score:f}")
+        if best is None:
+            self._count(self.loss_curve_[-1] > self.best_loss_ - self.tol)
+            self.best_loss_ = min(self.best_loss_, self.loss_curve_[-1])
+            return
+        self._count(score < self.best_validation_score_ + self.tol)
+        if score > self.best_validation_score_:
+            self.best_validation_score_ = score
+            best[...] = self.trainer_.network._parameters
+
+    def _count(self, no_better: bool) -> None:
+        self._no_improvement_count = self._no_improvement_count + 1 if no_better else 0
+
+    def _stops(self) -> bool:
+        """Whether there were too many epochs without improvement, and η can't be smaller."""
+        if self._no_improvement_count <= self.n_iter_no_change:
+            return False
+        what = "Validation score" if self.early_stopping else "Training loss"
+        message = f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs."
+        pace = self._optimizer
+        if pace.slows_down():
+            message += f" Setting learning rate to {pace.learning_rate:f}"
+            self._no_improvement_count, stops = 0, False
+        else:
+            message += " Learning rate too small. Stopping." if pace.schedule == "adaptive" else " Stopping."
+            stops = True
+        if self.verbose:
+            say(message)
+        return stops
+
+    def _pace(self, method: Optimizer) -> Pace:
+        if self.optimizer is not None:
+            own = isinstance(self.optimizer, Optimizer)
+            return Pace(method.rule(), method.learning_rate if own else self.learning_rate_init)
+        if self.solver == "adam":
+            rule = codes.Rule(codes.ADAM, float(self.beta_1), float(self.beta_2), float(self.epsilon), 0.0)
+            return Pace(rule, self.learning_rate_init, corrects=True)
+        code = codes.NESTEROV if self.nesterovs_momentum else codes.MOMENTUM
+        rule = codes.Rule(code if self.momentum > 0 else codes.SGD, float(self.momentum), 0.0, 0.0, 0.0)
+        return Pace(rule, self.learning_rate_init, self.learning_rate, self.power_t)
+
+    def _batch_size(self, n: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, n)
+        if self.batch_size > n:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+            )
+        return int(min(self.batch_size, n))
+
+    def _split(self, samples: Samples) -> tuple[npt.NDArray[np.int64], Samples]:
+        """Rows that train, and samples that validate; of each class the same fraction where there are two."""
+        stratify = samples.targets if is_classifier(self) and self.n_outputs_ == 1 else None
+        train, rest = train_test_split(
+            np.arange(samples.X.shape[0]),
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=stratify,
+        )
+        if len(rest) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return train, samples.of(rest)
+
+    def _shuffled(self, n: int) -> Callable[[], npt.NDArray[np.int64]]:
+        """A function that gives scikit-learn's order of each epoch: the last one's, shuffled."""
+        order, random_state = np.arange(n), self._random_state
+
+        def shuffled() -> npt.NDArray[np.int64]:
+            nonlocal order
+            places = np.arange(n)
+            random_state.shuffle(places)
+            order = order[places]
+            return order
+
+        return shuffled
+
+    def _fit_lbfgs(self, samples: Samples, method: LBFGS, validation: Any) -> None:
+        options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": method.tolerance, "maxcor": method.memory}
+        measures = Measures(self, samples, validation)
+        with measures.callbacks(self.max_iter):
+            result = minimize(self.trainer_, samples, self.alpha, options, measures.after_epoch)
+        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        self.loss_ = float(result.fun)
+
+
+def say(text: str) -> None:
+    """A line on standard output, as scikit-learn's verbose fits print it."""
+    sys.stdout.write(text + "\n")
