@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -73,6 +75,7 @@ class Engine:
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
         self._team_sizes: dict[tuple[int, int | str], TeamSize] = {}
+        self._trains, self._process = Lock(), os.getpid()
 
     def data(
         self,
@@ -92,6 +95,24 @@ class Engine:
             self._no_weights if weights is None else weights,
             float(len(X)) if weights is None else float(weights.sum(dtype=np.float64)),
         )
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Keep the network for one training at a time.
+
+        Raises
+        ------
+        RuntimeError
+            Where another thread trains it, or a callback of a training does.
+        """
+        if self._process != os.getpid():  # the parent of a fork may have been training
+            self._trains, self._process = Lock(), os.getpid()
+        if not self._trains.acquire(blocking=False):
+            raise RuntimeError("this Trainer is being trained already, by another thread or around this callback")
+        try:
+            yield
+        finally:
+            self._trains.release()
 
     def memory(self, moments: int, kept: int) -> codes.Memory:
         """What an optimizer keeps, all 0.

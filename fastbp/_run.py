@@ -17,7 +17,7 @@ from ._samples import Batches
 from .callbacks import Callback, ReduceLROnPlateau
 from .history import History
 from .optimizers import LBFGS
-from .results import DivergenceError
+from .results import DivergenceError, Gradients
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -165,7 +165,7 @@ class Run:
 
         def cost(theta: Array) -> tuple[float, Array]:
             place(theta)
-            J = trainer._gradients(data)
+            J = gradients(trainer, data)
             if not math.isfinite(J.loss):
                 raise self.divergence("loss", J.loss, trainer.epochs_trained + 1)
             pairs = zip(J.weights, J.biases, strict=True) if trainer.use_bias else zip(J.weights, strict=True)
@@ -258,6 +258,16 @@ def measure(trainer: Trainer, data: codes.Data, names: Any) -> dict[str, float]:
         sample_weight=data.weights if data.weights.size else None,
     )
     return {"loss": loss + penalty(trainer)} | values
+
+
+def gradients(trainer: Trainer, data: codes.Data) -> Gradients:
+    """J over all of data and its gradients, penalties included."""
+    loss, weights, biases = trainer._engine.gradients(data)
+    l1, l2 = trainer._bounds.l1, trainer._bounds.l2
+    if l1 > 0 or l2 > 0:
+        for gradient, theta in zip(weights, trainer.weights, strict=True):
+            gradient[...] += l2 * theta + l1 * np.sign(theta)
+    return Gradients(weights, biases, loss + penalty(trainer))
 
 
 def penalty(trainer: Trainer) -> float:

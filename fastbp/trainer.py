@@ -16,7 +16,7 @@ from . import _checks, checkpoint, metrics as metric_functions
 from ._compiling import said_if_compiling
 from ._engine import Engine
 from ._kernels import codes
-from ._run import OutOfTime, Run, measure, penalty
+from ._run import OutOfTime, Run, gradients, measure
 from ._samples import Batches, Intake
 from .activations import ACTIVATIONS
 from .callbacks import as_callbacks
@@ -335,6 +335,8 @@ class Trainer:
             For bad input; the weights are untouched then.
         DivergenceError
             When the loss becomes NaN or infinite.
+        RuntimeError
+            Where another thread is training this trainer.
         """
         epochs = _checks.whole("epochs", epochs, minimum=0)
         seconds = _checks.seconds("max_seconds", max_seconds)
@@ -363,7 +365,7 @@ class Trainer:
         self.history.interrupted = self.stop_training = False
         run = Run(self, [self.history, history], watchers, epochs, seconds)
 
-        with ExitStack() as ends:
+        with self._engine.exclusively(), ExitStack() as ends:
             try:
                 for callback in watchers:
                     callback.on_fit_begin(self, epochs)
@@ -385,7 +387,9 @@ class Trainer:
         """
         _checks.absent("in train_on_batch", lbfgs=self.optimizer.name == "lbfgs")
         run = Run(self, [], [], 1)
-        loss = run.one_batch(self._intake.data("X", X, "y", y, (), sample_weight), self.learning_rate)
+        data = self._intake.data("X", X, "y", y, (), sample_weight)
+        with self._engine.exclusively():
+            loss = run.one_batch(data, self.learning_rate)
         if not math.isfinite(loss):
             raise run.divergence("loss", loss, self.epochs_trained + 1)
         return loss
@@ -446,15 +450,7 @@ class Trainer:
 
     def gradients(self, X: Any, y: Any) -> Gradients:
         """The gradients of J over all the samples, as one batch; the weights stay as they are. X, y as in `fit`."""
-        return self._gradients(self._intake.data("X", X, "y", y))
-
-    def _gradients(self, data: codes.Data) -> Gradients:
-        loss, weights, biases = self._engine.gradients(data)
-        l1, l2 = self._bounds.l1, self._bounds.l2
-        if l1 > 0 or l2 > 0:
-            for gradient, theta in zip(weights, self.weights, strict=True):
-                gradient[...] += l2 * theta + l1 * np.sign(theta)
-        return Gradients(weights, biases, loss + penalty(self))
+        return gradients(self, self._intake.data("X", X, "y", y))
 
     def summary(self) -> Summary:
         """A table of the layers: size, activation, shape of the weights, number of parameters."""

@@ -159,3 +159,38 @@ def test_a_workspace_left_full_of_nan_does_no_harm():
         trainer.fit(X, y, epochs=2, verbose=0)
     np.testing.assert_array_equal(dirty.network._parameters, clean.network._parameters)
     assert dirty.history["loss"] == clean.history["loss"]
+
+
+def test_a_trainer_that_is_trained_by_two_threads_at_once_says_so():
+    trainer = Trainer([3, 40, 2], seed=0)
+    X, y = np.ones((50, 3), np.float32), np.ones((50, 2), np.float32)
+    begun, end = threading.Event(), threading.Event()
+
+    def wait(trainer, epoch, measured):
+        begun.set()
+        end.wait(30)
+
+    first = threading.Thread(target=trainer.fit, args=(X, y), kwargs={"callbacks": wait, "verbose": 0})
+    first.start()
+    assert begun.wait(30)
+    weights = trainer.get_weights()
+    for call in (lambda: trainer.fit(X, y, verbose=0), lambda: trainer.train_on_batch(X, y)):
+        with pytest.raises(RuntimeError, match="this Trainer is being trained already"):
+            call()
+    for a, b in zip(weights, trainer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    end.set()
+    first.join()
+    assert trainer.fit(X, y, verbose=0).epochs == [2]
+
+
+def test_a_trainer_is_free_again_after_an_error_in_a_callback():
+    trainer = Trainer([3, 4, 2], seed=0)
+    X, y = np.ones((5, 3)), np.ones((5, 2))
+
+    def fails(*_):
+        raise OSError("mine")
+
+    with pytest.raises(OSError, match="mine"):
+        trainer.fit(X, y, callbacks=fails, verbose=0)
+    assert trainer.fit(X, y, verbose=0).epochs == [2]
