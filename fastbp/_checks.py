@@ -53,6 +53,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def kind_shown(value: object, kind: type) -> str:
+    """A short repr and the type; of a class in an object's place, how to make one."""
+    if isinstance(value, type) and issubclass(value, kind):
+        return f"the class {value.__name__}; write {value.__name__}()"
+    return f"{shown(value)} ({type(value).__name__})"
+
+
 def whole(argument: str, value: Any, minimum: int) -> int:
     """An integer that is at least minimum."""
     expected = f"an integer ≥ {minimum}"

@@ -42,6 +42,11 @@ class Workspace(NamedTuple):
     programs: dict[int, codes.Program]  # by the samples of a batch
 
 
+def _is_fused(step: codes.Step) -> bool:
+    """Whether batches descend along their gradients as these are made, and need no place for them."""
+    return step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS
+
+
 class Engine:
     """The kernels of one network.
 
@@ -184,8 +189,7 @@ class Engine:
         n_threads: int | str,
     ) -> int:
         """Go on with some epochs for at most `budget` blocks; returns how many were done."""
-        plain = step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and not data.weights.size
-        if self._may_be_small and plain and step.block == step.batch_size:
+        if self._may_be_small and _is_fused(step) and not data.weights.size:
             with self._workspace(step.block) as workspace:
                 _, plan, buffers, programs = workspace
                 if step.block not in programs:
@@ -215,8 +219,7 @@ class Engine:
         threads: int,
     ) -> int:
         meeting = np.zeros(codes.MEETING_SIZE, np.int64)
-        fused = step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS
-        with self._workspace(step.block, gradients=not fused) as (_, plan, buffers, _programs):
+        with self._workspace(step.block, gradients=not _is_fused(step)) as (_, plan, buffers, _programs):
 
             def call(thread: int) -> int:
                 return epoch.train(

@@ -73,10 +73,7 @@ class Run:
                 record.add(measured)
             if not math.isfinite(measured.get("val_loss", 0)):
                 raise self.divergence("val_loss", measured["val_loss"], self.trainer.epochs_trained)
-            epoch, row = self.histories[-1].last()
-            answers = [callback.on_epoch_end(self.trainer, epoch, row) for callback in self.watchers]
-            stop = any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers)
-            return stop or self.trainer.stop_training
+            return stopped(self.trainer, self.watchers, self.histories[-1])
 
         if isinstance(source, Batches):
             self.all_batches(source, lambda item: self.trainer._intake.batch(item, names, class_weight), after)
@@ -153,37 +150,28 @@ class Run:
             from scipy.optimize import minimize
         except ImportError:
             raise ImportError("optimizer='lbfgs' needs scipy: pip install 'fastbp[lbfgs]'") from None
-        trainer, views = self.trainer, self.trainer.network.parameters()
-        accepted = np.concatenate([view.ravel() for view in views]).astype(np.float64)
-        done = 0
-
-        def place(theta: Array) -> None:
-            start = 0
-            for view in views:
-                view[...] = theta[start : start + view.size].reshape(view.shape)
-                start += view.size
+        trainer, network = self.trainer, self.trainer.network
+        accepted, done = network.packed().astype(np.float64), 0
 
         def cost(theta: Array) -> tuple[float, Array]:
-            place(theta)
+            network.unpack(theta)
             J = gradients(trainer, data)
             if not math.isfinite(J.loss):
                 raise self.divergence("loss", J.loss, trainer.epochs_trained + 1)
-            pairs = zip(J.weights, J.biases, strict=True) if trainer.use_bias else zip(J.weights, strict=True)
             self._between_calls(done, True)
+            pairs = zip(J.weights, J.biases, strict=True)
             return J.loss, np.concatenate([part.ravel() for pair in pairs for part in pair]).astype(np.float64)
 
         def step(intermediate_result: Any) -> None:  # the name tells scipy what to give
             nonlocal accepted, done
             accepted = intermediate_result.x.copy()
-            place(accepted)
+            network.unpack(accepted)
             first = trainer.epochs_trained + 1
             for history in self.histories:
                 history.extend(first, [float(intermediate_result.fun)])
             done += 1
             stop = after(done - 1)
-            accepted = np.concatenate([view.ravel() for view in views]).astype(
-                np.float64
-            )  # a callback may have set them
+            accepted = network.packed().astype(np.float64)  # a callback may have set them
             if stop:
                 raise StopIteration
 
@@ -192,7 +180,7 @@ class Run:
         try:
             minimize(cost, accepted, jac=True, method="L-BFGS-B", callback=step, options=options)
         finally:  # an end may come in the middle of a search, at weights that nobody wants
-            place(accepted)
+            network.unpack(accepted)
 
     def one_batch(self, data: codes.Data, rate: float) -> float:
         """One update along the gradient over all of data; returns J before it."""
@@ -242,6 +230,13 @@ class Run:
     def _look_at_the_clock(self) -> None:
         if perf_counter() > self.deadline:
             raise OutOfTime
+
+
+def stopped(trainer: Trainer, watchers: Sequence[Callback], history: History) -> bool:
+    """Tell the callbacks of the history's last epoch; whether one of them ends training."""
+    epoch, row = history.last()
+    answers = [callback.on_epoch_end(trainer, epoch, row) for callback in watchers]
+    return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers) or trainer.stop_training
 
 
 def measure(trainer: Trainer, data: codes.Data, names: Any) -> dict[str, float]:

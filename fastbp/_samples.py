@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import _checks
 from ._kernels import codes
 from .losses import encode
-from .metrics import check_classes, check_metrics
+from .metrics import check_classes, check_metrics, classes
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -21,11 +21,7 @@ Array = npt.NDArray[Any]
 
 def class_numbers(targets: Array, labels: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.int64]:
     """(n,) class numbers from what `losses.encode` gave: labels, one-hot rows, or one output's 0 and 1 (−1 and 1)."""
-    if labels.size:
-        return labels
-    if targets.shape[1] > 1:
-        return targets.argmax(axis=1)
-    return (targets[:, 0] > threshold).astype(np.int64)
+    return labels if labels.size else classes(targets, threshold)
 
 
 def sample_weights(argument: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
@@ -169,8 +165,8 @@ class Intake:
         if self.trainer._multi_label:
             raise ValueError(_checks.wrong("class_weight", "None, as each output is a label of its own", "weights"))
         check_classes(y_name, targets, "there is a class_weight", threshold, False)
-        classes = class_numbers(targets, labels, threshold)
-        by_class = class_weights(class_weight, classes, max(2, n_out), self.trainer.dtype)
+        numbers = class_numbers(targets, labels, threshold)
+        by_class = class_weights(class_weight, numbers, max(2, n_out), self.trainer.dtype)
         weights = by_class if weights is None else weights * by_class
         if weights.max() == 0:
             raise ValueError(_checks.wrong("class_weight", "a weight > 0 for some sample", "only 0"))

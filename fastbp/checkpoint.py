@@ -33,7 +33,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     memory = trainer._engine.packed(trainer._memory)
     arrays = {
         "header": np.frombuffer(header.encode(), np.uint8),
-        "parameters": np.concatenate([view.ravel() for view in trainer.weights + trainer.biases]),
+        "parameters": trainer.network.packed(),
         "first": memory.first,
         "second": memory.second,
     }
@@ -58,10 +58,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
         if options[name] is not None:
             options[name] = kinds[options[name].pop("name")](**options[name])
     trainer = kind(**options)
-    start = 0
-    for view in trainer.weights + trainer.biases:
-        view[...] = arrays["parameters"][start : start + view.size].reshape(view.shape)
-        start += view.size
+    trainer.network.unpack(arrays["parameters"])
     memory = trainer._memory
     trainer._memory = trainer._engine.unpacked(
         memory._replace(first=arrays["first"], second=arrays["second"], steps=np.array([header["steps"]]))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import as_writable, cast, numbers, one_of, real, sequence, shown, wrong
+from ._checks import as_writable, cast, fraction, kind_shown, numbers, one_of, real, sequence, shown, wrong
 from ._kernels import codes
 from ._kernels.foreign import loss_address
 from ._kernels.jit import given
@@ -138,10 +138,7 @@ class CrossEntropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        value = real("label_smoothing", self.label_smoothing, minimum=0, dtype=np.dtype("float64"))
-        if value >= 1:
-            raise ValueError(wrong("label_smoothing", "a number in [0, 1)", shown(value)))
-        object.__setattr__(self, "label_smoothing", value)
+        object.__setattr__(self, "label_smoothing", fraction("label_smoothing", self.label_smoothing))
 
     def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
         off = self.label_smoothing / n_outputs
@@ -228,7 +225,7 @@ def loss_of(value: Any) -> Loss:
     if callable(value) and not isinstance(value, type):
         return Custom(value)
     if isinstance(value, type) and issubclass(value, Loss):
-        raise TypeError(wrong("loss", "an object", f"the class {value.__name__}; write {value.__name__}()"))
+        raise TypeError(wrong("loss", "an object", kind_shown(value, Loss)))
     return LOSSES[one_of("loss", value, LOSSES)]()
 
 

@@ -80,6 +80,14 @@ class Network:
             return self.weights
         return [view for pair in zip(self.weights, self.biases, strict=True) for view in pair]
 
+    def packed(self) -> Array:
+        """Copies of all parameters in a row, (n,): Θ¹ row by row, b¹, Θ², …; bˡ also without bias units."""
+        return self._layout.pack(self._parameters)
+
+    def unpack(self, packed: Array) -> None:
+        """Take what `packed` gave."""
+        self._layout.unpack(packed, self._parameters)
+
     def predict(self, X: Any, *, n_threads: int | str = "auto") -> Array:
         """aᴸ for every row of X.
 
@@ -130,7 +138,7 @@ class Network:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__ | {"_parameters": self._layout.pack(self._parameters)}
+        state = self.__dict__ | {"_parameters": self.packed()}
         del state["_layout"]  # the other machine's vectors may be wider
         state.pop("_predictor", None)
         return state
@@ -139,7 +147,7 @@ class Network:
         packed = state.pop("_parameters")
         self.__dict__.update(state)
         self._allocate()
-        self._layout.unpack(packed, self._parameters)
+        self.unpack(packed)
 
     def _allocate(self) -> None:
         self._layout = Layout(self.layer_sizes, self.dtype.itemsize)

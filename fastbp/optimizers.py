@@ -60,10 +60,9 @@ def _checked(argument: str, value: Any) -> Any:
         return _checks.whole(argument, value, minimum=1)
     if argument in ("learning_rate", "epsilon", "tolerance"):
         return _checks.real(argument, value, above=0, dtype=FLOAT64)
-    number = _checks.real(argument, value, minimum=0, dtype=FLOAT64)
-    if argument != "weight_decay" and number >= 1:  # momentum, ρ, β: averages would never forget
-        raise ValueError(_checks.wrong(argument, "a number in [0, 1)", _checks.shown(value)))
-    return number
+    if argument == "weight_decay":
+        return _checks.real(argument, value, minimum=0, dtype=FLOAT64)
+    return _checks.fraction(argument, value)  # momentum, ρ, β: at 1 averages would never forget
 
 
 def _descent(momentum: float, nesterov: bool, weight_decay: float) -> codes.Rule:
@@ -134,7 +133,7 @@ class Momentum(Optimizer):
 
 
 @dataclass(frozen=True)
-class Nesterov(Optimizer):
+class Nesterov(Momentum):
     """Gradient descent with Nesterov's momentum: v ← μ v + g, θ ← θ − η (g + μ v) (PyTorch's convention).
 
     Parameters
@@ -148,10 +147,6 @@ class Nesterov(Optimizer):
     """
 
     name = "nesterov"
-
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 0.0
 
     def rule(self) -> codes.Rule:
         """The optimizer in numbers, without η."""
@@ -310,7 +305,5 @@ def optimizer(value: Any) -> Optimizer:
         return value
     if isinstance(value, str):
         return OPTIMIZERS[_checks.one_of("optimizer", value, OPTIMIZERS)]()
-    came = f"{_checks.shown(value)} ({type(value).__name__})"
-    if isinstance(value, type) and issubclass(value, Optimizer):
-        came = f"the class {value.__name__}; write {value.__name__}()"
-    raise TypeError(_checks.wrong("optimizer", f"one of {', '.join(map(repr, OPTIMIZERS))}, or an Optimizer", came))
+    expected = f"one of {', '.join(map(repr, OPTIMIZERS))}, or an Optimizer"
+    raise TypeError(_checks.wrong("optimizer", expected, _checks.kind_shown(value, Optimizer)))

@@ -230,13 +230,10 @@ def schedule(value: Any) -> Schedule | None:
         return value
     if isinstance(value, str):
         return SCHEDULES[_checks.one_of("schedule", value, SCHEDULES)]()
-    came = f"{_checks.shown(value)} ({type(value).__name__})"
-    if isinstance(value, type) and issubclass(value, Schedule):
-        came = f"the class {value.__name__}; write {value.__name__}()"
-    elif callable(value) and not isinstance(value, type):
+    if callable(value) and not isinstance(value, type):
         return EpochFunction(value)
     expected = f"None, one of {', '.join(map(repr, SCHEDULES))}, a Schedule, or a function of the epoch"
-    raise TypeError(_checks.wrong("schedule", expected, came))
+    raise TypeError(_checks.wrong("schedule", expected, _checks.kind_shown(value, Schedule)))
 
 
 def _between(first: float, last: float, done: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels import codes
-from .._run import measure
+from .._run import measure, stopped
 from ..callbacks import as_callbacks
 from ..metrics import metric_names
 from ._epochs import Samples, dense
@@ -70,11 +70,10 @@ class Measures:
         pace = vars(self.estimator).get("_optimizer")
         if pace is not None:
             self.trainer._learning_rate = pace.learning_rate
-        epoch, row = self.trainer.history.last()
-        answers = [callback.on_epoch_end(self.trainer, epoch, row) for callback in self.watchers]
+        stop = stopped(self.trainer, self.watchers, self.trainer.history)
         if pace is not None:
             pace.learning_rate = self.trainer._learning_rate
-        return True in answers or self.trainer.stop_training
+        return stop
 
     def _data(self, samples: Samples) -> codes.Data:
         return self.trainer._engine.data(dense(samples.X), *samples[1:4])

@@ -18,24 +18,19 @@ from ._epochs import Samples
 Array = npt.NDArray[Any]
 
 
+def validated(estimator: Any, X: Any, y: Any, **options: Any) -> tuple[Any, Array]:
+    """X and y as scikit-learn checks them; y of one column is (n,)."""
+    X, y = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], multi_output=True, order="C", **options)
+    return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
 class Classes(BaseMLP):
     """Classes, or labels of which a sample may have several."""
 
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, validating: bool = False
     ) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=self._x_dtype(),
-            order="C",
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = validated(self, X, y, dtype=self._x_dtype(), reset=reset)
         if "classes_" not in vars(self) or (not self.warm_start and not incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -97,19 +92,7 @@ class Numbers(BaseMLP):
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, validating: bool = False
     ) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=self._x_dtype(),
-            order="C",
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = validated(self, X, y, y_numeric=True, dtype=self._x_dtype(), reset=reset)
         if self._loss().name == "poisson" and y.min() < 0:
             raise ValueError("Some value(s) of y are out of the valid range of the loss 'poisson'.")
         return X, y
