@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from _thread import LockType, allocate_lock, start_new_thread
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from threading import Thread
 from typing import Any
 
 MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in the middle of the sizes in docs/design.md
 MEETING_SECONDS = 3e-7  # of a meeting, for each thread that takes part
 START_PAYS = 3e-4  # seconds of work that are worth starting threads for
-FIRST_TRIAL, LAST_TRIAL = 8, 512  # calls until the other number of threads is tried again
-TRIAL_SECONDS = 5e-3  # that a trial may take, by arithmetic
-SHORT = 1e-3  # seconds below which a call says nothing about speed
+REMEMBERED = 5  # calls of each number of threads, of which the median counts: one that was disturbed changes nothing
+TRIAL_SECONDS = 5e-3  # that a trial of the other number of threads may take, by arithmetic
+SOON, LATE = 0.05, 0.25  # seconds of training between two trials: at first, and once they have failed clearly
+TRIAL_SHARE = 0.05  # of all time that trials may take
+SHORT = 3e-4  # seconds below which a call says nothing about speed
 ROWS_PAY = 1e7  # multiplications, about 0.2 ms, that are worth another thread's start
+
+_this_core = getattr(ctypes.CDLL(None), "sched_getcpu", None) if os.name == "posix" else None
 
 
 def usable_cores() -> int:
@@ -24,10 +30,26 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def this_core() -> int:
+    """The core that this thread runs on; −1 where the operating system won't say, or won't let it choose another."""
+    return _this_core() if _this_core and hasattr(os, "sched_setaffinity") else -1
+
+
+def leave_core(core: int) -> None:
+    """Go on on another core, where this thread runs on that one and may run on others."""
+    if this_core() == core >= 0:
+        others = os.sched_getaffinity(0) - {core}
+        if others:
+            os.sched_setaffinity(0, others)
+
+
 def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[], None]) -> Any:
     """Call call(0) here and call(1) … call(n_threads − 1) in threads of their own, all at once.
 
-    They last as long as the call: nothing is left that a fork could miss or that two trainers could compete for.
+    They last as long as the call: nothing is left that a fork could miss or that two trainers could compete for. This
+    thread goes on without a pause, where threading.Thread would wait for the others to begin, and they leave its
+    core: left to itself Linux now and then puts two on one core, where each waits for the other's turn to end, until
+    it balances its load some 50 ms later.
 
     Parameters
     ----------
@@ -41,18 +63,28 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
     """
     if n_threads == 1:
         return call(0)
-    others = [Thread(target=call, args=(thread,), daemon=True) for thread in range(1, n_threads)]
+    core, ends = this_core(), []
+
+    def run(thread: int, end: LockType) -> None:
+        try:
+            leave_core(core)
+            call(thread)
+        finally:
+            end.release()
+
     try:
-        for other in others:
-            other.start()
+        for thread in range(1, n_threads):
+            end = allocate_lock()
+            end.acquire()
+            start_new_thread(run, (thread, end))
+            ends.append(end)
         return call(0)
     except BaseException:
         abandon()
         raise
     finally:
-        for other in others:
-            if other.ident is not None:
-                other.join()
+        for end in ends:
+            end.acquire()
 
 
 class TeamSize:
@@ -73,39 +105,43 @@ class TeamSize:
         products = [n * n_next for n, n_next in pairwise(sizes)]
         self.alone = m * (2 * products[0] + 3 * sum(products[1:])) / MULTIPLICATIONS_PER_SECOND
         meetings = 2 * len(products) * MEETING_SECONDS
-        # A block's seconds by number of threads: at first by arithmetic, then as measured.
+        # A block's seconds by number of threads: at first by arithmetic, then the last that were measured.
         expected = {n: self.alone / n + (meetings * n if n > 1 else 0) for n in range(1, usable_cores() + 1)}
         best = min(expected, key=expected.__getitem__)
         self.team = best if n_threads == "auto" else min(int(n_threads), usable_cores())
-        self.seconds = {n: expected[n] for n in {1, self.team}}
+        self.paces = {n: deque([expected[n]], REMEMBERED) for n in {1, self.team}}
         if self.team != best:  # asked for: to be tried first
-            self.seconds[self.team] = 0.5 * self.alone
-        self.calls, self.next_trial, self.patience = 0, FIRST_TRIAL, FIRST_TRIAL
-        self.on_trial = False
+            self.paces[self.team][0] = 0.5 * self.alone
+        self.measured: set[int] = set()
+        self.on_trial, self.since_trial, self.patience = False, 0.0, SOON
+
+    def pace(self, threads: int) -> float:
+        """Seconds of a block."""
+        return sorted(self.paces[threads])[(len(self.paces[threads]) - 1) // 2]
 
     def choose(self, blocks: int) -> tuple[int, int]:
         """The number of threads for a call of so many blocks, and how many of those it should do."""
-        if self.team == 1 or blocks * self.alone < START_PAYS:
+        pays = self.team > 1 and blocks * self.alone >= START_PAYS
+        self.on_trial = pays and self.since_trial >= self.patience
+        if not pays:
             return 1, blocks
-        self.calls += 1
-        best = min(self.seconds, key=self.seconds.__getitem__)
-        self.on_trial = self.calls >= self.next_trial
+        best = min(self.paces, key=self.pace)
         if not self.on_trial:
             return best, blocks
         return (1 if best != 1 else self.team), min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
 
     def record(self, threads: int, blocks: int, seconds: float) -> None:
-        """Remember how long a call took; the last ones count most, and short ones not at all."""
-        if seconds < SHORT:
-            return
-        paces, pace = self.seconds, seconds / blocks
-        if not self.on_trial:
-            paces[threads] = 0.5 * (paces[threads] + pace)
-            return
-        failed = pace > 1.2 * min(paces.values())
-        self.patience = min(2 * self.patience, LAST_TRIAL) if failed else FIRST_TRIAL
-        self.next_trial = self.calls + self.patience  # the clearer it failed, the later the next
-        paces[threads] = pace
+        """Remember how long a call took; short ones say nothing."""
+        self.since_trial += seconds
+        if seconds >= SHORT:
+            if self.on_trial or threads not in self.measured:  # the past, or the arithmetic, has served
+                self.measured.add(threads)
+                self.paces[threads].clear()
+            self.paces[threads].append(seconds / blocks)
+        if self.on_trial:
+            clearly = self.pace(threads) > 1.2 * min(map(self.pace, self.paces))
+            patience = min(2 * self.patience, LATE) if clearly else SOON
+            self.since_trial, self.patience = 0.0, max(patience, seconds / TRIAL_SHARE)
 
 
 def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import _thread
+import os
 import threading
 
 import pytest
@@ -40,19 +42,42 @@ def test_an_exception_here_abandons_the_others_and_waits_for_them():
 def test_a_thread_that_cannot_start_abandons_those_that_did(monkeypatch):
     abandoned = threading.Event()
 
-    class Second(threading.Thread):
-        started_ones = 0
+    started = []
 
-        def start(self) -> None:
-            Second.started_ones += 1
-            if Second.started_ones == 2:
-                raise RuntimeError("can't start new thread")
-            super().start()
+    def start(*arguments) -> None:
+        started.append(arguments)
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        _thread.start_new_thread(*arguments)
 
-    monkeypatch.setattr(_team, "Thread", Second)
+    monkeypatch.setattr(_team, "start_new_thread", start)
     with pytest.raises(RuntimeError, match="can't start"):
         run_together(lambda thread: abandoned.wait(10), 3, abandoned.set)
     assert abandoned.is_set()
+
+
+def test_a_thread_leaves_the_core_it_is_on_and_no_other():
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if _team.this_core() < 0 or len(allowed) < 2:
+        assert run_together(lambda thread: 7, 2, lambda: None) == 7  # one core, or nothing is known: none is left
+        return
+    seen = []
+
+    def leave(core: int) -> None:
+        os.sched_setaffinity(0, {core})  # so that it is on this one
+        os.sched_setaffinity(0, allowed)
+        before = _team.this_core()
+        _team.leave_core(before + 1)
+        seen.append(os.sched_getaffinity(0))
+        _team.leave_core(before)
+        seen.append((before, os.sched_getaffinity(0)))
+
+    thread = threading.Thread(target=leave, args=(min(allowed),))
+    thread.start()
+    thread.join()
+    assert seen[0] == allowed
+    assert seen[1] == (seen[1][0], allowed - {seen[1][0]})
+    assert os.sched_getaffinity(0) == allowed  # of the caller's own thread
 
 
 @pytest.fixture
@@ -81,7 +106,7 @@ def play(size: TeamSize, pace: dict[int, float], calls: int) -> list[int]:
     """The choices of so many calls on a machine with such seconds a block."""
     chosen = []
     for _ in range(calls):
-        threads, blocks = size.choose(1000)
+        threads, blocks = size.choose(100)
         size.record(threads, blocks, blocks * pace[threads])
         chosen.append(threads)
     return chosen
@@ -94,6 +119,25 @@ def test_the_clock_decides(two_cores):
     assert play(size, quiet, 100).count(2) > 90
     assert play(size, busy, 100)[20:].count(1) > 70
     assert play(size, quiet, 1200)[-100:].count(2) > 90
+
+
+def test_a_call_that_was_disturbed_changes_nothing(two_cores):
+    size = TeamSize((784, 128, 10), 128, "auto")
+    play(size, {1: 4e-4, 2: 2e-4}, 4)
+    play(size, {1: 4e-4, 2: 1e-3}, 1)
+    assert play(size, {1: 4e-4, 2: 2e-4}, 20).count(2) > 15
+
+
+def test_trials_take_little_time(two_cores):
+    """Where the team is very slow, the time that goes into trials of it is bounded."""
+    size, pace = TeamSize((784, 128, 10), 128, "auto"), {1: 4e-4, 2: 2e-2}
+    seconds = {1: 0.0, 2: 0.0}
+    play(size, pace, 3)
+    for _ in range(300):
+        threads, blocks = size.choose(100)
+        size.record(threads, blocks, blocks * pace[threads])
+        seconds[threads] += blocks * pace[threads]
+    assert 0 < seconds[2] < 0.06 * seconds[1]
 
 
 def test_rows_are_shared_out_where_it_pays(two_cores):

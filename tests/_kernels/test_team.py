@@ -11,7 +11,7 @@ import pytest
 from fastbp._kernels import team
 from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Team
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.team import meet
+from fastbp._kernels.team import draw, meet
 
 share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)  # as Python may call them
 
@@ -34,6 +34,17 @@ def leapfrog(team, steps, n):
 @kernel
 def meet_once(team):
     return meet(team)
+
+
+@kernel
+def draw_all(team, n, rounds, counts):
+    """In each round the team draws until a ticket is n or more; counts how often each of 0 … n − 1 was drawn."""
+    for _ in range(rounds):
+        ticket = draw(team)
+        while ticket < n:
+            counts[team.thread, ticket] += 1
+            ticket = draw(team)
+        meet(team)
 
 
 def new_meeting() -> np.ndarray:
@@ -65,6 +76,14 @@ def test_no_thread_passes_before_all_have_come(n_threads, rounds):
     np.testing.assert_array_equal(steps[::LINE], rounds)
     assert meeting[ARRIVED] == 0
     assert meeting[ROUND] == (2 * rounds if n_threads > 1 else 0)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_each_ticket_is_drawn_once_between_two_meetings(n_threads):
+    n, rounds = 5, 1001
+    meeting, counts = new_meeting(), np.zeros((n_threads, n), np.int64)
+    join(start(lambda i: draw_all(Team(meeting, i, n_threads), n, rounds, counts), n_threads)[0])
+    np.testing.assert_array_equal(counts.sum(axis=0), rounds)
 
 
 def test_a_waiting_thread_holds_no_lock_of_python():
