@@ -17,7 +17,7 @@ from ._kernels import codes, epoch, small
 from ._kernels.llvm import HEIGHT
 from ._layout import Layout, aligned_zeros, up_to
 from ._program import program
-from ._team import TeamSize, rows_team_size, run_together
+from ._team import rows_team_size, run_together, team_size
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class Workspace(NamedTuple):
 
 def _is_fused(step: codes.Step) -> bool:
     """Whether batches descend along their gradients as these are made, and need no place for them."""
-    return step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS
+    return step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
 
 
 class Engine:
@@ -79,7 +79,6 @@ class Engine:
         self._may_be_small = layout.is_small and basic and plain
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
-        self._team_sizes: dict[tuple[int, int | str], TeamSize] = {}
         self._trains, self._process = Lock(), os.getpid()
 
     def data(
@@ -90,15 +89,17 @@ class Engine:
         weights: Array | None = None,
         *,
         shuffle: bool = False,
+        order: npt.NDArray[np.int64] | None = None,
     ) -> codes.Data:
-        """Checked arrays as kernels take them."""
+        """Checked arrays as kernels take them; order: of the rows, for one epoch after another, where it is given."""
         return codes.Data(
             X,
             self._no_targets if targets is None else targets,
             self._no_labels if labels is None else labels,
-            np.empty(len(X), np.int64) if shuffle else self._no_labels,
+            np.empty(len(X), np.int64) if shuffle else self._no_labels if order is None else order,
             self._no_weights if weights is None else weights,
             float(len(X)) if weights is None else float(weights.sum(dtype=np.float64)),
+            shuffle,
         )
 
     @contextmanager
@@ -199,10 +200,7 @@ class Engine:
             blocks = self._train_together(data, memory, step, progress, 1, 1)
             _compiled.add(self.parameters.dtype)
             return blocks
-        key = (step.block, n_threads)
-        if key not in self._team_sizes:
-            self._team_sizes[key] = TeamSize(self.layout.sizes, step.block, n_threads)
-        size = self._team_sizes[key]
+        size = team_size(self.layout.sizes, step.block, self.parameters.itemsize, n_threads)
         threads, budget = size.choose(budget)
         started = perf_counter()
         blocks = self._train_together(data, memory, step, progress, budget, threads)

@@ -7,14 +7,15 @@ import os
 from _thread import LockType, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in the middle of the sizes in docs/design.md
+MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in float32, in the middle of the sizes in docs/design.md
 MEETING_SECONDS = 3e-7  # of a meeting, for each thread that takes part
 START_PAYS = 3e-4  # seconds of work that are worth starting threads for
 REMEMBERED = 5  # calls of each number of threads, of which the median counts: one that was disturbed changes nothing
-TRIAL_SECONDS = 5e-3  # that a trial of the other number of threads may take, by arithmetic
+TRIAL_SECONDS = 2e-3  # that a trial of the other number of threads may take, by arithmetic
 SOON, LATE = 0.05, 0.25  # seconds of training between two trials: at first, and once they have failed clearly
 TRIAL_SHARE = 0.05  # of all time that trials may take
 SHORT = 3e-4  # seconds below which a call says nothing about speed
@@ -98,26 +99,31 @@ class TeamSize:
     ----------
     sizes : n_1 … n_L
     m : samples in a block
+    itemsize : bytes of a number
     n_threads : the team's size, no more than there are processors; or "auto": what the arithmetic says
     """
 
-    def __init__(self, sizes: Sequence[int], m: int, n_threads: int | str) -> None:
+    def __init__(self, sizes: Sequence[int], m: int, itemsize: int, n_threads: int | str) -> None:
         products = [n * n_next for n, n_next in pairwise(sizes)]
-        self.alone = m * (2 * products[0] + 3 * sum(products[1:])) / MULTIPLICATIONS_PER_SECOND
+        self.alone = m * (2 * products[0] + 3 * sum(products[1:])) / MULTIPLICATIONS_PER_SECOND * itemsize / 4
         meetings = 2 * len(products) * MEETING_SECONDS
-        # A block's seconds by number of threads: at first by arithmetic, then the last that were measured.
-        expected = {n: self.alone / n + (meetings * n if n > 1 else 0) for n in range(1, usable_cores() + 1)}
-        best = min(expected, key=expected.__getitem__)
+        everything = {n: self.alone / n + (meetings * n if n > 1 else 0) for n in range(1, usable_cores() + 1)}
+        best = min(everything, key=everything.__getitem__)
         self.team = best if n_threads == "auto" else min(int(n_threads), usable_cores())
-        self.paces = {n: deque([expected[n]], REMEMBERED) for n in {1, self.team}}
+        # A block's seconds, by arithmetic and the last that were measured, for each number of threads
+        self.expected = {n: everything[n] for n in {1, self.team}}
         if self.team != best:  # asked for: to be tried first
-            self.paces[self.team][0] = 0.5 * self.alone
-        self.measured: set[int] = set()
+            self.expected[self.team] = 0.5 * self.alone
+        self.paces: dict[int, deque[float]] = {n: deque(maxlen=REMEMBERED) for n in self.expected}
         self.on_trial, self.since_trial, self.patience = False, 0.0, SOON
 
     def pace(self, threads: int) -> float:
-        """Seconds of a block."""
-        return sorted(self.paces[threads])[(len(self.paces[threads]) - 1) // 2]
+        """Seconds of a block; by arithmetic and the other's pace before there are any."""
+        measured = sorted(self.paces[threads])
+        if measured:
+            return measured[(len(measured) - 1) // 2]
+        slower = max((self.pace(n) / self.expected[n] for n, paces in self.paces.items() if paces), default=1.0)
+        return self.expected[threads] * slower
 
     def choose(self, blocks: int) -> tuple[int, int]:
         """The number of threads for a call of so many blocks, and how many of those it should do."""
@@ -126,22 +132,31 @@ class TeamSize:
         if not pays:
             return 1, blocks
         best = min(self.paces, key=self.pace)
-        if not self.on_trial:
+        if self.on_trial:
+            best = 1 if best != 1 else self.team
+        elif all(self.paces.values()):
             return best, blocks
-        return (1 if best != 1 else self.team), min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
+        return best, min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
 
     def record(self, threads: int, blocks: int, seconds: float) -> None:
         """Remember how long a call took; short ones say nothing."""
         self.since_trial += seconds
         if seconds >= SHORT:
-            if self.on_trial or threads not in self.measured:  # the past, or the arithmetic, has served
-                self.measured.add(threads)
+            if self.on_trial:  # the past has served
                 self.paces[threads].clear()
             self.paces[threads].append(seconds / blocks)
-        if self.on_trial:
+        if not all(self.paces.values()):  # what isn't measured yet is next
+            self.since_trial = self.patience
+        elif self.on_trial:
             clearly = self.pace(threads) > 1.2 * min(map(self.pace, self.paces))
             patience = min(2 * self.patience, LATE) if clearly else SOON
             self.since_trial, self.patience = 0.0, max(patience, seconds / TRIAL_SHARE)
+
+
+@lru_cache(maxsize=256)
+def team_size(sizes: tuple[int, ...], m: int, itemsize: int, n_threads: int | str) -> TeamSize:
+    """What is known of such networks in this process, whoever trained them."""
+    return TeamSize(sizes, m, itemsize, n_threads)
 
 
 def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> int:

@@ -30,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastbp.sklearn as ours
 from fastbp import EarlyStopping, losses, optimizers
+from fastbp._engine import Engine
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Got `batch_size` less than 1"
@@ -133,6 +134,41 @@ def test_partial_fits_and_warm_starts_go_on_as_scikit_learns(options):
     assert_same(a, b)
 
 
+@pytest.mark.parametrize("options", [{}, {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.5}])
+def test_epochs_that_run_at_once_are_those_one_by_one(options, capsys):
+    """verbose asks after each epoch; both stop where scikit-learn does, and leave random_state where it leaves it."""
+    X, y = DIGITS
+    states, fits = [], []
+    for module, verbose in ((ours, False), (ours, True), (theirs, False)):
+        states.append(np.random.RandomState(3))
+        model = module.MLPClassifier((5,), n_iter_no_change=2, tol=0.01, max_iter=80, verbose=verbose, **options)
+        fits.append(model.set_params(random_state=states[-1]).fit(X[:150], y[:150]))
+    at_once, one_by_one, their = fits
+    assert capsys.readouterr().out.count("Iteration") == at_once.n_iter_ == one_by_one.n_iter_ == their.n_iter_ < 80
+    assert at_once.loss_curve_ == one_by_one.loss_curve_
+    np.testing.assert_array_equal(at_once.coefs_[0], one_by_one.coefs_[0])
+    assert len({state.randint(1 << 30) for state in states}) == 1
+
+
+def test_an_interrupted_fit_keeps_whole_epochs(monkeypatch):
+    X, y = DIGITS  # nine batches an epoch
+    train, calls = Engine.train, []
+
+    def interrupted(*arguments):
+        calls.append(None)
+        if len(calls) > 10:
+            raise KeyboardInterrupt
+        *others, _, n_threads = arguments
+        return train(*others, 3, n_threads)
+
+    whole = ours.MLPClassifier((5,), random_state=0, max_iter=50).fit(X, y)
+    monkeypatch.setattr(Engine, "train", interrupted)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model = ours.MLPClassifier((5,), random_state=0, max_iter=50).fit(X, y)
+    assert model.n_iter_ == 3
+    assert model.loss_curve_ == whole.loss_curve_[:3]
+
+
 def test_lbfgs_finds_what_scikit_learns_finds():
     for name, (X, y) in (("MLPClassifier", IRIS), ("MLPRegressor", DIABETES)):
         a, b = (
@@ -147,7 +183,7 @@ def test_a_sparse_X_gives_what_a_dense_one_gives(monkeypatch):
     X, y = CANCER
     dense = ours.MLPClassifier(random_state=0, max_iter=3).fit(X, y)
     for whole in (1 << 30, 0):  # all at once, and a piece at a time
-        monkeypatch.setattr("fastbp.sklearn._base.WHOLE_BYTES", whole)
+        monkeypatch.setattr("fastbp.sklearn._base.DENSE_BYTES", whole)
         for matrix in (scipy.sparse.csr_matrix(X), scipy.sparse.csc_array(X)):
             sparse = ours.MLPClassifier(random_state=0, max_iter=3).fit(matrix, y)
             assert_same(dense, sparse)

@@ -45,6 +45,8 @@ def samples(data):
         at(data.weights, 0),
         data.weights.size > 0,
         data.weight,
+        data.order.size > 0 and data.shuffles,
+        data.order.size if data.order.size > 0 else data.X.shape[0],
     )
 
 

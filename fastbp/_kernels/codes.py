@@ -121,9 +121,10 @@ class Data(NamedTuple):
     X: npt.NDArray[np.floating]  # (n, n_1)
     targets: npt.NDArray[np.floating]  # (n, n_L) or (0, n_L)
     labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
-    order: npt.NDArray[np.int64]  # (n,) written by every epoch's shuffle, or (0,): the order of X
+    order: npt.NDArray[np.int64]  # (n,) written by every epoch's shuffle; (epochs · n,) given; or (0,): the order of X
     weights: npt.NDArray[np.floating]  # (n,) of the samples, or (0,): all 1
     weight: float  # their sum
+    shuffles: bool  # whether order is written by every epoch's shuffle
 
 
 class Machine(NamedTuple):
@@ -163,6 +164,8 @@ class Samples(NamedTuple):
     weights: Any
     weighted: bool
     weight: float
+    shuffles: bool
+    entries: int  # of the order; n where there is none
 
 
 class Moments(NamedTuple):
@@ -198,10 +201,13 @@ class Step(NamedTuple):
 
     rule: Rule
     bounds: Bounds
-    rates: npt.NDArray[np.float64]  # η of each of an epoch's batches; the last one's goes on
+    rates: npt.NDArray[np.float64]  # η of each batch, epoch after epoch; the last one's goes on
     seed: int  # uint64, of dropout
     batch_size: int
     block: int  # s
+    alpha: float = (
+        0.0  # of the penalty ½ alpha Σ Θ² in the sum of a batch's losses: alpha / m in J, as scikit-learn has it
+    )
 
 
 class Dropping(NamedTuple):

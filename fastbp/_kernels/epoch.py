@@ -91,12 +91,13 @@ def is_plain(step):
         and rule.weight_decay == 0
         and bounds.l1 == 0
         and bounds.l2 == 0
+        and step.alpha == 0
         and min(bounds.clip_value, bounds.clip_norm, bounds.max_norm) == math.inf
     )
 
 
 @merged
-def train_block(net, data, step, kept, start, steps, team):
+def train_block(net, data, step, kept, epoch, start, steps, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
     A batch that is one block descends along its gradients as they are made, where its step `is_plain`. Others add them
@@ -104,20 +105,22 @@ def train_block(net, data, step, kept, start, steps, team):
     """
     batch_start = start - start % step.batch_size
     batch_stop = min(batch_start + step.batch_size, data.n)
-    m, weight = min(step.block, batch_stop - start), weight_of(data, batch_start, batch_stop)
+    first = 0 if data.shuffles or not data.ordered else epoch * data.n  # of the epoch in the order
+    m, weight = min(step.block, batch_stop - start), weight_of(data, first + batch_start, first + batch_stop)
     dropping = Dropping(step.rule.code != NONE, steps, start - batch_start, step.seed)
-    x = gather(net, data, start, m, team)
+    x = gather(net, data, first + start, m, team)
     forward(net, x, m, True, dropping, team)
     output_errors(net, m, weight, data.weighted, team)
     meet(team)
     total = sum_of_losses(net, m)
     hidden_errors(net, m, dropping, team)
-    rate = get(at(step.rates, 0), min(batch_start // step.batch_size, step.rates.size - 1))
+    batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
+    rate = get(at(step.rates, 0), min(batch, step.rates.size - 1))
     at_once = m == batch_stop - batch_start and is_plain(step)
     eta = rate if at_once else (0.0 if start == batch_start else -1.0)
     descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), team)
     if step.rule.code != NONE and not at_once and start + m == batch_stop:
-        total += weight * step_along(net, kept, step, rate, steps, team)
+        total += weight * step_along(net, kept, step, rate, steps, weight, team)
     return total
 
 
@@ -137,12 +140,12 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     total = get(losses, epoch)
     for done in range(budget):
-        if start == 0 and rows.ordered:
+        if start == 0 and rows.shuffles:
             if team.thread == 0:
                 shuffle(order, state)
             meet(team)
         end_if_tired(done, team)
-        total += train_block(net, rows, step, kept, start, steps, team)
+        total += train_block(net, rows, step, kept, epoch, start, steps, team)
         if not math.isfinite(total):
             if team.thread == 0:
                 put(losses, epoch, total)

@@ -72,7 +72,7 @@ def task(tasks, i):
 @inlined
 def sample(rows, i):
     """The number of the i-th sample of the epoch's order; of the last where there is none."""
-    i = min(i, rows.n - 1)
+    i = min(i, rows.entries - 1)
     return get(rows.order, i) if rows.ordered else i
 
 
@@ -223,21 +223,23 @@ def train(plan, program, buffers, data, step, progress, budget):
     rates = at(step.rates, 0)
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     for done in range(budget):
-        if start == 0 and rows.ordered:
+        if start == 0 and rows.shuffles:
             shuffle(order, state)
         m = min(step.batch_size, rows.n - start)
-        gather(net.work, todo.inputs, rows, rows.X, n_in, start, m)
+        first = start if rows.shuffles or not rows.ordered else epoch * rows.n + start
+        gather(net.work, todo.inputs, rows, rows.X, n_in, first, m)
         if rows.has_labels:
-            gather_labels(net, todo.targets, rows, start, m)
+            gather_labels(net, todo.targets, rows, first, m)
         else:
-            gather(net.work, todo.targets, rows, rows.targets, n_out, start, m)
+            gather(net.work, todo.targets, rows, rows.targets, n_out, first, m)
         forward(net, todo.forward)
         total = get(losses, epoch) + output_errors(net, todo, m)
         put(losses, epoch, total)
         if not math.isfinite(total):
             return done + 1
         hidden_errors(net, todo.backward)
-        eta = get(rates, min(start // step.batch_size, step.rates.size - 1))
+        batch = epoch * ((rows.n + step.batch_size - 1) // step.batch_size) + start // step.batch_size
+        eta = get(rates, min(batch, step.rates.size - 1))
         descend(net, todo, number_of(net.work, eta))
         start += m
         if start == rows.n:

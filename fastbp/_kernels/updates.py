@@ -43,9 +43,9 @@ def bound_run(theta, gradient, count, weights, l1, l2, limit):
 
 
 @merged
-def bound_gradients(net, sums, bounds, team):
+def bound_gradients(net, sums, bounds, l2, team):
     """Penalties into the gradients, and clipping; returns the penalty and what clipping by norm scales them by."""
-    l1, l2 = number_of(net.work, bounds.l1), number_of(net.work, bounds.l2)
+    l1, l2 = number_of(net.work, bounds.l1), number_of(net.work, l2)
     limit, chunk = number_of(net.work, bounds.clip_value), 0
     for l in range(net.depth - 1):
         layer, width = layer_of(net, l), layer_of(net, l + 1).width
@@ -180,14 +180,15 @@ def limit_few(theta, n, n_above, width, limit):
 
 
 @inner
-def step_along(net, kept, step, eta, steps, team):
+def step_along(net, kept, step, eta, steps, weight, team):
     """Move the parameters along the gradients of a whole batch, all that belongs to it; returns the penalty in J.
 
-    steps: the batches before this one. All threads meet at the end.
+    steps: the batches before this one. weight: the sum of its samples' weights. All threads meet at the end.
     """
     bounds, penalty, scale = step.bounds, 0.0, 1.0
-    if bounds.l1 > 0 or bounds.l2 > 0 or bounds.clip_value < math.inf or bounds.clip_norm < math.inf:
-        penalty, scale = bound_gradients(net, kept.sums, bounds, team)
+    l2 = bounds.l2 + (step.alpha / weight if weight > 0 else 0.0)
+    if bounds.l1 > 0 or l2 > 0 or bounds.clip_value < math.inf or bounds.clip_norm < math.inf:
+        penalty, scale = bound_gradients(net, kept.sums, bounds, l2, team)
     move(net, kept, step.rule, eta, scale, steps + 1, team)
     meet(team)
     if bounds.max_norm < math.inf:

@@ -21,7 +21,7 @@ from ..history import History
 from ..network import Views
 from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
 from ..trainer import Trainer
-from ._epochs import WHOLE_BYTES, Samples, dense
+from ._epochs import DENSE_BYTES, Samples, dense
 from ._solvers import NON_FINITE, Solvers
 
 Array = npt.NDArray[Any]
@@ -227,7 +227,7 @@ class BaseMLP(Solvers):
             raise ValueError(f"y has {samples.targets.shape[1]} outputs, but {self.n_outputs_} were fitted.")
         if not isinstance(X, np.ndarray):
             X = X.tocsr()
-            if math.prod(X.shape) * dtype.itemsize <= WHOLE_BYTES:
+            if math.prod(X.shape) * dtype.itemsize <= DENSE_BYTES:
                 X = X.toarray()
         X = as_writable(np.require(X, dtype, "C")) if isinstance(X, np.ndarray) else X.astype(dtype)
         weights = None if sample_weight is None else as_writable(np.require(sample_weight, dtype, "C"))

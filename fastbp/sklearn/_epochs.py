@@ -11,17 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .._engine import BLOCK
+from .._engine import BLOCK, NO_BOUNDS
 from .._kernels import codes
 from .._run import CHUNK_SECONDS, FIRST_CHUNK
 from ..trainer import Trainer
 
 Array = npt.NDArray[Any]
 
-PIECE_BYTES = 1 << 20  # of the samples that are put in order at once: what a core's cache still holds,
-PIECE_PAYS = 5e8  # or as many as make so many multiplications, some 20 ms, beside which the copy is little
-THREADS_PAY = 2e8  # multiplications of one call, 5 ms, that are worth starting threads for
-WHOLE_BYTES = 1 << 26  # of a sparse matrix, up to which all of it is made dense at once
+DENSE_BYTES = 1 << 26  # of a sparse matrix, that are made dense at once
+ORDERS = 1 << 22  # numbers of samples, in the orders of epochs that are run at once
 NO_CORRECTION = 1 << 40  # batches, after which the kernel's own corrections of Adam are 1
 SLOWEST = 1e-6  # η from which "adaptive" ends a fit
 
@@ -100,36 +98,26 @@ class Pace:
         return True
 
 
-class Piece(NamedTuple):
-    """Some batches of an epoch, which are put in order and trained with together."""
-
-    start: int
-    stop: int
-    batch_size: int
-
-
 class Epochs:
     """Epochs over some samples.
 
-    As in scikit-learn J of a batch is the mean loss + ½ alpha Σ θ² / (Σ w of the batch), so that the last, shorter
-    batch has a larger penalty: it is a piece of its own.
+    A kernel is given as many as may run at once. Where X is sparse, where samples have weights, or where a penalty and
+    a mean over outputs meet in the loss, an epoch is cut into pieces of some batches, or of one.
 
     Parameters
     ----------
     trainer : whose network and memory are used
-    samples : all there are
-    rows : which of them train; None: all
+    samples : that train
     pace : η and the rule
     batch_size, alpha : scikit-learn's
     averages : whether the loss is a mean over outputs, too
-    order : gives the order of the rows for each epoch, (rows,); None: as they are
+    order : gives the order of the samples for each epoch, (n,); None: as they are
     """
 
     def __init__(
         self,
         trainer: Trainer,
         samples: Samples,
-        rows: npt.NDArray[np.int64] | None,
         pace: Pace,
         batch_size: int,
         alpha: float,
@@ -137,46 +125,49 @@ class Epochs:
         averages: bool = False,
         order: Callable[[], npt.NDArray[np.int64]] | None = None,
     ) -> None:
-        self.trainer, self.engine, self.samples, self.rows = trainer, trainer._engine, samples, rows
-        self.pace, self.alpha, self.order = pace, float(alpha), order
-        self.n = samples.X.shape[0] if rows is None else len(rows)
+        self.trainer, self.engine, self.samples = trainer, trainer._engine, samples
+        self.pace, self.batch_size, self.alpha, self.order = pace, batch_size, float(alpha), order
+        self.n = samples.X.shape[0]
         self.n_outputs = trainer.layer_sizes[-1] if averages else 1
-        self.one_by_one = samples.weights is not None or (self.n_outputs > 1 and alpha > 0)
-        self.copies = order is not None or rows is not None or not isinstance(samples.X, np.ndarray)
-        self.pieces = list(self._cut(batch_size))
+        one_by_one = samples.weights is not None or (self.n_outputs > 1 and alpha > 0)
+        self.whole = isinstance(samples.X, np.ndarray) and not one_by_one
+        together = DENSE_BYTES // (batch_size * samples.X.shape[1] * trainer.dtype.itemsize)
+        self.piece = batch_size * (1 if one_by_one else max(1, together))
         self.n_batches = -(-self.n // batch_size)
         self.budget = 1 + int(FIRST_CHUNK / (min(batch_size, BLOCK) * trainer.n_parameters))
-        longest = max(piece.stop - piece.start for piece in self.pieces)
-        dense = self.copies and isinstance(samples.X, np.ndarray)
-        self.buffer = np.empty((longest if dense else 0, samples.X.shape[1]), trainer.dtype)
 
-    def _cut(self, batch_size: int) -> Iterator[Piece]:
-        """The pieces of an epoch."""
-        whole = self.n - self.n % batch_size
-        bytes_of_batch = batch_size * self.samples.X.shape[1] * self.trainer.dtype.itemsize
-        together = max(PIECE_BYTES // bytes_of_batch, int(PIECE_PAYS / (3 * batch_size * self.trainer.n_parameters)))
-        together = max(1, min(together, WHOLE_BYTES // bytes_of_batch)) if self.copies else self.n
-        length = batch_size * (1 if self.one_by_one else together)
-        for start in range(0, whole, length):
-            yield Piece(start, min(start + length, whole), batch_size)
-        if whole < self.n:
-            yield Piece(whole, self.n, self.n - whole)
+    @property
+    def at_once(self) -> int:
+        """How many epochs may run at once."""
+        return max(1, ORDERS // self.n) if self.whole else 1
 
-    def next(self) -> float:
-        """Train for an epoch; returns the mean loss of its batches, each with the weights before its update."""
-        order = self.order() if self.order else None
-        if self.rows is not None:
-            order = self.rows if order is None else self.rows[order]
-        rates, k, total = self.pace.rates(int(self.trainer._memory.steps[0]), self.n_batches), 0, 0.0
-        for piece in self.pieces:
-            where = slice(piece.start, piece.stop)
+    def run(self, count: int) -> Iterator[float]:
+        """Train for some epochs; gives for each the mean loss of its batches, with the weights before their updates.
+
+        A loss that isn't finite is the last, and Ctrl-C is raised after the last whole epoch's loss.
+        """
+        rates = self.pace.rates(int(self.trainer._memory.steps[0]), count * self.n_batches)
+        orders = [self.order() for _ in range(count)] if self.order else []
+        if not self.whole:
+            yield self._by_pieces(orders[0] if orders else None, rates)
+            return
+        order = np.concatenate(orders) if orders else None
+        constant = self.samples.constant(slice(None))
+        data = self.engine.data(self.samples.X, *self._labelled(slice(None)), order=order)
+        yield from (loss + constant for loss in self._train(data, rates, count))
+
+    def _by_pieces(self, order: npt.NDArray[np.int64] | None, rates: Array) -> float:
+        """An epoch."""
+        k, total = 0, 0.0
+        for start in range(0, self.n, self.piece):
+            where = slice(start, min(start + self.piece, self.n))
             take = where if order is None else order[where]
-            data = self._data(piece, take)
-            loss = self._run(data, piece.batch_size, rates[k:] if len(rates) > 1 else rates)
-            if not math.isfinite(loss):
-                return loss
-            total += (loss + self.samples.constant(take)) * (piece.stop - piece.start)
-            k += (piece.stop - piece.start) // piece.batch_size
+            data = self.engine.data(dense(self.samples.X[take]), *self._labelled(take))
+            for loss in self._train(data, rates[k:] if len(rates) > 1 else rates, 1):
+                if not math.isfinite(loss):
+                    return loss
+                total += (loss + self.samples.constant(take)) * (where.stop - start)
+            k += self.piece // self.batch_size
         return total / self.n
 
     def change_rate(self, before: float) -> None:
@@ -186,41 +177,43 @@ class Epochs:
             with np.errstate(over="ignore", invalid="ignore"):
                 velocity *= before / now if now > 0 else 0.0
 
-    def _data(self, piece: Piece, take: Any) -> codes.Data:
-        samples = self.samples
-        if not self.copies:
-            X = samples.X[take]
-        elif isinstance(samples.X, np.ndarray):
-            X = np.take(samples.X, take, axis=0, out=self.buffer[: piece.stop - piece.start], mode="clip")
-        else:
-            X = samples.X[take].toarray()
-        return self.engine.data(
-            X,
-            samples.targets[take] if len(samples.targets) else None,
-            samples.labels[take] if len(samples.labels) else None,
-            None if samples.weights is None else samples.weights[take],
+    def _labelled(self, take: Any) -> tuple[Array | None, npt.NDArray[np.int64] | None, Array | None]:
+        """Targets, labels and weights of some samples."""
+        _, targets, labels, weights, _ = self.samples
+        return (
+            targets[take] if len(targets) else None,
+            labels[take] if len(labels) else None,
+            None if weights is None else weights[take],
         )
 
-    def _run(self, data: codes.Data, batch_size: int, rates: Array) -> float:
-        """Train with a piece; returns the mean loss of its batches. A batch whose samples all weigh 0 is left out."""
+    def _train(self, data: codes.Data, rates: Array, count: int) -> Iterator[float]:
+        """Some epochs; gives the mean loss of the batches of each. Samples that all weigh 0 are left out."""
         if data.weight == 0:
-            return 0.0
-        trainer, memory = self.trainer, self.trainer._memory
-        l2 = self.alpha / (data.weight if data.weights.size else batch_size)
-        bounds = codes.Bounds(0.0, l2, math.inf, math.inf, math.inf)
-        seed = np.uint64(trainer._dropout_seed)
-        step = codes.Step(self.pace.rule, bounds, rates, seed, batch_size, min(batch_size, BLOCK))
-        at = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(1))
-        work = 3 * trainer.n_parameters * len(data.X)
-        threads = 1 if trainer.n_threads == "auto" and work < THREADS_PAY else trainer.n_threads
-        while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
-            started = perf_counter()
-            blocks = self.engine.train(data, memory, step, at, self.budget, threads)
-            self.budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
-        loss = float(at.losses[0])
+            yield from [0.0] * count
+            return
+        trainer, memory, interruption = self.trainer, self.trainer._memory, None
+        seed, m = np.uint64(trainer._dropout_seed), min(self.batch_size, len(data.X))
+        step = codes.Step(self.pace.rule, NO_BOUNDS, rates, seed, m, min(m, BLOCK), self.alpha)
+        at = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(count))
+        position, losses = at.position, at.losses
+        try:
+            while (running := position[codes.EPOCH]) < count and math.isfinite(losses[running]):
+                started = perf_counter()
+                blocks = self.engine.train(data, memory, step, at, self.budget, trainer.n_threads)
+                self.budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
+        except KeyboardInterrupt as error:
+            interruption = error
+        yield from map(self._reported, losses[: position[codes.EPOCH]].tolist())
+        if interruption:
+            raise interruption
+        if running < count:
+            yield float(losses[running])
+
+    def _reported(self, loss: float) -> float:
+        """The loss as scikit-learn has it, from the kernels': the mean over outputs, where it takes one."""
         if self.n_outputs == 1:
             return loss
-        penalty = float(memory.sums[1::2].sum()) if l2 > 0 else 0.0
+        penalty = float(self.trainer._memory.sums[1::2].sum()) if self.alpha > 0 else 0.0
         return (loss - penalty) / self.n_outputs + penalty
 
 

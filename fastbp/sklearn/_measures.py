@@ -35,6 +35,11 @@ class Measures:
         if self.busy:
             self.sets = {"": self._data(training)} | ({"val_": self._data(validation)} if validation else {})
 
+    @property
+    def asked(self) -> bool:
+        """Whether anything is measured or told after an epoch."""
+        return self.busy or self.validation is not None
+
     @contextmanager
     def callbacks(self, epochs: int) -> Iterator[None]:
         """Tell the callbacks of begin and end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -73,14 +73,13 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         self._complete_records()
-        rows = None
+        training = samples
         if self.early_stopping and validation is None:
-            rows, validation = self._split(samples)
-            n = len(rows)
+            training, validation = self._split(samples)
+            n = training.X.shape[0]
         epochs = Epochs(
             trainer,
-            samples,
-            rows,
+            training,
             self._optimizer,
             self._batch_size(n),
             self.alpha,
@@ -100,8 +99,12 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
     def _epochs(self, epochs: Epochs, measures: Measures, best: Array | None, incremental: bool) -> None:
         """Epochs until one of scikit-learn's reasons to stop."""
         self.n_iter_ = 0
-        for _ in range(self.max_iter):
-            loss = epochs.next()
+        losses: Iterator[float] = iter(())
+        for remaining in range(self.max_iter, 0, -1):
+            loss = next(losses, None)
+            if loss is None:
+                losses = epochs.run(min(remaining, epochs.at_once, 1 if incremental else self._free_epochs(measures)))
+                loss = next(losses)
             if not math.isfinite(loss):
                 raise ValueError(NON_FINITE)
             self.n_iter_ += 1
@@ -124,6 +127,12 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             ConvergenceWarning,
             stacklevel=5,
         )
+
+    def _free_epochs(self, measures: Measures) -> int:
+        """How many epochs can run before anything but their losses is asked for, or they could be the last."""
+        if self.verbose or measures.asked or self._optimizer.schedule == "invscaling":
+            return 1
+        return max(1, int(self.n_iter_no_change) + 1 - self._no_improvement_count)
 
     def _note(self, measures: Measures, best: Array | None) -> None:
         """Whether the epoch was better than the best."""
@@ -182,8 +191,8 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             )
         return int(min(self.batch_size, n))
 
-    def _split(self, samples: Samples) -> tuple[npt.NDArray[np.int64], Samples]:
-        """Rows that train, and samples that validate; of each class the same fraction where there are two."""
+    def _split(self, samples: Samples) -> tuple[Samples, Samples]:
+        """Samples that train, and samples that validate; of each class the same fraction where there are two."""
         stratify = samples.targets if is_classifier(self) and self.n_outputs_ == 1 else None
         train, rest = train_test_split(
             np.arange(samples.X.shape[0]),
@@ -195,7 +204,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return train, samples.of(rest)
+        return samples.of(train), samples.of(rest)
 
     def _shuffled(self, n: int) -> Callable[[], npt.NDArray[np.int64]]:
         """A function that gives scikit-learn's order of each epoch: the last one's, shuffled."""

@@ -279,6 +279,44 @@ def test_the_result_does_not_depend_on_how_calls_are_cut(case, batch_size, moves
         np.testing.assert_array_equal(a, b)
 
 
+@over_dtypes
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("network", "batch_size"), [(NETWORKS[0], 5), (NETWORKS[1], 4), (NETWORKS[2], 5), (NETWORKS[2], 600)], ids=str
+)
+def test_orders_rates_and_penalties_of_several_epochs(network, batch_size, alpha, dtype):
+    """In one call, each epoch has the order that is given for it, each batch its η, and alpha / m times ½ Σ Θ²."""
+    epochs, n = 3, 23 if batch_size < 600 else 700
+    case = replace(network, n=n, dtype=dtype)
+    trainer = case.trainer(batch_size=batch_size)
+    weights, biases, activations = as_reference(trainer)
+    X, y = case.data()
+    orders = [np.random.default_rng(epoch).permutation(n) for epoch in range(epochs)]
+    n_batches = -(-n // batch_size)
+    rates = np.linspace(0.4, 0.1, epochs * n_batches) * case.learning_rate
+    expected = []
+    for order, etas in zip(orders, np.split(rates, epochs), strict=True):
+        losses = []
+        for start, eta in zip(range(0, n, batch_size), etas, strict=True):
+            rows = order[start : start + batch_size]
+            batch = X[rows].astype(np.float64), y[rows].astype(np.float64)
+            more = {"loss": case.loss, "parameter": case.parameter, "learning_rate": eta, "l2": alpha / len(rows)}
+            loss = reference.train_epoch(weights, biases, activations, *batch, **more, batch_size=n)
+            losses.append(len(rows) * loss)
+        expected.append(sum(losses) / n)
+    engine = trainer._engine
+    step = codes.Step(**PLAIN, rates=rates, batch_size=batch_size, block=min(batch_size, 256), alpha=alpha)
+    at = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(epochs))
+    targets, labels = (None, y) if y.ndim == 1 else (y, None)
+    while at.position[codes.EPOCH] < epochs:
+        data = engine.data(X, targets, labels, order=np.concatenate(orders))
+        engine.train(data, trainer._memory, step, at, 7, 1)
+    np.testing.assert_allclose(at.losses, expected, rtol=TOLERANCE[dtype])
+    for l in range(len(weights)):
+        assert_close(trainer.weights[l], weights[l], TOLERANCE[dtype], f"weights[{l}]")
+        assert_close(trainer.biases[l], biases[l], TOLERANCE[dtype], f"biases[{l}]")
+
+
 def test_padding_stays_zero():
     case = Case((7, 9, 5), "sigmoid", "sigmoid", dtype="float32", n=20)
     trainer = case.trainer(batch_size=3)
