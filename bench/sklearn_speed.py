@@ -72,6 +72,31 @@ def line(name: str, times: list[tuple[float, ...]], per: int) -> str:
     return f"| {name} | {' | '.join(cells)} | {best / same:.1f} × | {best / narrow:.1f} × |"
 
 
+class Estimators:
+    """asv: seconds of ten epochs at scikit-learn's defaults, fastbp.sklearn's and its own."""
+
+    params = (
+        ["digits, defaults", "breast cancer, defaults"],
+        ["fastbp.sklearn", "sklearn.neural_network"],
+        ["float64", "float32"],
+    )
+    param_names = ("data", "module", "dtype")
+
+    def setup(self, name, module, dtype):
+        try:
+            self.module = import_module(module)
+        except ImportError as error:
+            raise NotImplementedError(f"not here: {error}") from error
+        (X, y), _ = rows()[name]
+        self.data = X.astype(dtype), y
+        self.time_fit()  # compiles, or loads what was
+
+    def time_fit(self, *_):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit(self.module, self.data, {"max_iter": 10})
+
+
 def main() -> None:
     """Time, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bench import compare, kernels, memory, peers, prediction, startup, toolkit, training, workloads
+from bench import compare, kernels, memory, peers, prediction, sklearn_speed, startup, toolkit, training, workloads
 from fastbp import reference
 
 SIZES, BATCH, ROWS = (5, 7, 3), 4, 12
@@ -67,7 +67,7 @@ def test_a_peer_predicts_as_the_reference_does(peer, dtype, rows):
 
 def cases():
     """(class, name of a benchmark, parameters): two sets for each, the first of everything and the last."""
-    for module in (training, prediction, memory, kernels, startup, toolkit):
+    for module in (training, prediction, memory, kernels, startup, toolkit, sklearn_speed):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 choices = list(product(*getattr(kind, "params", ())))
