@@ -178,6 +178,9 @@ class Engine:
                 epoch.train(plan, buffers, self._no_memory, data, step, progress, blocks, ALONE)
             weights = [view.copy() for view in self.layout.weight_views(buffers.gradients)]
             biases = [view.copy() for view in self.layout.bias_views(buffers.gradients)]
+        if progress.position[codes.EPOCH] == 0 and step.block < n:  # blocks after one whose J isn't finite are missing
+            for gradient in (*weights, *biases):
+                gradient.fill(np.nan)
         return float(progress.losses[0]), weights, biases
 
     def train(

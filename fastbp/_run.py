@@ -13,6 +13,8 @@ import numpy.typing as npt
 from . import metrics as metric_functions
 from ._engine import BLOCK
 from ._kernels import codes
+from ._kernels.finite import is_finite
+from ._rewind import Rewind
 from ._samples import Batches
 from .callbacks import Callback, ReduceLROnPlateau
 from .history import History
@@ -54,6 +56,7 @@ class Run:
     ) -> None:
         self.trainer, self.histories, self.watchers, self.epochs = trainer, histories, watchers, epochs
         self.deadline = perf_counter() + seconds
+        self.rewind = Rewind(trainer)
 
     def go(
         self,
@@ -69,10 +72,13 @@ class Run:
             measured = self.after_epoch(source, validation, names)
             if self.trainer.schedule or any(isinstance(watcher, ReduceLROnPlateau) for watcher in self.watchers):
                 measured["learning_rate"] = float(self.rates(done, 1)[0])
+            if not math.isfinite(measured.get("val_loss", 0)):
+                for record in self.histories:
+                    record.drop_last()
+                self.rewind.back()
+                raise self.divergence("val_loss", measured["val_loss"], self.trainer.epochs_trained + 1)
             for record in self.histories:
                 record.add(measured)
-            if not math.isfinite(measured.get("val_loss", 0)):
-                raise self.divergence("val_loss", measured["val_loss"], self.trainer.epochs_trained)
             return stopped(self.trainer, self.watchers, self.histories[-1])
 
         if isinstance(source, Batches):
@@ -97,22 +103,48 @@ class Run:
         trainer, n = self.trainer, len(data.X)
         batch_size = min(trainer.batch_size, n)
         step = self._step(batch_size, self.rates(done, -(-n // batch_size)))
-        position, losses = np.zeros(2, np.int64), np.zeros(epochs)
-        at = codes.Progress(position, trainer._random, losses)
-        budget = 1 + int(FIRST_CHUNK / (step.block * trainer.n_parameters))
+        losses = np.zeros(epochs)
+        at = codes.Progress(np.zeros(2, np.int64), trainer._random, losses)
         first = trainer.epochs_trained + 1
+        self.rewind.keep(0)
         try:
-            while (running := position[codes.EPOCH]) < epochs and math.isfinite(losses[running]):
-                started = perf_counter()
-                blocks = self._call(data, step, at, budget)
-                budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
-                self._between_calls(done + position[codes.EPOCH] + position[codes.SAMPLE] / n, position[0] < epochs)
+            self._calls(data, step, at, done)
         finally:  # Ctrl-C arrives just after a kernel call
-            finished = losses[: position[codes.EPOCH]].tolist()
+            finished = int(at.position[codes.EPOCH])
+            overflown = finished == epochs and not is_finite(trainer.network._parameters)  # in the last update
+            finished -= overflown
             for history in self.histories:
-                history.extend(first, finished)
-        if running < epochs:
-            raise self.divergence("loss", losses[running], first + len(finished))
+                history.extend(first, losses[:finished].tolist())
+        if finished < epochs:
+            self._go_back(data, step, finished)
+            name, value = ("largest weight", math.inf) if overflown else ("loss", losses[finished])
+            raise self.divergence(name, value, first + finished)
+
+    def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: int) -> None:
+        """Calls of the kernel until the epochs are full, or the loss isn't finite; they end with epochs if they can."""
+        position, losses, n = at.position, at.losses, len(data.X)
+        budget, seconds = 1 + int(FIRST_CHUNK / (step.block * self.trainer.n_parameters)), 0.0
+        whole = blocks_before(n, step)
+        while (running := position[codes.EPOCH]) < len(losses) and math.isfinite(losses[running]):
+            if seconds > CHUNK_SECONDS and position[codes.SAMPLE] == 0:
+                self.rewind.keep(running)
+                seconds = 0.0
+            left = whole - blocks_before(position[codes.SAMPLE], step)
+            if budget > left:
+                budget = left + (budget - left) // whole * whole
+            started = perf_counter()
+            blocks = self._call(data, step, at, budget)
+            passed = perf_counter() - started
+            budget, seconds = 1 + int(blocks / passed * CHUNK_SECONDS), seconds + passed
+            unfinished = position[codes.EPOCH] < len(losses)
+            self._between_calls(done + position[codes.EPOCH] + position[codes.SAMPLE] / n, unfinished)
+
+    def _go_back(self, data: codes.Data, step: codes.Step, epoch: int) -> None:
+        """The state at the start of an epoch: what was kept of it, or of one before, from where it is trained again."""
+        self.rewind.back()
+        at = codes.Progress(np.array([self.rewind.epoch, 0]), self.trainer._random, np.zeros(epoch))
+        while at.position[codes.EPOCH] < epoch:
+            self._call(data, step, at, blocks_before(len(data.X), step))
 
     def epoch_by_epoch(self, data: codes.Data, after: Callable[[int], bool]) -> None:
         """All epochs over data in memory; `after` is told of each, and answers whether to stop."""
@@ -135,10 +167,9 @@ class Run:
         total = weight = 0.0
         rates = self.rates(done, steps or 1)
         first = self.trainer.epochs_trained + 1
+        self.rewind.keep(0)
         for k, data in enumerate(batches):
             loss = self.one_batch(data, rates[min(k, len(rates) - 1)])
-            if not math.isfinite(loss):
-                raise self.divergence("loss", loss, first)
             total, weight = total + loss * data.weight, weight + data.weight
             self._between_calls(done + (k + 1) / steps if steps else done, True)
         for history in self.histories:
@@ -164,13 +195,17 @@ class Run:
 
         def step(intermediate_result: Any) -> None:  # the name tells scipy what to give
             nonlocal accepted, done
-            accepted = intermediate_result.x.copy()
+            before, accepted = accepted, intermediate_result.x.copy()
             network.unpack(accepted)
             first = trainer.epochs_trained + 1
             for history in self.histories:
                 history.extend(first, [float(intermediate_result.fun)])
             done += 1
-            stop = after(done - 1)
+            try:
+                stop = after(done - 1)
+            except DivergenceError:
+                accepted = before
+                raise
             accepted = network.packed().astype(np.float64)  # a callback may have set them
             if stop:
                 raise StopIteration
@@ -183,13 +218,18 @@ class Run:
             network.unpack(accepted)
 
     def one_batch(self, data: codes.Data, rate: float) -> float:
-        """One update along the gradient over all of data; returns J before it."""
+        """One update along the gradient over all of data, after `rewind.keep`; returns J before it."""
         step = self._step(len(data.X), np.array([rate]))
         at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
         budget = 1 + int(FIRST_CHUNK / (step.block * self.trainer.n_parameters))
         while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
             self._call(data, step, at, budget)
-        return float(at.losses[0])
+        loss = float(at.losses[0])
+        if not math.isfinite(loss) or not is_finite(self.trainer.network._parameters):
+            self.rewind.back()
+            name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
+            raise self.divergence(name, value, self.trainer.epochs_trained + 1)
+        return loss
 
     def after_epoch(
         self, training: codes.Data | Batches, validation: codes.Data | None, names: Any
@@ -206,8 +246,9 @@ class Run:
     def divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
         """The news that training diverged, to be raised."""
         message = (
-            f"training diverged: the {name} became {value} in epoch {epoch}; try a smaller learning_rate (it is "
-            f"{self.trainer.learning_rate:g}), inputs scaled to about [-1, 1], or a smaller epsilon, in a new Trainer"
+            f"training diverged: the {name} became {value} in epoch {epoch}; the weights are those from before that "
+            f"epoch again; try a smaller learning_rate (it is {self.trainer.learning_rate:g}), clip_norm, inputs "
+            "scaled to about [-1, 1], or a new Trainer with a smaller epsilon"
         )
         return DivergenceError(message, epoch)
 
@@ -230,6 +271,12 @@ class Run:
     def _look_at_the_clock(self) -> None:
         if perf_counter() > self.deadline:
             raise OutOfTime
+
+
+def blocks_before(sample: int, step: codes.Step) -> int:
+    """How many blocks an epoch has before one of its samples, at which a block starts or the epoch ends."""
+    batches, rest = divmod(int(sample), step.batch_size)
+    return batches * -(-step.batch_size // step.block) + -(-rest // step.block)
 
 
 def stopped(trainer: Trainer, watchers: Sequence[Callback], history: History) -> bool:

@@ -44,6 +44,12 @@ class History(dict[str, list[float]]):
         for name, value in measured.items():
             self.setdefault(name, [math.nan] * len(self.epochs))[-1] = value
 
+    def drop_last(self) -> None:
+        """Forget the last epoch."""
+        del self.epochs[-1]
+        for column in self.values():
+            del column[-1]
+
     def last(self) -> tuple[int, dict[str, float]]:
         """The last epoch's number and what it measured."""
         return self.epochs[-1], {name: column[-1] for name, column in self.items()}

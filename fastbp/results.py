@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 
 
 class DivergenceError(ArithmeticError):
-    """Training was stopped because the loss became NaN or infinite.
+    """Training was stopped because the loss or a weight became NaN or infinite; the epoch before is what is left.
 
     Attributes
     ----------

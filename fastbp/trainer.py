@@ -334,7 +334,8 @@ class Trainer:
         ValueError, TypeError
             For bad input; the weights are untouched then.
         DivergenceError
-            When the loss becomes NaN or infinite.
+            When the loss or a weight becomes NaN or infinite; weights, optimizer and history are then those of the
+            epoch before, and training can go on with a smaller learning rate.
         RuntimeError
             Where another thread is training this trainer.
         """
@@ -384,15 +385,22 @@ class Trainer:
         Returns
         -------
         J before the update.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input; the weights are untouched then.
+        DivergenceError
+            When J or a weight becomes NaN or infinite; the weights are those from before.
+        RuntimeError
+            Where another thread is training this trainer.
         """
         _checks.absent("in train_on_batch", lbfgs=self.optimizer.name == "lbfgs")
         run = Run(self, [], [], 1)
         data = self._intake.data("X", X, "y", y, (), sample_weight)
         with self._engine.exclusively():
-            loss = run.one_batch(data, self.learning_rate)
-        if not math.isfinite(loss):
-            raise run.divergence("loss", loss, self.epochs_trained + 1)
-        return loss
+            run.rewind.keep(0)
+            return run.one_batch(data, self.learning_rate)
 
     def get_weights(self) -> list[Array]:
         """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""

@@ -113,6 +113,8 @@ def train_block(net, data, step, kept, epoch, start, steps, team):
     output_errors(net, m, weight, data.weighted, team)
     meet(team)
     total = sum_of_losses(net, m)
+    if not math.isfinite(total) and step.rule.code != NONE:  # the weights stay those that it was found with
+        return total
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
     rate = get(at(step.rates, 0), min(batch, step.rates.size - 1))

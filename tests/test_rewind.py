@@ -1,0 +1,88 @@
+"""A divergence leaves what the epoch before left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastbp import DivergenceError, Trainer, _run
+from tests.test_run import X, Y, weights_of
+
+DIVERGES = {"activation": "identity", "output_activation": "identity", "epsilon": 0.5, "dtype": "float64", "seed": 0}
+
+
+OPTIONS = [
+    {"learning_rate": 1.0},
+    {"learning_rate": 1.0, "dropout": 0.2},
+    {"learning_rate": 0.5, "optimizer": "momentum"},
+    {"learning_rate": 0.5, "optimizer": "nesterov", "dropout": 0.2},
+]
+
+
+def state(trainer) -> list[np.ndarray]:
+    memory = trainer._memory
+    return [weights_of(trainer), memory.first, memory.second, memory.steps, trainer._random]
+
+
+def assert_same_state(a, b) -> None:
+    for mine, other in zip(a, b, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("sizes", [[5, 4, 2], [5, 30, 2]], ids=str)  # both paths through the kernels
+@pytest.mark.parametrize(("together", "seconds"), [(True, 0.1), (False, 0.1), (True, 0.0)])
+def test_a_divergence_leaves_the_epoch_before(monkeypatch, sizes, options, together, seconds):
+    """Of a call of the kernel for many epochs, of one for each epoch, and of calls for a block each."""
+    monkeypatch.setattr(_run, "CHUNK_SECONDS", seconds)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
+    diverged, stopped = (Trainer(sizes, batch_size=8, **DIVERGES, **options) for _ in range(2))
+    with pytest.raises(DivergenceError, match="the weights are those from before that epoch again") as error:
+        diverged.fit(X, y, epochs=2000, verbose=0, callbacks=() if together else lambda *_: None)
+    epoch = error.value.epoch
+    assert epoch > 2
+    stopped.fit(X, y, epochs=epoch - 1, verbose=0)
+    assert diverged.history == stopped.history
+    assert np.isfinite(weights_of(diverged)).all()
+    assert_same_state(state(diverged), state(stopped))
+
+
+def test_a_last_update_that_overflows_is_a_divergence():
+    trainer = Trainer([3, 2], loss="absolute_error", learning_rate=1e38, **DIVERGES | {"dtype": "float32"})
+    before = weights_of(trainer)
+    for call in (trainer.train_on_batch, lambda X, y: trainer.fit(X, y, verbose=0)):
+        with pytest.raises(DivergenceError, match="the largest weight became inf in epoch 1"):
+            call(np.full((4, 3), 100.0), np.ones((4, 2)))
+        np.testing.assert_array_equal(weights_of(trainer), before)
+    assert trainer.epochs_trained == 0
+
+
+def test_a_divergence_in_batches_leaves_the_epoch_before():
+    trainer = Trainer([3, 9, 2], optimizer="adam", seed=0, activation="identity", output_activation="identity")
+    good, bad = (X, Y), (1e25 * X, Y)
+    trainer.fit([good, good], epochs=1, verbose=0)
+    before = [array.copy() for array in state(trainer)]
+    with pytest.raises(DivergenceError) as error:
+        trainer.fit([good, bad], epochs=3, verbose=0)
+    assert error.value.epoch == 2
+    assert_same_state(state(trainer), before)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_a_validation_loss_that_is_not_finite_leaves_the_epoch_before(optimizer):
+    trainer = Trainer([3, 2], optimizer=optimizer, seed=0, activation="identity", output_activation="identity")
+    before = weights_of(trainer)
+    with pytest.raises(DivergenceError, match="the val_loss became inf in epoch 1"):
+        trainer.fit(X, Y, validation_data=(1e30 * X, Y), epochs=3, verbose=0)
+    np.testing.assert_array_equal(weights_of(trainer), before)
+    assert trainer.history["loss"] == []
+
+
+def test_gradients_of_many_samples_are_not_half_a_sum():
+    trainer = Trainer([3, 2], seed=0, output_activation="identity")
+    many = np.ones((600, 3))
+    many[300] = 1e30
+    gradients = trainer.gradients(many, np.ones((600, 2)))
+    assert not np.isfinite(gradients.loss)
+    assert np.isnan(gradients.weights[0]).all()
