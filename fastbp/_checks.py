@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -39,6 +41,7 @@ ELSEWHERE = {  # what Keras, PyTorch and scikit-learn call things
     "roc_auc": "auc",
     "acc": "accuracy",
 }
+SMALL = 1 << 28  # bytes that every machine has
 BLOCK_BYTES = 1 << 20  # of a matrix looked at in one go, so that no check makes a second matrix
 
 
@@ -273,3 +276,35 @@ class _Memory:
     def __init__(self, array: Array) -> None:
         self.array = array
         self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def memory_limit() -> float:
+    """Bytes of memory that this process may take: the machine's (free ones), its container's, its limit of addresses."""
+    limits: list[float] = [math.inf]
+    with suppress(AttributeError, ValueError, OSError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(OSError), open("/proc/meminfo") as file:
+        free = dict(line.split(":") for line in file if line.startswith(("MemAvailable", "SwapFree")))
+        limits.append(1024 * sum(int(number.split()[0]) for number in free.values()))
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(ValueError, OSError), open(path) as file:  # "max" is none
+            limits.append(int(file.read()))
+    with suppress(ImportError):
+        import resource
+
+        addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if addresses != resource.RLIM_INFINITY:
+            limits.append(addresses)
+    return min(limits)
+
+
+def fits(argument: str, what: str, needed: int) -> None:
+    """Refuse what needs more bytes than there are, before any of them is taken.
+
+    Raises
+    ------
+    MemoryError
+    """
+    if needed > SMALL and needed > (limit := memory_limit()):
+        came = f"{what} that needs {needed:,}"
+        raise MemoryError(wrong(argument, f"what fits into {int(limit):,} bytes of memory", came))

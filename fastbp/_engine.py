@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from . import _checks
 from ._kernels import codes, epoch, small
 from ._kernels.llvm import HEIGHT
 from ._layout import Layout, aligned_zeros, up_to
@@ -129,6 +130,7 @@ class Engine:
         kept : batches so far
         """
         size, dtype = self.layout.size, self.parameters.dtype
+        _checks.fits("optimizer", "one", size * dtype.itemsize * (1 + moments))
         first, second = (aligned_zeros(size if moments > i else 0, dtype) for i in range(2))
         return codes.Memory(first, second, np.zeros(2 * self.layout.chunks), np.array([kept]))
 
@@ -149,7 +151,7 @@ class Engine:
     def predict(self, X: Array, n_threads: int | str) -> Array | None:
         """aᴸ, (n, n_L); None where X, which is as the kernels want it otherwise, isn't finite."""
         n, data = len(X), self.data(X)
-        output = np.empty((n, self.n_out), X.dtype)
+        output = self._outputs(n)
         if n > BLOCK:
             return output if self._for_rows(data, output, NO_LOSSES, n_threads) else None
         # Without detours: this is where a service with one row at a time spends its time.
@@ -162,7 +164,7 @@ class Engine:
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
         """J over all samples, and aᴸ, (n, n_L), or (0, n_L) where it isn't wanted."""
         n = len(data.X)
-        output = np.empty((n if predictions else 0, self.n_out), data.X.dtype)
+        output = self._outputs(n if predictions else 0)
         losses = np.zeros(-(-n // BLOCK))
         self._for_rows(data, output, losses, n_threads)
         return float(losses.sum()) / data.weight, output
@@ -229,6 +231,11 @@ class Engine:
 
             return run_together(call, threads, lambda: meeting.__setitem__(codes.ABANDONED, 1))
 
+    def _outputs(self, n: int) -> Array:
+        """Room for aᴸ of n rows, (n, n_L)."""
+        _checks.fits("X", f"{n} rows of {self.n_out} outputs each,", n * self.n_out * self.parameters.itemsize)
+        return np.empty((n, self.n_out), self.parameters.dtype)
+
     def _for_rows(self, data: codes.Data, output: Array, losses: Array, n_threads: int | str) -> bool:
         """epoch.evaluate for all rows, in ranges that are cut between blocks, in threads where that pays."""
         n, flat = len(data.X), output.reshape(-1)
@@ -270,6 +277,8 @@ class Engine:
 
     def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
         plan, size = self.layout.plan(self.activations, self.objective, self.use_bias, rows, self.dropout)
+        needed = size + self.layout.size * (1 + gradients)
+        _checks.fits("layer_sizes", f"a network and {rows} rows of X at a time", needed * self.parameters.itemsize)
         buffers = codes.Buffers(
             parameters=self.parameters,
             gradients=aligned_zeros(self.layout.size if gradients else 0, self.parameters.dtype),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 CHUNK_SECONDS = 0.1  # that a kernel may run before Python is asked for Ctrl-C, progress and callbacks
+AT_ONCE = 1 << 20  # epochs for which losses are kept apart
 FIRST_CHUNK = 1e8  # multiplications in the first kernel call of a fit, whose speed is not known yet
 
 
@@ -88,7 +89,10 @@ class Run:
         elif self.watchers or names or validation or self.trainer.schedule:
             self.epoch_by_epoch(source, after)
         else:  # the kernel may run through all of them
-            self.over(source, 0, self.epochs)
+            for done in range(0, self.epochs, AT_ONCE):
+                if done > 0:
+                    self._look_at_the_clock()
+                self.over(source, done, min(AT_ONCE, self.epochs - done))
 
     def rates(self, epoch: int, n_batches: int) -> Array:
         """η of the batches of an epoch, (n_batches,); (1,) where they have all the same."""

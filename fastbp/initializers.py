@@ -120,11 +120,12 @@ def _orthogonal(view: Array, rng: np.random.Generator) -> None:
 
 
 def _parts(view: Array) -> Iterator[Array]:
-    """A view's rows, a few at a time: a second Θˡ, in float64, would be the peak of memory."""
+    """A view's rows, a few or a piece at a time: a second Θˡ, in float64, would be the peak of memory."""
     rows = np.atleast_2d(view)
     some = max(1, DRAWN_AT_ONCE // rows.shape[1])
     for start in range(0, len(rows), some):
-        yield rows[start : start + some]
+        for column in range(0, rows.shape[1], DRAWN_AT_ONCE):
+            yield rows[start : start + some, column : column + DRAWN_AT_ONCE]
 
 
 def _copy(given: Sequence[Any], weights: Sequence[Array], biases: Sequence[Array]) -> None:

@@ -40,6 +40,8 @@ class Network:
     ------
     ValueError, TypeError
         For an argument out of its range or of the wrong kind; the message names it.
+    MemoryError
+        Where the parameters don't fit into memory; none of it is taken then.
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class Network:
 
     def _allocate(self) -> None:
         self._layout = Layout(self.layer_sizes, self.dtype.itemsize)
+        _checks.fits("layer_sizes", "a network", self._layout.size * self.dtype.itemsize)
         self._parameters = aligned_zeros(self._layout.size, self.dtype)
 
 

@@ -92,6 +92,8 @@ class Trainer:
     ------
     ValueError, TypeError
         For an argument out of its range or of the wrong kind; the message names it, what was expected and what came.
+    MemoryError
+        Where the parameters, and what the optimizer keeps for each, don't fit into memory; none of it is taken then.
 
     Examples
     --------
@@ -333,6 +335,8 @@ class Trainer:
         ------
         ValueError, TypeError
             For bad input; the weights are untouched then.
+        MemoryError
+            Where the samples of a batch in all layers don't fit into memory; nothing is allocated then.
         DivergenceError
             When the loss or a weight becomes NaN or infinite; weights, optimizer and history are then those of the
             epoch before, and training can go on with a smaller learning rate.

@@ -9,7 +9,7 @@ import pandas
 import pytest
 from scipy import sparse
 
-from fastbp import Network, Trainer
+from fastbp import Network, Trainer, _checks
 
 GOOD_X = np.random.default_rng(0).uniform(size=(6, 3))
 GOOD_Y = GOOD_X[:, :2].copy()
@@ -270,3 +270,39 @@ def test_positional_options_are_refused():
         Trainer([2, 1], "relu")
     with pytest.raises(TypeError, match="unexpected keyword argument 'learn_rate'"):
         Trainer([2, 1], learn_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Network([10**6, 10**6]),
+        lambda: Trainer([10**30, 5]),
+        lambda: Trainer([10**6, 10**7, 1], optimizer="adam"),
+        lambda: Trainer([3] * 5 + [10**9] * 2),
+    ],
+)
+def test_a_network_beyond_any_memory_is_refused_with_its_bytes(make):
+    with pytest.raises(MemoryError, match=r"layer_sizes: expected what fits .* got a network that needs [\d,]{17,}"):
+        make()
+
+
+def test_what_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
+    trainer = Trainer([2, 3000, 1], seed=0)
+    before = trainer.get_weights()
+    monkeypatch.setattr(_checks, "SMALL", 0)
+    monkeypatch.setattr(_checks, "memory_limit", lambda: 200_000)
+    with pytest.raises(MemoryError, match=r"optimizer: expected what fits into 200,000 bytes .* needs 2\d\d,\d{3}$"):
+        Trainer([2, 3000, 1], optimizer="adam")
+    X, y = np.ones((100, 2)), np.ones(100)
+    for call in (trainer.fit, trainer.evaluate, trainer.gradients, trainer.train_on_batch):
+        with pytest.raises(MemoryError, match=r"layer_sizes: .* got a network and \d+ rows of X at a time that needs"):
+            call(X, y)
+    with pytest.raises(MemoryError, match=r"X: .* got 100000 rows of 3 outputs each, that needs 1,200,000"):
+        Network([2, 3]).predict(np.ones((100_000, 2)))
+    for now, then in zip(trainer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_the_memory_that_there_is():
+    assert 1 << 26 < _checks.memory_limit() < 1 << 60
+    _checks.fits("X", "one", 1 << 20)
