@@ -7,8 +7,8 @@
 """
 
 from . import callbacks, losses, optimizers, reference, schedules
+from ._model_file import ModelFileError
 from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
-from .checkpoint import ModelFileError
 from .history import History
 from .network import Network
 from .results import DivergenceError, Gradients, Summary

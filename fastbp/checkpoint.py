@@ -1,19 +1,21 @@
-"""One file for a trainer: weights, options, the optimizer's state, the random state and the history."""
+"""A trainer in a file: weights, options, the optimizer's state, the random state and the history."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks
+from . import _checks, _model_file
+from ._model_file import refused
 from .history import History
 from .losses import LOSSES, Loss
+from .network import DTYPES
 from .optimizers import OPTIMIZERS
 from .schedules import SCHEDULES, Schedule
 
@@ -22,67 +24,155 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the format
 
-
-class ModelFileError(ValueError):
-    """A file that no trainer can be made from."""
+FLAG, WHOLE, REAL, TEXT, LIST, RECORD, NOTHING = (bool,), (int,), (int, float), (str,), (list,), (dict,), (type(None),)
+HEADER = {  # what JSON makes of each field
+    "format": TEXT,
+    "version": WHOLE,
+    "options": RECORD,
+    "steps": WHOLE,
+    "random": WHOLE,
+    "dropout_seed": WHOLE,
+    "history": RECORD,
+    "epochs": LIST,
+    "interrupted": FLAG,
+}
+OPTIONS = {
+    "layer_sizes": LIST,
+    "activation": LIST,
+    "output_activation": TEXT,
+    "loss": RECORD,
+    "optimizer": RECORD,
+    "learning_rate": REAL + NOTHING,
+    "schedule": RECORD + NOTHING,
+    "batch_size": WHOLE,
+    "initializer": TEXT,
+    "epsilon": REAL,
+    "use_bias": FLAG,
+    "dropout": LIST,
+    "l1": REAL,
+    "l2": REAL,
+    "clip_value": REAL + NOTHING,
+    "clip_norm": REAL + NOTHING,
+    "max_norm": REAL + NOTHING,
+    "shuffle": FLAG,
+    "dtype": TEXT,
+    "seed": WHOLE + NOTHING,
+    "n_threads": WHOLE + TEXT,
+}
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
-    """Write the file beside its place, flush it to disk, and rename it: a crash leaves the old file or the new one."""
-    header = json.dumps({"format": "fastbp", "version": VERSION, "options": _options(trainer)} | _state(trainer))
+    """Write a trainer to a file, from which `load` makes one that goes on to the bit."""
     memory = trainer._engine.packed(trainer._memory)
-    arrays = {
-        "header": np.frombuffer(header.encode(), np.uint8),
-        "parameters": trainer.network.packed(),
-        "first": memory.first,
-        "second": memory.second,
-    }
-    place = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(place)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    arrays = {"parameters": trainer.network.packed(), "first": memory.first, "second": memory.second}
+    for name, array in arrays.items():
+        _checks.finite(f"trainer's {name}", array)  # what can't be loaded must not take the place of what can
+    header = {"format": "fastbp", "version": VERSION, "options": _options(trainer)} | _state(trainer)
+    _model_file.write(path, header, arrays)
 
 
 def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
     """A trainer that goes on where the saved one was."""
-    header, arrays = _read(path)
-    options = header["options"]
-    for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        if options[name] is not None:
-            options[name] = kinds[options[name].pop("name")](**options[name])
-    trainer = kind(**options)
+    with _model_file.opened(path) as file:
+        header = _checked(file.header())
+        options = header["options"]
+        with _argument_errors():
+            for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+                options[name] = _object(name, options[name], kinds)
+        count = sum((n + 1) * n_next for n, n_next in pairwise(options["layer_sizes"]))
+        kept = 1 + options["optimizer"].n_moments  # of the three arrays; the others are empty
+        arrays = {
+            name: file.array(name, np.dtype(options["dtype"]), count if i < kept else 0)
+            for i, name in enumerate(_model_file.ARRAYS)
+        }
+    with _argument_errors():
+        columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
+        trainer = kind(**options)
     trainer.network.unpack(arrays["parameters"])
     memory = trainer._memory
     trainer._memory = trainer._engine.unpacked(
         memory._replace(first=arrays["first"], second=arrays["second"], steps=np.array([header["steps"]]))
     )
     trainer._random[0], trainer._dropout_seed = header["random"], header["dropout_seed"]
-    trainer.history = History.restored(header["history"], header["epochs"], header["interrupted"])
+    trainer.history = History.restored(columns, header["epochs"], header["interrupted"])
     return trainer
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-    """The header and the arrays of a file."""
+def _checked(header: Any) -> dict[str, Any]:
+    """The header, if all in it is of the right kind and in range, but for what Trainer itself looks at."""
+    about = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
+    if about != ("fastbp", VERSION):
+        came = "format {}, version {}".format(*map(_checks.shown, about))
+        raise refused(came, f"a file of fastbp's format version {VERSION}")
+    _fields("a header", header, HEADER)
+    options = header["options"]
+    _fields("options", options, OPTIONS)
+    sizes = options["layer_sizes"]
+    if len(sizes) < 2:
+        raise refused(_checks.shown(sizes), "two or more layer_sizes")
+    for size in sizes:
+        _in_range("layer_sizes", size, 1, 1 << 63)
+    names = [dtype.name for dtype in DTYPES]
+    if options["dtype"] not in names:
+        raise refused(_checks.shown(options["dtype"]), f"dtype as one of {', '.join(names)}")
+    if options["initializer"] != "zeros":
+        raise refused(_checks.shown(options["initializer"]), "initializer 'zeros', as the weights are in the file")
+    for name, limit in (("steps", 1 << 63), ("random", 1 << 64), ("dropout_seed", 1 << 64)):
+        _in_range(name, header[name], 0, limit)
+    for epoch in header["epochs"]:
+        _in_range("epochs", epoch, 1, 1 << 63)
+    _check_history(header["history"], len(header["epochs"]))
+    return header
+
+
+def _fields(what: str, record: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    """Look for exactly these fields, each of one of its kinds."""
+    if record.keys() != kinds.keys():
+        odd = _checks.shown(sorted(record.keys() ^ kinds.keys()))
+        raise refused(f"one that differs in {odd}", f"{what} of {', '.join(kinds)}")
+    for name, allowed in kinds.items():
+        if type(record[name]) not in allowed:  # True is an int to isinstance
+            expected = " or ".join(kind.__name__ for kind in allowed)
+            raise refused(_checks.shown(record[name]), f"{name} as {expected}")
+
+
+def _in_range(name: str, value: Any, low: int, limit: int) -> None:
+    """Look for an integer in [low, limit)."""
+    if type(value) is not int or not low <= value < limit:
+        raise refused(_checks.shown(value), f"{name} as integers from {low} to {limit - 1}")
+
+
+def _check_history(columns: Mapping[str, Any], n_epochs: int) -> None:
+    """Look for numbers, as many as there are epochs, for each name."""
+    if "loss" not in columns:
+        raise refused("none", "a history of the loss")
+    for name, column in columns.items():
+        expected = f"a list of {n_epochs} numbers as history of {_checks.shown(name)}"
+        if type(column) is not list or len(column) != n_epochs:
+            raise refused(_checks.shown(column), expected)
+        odd = [number for number in column if type(number) not in REAL]  # NaN is one: not measured
+        if odd:
+            raise refused(_checks.shown(odd[0]), expected)
+
+
+def _object(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, type[Any]]) -> Any:
+    """The inverse of `_named`."""
+    if record is None:
+        return None
+    kind = kinds[_checks.one_of(f"{argument}'s name", record.pop("name", None), kinds)]
+    names = {field.name for field in fields(kind) if field.init}
+    if record.keys() != names:
+        raise ValueError(_checks.wrong(argument, f"the fields {sorted(names)}", _checks.shown(sorted(record))))
+    return kind(**record)
+
+
+@contextmanager
+def _argument_errors() -> Iterator[None]:
+    """Make complaints about arguments, which came out of the file, ones about the file."""
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            header = json.loads(bytes(file["header"]))
-            arrays = {name: file[name] for name in ("parameters", "first", "second")}
-        version = header.get("format"), header.get("version")
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # zipfile, zlib, json and numpy each have their own for a file that isn't one of ours
-        raise ModelFileError(_checks.wrong("path", "a file that Trainer.save wrote", f"{error}")) from error
-    if version != ("fastbp", VERSION):
-        came = f"format {version[0]!r}, version {version[1]!r}"
-        raise ModelFileError(_checks.wrong("path", f"a file of fastbp's format version {VERSION}", came))
-    return header, arrays
+        yield
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise refused(f"one with {str(error) or type(error).__name__}") from error
 
 
 def _named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | None:

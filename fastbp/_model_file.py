@@ -1,0 +1,148 @@
+"""The file of a model: a zip archive of arrays as numpy.savez has it, written whole or not at all, read with suspicion.
+
+Nothing that a file says is believed before it is held against the number of bytes that are there.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+
+Array = npt.NDArray[Any]
+
+ARRAYS = ("parameters", "first", "second")
+HEADER_BYTES = 1 << 30  # a million epochs of forty measures; the file itself must be as large
+NPY_HEADER_BYTES = 256  # numpy pads a vector's to 128
+ENCRYPTED = 1  # the bit of a member's flags
+BYTE = np.dtype("uint8")
+
+
+class ModelFileError(ValueError):
+    """A file that no trainer can be made from."""
+
+
+def refused(got: object, expected: str = "a file that Trainer.save wrote") -> ModelFileError:
+    """The complaint about a file's content."""
+    return ModelFileError(_checks.wrong("path", expected, got))
+
+
+def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write the file beside its place, flush it to disk, and rename it: a crash leaves the old file or the new one."""
+    text = np.frombuffer(json.dumps(header).encode(), BYTE)
+    if text.size > HEADER_BYTES:
+        raise ValueError(_checks.wrong("history", f"no more than {HEADER_BYTES:,} bytes as JSON", f"{text.size:,}"))
+    place = Path(path)
+    temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
+    file = temporary.open("xb")
+    try:
+        with file:
+            np.savez(file, header=text, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(place)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(place.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a file's new name last through a loss of power, where the system can."""
+    with suppress(OSError):  # Windows opens no folder, some file systems flush none; the file is whole either way
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
+    """The file, to be read."""
+    with Path(path).open("rb") as file:
+        yield ModelFile(file)
+
+
+class ModelFile:
+    """An open file that has the right members, none of them compressed and none larger than the file.
+
+    Raises
+    ------
+    ModelFileError
+        From here on, for whatever isn't as `write` makes it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        size = os.fstat(file.fileno()).st_size
+        with _content_errors():
+            self._archive = ZipFile(file)
+            members = self._archive.infolist()
+        expected = [f"{name}.npy" for name in ("header", *ARRAYS)]
+        if sorted(member.filename for member in members) != sorted(expected):
+            came = _checks.shown([member.filename for member in members])
+            raise refused(f"an archive of {came}, not of {', '.join(expected)}")
+        for member in members:
+            plain = member.compress_type == ZIP_STORED and not member.flag_bits & ENCRYPTED
+            if not plain or member.file_size != member.compress_size:
+                raise refused(f"a compressed or encrypted {member.filename}")
+            if member.header_offset + member.file_size > size:
+                raise refused(f"{member.filename} of {member.file_size:,} bytes in a file of {size:,}")
+        self._members = {member.filename.removesuffix(".npy"): member for member in members}
+
+    def header(self) -> Any:
+        """What the header says, as JSON has it."""
+        member = self._members["header"]
+        if member.file_size > HEADER_BYTES:
+            raise refused(f"a header of {member.file_size:,} bytes", f"a header of no more than {HEADER_BYTES:,} bytes")
+        with _content_errors():
+            return json.loads(self._read(member, BYTE, None).tobytes())
+
+    def array(self, name: str, dtype: np.dtype[Any], count: int) -> Array:
+        """So many finite numbers."""
+        with _content_errors():
+            array = self._read(self._members[name], dtype, count)
+        if not np.isfinite(array).all():
+            raise refused(f"{array[~np.isfinite(array)][0]} among them", f"finite numbers as {name}")
+        return array
+
+    def _read(self, member: ZipInfo, dtype: np.dtype[Any], count: int | None) -> Array:
+        """One vector of the dtype, of a known length if there is one, which fills its member."""
+        with self._archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                raise refused(f"version {version} of the .npy format in {member.filename}")
+            shape, fortran_order, found = np.lib.format.read_array_header_1_0(file, max_header_size=NPY_HEADER_BYTES)
+            length = (member.file_size - file.tell()) // dtype.itemsize
+            expected = length if count is None else count
+            if fortran_order or shape != (expected,) or found != dtype:
+                came = f"{_checks.shown(found)} of shape {_checks.shown(shape)}" + " in Fortran's order" * fortran_order
+                raise refused(came, f"{dtype} of shape ({expected},) in {member.filename}")
+            if file.tell() + expected * dtype.itemsize != member.file_size:
+                raise refused(f"{member.filename} of {member.file_size:,} bytes for {expected:,} numbers")
+            return np.frombuffer(file.read(), dtype)
+
+
+@contextmanager
+def _content_errors() -> Iterator[None]:
+    """One error for all that zipfile, json and numpy raise over bytes they can't read."""
+    try:
+        yield
+    except (ModelFileError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # that is a place before the file's start; others are the disk's
+            raise
+        raise refused(f"{error}") from error
+    except Exception as error:
+        raise refused(f"{type(error).__name__}: {error}") from error
