@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -272,6 +273,9 @@ class Checkpoint(Watch):
         Whether only an epoch that is the best so far is saved.
     mode : {"auto", "min", "max"}
         As in `Watch`.
+    keep : int, optional
+        How many files of a fit to keep, and the best one beside these: an older one is deleted when a new one is
+        there. All by default.
 
     Attributes
     ----------
@@ -281,14 +285,25 @@ class Checkpoint(Watch):
         Where that epoch was saved.
     """
 
-    def __init__(self, path: Path, monitor: str = "auto", *, save_best_only: bool = False, mode: str = "auto") -> None:
+    def __init__(
+        self,
+        path: Path,
+        monitor: str = "auto",
+        *,
+        save_best_only: bool = False,
+        mode: str = "auto",
+        keep: SupportsIndex | None = None,
+    ) -> None:
         self.path = _path(path)
         self.save_best_only = flag("save_best_only", save_best_only)
+        self.keep = None if keep is None else whole("keep", keep, minimum=1)
         super().__init__(monitor, mode, min_delta=0)
 
     def _reset(self) -> None:
         super()._reset()
         self.best_path: str | None = None
+        self._best_file = ""
+        self._files: list[str] = []  # of this fit, the newest last; absolute, as the program may go to another folder
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
         better = self._is_better(epoch, measured)
@@ -302,8 +317,20 @@ class Checkpoint(Watch):
             raise ValueError(wrong("path", expected, f"{self.path!r}: {error}")) from None
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         trainer.save(path)
+        file = os.path.abspath(path)
         if better:
-            self.best_path = path
+            self.best_path, self._best_file = path, file
+        self._files = [*(other for other in self._files if other != file), file]
+        if self.keep is not None:
+            self._delete(self._files[: -self.keep])
+
+    def _delete(self, files: Sequence[str]) -> None:
+        """Delete all but the best of these."""
+        for file in files:
+            if file != self._best_file:
+                with suppress(FileNotFoundError):  # somebody tidied up before
+                    os.remove(file)
+                self._files.remove(file)
 
 
 class CSVLogger(Callback):

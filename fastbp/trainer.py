@@ -428,13 +428,13 @@ class Trainer:
         """Write the trainer to a file from which `load` makes one that goes on to the bit where this one was.
 
         Weights, options, the optimizer's and the random state and the history; a crash leaves the old file or the new
-        one, never half of it. One's own loss or schedule can't be saved.
+        one, never half of it. One's own loss or schedule can't be saved, nor weights that are not finite.
         """
         checkpoint.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trainer:
-        """The trainer that `save` wrote."""
+        """The trainer that `save` wrote; of any other file a ModelFileError, and nothing in it is executed."""
         return checkpoint.load(cls, path)
 
     def predict(self, X: Any) -> Array:

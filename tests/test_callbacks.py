@@ -261,6 +261,8 @@ def test_what_is_not_measured_is_not_to_be_watched(kind):
         (ReduceLROnPlateau, {"monitor": "gap"}, ValueError, "mode: expected 'min' or 'max' for 'gap'"),
         (Checkpoint, {"path": 3}, TypeError, "path: expected a path, got 3"),
         (Checkpoint, {"path": "x", "save_best_only": "yes"}, TypeError, "save_best_only: expected True or False"),
+        (Checkpoint, {"path": "x", "keep": 0}, ValueError, "keep: expected an integer ≥ 1, got 0"),
+        (Checkpoint, {"path": "x", "keep": 1.5}, TypeError, "keep: expected an integer ≥ 1, got 1.5"),
         (CSVLogger, {"path": None}, TypeError, "path: expected a path, got None"),
         (CSVLogger, {"path": "x", "separator": ", "}, ValueError, "separator: expected one character"),
         (CSVLogger, {"path": "x", "separator": "\n"}, ValueError, "separator: expected one character"),

@@ -54,6 +54,64 @@ def test_a_checkpoint_is_a_trainer_of_that_epoch(tmp_path, xor):
     np.testing.assert_array_equal(Trainer.load(checkpoint.best_path).predict(xor[0]), trainer.predict(xor[0]))
 
 
+class Saver(Stub):
+    """Saves its name into the file."""
+
+    def save(self, path):
+        super().save(path)
+        Path(path).write_text(path)
+
+
+@pytest.mark.parametrize(
+    ("keep", "values", "left"),
+    [
+        (None, [4, 3, 2, 1], "1234"),
+        (1, [4, 3, 2, 1], "4"),
+        (2, [4, 3, 2, 1], "34"),
+        (9, [4, 3, 2, 1], "1234"),
+        (1, [1, 2, 3, 4], "14"),
+        (2, [2, 1, 3, 4, 5, 6], "256"),
+        (2, [3, 2, 4, 5, 1, 6, 7, 8], "578"),  # the best so far goes when there is a better one
+        (1, [NAN, NAN], "2"),
+    ],
+)
+def test_checkpoint_keeps_the_last_and_the_best(tmp_path, keep, values, left):
+    (tmp_path / "0").touch()
+    checkpoint = Checkpoint(tmp_path / "{epoch}", keep=keep)
+    feed(checkpoint, values, Saver())
+    assert "".join(sorted(os.listdir(tmp_path))) == f"0{left}"
+    assert checkpoint.best_path is None or os.path.exists(checkpoint.best_path)
+
+
+def test_checkpoint_keeps_the_best_of_the_best_only(tmp_path):
+    feed(Checkpoint(tmp_path / "{epoch}", save_best_only=True, keep=2), [5, 6, 4, 3, 7], Saver())
+    assert sorted(os.listdir(tmp_path)) == ["3", "4"]
+
+
+@pytest.mark.parametrize("name", ["model", "{loss:.0f}"])
+def test_checkpoint_does_not_delete_what_it_wrote_again(tmp_path, name):
+    feed(Checkpoint(tmp_path / name, keep=1), [3, 3, 3], Saver())
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_checkpoint_deletes_only_what_it_wrote_in_this_fit_and_there(tmp_path, monkeypatch):
+    """In the folder where it was, and not where the program is now; what is gone already is no matter."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = Checkpoint("{epoch}", keep=1, mode="max")
+    feed(checkpoint, [1, 2], Saver())
+    assert os.listdir(tmp_path) == ["2"]
+    checkpoint.on_fit_begin(Saver(), 3)
+    checkpoint.on_epoch_end(Saver(), 3, {"loss": 1})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path("3").touch()
+    checkpoint.on_epoch_end(Saver(), 4, {"loss": 2})
+    Path("4").unlink()
+    checkpoint.on_epoch_end(Saver(), 5, {"loss": 3})
+    assert sorted(os.listdir(tmp_path)) == ["2", "elsewhere"]
+    assert sorted(os.listdir()) == ["3", "5"]
+
+
 def table(path, separator=","):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file, delimiter=separator))
