@@ -1,17 +1,21 @@
 # make demo    train on real digits and draw what happened          make bench    asv, this commit in this environment
 # make test    all tests                                             make lint     ruff, mypy, import contracts
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
+# make stress  kills, full disks and forged files by the thousand, some minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench compare clean
+.PHONY: demo test stress lint format bench compare clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+stress: $(VENV)/.test
+	$(BIN)/python -m tests.stress
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
