@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +34,25 @@ def test_training_goes_on_to_the_bit(options, tmp_path):
         t.fit(X, Y, epochs=3, verbose=0)
     np.testing.assert_array_equal(weights_of(other), weights_of(trainer))
     assert other.history == trainer.history
+
+
+def test_a_file_of_version_1_loads_for_ever(tmp_path):
+    """version_1.npz was written when the format was new; what is written now must have the same fields."""
+    path = Path(__file__).parent / "version_1.npz"
+    trainer = Trainer.load(path)
+    assert trainer.layer_sizes == (2, 3, 1)
+    assert trainer._loss == losses.Huber(0.5)
+    assert trainer.schedule == schedules.Cosine(warmup=1)
+    assert trainer.history.epochs == [1, 2, 3, 4, 5]
+    assert np.isnan(trainer.history["val_loss"]).tolist() == [True] * 3 + [False] * 2
+    corners = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    expected = [[-0.0619284809], [-0.0642087609], [-0.0624694377], [-0.0648195744]]
+    np.testing.assert_allclose(trainer.predict(corners), expected, rtol=1e-6)
+    trainer.save(tmp_path / "again.npz")
+    with np.load(path) as old, np.load(tmp_path / "again.npz") as new:
+        assert json.loads(new["header"].tobytes()).keys() == json.loads(old["header"].tobytes()).keys()
+        for name in ("parameters", "first", "second"):
+            np.testing.assert_array_equal(new[name], old[name])
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
