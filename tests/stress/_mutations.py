@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import re
 import struct
@@ -162,13 +163,7 @@ class Trap:
     """Ends whichever process unpickles it."""
 
     def __reduce__(self) -> tuple:
-        return os_exit, (99,)
-
-
-def os_exit(code: int) -> None:
-    import os
-
-    os._exit(code)
+        return os._exit, (99,)
 
 
 def pickle_arrays(data: bytes, chance: random.Random) -> bytes:
