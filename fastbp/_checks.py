@@ -279,7 +279,7 @@ class _Memory:
 
 
 def memory_limit() -> float:
-    """Bytes of memory that this process may take: the machine's (free ones), its container's, its limit of addresses."""
+    """Bytes of memory that this process may take: the machine's free ones, its container's, its own limit."""
     limits: list[float] = [math.inf]
     with suppress(AttributeError, ValueError, OSError):
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

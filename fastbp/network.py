@@ -82,6 +82,24 @@ class Network:
             return self.weights
         return [view for pair in zip(self.weights, self.biases, strict=True) for view in pair]
 
+    def get_weights(self) -> list[Array]:
+        """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""
+        return [view.copy() for view in self.parameters()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Take the weights that `get_weights` gave, or others of the same shapes."""
+        views = self.parameters()
+        given = _checks.sequence("weights", weights, f"{len(views)} arrays, as get_weights gives them")
+        if len(given) != len(views):
+            raise ValueError(_checks.wrong("weights", f"{len(views)} arrays", len(given)))
+        arrays = [_checks.numbers(f"weights[{i}]", item) for i, item in enumerate(given)]
+        for i, (array, view) in enumerate(zip(arrays, views, strict=True)):
+            if array.shape != view.shape:
+                raise ValueError(_checks.wrong(f"weights[{i}]", f"shape {view.shape}", array.shape))
+            _checks.finite(f"weights[{i}]", array)
+        for array, view in zip(arrays, views, strict=True):
+            view[...] = array
+
     def packed(self) -> Array:
         """Copies of all parameters in a row, (n,): Θ¹ row by row, b¹, Θ², …; bˡ also without bias units."""
         return self._layout.pack(self._parameters)

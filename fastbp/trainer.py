@@ -408,21 +408,11 @@ class Trainer:
 
     def get_weights(self) -> list[Array]:
         """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""
-        return [view.copy() for view in self.network.parameters()]
+        return self.network.get_weights()
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take the weights that `get_weights` gave, or others of the same shapes."""
-        views = self.network.parameters()
-        given = _checks.sequence("weights", weights, f"{len(views)} arrays, as get_weights gives them")
-        if len(given) != len(views):
-            raise ValueError(_checks.wrong("weights", f"{len(views)} arrays", len(given)))
-        arrays = [_checks.numbers(f"weights[{i}]", item) for i, item in enumerate(given)]
-        for i, (array, view) in enumerate(zip(arrays, views, strict=True)):
-            if array.shape != view.shape:
-                raise ValueError(_checks.wrong(f"weights[{i}]", f"shape {view.shape}", array.shape))
-            _checks.finite(f"weights[{i}]", array)
-        for array, view in zip(arrays, views, strict=True):
-            view[...] = array
+        self.network.set_weights(weights)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trainer to a file from which `load` makes one that goes on to the bit where this one was.
