@@ -2,11 +2,12 @@
 # make test    all tests                                             make lint     ruff, mypy, import contracts
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make stress  kills, full disks and forged files by the thousand, some minutes
+# make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test stress lint format bench compare clean
+.PHONY: demo test stress matrix lint format bench compare clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -16,6 +17,9 @@ test: $(VENV)/.test
 
 stress: $(VENV)/.test
 	$(BIN)/python -m tests.stress
+
+matrix: $(VENV)/.matrix
+	$(BIN)/nox
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
