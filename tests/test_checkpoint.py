@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,38 @@ def test_training_goes_on_to_the_bit(options, tmp_path):
         t.fit(X, Y, epochs=3, verbose=0)
     np.testing.assert_array_equal(weights_of(other), weights_of(trainer))
     assert other.history == trainer.history
+
+
+RESUME = """
+import sys
+import numpy as np
+from fastbp import Trainer
+data = np.load(sys.argv[1])
+for path in sys.argv[2:]:
+    trainer = Trainer.load(path)
+    trainer.fit(data["X"], data["Y"], epochs=13, verbose=0)
+    trainer.save(path)
+"""
+
+
+def test_training_goes_on_to_the_bit_in_another_process(tmp_path):
+    """20 epochs are 7 and 13, for every optimizer but L-BFGS, whose memory of a search is scipy's."""
+    names = [name for name in optimizers.OPTIMIZERS if name != "lbfgs"]
+    np.savez(tmp_path / "data.npz", X=X, Y=Y)
+    whole = {}
+    for name in names:
+        whole[name], half = (
+            Trainer([3, 40, 2], optimizer=name, dropout=0.3, batch_size=8, seed=0, n_threads=n) for n in (1, 2)
+        )
+        whole[name].fit(X, Y, epochs=20, verbose=0)
+        half.fit(X, Y, epochs=7, verbose=0)
+        half.save(tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("data.npz", *names)]
+    subprocess.run([sys.executable, "-c", RESUME, *paths], check=True)
+    for name in names:
+        resumed = Trainer.load(tmp_path / name)
+        np.testing.assert_array_equal(weights_of(resumed), weights_of(whole[name]))
+        assert resumed.history == whole[name].history
 
 
 def test_a_file_of_version_1_loads_for_ever(tmp_path):
