@@ -127,16 +127,17 @@ class TeamSize:
 
     def choose(self, blocks: int) -> tuple[int, int]:
         """The number of threads for a call of so many blocks, and how many of those it should do."""
-        pays = self.team > 1 and blocks * self.alone >= START_PAYS
-        self.on_trial = pays and self.since_trial >= self.patience
-        if not pays:
+        self.on_trial = False
+        if self.team == 1 or blocks * self.alone < START_PAYS:
             return 1, blocks
-        best = min(self.paces, key=self.pace)
-        if self.on_trial:
-            best = 1 if best != 1 else self.team
-        elif all(self.paces.values()):
-            return best, blocks
-        return best, min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
+        threads, other = sorted({1, self.team}, key=self.pace)
+        if all(self.paces.values()):
+            if self.since_trial < self.patience:
+                return threads, blocks
+            self.on_trial, threads = True, other
+        elif self.paces[threads]:  # what isn't measured yet is next
+            threads = other
+        return threads, min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
 
     def record(self, threads: int, blocks: int, seconds: float) -> None:
         """Remember how long a call took; short ones say nothing."""
@@ -145,9 +146,7 @@ class TeamSize:
             if self.on_trial:  # the past has served
                 self.paces[threads].clear()
             self.paces[threads].append(seconds / blocks)
-        if not all(self.paces.values()):  # what isn't measured yet is next
-            self.since_trial = self.patience
-        elif self.on_trial:
+        if self.on_trial:
             clearly = self.pace(threads) > 1.2 * min(map(self.pace, self.paces))
             patience = min(2 * self.patience, LATE) if clearly else SOON
             self.since_trial, self.patience = 0.0, max(patience, seconds / TRIAL_SHARE)

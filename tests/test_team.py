@@ -121,6 +121,13 @@ def test_the_clock_decides(two_cores):
     assert play(size, quiet, 1200)[-100:].count(2) > 90
 
 
+def test_what_is_not_measured_yet_is_next(two_cores):
+    """Also where the first call was too short for a team."""
+    size = TeamSize((784, 128, 10), 128, 4, "auto")
+    size.record(size.choose(1)[0], 1, 1e-3)
+    assert play(size, {1: 4e-4, 2: 2e-4}, 20).count(2) > 13
+
+
 def test_a_call_that_was_disturbed_changes_nothing(two_cores):
     size = TeamSize((784, 128, 10), 128, 4, "auto")
     play(size, {1: 4e-4, 2: 2e-4}, 4)
