@@ -82,7 +82,7 @@ def real(
 ) -> float:
     """A number that is finite in the dtype, more than `above` or at least `minimum`."""
     expected = "a finite number" + (f" > {above:g}" if above is not None else f" ≥ {minimum:g}")
-    if isinstance(value, bool | np.bool_ | str | bytes):
+    if isinstance(value, bool | np.bool_ | str | bytes) or np.ma.is_masked(value):
         raise TypeError(wrong(argument, expected, shown(value)))
     try:
         number = float(value)
@@ -153,7 +153,7 @@ def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
 
 def sequence(argument: str, value: Any, expected: str) -> list[Any]:
     """A list, tuple, 1-D array or other iterable, but not text."""
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
     return list(value)
 
@@ -199,7 +199,7 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
             if any(isinstance(item, str | bytes) for item in array.flat):
                 raise TypeError(wrong(argument, expected, "text"))
             array = array.astype(np.float64)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         if str(error).startswith(argument):
             raise
         raise TypeError(wrong(argument, expected, f"{kind}: {error}")) from None

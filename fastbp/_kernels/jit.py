@@ -1,52 +1,24 @@
-"""How every kernel of fastbp is compiled, and when its cached machine code is too old."""
+"""How every kernel of fastbp is compiled."""
 
-import hashlib
-import warnings
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from numba import cfunc, njit
 from numba.core.extending import is_jitted
+
+from .disk import Disk, warn_of_no_cache
 
 # Never nnan or ninf: a NaN must stay visible. No reassoc: it would reorder sums and break rounding tricks.
 HONEST = {"contract", "nsz", "arcp"}
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": HONEST}
 
 
-def _sources() -> str:
-    """A hash of all files of this folder."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-SOURCES = _sources()
-
-
-@cache
-def _warn_of_no_cache() -> None:
-    """Once a process."""
-    warnings.warn(
-        "fastbp: no folder to keep compiled kernels in, so every process compiles them anew; "
-        "set NUMBA_CACHE_DIR to a folder that can be written to",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-
-
 def kernel(function: Any) -> Any:
     """Compile for Python to call: on the first call with a dtype, and keep the machine code on disk."""
+    dispatcher = njit(**OPTIONS)(function)
     try:
-        dispatcher = njit(cache=True, **OPTIONS)(function)
+        dispatcher._cache = Disk(function)
     except RuntimeError:  # Numba found no folder that it can write to
-        _warn_of_no_cache()
-        return njit(**OPTIONS)(function)
-    # Numba looks at a kernel's own file alone, but its machine code holds that of the kernels it calls: after an
-    # upgrade of another file it would run the old ones.
-    index = dispatcher._cache._cache_file
-    index._source_stamp = (SOURCES, index._source_stamp)
+        warn_of_no_cache()
     return dispatcher
 
 
