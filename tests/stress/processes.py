@@ -83,7 +83,7 @@ def forked(work: Callable[[], bool]) -> str:
 
 
 def forks(count: int) -> dict[str, int]:
-    """How children fare that are forked at any moment of a training; every other one trains on with that trainer too."""
+    """How children fare that are forked at any moment of a training; every other one goes on with that trainer too."""
     expected = [model.rounds(2) for model in SOME]
     trainer = BUSY.trainer()
     counts: dict[str, int] = {}
