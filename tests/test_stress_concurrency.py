@@ -113,11 +113,10 @@ def test_on_a_full_disk_kernels_are_compiled_and_one_warning_says_so(shelf, tmp_
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        with pytest.warns(RuntimeWarning, match="no folder to keep compiled kernels in") as warned:
+        with pytest.warns(RuntimeWarning, match="no folder to keep compiled kernels in"):
             shelf()
-            shelf("float32")
+        shelf("float32")  # a second warning would be an error
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert len(warned) == 1
     assert list(tmp_path.rglob("*.*")) == []  # nothing half-written either
     assert shelf()[0] == 1
