@@ -91,7 +91,7 @@ def progress(verbose: Any) -> list[Callback]:
             except ImportError:
                 pass
         return [EpochLines()]
-    if verbose not in (0, 1, 2):
+    if getattr(verbose, "ndim", 0) or verbose not in (0, 1, 2):
         raise ValueError(wrong("verbose", "'auto', 0 (silent), 1 (a bar) or 2 (a line an epoch)", shown(verbose)))
     if verbose == 0:
         return []

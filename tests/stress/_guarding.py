@@ -50,9 +50,8 @@ class Pages:
 class Guarded:
     """A kernel whose arrays are moved for the time of a call; threads of one team share them."""
 
-    inside: ClassVar[
-        dict[int, tuple[Pages, int, np.ndarray]]
-    ] = {}  # by the array's id: its pages, how many calls have them
+    # By the array's id: its pages, and how many calls have them.
+    inside: ClassVar[dict[int, tuple[Pages, int, np.ndarray]]] = {}
     lock = Lock()
     count = 0  # of arrays that were moved, in all calls
 

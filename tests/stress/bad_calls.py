@@ -17,7 +17,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
 
@@ -46,8 +46,8 @@ class Call:
     """A call of the public API: right arguments by name, of which some are to be replaced by wrong ones."""
 
     name: str
-    do: Callable[..., Any]  # of a trainer and the arguments
-    right: dict[str, Any]
+    do: Callable[..., Any] = field(repr=False)  # of a trainer and the arguments
+    right: dict[str, Any] = field(repr=False)
     needed: tuple[str, ...] = ()  # arguments that are always given; y is the right one of the trainer
     late: tuple[str, ...] = ()  # arguments that can be found wrong only after an epoch
 
