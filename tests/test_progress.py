@@ -6,6 +6,7 @@ import math
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from fastbp import Trainer, progress
@@ -61,7 +62,7 @@ def test_numbers_in_four_decimals_or_three_digits(value, text):
     assert progress.number_text(value) == text
 
 
-@pytest.mark.parametrize("verbose", [3, -1, "loud", None, 0.5, [1]])
+@pytest.mark.parametrize("verbose", [3, -1, "loud", None, 0.5, [1], np.ones(2)])
 def test_unknown_verbose(xor, verbose):
     with pytest.raises(ValueError, match="verbose: expected 'auto', 0 "):
         Trainer([2, 2, 1]).fit(*xor, verbose=verbose)

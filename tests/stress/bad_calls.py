@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
@@ -226,7 +226,7 @@ def consequence(call: Call, bad: dict[str, Any], which: int) -> str:
     arguments = {name: right_y if name == "y" else call.right[name] for name in call.needed}
     before = state(trainer)
     try:
-        with warnings.catch_warnings(), redirect_stderr(StringIO()):  # for verbose
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("error")
             call.do(trainer, **arguments | bad)
     except DivergenceError:
