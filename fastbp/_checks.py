@@ -102,10 +102,10 @@ def real(
 def rates(argument: str, value: Any, count: int) -> tuple[float, ...]:
     """Numbers in [0, 1), (count,), from one for all or one for each."""
     expected = f"a number in [0, 1), or one for each of the {count} hidden layers"
-    values = [value] * count if np.ndim(value) == 0 else sequence(argument, value, expected)
+    values = sequence(argument, value, expected) if is_sequence(value) else [value] * count
     if len(values) != count:
         raise ValueError(wrong(argument, expected, f"{len(values)} numbers"))
-    if np.ndim(value) == 0:  # looked at even where there is no layer for it
+    if not is_sequence(value):  # looked at even where there is no layer for it
         real(argument, value, minimum=0, dtype=np.dtype("float64"))
     numbers = tuple(real(argument, rate, minimum=0, dtype=np.dtype("float64")) for rate in values)
     if any(rate >= 1 for rate in numbers):
@@ -151,9 +151,14 @@ def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
     return value
 
 
+def is_sequence(value: Any) -> bool:
+    """Whether it is a list, tuple, array of one dimension or more, or other iterable, but not text."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
+
+
 def sequence(argument: str, value: Any, expected: str) -> list[Any]:
-    """A list, tuple, 1-D array or other iterable, but not text."""
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
+    """What `is_sequence`, as a list."""
+    if not is_sequence(value):
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
     return list(value)
 
@@ -174,8 +179,16 @@ def seconds(argument: str, value: Any) -> float:
 def absent(reason: str, **arguments: Any) -> None:
     """Arguments that mean nothing here: None or 0."""
     for name, value in arguments.items():
-        if value is not None and np.any(value):
+        if value is not None and _is_something(value):
             raise ValueError(wrong(name, f"nothing {reason}", shown(value)))
+
+
+def _is_something(value: Any) -> bool:
+    """Whether any of it isn't 0; what NumPy makes no array of is something."""
+    try:
+        return bool(np.any(value))
+    except (ValueError, TypeError):
+        return True
 
 
 def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:

@@ -200,6 +200,7 @@ BAD_OPTIONS = [
     ({"schedule": "cosin"}, ValueError, "did you mean 'cosine'?"),
     ({"dropout": 1}, ValueError, "a number in [0, 1), or one for each of the 1 hidden layers, got 1"),
     ({"dropout": [0.1, 0.2]}, ValueError, "one for each of the 1 hidden layers, got 2 numbers"),
+    ({"dropout": [[1, 2], 3]}, ValueError, "one for each of the 1 hidden layers, got 2 numbers"),
     ({"l2": -1}, ValueError, "a finite number ≥ 0, got -1"),
     ({"l1": NAN}, ValueError, "a finite number ≥ 0, got nan"),
     ({"clip_norm": 0}, ValueError, "a finite number > 0, got 0"),
