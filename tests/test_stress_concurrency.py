@@ -28,6 +28,7 @@ def test_children_forked_while_a_thread_trains_have_the_same_bits():
     assert processes.forks(6) == {"right": 6}
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("way", ["multiprocessing fork", "joblib threading", "asyncio"])  # the others start slowly
 def test_other_processes_threads_and_loops_have_the_same_bits(way):
