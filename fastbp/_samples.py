@@ -184,7 +184,13 @@ class Intake:
             weight_name="validation_data[2]",
         )
 
+    def check_goes_by_batches(self, reason: str) -> None:
+        """L-BFGS takes all samples at once."""
+        if self.trainer.optimizer.name == "lbfgs":
+            raise ValueError(_checks.wrong("optimizer", f"one that goes by batches, as {reason}", "'lbfgs'"))
+
     def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
+        self.check_goes_by_batches("X is an iterable of batches")
         if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
             raise TypeError(_checks.wrong("y", "numbers, or as X an iterable of batches (X, y)", "None"))
         return Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)

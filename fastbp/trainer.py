@@ -348,7 +348,6 @@ class Trainer:
         names = metric_functions.metric_names(metrics)
         source: codes.Data | Batches
         if y is None:
-            _checks.absent("as X is an iterable of batches", lbfgs=self.optimizer.name == "lbfgs")
             source = self._intake.batches(X, steps, epochs)
             _checks.absent(
                 "as X is an iterable of batches", sample_weight=sample_weight, validation_split=validation_split
@@ -399,7 +398,7 @@ class Trainer:
         RuntimeError
             Where another thread is training this trainer.
         """
-        _checks.absent("in train_on_batch", lbfgs=self.optimizer.name == "lbfgs")
+        self._intake.check_goes_by_batches("train_on_batch is called")
         run = Run(self, [], [], 1)
         data = self._intake.data("X", X, "y", y, (), sample_weight)
         with self._engine.exclusively():

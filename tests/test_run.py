@@ -197,8 +197,11 @@ def test_copies_of_trainers_train_apart():
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (lambda t: t.fit([(X, Y)], verbose=0), "lbfgs: expected nothing as X is an iterable of batches"),
-        (lambda t: t.train_on_batch(X, Y), "lbfgs: expected nothing in train_on_batch"),
+        (
+            lambda t: t.fit([(X, Y)], verbose=0),
+            "optimizer: expected one that goes by batches, as X is an iterable of batches",
+        ),
+        (lambda t: t.train_on_batch(X, Y), "optimizer: expected one that goes by batches, as train_on_batch is called"),
         (
             lambda t: Trainer([3, 2], optimizer="lbfgs", learning_rate=1),
             "learning_rate: expected nothing with optimizer",

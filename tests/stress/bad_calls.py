@@ -235,7 +235,7 @@ def consequence(call: Call, bad: dict[str, Any], which: int) -> str:
         if not set(bad) & set(call.late):
             assert state(trainer) == before, "a refused call changed the trainer"
         if not isinstance(error, OSError | MemoryError) and "path" not in bad:  # of a path Python itself complains
-            check_message(str(error), [*call.right, *OPTIONS, "lbfgs"])
+            check_message(str(error), [*call.right, *OPTIONS])
         return "refused"
     assert np.isfinite(trainer.network._parameters).all(), "an accepted call left weights that are not finite"
     return "accepted"
