@@ -6,6 +6,8 @@
 >>> trainer.predict_classes(X_test)
 """
 
+from typing import TYPE_CHECKING
+
 from . import callbacks, losses, optimizers, reference, schedules
 from ._model_file import ModelFileError
 from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
@@ -13,6 +15,19 @@ from .history import History
 from .network import Network
 from .results import DivergenceError, Gradients, Summary
 from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from .explanation import explain
+else:
+
+    def __getattr__(name):
+        """Import what training does without when it is asked for."""
+        if name == "explain":
+            from .explanation import explain
+
+            return explain
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 
@@ -31,6 +46,7 @@ __all__ = [
     "TensorBoard",
     "Trainer",
     "callbacks",
+    "explain",
     "losses",
     "optimizers",
     "reference",

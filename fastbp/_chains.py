@@ -1,0 +1,197 @@
+"""The chain rule path by path: symbols, local derivatives, and the ways from a weight to the cost.
+
+Units and layers count from 1, as the method's symbols do; the bias unit of a layer is its unit 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+LATEX = {"θ": r"\theta", "δ": r"\delta", "Θ": r"\Theta"}
+
+
+class Symbol(NamedTuple):
+    """A quantity of the method: J, Θ¹, z²₁, a²₁, δ²₁, θ¹₁₂ (to unit 1, from unit 2), b¹₁."""
+
+    letter: str
+    layer: int = 0
+    units: tuple[int, ...] = ()
+
+    @property
+    def indices(self) -> str:
+        """The units, apart from each other where one has two digits."""
+        return ("," if max(self.units, default=0) > 9 else "").join(map(str, self.units))
+
+    @property
+    def latex(self) -> str:
+        """In LaTeX's mathematics."""
+        letter = LATEX.get(self.letter, self.letter)
+        return letter + f"^{{{self.layer}}}" * bool(self.layer) + f"_{{{self.indices}}}" * bool(self.units)
+
+    def __str__(self) -> str:
+        layer = str(self.layer).translate(SUPERSCRIPTS) if self.layer else ""
+        return f"{self.letter}{layer}{self.indices.translate(SUBSCRIPTS)}"
+
+
+J = Symbol("J")
+
+
+def parameter(l: int, j: int, k: int) -> Symbol:
+    """θˡ_jk, or for k = 0 bˡ_j."""
+    return Symbol("θ", l, (j, k)) if k else Symbol("b", l, (j,))
+
+
+class Factor(NamedTuple):
+    """A local derivative: ∂of/∂by and its number."""
+
+    of: Symbol
+    by: Symbol
+    value: float
+
+    @property
+    def latex(self) -> str:
+        """In LaTeX's mathematics."""
+        return rf"\frac{{\partial {self.of.latex}}}{{\partial {self.by.latex}}}"
+
+    def __str__(self) -> str:
+        return f"∂{self.of}/∂{self.by}"
+
+
+class Path(NamedTuple):
+    """One way from a weight to the cost.
+
+    Attributes
+    ----------
+    sample : which one of the batch, from 1
+    units : (k, j, …): the unit that the weight comes from (0: the bias unit), the one it goes to … the output
+    factors : the chain of local derivatives, from the cost back to the weight
+    """
+
+    sample: int
+    units: tuple[int, ...]
+    factors: tuple[Factor, ...]
+
+    @property
+    def product(self) -> float:
+        """Of the chain."""
+        return math.prod(factor.value for factor in self.factors)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What the method computes of a layer l, for m samples.
+
+    Attributes
+    ----------
+    l : its number, from 1
+    activation : the name of f; of the inputs none
+    a : (m, n_l)
+    z, delta : (m, n_l), or None of the inputs
+    slopes : (m, n_l), f′(z); None of the inputs, and of softmax, which isn't a function unit by unit
+    """
+
+    l: int
+    activation: str | None
+    a: Array
+    z: Array | None = None
+    delta: Array | None = None
+    slopes: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """The local derivatives of a network at some samples, and the chains that they make.
+
+    Attributes
+    ----------
+    layers : the L layers
+    weights : [Θ¹, …]
+    use_bias : whether there are bias units
+    cost_slopes : (m, n_L), ∂J/∂aᴸ; None where ∂J/∂zᴸ is one closed form, with which the chains then begin
+    """
+
+    layers: Sequence[Layer]
+    weights: Sequence[Array]
+    use_bias: bool
+    cost_slopes: Array | None
+
+    @property
+    def n_paths(self) -> int:
+        """From all weights to the cost, over all samples."""
+        return sum(count for count, _ in self._counts())
+
+    @property
+    def n_derivatives(self) -> int:
+        """Local derivatives written out in all these paths' chains."""
+        return sum(count * length for count, length in self._counts())
+
+    def _counts(self) -> Iterator[tuple[int, int]]:
+        """Paths, and local derivatives in each, of the weights of each layer."""
+        m, L = len(self.layers[0].a), len(self.layers)
+        for l, theta in enumerate(self.weights, start=1):
+            onwards = math.prod(len(later) for later in self.weights[l:])
+            length = (1 if self.cost_slopes is None else 2) + 2 * (L - 1 - l) + 1
+            yield m * len(theta) * (theta.shape[1] + self.use_bias) * onwards, length
+
+    def parameters(self) -> Iterator[tuple[int, int, int]]:
+        """Every weight as (l, j, k): those to a unit one after the other, its bias weight at their end."""
+        for l, theta in enumerate(self.weights, start=1):
+            sources = [*range(1, theta.shape[1] + 1), *([0] if self.use_bias else [])]
+            for j, k in product(range(1, len(theta) + 1), sources):
+                yield l, j, k
+
+    def paths(self, l: int, j: int, k: int) -> tuple[Path, ...]:
+        """All chains of ∂J/∂θˡ_jk: one a sample and way through the units of the layers after l + 1."""
+        onwards = [range(1, len(theta) + 1) for theta in self.weights[l:]]
+        return tuple(
+            Path(s + 1, (k, j, *units), self._chain(s, l, (k, j, *units)))
+            for s in range(len(self.layers[0].a))
+            for units in product(*onwards)
+        )
+
+    def short_paths(self, l: int, j: int, k: int) -> tuple[Path, ...]:
+        """The same sum with all that comes after unit j in its δ: ∂J/∂θˡ_jk = Σ_samples δˡ⁺¹_j aˡ_k."""
+        z = Symbol("z", l + 1, (j,))
+        return tuple(
+            Path(s + 1, (k, j), (Factor(J, z, _number(self.layers[l].delta, s, j)), self._last(s, l, j, k)))
+            for s in range(len(self.layers[0].a))
+        )
+
+    def _chain(self, s: int, l: int, units: tuple[int, ...]) -> tuple[Factor, ...]:
+        """The local derivatives along a path, from the cost back to the weight."""
+        factors = self._output(s, units[-1])
+        for layer in range(len(self.layers) - 1, l, -1):  # from zˡᵃʸᵉʳ⁺¹ back to zˡᵃʸᵉʳ
+            to, unit = units[layer + 1 - l], units[layer - l]
+            z, a = Symbol("z", layer + 1, (to,)), Symbol("a", layer, (unit,))
+            factors.append(Factor(z, a, _number(self.weights[layer - 1], to - 1, unit)))
+            factors.append(Factor(a, Symbol("z", layer, (unit,)), _number(self.layers[layer - 1].slopes, s, unit)))
+        return (*factors, self._last(s, l, units[1], units[0]))
+
+    def _output(self, s: int, i: int) -> list[Factor]:
+        """∂J/∂aᴸ_i and ∂aᴸ_i/∂zᴸ_i, or ∂J/∂zᴸ_i at once."""
+        output = self.layers[-1]
+        a, z = Symbol("a", output.l, (i,)), Symbol("z", output.l, (i,))
+        if self.cost_slopes is None:
+            return [Factor(J, z, _number(output.delta, s, i))]
+        return [Factor(J, a, _number(self.cost_slopes, s, i)), Factor(a, z, _number(output.slopes, s, i))]
+
+    def _last(self, s: int, l: int, j: int, k: int) -> Factor:
+        """∂zˡ⁺¹_j/∂θˡ_jk = aˡ_k, 1 for the bias unit."""
+        value = _number(self.layers[l - 1].a, s, k) if k else 1.0
+        return Factor(Symbol("z", l + 1, (j,)), parameter(l, j, k), value)
+
+
+def _number(array: Array | None, row: int, unit: int) -> float:
+    """Of a unit, from 1, in a row, from 0."""
+    assert array is not None
+    return float(array[row, unit - 1])

@@ -1,0 +1,196 @@
+"""An Explanation in words and numbers: for a terminal, and for LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._chains import Layer, Path, Symbol, parameter
+
+if TYPE_CHECKING:
+    from .explanation import Derivative, Explanation
+
+MAX_ROWS = 200  # of a table
+
+UNITS = ("layer", "sample", "unit", "z", "a", "f′(z)", "δ = ∂J/∂z")
+UPDATES = ("weight", "θ", "Σ paths", "reference", "kernel", "θ − η ∂J/∂θ")
+
+
+def number(value: float | None) -> str:
+    """Six digits, or nothing."""
+    return "" if value is None else f"{value:.6g}"
+
+
+def heading(explanation: Explanation) -> str:
+    """Sizes, activations, loss, and how many samples."""
+    m = len(explanation.layers[0].a)
+    activations = ", ".join(str(layer.activation) for layer in explanation.layers[1:])
+    samples = "one sample" if m == 1 else f"{m} samples"
+    return f"{'-'.join(map(str, explanation.sizes))}, {activations}; {explanation.loss}; {samples}"
+
+
+def unit_rows(explanation: Explanation) -> list[tuple[str, ...]]:
+    """As UNITS has them: z, a, f′ and δ of every unit for every sample."""
+    rows = []
+    for layer in explanation.layers:
+        for s, i in np.ndindex(layer.a.shape):
+            values = (None if part is None else part[s, i] for part in (layer.z, layer.a, layer.slopes, layer.delta))
+            rows.append((str(layer.l), str(s + 1), str(i + 1), *map(number, values)))
+    return rows
+
+
+def update_rows(explanation: Explanation) -> list[tuple[str, ...]]:
+    """As UPDATES has them: one a weight."""
+    return [
+        (str(g.symbol), *map(number, (g.theta, g.sum, g.reference, g.kernel, g.updated))) for g in explanation.gradients
+    ]
+
+
+def agreement(explanation: Explanation) -> tuple[str, str]:
+    """How many chains there are, and how far the three gradients are from each other."""
+    counted = (
+        f"{explanation.n_paths:,} path{'s' * (explanation.n_paths != 1)} from the weights to J, "
+        f"with {explanation.n_derivatives:,} derivatives in the chains."
+    )
+    sums = "sums over the paths" if explanation.view == "paths" else "products with δ"
+    return counted, (
+        f"Largest difference of the {sums} from fastbp.reference: {explanation.reference_difference:.2g}, "
+        f"from the kernels: {explanation.kernel_difference:.2g}."
+    )
+
+
+def route(path: Path, m: int) -> str:
+    """The units on the way, 1 → 2 → 1; of a batch also which sample."""
+    way = " → ".join(str(unit) if unit else "bias" for unit in path.units)
+    return f"sample {path.sample}: {way}" if m > 1 else way
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of numbers, aligned to the right."""
+    shown = [columns, *rows[:MAX_ROWS]]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in shown]
+    if len(rows) > MAX_ROWS:
+        lines.append(f"… and {len(rows) - MAX_ROWS:,} more")
+    return "\n".join(lines)
+
+
+def text(explanation: Explanation) -> str:
+    """All of it for a terminal."""
+    if explanation.view == "paths":
+        chains = [chains_text(derivative) for derivative in explanation.gradients]
+    else:
+        chains = _matrices(explanation)
+    parts = [f"{heading(explanation)}\nJ = {number(explanation.J)}", table(UNITS, unit_rows(explanation)), *chains]
+    if explanation.gradients:
+        parts.append(f"η = {number(explanation.learning_rate)}\n{table(UPDATES, update_rows(explanation))}")
+    return "\n\n".join([*parts, "\n".join([*agreement(explanation), *explanation.remarks])])
+
+
+def chains_text(derivative: Derivative) -> str:
+    """∂J/∂θ: for each path its chain, the numbers under the symbols, and the sum."""
+    m, n = max(path.sample for path in derivative.paths), len(derivative.paths)
+    rows = [[str(factor) for factor in path.factors] for path in derivative.paths]
+    rows += [[number(factor.value) for factor in path.factors] for path in derivative.paths]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    chains = [" · ".join(f"{cell:^{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
+    lines = [f"∂J/∂{derivative.symbol} = {number(derivative.sum)}{f', the sum over {n} paths' if n > 1 else ''}"]
+    for path, symbols, numbers in zip(derivative.paths, chains[:n], chains[n:], strict=True):
+        lead = f"  {route(path, m)}:  " if n > 1 else "  "
+        lines += [f"{lead}{symbols}".rstrip(), f"{'':{len(lead)}}{numbers} = {number(path.product)}"]
+    return "\n".join(lines)
+
+
+def _matrices(explanation: Explanation) -> list[str]:
+    """∂J/∂Θˡ and ∂J/∂bˡ, each as one array."""
+    named = [("Θ", explanation.weight_gradients), ("b", explanation.bias_gradients)]
+    texts = []
+    for letter, gradients in named:
+        for l, gradient in enumerate(gradients, start=1):
+            lead = f"∂J/∂{Symbol(letter, l)} = "
+            texts.append(lead + np.array2string(gradient, precision=6, threshold=100, max_line_width=110, prefix=lead))
+    return texts
+
+
+def latex(explanation: Explanation) -> str:
+    """What each unit computes, then each weight's chains and its step, in one aligned environment."""
+    m = len(explanation.layers[0].a)
+    lines = [rf"J &= {latex_number(explanation.J)}"]
+    for layer in explanation.layers:
+        for s, i in np.ndindex(layer.a.shape):
+            lines.append(_unit_latex(explanation, layer, s, i) + rf" \quad \text{{(sample {s + 1})}}" * (m > 1))
+    if len(lines) > MAX_ROWS:
+        lines[MAX_ROWS:] = [r"&\;\,\vdots"]
+    if explanation.view == "delta":
+        for l in range(1, len(explanation.layers)):
+            theta = Symbol("Θ", l).latex
+            lines.append(rf"\frac{{\partial J}}{{\partial {theta}}} &= (\delta^{{{l + 1}}})^{{\mathsf T}} a^{{{l}}}")
+    for derivative in explanation.gradients if explanation.view == "paths" else ():
+        lines += [*_chain_lines(derivative), _update_latex(derivative, explanation.learning_rate)]
+    return _aligned(lines)
+
+
+def chains_latex(derivative: Derivative) -> str:
+    """∂J/∂θ as the sum of its chains, in symbols, then in numbers."""
+    return _aligned(_chain_lines(derivative))
+
+
+def latex_number(value: float) -> str:
+    """Six digits, 1e-5 as a power of ten."""
+    mantissa, _, exponent = number(value).partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def _factor_latex(value: float) -> str:
+    """A number as a factor: with a minus, in brackets."""
+    return f"({latex_number(value)})" if value < 0 else latex_number(value)
+
+
+def _unit_latex(explanation: Explanation, layer: Layer, s: int, i: int) -> str:
+    """Z, a, f′ and δ of a unit for a sample, each with its formula."""
+    z, a, delta = (Symbol(letter, layer.l, (i + 1,)).latex for letter in "zaδ")
+    if layer.z is None or layer.delta is None:
+        return f"{a} &= {latex_number(layer.a[s, i])}"
+    before = layer.l - 1
+    bias = rf" + {parameter(before, i + 1, 0).latex}" if explanation.bias_gradients else ""
+    total = rf"\textstyle\sum_k \theta^{{{before}}}_{{{i + 1}k}} a^{{{before}}}_k{bias}"
+    equations = [
+        f"{z} &= {total} = {latex_number(layer.z[s, i])}",
+        rf"{a} = f({z}) = {latex_number(layer.a[s, i])}",
+    ]
+    if layer.slopes is not None:
+        equations.append(rf"f'({z}) = {latex_number(layer.slopes[s, i])}")
+    equations.append(rf"{delta} = {latex_number(layer.delta[s, i])}")
+    return r", \quad ".join(equations)
+
+
+def _chain_lines(derivative: Derivative) -> list[str]:
+    """The rows of an aligned environment: a path's symbols in each, then their numbers, then the sum."""
+    m = max(path.sample for path in derivative.paths)
+    symbols = [r" \cdot ".join(factor.latex for factor in path.factors) for path in derivative.paths]
+    numbers = [r" \cdot ".join(_factor_latex(factor.value) for factor in path.factors) for path in derivative.paths]
+    if m > 1:
+        samples = [rf" \quad \text{{(sample {path.sample})}}" for path in derivative.paths]
+        symbols = [chain + sample for chain, sample in zip(symbols, samples, strict=True)]
+    rows = [*_sum_rows(symbols), *_sum_rows(numbers), f"&= {latex_number(derivative.sum)}"]
+    return [rf"\frac{{\partial J}}{{\partial {derivative.symbol.latex}}} {rows[0]}", *rows[1:]]
+
+
+def _sum_rows(terms: Sequence[str]) -> list[str]:
+    """One row a term."""
+    return [f"&= {terms[0]}", *(rf"&\quad {{}} + {term}" for term in terms[1:])]
+
+
+def _update_latex(derivative: Derivative, eta: float) -> str:
+    """θ − η ∂J/∂θ, in symbols and numbers."""
+    theta = derivative.symbol.latex
+    return (
+        rf"{theta} - \eta \frac{{\partial J}}{{\partial {theta}}} &= {latex_number(derivative.theta)} - "
+        rf"{latex_number(eta)} \cdot {_factor_latex(derivative.sum)} = {latex_number(derivative.updated)}"
+    )
+
+
+def _aligned(lines: Sequence[str]) -> str:
+    return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])

@@ -1,0 +1,335 @@
+"""Every quantity of the method for a network and a few samples, by name: what fastbp.explain gives."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks, reference
+from ._chains import Chains, Layer, Path, Symbol, parameter
+from .losses import Custom, Huber, Loss, Quantile
+from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+MAX_PATHS = 10_000  # of all weights together, that are written out
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """∂J/∂θ of one weight, as the sum over its paths, and what a step of plain gradient descent makes of the weight.
+
+    Attributes
+    ----------
+    l, j, k : int
+        The weight goes from unit k of layer l (0: the bias unit) to unit j of layer l + 1.
+    theta : float
+        The weight.
+    paths : tuple of Path
+        Each with its ``factors`` and their ``product``.
+    reference, kernel : float
+        ∂J/∂θ as fastbp.reference and as the trainer's kernels have it.
+    updated : float
+        θ − η ∂J/∂θ.
+    """
+
+    l: int
+    j: int
+    k: int
+    theta: float
+    paths: tuple[Path, ...] = field(repr=False)
+    reference: float
+    kernel: float
+    updated: float
+
+    @property
+    def symbol(self) -> Symbol:
+        """θˡ_jk, or bˡ_j."""
+        return parameter(self.l, self.j, self.k)
+
+    @property
+    def sum(self) -> float:
+        """Of the products of all paths."""
+        return math.fsum(path.product for path in self.paths)
+
+    def text(self) -> str:
+        """The chains, each with its numbers under its symbols."""
+        from ._explain_text import chains_text
+
+        return chains_text(self)
+
+    def latex(self) -> str:
+        """The same as an aligned environment."""
+        from ._explain_text import chains_latex
+
+        return chains_latex(self)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """All quantities of one step of the method; `text`, `latex` and `to_html` write them out.
+
+    Attributes
+    ----------
+    J : float
+        The cost.
+    layers : tuple of Layer
+        Each with z, a, delta, slopes: (m, n_l), of the inputs a alone.
+    gradients : tuple of Derivative
+        One a weight, layer by layer. Without paths written out (see ``view``), and with more than 10,000 terms in all,
+        none.
+    weight_gradients : list of (n_{l+1}, n_l)
+        [∂J/∂Θ¹, …] of fastbp.reference.
+    bias_gradients : list of (n_{l+1},)
+        [∂J/∂b¹, …], likewise; empty without bias units.
+    loss : str
+        Its name.
+    learning_rate : float
+        η of the step.
+    view : {"paths", "delta"}
+        Whether the chains follow every path, or, as there are too many, stop at δ: ∂J/∂Θˡ = (δˡ⁺¹)ᵀ aˡ.
+    n_paths, n_derivatives : int
+        From the weights to the cost, and the local derivatives in their chains: 52 of the article's 2-2-2.
+    reference_difference, kernel_difference : float
+        The largest between the sums over the paths (with "delta", the products with δ) and the gradients of
+        fastbp.reference, and of the kernels.
+    remarks : tuple of str
+        What was left out, and why.
+    """
+
+    J: float
+    layers: tuple[Layer, ...] = field(repr=False)
+    gradients: tuple[Derivative, ...] = field(repr=False)
+    weight_gradients: list[Array] = field(repr=False)
+    bias_gradients: list[Array] = field(repr=False)
+    loss: str
+    learning_rate: float
+    view: str
+    n_paths: int
+    n_derivatives: int
+    reference_difference: float
+    kernel_difference: float
+    remarks: tuple[str, ...]
+
+    def gradient(self, l: int, j: int, k: int) -> Derivative:
+        """∂J/∂θˡ_jk; for k = 0, ∂J/∂bˡ_j.
+
+        Raises
+        ------
+        KeyError
+            Where the explanation has no such weight.
+        """
+        for derivative in self.gradients:
+            if (derivative.l, derivative.j, derivative.k) == (l, j, k):
+                return derivative
+        raise KeyError((l, j, k))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """n_1 … n_L."""
+        return tuple(layer.a.shape[1] for layer in self.layers)
+
+    def text(self) -> str:
+        """All of it for a terminal."""
+        from ._explain_text import text
+
+        return text(self)
+
+    def latex(self) -> str:
+        """The equations, with their numbers, as an aligned environment."""
+        from ._explain_text import latex
+
+        return latex(self)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """A page that steps through the network and writes out the chains of the weight one points at.
+
+        Parameters
+        ----------
+        path : file to write it to, optional
+            The page needs nothing else, no network either.
+
+        Returns
+        -------
+        str
+            The page.
+        """
+        from ._explain_html import page
+
+        text = page(self)
+        if path is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        return text
+
+    def _repr_html_(self) -> str:
+        from ._explain_html import frame
+
+        return frame(self)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
+    """Every quantity of the method for a network and a few samples, by name, with its number.
+
+    z, a and δ of each layer, each ∂J/∂θ as the sum of the products along its paths, and the step that plain gradient
+    descent would make of it: docs/method.md. In float64; dropout is off and l1, l2 are left out, which the explanation
+    says. The trainer stays as it is.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    x : (n_1,), or (m, n_1)
+        One sample, or a small batch.
+    y : as in `Trainer.fit`
+        Its targets; of one sample (n_L,), a number or a class number.
+
+    Returns
+    -------
+    Explanation
+        ``print`` it, look at it in a notebook, or write ``to_html("page.html")``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, and for a network whose J or gradients aren't finite.
+
+    Examples
+    --------
+    >>> trainer = Trainer([1, 1, 1], output_activation="sigmoid", use_bias=False, seed=0)
+    >>> explanation = fastbp.explain(trainer, [0.7], [0.2])
+    >>> explanation.n_derivatives
+    8
+    """
+    if not isinstance(trainer, Trainer):
+        raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
+    x, y = _checks.numbers("x", x), _checks.numbers("y", y)
+    if x.ndim == 1:
+        x, y = x[None], y if y.ndim == 2 else y[None]
+    data = trainer._intake.data("x", x, "y", y)
+    targets = data.targets.astype(np.float64)
+    if len(data.labels):
+        objective = trainer._loss.objective(trainer.layer_sizes[-1], trainer.dtype)
+        targets = np.full((len(x), trainer.layer_sizes[-1]), objective.label_off)
+        np.put_along_axis(targets, data.labels[:, None], objective.label_on, axis=1)
+    weights, biases = ([part.astype(np.float64) for part in parts] for parts in (trainer.weights, trainer.biases))
+    activations, (loss, value) = trainer.network.activations, _formula(trainer._loss)
+    X = data.X.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        J, dW, db = reference.gradients(weights, biases, activations, X, targets, loss, parameter=value)
+        layers = _layers(weights, biases, activations, X, targets, loss, value)
+        cost_slopes = None
+        if trainer._loss.any_output and layers[-1].slopes is not None:
+            cost_slopes = reference.shares(len(X)) * reference.output_losses(layers[-1].a, targets, loss, value)[1]
+    if not (np.isfinite(J) and all(np.isfinite(part).all() for part in (*dW, *db))):
+        raise ValueError(_checks.wrong("trainer", "a network with a finite J and gradients here", f"J = {J:g}"))
+    chains = Chains(layers, weights, trainer.use_bias, cost_slopes)
+    _, *kernel = trainer._engine.gradients(data)
+    parts = (weights, dW, kernel[0]), (biases, db, kernel[1])
+    by_path = chains.n_paths <= MAX_PATHS
+    gradients = _derivatives(chains, by_path, parts, trainer.learning_rate)
+    return Explanation(
+        J,
+        layers,
+        gradients,
+        dW,
+        db if trainer.use_bias else [],
+        trainer.loss,
+        trainer.learning_rate,
+        "paths" if by_path else "delta",
+        chains.n_paths,
+        chains.n_derivatives,
+        *_differences(gradients, parts),
+        _remarks(trainer, chains, gradients),
+    )
+
+
+def _formula(loss: Loss) -> tuple[reference.Loss, Any]:
+    """The loss and its parameter as `reference` takes them."""
+    if isinstance(loss, Custom):
+        return loss.function, None
+    if isinstance(loss, Huber):
+        return loss.name, loss.delta
+    return loss.name, loss.quantiles if isinstance(loss, Quantile) else None
+
+
+def _layers(
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    activations: Sequence[str],
+    X: Array,
+    y: Array,
+    loss: reference.Loss,
+    value: Any,
+) -> tuple[Layer, ...]:
+    """All layers' quantities, from `reference`, step by step."""
+    z, a = reference.forward(weights, biases, activations, X)
+    deltas = [reference.output_delta(z[-1], y, activations[-1], loss, value)]
+    for l in reversed(range(1, len(weights))):
+        deltas.insert(0, reference.hidden_delta(deltas[0], weights[l], z[l - 1], activations[l - 1]))
+    layers = [Layer(1, None, a[0])]
+    for l, name in enumerate(activations):
+        slopes = None if name == "softmax" else reference.through_activation(np.ones_like(z[l]), z[l], name)
+        layers.append(Layer(l + 2, name, a[l + 1], z[l], deltas[l], slopes))
+    return tuple(layers)
+
+
+Parts = tuple[tuple[Sequence[Array], Sequence[Array], Sequence[Array]], ...]  # θ, ∂J/∂θ twice; weights', then biases'
+
+
+def _derivatives(chains: Chains, by_path: bool, parts: Parts, eta: float) -> tuple[Derivative, ...]:
+    """One a weight, unless even the chains that stop at δ are too many."""
+    m = len(chains.layers[0].a)
+    if not by_path and m * sum(theta.size + chains.use_bias * len(theta) for theta in chains.weights) > MAX_PATHS:
+        return ()
+    found = []
+    for l, j, k in chains.parameters():
+        paths = (chains.paths if by_path else chains.short_paths)(l, j, k)
+        index = (j - 1, k - 1) if k else (j - 1,)
+        theta, gradient, kernel = (float(part[l - 1][index]) for part in parts[0 if k else 1])
+        updated = np.array([theta])
+        reference.update([updated], [np.array([gradient])], eta)
+        found.append(Derivative(l, j, k, theta, paths, gradient, kernel, float(updated[0])))
+    return tuple(found)
+
+
+def _differences(gradients: Sequence[Derivative], parts: Parts) -> tuple[float, float]:
+    """The largest between sums over paths and `reference`, and the kernels; without sums, 0 and between the two."""
+    if gradients:
+        ours, theirs = (max(abs(g.sum - getattr(g, name)) for g in gradients) for name in ("reference", "kernel"))
+        return ours, theirs
+    pairs = [pair for _, ours, theirs in parts for pair in zip(ours, theirs, strict=True)]
+    return 0.0, max(float(np.abs(ours - theirs).max()) for ours, theirs in pairs)
+
+
+def _remarks(trainer: Trainer, chains: Chains, gradients: Sequence[Derivative]) -> tuple[str, ...]:
+    """What is left out, and why."""
+    said = []
+    if chains.n_paths > MAX_PATHS:
+        said.append(
+            f"{chains.n_paths:,} paths are too many to write out ({MAX_PATHS:,} at most): the chains stop at δ, "
+            "∂J/∂Θˡ = (δˡ⁺¹)ᵀ aˡ and ∂J/∂bˡ = Σ_samples δˡ⁺¹."
+        )
+    if not gradients:
+        said.append("There are too many weights to show each: the gradients are in weight_gradients, bias_gradients.")
+    if chains.cost_slopes is None:
+        output = "of softmax depends on all of zᴸ" if trainer.output_activation == "softmax" else "goes with the loss"
+        said.append(f"The output {output}: ∂J/∂zᴸ is one closed form, with which the chains begin.")
+    if trainer._bounds.l1 or trainer._bounds.l2:
+        said.append("J and its gradients are the samples' alone: l1 and l2 are left out.")
+    if any(trainer.dropout):
+        said.append("Dropout is off.")
+    if trainer.optimizer.name != "sgd":
+        said.append(f"The update is that of plain gradient descent, not of {trainer.optimizer.name}.")
+    return tuple(said)

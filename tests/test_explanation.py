@@ -1,0 +1,401 @@
+"""fastbp.explain: sums over the paths are the reference's and the kernels' gradients; text, LaTeX and page say so."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Trainer, _explain_text, explain, losses, optimizers, reference
+
+from .cases import HIDDEN, OUTPUTS, Case, log_cosh, parameter_of, reference_gradients
+from .test_promises import ROOT, run
+from .test_reference import chains_2_2_2
+
+CASES = [
+    *(Case((3, 4, 2), hidden, n=3) for hidden in HIDDEN),
+    *(
+        Case((3, 4, 2), "tanh", output, loss, n=n, parameter=parameter_of(loss, 2))
+        for loss, outputs in OUTPUTS.items()
+        for output in ({"sigmoid", "softmax", "identity"} & set(outputs) or outputs)
+        for n in (1, 3)
+    ),
+    Case((3, 4, 2), "gelu", "softmax", log_cosh, n=3),
+    *(Case(sizes, n=n, use_bias=bias) for sizes in ((1, 1), (2, 3, 2, 3, 2)) for n in (1, 3) for bias in (True, False)),
+    Case((3, 4, 2), dtype="float32", n=3),
+]
+PATHS = {(1, 1, 1): 2, (2, 2, 2): 12}
+
+
+def article(sizes=(2, 2, 2), **options) -> Trainer:
+    """One of the article's two networks, with the weights that test_reference.py works by hand."""
+    options = {"output_activation": "sigmoid", "use_bias": False, "dtype": "float64", "seed": 0, "epsilon": 1} | options
+    trainer = Trainer(sizes, **options)
+    if sizes == (2, 2, 2):
+        trainer.weights[0][...] = [[0.3, -0.6], [1.1, 0.2]]
+        trainer.weights[1][...] = [[-0.7, 0.5], [0.9, 1.4]]
+    else:
+        trainer.weights[0][...], trainer.weights[1][...] = 0.9, -1.3
+    return trainer
+
+
+SAMPLES = {(1, 1, 1): ([0.7], [0.2]), (2, 2, 2): ([0.4, -0.9], [0.1, 0.8])}
+
+
+def example(sizes=(2, 2, 2), **options) -> fastbp.explanation.Explanation:
+    return explain(article(sizes, **options), *SAMPLES[sizes])
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_sums_over_the_paths_are_the_references_and_the_kernels_gradients(case):
+    trainer, (X, y) = case.trainer(), case.data()
+    before = trainer.network.packed()
+    found = explain(trainer, X, y)
+    J, dW, db = reference_gradients(case, trainer, X, y)
+    kernel = trainer.gradients(X, y)
+    assert found.view == "paths"
+    np.testing.assert_allclose(found.J, J, rtol=1e-14)
+    assert len(found.gradients) == trainer.n_parameters
+    for g in found.gradients:
+        index = (g.j - 1, g.k - 1) if g.k else (g.j - 1,)
+        truth, kernels = (dW, kernel.weights) if g.k else (db, kernel.biases)
+        np.testing.assert_allclose(g.sum, truth[g.l - 1][index], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(g.sum, kernels[g.l - 1][index], rtol=1e-6, atol=1e-6)
+        assert (g.reference, g.kernel) == (truth[g.l - 1][index], kernels[g.l - 1][index])
+        assert g.updated == g.theta - trainer.learning_rate * g.reference
+    assert found.reference_difference <= 1e-12
+    assert found.kernel_difference <= 1e-6
+    np.testing.assert_array_equal(trainer.network.packed(), before)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_counts_are_those_of_the_paths_written_out(case):
+    found = explain(case.trainer(), *case.data())
+    paths = [path for g in found.gradients for path in g.paths]
+    assert (found.n_paths, found.n_derivatives) == (len(paths), sum(len(path.factors) for path in paths))
+    assert len({(path.sample, path.factors) for path in paths}) == len(paths)
+
+
+@pytest.mark.parametrize(("sizes", "count"), [((1, 1, 1), 8), ((2, 2, 2), 52)], ids=str)
+def test_the_articles_counts(sizes, count):
+    found = example(sizes)
+    assert (found.n_paths, found.n_derivatives) == (PATHS[sizes], count)
+    assert f"{PATHS[sizes]} paths from the weights to J, with {count} derivatives" in found.text()
+
+
+def test_the_articles_chains_number_by_number():
+    trainer = article()
+    chains = chains_2_2_2(*map(np.array, SAMPLES[2, 2, 2]), *trainer.weights)
+    found = example()
+    for (l, j, k), expected in chains.items():
+        g = found.gradient(l, j + 1, k + 1)
+        got = [[factor.value for factor in path.factors] for path in g.paths]
+        np.testing.assert_allclose(got, expected, rtol=1e-14)
+    assert [str(factor) for factor in found.gradient(1, 1, 2).paths[1].factors] == [
+        "∂J/∂a³₂", "∂a³₂/∂z³₂", "∂z³₂/∂a²₁", "∂a²₁/∂z²₁", "∂z²₁/∂θ¹₁₂",
+    ]  # fmt: skip
+    assert [path.units for path in found.gradient(1, 1, 2).paths] == [(2, 1, 1), (2, 1, 2)]
+
+
+def test_layers_hold_z_a_and_delta():
+    case = Case((3, 4, 2), "tanh", n=3)
+    trainer, (X, y) = case.trainer(), case.data()
+    inputs, hidden, output = explain(trainer, X, y).layers
+    z, a = reference.forward(trainer.weights, trainer.biases, trainer.network.activations, X)
+    np.testing.assert_array_equal(inputs.a, X)
+    assert inputs.z is inputs.delta is inputs.slopes is None
+    np.testing.assert_allclose(hidden.z, z[0], rtol=1e-14)
+    np.testing.assert_allclose(hidden.slopes, 1 - a[1] ** 2, rtol=1e-13)
+    np.testing.assert_allclose(output.delta, (a[2] - y) / 3 * a[2] * (1 - a[2]), rtol=1e-12)
+    np.testing.assert_allclose(hidden.delta, output.delta @ trainer.weights[1] * hidden.slopes, rtol=1e-12)
+
+
+@pytest.mark.parametrize("y", [2, [2], [[2]], [0.05, 0.05, 0.9]], ids=str)
+def test_one_sample_and_its_target(y):
+    smoothed = losses.CrossEntropy(label_smoothing=0.15) if np.size(y) == 1 else "cross_entropy"
+    trainer = Trainer([2, 3, 3], loss=smoothed, seed=0, dtype="float64")
+    found = explain(trainer, [0.4, -0.9], y)
+    assert found.kernel_difference < 1e-12
+    np.testing.assert_allclose(found.J, explain(trainer, [[0.4, -0.9]], np.array(y).reshape(1, -1)).J, rtol=1e-15)
+    np.testing.assert_allclose(found.layers[2].delta, found.layers[2].a - [[0.05, 0.05, 0.9]], rtol=1e-12)
+
+
+def test_what_is_left_out_is_said():
+    plain = example()
+    assert plain.remarks == ()
+    found = example(l1=0.1, l2=0.2, dropout=0.5, optimizer=optimizers.Adam(learning_rate=0.1))
+    assert [g.sum for g in found.gradients] == [g.sum for g in plain.gradients]
+    assert found.kernel_difference < 1e-12
+    for words in ("l1 and l2 are left out", "Dropout is off", "plain gradient descent, not of adam"):
+        assert words in found.text()
+        assert words in found.to_html()
+    softmax = explain(Trainer([2, 2], loss="cross_entropy", seed=0), [1, 2], 0)
+    assert "closed form, with which the chains begin" in softmax.text()
+    assert str(softmax.gradients[0].paths[0].factors[0]) == "∂J/∂z²₁"
+
+
+@pytest.mark.parametrize(("sizes", "shown"), [((9, 9, 9, 9, 9), 360), ((200, 100, 2), 0)], ids=str)
+def test_networks_with_too_many_paths_stop_at_delta(sizes, shown):
+    trainer = Trainer(sizes, dtype="float64", seed=0)
+    X = np.random.default_rng(0).uniform(size=(1, sizes[0]))
+    found = explain(trainer, X, np.ones((1, sizes[-1])))
+    assert found.view == "delta"
+    assert found.n_paths > 10_000
+    assert len(found.gradients) == shown
+    for g in found.gradients:
+        (path,) = g.paths
+        a = found.layers[g.l - 1].a[0, g.k - 1] if g.k else 1
+        assert [factor.value for factor in path.factors] == [found.layers[g.l].delta[0, g.j - 1], a]
+    assert max(found.reference_difference, found.kernel_difference) < 1e-12
+    text = found.text()
+    assert f"{found.n_paths:,} paths are too many to write out" in text
+    first = float(re.search(r"∂J/∂Θ¹ = \[\[ *([^ ]+)", text)[1])
+    np.testing.assert_allclose(first, found.weight_gradients[0][0, 0], rtol=1e-5)
+    assert len(text.splitlines()) < 700
+    assert "(\\delta^{2})^{\\mathsf T} a^{1}" in found.latex()
+    assert "too many to write out" in found.to_html()
+
+
+def test_importing_fastbp_does_not_import_it():
+    code = "import sys, fastbp; print('fastbp.explanation' in sys.modules, fastbp.explain.__name__)"
+    assert run(code).strip() == "False explain"
+    with pytest.raises(AttributeError, match="module 'fastbp' has no attribute 'explian'"):
+        fastbp.explian  # noqa: B018
+
+
+def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "explain.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert names["explanation"].n_derivatives == 52
+    assert "<svg" in (tmp_path / "explain.html").read_text(encoding="utf-8")
+
+
+# What it looks like
+
+
+def test_text_holds_the_numbers():
+    found = example()
+    text = str(found)
+    for g in found.gradients:
+        assert f"∂J/∂{g.symbol} = {g.sum:.6g}" in text
+        assert re.search(
+            rf"{g.symbol} +{g.theta:.6g} +{g.sum:.6g} +{g.reference:.6g} +{g.kernel:.6g} +{g.updated:.6g}", text
+        )
+        for path in g.paths:
+            numbers = " *· *".join(f"{factor.value:.6g}" for factor in path.factors)
+            assert re.search(f"{numbers} *= {path.product:.6g}", text)
+        assert g.text() == str(g)
+        assert g.text() in text
+    for layer in found.layers[1:]:
+        for i in range(2):
+            row = [layer.z, layer.a, layer.slopes, layer.delta]
+            assert re.search(" +".join(f"{part[0, i]:.6g}" for part in row), text)
+
+
+def test_numbers_stand_under_their_symbols():
+    lines = example().gradient(1, 2, 1).text().splitlines()
+    dots = [[i for i, letter in enumerate(line) if letter == "·"] for line in lines[1:]]
+    assert len(lines) == 5
+    assert dots == [dots[0]] * 4
+
+
+def test_indices_of_two_digits_stay_apart():
+    g = explain(Trainer([11, 1], seed=0), np.ones(11), 1).gradient(1, 1, 11)
+    assert str(g.symbol) == "θ¹₁,₁₁"
+    assert g.symbol.latex == r"\theta^{1}_{1,11}"
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_latex_is_one_aligned_environment(n):
+    case = Case((2, 3, 2), n=n)
+    found = explain(case.trainer(), *case.data())
+    for source in (found.latex(), found.gradients[0].latex()):
+        assert source.startswith("\\begin{aligned}\n")
+        assert source.endswith("\n\\end{aligned}")
+        assert source.isascii()
+        depth = 0
+        for brace in re.findall("[{}]", source):
+            depth += 1 if brace == "{" else -1
+            assert depth >= 0
+        assert depth == 0
+        rows = source.split("\n")[1:-1]
+        assert all(row.count("&") == 1 for row in rows)
+        assert all(row.endswith(r" \\") for row in rows[:-1])
+    for g in found.gradients:
+        assert f"&= {_explain_text.latex_number(g.sum)}" in found.latex()
+    assert ("(sample 2)" in found.latex()) == (n == 2)
+
+
+def test_latex_writes_powers_of_ten():
+    assert _explain_text.latex_number(-1.5e-7) == r"-1.5 \cdot 10^{-7}"
+
+
+class Reader(HTMLParser):
+    """What a page holds: ids, addresses, its data; and that elements are closed."""
+
+    EMPTY = ("meta", "input", "br")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.ids, self.addresses, self.open, self.data = [], [], [], ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "src", "action"):
+                self.addresses.append(value)
+        if tag not in self.EMPTY:
+            self.open.append((tag, dict(attributes).get("id")))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == ("script", "data"):
+            self.data += data
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 2, 2)], ids=str)
+def test_the_page_is_whole_and_needs_no_network(sizes, tmp_path):
+    found = example(sizes)
+    page = found.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+    reader = Reader(page)
+    assert len(set(reader.ids)) == len(reader.ids)
+    assert reader.addresses == [f"#weight-{g.l}-{g.j}-{g.k}" for g in found.gradients]
+    assert not re.search(r"https?:|//\w+\.\w|url\(|@import|fetch\(|XMLHttp", page)
+    assert "<!--" not in page.split("<!DOCTYPE html>")[1]
+    data = json.loads(reader.data)
+    assert (data["n_derivatives"], data["J"]) == (found.n_derivatives, found.J)
+    for weight, g in zip(data["weights"], found.gradients, strict=True):
+        assert (weight["symbol"], weight["sum"], weight["kernel"]) == (str(g.symbol), g.sum, g.kernel)
+        assert [path["product"] for path in weight["paths"]] == [path.product for path in g.paths]
+        factors = [[[str(factor), factor.value] for factor in path.factors] for path in g.paths]
+        assert [path["factors"] for path in weight["paths"]] == factors
+    assert [layer["a"] for layer in data["layers"]] == [layer.a.tolist() for layer in found.layers]
+
+
+def test_a_notebook_shows_the_page_in_a_frame():
+    found = example()
+    shown = re.fullmatch(
+        r'<iframe title="fastbp.explain" srcdoc="([^"]*)" style="[^"]*"></iframe>', found._repr_html_()
+    )
+    assert shown
+    assert unescape(shown[1]) == found.to_html()
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to open the page with")
+
+
+def dom(address: str, tmp_path) -> str:
+    """What a browser makes of a page."""
+    command = [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    return done.stdout
+
+
+def numbers_of(page: str, **attributes: str) -> list[float]:
+    """Those that a page shows in elements with an attribute, in full."""
+    ((name, value),) = attributes.items()
+    return [float(number) for number in re.findall(rf'<data value="([^"]*)" {name.rstrip("_")}="{value}"', page)]
+
+
+@needs_chromium
+@pytest.mark.parametrize(("sizes", "weight"), [((1, 1, 1), (1, 1, 1)), ((2, 2, 2), (1, 2, 1)), ((2, 2, 2), (2, 1, 2))])
+def test_a_browser_shows_the_chains_of_the_weight_that_a_link_names(sizes, weight, tmp_path):
+    found = example(sizes)
+    g = found.gradient(*weight)
+    found.to_html(tmp_path / "page.html")
+    page = dom(f"file://{tmp_path}/page.html#weight-{g.l}-{g.j}-{g.k}", tmp_path)
+    assert f'<h2 id="chosen">∂J/∂{g.symbol}</h2>' in page
+    assert numbers_of(page, class_="product") == [path.product for path in g.paths]
+    assert numbers_of(page, class_="factor") == [factor.value for path in g.paths for factor in path.factors]
+    np.testing.assert_allclose(numbers_of(page, id="sum"), g.reference, rtol=1e-12)
+    assert numbers_of(page, id="reference") == [g.reference]
+    assert numbers_of(page, id="kernel") == [g.kernel]
+    assert numbers_of(page, id="updated") == [g.updated]
+    assert page.count('class="weight') == len(found.gradients)
+    assert len(re.findall(r'class="weight[^"]* lit', page)) == 1 + sizes[2] * (g.l == 1)
+    assert f"δ²₁ = {found.layers[1].delta[0, 0]:.4g}" in page
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    ("clicks", "shown", "status"),
+    [
+        ("", ["a¹"], "a¹ = X: the inputs."),
+        ("forward", ["a¹", "z²", "a²"], "z² = a¹ Θ¹ᵀ, and a² = f(z²) with f = sigmoid."),
+        ("forward back", ["a¹", "z²", "a²"], "z² = a¹ Θ¹ᵀ, and a² = f(z²) with f = sigmoid."),
+        ("forward forward back", ["a¹", "z²", "a²", "z³", "a³", "δ³"], "δ³ = ∂J/∂z³, and so ∂J/∂Θ² = (δ³)ᵀ a²."),
+        ("all", ["a¹", "z²", "a²", "δ²", "z³", "a³", "δ³"], "δ² = (δ³ Θ²) ⊙ f′(z²), and so ∂J/∂Θ¹ = (δ²)ᵀ a¹."),
+        ("all again", ["a¹"], "a¹ = X: the inputs."),
+    ],
+)
+def test_buttons_step_forward_and_back(clicks, shown, status, tmp_path):
+    script = "".join(f'at("{button}").click();' for button in clicks.split())
+    page = example().to_html().replace("</body>", f"<script>{script}</script></body>")
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    page = dom(f"file://{tmp_path}/page.html", tmp_path)
+    texts = re.findall(r'<text class="(?:z|a|delta)"[^>]*>([^<]+)</text>', page)
+    assert list(dict.fromkeys(text[:2] for text in texts)) == shown
+    assert f'<p id="status" role="status">{status}</p>' in page
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, [1, 2], [1, 2]), "trainer: expected a fastbp.Trainer, got None"),
+        ((Trainer, [1, 2], [1, 2]), "trainer: expected a fastbp.Trainer, got the class Trainer"),
+        ((article(), "text", [1, 2]), "x: expected"),
+        ((article(), None, [1, 2]), "x: expected"),
+        ((article(), [1, 2, 3], [1, 2]), r"x: expected a 2-D array of shape \(n, 2\), got shape \(1, 3\)"),
+        ((article(), [1, np.nan], [1, 2]), r"x: expected finite numbers, got nan at \[0, 1\]"),
+        ((article(), [1, 2], [1]), "y: expected shape"),
+        ((article(), [1, 2], None), "y: expected"),
+        ((article(), [[1, 2]], [[1, 2], [3, 4]]), "y: expected 1 rows"),
+        ((article(), [[1, 2]], "text"), "y: expected numbers, got text"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        explain(*arguments)
+
+
+def test_a_network_that_overflows_is_refused():
+    trainer = article(output_activation="exponential")
+    trainer.weights[1][...] = 1e4
+    with pytest.raises(ValueError, match="trainer: expected a network with a finite J and gradients here, got J = inf"):
+        explain(trainer, *SAMPLES[2, 2, 2])
+
+
+def test_a_weight_that_is_not_there():
+    with pytest.raises(KeyError):
+        example().gradient(1, 1, 0)
