@@ -25,7 +25,7 @@ def page(explanation: Explanation) -> str:
         "J": words.number(explanation.J),
         "agreement": escape(" ".join(words.agreement(explanation))),
         "remarks": "".join(f"<p>{escape(remark)}</p>" for remark in _remarks(explanation)),
-        "units": _table("units", "What each unit computes", words.UNITS, words.unit_rows(explanation)),
+        "units": _table("units", "What each unit computes", words.unit_rows(explanation)),
         "updates": _updates(explanation),
         "text": escape(words.text(explanation)),
         "data": _json(data(explanation)),
@@ -114,22 +114,25 @@ def _json(value: Any) -> str:
 
 def _updates(explanation: Explanation) -> str:
     """The table of weights, each linked to its chains."""
-    rows = [
+    if not explanation.gradients:
+        return ""
+    head, *rows = words.update_rows(explanation)
+    linked = [
         (f'<a href="#{_identity(derivative)}">{row[0]}</a>', *row[1:])
-        for derivative, row in zip(explanation.gradients, words.update_rows(explanation), strict=True)
+        for derivative, row in zip(explanation.gradients, rows, strict=True)
     ]
     caption = f"The weights, and a step of gradient descent with η = {words.number(explanation.learning_rate)}"
-    return _table("updates", caption, words.UPDATES, rows) if rows else ""
+    return _table("updates", caption, [head, *linked])
 
 
-def _table(name: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column is each row's name; cells are HTML."""
-    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+def _table(name: str, caption: str, rows: Sequence[Sequence[str]]) -> str:
+    """The first row names the columns, the first column the rows; cells are HTML."""
+    head = "".join(f'<th scope="col">{column}</th>' for column in rows[0])
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n'
-        for row in rows[: words.MAX_ROWS]
+        for row in rows[1 : words.MAX_ROWS + 1]
     )
-    left_out = len(rows) - words.MAX_ROWS
+    left_out = len(rows) - 1 - words.MAX_ROWS
     more = f"<p>… and {left_out:,} more</p>" if left_out > 0 else ""
     return (
         f'<div class="scroll"><table id="{name}"><caption>{caption}</caption><thead><tr>{head}</tr></thead>\n'

@@ -20,7 +20,7 @@ UPDATES = ("weight", "θ", "Σ paths", "reference", "kernel", "θ − η ∂J/�
 
 def number(value: float | None) -> str:
     """Six digits, or nothing."""
-    return "" if value is None else f"{value:.6g}"
+    return "" if value is None else f"{value + 0.0:.6g}"  # 0 for −0
 
 
 def heading(explanation: Explanation) -> str:
@@ -32,18 +32,18 @@ def heading(explanation: Explanation) -> str:
 
 
 def unit_rows(explanation: Explanation) -> list[tuple[str, ...]]:
-    """As UNITS has them: z, a, f′ and δ of every unit for every sample."""
-    rows = []
+    """UNITS, and then z, a, f′ and δ of every unit for every sample; of one sample without its number."""
+    rows: list[tuple[str, ...]] = [UNITS]
     for layer in explanation.layers:
         for s, i in np.ndindex(layer.a.shape):
             values = (None if part is None else part[s, i] for part in (layer.z, layer.a, layer.slopes, layer.delta))
             rows.append((str(layer.l), str(s + 1), str(i + 1), *map(number, values)))
-    return rows
+    return rows if len(explanation.layers[0].a) > 1 else [(row[0], *row[2:]) for row in rows]
 
 
 def update_rows(explanation: Explanation) -> list[tuple[str, ...]]:
-    """As UPDATES has them: one a weight."""
-    return [
+    """UPDATES, and then those of every weight."""
+    return [UPDATES] + [
         (str(g.symbol), *map(number, (g.theta, g.sum, g.reference, g.kernel, g.updated))) for g in explanation.gradients
     ]
 
@@ -67,13 +67,13 @@ def route(path: Path, m: int) -> str:
     return f"sample {path.sample}: {way}" if m > 1 else way
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of numbers, aligned to the right."""
-    shown = [columns, *rows[:MAX_ROWS]]
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of numbers under their names, aligned to the right."""
+    shown = rows[: MAX_ROWS + 1]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in shown]
-    if len(rows) > MAX_ROWS:
-        lines.append(f"… and {len(rows) - MAX_ROWS:,} more")
+    if len(rows) > len(shown):
+        lines.append(f"… and {len(rows) - len(shown):,} more")
     return "\n".join(lines)
 
 
@@ -83,9 +83,9 @@ def text(explanation: Explanation) -> str:
         chains = [chains_text(derivative) for derivative in explanation.gradients]
     else:
         chains = _matrices(explanation)
-    parts = [f"{heading(explanation)}\nJ = {number(explanation.J)}", table(UNITS, unit_rows(explanation)), *chains]
+    parts = [f"{heading(explanation)}\nJ = {number(explanation.J)}", table(unit_rows(explanation)), *chains]
     if explanation.gradients:
-        parts.append(f"η = {number(explanation.learning_rate)}\n{table(UPDATES, update_rows(explanation))}")
+        parts.append(f"η = {number(explanation.learning_rate)}\n{table(update_rows(explanation))}")
     return "\n\n".join([*parts, "\n".join([*agreement(explanation), *explanation.remarks])])
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from . import _checks, reference
 from ._chains import Chains, Layer, Path, Symbol, parameter
+from ._kernels import codes
 from .losses import Custom, Huber, Loss, Quantile
 from .trainer import Trainer
 
@@ -218,41 +219,50 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
     if x.ndim == 1:
         x, y = x[None], y if y.ndim == 2 else y[None]
     data = trainer._intake.data("x", x, "y", y)
-    targets = data.targets.astype(np.float64)
-    if len(data.labels):
-        objective = trainer._loss.objective(trainer.layer_sizes[-1], trainer.dtype)
-        targets = np.full((len(x), trainer.layer_sizes[-1]), objective.label_off)
-        np.put_along_axis(targets, data.labels[:, None], objective.label_on, axis=1)
+    X, targets = data.X.astype(np.float64), _targets(trainer, data)
     weights, biases = ([part.astype(np.float64) for part in parts] for parts in (trainer.weights, trainer.biases))
     activations, (loss, value) = trainer.network.activations, _formula(trainer._loss)
-    X = data.X.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         J, dW, db = reference.gradients(weights, biases, activations, X, targets, loss, parameter=value)
         layers = _layers(weights, biases, activations, X, targets, loss, value)
         cost_slopes = None
         if trainer._loss.any_output and layers[-1].slopes is not None:
             cost_slopes = reference.shares(len(X)) * reference.output_losses(layers[-1].a, targets, loss, value)[1]
-    if not (np.isfinite(J) and all(np.isfinite(part).all() for part in (*dW, *db))):
-        raise ValueError(_checks.wrong("trainer", "a network with a finite J and gradients here", f"J = {J:g}"))
+    kernel_J, kernel_dW, kernel_db = trainer._engine.gradients(data)
+    numbers = [part for layer in layers for part in (layer.z, layer.a, layer.slopes, layer.delta) if part is not None]
+    if not all(np.isfinite(part).all() for part in (*numbers, *dW, *db, *kernel_dW, *kernel_db)):
+        came = f"J = {J:g}, in the trainer's {trainer.dtype} {kernel_J:g}"
+        raise ValueError(_checks.wrong("trainer", "a network in which all numbers are finite for x and y", came))
     chains = Chains(layers, weights, trainer.use_bias, cost_slopes)
-    _, *kernel = trainer._engine.gradients(data)
-    parts = (weights, dW, kernel[0]), (biases, db, kernel[1])
+    parts = (weights, dW, kernel_dW), (biases, db, kernel_db)
     by_path = chains.n_paths <= MAX_PATHS
     gradients = _derivatives(chains, by_path, parts, trainer.learning_rate)
+    reference_difference, kernel_difference = _differences(gradients, parts)
     return Explanation(
-        J,
-        layers,
-        gradients,
-        dW,
-        db if trainer.use_bias else [],
-        trainer.loss,
-        trainer.learning_rate,
-        "paths" if by_path else "delta",
-        chains.n_paths,
-        chains.n_derivatives,
-        *_differences(gradients, parts),
-        _remarks(trainer, chains, gradients),
+        J=J,
+        layers=layers,
+        gradients=gradients,
+        weight_gradients=dW,
+        bias_gradients=db if trainer.use_bias else [],
+        loss=trainer.loss,
+        learning_rate=trainer.learning_rate,
+        view="paths" if by_path else "delta",
+        n_paths=chains.n_paths,
+        n_derivatives=chains.n_derivatives,
+        reference_difference=reference_difference,
+        kernel_difference=kernel_difference,
+        remarks=_remarks(trainer, chains, gradients),
     )
+
+
+def _targets(trainer: Trainer, data: codes.Data) -> Array:
+    """Targets as `reference` takes them, (m, n_L): of class numbers, what the loss makes of them."""
+    if not len(data.labels):
+        return data.targets.astype(np.float64)
+    objective = trainer._loss.objective(trainer.layer_sizes[-1], trainer.dtype)
+    targets = np.full((len(data.labels), trainer.layer_sizes[-1]), objective.label_off)
+    np.put_along_axis(targets, data.labels[:, None], np.float64(objective.label_on), axis=1)
+    return targets
 
 
 def _formula(loss: Loss) -> tuple[reference.Loss, Any]:

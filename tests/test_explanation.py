@@ -201,6 +201,22 @@ def test_text_holds_the_numbers():
             assert re.search(" +".join(f"{part[0, i]:.6g}" for part in row), text)
 
 
+def test_samples_are_numbered_where_there_are_several():
+    case = Case((3, 4, 2), n=2)
+    found = explain(case.trainer(), *case.data())
+    assert re.search(r"^layer +sample +unit +z", found.text(), re.MULTILINE)
+    assert re.search(r"^layer +unit +z", example().text(), re.MULTILINE)
+    assert "  sample 2: bias → 4 → 1:  " in found.gradient(1, 4, 0).text()
+
+
+def test_dead_units_have_gradients_of_0():
+    trainer = article(activation="relu")
+    trainer.weights[0][...] = -np.abs(trainer.weights[0])
+    found = explain(trainer, [0.4, 0.9], [0.1, 0.8])
+    assert found.gradient(1, 1, 1).text().splitlines()[0] == "∂J/∂θ¹₁₁ = 0, the sum over 2 paths"
+    assert " -0\n" not in found.text()
+
+
 def test_numbers_stand_under_their_symbols():
     lines = example().gradient(1, 2, 1).text().splitlines()
     dots = [[i for i, letter in enumerate(line) if letter == "·"] for line in lines[1:]]
@@ -365,6 +381,29 @@ def test_buttons_step_forward_and_back(clicks, shown, status, tmp_path):
     assert f'<p id="status" role="status">{status}</p>' in page
 
 
+@needs_chromium
+@pytest.mark.parametrize(
+    "script",
+    [
+        'at("line-1-2-1").dispatchEvent(new PointerEvent("pointerenter"));',
+        'at("line-1-2-1").dispatchEvent(new MouseEvent("click"));',
+        """at("line-1-1-1").focus();
+        const press = () => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}));
+        press(); press();
+        """,
+        "document.querySelectorAll('#updates a')[2].click();",
+    ],
+    ids=["pointer", "click", "keys", "table"],
+)
+def test_a_weight_is_chosen_by_whatever_means(script, tmp_path):
+    page = example().to_html().replace("</body>", f"<script>{script}</script></body>")
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    page = dom(f"file://{tmp_path}/page.html", tmp_path)
+    assert '<h2 id="chosen">∂J/∂θ¹₂₁</h2>' in page
+    assert len(numbers_of(page, class_="product")) == 2
+    assert page.count('aria-pressed="true"') == page.count('tabindex="0"') == 1
+
+
 # What it refuses
 
 
@@ -392,7 +431,12 @@ def test_bad_arguments(arguments, message):
 def test_a_network_that_overflows_is_refused():
     trainer = article(output_activation="exponential")
     trainer.weights[1][...] = 1e4
-    with pytest.raises(ValueError, match="trainer: expected a network with a finite J and gradients here, got J = inf"):
+    message = "trainer: expected a network in which all numbers are finite for x and y, got J = inf"
+    with pytest.raises(ValueError, match=message):
+        explain(trainer, *SAMPLES[2, 2, 2])
+    trainer = article(output_activation="exponential", dtype="float32")
+    trainer.weights[1][...] = 100
+    with pytest.raises(ValueError, match=r"got J = \d\.\d+e\+\d+, in the trainer's float32 inf"):
         explain(trainer, *SAMPLES[2, 2, 2])
 
 
