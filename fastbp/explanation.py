@@ -334,8 +334,9 @@ def _remarks(trainer: Trainer, chains: Chains, gradients: Sequence[Derivative]) 
     if not gradients:
         said.append("There are too many weights to show each: the gradients are in weight_gradients, bias_gradients.")
     if chains.cost_slopes is None:
-        output = "of softmax depends on all of zᴸ" if trainer.output_activation == "softmax" else "goes with the loss"
-        said.append(f"The output {output}: ∂J/∂zᴸ is one closed form, with which the chains begin.")
+        softmax = trainer.output_activation == "softmax"
+        output = "A softmax output depends on all of zᴸ" if softmax else "The output activation goes with the loss"
+        said.append(f"{output}: ∂J/∂zᴸ is one closed form, with which the chains begin.")
     if trainer._bounds.l1 or trainer._bounds.l2:
         said.append("J and its gradients are the samples' alone: l1 and l2 are left out.")
     if any(trainer.dropout):
