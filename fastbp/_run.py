@@ -135,7 +135,7 @@ class Run:
                 seconds = 0.0
             left = whole - blocks_before(position[codes.SAMPLE], step)
             if budget > left:
-                budget = left + (budget - left) // whole * whole
+                budget = left + min((budget - left) // whole, len(losses) - 1 - running) * whole
             started = perf_counter()
             blocks = self._call(data, step, at, budget)
             passed = perf_counter() - started

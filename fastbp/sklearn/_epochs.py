@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._engine import BLOCK, NO_BOUNDS
 from .._kernels import codes
-from .._run import CHUNK_SECONDS, FIRST_CHUNK
+from .._run import CHUNK_SECONDS, FIRST_CHUNK, blocks_before
 from ..trainer import Trainer
 
 Array = npt.NDArray[Any]
@@ -199,7 +199,8 @@ class Epochs:
         try:
             while (running := position[codes.EPOCH]) < count and math.isfinite(losses[running]):
                 started = perf_counter()
-                blocks = self.engine.train(data, memory, step, at, self.budget, trainer.n_threads)
+                budget = min(self.budget, count * blocks_before(len(data.X), step))
+                blocks = self.engine.train(data, memory, step, at, budget, trainer.n_threads)
                 self.budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
         except KeyboardInterrupt as error:
             interruption = error
