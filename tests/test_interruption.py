@@ -14,7 +14,7 @@ from fastbp import DivergenceError, Trainer
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(64, 5)).astype("f"), RNG.uniform(size=(64, 2)).astype("f")
-FOREVER = 10**9
+LONG = {"epochs": 10**9, "max_seconds": 60, "verbose": 0}
 
 
 class Terminated(Exception):
@@ -22,15 +22,19 @@ class Terminated(Exception):
 
 
 @pytest.fixture
-def sigterm():
-    """SIGTERM raises, as in a script that wants to tidy up."""
+def handlers():
+    """SIGTERM raises, as in a script that wants to tidy up; SIGINT does what Ctrl-C does, also where it was ignored."""
 
     def raises(*_):
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, raises)
+    before = [
+        (number, signal.signal(number, handler))
+        for number, handler in ((signal.SIGTERM, raises), (signal.SIGINT, signal.default_int_handler))
+    ]
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 def send(number: int, seconds: float) -> None:
@@ -51,17 +55,17 @@ def assert_same_weights(a: Trainer, b: Trainer) -> None:
 @pytest.mark.parametrize("options", [{}, {"n_threads": 2}, {"optimizer": "adam", "dropout": 0.3}], ids=str)
 @pytest.mark.parametrize("sizes", [(5, 4, 2), (5, 90, 2)], ids=str)  # both paths through the kernels
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_fit_after_whole_batches(sigterm, number, sizes, options):
+def test_a_signal_ends_a_fit_after_whole_batches(handlers, number, sizes, options):
     """Each batch is an epoch here, so that as many epochs of another fit give the same weights."""
     new_trainer(sizes, **options).fit(X, Y, verbose=0)  # compiles
     trainer = new_trainer(sizes, **options)
     send(number, 0.3)
     if number == signal.SIGINT:
-        history = trainer.fit(X, Y, epochs=FOREVER, verbose=0)
+        history = trainer.fit(X, Y, **LONG)
         assert history.interrupted
     else:
         with pytest.raises(Terminated):
-            trainer.fit(X, Y, epochs=FOREVER, verbose=0)
+            trainer.fit(X, Y, **LONG)
     epochs = trainer.epochs_trained
     assert 0 < epochs == len(trainer.history["loss"])
     twin = new_trainer(sizes, **options)
