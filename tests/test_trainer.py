@@ -315,9 +315,10 @@ def test_targets_beyond_the_outputs_range_warn(xor):
 
 
 SCRIPT = """
-    import _thread, sys, threading, time
+    import _thread, signal, sys, threading, time
     import numpy as np
     from fastbp import Trainer
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
     X = np.random.default_rng(0).uniform(size=(100_000, 100)).astype(np.float32)
     trainer = Trainer([100, 100, 1], seed=0, batch_size={batch_size})
     trainer.fit(X[:100], X[:100, :1], verbose=0)
