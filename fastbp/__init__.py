@@ -8,8 +8,9 @@
 
 from typing import TYPE_CHECKING
 
-from . import callbacks, losses, optimizers, reference, schedules
+from . import callbacks, losses, optimizers, plots, reference, schedules
 from ._model_file import ModelFileError
+from ._range_test import RangeTest
 from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
 from .history import History
 from .network import Network
@@ -41,6 +42,7 @@ __all__ = [
     "History",
     "ModelFileError",
     "Network",
+    "RangeTest",
     "ReduceLROnPlateau",
     "Summary",
     "TensorBoard",
@@ -49,6 +51,7 @@ __all__ = [
     "explain",
     "losses",
     "optimizers",
+    "plots",
     "reference",
     "schedules",
 ]

@@ -211,20 +211,20 @@ class Intake:
         if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
             classes = class_numbers(data.targets, data.labels, self.trainer._threshold)
         rng = np.random.default_rng(self.trainer.seed)
-        parts = [
-            self.trainer._engine.data(
-                data.X[rows],
-                data.targets[rows] if data.targets.size else data.targets,
-                data.labels[rows] if data.labels.size else data.labels,
-                data.weights[rows] if data.weights.size else None,
-                shuffle=shuffle,
-            )
-            for rows, shuffle in zip(
-                divide(fraction, len(data.X), classes, rng), (self.trainer.shuffle, False), strict=True
-            )
-        ]
+        training, validating = divide(fraction, len(data.X), classes, rng)
+        parts = self.rows(data, training, shuffle=self.trainer.shuffle), self.rows(data, validating)
         for part in parts:
             if part.weight == 0:
                 came = "only samples of weight 0 in one of them"
                 raise ValueError(_checks.wrong("validation_split", "weights > 0 in both parts", came))
-        return parts[0], parts[1]
+        return parts
+
+    def rows(self, data: codes.Data, rows: npt.NDArray[np.int64], *, shuffle: bool = False) -> codes.Data:
+        """Copies of some of the samples."""
+        return self.trainer._engine.data(
+            data.X[rows],
+            data.targets[rows] if data.targets.size else data.targets,
+            data.labels[rows] if data.labels.size else data.labels,
+            data.weights[rows] if data.weights.size else None,
+            shuffle=shuffle,
+        )

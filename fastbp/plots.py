@@ -1,12 +1,32 @@
-"""Pictures of plain arrays; the door to matplotlib."""
+"""Pictures of networks, of what they measured and of what they say; the door to matplotlib.
+
+Each function returns the axes, draws into those that it is given as ``ax``, and else makes a figure by pyplot.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks, reference
+from ._chains import Symbol
+from .metrics import Samples, accuracy, check_classes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+MAX_UNITS = 12  # of a layer that are drawn one by one
+MAX_LAYERS = 9  # whose names stand side by side
+MAX_CLASSES = 30  # whose counts can be read
+GRID = 300  # points a side of a decision boundary's picture
+MARKERS = "osD^vP*X<>"  # so that classes differ by more than their colors
 
 
 def require_matplotlib() -> None:
@@ -20,18 +40,21 @@ def require_matplotlib() -> None:
 def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
     """Losses on the left axis, metrics on the right one; training dashed where there is validation.
 
+    A star marks the epoch with the lowest val_loss, or loss where no val_loss was measured.
+
     Parameters
     ----------
     epochs : (e,) numbers of the epochs
     columns : name → (e,) values; names that start with val_ were measured on validation data
     ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
     """
-    require_matplotlib()
-    from matplotlib import pyplot
+    ax = _axes(ax)
     from matplotlib.ticker import MaxNLocator
 
-    if ax is None:
-        ax = pyplot.subplots(layout="constrained")[1]
     losses = {name: values for name, values in columns.items() if name.endswith("loss")}
     metrics = {name: values for name, values in columns.items() if name not in losses}
     lines = _draw(ax, epochs, losses, first_color=0)
@@ -40,9 +63,10 @@ def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Ax
     if metrics:
         right = ax.twinx()
         lines += _draw(right, epochs, metrics, first_color=1)
-        right.set_ylabel(", ".join(name for name in metrics if not name.startswith("val_")))
+        right.set_ylabel(", ".join(dict.fromkeys(name.removeprefix("val_") for name in metrics)))
+    lines += _mark_best(ax, epochs, losses)
     if lines:
-        ax.legend(handles=lines, loc="center right")
+        ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3, frameon=False)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
@@ -64,3 +88,309 @@ def _draw(ax: Axes, epochs: Sequence[int], columns: Mapping[str, Sequence[float]
             marker=marker,
         )
     return lines
+
+
+def _mark_best(ax: Axes, epochs: Sequence[int], losses: Mapping[str, Sequence[float]]) -> list[Any]:
+    """A star at the lowest val_loss, or loss; none where neither is finite."""
+    for name in ("val_loss", "loss"):
+        values = np.asarray(losses.get(name, ()), np.float64)
+        if np.isfinite(values).any():
+            best = int(np.nanargmin(values))
+            label = f"best {name}: epoch {epochs[best]}"
+            return ax.plot(epochs[best], values[best], "*", color="black", markersize=12, zorder=3, label=label)
+    return []
+
+
+def range_test(
+    learning_rates: Array, losses: Array, smoothed: Array, suggestion: float, ax: Axes | None = None
+) -> Axes:
+    """Losses over learning rates, as `Trainer.find_learning_rate` measured them, with the rate that it suggests.
+
+    Parameters
+    ----------
+    learning_rates, losses, smoothed : (k,)
+    suggestion : a learning rate
+    ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
+    """
+    ax = _axes(ax)
+    ax.plot(learning_rates, losses, color="C0", alpha=0.35, label="loss of a batch")
+    ax.plot(learning_rates, smoothed, color="C0", label="smoothed")
+    ax.axvline(suggestion, color="black", linestyle=":", label=f"suggestion: {suggestion:.2g}")
+    ax.set_xscale("log")
+    ax.set_xlabel("learning rate η")
+    ax.set_ylabel("loss")
+    ax.legend()
+    return ax
+
+
+def weights(trainer: Trainer, ax: Axes | None = None) -> Axes:
+    """A histogram of each Θˡ, one above the other; biases not among them.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
+    """
+    _check_trainer(trainer)
+    rows = {str(Symbol("Θ", l)): theta for l, theta in enumerate(trainer.weights, 1)}
+    return _ridges(rows, "weight θ", "weights by layer", ax)
+
+
+def activations(trainer: Trainer, X: Any, ax: Axes | None = None) -> Axes:
+    """A histogram of each aˡ over all units and samples, from the first hidden layer to the output.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    X : as in `Trainer.predict`
+    ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
+    """
+    _check_trainer(trainer)
+    X = _checks.matrix("X", X, trainer.layer_sizes[0], np.float64)
+    names = trainer.network.activations
+    _, a = reference.forward(trainer.weights, trainer.biases, names, X)
+    rows = {f"{Symbol('a', l)}, {name}": a[l - 1] for l, name in enumerate(names, 2)}
+    return _ridges(rows, "activation a", "activations by layer", ax)
+
+
+def gradients(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
+    """A histogram of the sizes of each ∂J/∂Θˡ, by their logarithms, which show where gradients vanish or explode.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    X, y : as in `Trainer.fit`
+    ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
+    """
+    _check_trainer(trainer)
+    rows = {}
+    for l, gradient in enumerate(trainer.gradients(X, y).weights, 1):
+        sizes = np.abs(gradient[gradient != 0].astype(np.float64))
+        zeros = f", {1 - sizes.size / gradient.size:.0%} are 0" if sizes.size < gradient.size else ""
+        rows[f"∂J/∂{Symbol('Θ', l)}{zeros}"] = np.log10(sizes)
+    return _ridges(rows, "log₁₀ |∂J/∂θ|", "gradients by layer", ax)
+
+
+def _ridges(rows: Mapping[str, Array], xlabel: str, title: str, ax: Axes | None) -> Axes:
+    """A histogram for each row, the first at the top, each as high as the others."""
+    ax = _axes(ax)
+    places = range(len(rows) - 1, -1, -1)
+    for place, values in zip(places, rows.values(), strict=True):
+        if values.size:
+            counts, edges = np.histogram(values, bins=int(np.clip(np.sqrt(values.size), 5, 60)))
+            ax.stairs(place + 0.85 * counts / counts.max(), edges, baseline=place, fill=True, color="C0", alpha=0.7)
+        ax.axhline(place, color="0.8", linewidth=0.8, zorder=0)
+    ax.set_yticks([place + 0.4 for place in places], list(rows))
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-0.1, len(rows))
+    ax.set_xlabel(xlabel)
+    ax.set_title(title)
+    return ax
+
+
+def decision_boundary(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
+    """The regions that a network of two inputs gives to each class, and the samples in their own classes' colors.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of two inputs, and classes that exclude each other.
+    X, y : as in `Trainer.fit`
+    ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
+    """
+    _check_trainer(trainer)
+    if trainer.layer_sizes[0] != 2:
+        expected = "a network of two inputs, for a decision boundary"
+        raise ValueError(_checks.wrong("trainer", expected, trainer.layer_sizes[0]))
+    samples = _classified(trainer, X, y, "a decision boundary parts classes")
+    points = np.asarray(_checks.matrix("X", X, 2, trainer.dtype), np.float64)
+    ax = _axes(ax)
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    n_classes = max(2, trainer.layer_sizes[-1])
+    few = n_classes <= 10
+    colors = ListedColormap(colormaps["tab10" if few else "turbo"](np.arange(n_classes) / (10 if few else n_classes)))
+    margin = 0.1 * np.ptp(points, axis=0)
+    margin[margin == 0] = 1.0
+    (left, bottom), (right, top) = points.min(axis=0) - margin, points.max(axis=0) + margin
+    grid = np.stack(np.meshgrid(np.linspace(left, right, GRID), np.linspace(bottom, top, GRID)), axis=-1)
+    regions = trainer.predict_classes(grid.reshape(-1, 2)).reshape(GRID, GRID)
+    extent = (left, right, bottom, top)
+    ax.imshow(
+        regions, cmap=colors, vmin=-0.5, vmax=n_classes - 0.5, alpha=0.3, extent=extent, origin="lower", aspect="auto"
+    )
+    for k in np.unique(samples.truth):
+        own, marker = points[samples.truth == k], MARKERS[k % len(MARKERS)]
+        ax.scatter(
+            own[:, 0],
+            own[:, 1],
+            s=24,
+            color=colors(int(k)),
+            marker=marker,
+            edgecolors="black",
+            linewidths=0.5,
+            label=str(k),
+        )
+    ax.set_xlabel("input 1")
+    ax.set_ylabel("input 2")
+    ax.legend(title="class", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return ax
+
+
+def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
+    """How many samples of each class the network takes for which; counts stand in the cells up to 30 classes.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of classes that exclude each other.
+    X, y : as in `Trainer.fit`
+    ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
+    """
+    _check_trainer(trainer)
+    samples = _classified(trainer, X, y, "a confusion matrix counts classes")
+    n = max(2, trainer.layer_sizes[-1])
+    counts = np.bincount(samples.truth * n + samples.said, minlength=n * n).reshape(n, n)
+    ax = _axes(ax)
+    from matplotlib.ticker import MaxNLocator
+
+    image = ax.imshow(counts, cmap="Blues", vmin=0)
+    if n <= MAX_CLASSES:
+        for (row, column), count in np.ndenumerate(counts):
+            color = "white" if count > counts.max() / 2 else "black"
+            size = min(10, 120 / n)
+            ax.text(column, row, str(count), ha="center", va="center", color=color, fontsize=size)
+        ax.set_xticks(range(n))
+        ax.set_yticks(range(n))
+    ax.figure.colorbar(image, ax=ax, label="samples", ticks=MaxNLocator(integer=True))
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class")
+    ax.set_title(f"accuracy {accuracy(samples):.3g} of {len(samples.output):,} samples")
+    return ax
+
+
+def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
+    """Samples with their classes and what the network makes of them."""
+    if trainer._multi_label:
+        came = "labels that are not exclusive"
+        raise ValueError(_checks.wrong("trainer", f"a network of exclusive classes, since {reason}", came))
+    data = trainer._intake.data("X", X, "y", y)
+    check_classes("y", data.targets, reason, trainer._threshold, False)
+    return Samples(data.targets, data.labels, trainer.predict(data.X), trainer._threshold, False)
+
+
+def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
+    """The network's diagram: weights as lines, biases as the units' fillings, both colored by their values.
+
+    Of a layer of more than 12 units the first six and the last six are drawn, and what the diagram leaves out is said
+    under the layer; colors span the numbers that are drawn.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of 9 layers at most.
+    ax : axes to draw into, by default a new figure's
+
+    Returns
+    -------
+    The axes.
+    """
+    _check_trainer(trainer)
+    sizes = trainer.layer_sizes
+    if len(sizes) > MAX_LAYERS:
+        raise ValueError(_checks.wrong("trainer", f"a network of {MAX_LAYERS} layers at most", f"{len(sizes)} layers"))
+    ax = _axes(ax)
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import CenteredNorm
+
+    drawn = [_drawn_units(n) for n in sizes]
+    heights = [_heights(n) for n in sizes]
+    lines, values = [], []
+    for l, theta in enumerate(trainer.weights):
+        for j, to in zip(drawn[l + 1], heights[l + 1], strict=True):
+            for k, start in zip(drawn[l], heights[l], strict=True):
+                lines.append([(l, start), (l + 1, to)])
+                values.append(float(theta[j, k]))
+    fillings = [bias[units].astype(np.float64) for bias, units in zip(trainer.biases, drawn[1:], strict=True)]
+    largest = max(float(np.abs(part).max()) for part in (np.array(values), *fillings)) or 1.0
+    norm = CenteredNorm(0, largest)
+    widths = 0.5 + 2 * np.abs(values) / largest
+    ax.add_collection(LineCollection(lines, array=np.array(values), cmap="coolwarm", norm=norm, linewidths=widths))
+    ax.scatter(np.zeros(len(heights[0])), heights[0], s=140, color="white", edgecolors="black", zorder=3)
+    for l, part in enumerate(fillings, 1):
+        place = np.full(len(part), l)
+        ax.scatter(place, heights[l], s=140, c=part, cmap="coolwarm", norm=norm, edgecolors="black", zorder=3)
+    lowest = min(layer[-1] for layer in heights)
+    for l, (n, name) in enumerate(zip(sizes, ("input", *trainer.network.activations), strict=True)):
+        cut = f"\n{MAX_UNITS} drawn" if n > MAX_UNITS else ""
+        ax.text(l, lowest - 0.6, f"{name}\n{n:,} unit{'s' * (n > 1)}{cut}", ha="center", va="top", fontsize=8)
+        if cut:
+            ax.text(l, 0, "⋮", ha="center", va="center", fontsize=14)
+    ax.figure.colorbar(ScalarMappable(norm, "coolwarm"), ax=ax, label="weight (lines), bias (circles)")
+    ax.set_xlim(-0.4, len(sizes) - 0.6)
+    ax.set_ylim(lowest - 0.6, 0.6 - lowest)
+    ax.set_axis_off()
+    return ax
+
+
+def _drawn_units(n: int) -> Array:
+    """Which of a layer's n units are drawn."""
+    half = MAX_UNITS // 2
+    return np.arange(n) if n <= MAX_UNITS else np.r_[:half, n - half : n]
+
+
+def _heights(n: int) -> Array:
+    """Where they are, from the top down around 0; a gap stands for a cut."""
+    count = min(n, MAX_UNITS)
+    heights = np.arange(count, 0, -1) - 1.0
+    if n > MAX_UNITS:
+        heights[: MAX_UNITS // 2] += 1
+    return heights - heights.max() / 2
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """The axes given, or a new figure's."""
+    require_matplotlib()
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        from matplotlib import pyplot
+
+        return pyplot.subplots(layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(_checks.wrong("ax", "a matplotlib Axes", _checks.kind_shown(ax, Axes)))
+    return ax
+
+
+def _check_trainer(trainer: object) -> None:
+    """Refuse what isn't a Trainer."""
+    from .trainer import Trainer  # which stands above this file
+
+    if not isinstance(trainer, Trainer):
+        raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))

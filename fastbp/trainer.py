@@ -12,7 +12,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from . import _checks, checkpoint, metrics as metric_functions
+from . import _checks, _range_test, checkpoint, metrics as metric_functions
 from ._compiling import said_if_compiling
 from ._engine import Engine
 from ._kernels import codes
@@ -404,6 +404,8 @@ class Trainer:
         with self._engine.exclusively():
             run.rewind.keep(0)
             return run.one_batch(data, self.learning_rate)
+
+    find_learning_rate = _range_test.find_learning_rate
 
     def get_weights(self) -> list[Array]:
         """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""
