@@ -105,7 +105,7 @@ def pyplot(monkeypatch):
 def test_plot_draws_each_name(history, pyplot):
     ax = history.plot()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["loss", "val_loss", "accuracy"]
+    assert labels == ["loss", "val_loss", "accuracy", "best val_loss: epoch 3"]
     assert ax.get_xlabel() == "epoch"
     assert ax.get_ylabel() == "loss"
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), history["loss"])
