@@ -123,7 +123,7 @@ def range_test(
     ax.set_xscale("log")
     ax.set_xlabel("learning rate η")
     ax.set_ylabel("loss")
-    ax.legend()
+    ax.legend(framealpha=1)  # the suggestion may pass behind it
     return ax
 
 
