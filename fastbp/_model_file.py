@@ -37,6 +37,17 @@ def refused(got: object, expected: str = "a file that Trainer.save wrote") -> Mo
     return ModelFileError(_checks.wrong("path", expected, got))
 
 
+def check_fields(what: str, record: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    """Look for exactly these fields, each of one of its kinds."""
+    if record.keys() != kinds.keys():
+        odd = _checks.shown(sorted(record.keys() ^ kinds.keys()))
+        raise refused(f"one that differs in {odd}", f"{what} of {', '.join(kinds)}")
+    for name, allowed in kinds.items():
+        if type(record[name]) not in allowed:  # True is an int to isinstance
+            expected = " or ".join(kind.__name__ for kind in allowed)
+            raise refused(_checks.shown(record[name]), f"{name} as {expected}")
+
+
 def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write the file beside its place, flush it to disk, and rename it: a crash leaves the old file or the new one."""
     text = np.frombuffer(json.dumps(header).encode(), BYTE)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _model_file
-from ._model_file import refused
+from ._columns import Table
+from ._model_file import check_fields, refused
 from .history import History
 from .losses import LOSSES, Loss
 from .network import DTYPES
@@ -68,6 +69,8 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     for name, array in arrays.items():
         _checks.finite(f"trainer's {name}", array)  # what can't be loaded must not take the place of what can
     header = {"format": "fastbp", "version": VERSION, "options": _options(trainer)} | _state(trainer)
+    if trainer._table is not None:
+        header["table"] = trainer._table.record()
     _model_file.write(path, header, arrays)
 
 
@@ -88,6 +91,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
     with _argument_errors():
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
         trainer = kind(**options)
+    trainer._table = _table_of(header, trainer)
     trainer.network.unpack(arrays["parameters"])
     memory = trainer._memory
     trainer._memory = trainer._engine.unpacked(
@@ -104,9 +108,10 @@ def _checked(header: Any) -> dict[str, Any]:
     if about != ("fastbp", VERSION):
         came = "format {}, version {}".format(*map(_checks.shown, about))
         raise refused(came, f"a file of fastbp's format version {VERSION}")
-    _fields("a header", header, HEADER)
+    optional = {"table"} & header.keys()  # only the command line's files have one
+    check_fields("a header", header, HEADER | dict.fromkeys(optional, RECORD))
     options = header["options"]
-    _fields("options", options, OPTIONS)
+    check_fields("options", options, OPTIONS)
     sizes = options["layer_sizes"]
     if len(sizes) < 2:
         raise refused(_checks.shown(sizes), "two or more layer_sizes")
@@ -125,15 +130,19 @@ def _checked(header: Any) -> dict[str, Any]:
     return header
 
 
-def _fields(what: str, record: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
-    """Look for exactly these fields, each of one of its kinds."""
-    if record.keys() != kinds.keys():
-        odd = _checks.shown(sorted(record.keys() ^ kinds.keys()))
-        raise refused(f"one that differs in {odd}", f"{what} of {', '.join(kinds)}")
-    for name, allowed in kinds.items():
-        if type(record[name]) not in allowed:  # True is an int to isinstance
-            expected = " or ".join(kind.__name__ for kind in allowed)
-            raise refused(_checks.shown(record[name]), f"{name} as {expected}")
+def _table_of(header: dict[str, Any], trainer: Trainer) -> Table | None:
+    """The table that the network was trained on, if there is one and it fits the network."""
+    if "table" not in header:
+        return None
+    table = Table.from_record(header["table"])
+    ends = trainer.layer_sizes[0], trainer.layer_sizes[-1]
+    if (table.n_inputs, table.n_outputs) != ends or table.loss != trainer.loss:
+        came = f"{ends[0]} and {ends[1]} with the loss {trainer.loss!r}"
+        expected = (
+            f"{table.n_inputs} inputs and {table.n_outputs} outputs with the loss {table.loss!r}, as the table has"
+        )
+        raise refused(came, expected)
+    return table
 
 
 def _in_range(name: str, value: Any, low: int, limit: int) -> None:

@@ -71,6 +71,15 @@ def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Ax
     return ax
 
 
+def save(ax: Axes, path: str) -> None:
+    """Write the whole picture, of the kind that the name's end says, and let go of it."""
+    from matplotlib import pyplot
+
+    figure: Any = ax.figure
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
 def _draw(ax: Axes, epochs: Sequence[int], columns: Mapping[str, Sequence[float]], first_color: int) -> list[Any]:
     """One color for a quantity; its validation solid, its training dashed where both are there."""
     bases = list(dict.fromkeys(name.removeprefix("val_") for name in columns))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, _range_test, checkpoint, metrics as metric_functions
+from ._columns import Table
 from ._compiling import said_if_compiling
 from ._engine import Engine
 from ._kernels import codes
@@ -102,6 +103,8 @@ class Trainer:
     >>> trainer.predict_classes([[0, 1], [1, 1]])
     array([1, 0])
     """
+
+    _table: Table | None = None  # that the command line trained on; travels with the model's file
 
     def __init__(
         self,

@@ -1,0 +1,134 @@
+"""The command line: `fastbp train`, `predict`, `evaluate`, `info`; arguments, what is printed, and how it exits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from . import __version__, _commands
+from ._table_files import TableError
+from .progress import number_text
+from .results import DivergenceError
+from .tables import TASKS
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes; 130 is the shell's for Ctrl-C
+COMPLAINTS = (TableError, ValueError, TypeError, OverflowError, MemoryError, OSError, ImportError)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is an exception, so that every complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise it, with the place of the help."""
+        raise TableError(f"{message}; see {self.prog} --help")
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Hidden layers' sizes: 32,16; no layers for an empty text."""
+    try:
+        return tuple(int(size) for size in text.split(",")) if text else ()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected sizes such as 32,16, got {text!r}") from None
+
+
+def parser() -> Parser:
+    """Of all commands."""
+    whole = Parser(prog="fastbp", description="Train feed-forward networks on tables, fast, on the CPU.")
+    whole.add_argument("--version", action="version", version=f"fastbp {__version__}")
+    commands = whole.add_subparsers(required=True, metavar="command", title="commands")
+    train = _command(commands, "train", _commands.train)
+    train.add_argument("data", help="a table with the target: .csv, .parquet, or .npz with X and y")
+    train.add_argument("--target", default="y", help="the column to learn; default: %(default)s")
+    train.add_argument("--out", required=True, metavar="MODEL", help="where to write the model, .npz")
+    train.add_argument("--task", choices=TASKS, default="auto", help="what the target is; default: %(default)s")
+    train.add_argument("--hidden", type=sizes, default=(32, 16), metavar="N,N", help="hidden layers; default: 32,16")
+    train.add_argument("--epochs", type=int, default=50, help="passes over the rows; default: %(default)s")
+    train.add_argument("--batch-size", type=int, default=32, help="rows an update; default: %(default)s")
+    train.add_argument("--learning-rate", type=float, help="default: the optimizer's")
+    train.add_argument("--optimizer", default="adam", help="default: %(default)s")
+    train.add_argument("--activation", default="relu", help="of the hidden layers; default: %(default)s")
+    train.add_argument("--validation", type=float, default=0.2, help="part set aside; default: %(default)s")
+    train.add_argument("--seed", type=int, help="the same seed gives the same model")
+    train.add_argument("--missing", choices=("refuse", "mean"), default="refuse", help="mean: fill missing inputs")
+    train.add_argument("--plot", metavar="PICTURE", help="where to draw the curves, .png, .svg or .pdf")
+    train.add_argument("--quiet", action="store_true", help="print nothing")
+    train.add_argument("--json", action="store_true", help="print one JSON object")
+    predict = _command(commands, "predict", _commands.predict)
+    predict.add_argument("model", help="from fastbp train")
+    predict.add_argument("data", help="a table with the model's columns")
+    predict.add_argument("--out", metavar="CSV", help="default: standard output")
+    predict.add_argument("--probabilities", action="store_true", help="a column more for each class")
+    evaluate = _command(commands, "evaluate", _commands.evaluate)
+    evaluate.add_argument("model", help="from fastbp train")
+    evaluate.add_argument("data", help="a table with the model's columns and the target")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    info = _command(commands, "info", _commands.info)
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    return whole
+
+
+def _command(commands: Any, name: str, run: Any) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+    command.set_defaults(run=run, quiet=False, json=False)
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; what it returns is the process's exit code."""
+    try:
+        arguments = parser().parse_args(argv)
+        found = arguments.run(arguments)
+        if not arguments.quiet or arguments.json:
+            sys.stdout.write(json.dumps(_plain(found)) + "\n" if arguments.json else "".join(_lines(found)))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # a reader such as head has seen enough; Python's own flush at the end would fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except DivergenceError as error:
+        return _complain(error, FAILED)
+    except COMPLAINTS as error:
+        return _complain(error, WRONG)
+    return INTERRUPTED if found.get("interrupted") else 0
+
+
+def _complain(error: BaseException, code: int) -> int:
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    sys.stderr.write(f"fastbp: {' '.join(text.split()) or type(error).__name__}\n")
+    return code
+
+
+def _plain(value: Any) -> Any:
+    """The same for JSON, which has no NaN."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _lines(found: dict[str, Any], indent: str = "") -> list[str]:
+    """A line a fact."""
+    lines = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{name}\n", *_lines(value, indent + "  ")]
+        elif value is not None:
+            lines.append(f"{indent}{name:<14} {_text(value)}\n")
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return number_text(value) if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

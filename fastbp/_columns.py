@@ -1,0 +1,153 @@
+"""What a model keeps of its table: how each column becomes numbers, and back; plain JSON in its file."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from . import _checks
+from ._model_file import check_fields, refused
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers, scaled to mean 0 and deviation 1.
+
+    Attributes
+    ----------
+    name : the column's
+    mean, deviation : before scaling; a constant column's deviation counts as 1
+    fill : whether a missing number is taken for the mean, or refused
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    fill: bool
+
+    @property
+    def width(self) -> int:
+        """How many inputs the column makes."""
+        return 1
+
+    def check(self) -> None:
+        """Refuse what scales nothing."""
+        if not math.isfinite(self.mean) or not 0 < self.deviation < math.inf:
+            came = f"{self.mean}, {self.deviation}"
+            raise refused(came, f"a finite mean and a deviation > 0 of {_checks.shown(self.name)}")
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A column of categories, one-hot.
+
+    Attributes
+    ----------
+    name : the column's
+    categories : each once, as text
+    fill : the category that a missing one is taken for; None refuses it
+    """
+
+    name: str
+    categories: tuple[str, ...]
+    fill: str | None
+
+    @property
+    def width(self) -> int:
+        """How many inputs the column makes."""
+        return len(self.categories)
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """Each category's number."""
+        return {category: i for i, category in enumerate(self.categories)}
+
+    def check(self) -> None:
+        """Refuse what are no categories."""
+        texts = all(type(category) is str for category in self.categories)
+        if not texts or not 0 < len(self.categories) == len(set(self.categories)):
+            came = _checks.shown(list(self.categories))
+            raise refused(came, f"different texts as categories of {_checks.shown(self.name)}")
+        if self.fill is not None and self.fill not in self.categories:
+            raise refused(_checks.shown(self.fill), f"a fill among the categories of {_checks.shown(self.name)}")
+
+
+Column = Numbers | Categories
+KINDS: dict[str, type[Column]] = {"numbers": Numbers, "categories": Categories}
+FIELDS: dict[str, dict[str, tuple[type, ...]]] = {  # what JSON makes of each
+    "numbers": {"kind": (str,), "name": (str,), "mean": (float,), "deviation": (float,), "fill": (bool,)},
+    "categories": {"kind": (str,), "name": (str,), "categories": (list,), "fill": (str, type(None))},
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns that become a network's inputs, in their order, and the one that it predicts."""
+
+    columns: tuple[Column, ...]
+    target: Column
+
+    @property
+    def n_inputs(self) -> int:
+        """n_1 of a network for this table."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def n_outputs(self) -> int:
+        """n_L; two classes share one output."""
+        return 1 if self.target.width == 2 else self.target.width
+
+    @property
+    def loss(self) -> str:
+        """What goes with the target."""
+        if isinstance(self.target, Numbers):
+            return "squared_error"
+        return "binary_cross_entropy" if self.n_outputs == 1 else "cross_entropy"
+
+    def record(self) -> dict[str, Any]:
+        """It all, as JSON takes it."""
+        return {"columns": [_record(column) for column in self.columns], "target": _record(self.target)}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Table:
+        """The inverse of `record`, for a record out of a file.
+
+        Raises
+        ------
+        ModelFileError
+            For whatever `record` doesn't make.
+        """
+        check_fields("a table", record, {"columns": (list,), "target": (dict,)})
+        table = cls(tuple(_column(column) for column in record["columns"]), _column(record["target"]))
+        if repeated := duplicates([column.name for column in (*table.columns, table.target)]):
+            raise refused(f"two called {_checks.shown(repeated[0])}", "columns of different names")
+        if isinstance(table.target, Categories) and table.target.width < 2:
+            raise refused("one", "two or more categories of the target")
+        return table
+
+
+def duplicates(names: Sequence[str]) -> list[str]:
+    """The names that come more than once."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _record(column: Column) -> dict[str, Any]:
+    kind = next(name for name, kind in KINDS.items() if type(column) is kind)
+    return {"kind": kind} | asdict(column)
+
+
+def _column(record: Any) -> Column:
+    kind = record.get("kind") if type(record) is dict else None
+    if type(kind) is not str or kind not in KINDS:
+        raise refused(_checks.shown(record), f"a column of a kind among {', '.join(KINDS)}")
+    check_fields("a column", record, FIELDS[kind])
+    options: dict[str, Any] = {
+        name: tuple(value) if type(value) is list else value for name, value in record.items() if name != "kind"
+    }
+    column = KINDS[kind](**options)
+    column.check()
+    return column

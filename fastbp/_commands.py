@@ -1,0 +1,149 @@
+"""The commands of the command line: each takes parsed arguments and returns what it found; no printing, no exits."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import __version__, _machine, plots, tables
+from ._columns import Categories, Numbers, Table
+from ._model_file import ModelFileError
+from ._table_files import TableError, read, write_csv
+from .progress import interactive
+from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def train(arguments: Namespace) -> dict[str, Any]:
+    """Learn a table's target from its other columns, and write the model."""
+    for path in filter(None, (arguments.out, arguments.plot)):
+        _check_folder(path)
+    if arguments.plot:
+        plots.require_matplotlib()
+    frame = _read(arguments.data)
+    with _about(arguments.data):
+        table = tables.recognise(frame, arguments.target, arguments.task, fill=arguments.missing == "mean")
+        X, y = tables.inputs(table, frame), tables.targets(table, frame)
+    trainer = Trainer(
+        (table.n_inputs, *arguments.hidden, table.n_outputs),
+        activation=arguments.activation,
+        loss=table.loss,
+        optimizer=arguments.optimizer,
+        learning_rate=arguments.learning_rate,
+        batch_size=arguments.batch_size,
+        initializer="glorot",
+        seed=arguments.seed,
+    )
+    trainer._table = table
+    shown = interactive() and not arguments.quiet and not arguments.json
+    history = trainer.fit(
+        X,
+        y,
+        epochs=arguments.epochs,
+        validation_split=arguments.validation,
+        metrics=["accuracy" if isinstance(table.target, Categories) else "r2"],
+        verbose="auto" if shown else 0,
+    )
+    trainer.save(arguments.out)
+    if arguments.plot:
+        plots.save(history.plot(), arguments.plot)
+    return {
+        "model": arguments.out,
+        "rows": len(frame),
+        "inputs": table.n_inputs,
+        "target": _target(table),
+        "parameters": trainer.n_parameters,
+        "epochs": len(history.epochs),
+        "interrupted": history.interrupted,
+        "measured": history.last()[1] if history.epochs else {},
+    }
+
+
+def predict(arguments: Namespace) -> dict[str, Any]:
+    """Write the predictions for a table's rows, as CSV."""
+    trainer, table = _model(arguments.model)
+    target = table.target
+    if arguments.probabilities and isinstance(target, Numbers):
+        raise TableError(f"{arguments.model}: it predicts numbers; leave --probabilities out")
+    X = _inputs(table, _read(arguments.data), arguments.data)
+    output = trainer.predict(X)
+    columns: dict[str, Any]
+    if isinstance(target, Numbers):
+        columns = {target.name: output[:, 0].astype(np.float64) * target.deviation + target.mean}
+    else:
+        columns = {target.name: np.array(target.categories, object)[trainer.predict_classes(X)]}
+        if arguments.probabilities:
+            each = np.hstack([1 - output, output]) if table.n_outputs == 1 else output
+            columns |= {f"probability_{name}": each[:, j] for j, name in enumerate(target.categories)}
+    write_csv(columns, arguments.out or sys.stdout)
+    return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
+
+
+def evaluate(arguments: Namespace) -> dict[str, Any]:
+    """Measure a model on a table that has the target."""
+    trainer, table = _model(arguments.model)
+    frame = _read(arguments.data)
+    X = _inputs(table, frame, arguments.data)
+    with _about(arguments.data):
+        y = tables.targets(table, frame)
+    if isinstance(table.target, Categories):
+        measured = trainer.evaluate(X, y, metrics=["accuracy", "f1"])
+    else:
+        measured = trainer.evaluate(X, y, metrics=["r2", "mae", "rmse"])
+        for name, power in (("loss", 2), ("mae", 1), ("rmse", 1)):  # from deviations to the target's own units
+            measured[name] *= table.target.deviation**power
+    return {"rows": len(frame), "target": _target(table), "measured": measured}
+
+
+def info(_arguments: Namespace) -> dict[str, Any]:
+    """What fastbp makes of this machine."""
+    return {"fastbp": __version__} | _machine.facts()
+
+
+def _read(path: str) -> DataFrame:
+    with _about(path):
+        return read(path)
+
+
+def _inputs(table: Table, frame: DataFrame, path: str) -> Any:
+    with _about(path):
+        return tables.inputs(table, frame)
+
+
+def _model(path: str) -> tuple[Trainer, Table]:
+    """A trainer and the table that it was trained on."""
+    try:
+        trainer = Trainer.load(path)
+    except ModelFileError as error:
+        raise TableError(f"{path}: {str(error).removeprefix('path: ')}") from None
+    if trainer._table is None:
+        raise TableError(f"{path}: a model of `fastbp train` is expected; this one of Trainer.save knows no columns")
+    return trainer, trainer._table
+
+
+def _target(table: Table) -> dict[str, Any]:
+    classes = list(table.target.categories) if isinstance(table.target, Categories) else None
+    return {"name": table.target.name, "classes": classes}
+
+
+def _check_folder(path: str) -> None:
+    """Before training, rather than after it."""
+    if not Path(path).resolve().parent.is_dir():
+        raise TableError(f"{path}: there is no such folder to write to")
+
+
+@contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Name the file in what is said of its table."""
+    try:
+        yield
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None

@@ -1,0 +1,193 @@
+"""fastbp train, predict, evaluate, info: on real tables, and on broken ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+from sklearn import datasets
+
+from fastbp import Trainer
+from fastbp.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def iris() -> pandas.DataFrame:
+    data = datasets.load_iris(as_frame=True)
+    frame = data.frame.drop(columns="target")
+    return frame.assign(colour=np.where(frame.index % 3, "white", "blue"), y=data.target_names[data.target])
+
+
+def cancer() -> pandas.DataFrame:
+    data = datasets.load_breast_cancer(as_frame=True)
+    return data.frame.rename(columns={"target": "y"}).assign(clinic=np.where(data.frame.index % 2, "north", "south"))
+
+
+def diabetes() -> pandas.DataFrame:
+    frame = datasets.load_diabetes(as_frame=True).frame.rename(columns={"target": "y"})
+    return frame.assign(sex=np.where(frame["sex"] > 0, "a", "b"))
+
+
+def run(command: str) -> int:
+    return main(command.split())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Here, with a small table and its model."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(folder) -> Path:
+    text = "size,colour,y\n1,red,a\n2,blue,b\n3,red,a\n4,blue,b\n5,red,c\n6,blue,c\n"
+    (folder / "data.csv").write_text(text)
+    assert run("train data.csv --out model.npz --epochs 2 --validation 0 --seed 0 --quiet") == 0
+    return folder / "model.npz"
+
+
+def said(capsys) -> dict:
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.count("\n") == 1
+    return json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("frame", "metric", "least"), [(iris(), "accuracy", 0.9), (cancer(), "f1", 0.93), (diabetes(), "r2", 0.3)]
+)
+def test_train_predict_evaluate(folder, capsys, frame, metric, least):
+    frame = frame.sample(frac=1, random_state=0)
+    n = len(frame) * 4 // 5
+    frame[:n].to_csv("train.csv", index=False)
+    frame[n:].to_csv("test.csv", index=False)
+    assert run("train train.csv --out model.npz --seed 0 --epochs 40 --json --plot curves.png") == 0
+    assert said(capsys)["epochs"] == 40
+    assert (folder / "curves.png").stat().st_size > 1000
+    assert main(["evaluate", "model.npz", "test.csv", "--json"]) == 0
+    measured = said(capsys)["measured"]
+    assert measured[metric] >= least
+    assert main(["predict", "model.npz", "test.csv", "--out", "predictions.csv"]) == 0
+    predictions, truth = pandas.read_csv("predictions.csv")["y"], frame["y"][n:].to_numpy()
+    if metric == "r2":
+        errors = predictions - truth
+        assert measured["mae"] == pytest.approx(abs(errors).mean(), rel=1e-4)
+        assert measured["loss"] == pytest.approx((errors**2).mean() / 2, rel=1e-4)
+    else:
+        assert measured["accuracy"] == pytest.approx((predictions == truth).mean())
+
+
+def test_probabilities(model, capsys):
+    assert main(["predict", str(model), "data.csv", "--probabilities"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "y,probability_a,probability_b,probability_c"
+    assert sum(map(float, lines[1].split(",")[1:])) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_is_a_trainers_and_stays_one(model):
+    trainer = Trainer.load(model)
+    trainer.save(model)
+    assert main(["predict", str(model), "data.csv", "--out", "predictions.csv"]) == 0
+
+
+def test_a_table_that_is_not_the_networks_is_refused(model, capsys):
+    trainer = Trainer([2, 3], loss="cross_entropy")
+    trainer._table = Trainer.load(model)._table
+    trainer.save("other.npz")
+    assert run("predict other.npz data.csv") == 2
+    assert "3 inputs and 3 outputs with the loss 'cross_entropy', as the table has, got 2" in capsys.readouterr().err
+
+
+def test_missing_values_are_filled_if_asked(folder):
+    (folder / "data.csv").write_text("size,colour,y\n1,red,0.5\n,red,1.5\n3,,2.5\n")
+    assert run("train data.csv --out model.npz --validation 0 --epochs 1 --missing mean --quiet") == 0
+
+
+def test_as_a_process(model):
+    done = subprocess.run(
+        [sys.executable, "-m", "fastbp", "evaluate", "model.npz", "data.csv", "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["rows"] == 6
+
+
+def test_info(capsys):
+    assert main(["info", "--json"]) == 0
+    found = said(capsys)
+    assert found["register_bytes"] in (16, 32, 64)
+    assert found["threads"] >= 1
+    assert main(["info"]) == 0
+    assert capsys.readouterr().out.startswith("fastbp ")
+
+
+def test_ctrl_c_keeps_what_was_learnt(model, monkeypatch):
+    model.unlink()
+    monkeypatch.setattr("fastbp._run.Run.go", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["train", "data.csv", "--out", "model.npz", "--validation", "0", "--quiet"]) == 130
+    assert Trainer.load(model).history.interrupted
+
+
+GOOD = "size,colour,y\n1,red,a\n2,blue,b\n"
+TRAIN = ("train", "bad.csv", "--out", "bad.npz")
+PREDICT = ("predict", "model.npz", "bad.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "message"),
+    [
+        ("", TRAIN, "bad.csv: the file is empty"),
+        ("size,y\n", TRAIN, "bad.csv: there are no rows"),
+        ("1,2\n3,4\n", TRAIN, "bad.csv: the first line must name the columns, but holds numbers: 1, 2"),
+        (GOOD, (*TRAIN, "--target", "z"), "bad.csv: there is no column 'z'; the file has 'size', 'colour', 'y'"),
+        ("a,b,y\n1,,2\n2,,3\n", TRAIN, "bad.csv: column 'b' holds no values"),
+        ("a,y\n1,2\n2,3\n,3\n", TRAIN, "bad.csv: column 'a' has no value in row 3 and 1 in all"),
+        ("a,y\n1,2\nx,3\n4,3\n", TRAIN, "bad.csv: column 'a' has 'x' in row 2, among numbers"),
+        ("a,y\n1,p\n2,p\n", TRAIN, "bad.csv: column 'y', the target, holds 'p' only"),
+        ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y' has no value in row 2"),
+        ("a,a,y\n1,2,3\n", TRAIN, "bad.csv: two columns are called 'a'"),
+        ("y\n1\n2\n", TRAIN, "bad.csv: there is no column beside 'y'"),
+        ("a,y\n1,2\n1,2,3\n", TRAIN, "bad.csv: this is no CSV file"),
+        ("\x89PNG\udcff\udcfe\n", TRAIN, "bad.csv: this is no CSV file in UTF-8"),
+        ("a,y\n" + "".join(f"n{i},{i % 2}\n" for i in range(101)), TRAIN, "'a' holds 101 different texts"),
+        ("size,colour\n1,green\n", PREDICT, "bad.csv: column 'colour' has 'green' in row 1, which is none of its cat"),
+        ("size,colour\nbig,red\n", PREDICT, "bad.csv: column 'size' has 'big' in row 1, where a number is expected"),
+        ("size\n1\n", PREDICT, "bad.csv: there is no column 'colour'; the file has 'size'"),
+        ("size,colour\n1,red\n", ("evaluate", "model.npz", "bad.csv"), "bad.csv: there is no column 'y'"),
+        (GOOD, ("predict", "bad.csv", "bad.csv"), "bad.csv: expected a file that Trainer.save wrote"),
+        (GOOD, ("predict", "plain.npz", "bad.csv"), "plain.npz: a model of `fastbp train` is expected"),
+        (GOOD, ("train", "none.csv", "--out", "x.npz"), "none.csv: No such file or directory"),
+        (GOOD, ("train", "bad.xls", "--out", "x.npz"), "bad.xls: a file called .csv, .parquet, .npz is expected"),
+        (GOOD, ("train", "bad.csv", "--out", "none/x.npz"), "none/x.npz: there is no such folder to write to"),
+        (GOOD, (*TRAIN, "--optimizer", "adm"), "did you mean 'adam'?"),
+        (GOOD, (*TRAIN, "--hidden", "8,x"), "expected sizes such as 32,16, got '8,x'; see fastbp train --help"),
+        (GOOD, ("learn",), "see fastbp --help"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(model, capsys, text, command, message):
+    Path("bad.csv").write_text(text, errors="surrogateescape")
+    Trainer([2, 1]).save("plain.npz")
+    assert main(command) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("fastbp: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_a_divergence_is_said_and_nothing_is_written(model, capsys):
+    command = "train data.csv --out other.npz --optimizer sgd --activation exponential --learning-rate 1e30 --epochs 9"
+    assert main([*command.split(), "--validation", "0"]) == 1
+    assert capsys.readouterr().err.startswith("fastbp: ")
+    assert not Path("other.npz").exists()

@@ -1,0 +1,112 @@
+"""Columns recognised, rows encoded, and what a model's file says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas
+import pytest
+
+from fastbp import ModelFileError, tables
+from fastbp._columns import Categories, Numbers, Table
+from fastbp._table_files import TableError, read
+
+FRAME = pandas.DataFrame(
+    {
+        "size": ["1", "2", "3", None],
+        "colour": ["red", "blue", "red", None],
+        "same": ["5", "5", "5", "5"],
+        "there": [True, False, True, True],
+        "kind": ["2", "10", "2", "10"],
+    }
+)
+
+
+def test_columns_are_what_they_look_like():
+    table = tables.recognise(FRAME, "kind", fill=True)
+    size, colour, same, there = table.columns
+    assert size == Numbers("size", 2.0, pytest.approx(np.std([1, 2, 3])), True)
+    assert colour == Categories("colour", ("blue", "red"), "red")
+    assert same == Numbers("same", 5.0, 1.0, True)
+    assert there == Categories("there", ("False", "True"), "True")
+    assert table.target == Categories("kind", ("2", "10"), None)
+    assert (table.n_inputs, table.n_outputs, table.loss) == (6, 1, "binary_cross_entropy")
+
+
+def test_rows_become_numbers():
+    table = tables.recognise(FRAME, "kind", fill=True)
+    z = np.sqrt(1.5)
+    np.testing.assert_allclose(
+        tables.inputs(table, FRAME[["there", "same", "colour", "size"]]),
+        [[-z, 0, 1, 0, 0, 1], [0, 1, 0, 0, 1, 0], [z, 0, 1, 0, 0, 1], [0, 0, 1, 0, 0, 1]],
+    )
+    np.testing.assert_array_equal(tables.targets(table, FRAME), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "kind"),
+    [
+        (["a", "b", "a"], "auto", Categories),
+        (["1", "2", "3"], "auto", Categories),
+        (["1.0", "2", "3"], "auto", Categories),
+        (["1.5", "2", "3"], "auto", Numbers),
+        ([str(i) for i in range(21)], "auto", Numbers),
+        (["1", "2", "3"], "numbers", Numbers),
+        (["1.5", "2", "3"], "classes", Categories),
+    ],
+)
+def test_the_target_is_classes_or_numbers(values, task, kind):
+    frame = pandas.DataFrame({"x": range(len(values)), "y": values})
+    assert isinstance(tables.recognise(frame, "y", task).target, kind)
+
+
+def test_an_integer_class_is_the_same_however_it_is_written():
+    table = Table((Numbers("x", 0.0, 1.0, False),), Categories("y", ("1", "2"), None))
+    np.testing.assert_array_equal(tables.targets(table, pandas.DataFrame({"y": [1.0, 2.0]})), [0, 1])
+    with pytest.raises(TableError, match=r"'1\.5' in row 1, which is none of its categories: '1', '2'"):
+        tables.targets(table, pandas.DataFrame({"y": ["1.5"]}))
+
+
+def test_an_npz_has_columns_by_number(tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.ones((3, 2)), y=np.arange(3))
+    assert list(read(str(tmp_path / "data.npz")).columns) == ["x1", "x2", "y"]
+
+
+def test_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    FRAME.to_parquet(tmp_path / "data.parquet")
+    table = tables.recognise(read(str(tmp_path / "data.parquet")), "kind", fill=True)
+    assert table == tables.recognise(FRAME, "kind", fill=True)
+
+
+def test_a_record_is_read_back():
+    table = tables.recognise(FRAME, "kind", fill=True)
+    record = table.record()
+    record["columns"] = [{n: list(v) if type(v) is tuple else v for n, v in c.items()} for c in record["columns"]]
+    record["target"]["categories"] = list(record["target"]["categories"])
+    assert Table.from_record(record) == table
+
+
+NUMBERS = {"kind": "numbers", "name": "x", "mean": 0.0, "deviation": 1.0, "fill": False}
+CLASSES = {"kind": "categories", "name": "y", "categories": ["a", "b"], "fill": None}
+
+
+@pytest.mark.parametrize(
+    ("column", "target", "message"),
+    [
+        ({"mean": 0}, {}, "mean as float"),
+        ({"mean": float("nan")}, {}, "a finite mean"),
+        ({"deviation": 0.0}, {}, "a deviation > 0"),
+        ({"fill": 1}, {}, "fill as bool"),
+        ({"kind": "code"}, {}, "a column of a kind among numbers, categories"),
+        ({"kind": ["numbers"]}, {}, "a column of a kind among"),
+        ({"more": 1}, {}, "one that differs in"),
+        ({"name": "y"}, {}, "two called 'y'"),
+        ({}, {"categories": ["a"]}, "two or more categories"),
+        ({}, {"categories": ["a", "a"]}, "different texts"),
+        ({}, {"categories": ["a", 1]}, "different texts"),
+        ({}, {"fill": "c"}, "a fill among the categories"),
+    ],
+)
+def test_a_record_that_is_not_ours(column, target, message):
+    with pytest.raises(ModelFileError, match=message):
+        Table.from_record({"columns": [NUMBERS | column], "target": CLASSES | target})
