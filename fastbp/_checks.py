@@ -173,7 +173,7 @@ def parts(argument: str, value: Any) -> tuple[Any, ...]:
 
 def seconds(argument: str, value: Any) -> float:
     """A time > 0; infinite for None."""
-    return math.inf if value is None else real(argument, value, above=0, dtype=np.dtype("float64"))
+    return limit(argument, value, dtype=np.dtype("float64"))
 
 
 def absent(reason: str, **arguments: Any) -> None:
@@ -289,6 +289,11 @@ class _Memory:
     def __init__(self, array: Array) -> None:
         self.array = array
         self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def limit(argument: str, value: Any, *, dtype: np.dtype[Any]) -> float:
+    """A number > 0; infinite for None."""
+    return math.inf if value is None else real(argument, value, above=0, dtype=dtype)
 
 
 def memory_limit() -> float:

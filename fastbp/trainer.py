@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -154,12 +153,8 @@ class Trainer:
         self._dropout = _checks.rates("dropout", dropout, len(self.layer_sizes) - 2)
         limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
         self._bounds = codes.Bounds(
-            _checks.real("l1", l1, minimum=0, dtype=self.dtype),
-            _checks.real("l2", l2, minimum=0, dtype=self.dtype),
-            *(
-                math.inf if limit is None else _checks.real(name, limit, above=0, dtype=self.dtype)
-                for name, limit in limits.items()
-            ),
+            *(_checks.real(name, size, minimum=0, dtype=self.dtype) for name, size in (("l1", l1), ("l2", l2))),
+            *(_checks.limit(name, size, dtype=self.dtype) for name, size in limits.items()),
         )
         self.shuffle = _checks.flag("shuffle", shuffle)
         self._seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
