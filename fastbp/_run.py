@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 
 CHUNK_SECONDS = 0.1  # that a kernel may run before Python is asked for Ctrl-C, progress and callbacks
 AT_ONCE = 1 << 20  # epochs for which losses are kept apart
-FIRST_CHUNK = 1e8  # multiplications in the first kernel call of a fit, whose speed is not known yet
+FIRST_CHUNK = 4e8  # weights times samples in the first kernel call of a fit, whose speed is not known yet
 
 
 class OutOfTime(Exception):

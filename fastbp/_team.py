@@ -15,13 +15,19 @@ MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in float32, in the middle of
 MEETING_SECONDS = 3e-7  # of a meeting, for each thread that takes part
 START_PAYS = 3e-4  # seconds of work that are worth starting threads for
 REMEMBERED = 5  # calls of each number of threads, of which the median counts: one that was disturbed changes nothing
-TRIAL_SECONDS = 2e-3  # that a trial of the other number of threads may take, by arithmetic
+TRIAL_SECONDS = 4e-3  # that a trial of the other number of threads may take, by arithmetic
 SOON, LATE = 0.05, 0.25  # seconds of training between two trials: at first, and once they have failed clearly
 TRIAL_SHARE = 0.05  # of all time that trials may take
 SHORT = 3e-4  # seconds below which a call says nothing about speed
 ROWS_PAY = 1e7  # multiplications, about 0.2 ms, that are worth another thread's start
 
-_this_core = getattr(ctypes.CDLL(None), "sched_getcpu", None) if os.name == "posix" else None
+MAX_CORES, WORD = 1024, 8 * ctypes.sizeof(ctypes.c_ulong)  # bits of a C library's cpu_set_t, and of its words
+Mask = ctypes.c_ulong * (MAX_CORES // WORD)
+_libc = ctypes.PyDLL(None) if os.name == "posix" else None  # which keeps Python's lock
+_this_core: Any = getattr(_libc, "sched_getcpu", None)
+_keep_to: Any = getattr(_libc, "pthread_setaffinity_np", None)
+if _keep_to:
+    _keep_to.argtypes = ctypes.c_ulong, ctypes.c_size_t, ctypes.POINTER(ctypes.c_ulong)
 
 
 def usable_cores() -> int:
@@ -31,24 +37,24 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def this_core() -> int:
-    """The core that this thread runs on; −1 where the operating system won't say, or won't let it choose another."""
-    return _this_core() if _this_core and hasattr(os, "sched_setaffinity") else -1
-
-
-def leave_core(core: int) -> None:
-    """Go on on another core, where this thread runs on that one and may run on others."""
-    if this_core() == core >= 0:
-        others = os.sched_getaffinity(0) - {core}
-        if others:
-            os.sched_setaffinity(0, others)
+def other_cores() -> ctypes.Array[ctypes.c_ulong] | None:
+    """Those that this thread may run on and doesn't run on now; None where there are none, or the system won't say."""
+    if not (_this_core and _keep_to):
+        return None
+    cores = os.sched_getaffinity(0) - {_this_core()}
+    if not cores or max(cores) >= MAX_CORES:
+        return None
+    mask = Mask()
+    for core in cores:
+        mask[core // WORD] |= 1 << core % WORD
+    return mask
 
 
 def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[], None]) -> Any:
     """Call call(0) here and call(1) … call(n_threads − 1) in threads of their own, all at once.
 
     They last as long as the call: nothing is left that a fork could miss or that two trainers could compete for. This
-    thread goes on without a pause, where threading.Thread would wait for the others to begin, and they leave its
+    thread goes on without a pause, where threading.Thread would wait for the others to begin, and keeps them off its
     core: left to itself Linux now and then puts two on one core, where each waits for the other's turn to end, until
     it balances its load some 50 ms later.
 
@@ -64,21 +70,25 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
     """
     if n_threads == 1:
         return call(0)
-    core, ends = this_core(), []
+    cores, ends, gate = other_cores(), [], allocate_lock()
 
     def run(thread: int, end: LockType) -> None:
         try:
-            leave_core(core)
+            with gate:
+                pass
             call(thread)
         finally:
             end.release()
 
     try:
-        for thread in range(1, n_threads):
-            end = allocate_lock()
-            end.acquire()
-            start_new_thread(run, (thread, end))
-            ends.append(end)
+        with gate:  # a thread that has ended must not be told where to run
+            for thread in range(1, n_threads):
+                end = allocate_lock()
+                end.acquire()
+                identity = start_new_thread(run, (thread, end))
+                ends.append(end)
+                if cores:
+                    _keep_to(identity, ctypes.sizeof(cores), cores)
         return call(0)
     except BaseException:
         abandon()
