@@ -6,11 +6,11 @@ nox -s "tests-3.12(versions='oldest')"
 
 import nox
 
-# The oldest that pyproject.toml admits and that there are for a Python
+# The oldest that pyproject.toml admits and that a Python has; newer pyarrows want NumPy 2 without telling pip
 OLDEST = {
-    "3.10": ("numpy==1.24.*", "numba==0.61.*"),
-    "3.11": ("numpy==1.24.*", "numba==0.61.*"),
-    "3.12": ("numpy==1.26.*", "numba==0.61.*"),
+    "3.10": ("numpy==1.24.*", "numba==0.61.*", "pyarrow==18.*"),
+    "3.11": ("numpy==1.24.*", "numba==0.61.*", "pyarrow==18.*"),
+    "3.12": ("numpy==1.26.*", "numba==0.61.*", "pyarrow==18.*"),
     "3.13": ("numpy==2.1.*", "numba==0.61.*"),
 }
 
