@@ -127,7 +127,7 @@ class Run:
     def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: int) -> None:
         """Calls of the kernel until the epochs are full, or the loss isn't finite; they end with epochs if they can."""
         position, losses, n = at.position, at.losses, len(data.X)
-        budget, seconds = 1 + int(FIRST_CHUNK / (step.block * self.trainer.n_parameters)), 0.0
+        budget, seconds = first_budget(self.trainer, step.block), 0.0
         whole = blocks_before(n, step)
         while (running := position[codes.EPOCH]) < len(losses) and math.isfinite(losses[running]):
             if seconds > CHUNK_SECONDS and position[codes.SAMPLE] == 0:
@@ -199,23 +199,22 @@ class Run:
 
         def step(intermediate_result: Any) -> None:  # the name tells scipy what to give
             nonlocal accepted, done
-            before, accepted = accepted, intermediate_result.x.copy()
-            network.unpack(accepted)
+            network.unpack(intermediate_result.x)
             first = trainer.epochs_trained + 1
             for history in self.histories:
                 history.extend(first, [float(intermediate_result.fun)])
             done += 1
             try:
                 stop = after(done - 1)
-            except DivergenceError:
-                accepted = before
-                raise
-            accepted = network.packed().astype(np.float64)  # a callback may have set them
+            finally:  # a callback may have set them, a divergence gone back
+                accepted = network.packed().astype(np.float64)
+            self.rewind.keep(done)
             if stop:
                 raise StopIteration
 
         options = {"maxiter": self.epochs, "maxcor": optimizer.memory, "gtol": optimizer.tolerance, "ftol": 0.0}
         options["maxfun"] = 100 * (self.epochs + 1)  # a line search ends long before
+        self.rewind.keep(0)
         try:
             minimize(cost, accepted, jac=True, method="L-BFGS-B", callback=step, options=options)
         finally:  # an end may come in the middle of a search, at weights that nobody wants
@@ -225,7 +224,7 @@ class Run:
         """One update along the gradient over all of data, after `rewind.keep`; returns J before it."""
         step = self._step(len(data.X), np.array([rate]))
         at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
-        budget = 1 + int(FIRST_CHUNK / (step.block * self.trainer.n_parameters))
+        budget = first_budget(self.trainer, step.block)
         while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
             self._call(data, step, at, budget)
         loss = float(at.losses[0])
@@ -275,6 +274,11 @@ class Run:
     def _look_at_the_clock(self) -> None:
         if perf_counter() > self.deadline:
             raise OutOfTime
+
+
+def first_budget(trainer: Trainer, block: int) -> int:
+    """Blocks in the first kernel call of a fit."""
+    return 1 + int(FIRST_CHUNK / (block * trainer.n_parameters))
 
 
 def blocks_before(sample: int, step: codes.Step) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._engine import BLOCK, NO_BOUNDS
 from .._kernels import codes
-from .._run import CHUNK_SECONDS, FIRST_CHUNK, blocks_before
+from .._run import CHUNK_SECONDS, blocks_before, first_budget
 from ..trainer import Trainer
 
 Array = npt.NDArray[Any]
@@ -134,7 +134,7 @@ class Epochs:
         together = DENSE_BYTES // (batch_size * samples.X.shape[1] * trainer.dtype.itemsize)
         self.piece = batch_size * (1 if one_by_one else max(1, together))
         self.n_batches = -(-self.n // batch_size)
-        self.budget = 1 + int(FIRST_CHUNK / (min(batch_size, BLOCK) * trainer.n_parameters))
+        self.budget = first_budget(trainer, min(batch_size, BLOCK))
 
     @property
     def at_once(self) -> int:
