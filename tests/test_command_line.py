@@ -111,6 +111,35 @@ def test_missing_values_are_filled_if_asked(folder):
     assert run("train data.csv --out model.npz --validation 0 --epochs 1 --missing mean --quiet") == 0
 
 
+OPTIONS = (
+    "--hidden 7",
+    "--epochs 3",
+    "--batch-size 2",
+    "--learning-rate 0.5",
+    "--optimizer momentum",
+    "--activation tanh",
+    "--validation 0.4",
+    "--seed 1",
+    "--target size",
+    "--target size --task numbers",
+)
+
+
+def test_each_option_makes_another_model(model, folder, capsys):
+    files = [model.read_bytes()]
+    for option in OPTIONS:
+        assert run(f"train data.csv --out other.npz --epochs 2 --validation 0 --seed 0 {option} --quiet") == 0
+        files.append((folder / "other.npz").read_bytes())
+    assert capsys.readouterr().out == ""  # --quiet
+    parameters = []
+    for data in files:
+        (folder / "some.npz").write_bytes(data)
+        parameters.append(np.concatenate([view.ravel() for view in Trainer.load(folder / "some.npz").get_weights()]))
+    assert len({values.tobytes() for values in parameters}) == 1 + len(OPTIONS)
+    assert run("train data.csv --out other.npz --epochs 2 --validation 0 --seed 0") == 0
+    assert "parameters" in capsys.readouterr().out
+
+
 def test_as_a_process(model):
     done = subprocess.run(
         [sys.executable, "-m", "fastbp", "evaluate", "model.npz", "data.csv", "--json"],
