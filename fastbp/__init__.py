@@ -6,6 +6,7 @@
 >>> trainer.predict_classes(X_test)
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from . import callbacks, losses, optimizers, plots, reference, schedules
@@ -18,15 +19,17 @@ from .results import DivergenceError, Gradients, Summary
 from .trainer import Trainer
 
 if TYPE_CHECKING:
+    from .ensemble import Ensemble
     from .explanation import explain
+    from .many import Outcome, fit_many
+    from .sweep import Sweep
 else:
+    _LATER = {"explain": "explanation", "Ensemble": "ensemble", "Outcome": "many", "fit_many": "many", "Sweep": "sweep"}
 
     def __getattr__(name):
         """Import what training does without when it is asked for."""
-        if name == "explain":
-            from .explanation import explain
-
-            return explain
+        if name in _LATER:
+            return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -38,17 +41,21 @@ __all__ = [
     "Checkpoint",
     "DivergenceError",
     "EarlyStopping",
+    "Ensemble",
     "Gradients",
     "History",
     "ModelFileError",
     "Network",
+    "Outcome",
     "RangeTest",
     "ReduceLROnPlateau",
     "Summary",
+    "Sweep",
     "TensorBoard",
     "Trainer",
     "callbacks",
     "explain",
+    "fit_many",
     "losses",
     "optimizers",
     "plots",

@@ -97,7 +97,7 @@ class Engine:
             X,
             self._no_targets if targets is None else targets,
             self._no_labels if labels is None else labels,
-            np.empty(len(X), np.int64) if shuffle else self._no_labels if order is None else order,
+            aligned_zeros(len(X), np.int64) if shuffle else self._no_labels if order is None else order,
             self._no_weights if weights is None else weights,
             float(len(X)) if weights is None else float(weights.sum(dtype=np.float64)),
             shuffle,
@@ -212,6 +212,17 @@ class Engine:
         size.record(threads, blocks, perf_counter() - started)
         return blocks
 
+    def goes_with_others(self, step: codes.Step) -> bool:
+        """Whether `train_each` takes such networks: tiny ones, that descend along their gradients and nothing else."""
+        return self._may_be_small and _is_fused(step)
+
+    def train_each(self, data: codes.Data, step: codes.Step, many: codes.Many, budget: int) -> int:
+        """Go on with networks that are as this one is, but for what they have of their own; returns blocks done."""
+        with self._workspace(step.block) as (_, plan, buffers, programs):
+            if step.block not in programs:
+                programs[step.block] = program(plan, step.block)
+            return int(small.train_each(plan, programs[step.block], buffers, data, step, many, budget))
+
     def _train_together(
         self,
         data: codes.Data,
@@ -283,6 +294,6 @@ class Engine:
             parameters=self.parameters,
             gradients=aligned_zeros(self.layout.size if gradients else 0, self.parameters.dtype),
             work=self.layout.workspace(plan, size, self.parameters.dtype, self.objective.parameter),
-            losses=np.zeros(-(-rows // HEIGHT)),
+            losses=aligned_zeros(-(-rows // HEIGHT), np.float64),
         )
         return Workspace(rows, plan, buffers, {})

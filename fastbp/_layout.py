@@ -25,9 +25,9 @@ LONG = 2048  # bytes of a row from which on the number of its lines is odd
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> Array:
-    """Zeros, (size,), that start on a cache line."""
+    """Zeros, (size,), on cache lines of their own: what threads write to lines that they share, slows both."""
     itemsize = np.dtype(dtype).itemsize
-    raw = np.zeros(size * itemsize + LINE, np.uint8)
+    raw = np.zeros(up_to(size * itemsize, LINE) + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + size * itemsize].view(dtype)
 

@@ -86,7 +86,7 @@ class Run:
             self.all_batches(source, lambda item: self.trainer._intake.batch(item, names, class_weight), after)
         elif isinstance(self.trainer.optimizer, LBFGS):
             self.by_lbfgs(source, self.trainer.optimizer, after)
-        elif self.watchers or names or validation or self.trainer.schedule:
+        elif names or validation or self.trainer.schedule or any(map(watches_epochs, self.watchers)):
             self.epoch_by_epoch(source, after)
         else:  # the kernel may run through all of them
             for done in range(0, self.epochs, AT_ONCE):
@@ -285,6 +285,11 @@ def blocks_before(sample: int, step: codes.Step) -> int:
     """How many blocks an epoch has before one of its samples, at which a block starts or the epoch ends."""
     batches, rest = divmod(int(sample), step.batch_size)
     return batches * -(-step.batch_size // step.block) + -(-rest // step.block)
+
+
+def watches_epochs(callback: Callback) -> bool:
+    """Whether a callback wants to be called after each epoch."""
+    return type(callback).on_epoch_end is not Callback.on_epoch_end
 
 
 def stopped(trainer: Trainer, watchers: Sequence[Callback], history: History) -> bool:

@@ -94,7 +94,7 @@ class Watch(Callback):
         self.monitor = monitor
         self.mode = one_of("mode", mode, ["auto", "min", "max"])
         self.min_delta = real("min_delta", min_delta, minimum=0, dtype=FLOAT64)
-        self._sign = _direction(monitor, self.mode)
+        self._sign = direction(monitor, self.mode)
         self._reset()
 
     def _reset(self) -> None:
@@ -119,7 +119,7 @@ class Watch(Callback):
         return better
 
 
-def _direction(monitor: str, mode: str) -> int:
+def direction(monitor: str, mode: str) -> int:
     """1 where larger is better, −1 where smaller is."""
     words = set(re.split(r"[\W_]+", monitor.lower()))
     if mode == "min" or (mode == "auto" and (monitor == "auto" or words & SMALLER)):

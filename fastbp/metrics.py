@@ -216,7 +216,7 @@ def metric_names(value: Any) -> tuple[Metric, ...]:
     items = [value] if isinstance(value, str) or callable(value) else sequence("metrics", value, expected)
     chosen: dict[str, Metric] = {}
     for item in items:
-        name = _function_name(item) if callable(item) else item
+        name = function_name(item) if callable(item) else item
         if not (callable(item) or (isinstance(item, str) and _top(item))):
             one_of("metrics", item, [*METRICS, "top_k_accuracy"])
         if chosen.setdefault(name, item) != item:
@@ -313,7 +313,7 @@ def measure(
     values = {}
     for metric in metrics:
         if not isinstance(metric, str):
-            values[_function_name(metric)] = _own(metric, everything)
+            values[function_name(metric)] = _own(metric, everything)
         elif metric in OF_NUMBERS or samples.is_finite:
             values[metric] = _metric(metric)(samples)
         else:
@@ -333,7 +333,7 @@ def _top(name: str) -> int:
     return 5 if match[1] == "k" else int(match[1])
 
 
-def _function_name(function: Any) -> str:
+def function_name(function: Any) -> str:
     """What a user's function is measured under."""
     name = getattr(function, "__name__", None)
     if isinstance(function, type) or not isinstance(name, str):
@@ -348,7 +348,7 @@ def _own(function: Function, samples: Samples) -> float:
     y, output = samples.y.view(), samples.output.view()
     y.flags.writeable = output.flags.writeable = False
     value: Any = function(y, output)
-    expected = f"a finite number or NaN from {_function_name(function)}(y, output)"
+    expected = f"a finite number or NaN from {function_name(function)}(y, output)"
     try:
         if isinstance(value, bool | np.bool_ | str | bytes) or np.ndim(value):
             raise TypeError

@@ -58,6 +58,38 @@ class ProgressBar(Callback):
         self.bar.close()
 
 
+class Tally:
+    """How many networks of many are trained: a bar, a line for each, or nothing, as `progress` has it.
+
+    Parameters
+    ----------
+    total : networks in all
+    verbose : as in `progress`
+    """
+
+    def __init__(self, total: int, verbose: Any) -> None:
+        self.total, self.done = total, 0
+        displays = progress(verbose)
+        self.lines = bool(displays) and isinstance(displays[0], EpochLines)
+        self.bar = None
+        if displays and isinstance(displays[0], ProgressBar):
+            self.bar = displays[0].tqdm(total=total, desc="networks")
+
+    def add(self, line: str) -> None:
+        """One more is done; the line says which."""
+        self.done += 1
+        if self.bar is not None:
+            self.bar.update()
+        elif self.lines:
+            sys.stdout.write(f"{self.done}/{self.total}  {line}\n")
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """No more will come."""
+        if self.bar is not None:
+            self.bar.close()
+
+
 def number_text(value: float) -> str:
     """Four decimals, or three digits of a small number."""
     return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.3g}"

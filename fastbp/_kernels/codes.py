@@ -238,6 +238,16 @@ class Progress(NamedTuple):
     losses: npt.NDArray[np.float64]  # (epochs,) mean loss of each epoch; of the running one the sum so far
 
 
+class Many(NamedTuple):
+    """Of k networks that one plan fits, what each has of its own."""
+
+    parameters: npt.NDArray[np.floating]  # (k, size) as in Buffers
+    rates: npt.NDArray[np.float64]  # (k, 1) η
+    positions: npt.NDArray[np.int64]  # (k, 2), and so on, as in Progress
+    randoms: npt.NDArray[np.uint64]
+    losses: npt.NDArray[np.float64]
+
+
 class Team(NamedTuple):
     """A thread among those that run one kernel together."""
 

@@ -12,9 +12,22 @@ import numpy as np
 
 from .addresses import addressed, layer_of, machine, samples
 from .bits import total
-from .codes import BINARY_CROSS_ENTROPY, EPOCH, RELU, SAMPLE, SIGMOID, SOFTMAX, SQUARED_ERROR, TANH, TASK_FIELDS
+from .codes import (
+    BINARY_CROSS_ENTROPY,
+    EPOCH,
+    RELU,
+    SAMPLE,
+    SIGMOID,
+    SOFTMAX,
+    SQUARED_ERROR,
+    TANH,
+    TASK_FIELDS,
+    Buffers,
+    Progress,
+    Step,
+)
 from .elementary import at_least, exp, log, sigmoid, softplus_tail, tanh
-from .jit import inlined, kernel
+from .jit import inlined, kernel, merged
 from .llvm import at, fma, get, number_of, put, store, where_equal, where_less
 from .random import shuffle
 from .squares import (
@@ -213,8 +226,8 @@ def descend(net, program, eta):
             store_rows(place, 0, 1, fma(-eta, column_sums(block), across(place, 0)))
 
 
-@kernel
-def train(plan, program, buffers, data, step, progress, budget):
+@merged
+def run(plan, program, buffers, data, step, progress, budget):
     """As epoch.train, for one thread, and batches that are one block. Returns the number of blocks done."""
     net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
@@ -250,3 +263,23 @@ def train(plan, program, buffers, data, step, progress, budget):
         if epoch == epochs:
             return done + 1
     return budget
+
+
+@kernel
+def train(plan, program, buffers, data, step, progress, budget):
+    """`run` for one network."""
+    return run(plan, program, buffers, data, step, progress, budget)
+
+
+@kernel
+def train_each(plan, program, buffers, data, step, many, budget):
+    """`run` for one network after the other, each as far as its epochs go or its loss is finite, in one workspace."""
+    done = 0
+    for i in range(len(many.parameters)):
+        epoch = many.positions[i, EPOCH]
+        if epoch < many.losses.shape[1] and math.isfinite(many.losses[i, epoch]) and done < budget:
+            own = Buffers(many.parameters[i], buffers.gradients, buffers.work, buffers.losses)
+            pace = Step(step.rule, step.bounds, many.rates[i], step.seed, step.batch_size, step.block, step.alpha)
+            progress = Progress(many.positions[i], many.randoms[i], many.losses[i])
+            done += run(plan, program, own, data, pace, progress, budget - done)
+    return done

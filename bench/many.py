@@ -1,0 +1,165 @@
+"""Many networks at once: fit_many beside JAX's vmap of its scan and PyTorch's batched matrix products.
+
+    python -m bench.many [--rounds 5]
+
+prints ns a sample and network, each peer at its best of 1 and 2 threads, in turns, and what threads gain for XOR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .peers import EPOCHS, ETA
+from .workloads import GRID, parameters, problem
+
+NETWORKS = 64
+XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+
+
+def fastbp(name: str, count: int, threads: int) -> Callable[[], Any]:
+    from fastbp import Trainer, fit_many
+
+    sizes, batch = GRID[name]
+    X, y = problem(sizes, batch, "float32")
+    options = {"output_activation": "sigmoid", "batch_size": batch, "learning_rate": ETA, "shuffle": False}
+    networks = [Trainer(sizes, **options, seed=seed) for seed in range(count)]
+    return lambda: fit_many(networks, X, y, epochs=EPOCHS, n_threads=threads, verbose=0)
+
+
+def jax_vmap(name: str, count: int, threads: int) -> Callable[[], Any]:
+    """The scan over all batches of all epochs, of all networks at once; weights are given up to the call."""
+    import jax
+    import jax.numpy as jnp
+
+    sizes, batch = GRID[name]
+    X, y = problem(sizes, batch, "float32")
+    weights, biases = parameters(tuple(sizes), "float32")
+    stacked = [
+        (jnp.stack([jnp.asarray(w.T)] * count), jnp.stack([jnp.asarray(b)] * count))
+        for w, b in zip(weights, biases, strict=True)
+    ]
+    xs, ys = jnp.asarray(X).reshape(-1, batch, sizes[0]), jnp.asarray(y).reshape(-1, batch, sizes[-1])
+
+    def loss(layers, x, t):
+        for w, b in layers:
+            x = jax.nn.sigmoid(x @ w + b)
+        return ((x - t) ** 2).sum() / (2 * len(x))
+
+    def step(layers, samples):
+        value, gradients = jax.value_and_grad(loss)(layers, *samples)
+        return jax.tree.map(lambda p, g: p - ETA * g, layers, gradients), value
+
+    def epochs(layers):
+        return jax.lax.scan(lambda state, _: jax.lax.scan(step, state, (xs, ys)), layers, length=EPOCHS)
+
+    state = [jax.jit(jax.vmap(epochs)), stacked]
+
+    def run():
+        state[1], losses = state[0](state[1])
+        return jax.block_until_ready(losses)
+
+    return run
+
+
+def pytorch_bmm(name: str, count: int, threads: int) -> Callable[[], Any]:
+    """All networks in one batched product a layer; backward by hand, everything in place."""
+    import torch
+
+    torch.set_num_threads(threads)
+    sizes, batch = GRID[name]
+    X, y = problem(sizes, batch, "float32")
+    weights, biases = parameters(tuple(sizes), "float32")
+    w = [torch.from_numpy(np.stack([v.T] * count)) for v in weights]
+    b = [torch.from_numpy(np.stack([v[None]] * count)) for v in biases]
+    xs, ys = torch.from_numpy(X), torch.from_numpy(y)
+
+    @torch.no_grad()
+    def run():
+        for _ in range(EPOCHS):
+            for i in range(0, len(xs), batch):
+                a = [xs[i : i + batch].expand(count, -1, -1)]
+                for w_l, b_l in zip(w, b, strict=True):
+                    a.append(torch.baddbmm(b_l, a[-1], w_l).sigmoid_())
+                d = (a[-1] - ys[i : i + batch]).mul_(1 / batch)
+                for l in reversed(range(len(w))):
+                    d.mul_(a[l + 1] * (1 - a[l + 1]))
+                    below = torch.bmm(d, w[l].transpose(1, 2)) if l else d
+                    w[l].baddbmm_(a[l].transpose(1, 2), d, alpha=-ETA)
+                    b[l].sub_(d.sum(1, keepdim=True), alpha=ETA)
+                    d = below
+        return w[-1]
+
+    return run
+
+
+PEERS = {"fastbp": (fastbp, "fastbp"), "JAX vmap": (jax_vmap, "jax"), "PyTorch bmm": (pytorch_bmm, "torch")}
+
+
+def measured(calls: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
+    """Median seconds of each call, in turns."""
+    seconds: dict[Any, list[float]] = {key: [] for key in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for key, call in calls.items():
+            time.sleep(0.05)
+            started = time.perf_counter()
+            call()
+            seconds[key].append(time.perf_counter() - started)
+    return {key: statistics.median(values) for key, values in seconds.items()}
+
+
+def xor(threads: int, count: int = 1000, epochs: int = 5000) -> Callable[[], Any]:
+    from fastbp import Trainer, fit_many
+
+    options = {"output_activation": "sigmoid", "batch_size": 4, "learning_rate": 5, "epsilon": 1}
+    networks = [Trainer([2, 2, 1], **options, seed=seed) for seed in range(count)]
+    return lambda: fit_many(networks, XOR, XOR[:, :1] != XOR[:, 1:], epochs=epochs, n_threads=threads, verbose=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    peers = {name: build for name, (build, package) in PEERS.items() if importlib.util.find_spec(package)}
+    print("| 64 networks | " + " | ".join(peers) + " | × best peer |\n| --- |" + " ---: |" * (len(peers) + 1))
+    for name in ("64-32-10, 32", "30-16-2, 32"):
+        sizes, batch = GRID[name]
+        samples = EPOCHS * len(problem(sizes, batch, "float32")[0]) * NETWORKS
+        best = {}
+        for threads in (1, 2):  # JAX takes all threads always
+            calls = {peer: build(name, NETWORKS, threads) for peer, build in peers.items()}
+            for peer, seconds in measured(calls, rounds).items():
+                best[peer] = min(best.get(peer, np.inf), seconds / samples * 1e9)
+        ratio = min([best[peer] for peer in best if peer != "fastbp"], default=np.nan) / best["fastbp"]
+        print(f"| {name} | " + " | ".join(f"{ns:.0f}" for ns in best.values()) + f" | {ratio:.2f} |", flush=True)
+    both = measured({threads: xor(threads) for threads in (1, 2)}, rounds)
+    print(
+        f"1,000 XOR networks, 5,000 epochs: {both[1]:.2f} s, on two threads {both[2]:.2f} s: {both[1] / both[2]:.2f} ×"
+    )
+
+
+class Many:
+    """asv: seconds of fit_many."""
+
+    params = (["64-32-10, 32", "30-16-2, 32", "2-2-1, 4"], [1, 2])
+    param_names = ("network", "n_threads")
+
+    def setup(self, name: str, threads: int) -> None:
+        self.call = fastbp(name, NETWORKS, threads)
+        self.call()
+
+    def time_fit_many(self, name: str, threads: int) -> None:
+        """64 networks, five epochs."""
+        self.call()
+
+
+if __name__ == "__main__":
+    main()

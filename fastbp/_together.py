@@ -1,0 +1,108 @@
+"""Tiny networks that one call of a kernel trains one after the other: alone, Python takes longer than their epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._engine import BLOCK, NO_BOUNDS, NO_SEED, PLAIN_RULE
+from ._kernels import codes
+from ._kernels.finite import is_finite
+from ._layout import aligned_zeros
+from ._run import AT_ONCE, CHUNK_SECONDS
+from .history import History
+
+if TYPE_CHECKING:
+    from .many import Halt
+    from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+FIRST_BLOCKS = 20_000  # in the first call, whose speed is not known yet: some milliseconds
+MOST = 64  # networks of a group
+
+
+def kind(trainer: Trainer) -> Hashable:
+    """What networks of one group have in common; None where one goes alone."""
+    engine = trainer._engine
+    step = codes.Step(
+        trainer.optimizer.rule() if trainer.optimizer.name != "lbfgs" else PLAIN_RULE._replace(code=codes.NONE),
+        trainer._bounds,
+        np.zeros(1),
+        NO_SEED,
+        trainer.batch_size,
+        min(trainer.batch_size, BLOCK),
+    )
+    if trainer.schedule is not None or not engine.goes_with_others(step):
+        return None
+    layout = engine.layout
+    return layout.sizes, layout.itemsize, engine.activations, engine.objective, engine.use_bias, *_order(trainer)
+
+
+def _order(trainer: Trainer) -> tuple[Any, ...]:
+    return trainer.loss, trainer.output_activation, trainer.batch_size, trainer.shuffle
+
+
+def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> list[list[int]]:
+    """Numbers of networks that go together, in lists; those that don't, and what isn't a trainer, alone."""
+    same: dict[Hashable, list[int]] = {}
+    for number, trainer in enumerate(trainers):
+        alone = trainer is None or epochs == 0 or (common := kind(trainer)) is None
+        same.setdefault((number,) if alone else common, []).append(number)
+    cut = []
+    for numbers in same.values():
+        # Several for each thread, so that none waits long for the last one; and no more losses than fit runs at once.
+        most = max(1, min(MOST, -(-len(numbers) // (4 * n_threads)), AT_ONCE // max(epochs, 1)))
+        cut += [numbers[i : i + most] for i in range(0, len(numbers), most)]
+    return sorted(cut)
+
+
+def train_together(trainers: Sequence[Trainer], X: Any, y: Any, epochs: int, halt: Halt) -> list[History | None]:
+    """Train networks of one `kind`; the history of each, or None where it diverged and was left as it was."""
+    first = trainers[0]
+    engine, k = first._engine, len(trainers)
+    data = first._intake.data("X", X, "y", y, shuffle=first.shuffle)
+    batch_size = min(first.batch_size, len(data.X))
+    step = codes.Step(PLAIN_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, batch_size, batch_size)
+    many = codes.Many(
+        parameters=aligned_zeros(k * engine.layout.size, first.dtype).reshape(k, -1),
+        rates=np.array([[trainer.learning_rate] for trainer in trainers]),
+        positions=aligned_zeros(k * 2, np.int64).reshape(k, 2),
+        randoms=aligned_zeros(k, np.uint64).reshape(k, 1),
+        losses=aligned_zeros(k * epochs, np.float64).reshape(k, epochs),
+    )
+    for parameters, random, trainer in zip(many.parameters, many.randoms, trainers, strict=True):
+        parameters[:], random[:] = trainer.network._parameters, trainer._random
+    with ExitStack() as held:
+        for trainer in trainers:
+            held.enter_context(trainer._engine.exclusively())
+        budget = FIRST_BLOCKS
+        while not halt.came:
+            started = perf_counter()
+            blocks = engine.train_each(data, step, many, budget)
+            if blocks < budget:
+                break
+            budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
+        return [_taken(trainer, many, i) for i, trainer in enumerate(trainers)]
+
+
+def _taken(trainer: Trainer, many: codes.Many, i: int) -> History | None:
+    """What became of network i, in its trainer."""
+    epochs, finished = many.losses.shape[1], int(many.positions[i, codes.EPOCH])
+    running = many.losses[i, finished] if finished < epochs else 0.0
+    if not (math.isfinite(running) and is_finite(many.parameters[i])):
+        return None
+    trainer.network._parameters[:] = many.parameters[i]
+    trainer._random[:] = many.randoms[i]
+    trainer.stop_training, history = False, History()
+    history.interrupted = trainer.history.interrupted = finished < epochs
+    start, losses = trainer.epochs_trained + 1, many.losses[i, :finished].tolist()
+    for record in (trainer.history, history):
+        record.extend(start, losses)
+    return history

@@ -1,0 +1,126 @@
+"""Ensemble: networks that differ in their first weights alone, and answer together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks, metrics as metric_functions
+from .many import Outcome, fit_many
+from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+
+class Ensemble:
+    """Networks with one architecture and several seeds, trained at once; their answer is the mean, or the vote.
+
+    Parameters
+    ----------
+    n_networks : int
+        k ≥ 1.
+    layer_sizes : sequence of int
+        n_1 … n_L, as in `Trainer`.
+    voting : {"soft", "hard"}
+        How `predict_classes` decides: by the mean of the outputs, or by the class that most networks name (of several
+        as often named the first).
+    seed : int, optional
+        Of the first network; the next has seed + 1, and so on. None: no two alike, and other ones every time.
+    **options
+        Of `Trainer`, the same for all.
+
+    Attributes
+    ----------
+    trainers : list of Trainer
+        Each may be saved, looked at, trained further by itself.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an argument out of its range or of the wrong kind.
+
+    Examples
+    --------
+    >>> ensemble = Ensemble(20, [64, 32, 10], loss="cross_entropy", optimizer="adam", seed=0)
+    >>> outcomes = ensemble.fit(X, y, epochs=20)
+    >>> ensemble.predict_classes(X_test)
+    """
+
+    def __init__(
+        self,
+        n_networks: SupportsIndex,
+        layer_sizes: Iterable[int],
+        *,
+        voting: str = "soft",
+        seed: SupportsIndex | None = None,
+        **options: Any,
+    ) -> None:
+        count = _checks.whole("n_networks", n_networks, minimum=1)
+        self.voting = _checks.one_of("voting", voting, ("soft", "hard"))
+        first = None if seed is None else _checks.whole("seed", seed, minimum=0)
+        sizes = list(_checks.sequence("layer_sizes", layer_sizes, "two or more layer sizes, such as [64, 32, 10]"))
+        seeds = [None if first is None else first + i for i in range(count)]
+        self.trainers = [Trainer(sizes, seed=seed, **options) for seed in seeds]
+
+    def fit(self, X: Any, y: Any, **options: Any) -> list[Outcome]:
+        """Train all networks by `fit_many`, whose options these are; returns their outcomes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input.
+        DivergenceError
+            Of the first network that diverged, after all others are trained.
+        """
+        outcomes = fit_many(self.trainers, X, y, **options)
+        for outcome in outcomes:
+            if outcome.error:
+                raise outcome.error
+        return outcomes
+
+    def predict_each(self, X: Any) -> Array:
+        """aᴸ of every network for every row of X, (k, n, n_L)."""
+        return np.stack([trainer.predict(X) for trainer in self.trainers])
+
+    def predict(self, X: Any) -> Array:
+        """The mean of the networks' aᴸ for every row of X, (n, n_L)."""
+        return self.predict_each(X).mean(axis=0)
+
+    def predict_std(self, X: Any) -> Array:
+        """The standard deviation of the networks' aᴸ, (n, n_L): how far they disagree."""
+        return self.predict_each(X).std(axis=0)
+
+    def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
+        """The class number of every row of X, as `Trainer.predict_classes` gives it, by `voting`."""
+        first = self.trainers[0]
+        if self.voting == "soft":
+            output = self.predict(X)
+            if first._multi_label:
+                return (output > first._threshold).astype(np.int64)
+            return metric_functions.classes(output, first._threshold)
+        votes = np.stack([trainer.predict_classes(X) for trainer in self.trainers])  # (k, n), or (k, n, n_L)
+        counts = np.stack([(votes == number).sum(axis=0) for number in range(votes.max() + 1)])
+        return counts.argmax(axis=0)
+
+    def evaluate(self, X: Any, y: Any, metrics: Any, *, sample_weight: Any = None) -> dict[str, float]:
+        """Metrics of the mean output, by their names; arguments as in `Trainer.evaluate`."""
+        names, first = metric_functions.metric_names(metrics), self.trainers[0]
+        data = first._intake.data("X", X, "y", y, names, sample_weight)
+        return metric_functions.measure(
+            names,
+            data.targets,
+            data.labels,
+            self.predict(data.X),
+            threshold=first._threshold,
+            multi_label=first._multi_label,
+            sample_weight=data.weights if data.weights.size else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.trainers)
+
+    def __repr__(self) -> str:
+        return f"Ensemble of {len(self)}, voting={self.voting!r}: {self.trainers[0]!r}"

@@ -1,0 +1,225 @@
+"""Sweep: train networks over a grid, or at random points, of options; compare them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+
+from . import _checks, metrics as metric_functions
+from .callbacks import direction
+from .many import fit_many
+from .results import Summary
+from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class Sweep:
+    """Networks at the points of a space of options, trained at once and sorted by how well they do on other data.
+
+    Parameters
+    ----------
+    space : {option of Trainer: values}
+        A list of values for each option; with n, also a distribution as scipy.stats has them, which has ``rvs``.
+    n : int, optional
+        How many points are drawn at random; by default the whole grid.
+    seed : int, optional
+        Of the points drawn, and of each network that `space` gives no seed.
+    **options
+        Of `Trainer`, the same for all.
+
+    Attributes
+    ----------
+    points : list of dict
+        The options of `space`, for each network.
+    table : list of dict
+        After `fit`: for each network its number, its point, what it measured, its epochs and its error; the best first.
+    best : Trainer
+        After `fit`: the table's first.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an argument out of its range or of the wrong kind.
+
+    Examples
+    --------
+    >>> sweep = Sweep({"learning_rate": [0.01, 0.1], "layer_sizes": [[64, 32, 10], [64, 10]]}, loss="cross_entropy")
+    >>> sweep.fit(X, y, epochs=20, validation_data=(X_test, y_test), metric="accuracy")
+    >>> sweep.best.predict_classes(X_test)
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Any],
+        *,
+        n: SupportsIndex | None = None,
+        seed: SupportsIndex | None = None,
+        **options: Any,
+    ) -> None:
+        if not isinstance(space, Mapping) or not space:
+            raise TypeError(_checks.wrong("space", "a dict of options and their values", _checks.shown(space)))
+        self._seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
+        for name in space:
+            if name in options:
+                raise ValueError(_checks.wrong(str(name), "to be in space or beside it", "both"))
+        if n is None:
+            self.points = [dict(zip(space, values, strict=True)) for values in product(*_values(space))]
+        else:
+            rng = np.random.default_rng(self._seed)
+            count = _checks.whole("n", n, minimum=1)
+            self.points = [{name: _drawn(name, values, rng) for name, values in space.items()} for _ in range(count)]
+        fixed = {"seed": self._seed} | options
+        self.trainers = [Trainer(**fixed | point) for point in self.points]
+        self.table: list[dict[str, Any]] = []
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        epochs: int,
+        validation_data: Any,
+        metric: Any = "loss",
+        mode: str = "auto",
+        halving: SupportsFloat | None = None,
+        n_threads: int | str = "auto",
+        verbose: int | str = "auto",
+    ) -> list[dict[str, Any]]:
+        """Train the networks, and measure each once it is trained.
+
+        Parameters
+        ----------
+        X, y, n_threads, verbose : as in `fit_many`
+        epochs : int
+            Of each network; with halving, of those that stay to the end.
+        validation_data : (X, y) or (X, y, sample_weight)
+            What the networks are compared on.
+        metric : str or function of (y, output)
+            By which they are sorted: "loss", or a metric (fastbp.metrics).
+        mode : {"auto", "min", "max"}
+            Whether its smallest or largest is the best; "auto" goes by the name, as `callbacks.Watch` does.
+        halving : number > 1, optional
+            Successive halving: all are trained for a few epochs, of which one in so many goes on for so many times as
+            long, until one is left.
+
+        Returns
+        -------
+        The table. Networks that failed come last, with their error.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input.
+        """
+        epochs = _checks.whole("epochs", epochs, minimum=1)
+        names = () if isinstance(metric, str) and metric == "loss" else metric_functions.metric_names(metric)
+        if len(names) > 1:
+            raise ValueError(_checks.wrong("metric", "one metric", len(names)))
+        name = (
+            "loss" if not names else names[0] if isinstance(names[0], str) else metric_functions.function_name(names[0])
+        )
+        sign = -direction(name, _checks.one_of("mode", mode, ("auto", "min", "max")))
+        parts = _checks.parts("validation_data", validation_data)
+        weight = parts[2] if len(parts) > 2 else None
+        rows = [
+            {"number": i, **point, "loss": math.nan, "epochs": 0, "error": None} for i, point in enumerate(self.points)
+        ]
+        alive = list(range(len(rows)))
+        for length, survivors in _rungs(len(alive), epochs, halving):
+            group = [self.trainers[i] for i in alive]
+            outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, verbose=verbose)
+            for i, outcome in zip(alive, outcomes, strict=True):
+                rows[i]["epochs"] += len(outcome.history.epochs)
+                rows[i]["error"] = outcome.error
+                if outcome.error is None:
+                    rows[i] |= self.trainers[i].evaluate(parts[0], parts[1], names, sample_weight=weight)
+            alive.sort(key=lambda i: _rank(rows[i], name, sign))
+            alive = alive[:survivors]
+            if any(outcome.history.interrupted for outcome in outcomes):
+                break
+        self.table = sorted(rows, key=lambda row: (row["error"] is not None, -row["epochs"], *_rank(row, name, sign)))
+        return self.table
+
+    @property
+    def best(self) -> Trainer:
+        """The network of the table's first row."""
+        if not self.table:
+            raise AttributeError("this Sweep was not fitted yet")
+        return self.trainers[self.table[0]["number"]]
+
+    def to_frame(self) -> DataFrame:
+        """The table as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("Sweep.to_frame needs pandas: pip install 'fastbp[pandas]'") from None
+        return pandas.DataFrame(self.table)
+
+    def summary(self) -> Summary:
+        """The table as text."""
+        if not self.table:
+            return Summary(repr(self))
+        lines = [list(self.table[0]), *([_cell(value) for value in row.values()] for row in self.table)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        cells = (("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True))).rstrip() for line in lines)
+        return Summary("\n".join(cells))
+
+    def __repr__(self) -> str:
+        return f"Sweep({len(self.points)} points of {', '.join(self.points[0])}{', fitted' if self.table else ''})"
+
+
+def _values(space: Mapping[str, Any]) -> list[list[Any]]:
+    return [_listed(name, values) for name, values in space.items()]
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    listed = _checks.sequence(f"space[{name!r}]", values, "a list of values")
+    if not listed:
+        raise ValueError(_checks.wrong(f"space[{name!r}]", "a list of values", "an empty one"))
+    return listed
+
+
+def _drawn(name: str, values: Any, rng: np.random.Generator) -> Any:
+    if hasattr(values, "rvs"):
+        drawn = values.rvs(random_state=rng)
+        return drawn.item() if hasattr(drawn, "item") else drawn
+    listed = _listed(name, values)
+    return listed[rng.integers(len(listed))]
+
+
+def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple[int, int]]:
+    """Epochs of each rung, and how many networks go on after it."""
+    if halving is None:
+        return [(epochs, count)]
+    factor = _checks.real("halving", halving, above=1, dtype=np.dtype(float))
+    counts = [count]
+    while counts[-1] > 1:
+        counts.append(min(counts[-1] - 1, math.ceil(counts[-1] / factor)))
+    ends = [max(i + 1, round(epochs / factor ** (len(counts) - 1 - i))) for i in range(len(counts))]
+    if epochs < len(counts):
+        raise ValueError(_checks.wrong("epochs", f"{len(counts)} or more, an epoch between two halvings", epochs))
+    return [(end - before, after) for before, end, after in zip([0, *ends], ends, [*counts[1:], 1], strict=False)]
+
+
+def _rank(row: Mapping[str, Any], name: str, sign: float) -> tuple[bool, float]:
+    """Sorts the best first, and what wasn't measured last."""
+    value = row.get(name, math.nan)
+    return math.isnan(value), sign * value
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else type(value).__name__ if isinstance(value, Exception) else str(value)

@@ -1,0 +1,286 @@
+"""fit_many, Ensemble, Sweep: each network as if alone, whatever becomes of the others."""
+
+import re
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Sweep, Trainer, fit_many
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(50, 3))
+Y = rng.uniform(size=(50, 2))
+LABELS = rng.integers(0, 2, 50)
+
+KINDS = {
+    "tiny": {},
+    "tiny, in order": {"shuffle": False},
+    "tiny, batches": {"batch_size": 7, "activation": "tanh", "output_activation": "sigmoid"},
+    "tiny, float64": {"dtype": "float64"},
+    "wide": {"layer_sizes": [3, 40, 2], "batch_size": 8},
+    "adam": {"optimizer": "adam", "batch_size": 8},
+    "dropout": {"dropout": 0.3},
+    "scheduled": {"schedule": "cosine"},
+    "lbfgs": {"optimizer": "lbfgs"},
+}
+
+
+def some(count, **options):
+    own = [{"layer_sizes": [3, 4, 2], "seed": i} for i in range(count)]
+    if options.get("optimizer") != "lbfgs":
+        own = [common | {"learning_rate": 0.1 + 0.01 * i} for i, common in enumerate(own)]
+    return [Trainer(**common | options) for common in own]
+
+
+def assert_same(trainer, alone):
+    for mine, theirs in zip(trainer.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert trainer.history == alone.history
+    assert trainer.history.epochs == alone.history.epochs
+    assert trainer._random == alone._random
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_each_is_as_if_alone(kind, n_threads):
+    together, alone = some(11, **KINDS[kind]), some(11, **KINDS[kind])
+    for epochs in (3, 2):
+        outcomes = fit_many(together, X, Y, epochs=epochs, n_threads=n_threads, verbose=0)
+        for number, (outcome, trainer) in enumerate(zip(outcomes, alone, strict=True)):
+            history = trainer.fit(X, Y, epochs=epochs, verbose=0)
+            assert outcome.number == number
+            assert outcome.trainer is together[number]
+            assert outcome.history == history
+            assert outcome.history.epochs == history.epochs
+            assert_same(together[number], trainer)
+
+
+def test_mixed_kinds_and_configurations():
+    kinds = [{"layer_sizes": [3, 4, 2], "seed": 1} | options for options in KINDS.values()]
+    outcomes = fit_many([*kinds, *kinds], X, Y, epochs=2, verbose=0)
+    for outcome, options in zip(outcomes, [*kinds, *kinds], strict=True):
+        alone = Trainer(**options)
+        alone.fit(X, Y, epochs=2, verbose=0)
+        assert_same(outcome.trainer, alone)
+
+
+def test_data_of_their_own():
+    Xs, ys = [X[:20], X[5:], X[::2]], [Y[:20], Y[5:], Y[::2]]
+    weights = [np.arange(1.0, 1 + len(x)) for x in Xs]
+    together, alone = some(3), some(3)
+    fit_many(together, Xs, ys, sample_weight=weights, epochs=3, verbose=0)
+    for trainer, other, x, y, w in zip(together, alone, Xs, ys, weights, strict=True):
+        other.fit(x, y, sample_weight=w, epochs=3, verbose=0)
+        assert_same(trainer, other)
+
+
+def test_callbacks_are_copied_and_measures_are_each_networks_own():
+    stopping, seen = EarlyStopping("val_loss", patience=1), []
+    together, alone = some(5, learning_rate=3.0), some(5, learning_rate=3.0)
+    options = {"epochs": 30, "validation_data": (X[:9], Y[:9]), "metrics": "r2", "verbose": 0}
+    callbacks = [stopping, lambda trainer, epoch, measured: seen.append(trainer.seed)]
+    outcomes = fit_many(together, X, Y, callbacks=callbacks, **options)
+    assert stopping.best_epoch is None
+    assert set(seen) == set(range(5))
+    for outcome, other in zip(outcomes, alone, strict=True):
+        other.fit(X, Y, callbacks=EarlyStopping("val_loss", patience=1), **options)
+        assert_same(outcome.trainer, other)
+        assert "val_r2" in outcome.history
+
+
+def test_an_error_stops_nobody_else():
+    good, alone = some(6), some(6)
+    bad = Trainer([3, 4, 2], output_activation="identity", learning_rate=1e30, seed=0)
+    with pytest.warns(RuntimeWarning, match=r"3 of 9 networks failed; the first, number 3: training diverged"):
+        outcomes = fit_many(
+            [*good[:3], bad, {"layer_sizes": [3]}, {"layer_sizes": [4, 2]}, *good[3:]], X, Y, epochs=4, verbose=0
+        )
+    assert isinstance(outcomes[3].error, DivergenceError)
+    assert np.isfinite(bad.predict(X)).all()
+    assert outcomes[3].history.epochs == bad.history.epochs
+    assert "layer_sizes" in str(outcomes[4].error)
+    assert outcomes[4].trainer is None
+    assert "X" in str(outcomes[5].error)
+    for trainer, other in zip(good, alone, strict=True):
+        other.fit(X, Y, epochs=4, verbose=0)
+        assert_same(trainer, other)
+
+
+def test_a_network_that_diverges_in_a_group_is_left_at_the_epoch_before():
+    options = {"learning_rate": 30.0, "activation": "relu", "output_activation": "identity", "batch_size": 8}
+    together = [Trainer([3, 4, 2], seed=i, epsilon=1, **options) for i in range(20)]
+    alone = [Trainer([3, 4, 2], seed=i, epsilon=1, **options) for i in range(20)]
+    with pytest.warns(RuntimeWarning, match="failed"):
+        outcomes = fit_many(together, X, Y, epochs=40, n_threads=1, verbose=0)
+    for outcome, other in zip(outcomes, alone, strict=True):
+        if outcome.error:
+            with pytest.raises(DivergenceError, match=re.escape(str(outcome.error))):
+                other.fit(X, Y, epochs=40, verbose=0)
+        else:
+            other.fit(X, Y, epochs=40, verbose=0)
+        assert_same(outcome.trainer, other)
+    assert any(outcome.error for outcome in outcomes)
+
+
+def test_results_come_as_they_finish_in_the_callers_thread():
+    seen = []
+    fit_many(some(7), X, Y, on_finish=lambda outcome: seen.append((outcome, threading.get_ident())), verbose=0)
+    assert {outcome.number for outcome, _ in seen} == set(range(7))
+    assert {thread for _, thread in seen} == {threading.get_ident()}
+    assert all(isinstance(outcome, Outcome) for outcome, _ in seen)
+
+
+def test_what_on_finish_raises_ends_everything():
+    def fail(outcome):
+        raise ZeroDivisionError
+
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        fit_many(some(200, optimizer="adam"), X, Y, epochs=50, on_finish=fail, verbose=0)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("kind", ["tiny", "wide"])
+def test_ctrl_c_leaves_finished_batches(kind):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    trainers = some(30, **KINDS[kind])
+    started = time.perf_counter()
+    outcomes = fit_many(trainers, X, Y, epochs=20_000, n_threads=2, on_finish=interrupt, verbose=0)
+    assert len(outcomes) == 30
+    assert any(outcome.history.interrupted for outcome in outcomes), time.perf_counter() - started
+    for outcome in outcomes:
+        assert len(outcome.trainer.history.epochs) == len(outcome.history.epochs)
+        outcome.trainer.fit(X, Y, verbose=0)  # goes on
+
+
+def test_lines_of_progress(capsys):
+    fit_many(some(3), X, Y, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["1/3", "2/3", "3/3"]
+    fit_many(some(3), X, Y, verbose=1)
+    assert "networks: 100%" in capsys.readouterr().err
+
+
+def test_bad_arguments():
+    trainer = some(1)[0]
+    for value, message in ((5, "trainers"), ([5], r"trainers\[0\]"), ([trainer, trainer], r"trainers\[1\]")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            fit_many(value, X, Y)
+    for options, message in (
+        ({"epochs": -1}, "epochs"),
+        ({"n_threads": 0}, "n_threads"),
+        ({"on_finish": 3}, "on_finish"),
+        ({"verbose": 7}, "verbose"),
+        ({"callbacks": fastbp.CSVLogger("log.csv")}, "callbacks"),
+        ({"metrics": "no such"}, "metrics"),
+        ({"sample_weight": [1, 2]}, "sample_weight"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            fit_many(some(2), X, Y, **options)
+    with pytest.raises(ValueError, match="y: expected a list of 2"):
+        fit_many(some(2), [X, X], [Y])
+    with pytest.raises(ValueError, match="X"):
+        fit_many(some(2), X[:, :2], Y)
+    assert fit_many([], X, Y, verbose=0) == []
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "squared_error"])
+def test_an_ensemble_answers_with_the_mean_or_the_vote(loss):
+    sizes, y = ([3, 4, 2], LABELS) if loss == "cross_entropy" else ([3, 4, 1], LABELS.astype(float))
+    ensemble = Ensemble(5, sizes, loss=loss, seed=3, epsilon=1)
+    outcomes = ensemble.fit(X, y, epochs=5, verbose=0)
+    assert len(ensemble) == len(outcomes) == 5
+    alone = [Trainer(sizes, loss=loss, seed=3 + i, epsilon=1) for i in range(5)]
+    for trainer in alone:
+        trainer.fit(X, y, epochs=5, verbose=0)
+    outputs = np.stack([trainer.predict(X) for trainer in alone])
+    np.testing.assert_array_equal(ensemble.predict(X), outputs.mean(axis=0))
+    np.testing.assert_array_equal(ensemble.predict_std(X), outputs.std(axis=0))
+    mean = outputs.mean(axis=0)
+    soft = mean.argmax(axis=1) if mean.shape[1] > 1 else (mean[:, 0] > 0.5).astype(int)
+    np.testing.assert_array_equal(ensemble.predict_classes(X), soft)
+    measured = ensemble.evaluate(X, y, "accuracy")
+    assert measured == {"accuracy": pytest.approx((soft == LABELS).mean())}
+    ensemble.voting = "hard"
+    votes = sum(trainer.predict_classes(X) for trainer in alone)
+    np.testing.assert_array_equal(ensemble.predict_classes(X), (votes > 2).astype(int))
+
+
+def test_an_ensembles_arguments():
+    for arguments, message in (((0, [3, 2]), "n_networks"), ((2, [3]), "layer_sizes")):
+        with pytest.raises(ValueError, match=message):
+            Ensemble(*arguments)
+    with pytest.raises(ValueError, match="voting"):
+        Ensemble(2, [3, 2], voting="loud")
+    diverging = Ensemble(2, [3, 4, 2], output_activation="identity", learning_rate=1e30, seed=0)
+    with pytest.warns(RuntimeWarning, match="2 of 2"), pytest.raises(DivergenceError):
+        diverging.fit(X, Y, epochs=5, verbose=0)
+    assert "Ensemble of 2" in repr(diverging)
+
+
+class Distribution:
+    def rvs(self, random_state):
+        return np.float64(random_state.uniform(0.1, 0.2))
+
+
+SPACE = {"learning_rate": [0.01, 0.1, 1.0], "layer_sizes": [[3, 4, 2], [3, 8, 2], [3, 2]]}
+
+
+def test_a_sweep_sorts_the_grid():
+    sweep = Sweep(SPACE, loss="cross_entropy", seed=1)
+    assert len(sweep.points) == 9
+    with pytest.raises(AttributeError):
+        sweep.best  # noqa: B018
+    table = sweep.fit(X, LABELS, epochs=4, validation_data=(X[:20], LABELS[:20]), metric="accuracy", verbose=0)
+    assert [row["accuracy"] for row in table] == sorted((row["accuracy"] for row in table), reverse=True)
+    for row in table:
+        alone = Trainer(row["layer_sizes"], learning_rate=row["learning_rate"], loss="cross_entropy", seed=1)
+        alone.fit(X, LABELS, epochs=4, verbose=0)
+        measured = alone.evaluate(X[:20], LABELS[:20], "accuracy")
+        assert {name: row[name] for name in measured} == measured
+        assert row["epochs"] == 4
+    assert sweep.best.evaluate(X[:20], LABELS[:20], "accuracy")["accuracy"] == table[0]["accuracy"]
+    assert len(sweep.to_frame()) == 9
+    assert len(sweep.summary().splitlines()) == 10
+
+
+def test_a_random_sweep_with_halving():
+    sweep = Sweep({"learning_rate": Distribution(), "activation": ["tanh", "relu"]}, n=9, seed=2, layer_sizes=[3, 4, 2])
+    again = Sweep({"learning_rate": Distribution(), "activation": ["tanh", "relu"]}, n=9, seed=2, layer_sizes=[3, 4, 2])
+    assert sweep.points == again.points
+    assert len({point["learning_rate"] for point in sweep.points}) == 9
+    table = sweep.fit(X, Y, epochs=9, validation_data=(X, Y), halving=3, verbose=0)
+    assert [row["epochs"] for row in table] == [9, 3, 3, 1, 1, 1, 1, 1, 1]
+    whole = [trainer.evaluate(X, Y)["loss"] for trainer in sweep.trainers]
+    assert table[0]["loss"] == whole[table[0]["number"]]
+    assert table[1]["loss"] <= table[2]["loss"]
+
+
+def test_a_sweep_goes_on_past_a_divergence():
+    sweep = Sweep({"learning_rate": [0.1, 1e30]}, layer_sizes=[3, 4, 2], output_activation="identity", seed=0)
+    with pytest.warns(RuntimeWarning, match="1 of 2"):
+        table = sweep.fit(X, Y, epochs=3, validation_data=(X, Y), verbose=0)
+    assert table[0]["error"] is None
+    assert isinstance(table[1]["error"], DivergenceError)
+    assert "DivergenceError" in sweep.summary()
+
+
+def test_a_sweeps_arguments():
+    for space in ({}, 3, {"learning_rate": 3}):
+        with pytest.raises(TypeError, match="space"):
+            Sweep(space, layer_sizes=[3, 2])
+    with pytest.raises(ValueError, match="space"):
+        Sweep({"learning_rate": []}, layer_sizes=[3, 2])
+    with pytest.raises(ValueError, match="learning_rate"):
+        Sweep({"learning_rate": [1]}, layer_sizes=[3, 2], learning_rate=2)
+    sweep = Sweep({"learning_rate": [0.1, 0.2, 0.3]}, layer_sizes=[3, 2])
+    for options, message in (({"epochs": 1, "halving": 2}, "epochs"), ({"epochs": 3, "halving": 1}, "halving")):
+        with pytest.raises(ValueError, match=message):
+            sweep.fit(X, Y, validation_data=(X, Y), verbose=0, **options)
+    with pytest.raises(ValueError, match="mode"):
+        sweep.fit(X, Y, epochs=1, validation_data=(X, Y), metric=lambda y, output: 0.0, verbose=0)
