@@ -29,7 +29,7 @@ class Ensemble:
         as often named the first).
     seed : int, optional
         Of the first network; the next has seed + 1, and so on. None: no two alike, and other ones every time.
-    **options
+    **options : any
         Of `Trainer`, the same for all.
 
     Attributes

@@ -30,7 +30,7 @@ class Sweep:
         How many points are drawn at random; by default the whole grid.
     seed : int, optional
         Of the points drawn, and of each network that `space` gives no seed.
-    **options
+    **options : any
         Of `Trainer`, the same for all.
 
     Attributes

@@ -156,7 +156,7 @@ def test_docstrings_name_the_arguments_of_the_signature(name, item):
     section = re.split(r"\n\n?[A-Z][a-z ]+\n-{3,}\n", section)[0]
     documented = [
         argument.strip()
-        for names in re.findall(r"^([a-zA-Z_0-9, ]+?) : ", section, re.M)
+        for names in re.findall(r"^\*{0,2}([a-zA-Z_0-9, ]+?) : ", section, re.M)
         for argument in names.split(",")
     ]
     accepted = [p for p in inspect.signature(item).parameters if p != "self"]
