@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -113,15 +114,31 @@ class Run:
         self.rewind.keep(0)
         try:
             self._calls(data, step, at, done)
-        finally:  # Ctrl-C arrives just after a kernel call
-            finished = int(at.position[codes.EPOCH])
-            overflown = finished == epochs and not is_finite(trainer.network._parameters)  # in the last update
-            finished -= overflown
-            for history in self.histories:
-                history.extend(first, losses[:finished].tolist())
-        if finished < epochs:
+        except (OutOfTime, KeyboardInterrupt):  # just after a kernel call; a divergence in that one is the greater news
+            self._conclude(data, step, at, first)
+            raise
+        except BaseException:
+            with suppress(DivergenceError):
+                self._conclude(data, step, at, first)
+            raise
+        self._conclude(data, step, at, first)
+
+    def _conclude(self, data: codes.Data, step: codes.Step, at: codes.Progress, first: int) -> None:
+        """Record the epochs that are finished; after a divergence go back to the start of its epoch, and raise it."""
+        losses, finished = at.losses, int(at.position[codes.EPOCH])
+        name, value = "loss", float(losses[finished]) if finished < len(losses) else 0.0
+        diverged = not math.isfinite(value)
+        if not diverged and not is_finite(self.trainer.network._parameters):
+            diverged, name, value = True, "largest weight", math.inf
+            finished -= at.position[codes.SAMPLE] == 0 and finished > 0  # in the last update of the epoch before
+        if diverged:
             self._go_back(data, step, finished)
-            name, value = ("largest weight", math.inf) if overflown else ("loss", losses[finished])
+            if finished > self.rewind.epoch and not is_finite(self.trainer.network._parameters):  # likewise
+                finished, name, value = finished - 1, "largest weight", math.inf
+                self._go_back(data, step, finished)
+        for history in self.histories:
+            history.extend(first, losses[:finished].tolist())
+        if diverged:
             raise self.divergence(name, value, first + finished)
 
     def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: int) -> None:
@@ -131,6 +148,8 @@ class Run:
         whole = blocks_before(n, step)
         while (running := position[codes.EPOCH]) < len(losses) and math.isfinite(losses[running]):
             if seconds > CHUNK_SECONDS and position[codes.SAMPLE] == 0:
+                if not is_finite(self.trainer.network._parameters):
+                    return
                 self.rewind.keep(running)
                 seconds = 0.0
             left = whole - blocks_before(position[codes.SAMPLE], step)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastbp import DivergenceError, Trainer, _run
+from fastbp import Callback, DivergenceError, Trainer, _run
+from fastbp._run import Run
 from tests.test_run import X, Y, weights_of
 
 DIVERGES = {"activation": "identity", "output_activation": "identity", "epsilon": 0.5, "dtype": "float64", "seed": 0}
@@ -56,6 +57,53 @@ def test_a_last_update_that_overflows_is_a_divergence():
             call(np.full((4, 3), 100.0), np.ones((4, 2)))
         np.testing.assert_array_equal(weights_of(trainer), before)
     assert trainer.epochs_trained == 0
+
+
+@pytest.mark.parametrize("end", ["time", "Ctrl-C", "another exception"])
+@pytest.mark.parametrize("overflows", [False, True])
+def test_a_divergence_in_the_call_after_which_a_fit_ends_early_is_told(end, overflows):
+    """Of the loss; of the weights, in an epoch's last update."""
+
+    class Ends(Callback):
+        def on_progress(self, trainer, done):
+            if end != "time":
+                raise KeyboardInterrupt if end == "Ctrl-C" else ZeroDivisionError
+
+    options = {"loss": "absolute_error", "learning_rate": 1e38} if overflows else {"learning_rate": 1e3}
+    options |= DIVERGES | {"dtype": "float32", "epsilon": 1.0, "batch_size": 64 if overflows else 8}
+    scale = 100 if overflows else 1
+    rng = np.random.default_rng(0)
+    X, y = scale * rng.normal(size=(64, 5)), rng.normal(size=(64, 2))
+    sizes = [5, 2] if overflows else [5, 4, 2]
+    trainer = Trainer(sizes, **options)
+    before = [array.copy() for array in state(trainer)]
+    error = ZeroDivisionError if end == "another exception" else DivergenceError
+    run, data = Run(trainer, [trainer.history], [Ends()], 2000, 1e-9), trainer._intake.data("X", X, "y", y)
+    with pytest.raises(error):
+        run.over(data, 0, 2000)
+    assert trainer.epochs_trained == 0
+    assert_same_state(state(trainer), before)
+
+
+def test_time_that_runs_out_hides_no_divergence():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(64, 5)), rng.normal(size=(64, 2))
+    options = DIVERGES | {"dtype": "float32", "epsilon": 1}
+    trainer = Trainer([5, 4, 2], learning_rate=1e3, batch_size=8, **options)
+    before = weights_of(trainer)
+    with pytest.raises(DivergenceError, match="the loss became"):
+        trainer.fit(X, y, epochs=2000, max_seconds=1e-9, verbose=0)
+    np.testing.assert_array_equal(weights_of(trainer), before)
+
+
+def test_an_overflow_in_an_epochs_last_update_belongs_to_that_epoch():
+    """Though the kernel goes on into the next one, where the loss is the first to show it."""
+    trainer = Trainer([3, 2], loss="absolute_error", learning_rate=1e38, **DIVERGES | {"dtype": "float32"})
+    before = weights_of(trainer)
+    with pytest.raises(DivergenceError, match="the largest weight became inf in epoch 1"):
+        trainer.fit(np.full((4, 3), 100.0), np.ones((4, 2)), epochs=5, verbose=0)
+    np.testing.assert_array_equal(weights_of(trainer), before)
+    assert trainer.history["loss"] == []
 
 
 def test_a_divergence_in_batches_leaves_the_epoch_before():
