@@ -7,8 +7,10 @@ import os
 from _thread import LockType, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, repeat
+from time import sleep
 from typing import Any
 
 MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in float32, in the middle of the sizes in docs/design.md
@@ -19,6 +21,7 @@ TRIAL_SECONDS = 4e-3  # that a trial of the other number of threads may take, by
 SOON, LATE = 0.05, 0.25  # seconds of training between two trials: at first, and once they have failed clearly
 TRIAL_SHARE = 0.05  # of all time that trials may take
 SHORT = 3e-4  # seconds below which a call says nothing about speed
+WAIT_SECONDS = 1e-3  # between two looks whether the threads have ended, after Ctrl-C
 ROWS_PAY = 1e7  # multiplications, about 0.2 ms, that are worth another thread's start
 
 MAX_CORES, WORD = 1024, 8 * ctypes.sizeof(ctypes.c_ulong)  # bits of a C library's cpu_set_t, and of its words
@@ -66,11 +69,14 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
 
     Returns
     -------
-    What call(0) returned.
+    What call(0) returned. No thread is left then, nor when Ctrl-C comes while this one waits for the others.
     """
     if n_threads == 1:
         return call(0)
-    cores, ends, gate = other_cores(), [], allocate_lock()
+    cores, gate = other_cores(), allocate_lock()
+    ends = [allocate_lock() for _ in range(1, n_threads)]
+    started: list[int] = []
+    ended: list[int] = []
 
     def run(thread: int, end: LockType) -> None:
         try:
@@ -78,24 +84,31 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
                 pass
             call(thread)
         finally:
+            ended.append(thread)
             end.release()
 
     try:
         with gate:  # a thread that has ended must not be told where to run
-            for thread in range(1, n_threads):
-                end = allocate_lock()
+            for end in ends:
                 end.acquire()
-                identity = start_new_thread(run, (thread, end))
-                ends.append(end)
-                if cores:
+            # In one step of Python, so that Ctrl-C can't come between a thread's start and the note of it.
+            started.extend(map(start_new_thread, repeat(run), enumerate(ends, 1)))
+            if cores:
+                for identity in started:
                     _keep_to(identity, ctypes.sizeof(cores), cores)
         return call(0)
     except BaseException:
         abandon()
         raise
     finally:
-        for end in ends:
-            end.acquire()
+        try:
+            for end, _ in zip(ends, started, strict=False):
+                end.acquire()
+        except BaseException:  # Ctrl-C; whether the lock was taken before it came, nobody knows
+            while len(ended) < len(started):
+                with suppress(KeyboardInterrupt):
+                    sleep(WAIT_SECONDS)
+            raise
 
 
 class TeamSize:

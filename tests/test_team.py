@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import threading
+import time
 
 import pytest
 
@@ -54,6 +56,27 @@ def test_a_thread_that_cannot_start_abandons_those_that_did(monkeypatch):
     with pytest.raises(RuntimeError, match="can't start"):
         run_together(lambda thread: abandoned.wait(10), 3, abandoned.set)
     assert abandoned.is_set()
+
+
+def test_an_interrupt_while_waiting_is_raised_when_the_others_have_ended():
+    """Two of them: the second comes while the first is held back."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    ended = []
+
+    def call(thread: int) -> None:
+        if thread == 1:
+            for _ in range(2):
+                time.sleep(0.1)
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            ended.append(thread)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_together(call, 3, lambda: None)
+        assert ended == [1]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_others_keep_off_this_core_which_may_go_where_it_could():
