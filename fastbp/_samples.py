@@ -102,7 +102,7 @@ class Batches:
         self.length = steps or (len(source) if isinstance(source, Sized) else None)  # batches of an epoch, where known
 
     def __iter__(self) -> Iterator[Any]:
-        batches = iter(self.source)
+        batches, fresh = iter(self.source), True  # fresh: has given nothing yet
         count = 0
         while self.steps is None or count < self.steps:
             try:
@@ -110,13 +110,13 @@ class Batches:
             except StopIteration:
                 if self.steps is None and count > 0:
                     return
-                if self.once or count == 0:
+                if self.once or fresh:
                     raise ValueError(
                         _checks.wrong("X", f"{self.steps or 'some'} batches an epoch", f"an end after {count}")
                     ) from None
-                batches = iter(self.source)
+                batches, fresh = iter(self.source), True
                 continue
-            count += 1
+            count, fresh = count + 1, False
 
 
 class Intake:

@@ -113,6 +113,16 @@ def test_a_fraction_that_leaves_nothing():
         trainer().fit(X[:3], Y[:3], validation_split=0.01, verbose=0)
 
 
+class Shared:
+    """Iterates over one generator, whoever asks."""
+
+    def __init__(self):
+        self.generator = (batch for batch in batches())
+
+    def __iter__(self):
+        return self.generator
+
+
 def batches(size=20):
     return [(X[i : i + size], Y[i : i + size]) for i in range(0, 60, size)]
 
@@ -148,6 +158,7 @@ def test_batches_with_weights_and_validation():
         ({"X": X}, TypeError, "y: expected numbers, or as X an iterable of batches"),
         ({"X": iter(batches()), "epochs": 2}, ValueError, "steps: expected a number of batches an epoch"),
         ({"X": iter(batches()), "steps": 5}, ValueError, "X: expected 5 batches an epoch, got an end after 3"),
+        ({"X": Shared(), "steps": 8}, ValueError, "X: expected 8 batches an epoch, got an end after 3"),
         ({"X": []}, ValueError, "X: expected some batches an epoch, got an end after 0"),
         ({"X": [X]}, TypeError, r"batch: expected a pair \(X, y\), or \(X, y, sample_weight\), got a ndarray"),
         ({"X": batches(), "sample_weight": Y}, ValueError, "sample_weight: expected nothing as X is an iterable"),
