@@ -235,6 +235,13 @@ def finite(argument: str, array: Array) -> None:
             raise ValueError(wrong(argument, "finite numbers", f"{array[tuple(place)]} at [{at}]"))
 
 
+def finite_in(argument: str, array: Array, dtype: np.dtype[Any]) -> None:
+    """Every number finite, in the dtype too; of an array that isn't empty."""
+    finite(argument, array)
+    if max(float(array.max()), -float(array.min())) > float(np.finfo(dtype).max):
+        raise ValueError(wrong(argument, f"numbers within {dtype}'s range", "larger ones"))
+
+
 def is_ready(value: Any, columns: int, dtype: np.dtype[Any]) -> bool:
     """Whether a value is what `matrix` would give, as far as can be seen without looking at its numbers."""
     return (

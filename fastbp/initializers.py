@@ -156,8 +156,5 @@ def _fitting(argument: str, symbol: str, item: Any, view: Array) -> Array:
     if array.shape != view.shape:
         hint = "; transpose it" if array.shape == view.shape[::-1] else ""
         raise ValueError(_checks.wrong(argument, f"shape {view.shape} for {symbol}", f"{array.shape}{hint}"))
-    _checks.finite(argument, array)
-    largest = float(np.finfo(view.dtype).max)
-    if max(float(array.max()), -float(array.min())) > largest:
-        raise ValueError(_checks.wrong(argument, f"numbers within {view.dtype}'s range", "larger ones"))
+    _checks.finite_in(argument, array, view.dtype)
     return array

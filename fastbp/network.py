@@ -96,7 +96,7 @@ class Network:
         for i, (array, view) in enumerate(zip(arrays, views, strict=True)):
             if array.shape != view.shape:
                 raise ValueError(_checks.wrong(f"weights[{i}]", f"shape {view.shape}", array.shape))
-            _checks.finite(f"weights[{i}]", array)
+            _checks.finite_in(f"weights[{i}]", array, view.dtype)
         for array, view in zip(arrays, views, strict=True):
             view[...] = array
 

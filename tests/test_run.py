@@ -161,6 +161,10 @@ def test_weights_are_got_and_set():
         a.set_weights([a.weights[0], np.zeros(3), a.weights[1], a.biases[1]])
     with pytest.raises(ValueError, match="weights: expected 4 arrays, got 1"):
         a.set_weights([a.weights[0]])
+    with pytest.raises(ValueError, match=r"weights\[2\]: expected numbers within float32's range, got larger ones"):
+        a.set_weights([np.zeros((4, 3)), np.zeros(4), np.full((2, 4), -1e300), np.zeros(2)])
+    np.testing.assert_array_equal(weights_of(a)[-2:], weights_of(b)[-2:])
+    assert a.weights[1].any()
 
 
 def test_lbfgs_finds_what_least_squares_finds():
