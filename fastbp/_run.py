@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import metrics as metric_functions
+from . import _checks, metrics as metric_functions
 from ._engine import BLOCK
 from ._kernels import codes
 from ._kernels.finite import is_finite
@@ -95,12 +95,13 @@ class Run:
                     self._look_at_the_clock()
                 self.over(source, done, min(AT_ONCE, self.epochs - done))
 
-    def rates(self, epoch: int, n_batches: int) -> Array:
-        """η of the batches of an epoch, (n_batches,); (1,) where they have all the same."""
+    def rates(self, epoch: int, n_batches: int, batch: int | None = None) -> Array:
+        """η of the batches of an epoch, (n_batches,), or of one of them, (1,); (1,) where they have all the same."""
         base, schedule = self.trainer.learning_rate, self.trainer.schedule
         if schedule is None:
             return np.array([base])
-        values = schedule(epoch + np.arange(n_batches) / n_batches, self.epochs)
+        parts = np.arange(n_batches) / n_batches if batch is None else np.array([batch / n_batches])
+        values = schedule(epoch + parts, self.epochs)
         return values if schedule.absolute else base * values
 
     def over(self, data: codes.Data, done: int, epochs: int) -> None:
@@ -188,11 +189,11 @@ class Run:
     def over_batches(self, batches: Iterable[codes.Data], steps: int | None, done: int) -> None:
         """An epoch over batches, each an update."""
         total = weight = 0.0
-        rates = self.rates(done, steps or 1)
         first = self.trainer.epochs_trained + 1
         self.rewind.keep(0)
         for k, data in enumerate(batches):
-            loss = self.one_batch(data, rates[min(k, len(rates) - 1)])
+            rate = self.rates(done, steps or 1, min(k, (steps or 1) - 1))  # of one: an epoch may be without end
+            loss = self.one_batch(data, rate[0])
             total, weight = total + loss * data.weight, weight + data.weight
             self._between_calls(done + (k + 1) / steps if steps else done, True)
         for history in self.histories:
@@ -206,6 +207,9 @@ class Run:
             raise ImportError("optimizer='lbfgs' needs scipy: pip install 'fastbp[lbfgs]'") from None
         trainer, network = self.trainer, self.trainer.network
         accepted, done = network.packed().astype(np.float64), 0
+        m, n = optimizer.memory, accepted.size
+        needed = accepted.itemsize * (2 * m * n + 5 * n + 11 * m * m + 8 * m)  # scipy's workspace
+        _checks.fits("memory", f"one of {m:,} past steps", needed)
 
         def cost(theta: Array) -> tuple[float, Array]:
             network.unpack(theta)

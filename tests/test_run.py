@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import time
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastbp import ReduceLROnPlateau, Trainer, optimizers, schedules
+from fastbp._run import Run
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 3)).astype("f"), RNG.normal(size=(50, 2)).astype("f")
@@ -235,6 +237,31 @@ def test_schedules_go_batch_by_batch_over_a_list_of_batches_too():
     listed = Trainer([3, 40, 2], activation="tanh", seed=0, epsilon=0.5, schedule="cosine")
     listed.fit(batches, epochs=2, verbose=0)
     np.testing.assert_allclose(weights_of(listed), weights_of(whole), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", sorted(set(schedules.SCHEDULES) - {"constant"}))
+def test_the_rate_of_a_batch_is_that_of_the_epochs_batches_to_the_bit(name):
+    run = Run(Trainer([3, 2], schedule=name, learning_rate=0.3), [], [], 7)
+    for n in (1, 13, 1000):
+        together = run.rates(3, n)
+        assert together.shape == (n,)
+        np.testing.assert_array_equal(np.concatenate([run.rates(3, n, k) for k in range(n)]), together)
+
+
+def test_an_epoch_of_batches_may_be_without_end():
+    trainer = Trainer([3, 2], seed=0, schedule="cosine")
+    before = weights_of(trainer)
+    history = trainer.fit(itertools.repeat((X, Y)), steps=10**13, max_seconds=0.02, verbose=0)
+    assert history["loss"] == []
+    assert np.abs(weights_of(trainer) - before).max() > 0
+
+
+def test_a_memory_of_lbfgs_beyond_the_machines_is_refused():
+    trainer = Trainer([3, 2], optimizer=optimizers.LBFGS(memory=10**9))
+    with pytest.raises(
+        MemoryError, match=r"memory: expected what fits .* got one of 1,000,000,000 past steps that needs"
+    ):
+        trainer.fit(X, Y, verbose=0)
 
 
 def test_a_lowered_learning_rate_is_in_the_history():
