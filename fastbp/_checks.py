@@ -137,6 +137,16 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def path(argument: str, value: Any) -> str:
+    """A path as text: not empty, and one that a system could take."""
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise TypeError(wrong(argument, "a path", f"{shown(value)} ({type(value).__name__})"))
+    if not text or "\0" in text:
+        raise ValueError(wrong(argument, "a path, not empty and without NUL", shown(text)))
+    return text
+
+
 def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
     """One of the names; a near miss is told the nearest."""
     names = sorted(names)

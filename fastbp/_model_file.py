@@ -53,7 +53,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
     text = np.frombuffer(json.dumps(header).encode(), BYTE)
     if text.size > HEADER_BYTES:
         raise ValueError(_checks.wrong("history", f"no more than {HEADER_BYTES:,} bytes as JSON", f"{text.size:,}"))
-    place = Path(path)
+    place = Path(_checks.path("path", path))
     temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
     file = temporary.open("xb")
     try:
@@ -81,7 +81,7 @@ def _flush_folder(folder: Path) -> None:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     """The file, to be read."""
-    with Path(path).open("rb") as file:
+    with Path(_checks.path("path", path)).open("rb") as file:
         yield ModelFile(file)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from ._checks import flag, one_of, real, sequence, shown, whole, wrong
+from ._checks import flag, one_of, path as checked_path, real, sequence, shown, whole, wrong
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -294,7 +294,7 @@ class Checkpoint(Watch):
         mode: str = "auto",
         keep: SupportsIndex | None = None,
     ) -> None:
-        self.path = _path(path)
+        self.path = checked_path("path", path)
         self.save_best_only = flag("save_best_only", save_best_only)
         self.keep = None if keep is None else whole("keep", keep, minimum=1)
         super().__init__(monitor, mode, min_delta=0)
@@ -350,7 +350,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: Path, *, separator: str = ",", append: bool = False) -> None:
-        self.path = _path(path)
+        self.path = checked_path("path", path)
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             raise ValueError(wrong("separator", "one character, no quote and no new line", shown(separator)))
         self.separator = separator
@@ -411,7 +411,7 @@ class TensorBoard(Callback):
             from tensorboardX import SummaryWriter
         except ImportError:
             raise ImportError("TensorBoard needs tensorboardX: pip install 'fastbp[tensorboard]'") from None
-        self.log_dir = _path(log_dir, "log_dir")
+        self.log_dir = checked_path("log_dir", log_dir)
         self._open = SummaryWriter
         self._writers: dict[str, Any] = {}
 
@@ -426,9 +426,3 @@ class TensorBoard(Callback):
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
-
-
-def _path(value: Any, argument: str = "path") -> str:
-    if not isinstance(value, str | os.PathLike):
-        raise TypeError(wrong(argument, "a path", f"{shown(value)} ({type(value).__name__})"))
-    return os.fspath(value)

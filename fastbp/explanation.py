@@ -166,9 +166,10 @@ class Explanation:
         """
         from ._explain_html import page
 
+        place = None if path is None else _checks.path("path", path)
         text = page(self)
-        if path is not None:
-            with open(path, "w", encoding="utf-8") as file:
+        if place is not None:
+            with open(place, "w", encoding="utf-8") as file:
                 file.write(text)
         return text
 

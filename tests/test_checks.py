@@ -9,7 +9,7 @@ import pandas
 import pytest
 from scipy import sparse
 
-from fastbp import Network, Trainer, _checks
+from fastbp import Network, Trainer, _checks, callbacks, explain
 
 GOOD_X = np.random.default_rng(0).uniform(size=(6, 3))
 GOOD_Y = GOOD_X[:, :2].copy()
@@ -305,6 +305,33 @@ def test_what_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
         Network([2, 3]).predict(np.ones((100_000, 2)))
     for now, then in zip(trainer.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+class Bytes:
+    def __fspath__(self):
+        return b"x"
+
+
+@pytest.mark.parametrize("value", ["", "\0", "a\0b", 5, 1, True, None, ["a"], b"x", Bytes()], ids=repr)
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda value: Trainer([3, 2]).save(value),
+        Trainer.load,
+        callbacks.CSVLogger,
+        callbacks.Checkpoint,
+        explain(Trainer([1, 1], seed=0), [0.5], [0.5]).to_html,
+    ],
+    ids=["save", "load", "CSVLogger", "Checkpoint", "to_html"],
+)
+def test_a_path_that_is_none(take, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if value is None and getattr(take, "__name__", "") == "to_html":
+        assert take(value).startswith("<!")  # nothing is written then
+    else:
+        with pytest.raises(ValueError if isinstance(value, str) else TypeError, match=r"^path: expected a path, "):
+            take(value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_memory_that_there_is():
