@@ -95,7 +95,7 @@ class Sweep:
 
         Parameters
         ----------
-        X, y, n_threads, verbose : as in `fit_many`
+        X, y : as in `fit_many`, for all networks
         epochs : int
             Of each network; with halving, of those that stay to the end.
         validation_data : (X, y) or (X, y, sample_weight)
@@ -107,6 +107,7 @@ class Sweep:
         halving : number > 1, optional
             Successive halving: all are trained for a few epochs, of which one in so many goes on for so many times as
             long, until one is left.
+        n_threads, verbose : as in `fit_many`
 
         Returns
         -------
