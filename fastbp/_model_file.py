@@ -49,16 +49,23 @@ def check_fields(what: str, record: Mapping[str, Any], kinds: Mapping[str, tuple
 
 
 def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write the file beside its place, flush it to disk, and rename it: a crash leaves the old file or the new one."""
+    """Write the file."""
     text = np.frombuffer(json.dumps(header).encode(), BYTE)
     if text.size > HEADER_BYTES:
         raise ValueError(_checks.wrong("history", f"no more than {HEADER_BYTES:,} bytes as JSON", f"{text.size:,}"))
+    with replacing(path) as file:
+        np.savez(file, header=text, **arrays)  # type: ignore[arg-type]
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file beside its place, to be written; then flushed to disk and renamed: a crash leaves the old or the new."""
     place = Path(_checks.path("path", path))
     temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
     file = temporary.open("xb")
     try:
         with file:
-            np.savez(file, header=text, **arrays)  # type: ignore[arg-type]
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(place)

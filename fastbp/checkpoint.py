@@ -81,7 +81,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
         options = header["options"]
         with _argument_errors():
             for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-                options[name] = _object(name, options[name], kinds)
+                options[name] = unnamed(name, options[name], kinds)
         count = sum((n + 1) * n_next for n, n_next in pairwise(options["layer_sizes"]))
         kept = 1 + options["optimizer"].n_moments  # of the three arrays; the others are empty
         arrays = {
@@ -164,8 +164,8 @@ def _check_history(columns: Mapping[str, Any], n_epochs: int) -> None:
             raise refused(_checks.shown(odd[0]), expected)
 
 
-def _object(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, type[Any]]) -> Any:
-    """The inverse of `_named`."""
+def unnamed(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, type[Any]]) -> Any:
+    """The inverse of `named`."""
     if record is None:
         return None
     kind = kinds[_checks.one_of(f"{argument}'s name", record.pop("name", None), kinds)]
@@ -184,7 +184,7 @@ def _argument_errors() -> Iterator[None]:
         raise refused(f"one with {str(error) or type(error).__name__}") from error
 
 
-def _named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | None:
+def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | None:
     """A record as a name and its fields."""
     if item is None:
         return None
@@ -203,9 +203,9 @@ def _options(trainer: Trainer) -> dict[str, Any]:
         "layer_sizes": trainer.layer_sizes,
         "activation": trainer.activation,
         "output_activation": trainer.output_activation,
-        "loss": _named("loss", loss, LOSSES),
-        "optimizer": _named("optimizer", trainer.optimizer, OPTIMIZERS),
-        "schedule": _named("schedule", schedule, SCHEDULES),
+        "loss": named("loss", loss, LOSSES),
+        "optimizer": named("optimizer", trainer.optimizer, OPTIMIZERS),
+        "schedule": named("schedule", schedule, SCHEDULES),
         "learning_rate": None if trainer.optimizer.name == "lbfgs" else trainer.learning_rate,
         "batch_size": trainer.batch_size,
         "initializer": "zeros",

@@ -1,0 +1,157 @@
+"""A network as other libraries have it: dense layers, each with an activation and a dropout, in both directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _checks
+from ..trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+OUTPUTS = ("predict", "logits", "log_softmax")
+SCALABLE = ("identity", "relu", "leaky_relu")  # f(s z) = s f(z) for s ≥ 0: it's all the same on which side a dropout is
+
+
+@dataclass
+class Layer:
+    """A dense layer, what follows it, and what messages call it.
+
+    Attributes
+    ----------
+    place : such as "module[2]"
+    weight : (n_out, n_in)
+    bias : (n_out,), or None
+    activation : fastbp's name, or "log_softmax"
+    rate : of the dropout behind it
+    """
+
+    place: str
+    weight: Array
+    bias: Array | None
+    activation: str = "identity"
+    rate: float = 0.0
+
+
+class Stack:
+    """Another library's layers, which come one by one in their order and become a Trainer.
+
+    Parameters
+    ----------
+    argument : what messages call the whole
+    options : Trainer's keywords, which the caller has given
+    """
+
+    def __init__(self, argument: str, options: dict[str, Any]) -> None:
+        for name in ("layer_sizes", "activation", "initializer"):
+            if name in options:
+                raise ValueError(_checks.wrong(name, f"nothing, as {argument} has it", _checks.shown(options[name])))
+        self._argument, self._options = argument, options
+        self._layers: list[Layer] = []
+
+    def dense(self, place: str, weight: Array, bias: Array | None) -> None:
+        """A layer of shape (n_out, n_in)."""
+        if self._layers:
+            above = self._layers[-1]
+            if weight.shape[1] != len(above.weight):
+                expected = f"{len(above.weight)} inputs, as {above.place} has so many outputs"
+                raise ValueError(_checks.wrong(place, expected, weight.shape[1]))
+            if above.activation == "softmax":
+                raise ValueError(_checks.wrong(place, "nothing after a softmax, which ends a network", "another layer"))
+        _checks.finite(f"{place}'s weights", weight)
+        if bias is not None:
+            _checks.finite(f"{place}'s biases", bias)
+        self._layers.append(Layer(place, weight, bias))
+
+    def activation(self, place: str, name: str) -> None:
+        """The f of the layer before it."""
+        if name == "identity":
+            return
+        layer = self._layer_before(place, name)
+        if layer.activation != "identity":
+            expected = f"no second activation behind {layer.place}, which has {layer.activation}"
+            raise ValueError(_checks.wrong(place, expected, name))
+        if layer.rate and name not in SCALABLE:
+            raise ValueError(_checks.wrong(place, "the activation before the dropout", f"{name} behind it"))
+        layer.activation = name
+
+    def dropout(self, place: str, rate: float) -> None:
+        """Of the layer before it; none where the caller has given the rates."""
+        if rate == 0 or "dropout" in self._options:
+            return
+        layer = self._layer_before(place, "a dropout")
+        if layer.rate:
+            raise ValueError(_checks.wrong(place, f"one dropout behind {layer.place}", "a second one"))
+        layer.rate = rate
+
+    def trainer(self) -> Trainer:
+        """All of it."""
+        layers, options = self._layers, dict(self._options)
+        if not layers:
+            raise ValueError(_checks.wrong(self._argument, "at least one dense layer", "none"))
+        last = layers[-1]
+        if last.rate:
+            expected = "a dropout behind hidden layers only; dropout=0 leaves all of them out"
+            raise ValueError(_checks.wrong(last.place, expected, "one behind the output layer"))
+        if last.activation != "identity":
+            if options.get("output_activation", "auto") not in ("auto", last.activation):
+                expected = f"{last.activation!r}, as {self._argument} has it"
+                raise ValueError(_checks.wrong("output_activation", expected, repr(options["output_activation"])))
+            options["output_activation"] = last.activation
+        biases = self._biases(options)
+        options.setdefault("dtype", np.result_type(*(layer.weight for layer in layers)))
+        options.setdefault("dropout", [layer.rate for layer in layers[:-1]])
+        return Trainer(
+            [layers[0].weight.shape[1], *(len(layer.weight) for layer in layers)],
+            activation=[layer.activation for layer in layers[:-1]],
+            initializer=([layer.weight for layer in layers], biases),
+            **options,
+        )
+
+    def _layer_before(self, place: str, what: str) -> Layer:
+        if not self._layers:
+            raise ValueError(_checks.wrong(place, f"a dense layer before {what}", "none"))
+        return self._layers[-1]
+
+    def _biases(self, options: dict[str, Any]) -> list[Array]:
+        """What use_bias asks for; sets it."""
+        without = [layer.place for layer in self._layers if layer.bias is None]
+        some = len(without) < len(self._layers)
+        if "use_bias" not in options:
+            if some and without:
+                expected = "biases in all layers or in none; use_bias=True adds biases of 0"
+                raise ValueError(_checks.wrong(self._argument, expected, f"none in {', '.join(without)}"))
+            options["use_bias"] = some
+        if not _checks.flag("use_bias", options["use_bias"]):
+            if some:
+                raise ValueError(_checks.wrong("use_bias", f"True, as {self._argument} has biases", "False"))
+            return []
+        zeros = (np.zeros(len(layer.weight), layer.weight.dtype) for layer in self._layers)
+        return [zero if layer.bias is None else layer.bias for layer, zero in zip(self._layers, zeros, strict=True)]
+
+
+def layers_of(trainer: Trainer, output: str = "predict") -> list[Layer]:
+    """A trainer's layers, with views of its weights.
+
+    Parameters
+    ----------
+    output : which of the values of the last layer is wanted: what predict gives, z, or of a softmax its logarithm
+    """
+    if not isinstance(trainer, Trainer):
+        raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
+    ends = {"predict": trainer.output_activation, "logits": "identity", "log_softmax": "log_softmax"}
+    end = ends[_checks.one_of("output", output, OUTPUTS)]
+    if end == "log_softmax" and trainer.output_activation != "softmax":
+        expected = f"'predict' or 'logits', as the output activation is {trainer.output_activation!r}"
+        raise ValueError(_checks.wrong("output", expected, repr(output)))
+    biases = trainer.biases if trainer.use_bias else [None] * len(trainer.weights)
+    return [
+        Layer(f"layers.{i}", weight, bias, activation, rate)
+        for i, (weight, bias, activation, rate) in enumerate(
+            zip(trainer.weights, biases, (*trainer.activation, end), (*trainer.dropout, 0.0), strict=True)
+        )
+    ]

@@ -1,0 +1,195 @@
+"""Keras's Sequential to a Trainer and back; the door to Keras 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from warnings import warn
+
+import numpy as np
+
+try:
+    import keras
+except ModuleNotFoundError as error:
+    if error.name != "keras":  # its backend, which Keras's own words name
+        raise
+    raise ImportError(
+        "fastbp.interop.keras needs Keras 3: pip install 'fastbp[keras]', and a backend, which KERAS_BACKEND names"
+    ) from error
+
+from .. import _checks
+from .._kernels.curves import LEAK
+from ..trainer import Trainer
+from ._layers import Stack, layers_of
+
+DTYPES = ("float32", "float64")
+NAMES = {  # Keras's functions by their names, where their formulas are fastbp's
+    "linear": "identity",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "relu": "relu",
+    "elu": "elu",
+    "selu": "selu",
+    "gelu": "gelu",
+    "silu": "silu",
+    "mish": "mish",
+    "softplus": "softplus",
+    "softsign": "softsign",
+    "hard_sigmoid": "hard_sigmoid",
+    "hard_tanh": "hard_tanh",
+    "exponential": "exponential",
+    "softmax": "softmax",
+    "log_softmax": "softmax",
+}
+ENDS = {**{ours: name for name, ours in NAMES.items()}, "softmax": "softmax", "log_softmax": "log_softmax"}
+LAYERS = "Dense, Activation, Dropout, ReLU, LeakyReLU, ELU, Softmax, Flatten"
+PENALTIES = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint")
+
+
+@keras.saving.register_keras_serializable(package="fastbp")
+def gelu_tanh(z: Any) -> Any:
+    """GELU by way of tanh, for which Keras has no name."""
+    return keras.activations.gelu(z, approximate=True)
+
+
+def from_keras(model: Any, **options: Any) -> Trainer:
+    """A Trainer with the layers of a keras.Sequential, and a copy of its weights.
+
+    Parameters
+    ----------
+    model : keras.Sequential
+        Built, of Dense layers, each with at most one activation, its own or a layer's, and one Dropout behind it;
+        Sequentials in it will do, Flatten too, as X is flat already. log_softmax counts as softmax: predict gives
+        probabilities.
+    **options
+        Of Trainer: ``loss=``, ``optimizer=`` … all but ``layer_sizes``, ``activation`` and ``initializer``, which the
+        model has. ``dtype`` is the model's by default, and ``dropout`` takes the place of the model's. Where the model
+        gives logits, with no activation at its end, the output activation is ``output_activation``, or what goes with
+        the loss: softmax with the cross entropy. What the model was compiled with is left alone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a model that no Trainer equals; the message names the layer, its place and what is supported.
+
+    Warns
+    -----
+    UserWarning
+        Where a layer has a regularizer or a constraint, which are not taken over.
+
+    Examples
+    --------
+    >>> trainer = from_keras(model, loss="cross_entropy", optimizer="adam", batch_size=64)
+    """
+    stack = Stack("model", options)
+    for place, layer in _flat("model", model):
+        kind = type(layer)
+        if kind is keras.layers.Dense:
+            _take_dense(stack, place, layer)
+        elif kind is keras.layers.Activation:
+            stack.activation(place, _name_of(place, layer))
+        elif kind is keras.layers.Dropout:
+            _require(place, layer, noise_shape=None)
+            stack.dropout(place, layer.rate)
+        elif kind is keras.layers.ReLU:
+            _require(place, layer, max_value=None, negative_slope=0, threshold=0)
+            stack.activation(place, "relu")
+        elif kind is keras.layers.LeakyReLU:
+            _require(place, layer, negative_slope=LEAK)
+            stack.activation(place, "leaky_relu")
+        elif kind is keras.layers.ELU:
+            _require(place, layer, alpha=1)
+            stack.activation(place, "elu")
+        elif kind is keras.layers.Softmax:
+            _require(place, layer, axis=-1)
+            stack.activation(place, "softmax")
+        elif kind is not keras.layers.Flatten:
+            expected = f"a Sequential of {LAYERS}"
+            hint = "; if it applies its layers in turn, keras.Sequential(model.layers) does"
+            came = f"{kind.__name__} {layer.name!r}" + hint * (place == "model")
+            raise ValueError(_checks.wrong(place, expected, came))
+    return stack.trainer()
+
+
+def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
+    """A keras.Sequential that gives what predict gives, with a copy of the weights.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    output : {"predict", "logits", "log_softmax"}
+        What the model gives: "logits" leaves the output activation out, for losses with ``from_logits=True``,
+        "log_softmax" is the logarithm of a softmax.
+
+    Returns
+    -------
+    keras.Sequential
+        Built, not compiled. Keras makes its inputs keras.config.floatx(), float32 unless it is set, whatever the
+        trainer's dtype; JAX has float64 only with jax_enable_x64. A model with gelu_tanh is loaded from a file where
+        this module has been imported.
+    """
+    layers, dtype = layers_of(trainer, output), trainer.dtype.name
+    model = keras.Sequential([keras.Input((trainer.layer_sizes[0],), dtype=dtype)])
+    for layer in layers:
+        leaky = layer.activation == "leaky_relu"
+        function: Any = gelu_tanh if layer.activation == "gelu_tanh" else ENDS.get(layer.activation)
+        use_bias = layer.bias is not None
+        zeros = "zeros"  # as nothing need be drawn
+        dense = keras.layers.Dense(
+            len(layer.weight), activation=function, use_bias=use_bias, kernel_initializer=zeros, dtype=dtype
+        )
+        model.add(dense)
+        parts = [layer.weight.T, layer.bias] if use_bias else [layer.weight.T]
+        dense.set_weights([np.ascontiguousarray(part) for part in parts])
+        if leaky:
+            model.add(keras.layers.LeakyReLU(negative_slope=LEAK, dtype=dtype))
+        if layer.rate:
+            model.add(keras.layers.Dropout(layer.rate, dtype=dtype))
+    return model
+
+
+def _flat(place: str, layer: Any) -> Iterator[tuple[str, Any]]:
+    """The layers in their order, each with its place; Sequentials are looked into."""
+    if not isinstance(layer, keras.layers.Layer):
+        raise TypeError(_checks.wrong(place, "a keras.Sequential", _checks.kind_shown(layer, keras.layers.Layer)))
+    if not isinstance(layer, keras.Sequential):
+        yield place, layer
+        return
+    for i, child in enumerate(layer.layers):
+        yield from _flat(f"{place}.layers[{i}]", child)
+
+
+def _take_dense(stack: Stack, place: str, layer: Any) -> None:
+    """A Dense layer and its activation."""
+    if not layer.built:
+        raise ValueError(
+            _checks.wrong(place, "a built model; call model.build((None, n)) first", "one without weights")
+        )
+    if found := [name for name in PENALTIES if getattr(layer, name, None) is not None]:
+        warn(f"{place}: {', '.join(found)} not taken over; see l1=, l2= and max_norm= of Trainer", stacklevel=4)
+    variables = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
+    arrays = [np.asarray(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+    if any(array.dtype.name not in DTYPES for array in arrays):
+        raise TypeError(_checks.wrong(place, "weights of float32 or float64", arrays[0].dtype.name))
+    stack.dense(place, arrays[0].T, arrays[1] if layer.use_bias else None)
+    stack.activation(place, _name_of(place, layer))
+
+
+def _name_of(place: str, layer: Any) -> str:
+    """The name that fastbp has for a layer's activation function."""
+    if layer.activation is gelu_tanh:
+        return "gelu_tanh"
+    for name, ours in NAMES.items():
+        if layer.activation is getattr(keras.activations, name):
+            return ours
+    came = getattr(layer.activation, "__name__", _checks.shown(layer.activation))
+    hint = f"; of leaky ones LeakyReLU(negative_slope={LEAK})" if came == "leaky_relu" else ""
+    raise ValueError(_checks.wrong(place, f"an activation among {', '.join(NAMES)}{hint}", came))
+
+
+def _require(place: str, layer: Any, **expected: Any) -> None:
+    """Refuse a layer with attributes of other values than fastbp's formula has."""
+    for name, value in expected.items():
+        came = getattr(layer, name)
+        if came != value and not (isinstance(value, float) and np.isclose(came, value)):
+            raise ValueError(_checks.wrong(place, f"a {type(layer).__name__} with {name}={value}", f"{name}={came}"))

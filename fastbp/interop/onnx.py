@@ -1,0 +1,234 @@
+"""A Trainer's network as an ONNX model, of operators that onnxruntime has for its dtype; the door to onnx."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+try:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise ImportError("fastbp.interop.onnx needs onnx: pip install 'fastbp[onnx]'") from error
+
+from .. import _checks
+from .._kernels.curves import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
+from .._model_file import replacing
+from ..trainer import Trainer
+from ._layers import Layer, layers_of
+
+OPSET = 13  # of the operators that need no newer one
+LARGE = (1 << 31) - (1 << 20)  # bytes of weights from which on protobuf takes no more in one message
+BOTH: dict[str, tuple[str, dict[str, Any]]] = {  # onnxruntime computes these in float32 and in float64
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "relu": ("Relu", {}),
+    "exponential": ("Exp", {}),
+    "softmax": ("Softmax", {"axis": 1}),
+    "log_softmax": ("LogSoftmax", {"axis": 1}),
+}
+SINGLE: dict[str, tuple[str, dict[str, Any], int]] = {  # these in float32 only; the opset that has them
+    "leaky_relu": ("LeakyRelu", {"alpha": LEAK}, OPSET),
+    "elu": ("Elu", {"alpha": 1.0}, OPSET),
+    "selu": ("Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}, OPSET),
+    "gelu": ("Gelu", {"approximate": "none"}, 20),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}, 20),
+    "mish": ("Mish", {}, 18),
+    "softplus": ("Softplus", {}, OPSET),
+    "softsign": ("Softsign", {}, OPSET),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}, OPSET),
+}
+
+
+def to_onnx(
+    trainer: Trainer,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    output: str = "predict",
+    input_name: str = "input",
+    output_name: str = "output",
+) -> Any:
+    """The trainer's network as an ONNX model, for any number of rows.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of a model that the command line trained the network alone is taken, which expects rows of numbers as
+        `fastbp.tables.inputs` makes them; the table's columns are in the model's metadata.
+    path : str or path, optional
+        A file to write, whole or not at all. From 2 GB of weights on they go into a file of their own beside it, whose
+        name ends in .data.
+    output : {"predict", "logits", "log_softmax"}
+        What the model gives: what predict gives, the last layer's z, or the logarithm of a softmax.
+    input_name, output_name : str
+        Of the (n, n_1) input and the (n, n_L) output, both of the trainer's dtype.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Its initializers are called layers.0.weight, layers.0.bias …, as in PyTorch's orientation.
+    """
+    layers = layers_of(trainer, output)
+    for argument, name in (("input_name", input_name), ("output_name", output_name)):
+        if not isinstance(name, str) or not name or name.startswith("layers."):
+            expected = "a name that doesn't start with 'layers.', as the weights' do"
+            raise ValueError(_checks.wrong(argument, expected, _checks.kind_shown(name, str)))
+    if input_name == output_name:
+        raise ValueError(_checks.wrong("output_name", "another name than input_name", repr(output_name)))
+    graph, value = Graph(trainer.dtype), input_name
+    for layer in layers:
+        graph.scope = layer.place
+        value = graph.layer(layer, value)
+    graph.nodes[-1].output[0] = output_name
+    ends = [
+        helper.make_tensor_value_info(name, graph.kind, ["batch", n])
+        for name, n in ((input_name, trainer.layer_sizes[0]), (output_name, trainer.layer_sizes[-1]))
+    ]
+    opsets = [helper.make_opsetid("", graph.opset)]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "fastbp", ends[:1], ends[1:], graph.constants),
+        opset_imports=opsets,
+        ir_version=helper.find_min_ir_version_for(opsets),
+        producer_name="fastbp",
+    )
+    helper.set_model_props(model, _metadata(trainer, output))
+    if path is not None:
+        _write(model, path, trainer.network.n_parameters * trainer.dtype.itemsize)
+    return model
+
+
+class Graph:
+    """Nodes and constants, as they are added.
+
+    Parameters
+    ----------
+    dtype : of all numbers
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.kind = helper.np_dtype_to_tensor_dtype(dtype)
+        self.opset = OPSET
+        self.scope = ""
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, op: str, *inputs: str | float, **attributes: Any) -> str:
+        """A node, whose inputs are names of values or numbers; its value's name."""
+        names = [name if isinstance(name, str) else self.constant(self.dtype.type(name)) for name in inputs]
+        value = f"{self.scope}.{op}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, names, [value], name=value, **attributes))
+        return value
+
+    def constant(self, value: Any, name: str | None = None) -> str:
+        """An array among the model's initializers; its name."""
+        name = name or f"{self.scope}.constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def layer(self, layer: Layer, x: str) -> str:
+        """f(x Θᵀ + b)."""
+        parameters = [self.constant(layer.weight, f"{layer.place}.weight")]
+        if layer.bias is not None:
+            parameters.append(self.constant(layer.bias, f"{layer.place}.bias"))
+        z = self.add("Gemm", x, *parameters, transB=1)
+        name = layer.activation
+        if name in BOTH:
+            op, attributes = BOTH[name]
+            return self.add(op, z, **attributes)
+        if name in SINGLE and self.dtype == np.float32:
+            op, attributes, opset = SINGLE[name]
+            self.opset = max(self.opset, opset)
+            return self.add(op, z, **attributes)
+        return COMPOSED[name](self, z)
+
+
+def _elu(graph: Graph, z: str) -> str:
+    """max(z, 0) + e^min(z, 0) − 1."""
+    return graph.add("Add", graph.add("Max", z, 0.0), graph.add("Sub", graph.add("Exp", graph.add("Min", z, 0.0)), 1.0))
+
+
+def _selu(graph: Graph, z: str) -> str:
+    """λ max(z, 0) + λ α (e^min(z, 0) − 1)."""
+    below = graph.add("Sub", graph.add("Exp", graph.add("Min", z, 0.0)), 1.0)
+    above = graph.add("Mul", graph.add("Max", z, 0.0), SELU_SCALE)
+    return graph.add("Add", above, graph.add("Mul", below, SELU_SCALE * SELU_ALPHA))
+
+
+def _gelu(graph: Graph, z: str) -> str:
+    """½ z (1 + erf(z/√2)), with erf in float32: onnxruntime has no other."""
+    single = graph.add("Cast", graph.add("Mul", z, math.sqrt(0.5)), to=TensorProto.FLOAT)
+    erf = graph.add("Cast", graph.add("Erf", single), to=graph.kind)
+    return graph.add("Mul", graph.add("Mul", z, 0.5), graph.add("Add", erf, 1.0))
+
+
+def _gelu_tanh(graph: Graph, z: str) -> str:
+    """It is z σ(2u), u = √(2/π) (z + 0.044715 z³)."""
+    square = graph.add("Mul", z, z)
+    inner = graph.add("Mul", z, graph.add("Add", graph.add("Mul", square, GELU_CUBIC), 1.0))
+    return graph.add("Mul", z, graph.add("Sigmoid", graph.add("Mul", inner, 2 * GELU_INNER)))
+
+
+def _silu(graph: Graph, z: str) -> str:
+    """It is z σ(z)."""
+    return graph.add("Mul", z, graph.add("Sigmoid", z))
+
+
+def _mish(graph: Graph, z: str) -> str:
+    """It is z n/(n + 2), n = eᶻ (eᶻ + 2)."""
+    e = graph.add("Exp", graph.add("Min", z, MISH_END))
+    n = graph.add("Mul", e, graph.add("Add", e, 2.0))
+    return graph.add("Mul", z, graph.add("Div", n, graph.add("Add", n, 2.0)))
+
+
+def _softplus(graph: Graph, z: str) -> str:
+    """max(z, 0) + ln(1 + e^−|z|)."""
+    e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
+    return graph.add("Add", graph.add("Max", z, 0.0), graph.add("Log", graph.add("Add", e, 1.0)))
+
+
+COMPOSED: dict[str, Callable[[Graph, str], str]] = {
+    "identity": lambda graph, z: z,
+    "leaky_relu": lambda graph, z: graph.add("Max", z, graph.add("Mul", z, LEAK)),
+    "elu": _elu,
+    "selu": _selu,
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": _silu,
+    "mish": _mish,
+    "softplus": _softplus,
+    "softsign": lambda graph, z: graph.add("Div", z, graph.add("Add", graph.add("Abs", z), 1.0)),
+    "hard_sigmoid": lambda graph, z: graph.add("Clip", graph.add("Add", graph.add("Mul", z, 1 / 6), 0.5), 0.0, 1.0),
+    "hard_tanh": lambda graph, z: graph.add("Clip", z, -1.0, 1.0),
+}
+
+
+def _metadata(trainer: Trainer, output: str) -> dict[str, str]:
+    """What the model was, as text."""
+    about: dict[str, Any] = {
+        "layer_sizes": trainer.layer_sizes,
+        "activation": trainer.activation,
+        "output_activation": trainer.output_activation,
+        "loss": trainer.loss,
+        "output": output,
+    }
+    if trainer._table is not None:
+        about["table"] = trainer._table.record()
+    return {f"fastbp.{name}": value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
+
+
+def _write(model: Any, path: str | os.PathLike[str], n_bytes: int) -> None:
+    """One file, or two where one can't hold the weights."""
+    if n_bytes < LARGE:
+        with replacing(path) as file:
+            file.write(model.SerializeToString())
+        return
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)  # saving takes the weights out of the model that it is given
+    beside = f"{os.path.basename(path)}.data"
+    onnx.save_model(copy, os.fspath(path), save_as_external_data=True, location=beside)

@@ -1,0 +1,215 @@
+"""PyTorch's nn.Sequential to a Trainer and back, with or without memory in common; the door to PyTorch.
+
+A Trainer's weights lie transposed in rows that are padded to whole vectors. PyTorch's tensors may have any strides, and
+so a module can work on the trainer's memory, but no trainer on a module's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    raise ImportError("fastbp.interop.torch needs PyTorch: pip install 'fastbp[torch]'") from error
+
+from .. import _checks
+from ..trainer import Trainer
+from ._layers import Stack, layers_of
+
+DTYPES = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
+
+
+class Exponential(nn.Module):
+    """e^z, for which PyTorch has a function but no module."""
+
+    def forward(self, z: Any) -> Any:
+        """e^z of each number."""
+        return torch.exp(z)
+
+
+def _has(**expected: Any) -> Callable[[Any], str]:
+    """A check of a module's attributes, each of one value or one of several; what is wrong, or nothing."""
+
+    def complaint(module: Any) -> str:
+        for name, values in expected.items():
+            allowed = values if isinstance(values, tuple) else (values,)
+            if getattr(module, name) not in allowed:
+                return f"{name}={' or '.join(map(str, allowed))}"
+        return ""
+
+    return complaint
+
+
+ACTIVATIONS: dict[type, tuple[str, Callable[[Any], str]]] = {  # fastbp's name, and what its formula needs
+    nn.Identity: ("identity", _has()),
+    nn.Sigmoid: ("sigmoid", _has()),
+    nn.Tanh: ("tanh", _has()),
+    nn.ReLU: ("relu", _has()),
+    nn.LeakyReLU: ("leaky_relu", _has(negative_slope=0.01)),
+    nn.ELU: ("elu", _has(alpha=1)),
+    nn.SELU: ("selu", _has()),
+    nn.GELU: ("gelu", _has(approximate=("none", "tanh"))),
+    nn.SiLU: ("silu", _has()),
+    nn.Mish: ("mish", _has()),
+    nn.Softplus: ("softplus", _has(beta=1, threshold=20)),
+    nn.Softsign: ("softsign", _has()),
+    nn.Hardsigmoid: ("hard_sigmoid", _has()),
+    nn.Hardtanh: ("hard_tanh", _has(min_val=-1, max_val=1)),
+    nn.Softmax: ("softmax", _has(dim=(1, -1, None))),
+    nn.LogSoftmax: ("softmax", _has(dim=(1, -1, None))),
+    Exponential: ("exponential", _has()),
+}
+MODULES: dict[str, Callable[[], Any]] = {name: kind for kind, (name, _) in ACTIVATIONS.items()} | {
+    "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+    "softmax": lambda: nn.Softmax(dim=1),
+    "log_softmax": lambda: nn.LogSoftmax(dim=1),
+}
+SUPPORTED = ", ".join(kind.__name__ for kind in (nn.Linear, nn.Dropout, nn.Flatten, *ACTIVATIONS))
+
+
+def from_torch(module: Any, *, share: bool = False, **options: Any) -> Trainer:
+    """A Trainer with the layers and the weights of an nn.Sequential, or of a single nn.Linear.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential
+        Of Linear layers, each with at most one activation and one Dropout behind it; Sequentials in it and Identity
+        will do, Flatten too, as X is flat already. LogSoftmax counts as softmax: predict gives probabilities.
+    share : bool
+        Whether the module works on the trainer's memory from now on: what one learns the other knows at once. Its
+        parameters stay the objects they are. Without it the trainer has a copy.
+    **options
+        Of Trainer: ``loss=``, ``optimizer=`` … all but ``layer_sizes``, ``activation`` and ``initializer``, which the
+        module has. ``dtype`` is the module's by default, and ``dropout`` takes the place of the module's. Where the
+        module gives logits, with no activation at its end, the output activation is ``output_activation``, or what goes
+        with the loss: softmax with the cross entropy.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a module that no Trainer equals; the message names the layer, its place and what is supported.
+
+    Examples
+    --------
+    >>> module = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 10))
+    >>> trainer = from_torch(module, loss="cross_entropy", optimizer="adam", batch_size=64)
+    """
+    share = _checks.flag("share", share)
+    stack, linears = Stack("module", options), []
+    for place, layer in _flat("module", module):
+        if type(layer) is nn.Linear:
+            bias = None if layer.bias is None else _numbers(place, layer.bias)
+            stack.dense(place, _numbers(place, layer.weight), bias)
+            linears.append(layer)
+        elif type(layer) is nn.Dropout:
+            stack.dropout(place, layer.p)
+        elif type(layer) is nn.Flatten:
+            _require(place, layer, _has(start_dim=1, end_dim=-1))
+        else:
+            name, complaint = ACTIVATIONS[type(layer)]
+            _require(place, layer, complaint)
+            stack.activation(place, "gelu_tanh" if getattr(layer, "approximate", "") == "tanh" else name)
+    _check_untied(linears)
+    trainer = stack.trainer()
+    if share:
+        _share(linears, trainer)
+    return trainer
+
+
+def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") -> Any:
+    """An nn.Sequential that gives what predict gives.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    share : bool
+        Whether the module's parameters are the trainer's memory, not a copy of it: to train either trains both then.
+        Their strides are unusual: code that calls ``.view(-1)`` on them wants ``.reshape(-1)``.
+    output : {"predict", "logits", "log_softmax"}
+        What the module gives: "logits" leaves the output activation out, as PyTorch's CrossEntropyLoss wants it,
+        "log_softmax" is the logarithm of a softmax, as NLLLoss wants it.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        In evaluation mode; to train it where there is dropout, call ``.train()``.
+    """
+    share = _checks.flag("share", share)
+    modules: list[Any] = []
+    for layer in layers_of(trainer, output):
+        n_out, n_in = layer.weight.shape
+        linear = nn.Linear(n_in, n_out, bias=layer.bias is not None, device="meta")  # nothing is drawn for nothing
+        linear.weight = nn.Parameter(_tensor(layer.weight, share))
+        if layer.bias is not None:
+            linear.bias = nn.Parameter(_tensor(layer.bias, share))
+        modules.append(linear)
+        if layer.activation != "identity":
+            modules.append(MODULES[layer.activation]())
+        if layer.rate:
+            modules.append(nn.Dropout(layer.rate))
+    return nn.Sequential(*modules).eval()
+
+
+def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
+    """The supported layers in their order, each with its place; Sequentials are looked into."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(_checks.wrong(place, "a torch.nn.Sequential", _checks.kind_shown(module, nn.Module)))
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ValueError(_checks.wrong(place, "no forward hooks", f"a {type(module).__name__} with some"))
+    if type(module).forward is nn.Sequential.forward:
+        for i, child in enumerate(module):
+            yield from _flat(f"{place}[{i}]", child)
+    elif type(module) in ACTIVATIONS or type(module) in (nn.Linear, nn.Dropout, nn.Flatten):
+        yield place, module
+    else:
+        expected = f"a Sequential of {SUPPORTED}"
+        hint = "; if it applies its children in turn, nn.Sequential(*module.children()) does"
+        came = type(module).__name__ + (hint if place == "module" and any(module.children()) else "")
+        raise ValueError(_checks.wrong(place, expected, came))
+
+
+def _require(place: str, layer: Any, complaint: Callable[[Any], str]) -> None:
+    """Refuse a layer with attributes of other values than fastbp's formula has."""
+    if expected := complaint(layer):
+        raise ValueError(_checks.wrong(place, f"a {type(layer).__name__} with {expected}", layer))
+
+
+def _numbers(place: str, parameter: Any) -> Any:
+    """A parameter as an array."""
+    if parameter.dtype not in DTYPES:
+        raise TypeError(_checks.wrong(place, "float32 or float64; module.float() converts it", parameter.dtype))
+    return parameter.detach().cpu().numpy()
+
+
+def _tensor(view: Any, share: bool) -> Any:
+    """A tensor of a view's memory, or of a copy in PyTorch's own order."""
+    return torch.from_numpy(view if share else np.array(view, order="C"))
+
+
+def _check_untied(linears: list[Any]) -> None:
+    """Refuse layers that share parameters, which a Trainer would train apart."""
+    parameters = [id(parameter) for linear in linears for parameter in linear.parameters()]
+    if len(parameters) > len(set(parameters)):
+        raise ValueError(_checks.wrong("module", "parameters of its own for each Linear", "some that share them"))
+
+
+def _share(linears: list[Any], trainer: Trainer) -> None:
+    """Let the modules' parameters be the trainer's memory, all of them or none."""
+    pairs = []
+    for linear, weight, bias in zip(linears, trainer.weights, trainer.biases, strict=True):
+        pairs.append((linear.weight, weight))
+        if trainer.use_bias:
+            pairs.append((linear.bias, bias))
+    for parameter, _ in pairs:
+        if parameter is None:
+            raise ValueError(_checks.wrong("share", "False, as a Linear has no bias to share", "True"))
+        if parameter.device.type != "cpu" or DTYPES[parameter.dtype] != trainer.dtype:
+            came = f"True for {parameter.dtype} on {parameter.device}"
+            raise ValueError(_checks.wrong("share", f"False, but for {trainer.dtype} on the CPU", came))
+    for parameter, view in pairs:
+        parameter.data = torch.from_numpy(view)
