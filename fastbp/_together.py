@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
+from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +90,12 @@ def train_together(trainers: Sequence[Trainer], X: Any, y: Any, epochs: int, hal
             if blocks < budget:
                 break
             budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
-        return [_taken(trainer, many, i) for i, trainer in enumerate(trainers)]
+        numbers = cache(lambda start, stop: list(range(start, stop)))  # the same ones for all
+        return [_taken(trainer, many, i, numbers) for i, trainer in enumerate(trainers)]
 
 
-def _taken(trainer: Trainer, many: codes.Many, i: int) -> History | None:
-    """What became of network i, in its trainer."""
+def _taken(trainer: Trainer, many: codes.Many, i: int, numbers: Callable[[int, int], list[int]]) -> History | None:
+    """What became of network i, in its trainer; numbers: of epochs, from one up to another."""
     epochs, finished = many.losses.shape[1], int(many.positions[i, codes.EPOCH])
     running = many.losses[i, finished] if finished < epochs else 0.0
     if not (math.isfinite(running) and is_finite(many.parameters[i])):
@@ -102,7 +104,8 @@ def _taken(trainer: Trainer, many: codes.Many, i: int) -> History | None:
     trainer._random[:] = many.randoms[i]
     trainer.stop_training, history = False, History()
     history.interrupted = trainer.history.interrupted = finished < epochs
-    start, losses = trainer.epochs_trained + 1, many.losses[i, :finished].tolist()
-    for record in (trainer.history, history):
-        record.extend(start, losses)
+    start = trainer.epochs_trained + 1
+    history.epochs += numbers(start, start + finished)
+    history["loss"] += many.losses[i, :finished].tolist()
+    trainer.history.join(history)
     return history

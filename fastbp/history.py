@@ -39,6 +39,15 @@ class History(dict[str, list[float]]):
         for column in self.values():
             column.extend([math.nan] * (len(self.epochs) - len(column)))
 
+    def join(self, other: History) -> None:
+        """Add the epochs of another history."""
+        count = len(self.epochs)
+        self.epochs.extend(other.epochs)
+        for name, column in other.items():
+            self.setdefault(name, [math.nan] * count).extend(column)
+        for column in self.values():
+            column.extend([math.nan] * (len(self.epochs) - len(column)))
+
     def add(self, measured: Mapping[str, float]) -> None:
         """Add to the last epoch what else it measured."""
         for name, value in measured.items():

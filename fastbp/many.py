@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _checks
 from ._compiling import said_if_compiling
-from ._team import usable_cores
+from ._team import keep_to_share, usable_cores
 from ._together import groups, train_together
 from .callbacks import Callback, Checkpoint, CSVLogger, TensorBoard, as_callbacks
 from .history import History
@@ -196,8 +196,9 @@ class _Fits:
         waiting, finished = deque(jobs), SimpleQueue[Outcome | None]()
         outcomes: dict[int, Outcome] = {}
 
-        def work() -> None:
+        def work(i: int) -> None:
             try:
+                keep_to_share(i, len(threads))
                 while waiting and not self.halt.came:
                     with suppress(IndexError):  # another thread took the last one
                         for outcome in self.group(waiting.popleft()):
@@ -205,7 +206,7 @@ class _Fits:
             finally:
                 finished.put(None)
 
-        threads = [Thread(target=work, name=f"fit_many {i}") for i in range(min(self.cores, len(jobs)))]
+        threads = [Thread(target=work, args=(i,), name=f"fit_many {i}") for i in range(min(self.cores, len(jobs)))]
         running = 0
         try:
             for thread in threads:
