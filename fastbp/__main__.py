@@ -1,4 +1,4 @@
-"""The command line: `fastbp train`, `predict`, `evaluate`, `info`; arguments, what is printed, and how it exits."""
+"""The command line: its arguments, what it prints, how it exits; the door to shtab."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .results import DivergenceError
 from .tables import TASKS
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes; 130 is the shell's for Ctrl-C
+FILES = ("data", "model", "out", "plot")  # arguments that are files
 COMPLAINTS = (TableError, ValueError, TypeError, OverflowError, MemoryError, OSError, ImportError)
 
 
@@ -28,6 +29,29 @@ class Parser(argparse.ArgumentParser):
         raise TableError(f"{message}; see {self.prog} --help")
 
 
+class Completion(argparse.Action):
+    """Prints what a shell reads to complete commands, options and files."""
+
+    def __call__(self, whole: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Print it, and end.
+
+        Raises
+        ------
+        ImportError
+            Where shtab is not installed.
+        """
+        try:
+            import shtab
+        except ImportError:
+            raise ImportError("--print-completion needs shtab: pip install 'fastbp[cli]'") from None
+        for command in whole._subparsers._group_actions[0].choices.values():
+            for action in command._actions:
+                if action.dest in FILES:
+                    action.complete = shtab.FILE
+        sys.stdout.write(shtab.complete(whole, values) + "\n")
+        whole.exit()
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """Hidden layers' sizes: 32,16; no layers for an empty text."""
     try:
@@ -36,10 +60,21 @@ def sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"expected sizes such as 32,16, got {text!r}") from None
 
 
+def threads(text: str) -> int | str:
+    """How many, or auto."""
+    return int(text) if text.isdigit() else text
+
+
 def parser() -> Parser:
     """Of all commands."""
     whole = Parser(prog="fastbp", description="Train feed-forward networks on tables, fast, on the CPU.")
     whole.add_argument("--version", action="version", version=f"fastbp {__version__}")
+    whole.add_argument(
+        "--print-completion",
+        choices=("bash", "zsh", "tcsh"),
+        action=Completion,
+        help="what a shell reads to complete commands, options and files",
+    )
     commands = whole.add_subparsers(required=True, metavar="command", title="commands")
     train = _command(commands, "train", _commands.train)
     train.add_argument("data", help="a table with the target: .csv, .parquet, or .npz with X and y")
@@ -52,6 +87,11 @@ def parser() -> Parser:
     train.add_argument("--learning-rate", type=float, help="default: the optimizer's")
     train.add_argument("--optimizer", default="adam", help="default: %(default)s")
     train.add_argument("--activation", default="relu", help="of the hidden layers; default: %(default)s")
+    train.add_argument("--schedule", help="what the learning rate follows, such as cosine")
+    train.add_argument("--dropout", type=float, default=0.0, help="part of the hidden units left out; default: 0")
+    train.add_argument("--l2", type=float, default=0.0, help="penalty on the weights; default: 0")
+    train.add_argument("--patience", type=int, metavar="EPOCHS", help="stop after so many that are no better")
+    train.add_argument("--threads", type=threads, default="auto", help="that may work on it; default: auto")
     train.add_argument("--validation", type=float, default=0.2, help="part set aside; default: %(default)s")
     train.add_argument("--seed", type=int, help="the same seed gives the same model")
     train.add_argument("--missing", choices=("refuse", "mean"), default="refuse", help="mean: fill missing inputs")
@@ -67,6 +107,12 @@ def parser() -> Parser:
     evaluate.add_argument("model", help="from fastbp train")
     evaluate.add_argument("data", help="a table with the model's columns and the target")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    explain = _command(commands, "explain", _commands.explain)
+    explain.add_argument("model", help="from fastbp train")
+    explain.add_argument("data", help="a table with the model's columns and the target")
+    explain.add_argument("--row", type=int, default=1, help="which one, from 1; default: 1")
+    explain.add_argument("--out", metavar="FILE", help=".html, a page to step through; .tex; .txt; default: print it")
+    explain.add_argument("--json", action="store_true", help="print one JSON object")
     info = _command(commands, "info", _commands.info)
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return whole

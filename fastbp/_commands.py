@@ -15,11 +15,15 @@ from . import __version__, _machine, plots, tables
 from ._columns import Categories, Numbers, Table
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
+from .callbacks import EarlyStopping
+from .explanation import explain as explain_samples
 from .progress import interactive
 from .trainer import Trainer
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+FORMS = (".html", ".tex", ".txt")  # of an explanation
 
 
 def train(arguments: Namespace) -> dict[str, Any]:
@@ -40,8 +44,13 @@ def train(arguments: Namespace) -> dict[str, Any]:
         learning_rate=arguments.learning_rate,
         batch_size=arguments.batch_size,
         initializer="glorot",
+        schedule=arguments.schedule,
+        dropout=arguments.dropout,
+        l2=arguments.l2,
         seed=arguments.seed,
+        n_threads=arguments.threads,
     )
+    watchers = [] if arguments.patience is None else [EarlyStopping(patience=arguments.patience)]
     trainer._table = table
     shown = interactive() and not arguments.quiet and not arguments.json
     history = trainer.fit(
@@ -50,6 +59,7 @@ def train(arguments: Namespace) -> dict[str, Any]:
         epochs=arguments.epochs,
         validation_split=arguments.validation,
         metrics=["accuracy" if isinstance(table.target, Categories) else "r2"],
+        callbacks=watchers,
         verbose="auto" if shown else 0,
     )
     trainer.save(arguments.out)
@@ -101,6 +111,38 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
         for name, power in (("loss", 2), ("mae", 1), ("rmse", 1)):  # from deviations to the target's own units
             measured[name] *= table.target.deviation**power
     return {"rows": len(frame), "target": _target(table), "measured": measured}
+
+
+def explain(arguments: Namespace) -> dict[str, Any]:
+    """Write out one step of backpropagation for a row of a table: every z, a, δ and ∂J/∂θ."""
+    if arguments.out:
+        _check_folder(arguments.out)
+        if not arguments.out.endswith(FORMS):
+            raise TableError(f"{arguments.out}: a file called {', '.join(FORMS)} is expected")
+    trainer, table = _model(arguments.model)
+    frame = _read(arguments.data)
+    if not 1 <= arguments.row <= len(frame):
+        raise TableError(f"--row: a row of {arguments.data}, 1 to {len(frame)}, is expected, got {arguments.row}")
+    with _about(arguments.data):
+        row = frame.iloc[arguments.row - 1 : arguments.row]
+        explanation = explain_samples(trainer, tables.inputs(table, row), tables.targets(table, row))
+    if arguments.out and arguments.out.endswith(".html"):
+        explanation.to_html(arguments.out)
+    elif arguments.out:
+        text = explanation.latex() if arguments.out.endswith(".tex") else explanation.text()
+        Path(arguments.out).write_text(text + "\n", encoding="utf-8")
+    elif not arguments.json:
+        sys.stdout.write(explanation.text() + "\n")
+        return {}
+    return {
+        "explanation": arguments.out,
+        "row": arguments.row,
+        "loss": explanation.J,
+        "view": explanation.view,
+        "paths": explanation.n_paths,
+        "derivatives": explanation.n_derivatives,
+        "kernel_difference": explanation.kernel_difference,
+    }
 
 
 def info(_arguments: Namespace) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas
 import pytest
 from sklearn import datasets
 
-from fastbp import Trainer
+from fastbp import Trainer, _commands, tables
 from fastbp.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -118,6 +118,9 @@ OPTIONS = (
     "--learning-rate 0.5",
     "--optimizer momentum",
     "--activation tanh",
+    "--schedule cosine",
+    "--dropout 0.4",
+    "--l2 0.5",
     "--validation 0.4",
     "--seed 1",
     "--target size",
@@ -138,6 +141,56 @@ def test_each_option_makes_another_model(model, folder, capsys):
     assert len({values.tobytes() for values in parameters}) == 1 + len(OPTIONS)
     assert run("train data.csv --out other.npz --epochs 2 --validation 0 --seed 0") == 0
     assert "parameters" in capsys.readouterr().out
+
+
+def test_explain(model, folder, capsys):
+    assert run("explain model.npz data.csv --row 2") == 0
+    text = capsys.readouterr().out
+    assert "∂J/∂" in text
+    for name in ("page.html", "page.tex", "page.txt"):
+        assert run(f"explain model.npz data.csv --row 2 --out {name} --json") == 0
+        found = said(capsys)
+        assert found["kernel_difference"] < 1e-6
+        assert (folder / name).stat().st_size > 500
+    assert (folder / "page.txt").read_text(encoding="utf-8") == text
+    assert (folder / "page.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+    trainer = Trainer.load(model)
+    _, table = _commands._model("model.npz")
+    row = pandas.read_csv("data.csv").iloc[1:2]
+    X, y = tables.inputs(table, row), tables.targets(table, row)
+    assert found["loss"] == pytest.approx(trainer.evaluate(X, y)["loss"], rel=1e-5)
+    for arguments, message in (
+        ("--row 0", "1 to 6"),
+        ("--row 7", "1 to 6"),
+        ("--out page.pdf", ".html, .tex, .txt"),
+        ("--out nowhere/page.html", "folder"),
+    ):
+        assert run(f"explain model.npz data.csv {arguments}") == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [("fastbp ev", "evaluate"), ("fastbp train --hid", "--hidden"), ("fastbp predict mod", "model.npz")],
+)
+def test_completion_in_bash(typed, found, model, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", "bash"])
+    assert end.value.code == 0
+    script = capsys.readouterr().out
+    words = typed.split()
+    ask = (
+        f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; COMP_LINE='{typed}'; COMP_POINT={len(typed)}\n"
+        f"_shtab_fastbp fastbp {words[-1]} {words[-2]}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+    )
+    done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
+    assert found in done.stdout.split()
+
+
+def test_patience_ends_training(model, folder, capsys):
+    command = "train data.csv --out other.npz --epochs 500 --validation 0 --learning-rate 3 --seed 0 --json"
+    assert run(f"{command} --patience 2") == 0
+    assert said(capsys)["epochs"] < 500
 
 
 def test_as_a_process(model):
