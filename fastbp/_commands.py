@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__, _machine, plots, tables
+from . import __version__, _checks, _machine, plots, tables
 from ._columns import Categories, Numbers, Table
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
@@ -30,6 +30,7 @@ def train(arguments: Namespace) -> dict[str, Any]:
     """Learn a table's target from its other columns, and write the model."""
     for path in filter(None, (arguments.out, arguments.plot)):
         _check_folder(path)
+    _checks.file_to_write("--out", arguments.out)
     if arguments.plot:
         plots.require_matplotlib()
     frame = _read(arguments.data)

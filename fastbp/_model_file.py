@@ -60,7 +60,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file beside its place, to be written; then flushed to disk and renamed: a crash leaves the old or the new."""
-    place = Path(_checks.path("path", path))
+    place = Path(_checks.file_to_write("path", path))
     temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
     file = temporary.open("xb")
     try:
@@ -88,7 +88,7 @@ def _flush_folder(folder: Path) -> None:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     """The file, to be read."""
-    with Path(_checks.path("path", path)).open("rb") as file:
+    with Path(_checks.file_to_write("path", path)).open("rb") as file:
         yield ModelFile(file)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from ._checks import flag, one_of, path as checked_path, real, sequence, shown, whole, wrong
+from ._checks import file_to_write, flag, one_of, path as checked_path, real, sequence, shown, whole, wrong
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -357,7 +357,7 @@ class CSVLogger(Callback):
         self.append = flag("append", append)
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
-        self._file = os.path.abspath(self.path)  # the program may go to another folder during the fit
+        self._file = file_to_write("path", self.path)  # absolute: the program may go to another folder during the fit
         os.makedirs(os.path.dirname(self._file), exist_ok=True)
         rows = self._rows() if self.append and os.path.exists(self._file) else []
         self._columns = rows[0] if rows else []
@@ -382,9 +382,14 @@ class CSVLogger(Callback):
     def _replace(self, rows: Sequence[list[str]]) -> None:
         """Write the whole file, so that at any time either the old one or the new one is there."""
         new = f"{self._file}.new"
-        with open(new, "w", newline="", encoding="utf-8") as file:
-            self._write(file, (row + [""] * (len(self._columns) - len(row)) for row in rows))
-        os.replace(new, self._file)
+        try:
+            with open(new, "w", newline="", encoding="utf-8") as file:
+                self._write(file, (row + [""] * (len(self._columns) - len(row)) for row in rows))
+            os.replace(new, self._file)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(new)
+            raise
 
     def _write(self, file: Any, rows: Iterable[Sequence[Any]]) -> None:
         csv.writer(file, delimiter=self.separator, lineterminator="\n").writerows(rows)

@@ -196,6 +196,20 @@ def test_csv_stays_where_it_was_when_the_program_goes_elsewhere(tmp_path, monkey
     assert len(table(tmp_path / "log.csv")) == 1
 
 
+def test_csv_leaves_nothing_beside_the_file_when_it_cannot_be_put_in_place(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError("not today")
+
+    path = tmp_path / "log.csv"
+    feed(CSVLogger(path), [1])
+    before = path.read_text()
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="not today"):
+        feed(CSVLogger(path), [1])
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_tensorboard_without_tensorboardx_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"fastbp\[tensorboard\]"):

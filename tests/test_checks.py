@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 
 import numpy as np
 import pandas
@@ -332,6 +334,43 @@ def test_a_path_that_is_none(take, value, tmp_path, monkeypatch):
         with pytest.raises(ValueError if isinstance(value, str) else TypeError, match=r"^path: expected a path, "):
             take(value)
     assert not list(tmp_path.iterdir())
+
+
+def log_to(path):
+    Trainer([3, 2], seed=0).fit(GOOD_X, GOOD_Y, callbacks=callbacks.CSVLogger(path), verbose=0)
+
+
+WRITERS = pytest.mark.parametrize("write", [Trainer([3, 2], seed=0).save, log_to], ids=["save", "CSVLogger"])
+
+
+@WRITERS
+def test_what_is_no_file_is_not_replaced_by_one(write, tmp_path):
+    folder, pipe = tmp_path / "folder", tmp_path / "pipe"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    with pytest.raises(ValueError, match=r"^path: expected a file or a new name, got .*, which is a folder$"):
+        write(folder)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(ValueError, match=r"^path: expected a file .*, which is a device, a pipe or a socket$"):
+            write(path)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
+@WRITERS
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_followed(write, there, tmp_path):
+    file, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    file.parent.mkdir()
+    if there:
+        file.write_text("old")
+    link.symlink_to(file)
+    write(link)
+    assert link.is_symlink()
+    assert file.is_file()
+    assert file.read_bytes() != b"old"
+    assert [item.name for item in file.parent.iterdir()] == ["file"]
 
 
 def test_the_memory_that_there_is():

@@ -252,6 +252,7 @@ PREDICT = ("predict", "model.npz", "bad.csv")
         (GOOD, ("train", "none.csv", "--out", "x.npz"), "none.csv: No such file or directory"),
         (GOOD, ("train", "bad.xls", "--out", "x.npz"), "bad.xls: a file called .csv, .parquet, .npz is expected"),
         (GOOD, ("train", "bad.csv", "--out", "none/x.npz"), "none/x.npz: there is no such folder to write to"),
+        (GOOD, ("train", "none.csv", "--out", "."), "--out: expected a file or a new name, got '.', which is a folder"),
         (GOOD, (*TRAIN, "--optimizer", "adm"), "did you mean 'adam'?"),
         (GOOD, (*TRAIN, "--hidden", "8,x"), "expected sizes such as 32,16, got '8,x'; see fastbp train --help"),
         (GOOD, ("learn",), "see fastbp --help"),
