@@ -364,10 +364,10 @@ class Trainer:
             source, validation = self._intake.split(source, validation_split)
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
-        self.history.interrupted = self.stop_training = False
         run = Run(self, [self.history, history], watchers, epochs, seconds)
 
         with self._engine.exclusively(), ExitStack() as ends:
+            self.history.interrupted = self.stop_training = False
             try:
                 for callback in watchers:
                     callback.on_fit_begin(self, epochs)

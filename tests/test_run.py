@@ -153,6 +153,18 @@ def test_a_callback_may_stop_training_by_an_attribute():
     assert trainer.fit(X, Y, epochs=2, verbose=0).epochs == [4, 5]
 
 
+def test_a_fit_that_is_refused_leaves_the_stop_of_the_one_that_runs():
+    trainer = Trainer([3, 4, 2], seed=0)
+
+    def stop(*_):
+        trainer.stop_training = trainer.history.interrupted = True
+        with pytest.raises(RuntimeError, match="is being trained already"):
+            trainer.fit(X, Y, verbose=0)
+        assert trainer.history.interrupted
+
+    assert trainer.fit(X, Y, epochs=9, callbacks=stop, verbose=0).epochs == [1]
+
+
 def test_weights_are_got_and_set():
     a, b = Trainer([3, 4, 2], seed=0), Trainer([3, 4, 2], seed=1)
     b.set_weights(a.get_weights())
