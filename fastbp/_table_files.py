@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -76,9 +77,12 @@ def _read_npz(path: str) -> DataFrame:
     """Columns x1, x2 … of X, and y where it is there."""
     pandas = _pandas()
     try:
-        with np.load(path, allow_pickle=False) as file:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("it is an .npy file, of one array")
+        with found as file:
             arrays = {name: file[name] for name in ("X", "y") if name in file}
-    except (ValueError, BadZipFile, EOFError) as error:
+    except (ValueError, BadZipFile, EOFError, zlib.error, RuntimeError) as error:  # the last: encrypted, other methods
         raise TableError(f"this is no .npz file of plain arrays: {error}") from None
     X = arrays.get("X")
     if X is None or X.ndim != 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas
 import pytest
@@ -69,6 +71,51 @@ def test_an_integer_class_is_the_same_however_it_is_written():
 def test_an_npz_has_columns_by_number(tmp_path):
     np.savez(tmp_path / "data.npz", X=np.ones((3, 2)), y=np.arange(3))
     assert list(read(str(tmp_path / "data.npz")).columns) == ["x1", "x2", "y"]
+
+
+def encrypted(data: bytes) -> bytes:
+    return flagged(data, 6, 8, 1)
+
+
+def by_an_unknown_method(data: bytes) -> bytes:
+    return flagged(data, 8, 10, 99)
+
+
+def flagged(data: bytes, local: int, central: int, value: int) -> bytes:
+    """With a field of the first member's two records set."""
+    changed = bytearray(data)
+    for place in (data.index(b"PK\x03\x04") + local, data.index(b"PK\x01\x02") + central):
+        changed[place : place + 2] = value.to_bytes(2, "little")
+    return bytes(changed)
+
+
+def spoilt(data: bytes) -> bytes:
+    """A deflated member whose first block is of no kind that there is."""
+    start = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+    return data[:start] + b"\xff" * 8 + data[start + 8 :]
+
+
+def one_array(_: bytes) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ones((3, 2)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (encrypted, "encrypted"),
+        (by_an_unknown_method, "compression"),
+        (spoilt, "decompressing"),
+        (one_array, r"it is an \.npy file"),
+    ],
+)
+def test_an_npz_that_is_none(tmp_path, spoil, message):
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, X=np.ones((3, 2)), y=np.arange(3))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(TableError, match=rf"this is no \.npz file of plain arrays: .*{message}"):
+        read(str(path))
 
 
 def test_parquet(tmp_path):
