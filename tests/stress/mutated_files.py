@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from fastbp import ModelFileError, Trainer, losses, optimizers
+from fastbp._columns import Categories, Numbers, Table
 
 from ._mutations import MUTATIONS
 from ._process import in_child
@@ -29,12 +30,15 @@ from ._process import in_child
 LIMIT_SECONDS, LIMIT_BYTES = 1.0, 200_000_000  # of one load; of all loads together
 GUARD_BYTES = 1 << 30  # of addresses; an allocation beyond it fails, and so does the test
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+COLUMNS = Numbers("size", 2.5, 0.5, fill=True), Categories("colour", ("red", "blue", "é"), fill="red")
+TABLE = Table(COLUMNS, Categories("kind", ("a", "b", "c"), fill=None))  # as of `fastbp train`
 CONFIGURATIONS = (
     {"layer_sizes": [2, 2, 1]},
     {"layer_sizes": [3, 4, 2], "optimizer": "adam", "activation": "tanh", "dropout": 0.5, "schedule": "cosine"},
     {"layer_sizes": [4, 6, 5, 3], "dtype": "float64", "use_bias": False, "optimizer": optimizers.RMSprop(), "l2": 0.1},
     {"layer_sizes": [5, 3], "loss": losses.Quantile([0.1, 0.5, 0.9]), "optimizer": "momentum", "clip_norm": 1.0},
     {"layer_sizes": [6, 30, 2], "loss": "cross_entropy", "optimizer": "lbfgs", "n_threads": 1},
+    {"layer_sizes": [4, 5, 3], "loss": TABLE.loss, "optimizer": "adam", "table": TABLE},
 )
 
 
@@ -49,8 +53,11 @@ def good_files(folder: Path) -> list[tuple[bytes, bytes]]:
     """Files of several configurations, with their numbers."""
     files = []
     rng = np.random.default_rng(0)
-    for i, options in enumerate(CONFIGURATIONS):
-        trainer = Trainer(seed=i, **{"initializer": "he", **options})
+    for i, configuration in enumerate(CONFIGURATIONS):
+        options = {"initializer": "he", "table": None, **configuration}
+        table = options.pop("table")
+        trainer = Trainer(seed=i, **options)
+        trainer._table = table
         memory = trainer._engine.packed(trainer._memory)
         first, second = (rng.uniform(size=moment.shape).astype(moment.dtype) for moment in memory[:2])
         trainer._memory = trainer._engine.unpacked(memory._replace(first=first, second=second))
