@@ -417,7 +417,8 @@ class Trainer:
         """Write the trainer to a file from which `load` makes one that goes on to the bit where this one was.
 
         Weights, options, the optimizer's and the random state and the history; a crash leaves the old file or the new
-        one, never half of it. One's own loss or schedule can't be saved, nor weights that are not finite.
+        one, never half of it. A link is followed; what is there and no file, such as a folder or a device, is refused.
+        One's own loss or schedule can't be saved, nor weights that are not finite.
         """
         checkpoint.save(self, path)
 
