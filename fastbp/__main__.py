@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import __version__, _commands
+from . import __version__, _commands, distributed
 from ._table_files import TableError
 from .progress import number_text
 from .results import DivergenceError
@@ -96,6 +96,7 @@ def parser() -> Parser:
     train.add_argument("--seed", type=int, help="the same seed gives the same model")
     train.add_argument("--missing", choices=("refuse", "mean"), default="refuse", help="mean: fill missing inputs")
     train.add_argument("--plot", metavar="PICTURE", help="where to draw the curves, .png, .svg or .pdf")
+    train.add_argument("--resume", action="store_true", help="save each epoch; go on from MODEL where it is there")
     train.add_argument("--quiet", action="store_true", help="print nothing")
     train.add_argument("--json", action="store_true", help="print one JSON object")
     predict = _command(commands, "predict", _commands.predict)
@@ -146,7 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(error: BaseException, code: int) -> int:
     text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    sys.stderr.write(f"fastbp: {' '.join(text.split()) or type(error).__name__}\n")
+    sys.stderr.write(f"fastbp: {distributed.turn()}{' '.join(text.split()) or type(error).__name__}\n")
+    distributed.end_job(code)
     return code
 
 

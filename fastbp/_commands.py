@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -11,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__, _checks, _machine, plots, tables
+from . import __version__, _checks, _machine, checkpoint, distributed, plots, tables
 from ._columns import Categories, Numbers, Table
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
-from .callbacks import EarlyStopping
+from .callbacks import Callback, Checkpoint, EarlyStopping
 from .explanation import explain as explain_samples
 from .progress import interactive
 from .trainer import Trainer
@@ -28,6 +30,9 @@ FORMS = (".html", ".tex", ".txt")  # of an explanation
 
 def train(arguments: Namespace) -> dict[str, Any]:
     """Learn a table's target from its other columns, and write the model."""
+    comm = distributed.communicator()
+    if comm is not None and comm.Get_rank() > 0:  # the first rank prints and writes
+        arguments.quiet, arguments.json, arguments.plot = True, False, None
     for path in filter(None, (arguments.out, arguments.plot)):
         _check_folder(path)
     _checks.file_to_write("--out", arguments.out)
@@ -37,32 +42,39 @@ def train(arguments: Namespace) -> dict[str, Any]:
     with _about(arguments.data):
         table = tables.recognise(frame, arguments.target, arguments.task, fill=arguments.missing == "mean")
         X, y = tables.inputs(table, frame), tables.targets(table, frame)
-    trainer = Trainer(
-        (table.n_inputs, *arguments.hidden, table.n_outputs),
-        activation=arguments.activation,
-        loss=table.loss,
-        optimizer=arguments.optimizer,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        initializer="glorot",
-        schedule=arguments.schedule,
-        dropout=arguments.dropout,
-        l2=arguments.l2,
-        seed=arguments.seed,
-        n_threads=arguments.threads,
-    )
-    watchers = [] if arguments.patience is None else [EarlyStopping(patience=arguments.patience)]
+    options = {
+        "activation": arguments.activation,
+        "loss": table.loss,
+        "optimizer": arguments.optimizer,
+        "learning_rate": arguments.learning_rate,
+        "batch_size": arguments.batch_size,
+        "initializer": "glorot",
+        "schedule": arguments.schedule,
+        "dropout": arguments.dropout,
+        "l2": arguments.l2,
+        "seed": arguments.seed,
+        "n_threads": arguments.threads,
+    }
+    sizes = (table.n_inputs, *arguments.hidden, table.n_outputs)
+    if arguments.resume and arguments.seed is None and comm is None:
+        options["seed"] = secrets.randbits(63)  # so that the same rows validate when training goes on
+    trainer = Trainer(sizes, **options, comm=comm)
+    if arguments.resume and os.path.exists(arguments.out):
+        trainer = _resumed(arguments, Trainer(sizes, **options), table, comm)
+    watchers: list[Callback] = [] if arguments.patience is None else [EarlyStopping(patience=arguments.patience)]
+    watchers += [Checkpoint(arguments.out)] if arguments.resume else []
     trainer._table = table
     shown = interactive() and not arguments.quiet and not arguments.json
-    history = trainer.fit(
+    trainer.fit(
         X,
         y,
-        epochs=arguments.epochs,
+        epochs=max(0, arguments.epochs - trainer.epochs_trained),
         validation_split=arguments.validation,
         metrics=["accuracy" if isinstance(table.target, Categories) else "r2"],
         callbacks=watchers,
         verbose="auto" if shown else 0,
     )
+    history = trainer.history
     trainer.save(arguments.out)
     if arguments.plot:
         plots.save(history.plot(), arguments.plot)
@@ -76,6 +88,20 @@ def train(arguments: Namespace) -> dict[str, Any]:
         "interrupted": history.interrupted,
         "measured": history.last()[1] if history.epochs else {},
     }
+
+
+def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> Trainer:
+    """The model that is there, if it is what the arguments ask for."""
+    trainer, known = _model(arguments.out, comm)
+    had, wanted = checkpoint.options_of(trainer), checkpoint.options_of(asked)
+    if arguments.seed is None:
+        had["seed"] = wanted["seed"] = None
+    differing = [name for name in had if had[name] != wanted[name]]
+    if known.record() != table.record():
+        differing = ["columns of the table", *differing]
+    if differing:
+        raise TableError(f"{arguments.out}: to go on, the same {differing[0]} are expected; or another --out")
+    return trainer
 
 
 def predict(arguments: Namespace) -> dict[str, Any]:
@@ -161,10 +187,10 @@ def _inputs(table: Table, frame: DataFrame, path: str) -> Any:
         return tables.inputs(table, frame)
 
 
-def _model(path: str) -> tuple[Trainer, Table]:
+def _model(path: str, comm: Any = None) -> tuple[Trainer, Table]:
     """A trainer and the table that it was trained on."""
     try:
-        trainer = Trainer.load(path)
+        trainer = Trainer.load(path, comm=comm)
     except ModelFileError as error:
         raise TableError(f"{path}: {str(error).removeprefix('path: ')}") from None
     if trainer._table is None:

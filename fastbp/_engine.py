@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 from time import perf_counter
@@ -31,6 +31,8 @@ NO_SEED = np.uint64(0)
 PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 NO_RULE = PLAIN_RULE._replace(code=codes.NONE)
 SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
+UPDATE_PAYS = 1 << 22  # bytes of parameters whose update by itself is worth starting threads for
+TAIL = 2  # numbers behind the gradients that travel with them: the sum of the losses, and how many want an end
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
 
@@ -46,6 +48,16 @@ class Workspace(NamedTuple):
 def _is_fused(step: codes.Step) -> bool:
     """Whether batches descend along their gradients as these are made, and need no place for them."""
     return step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
+
+
+def _by_team(call: Callable[[codes.Team], Any], threads: int) -> Any:
+    """Call a kernel in each of so many threads; what the first one's returned."""
+    meeting = np.zeros(codes.MEETING_SIZE, np.int64)
+
+    def abandon() -> None:
+        meeting[codes.ABANDONED] = 1
+
+    return run_together(lambda thread: call(codes.Team(meeting, thread, threads)), threads, abandon)
 
 
 class Engine:
@@ -201,15 +213,28 @@ class Engine:
                 if step.block not in programs:
                     programs[step.block] = program(plan, step.block)
                 return int(small.train(plan, programs[step.block], buffers, data, step, progress, budget))
-        if self.parameters.dtype not in _compiled:  # in this thread alone, where Ctrl-C is heard
-            blocks = self._train_together(data, memory, step, progress, 1, 1)
-            _compiled.add(self.parameters.dtype)
-            return blocks
+        with self._workspace(step.block, gradients=not _is_fused(step)) as workspace:
+            return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads)
+
+    def _train_by_clock(
+        self,
+        workspace: Workspace,
+        data: codes.Data,
+        memory: codes.Memory,
+        step: codes.Step,
+        progress: codes.Progress,
+        budget: int,
+        n_threads: int | str,
+    ) -> int:
+        """Train in a workspace by as many threads as the clock says."""
         size = team_size(self.layout.sizes, step.block, self.parameters.itemsize, n_threads)
-        threads, budget = size.choose(budget)
+        compiled = self.parameters.dtype in _compiled  # else in this thread alone, where Ctrl-C is heard
+        threads, budget = size.choose(budget) if compiled else (1, 1)
         started = perf_counter()
-        blocks = self._train_together(data, memory, step, progress, budget, threads)
-        size.record(threads, blocks, perf_counter() - started)
+        blocks = self._train_together(workspace, data, memory, step, progress, budget, threads)
+        if compiled:
+            size.record(threads, blocks, perf_counter() - started)
+        _compiled.add(self.parameters.dtype)
         return blocks
 
     def goes_with_others(self, step: codes.Step) -> bool:
@@ -225,6 +250,7 @@ class Engine:
 
     def _train_together(
         self,
+        workspace: Workspace,
         data: codes.Data,
         memory: codes.Memory,
         step: codes.Step,
@@ -232,15 +258,48 @@ class Engine:
         budget: int,
         threads: int,
     ) -> int:
-        meeting = np.zeros(codes.MEETING_SIZE, np.int64)
-        with self._workspace(step.block, gradients=not _is_fused(step)) as (_, plan, buffers, _programs):
+        def call(team: codes.Team) -> int:
+            return epoch.train(workspace.plan, workspace.buffers, memory, data, step, progress, budget, team)
 
-            def call(thread: int) -> int:
-                return epoch.train(
-                    plan, buffers, memory, data, step, progress, budget, codes.Team(meeting, thread, threads)
+        blocks: int = _by_team(call, threads)
+        return blocks
+
+    @contextmanager
+    def part(
+        self, data: codes.Data, memory: codes.Memory, step: codes.Step, n_threads: int | str
+    ) -> Iterator[tuple[Array, float, Callable[[float], float]]]:
+        """What step.part's rows give: gradients, with room for TAIL numbers behind them, and the sum of the losses.
+
+        And a function of η that moves the parameters, once the gradients are those of the whole batch, and returns
+        what penalties add to J. Gradients are unfinished where the sum isn't finite.
+        """
+        rows, itemsize = step.part, self.parameters.itemsize
+        progress = codes.Progress(np.array([0, rows.first]), np.zeros(1, np.uint64), np.zeros(1))
+        with self._workspace(step.block, gradients=True) as workspace:
+            if rows.first == rows.stop:
+                workspace.buffers.gradients[:] = 0
+            while progress.position[codes.SAMPLE] < rows.stop and np.isfinite(progress.losses[0]):
+                left = -(-(rows.stop - int(progress.position[codes.SAMPLE])) // step.block)
+                self._train_by_clock(workspace, data, memory, step, progress, left, n_threads)
+
+            def update(rate: float) -> float:
+                threads = 1
+                if self.layout.size * itemsize >= UPDATE_PAYS:
+                    threads = team_size(self.layout.sizes, step.block, itemsize, n_threads).team
+                plan, buffers = workspace.plan, workspace.buffers
+                penalty: float = _by_team(
+                    lambda team: epoch.update(plan, buffers, memory, step, rate, rows.weight, team), threads
                 )
+                memory.steps[0] += 1
+                return penalty
 
-            return run_together(call, threads, lambda: meeting.__setitem__(codes.ABANDONED, 1))
+            yield workspace.buffers.gradients, float(progress.losses[0]), update
+
+    def reordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
+        """The data in the next epoch's order, given."""
+        if data.shuffles:
+            epoch.reorder(data.order, random)
+        return data._replace(shuffles=False)
 
     def _outputs(self, n: int) -> Array:
         """Room for aᴸ of n rows, (n, n_L)."""
@@ -288,11 +347,11 @@ class Engine:
 
     def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
         plan, size = self.layout.plan(self.activations, self.objective, self.use_bias, rows, self.dropout)
-        needed = size + self.layout.size * (1 + gradients)
+        needed = size + self.layout.size * (1 + gradients) + TAIL
         _checks.fits("layer_sizes", f"a network and {rows} rows of X at a time", needed * self.parameters.itemsize)
         buffers = codes.Buffers(
             parameters=self.parameters,
-            gradients=aligned_zeros(self.layout.size if gradients else 0, self.parameters.dtype),
+            gradients=aligned_zeros(self.layout.size + TAIL if gradients else 0, self.parameters.dtype),
             work=self.layout.workspace(plan, size, self.parameters.dtype, self.objective.parameter),
             losses=aligned_zeros(-(-rows // HEIGHT), np.float64),
         )

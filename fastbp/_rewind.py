@@ -21,22 +21,22 @@ class Rewind:
 
     def __init__(self, trainer: Trainer) -> None:
         memory = trainer._memory
-        self._state: list[npt.NDArray[Any]] = [
+        self.state: list[npt.NDArray[Any]] = [
             trainer.network._parameters,
             memory.first,
             memory.second,
             memory.steps,
             trainer._random,
         ]
-        self._kept = [np.empty_like(array) for array in self._state]
+        self._kept = [np.empty_like(array) for array in self.state]
 
     def keep(self, epoch: int) -> None:
         """Take the state as it is now, at the start of that epoch of a call."""
         self.epoch = epoch
-        for kept, array in zip(self._kept, self._state, strict=True):
+        for kept, array in zip(self._kept, self.state, strict=True):
             np.copyto(kept, array)
 
     def back(self) -> None:
         """Make the state what it was."""
-        for kept, array in zip(self._kept, self._state, strict=True):
+        for kept, array in zip(self._kept, self.state, strict=True):
             np.copyto(array, kept)

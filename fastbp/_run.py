@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, metrics as metric_functions
+from ._compiling import said_if_compiling
 from ._engine import BLOCK
 from ._kernels import codes
 from ._kernels.finite import is_finite
@@ -37,7 +38,7 @@ class OutOfTime(Exception):
 
 
 class Run:
-    """What passes over the samples share.
+    """What passes over the samples share; _shared_run.py overrides what processes do together.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ class Run:
     epochs : of this fit
     seconds : after which `OutOfTime` is raised, between two batches
     """
+
+    by_epochs = False  # whether each epoch is a call of its own, whatever is to be done after it
 
     def __init__(
         self,
@@ -59,6 +62,36 @@ class Run:
         self.trainer, self.histories, self.watchers, self.epochs = trainer, histories, watchers, epochs
         self.deadline = perf_counter() + seconds
         self.rewind = Rewind(trainer)
+        lowers = any(isinstance(watcher, ReduceLROnPlateau) for watcher in watchers)
+        self.reports_rate = lowers or trainer.schedule is not None
+
+    def fit(
+        self,
+        source: codes.Data | Batches,
+        validation: codes.Data | None,
+        names: Any,
+        class_weight: Any,
+        *,
+        silent: bool,
+    ) -> None:
+        """`go`, with the callbacks' beginnings and ends around it, until it is done, interrupted or out of time."""
+        with self.trainer._engine.exclusively(), ExitStack() as ends:
+            self.trainer.history.interrupted = self.trainer.stop_training = False
+            try:
+                self.begin(ends)
+                with said_if_compiling(silent=silent):
+                    self.go(source, validation, names, class_weight)
+            except KeyboardInterrupt:
+                for history in self.histories:
+                    history.interrupted = True
+            except OutOfTime:
+                pass
+
+    def begin(self, ends: ExitStack) -> None:
+        """Tell the callbacks, each of which will be told of the end, too."""
+        for callback in self.watchers:
+            callback.on_fit_begin(self.trainer, self.epochs)
+            ends.callback(callback.on_fit_end, self.trainer)
 
     def go(
         self,
@@ -72,7 +105,7 @@ class Run:
         def after(done: int) -> bool:
             """Measure and record what belongs to an epoch; whether to stop."""
             measured = self.after_epoch(source, validation, names)
-            if self.trainer.schedule or any(isinstance(watcher, ReduceLROnPlateau) for watcher in self.watchers):
+            if self.reports_rate:
                 measured["learning_rate"] = float(self.rates(done, 1)[0])
             if not math.isfinite(measured.get("val_loss", 0)):
                 for record in self.histories:
@@ -81,13 +114,13 @@ class Run:
                 raise self.divergence("val_loss", measured["val_loss"], self.trainer.epochs_trained + 1)
             for record in self.histories:
                 record.add(measured)
-            return stopped(self.trainer, self.watchers, self.histories[-1])
+            return self.stopped()
 
         if isinstance(source, Batches):
             self.all_batches(source, lambda item: self.trainer._intake.batch(item, names, class_weight), after)
         elif isinstance(self.trainer.optimizer, LBFGS):
             self.by_lbfgs(source, self.trainer.optimizer, after)
-        elif names or validation or self.trainer.schedule or any(map(watches_epochs, self.watchers)):
+        elif self.by_epochs or names or validation or self.trainer.schedule or any(map(watches_epochs, self.watchers)):
             self.epoch_by_epoch(source, after)
         else:  # the kernel may run through all of them
             for done in range(0, self.epochs, AT_ONCE):
@@ -243,19 +276,29 @@ class Run:
         finally:  # an end may come in the middle of a search, at weights that nobody wants
             network.unpack(accepted)
 
+    def train_on_batch(self, data: codes.Data, rate: float) -> float:
+        """`one_batch`, in no epoch."""
+        with self.trainer._engine.exclusively():
+            self.rewind.keep(0)
+            return self.one_batch(data, rate)
+
     def one_batch(self, data: codes.Data, rate: float) -> float:
         """One update along the gradient over all of data, after `rewind.keep`; returns J before it."""
-        step = self._step(len(data.X), np.array([rate]))
-        at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
-        budget = first_budget(self.trainer, step.block)
-        while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
-            self._call(data, step, at, budget)
-        loss = float(at.losses[0])
+        loss = self._descend(data, rate)
         if not math.isfinite(loss) or not is_finite(self.trainer.network._parameters):
             self.rewind.back()
             name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
             raise self.divergence(name, value, self.trainer.epochs_trained + 1)
         return loss
+
+    def _descend(self, data: codes.Data, rate: float) -> float:
+        """The update itself, or a part of it that ends where J isn't finite."""
+        step = self._step(len(data.X), np.array([rate]))
+        at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
+        budget = first_budget(self.trainer, step.block)
+        while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
+            self._call(data, step, at, budget)
+        return float(at.losses[0])
 
     def after_epoch(
         self, training: codes.Data | Batches, validation: codes.Data | None, names: Any
@@ -263,11 +306,19 @@ class Run:
         """What is measured after an epoch, beside the loss that training itself gave."""
         measured = {}
         if names and isinstance(training, codes.Data):
-            measured = measure(self.trainer, training, names)
+            measured = self.measure(training, names)
             del measured["loss"]
         if validation:
-            measured |= {f"val_{name}": value for name, value in measure(self.trainer, validation, names).items()}
+            measured |= {f"val_{name}": value for name, value in self.measure(validation, names).items()}
         return measured
+
+    def measure(self, data: codes.Data, names: Any) -> dict[str, float]:
+        """The loss and the metrics with the weights as they are."""
+        return measure(self.trainer, data, names)
+
+    def stopped(self) -> bool:
+        """Tell the callbacks of the last epoch; whether one of them ends training."""
+        return stopped(self.trainer, self.watchers, self.histories[-1])
 
     def divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
         """The news that training diverged, to be raised."""
@@ -326,6 +377,11 @@ def measure(trainer: Trainer, data: codes.Data, names: Any) -> dict[str, float]:
     """The loss and the metrics with the weights as they are."""
     data = data._replace(order=data.order[:0])  # row i of the output is to stand beside row i of y
     loss, output = trainer._engine.evaluate(data, trainer.n_threads, predictions=bool(names))
+    return measured_of(trainer, data, names, loss, output)
+
+
+def measured_of(trainer: Trainer, data: codes.Data, names: Any, loss: float, output: Array) -> dict[str, float]:
+    """The same from J without penalties, and aᴸ of all rows where there are metrics."""
     values = metric_functions.measure(
         names,
         data.targets,

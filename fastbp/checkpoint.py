@@ -64,17 +64,19 @@ OPTIONS = {
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write a trainer to a file, from which `load` makes one that goes on to the bit."""
+    if trainer._ranks is not None and trainer._ranks.rank > 0:  # the first rank does it for all
+        return
     memory = trainer._engine.packed(trainer._memory)
     arrays = {"parameters": trainer.network.packed(), "first": memory.first, "second": memory.second}
     for name, array in arrays.items():
         _checks.finite(f"trainer's {name}", array)  # what can't be loaded must not take the place of what can
-    header = {"format": "fastbp", "version": VERSION, "options": _options(trainer)} | _state(trainer)
+    header = {"format": "fastbp", "version": VERSION, "options": options_of(trainer)} | _state(trainer)
     if trainer._table is not None:
         header["table"] = trainer._table.record()
     _model_file.write(path, header, arrays)
 
 
-def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
+def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) -> Trainer:
     """A trainer that goes on where the saved one was."""
     with _model_file.opened(path) as file:
         header = _checked(file.header())
@@ -90,7 +92,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
         }
     with _argument_errors():
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
-        trainer = kind(**options)
+        trainer = kind(**options, comm=comm)
     trainer._table = _table_of(header, trainer)
     trainer.network.unpack(arrays["parameters"])
     memory = trainer._memory
@@ -194,7 +196,7 @@ def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | N
     return {"name": names[0]} | {field.name: getattr(item, field.name) for field in fields(item) if field.init}
 
 
-def _options(trainer: Trainer) -> dict[str, Any]:
+def options_of(trainer: Trainer) -> dict[str, Any]:
     """Arguments of Trainer."""
     loss: Loss = trainer._loss
     schedule: Schedule | None = trainer.schedule

@@ -251,6 +251,8 @@ def _networks(trainers: Any) -> list[Trainer | Mapping[str, Any]]:
         if not isinstance(network, Trainer | Mapping):
             raise TypeError(_checks.wrong(f"trainers[{i}]", "a Trainer or a dict", _checks.shown(network)))
         if isinstance(network, Trainer):
+            if network._ranks is not None:
+                raise ValueError(_checks.wrong(f"trainers[{i}]", "a Trainer with comm=None", repr(network.comm)))
             if id(network) in seen:
                 raise ValueError(_checks.wrong(f"trainers[{i}]", "each Trainer once", "one for the second time"))
             seen.add(id(network))

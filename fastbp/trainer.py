@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _checks, _range_test, checkpoint, metrics as metric_functions
+from . import _checks, _range_test, _shared_run, checkpoint, distributed, metrics as metric_functions
 from ._columns import Table
-from ._compiling import said_if_compiling
 from ._engine import Engine
 from ._kernels import codes
-from ._run import OutOfTime, Run, gradients, measure
+from ._run import gradients, measure
 from ._samples import Batches, Intake
 from .activations import ACTIVATIONS
 from .callbacks import as_callbacks
@@ -87,6 +85,9 @@ class Trainer:
     n_threads : int or "auto"
         How many threads may work on one network, and no more than there are processors to run on; the results don't
         depend on it. "auto" measures what is fastest.
+    comm : mpi4py communicator, optional
+        Such as ``MPI.COMM_WORLD``: its processes, which all do the same calls with the same arguments and the same
+        data, train one network together, each by its rows of every batch; see docs/distributed.md.
 
     Raises
     ------
@@ -103,6 +104,7 @@ class Trainer:
     array([1, 0])
     """
 
+    _ranks: distributed.Ranks | None = None
     _table: Table | None = None  # that the command line trained on; travels with the model's file
 
     def __init__(
@@ -129,6 +131,7 @@ class Trainer:
         dtype: npt.DTypeLike = "float32",
         seed: SupportsIndex | None = None,
         n_threads: SupportsIndex | str = "auto",
+        comm: Any = None,
     ) -> None:
         self._loss = loss_of(loss)
         self.network = Network(
@@ -159,6 +162,9 @@ class Trainer:
         self.shuffle = _checks.flag("shuffle", shuffle)
         self._seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
         self.n_threads = n_threads
+        self._ranks = distributed.ranks_of(comm, self._optimizer.name)
+        if self._ranks is not None:
+            self._seed = self._ranks.seed(self._seed)
         self.history = History()
         self.stop_training = False
         rng = np.random.default_rng(self.seed)
@@ -269,6 +275,7 @@ class Trainer:
         """How many epochs the weights have seen, over all fits."""
         return len(self.history.epochs)
 
+    @distributed.together
     def fit(
         self,
         X: Any,
@@ -364,22 +371,11 @@ class Trainer:
             source, validation = self._intake.split(source, validation_split)
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
-        run = Run(self, [self.history, history], watchers, epochs, seconds)
-
-        with self._engine.exclusively(), ExitStack() as ends:
-            self.history.interrupted = self.stop_training = False
-            try:
-                for callback in watchers:
-                    callback.on_fit_begin(self, epochs)
-                    ends.callback(callback.on_fit_end, self)
-                with said_if_compiling(silent=not verbose):
-                    run.go(source, validation, names, class_weight)
-            except KeyboardInterrupt:
-                history.interrupted = self.history.interrupted = True
-            except OutOfTime:
-                pass
+        run = _shared_run.run_of(self, [self.history, history], watchers, epochs, seconds)
+        run.fit(source, validation, names, class_weight, silent=not verbose)
         return history
 
+    @distributed.together
     def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """One update along the gradient over all the samples given, in no epoch; X, y, sample_weight as in `fit`.
 
@@ -397,11 +393,8 @@ class Trainer:
             Where another thread is training this trainer.
         """
         self._intake.check_goes_by_batches("train_on_batch is called")
-        run = Run(self, [], [], 1)
         data = self._intake.data("X", X, "y", y, (), sample_weight)
-        with self._engine.exclusively():
-            run.rewind.keep(0)
-            return run.one_batch(data, self.learning_rate)
+        return _shared_run.run_of(self, [], [], 1).train_on_batch(data, self.learning_rate)
 
     find_learning_rate = _range_test.find_learning_rate
 
@@ -423,9 +416,9 @@ class Trainer:
         checkpoint.save(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+    def load(cls, path: str | os.PathLike[str], *, comm: Any = None) -> Trainer:
         """The trainer that `save` wrote; of any other file a ModelFileError, and nothing in it is executed."""
-        return checkpoint.load(cls, path)
+        return checkpoint.load(cls, path, comm)
 
     def predict(self, X: Any) -> Array:
         """aᴸ for every row of X, (n, n_L); see `Network.predict`."""
@@ -479,7 +472,8 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state.pop("_engine", None)
+        for name in ("_engine", "_ranks"):
+            state.pop(name, None)
         state["_memory"] = self._engine.packed(self._memory)
         return state
 

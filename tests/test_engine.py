@@ -35,7 +35,8 @@ def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) ->
     progress = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(3))
     data = engine.data(X, y, weights=weights, shuffle=shuffle)
     while progress.position[codes.EPOCH] < 3:
-        engine._train_together(data, trainer._memory, step, progress, 5, threads)
+        with engine._workspace(step.block, gradients=True) as workspace:
+            engine._train_together(workspace, data, trainer._memory, step, progress, 5, threads)
     return trainer.network._parameters.copy(), progress.losses
 
 

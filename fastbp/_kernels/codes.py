@@ -196,6 +196,15 @@ class Bounds(NamedTuple):
     max_norm: float
 
 
+class Part(NamedTuple):
+    """Rows of a batch whose gradients other processes complete, and which therefore don't move the parameters."""
+
+    first: int = 0  # in the epoch's order
+    stop: int = 0  # behind the last; 0 where there is no such part, and all rows are this process's
+    row: int = 0  # of `first` in the whole batch
+    weight: float = 0.0  # of the whole batch's samples
+
+
 class Step(NamedTuple):
     """How the parameters move."""
 
@@ -208,6 +217,7 @@ class Step(NamedTuple):
     alpha: float = (
         0.0  # of the penalty ½ alpha Σ Θ² in the sum of a batch's losses: alpha / m in J, as scikit-learn has it
     )
+    part: Part = Part()
 
 
 class Dropping(NamedTuple):

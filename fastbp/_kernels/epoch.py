@@ -101,13 +101,17 @@ def train_block(net, data, step, kept, epoch, start, steps, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
     A batch that is one block descends along its gradients as they are made, where its step `is_plain`. Others add them
-    up in net.gradients first, where they stay if the optimizer is NONE. steps: the batches before this one.
+    up in net.gradients first, where they stay if the optimizer is NONE, or the rows are a part of a batch that others
+    have too. steps: the batches before this one.
     """
-    batch_start = start - start % step.batch_size
-    batch_stop = min(batch_start + step.batch_size, data.n)
+    part = step.part
+    batch_start = start - start % step.batch_size if part.stop == 0 else part.first
+    batch_stop = min(batch_start + step.batch_size, data.n) if part.stop == 0 else part.stop
     first = 0 if data.shuffles or not data.ordered else epoch * data.n  # of the epoch in the order
-    m, weight = min(step.block, batch_stop - start), weight_of(data, first + batch_start, first + batch_stop)
-    dropping = Dropping(step.rule.code != NONE, steps, start - batch_start, step.seed)
+    m, weight = min(step.block, batch_stop - start), part.weight
+    if part.stop == 0:
+        weight = weight_of(data, first + batch_start, first + batch_stop)
+    dropping = Dropping(step.rule.code != NONE, steps, part.row + start - batch_start, step.seed)
     x = gather(net, data, first + start, m, team)
     forward(net, x, m, True, dropping, team)
     output_errors(net, m, weight, data.weighted, team)
@@ -118,10 +122,10 @@ def train_block(net, data, step, kept, epoch, start, steps, team):
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
     rate = get(at(step.rates, 0), min(batch, step.rates.size - 1))
-    at_once = m == batch_stop - batch_start and is_plain(step)
+    at_once = m == batch_stop - batch_start and is_plain(step) and part.stop == 0
     eta = rate if at_once else (0.0 if start == batch_start else -1.0)
     descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), team)
-    if step.rule.code != NONE and not at_once and start + m == batch_stop:
+    if step.rule.code != NONE and not at_once and start + m == batch_stop and part.stop == 0:
         total += weight * step_along(net, kept, step, rate, steps, weight, team)
     return total
 
@@ -132,7 +136,8 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
 
     A batch larger than a block goes through the workspace in several; its update comes after the last of them, and
     the position never depends on how the calls were cut. Every thread of the team calls this; the first of them keeps
-    the progress. Returns the number of blocks done.
+    the progress. Returns the number of blocks done. Of a step's part the gradients and the sum of the losses are all
+    that comes out, once the position is at its end: no update, no step, no epoch.
     """
     if not meet(team):
         return 0
@@ -152,6 +157,14 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
             if team.thread == 0:
                 put(losses, epoch, total)
             return done + 1
+        if step.part.stop > 0:
+            start = min(start + step.block, step.part.stop)
+            if team.thread == 0:
+                put(losses, epoch, total)
+                put(position, SAMPLE, start)
+            if start == step.part.stop or was_last(done, team):
+                return done + 1
+            continue
         start = min(start + step.block, start - start % step.batch_size + step.batch_size, rows.n)
         if start % step.batch_size == 0 or start == rows.n:
             steps += 1
@@ -167,6 +180,20 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
         if epoch == epochs or was_last(done, team):
             return done + 1
     return budget
+
+
+@kernel
+def update(plan, buffers, memory, step, rate, weight, team):
+    """Move the parameters along buffers.gradients, of a whole batch of samples of that weight; returns J's penalty."""
+    if not meet(team):
+        return 0.0
+    return step_along(machine(plan, buffers), moments(memory), step, rate, memory.steps[0], weight, team)
+
+
+@kernel
+def reorder(order, state):
+    """The order of the next epoch, as `train` makes it."""
+    shuffle(order, state)
 
 
 @kernel

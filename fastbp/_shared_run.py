@@ -1,0 +1,233 @@
+"""A run of fit in which processes share each batch: each does its rows, all move by the sum of the gradients."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ._engine import BLOCK
+from ._kernels import codes
+from ._run import CHUNK_SECONDS, OutOfTime, Run, measured_of, stopped
+from ._samples import Batches
+from .distributed import Ranks
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+
+class SharedRun(Run):
+    """A run in which each rank does its rows of every batch, and all move their weights by the sum of gradients.
+
+    The first rank's callbacks are called, and what they do to weights, rates and batch sizes is done on all.
+    """
+
+    by_epochs = True
+    wants = ""  # why this rank wants an end, if it does
+    ending = False  # whether some rank did at the last batch
+    shown = 0.0  # when callbacks last heard of progress
+
+    @property
+    def ranks(self) -> Ranks:
+        """Those of the trainer."""
+        assert self.trainer._ranks is not None
+        return self.trainer._ranks
+
+    def fit(
+        self,
+        source: codes.Data | Batches,
+        validation: codes.Data | None,
+        names: Any,
+        class_weight: Any,
+        *,
+        silent: bool,
+    ) -> None:
+        trainer = self.trainer
+        self.facts = {
+            "layer_sizes, activation, loss or dtype": f"{trainer.network!r} with {trainer.loss}",
+            "optimizer": repr(trainer.optimizer),
+            "schedule": type(trainer.schedule).__name__,  # the repr of one's own has an address
+            "learning_rate": repr(trainer.learning_rate),
+            "batch_size": repr(trainer.batch_size),
+            "dropout": repr(trainer.dropout),
+            "l1, l2, clip_value, clip_norm or max_norm": repr(trainer._bounds),
+            "shuffle": repr(trainer.shuffle),
+            "epochs": repr(self.epochs),
+            "epochs trained before": repr(trainer.epochs_trained),
+            "X, y or sample_weight": _shown(source),
+            "validation_data": "None" if validation is None else _shown(validation),
+            "metrics": f"{len(names)} of them",
+            "vectors of the processor": repr(trainer._engine.layout.widths),
+        }
+        super().fit(source, validation, names, class_weight, silent=silent or self.ranks.rank > 0)
+
+    def begin(self, ends: ExitStack) -> None:
+        ranks = self.ranks
+        ranks.meet(self.facts)
+        self._take_the_first_ranks_state()
+        self.reports_rate = ranks.of_first(lambda: self.reports_rate)
+        ends.enter_context(self._interrupts_wait())
+        ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
+        ranks.of_first(lambda: super(SharedRun, self).begin(ends))
+
+    def go(self, *arguments: Any) -> None:
+        try:
+            super().go(*arguments)
+        except BaseException as error:
+            self.ranks.end_unless_agreed(error)
+            raise
+
+    def train_on_batch(self, data: codes.Data, rate: float) -> float:
+        self.ranks.meet({"X, y or sample_weight": _shown(data), "learning_rate": repr(rate)})
+        return super().train_on_batch(data, rate)
+
+    def over_batches(self, batches: Iterable[codes.Data], steps: int | None, done: int) -> None:
+        super().over_batches(self._alike(iter(batches)), steps, done)
+
+    def _alike(self, batches: Iterator[codes.Data]) -> Iterator[codes.Data]:
+        """The batches, of which all ranks have as many, of as many rows."""
+        while True:
+            data = self.ranks.each(lambda: next(batches, None))
+            counts = self.ranks.comm.allgather(-1 if data is None else len(data.X))
+            self.ranks._same("rows of a batch (−1: there is none)", counts)
+            if data is None:
+                return
+            yield data
+
+    def measure(self, data: codes.Data, names: Any) -> dict[str, float]:
+        """Each rank goes over its part of the rows; the first one measures all."""
+        ranks, trainer, n = self.ranks, self.trainer, len(data.X)
+        blocks = -(-n // BLOCK)
+        start, stop = (min(blocks * r // ranks.size * BLOCK, n) for r in (ranks.rank, ranks.rank + 1))
+        rows = slice(start, stop)
+        data = data._replace(order=data.order[:0])
+        part = data._replace(
+            X=data.X[rows], targets=data.targets[rows], labels=data.labels[rows], weights=data.weights[rows]
+        )
+        mine: tuple[float, Array | None] = 0.0, None
+        if start < stop:
+            J, output = trainer._engine.evaluate(part, trainer.n_threads, predictions=bool(names))
+            mine = J, output if names else None
+        parts = ranks.comm.gather(mine, root=0)
+
+        def measured() -> dict[str, float]:
+            outputs = [output for _, output in parts if output is not None]
+            whole = np.concatenate(outputs) if outputs else np.empty((0, trainer.layer_sizes[-1]), trainer.dtype)
+            return measured_of(trainer, data, names, math.fsum(J for J, _ in parts), whole)
+
+        return cast("dict[str, float]", ranks.of_first(measured))
+
+    def stopped(self) -> bool:
+        trainer, ranks = self.trainer, self.ranks
+        parameters = trainer.network._parameters
+        digest = zlib.crc32(parameters.data)
+        ranks._same("a digest of the weights", ranks.comm.allgather(digest))
+
+        def told() -> tuple[Any, ...]:
+            ends = stopped(trainer, self.watchers, self.histories[-1])
+            return ends, trainer.learning_rate, trainer.batch_size, zlib.crc32(parameters.data) != digest
+
+        ends, trainer.learning_rate, trainer.batch_size, changed = ranks.of_first(told)
+        if changed:
+            ranks.comm.Bcast(parameters, root=0)
+        return bool(ends)
+
+    def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: int) -> None:
+        """An epoch, batch by batch."""
+        data, n, total = self.trainer._engine.reordered(data, at.random), len(data.X), 0.0
+        for k, start in enumerate(range(0, n, step.batch_size)):
+            stop = min(start + step.batch_size, n)
+            total += self._share(data, step, start, stop, float(step.rates[min(k, len(step.rates) - 1)]))
+            at.losses[0] = total if stop < n else total / data.weight
+            if not math.isfinite(total):
+                return
+            at.position[:] = (0, stop) if stop < n else (1, 0)
+            self._between_calls(done + stop / n, True)
+
+    def _descend(self, data: codes.Data, rate: float) -> float:
+        n = len(data.X)
+        total = self._share(data, self._step(n, np.array([rate])), 0, n, rate)
+        return total / data.weight if data.weight > 0 else total
+
+    def _share(self, data: codes.Data, step: codes.Step, start: int, stop: int, rate: float) -> float:
+        """One update by the rows start … stop of the epoch's order, of which this rank does its share; J's sum."""
+        trainer, ranks = self.trainer, self.ranks
+        m, weight = stop - start, float(stop - start)
+        if data.weights.size:
+            rows = data.order[start:stop] if data.order.size else slice(start, stop)
+            weight = float(data.weights[rows].sum(dtype=np.float64))
+        first, last = (start + m * r // ranks.size for r in (ranks.rank, ranks.rank + 1))
+        if ranks.rank == 0 and perf_counter() > self.deadline:
+            self.wants = self.wants or "time"
+        part = codes.Part(first, last, first - start, weight)
+        step = step._replace(part=part, block=min(BLOCK, -(-m // ranks.size)))
+        with trainer._engine.part(data, trainer._memory, step, trainer.n_threads) as (gradients, loss, update):
+            gradients[-2:] = loss, bool(self.wants)
+            ranks.comm.Allreduce(None, gradients)  # None: in place
+            total, self.ending = float(gradients[-2]), bool(gradients[-1] > 0)
+            return total + weight * update(rate) if math.isfinite(total) else total
+
+    def _between_calls(self, done: float, unfinished: bool) -> None:
+        if self.ranks.rank == 0 and perf_counter() - self.shown > CHUNK_SECONDS:
+            super()._between_calls(done, False)
+            self.shown = perf_counter()
+        if unfinished:
+            self._look_at_the_clock()
+
+    def _look_at_the_clock(self) -> None:
+        """End on all ranks, where one wanted to when they last summed gradients."""
+        if self.ending:
+            interrupted = "interrupt" in self.ranks.comm.allgather(self.wants)
+            self.ranks.fail(KeyboardInterrupt() if interrupted else OutOfTime())
+
+    def _take_the_first_ranks_state(self) -> None:
+        trainer, comm = self.trainer, self.ranks.comm
+        for array in self.rewind.state:
+            comm.Bcast(array, root=0)
+        state = trainer.learning_rate, trainer.batch_size, trainer.stop_training, trainer._dropout_seed
+        state = comm.bcast(state, root=0)
+        trainer.learning_rate, trainer.batch_size, trainer.stop_training, trainer._dropout_seed = state
+
+    @contextmanager
+    def _interrupts_wait(self) -> Iterator[None]:
+        """Ctrl-C ends the fit after the batch, on all ranks; a second one at once, and with it the job."""
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not callable(before):
+            yield
+            return
+
+        def heard(*_: Any) -> None:
+            if self.wants == "interrupt":
+                raise KeyboardInterrupt
+            self.wants = "interrupt"
+
+        signal.signal(signal.SIGINT, heard)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _shown(source: codes.Data | Batches) -> str:
+    """What tells samples from others: their number, a digest of what goes with them and of some of them."""
+    if isinstance(source, Batches):
+        return f"batches, {source.steps} an epoch"
+    n, digest = len(source.X), 0
+    for array in (source.X[:: max(1, n // 100)], source.targets, source.labels, source.weights):
+        digest = zlib.crc32(np.ascontiguousarray(array).tobytes(), digest)
+    return f"{n} rows (digest {digest:08x})"
+
+
+def run_of(trainer: Trainer, *arguments: Any) -> Run:
+    """A run of this process alone, or of all ranks."""
+    return Run(trainer, *arguments) if trainer._ranks is None else SharedRun(trainer, *arguments)
