@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ._engine import BLOCK
 from ._kernels import codes
+from ._kernels.llvm import REGISTER
 from ._run import CHUNK_SECONDS, OutOfTime, Run, measured_of, stopped
 from ._samples import Batches
 from .distributed import Ranks
@@ -67,7 +68,7 @@ class SharedRun(Run):
             "X, y or sample_weight": _shown(source),
             "validation_data": "None" if validation is None else _shown(validation),
             "metrics": f"{len(names)} of them",
-            "vectors of the processor": repr(trainer._engine.layout.widths),
+            "bytes of the processor's vectors": f"{REGISTER}",  # they decide how parameters are padded
         }
         super().fit(source, validation, names, class_weight, silent=silent or self.ranks.rank > 0)
 

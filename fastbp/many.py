@@ -252,7 +252,9 @@ def _networks(trainers: Any) -> list[Trainer | Mapping[str, Any]]:
             raise TypeError(_checks.wrong(f"trainers[{i}]", "a Trainer or a dict", _checks.shown(network)))
         if isinstance(network, Trainer):
             if network._ranks is not None:
-                raise ValueError(_checks.wrong(f"trainers[{i}]", "a Trainer with comm=None", repr(network.comm)))
+                raise ValueError(
+                    _checks.wrong(f"trainers[{i}]", "a Trainer with comm=None", "one that shares its batches")
+                )
             if id(network) in seen:
                 raise ValueError(_checks.wrong(f"trainers[{i}]", "each Trainer once", "one for the second time"))
             seen.add(id(network))

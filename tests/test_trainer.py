@@ -361,7 +361,6 @@ def test_a_fit_returns_to_python_often():
     done = [d for _, d in times]
     assert done == sorted(done)
     assert done[-1] == 2
-    assert 1 in done
     assert len(done) > 2
 
 

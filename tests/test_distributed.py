@@ -1,0 +1,217 @@
+"""Several processes that train one network: the weights of one process, errors on one rank, and a kill of one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastbp import Trainer, distributed
+
+ROOT = Path(__file__).parent.parent
+MISSING = [
+    name
+    for name, there in (("mpiexec", shutil.which("mpiexec")), ("mpi4py", importlib.util.find_spec("mpi4py")))
+    if not there
+]
+MPI = pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)} on this machine")
+ENVIRONMENT = {  # more ranks than cores; root where a container has nobody else
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "PYTHONPATH": str(ROOT),
+}
+START = """
+import sys, numpy as np
+from mpi4py import MPI
+from fastbp import Trainer, Callback, Checkpoint, EarlyStopping
+comm = MPI.COMM_WORLD
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(203, 20)).astype("f"), rng.integers(0, 5, 203)
+def trainer(**options):
+    return Trainer([20, 40, 5], loss="cross_entropy", **{"batch_size": 32, "seed": 1, "comm": comm} | options)
+"""
+
+
+def job(n: int, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["mpiexec", "-n", str(n), sys.executable, "-W", "error", "-c", START + code, *arguments]
+    return subprocess.run(
+        command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT
+    )
+
+
+SAME = """
+w = rng.uniform(size=203)
+def batches():
+    return [(X[i : i + 21], y[i : i + 21]) for i in range(0, 203, 21)]
+for options in (
+    {"learning_rate": 0.1},
+    {"optimizer": "adam", "dropout": 0.3, "l1": 1e-4, "l2": 1e-3, "clip_norm": 1.0, "max_norm": 3.0},
+    {"optimizer": "nesterov", "learning_rate": 0.01, "batch_size": 3, "dtype": "float64", "schedule": "cosine"},
+):
+    both = trainer(**options), trainer(**options | {"comm": None})
+    for each in both:
+        for fit in range(2):  # 7 batches an epoch: 203 and more steps
+            given = {"sample_weight": w, "validation_split": 0.1, "metrics": ["accuracy", "log_loss"]}
+            each.fit(X, y, epochs=15, verbose=0, **given)
+        each.fit(batches(), epochs=2, verbose=0)
+        each.train_on_batch(X[:2], y[:2])  # fewer rows than ranks
+    for got, expected in zip(*(each.get_weights() for each in both)):
+        np.testing.assert_allclose(got, expected, atol=1e-5, rtol=0)
+    assert list(both[0].history) == list(both[1].history)
+    for name in both[0].history:
+        np.testing.assert_allclose(both[0].history[name], both[1].history[name], atol=1e-4)
+drawn = trainer(seed=None)
+drawn.fit(X, y, epochs=2, verbose=0)
+all_weights = comm.allgather(drawn.get_weights())
+assert all((a == b).all() for others in all_weights for a, b in zip(others, all_weights[0]))
+sys.stdout.write("same\\n")
+"""
+
+
+@MPI
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_the_weights_are_those_of_one_process(n):
+    done = job(n, SAME)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == n
+
+
+@MPI
+def test_the_first_ranks_callbacks_decide_for_all():
+    code = """
+class Stop(Callback):
+    def on_epoch_end(self, trainer, epoch, measured):
+        assert comm.rank == 0
+        trainer.learning_rate = 0.5
+        trainer.set_weights([w * 0 + epoch for w in trainer.get_weights()])
+        return epoch == 3
+t = trainer()
+t.fit(X, y, epochs=9, verbose=0, callbacks=[Stop()] if comm.rank == 0 else [])
+assert t.epochs_trained == 3 and t.learning_rate == 0.5
+assert all((w == 3).all() for w in t.get_weights())
+sys.stdout.write("same\\n")
+"""
+    done = job(2, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == 2
+
+
+@MPI
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("trainer(seed=comm.rank)", "seed: expected the same on all ranks of comm, got 0 on rank 0 and 1 on rank 1"),
+        ("trainer().fit(X[comm.rank :], y[comm.rank :], verbose=0)", "X, y or sample_weight: expected the same"),
+        ("trainer().fit(X, y if comm.rank else y[:9], verbose=0)", "rank 0 failed: ValueError: y: expected"),
+        ("trainer().fit([(X, y)] * (2 + comm.rank), verbose=0)", "rows of a batch (−1: there is none): expected"),
+        ("trainer().fit(X, y, metrics=lambda y, a: {}['no'], verbose=0)", "rank 0 failed: KeyError: 'no'"),
+        ("trainer(l2=1e30).fit(X, y, epochs=3, verbose=0)", "training diverged"),
+    ],
+)
+def test_all_ranks_hear_of_an_error_on_one(code, message):
+    caught = f"""
+try:
+    {code}
+except Exception as error:
+    sys.stdout.write(f"{{comm.rank}} heard {{error}}\\n")
+comm.Barrier()
+"""
+    done = job(2, caught)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" heard ") == 2
+    assert message in done.stdout
+
+
+@MPI
+def test_an_error_of_one_rank_ends_the_job():
+    done = job(2, "t = trainer()\nif comm.rank: t._engine.part = None\nt.fit(X, y, verbose=0)")
+    assert done.returncode != 0
+    assert "fastbp: rank 1 of 2 failed, and so the job ends: TypeError" in done.stderr
+
+
+@MPI
+def test_a_signal_to_one_rank_interrupts_all():
+    code = """
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Hit(Callback):
+    def on_epoch_end(self, trainer, epoch, measured):
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+history = trainer().fit(X, y, epochs=10**6, verbose=0, callbacks=Hit())
+assert history.interrupted and len(history.epochs) < 10
+sys.stdout.write("same\\n")
+"""
+    done = job(2, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == 2
+
+
+@MPI
+def test_after_a_kill_the_checkpoint_is_whole_and_training_goes_on(tmp_path):
+    path = tmp_path / "last.npz"
+    code = """
+import os, signal
+t = trainer() if not os.path.exists(sys.argv[1]) else Trainer.load(sys.argv[1], comm=comm)
+while t.epochs_trained < 6:
+    if t.epochs_trained == 3 and comm.rank == 1 and sys.argv[2] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    t.fit(X, y, verbose=0, callbacks=Checkpoint(sys.argv[1]))
+"""
+    done = job(2, code, str(path), "kill")
+    assert done.returncode != 0
+    assert "signal 9" in done.stderr + done.stdout
+    assert Trainer.load(path).epochs_trained == 3
+    done = job(2, code, str(path), "live")
+    assert done.returncode == 0, done.stderr
+    whole = job(2, code, str(tmp_path / "whole.npz"), "live")
+    assert whole.returncode == 0, whole.stderr
+    pair = Trainer.load(path).get_weights(), Trainer.load(tmp_path / "whole.npz").get_weights()
+    for got, expected in zip(*pair, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@MPI
+def test_the_command_line(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    np.savez(tmp_path / "data.npz", X=X, y=X @ [1.0, 2.0, 3.0])
+
+    def train(n: int, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "fastbp", "train", "data.npz", "--seed=1", "--out=model.npz", *more]
+        return subprocess.run(
+            [*(["mpiexec", "-n", str(n)] if n > 1 else []), *command],
+            env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path,
+        )  # fmt: skip
+
+    first = train(2, "--epochs=3", "--resume")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count("parameters") == 1
+    second = train(2, "--epochs=5", "--resume")
+    assert second.returncode == 0, second.stderr
+    shared = Trainer.load(tmp_path / "model.npz")
+    assert shared.epochs_trained == 5
+    other = train(2, "--epochs=5", "--resume", "--hidden=4")
+    assert other.returncode == 2
+    assert "to go on, the same layer_sizes are expected" in other.stderr
+    assert train(1, "--epochs=5").returncode == 0
+    for got, expected in zip(shared.get_weights(), Trainer.load(tmp_path / "model.npz").get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_what_is_no_communicator_is_refused():
+    with pytest.raises(TypeError, match=r"comm: expected None or mpi4py's communicator, such as MPI.COMM_WORLD, got 4"):
+        Trainer([2, 1], comm=4)
+
+
+def test_a_job_without_mpi4py_is_told_what_to_install(monkeypatch):
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(ImportError, match=r"pip install 'fastbp\[mpi\]'"):
+        distributed.communicator()
