@@ -88,7 +88,7 @@ def _flush_folder(folder: Path) -> None:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     """The file, to be read."""
-    with Path(_checks.file_to_write("path", path)).open("rb") as file:
+    with Path(_checks.path("path", path)).open("rb") as file:
         yield ModelFile(file)
 
 
