@@ -10,13 +10,14 @@ from time import perf_counter
 import numpy as np
 
 from ._kernels import epoch
+from .many import fit_many
 from .trainer import Trainer
 
 DTYPES = ("float32", "float64")
 
 
 def warm_up(dtypes: Sequence[str] = DTYPES) -> float:
-    """Compile every kernel that `Trainer` uses, or load it from disk.
+    """Compile every kernel that `Trainer` and `fit_many` use, or load it from disk.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ def warm_up(dtypes: Sequence[str] = DTYPES) -> float:
             trainer.evaluate(X, y)
             trainer.predict(X)
             trainer.gradients(X, y)
+        fit_many([Trainer((2, 2, 1), dtype=dtype) for _ in range(8)], X, y, n_threads=1, verbose=0)
     return perf_counter() - started
 
 

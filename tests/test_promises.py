@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Trainer, losses
+from fastbp import Trainer, fit_many, losses
 from fastbp._kernels import epoch, small
 from fastbp.activations import HIDDEN
 from fastbp.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parent.parent
 KERNEL_FILES = sorted((ROOT / "fastbp" / "_kernels").glob("*.py"))
-ENTRIES = (epoch.train, epoch.evaluate, small.train)
+ENTRIES = (epoch.train, epoch.evaluate, small.train, small.train_each)
 
 
 def use(trainer: Trainer, labels: bool = False) -> None:
@@ -45,6 +45,15 @@ def test_one_compilation_per_dtype_serves_every_network():
                 use(Trainer(sizes, dtype=dtype, **{"learning_rate": 1e-3, **options}))
         X = np.ones((9, 3), dtype)
         Trainer([3, 4, 2], dtype=dtype).fit(X, X[:, :2], sample_weight=X[:, 0], verbose=0)
+        for sizes, y in (
+            ([3, 4, 2], np.eye(9, 2, dtype=dtype)),
+            ([3, 1], np.ones(9, dtype)),
+            ([3, 2], np.arange(9) % 2),
+        ):
+            loss = "cross_entropy" if y.dtype == int else "squared_error"
+            for shuffle in (True, False):
+                options = {"dtype": dtype, "loss": loss, "shuffle": shuffle, "n_threads": 1}
+                fit_many([Trainer(sizes, **options) for _ in range(8)], X, y, n_threads=1, verbose=0)
     for entry in ENTRIES:
         assert len(entry.signatures) == 2, entry.__name__
 
