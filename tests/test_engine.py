@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -160,6 +161,31 @@ def test_a_workspace_left_full_of_nan_does_no_harm():
         trainer.fit(X, y, epochs=2, verbose=0)
     np.testing.assert_array_equal(dirty.network._parameters, clean.network._parameters)
     assert dirty.history["loss"] == clean.history["loss"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_outputs", [2, 3, 5, 7])
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy", "binary_cross_entropy", "hinge", "poisson"])
+def test_a_workspace_that_a_tiny_network_trained_in_measures_the_same(loss, n_outputs, dtype):
+    """Its squares lie where rows have their padding."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 6)), np.eye(n_outputs)[np.arange(60) % n_outputs]
+    trainer = Trainer([6, 4, n_outputs], loss=loss, epsilon=1, dtype=dtype, learning_rate=1e-3, seed=0)
+    history = trainer.fit(X, y, epochs=2, validation_data=(X, y), verbose=0)
+    fresh = Trainer([6, 4, n_outputs], loss=loss, dtype=dtype)
+    fresh.set_weights(trainer.get_weights())
+    assert history["val_loss"][-1] == fresh.evaluate(X, y)["loss"]
+    mine, theirs = trainer.gradients(X, y), fresh.gradients(X, y)
+    assert mine.loss == theirs.loss
+    for a, b in zip([*mine.weights, *mine.biases], [*theirs.weights, *theirs.biases], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for weight in (np.arange(1.0, 61), None):  # row by row, and again by squares
+        fresh = pickle.loads(pickle.dumps(trainer))
+        trainer.fit(X, y, epochs=2, sample_weight=weight, verbose=0)
+        fresh.fit(X, y, epochs=2, sample_weight=weight, verbose=0)
+        for a, b in zip(trainer.get_weights(), fresh.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert trainer.history["loss"] == fresh.history["loss"]
 
 
 def test_a_trainer_that_is_trained_by_two_threads_at_once_says_so():

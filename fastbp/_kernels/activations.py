@@ -117,8 +117,9 @@ def make_softmax(part):
         largest = splat(greatest(largest), part)
         sum_of_e = linear = largest * 0
         for j in range(0, width, step):
-            x, y = load(z, j, part) - largest, load(t, j, part)
-            e = where_less(0, load(mask, j, part), exp(x), 0)
+            x, shown = load(z, j, part) - largest, load(mask, j, part)
+            y = where_less(0, shown, load(t, j, part), 0)  # tiny networks leave squares where rows have padding
+            e = where_less(0, shown, exp(x), 0)
             store(z, j, e)
             sum_of_e = sum_of_e + e
             linear = linear + where_equal(y, 0, 0, x * y)  # 0 · ∞ is 0: a class that is not meant costs nothing
