@@ -18,7 +18,6 @@ from ._columns import Categories, Numbers, Table
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
 from .callbacks import Callback, Checkpoint, EarlyStopping
-from .explanation import explain as explain_samples
 from .progress import interactive
 from .trainer import Trainer
 
@@ -142,6 +141,8 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
 
 def explain(arguments: Namespace) -> dict[str, Any]:
     """Write out one step of backpropagation for a row of a table: every z, a, δ and ∂J/∂θ."""
+    from .explanation import explain as explain_samples
+
     if arguments.out:
         _check_folder(arguments.out)
         if not arguments.out.endswith(FORMS):

@@ -44,6 +44,12 @@ class Workspace(NamedTuple):
     buffers: codes.Buffers
     programs: dict[int, codes.Program]  # by the samples of a batch
 
+    def program(self, m: int) -> codes.Program:
+        """What small.py does to a batch of m samples; made once."""
+        if m not in self.programs:
+            self.programs[m] = program(self.plan, m)
+        return self.programs[m]
+
 
 def _is_fused(step: codes.Step) -> bool:
     """Whether batches descend along their gradients as these are made, and need no place for them."""
@@ -209,10 +215,8 @@ class Engine:
         """Go on with some epochs for at most `budget` blocks; returns how many were done."""
         if self._may_be_small and _is_fused(step) and not data.weights.size:
             with self._workspace(step.block) as workspace:
-                _, plan, buffers, programs = workspace
-                if step.block not in programs:
-                    programs[step.block] = program(plan, step.block)
-                return int(small.train(plan, programs[step.block], buffers, data, step, progress, budget))
+                tasks = workspace.program(step.block)
+                return int(small.train(workspace.plan, tasks, workspace.buffers, data, step, progress, budget))
         with self._workspace(step.block, gradients=not _is_fused(step)) as workspace:
             return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads)
 
@@ -243,10 +247,9 @@ class Engine:
 
     def train_each(self, data: codes.Data, step: codes.Step, many: codes.Many, budget: int) -> int:
         """Go on with networks that are as this one is, but for what they have of their own; returns blocks done."""
-        with self._workspace(step.block) as (_, plan, buffers, programs):
-            if step.block not in programs:
-                programs[step.block] = program(plan, step.block)
-            return int(small.train_each(plan, programs[step.block], buffers, data, step, many, budget))
+        with self._workspace(step.block) as workspace:
+            tasks = workspace.program(step.block)
+            return int(small.train_each(workspace.plan, tasks, workspace.buffers, data, step, many, budget))
 
     def _train_together(
         self,

@@ -50,6 +50,7 @@ class Run:
     """
 
     by_epochs = False  # whether each epoch is a call of its own, whatever is to be done after it
+    speaks = True  # whether this process is the one that says what is going on
 
     def __init__(
         self,
@@ -78,8 +79,8 @@ class Run:
         with self.trainer._engine.exclusively(), ExitStack() as ends:
             self.trainer.history.interrupted = self.trainer.stop_training = False
             try:
-                self.begin(ends)
-                with said_if_compiling(silent=silent):
+                self.begin(ends, source, validation, names)
+                with said_if_compiling(silent=silent or not self.speaks):
                     self.go(source, validation, names, class_weight)
             except KeyboardInterrupt:
                 for history in self.histories:
@@ -87,7 +88,7 @@ class Run:
             except OutOfTime:
                 pass
 
-    def begin(self, ends: ExitStack) -> None:
+    def begin(self, ends: ExitStack, source: codes.Data | Batches, validation: codes.Data | None, names: Any) -> None:
         """Tell the callbacks, each of which will be told of the end, too."""
         for callback in self.watchers:
             callback.on_fit_begin(self.trainer, self.epochs)
@@ -141,7 +142,7 @@ class Run:
         """Some epochs over data in memory, after `done` of this fit."""
         trainer, n = self.trainer, len(data.X)
         batch_size = min(trainer.batch_size, n)
-        step = self._step(batch_size, self.rates(done, -(-n // batch_size)))
+        step = step_of(self.trainer, batch_size, self.rates(done, -(-n // batch_size)))
         losses = np.zeros(epochs)
         at = codes.Progress(np.zeros(2, np.int64), trainer._random, losses)
         first = trainer.epochs_trained + 1
@@ -293,7 +294,7 @@ class Run:
 
     def _descend(self, data: codes.Data, rate: float) -> float:
         """The update itself, or a part of it that ends where J isn't finite."""
-        step = self._step(len(data.X), np.array([rate]))
+        step = step_of(self.trainer, len(data.X), np.array([rate]))
         at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
         budget = first_budget(self.trainer, step.block)
         while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
@@ -333,12 +334,6 @@ class Run:
         trainer = self.trainer
         return trainer._engine.train(data, trainer._memory, step, at, budget, trainer.n_threads)
 
-    def _step(self, batch_size: int, rates: Array) -> codes.Step:
-        """How parameters move, with the learning rate of each batch of an epoch."""
-        trainer = self.trainer
-        block, seed = min(batch_size, BLOCK), np.uint64(trainer._dropout_seed)
-        return codes.Step(trainer.optimizer.rule(), trainer._bounds, rates, seed, batch_size, block)
-
     def _between_calls(self, done: float, unfinished: bool) -> None:
         for callback in self.watchers:
             callback.on_progress(self.trainer, done)
@@ -348,6 +343,12 @@ class Run:
     def _look_at_the_clock(self) -> None:
         if perf_counter() > self.deadline:
             raise OutOfTime
+
+
+def step_of(trainer: Trainer, batch_size: int, rates: Array) -> codes.Step:
+    """How a trainer's parameters move, with the learning rate of each batch of an epoch."""
+    block, seed = min(batch_size, BLOCK), np.uint64(trainer._dropout_seed)
+    return codes.Step(trainer.optimizer.rule(), trainer._bounds, rates, seed, batch_size, block)
 
 
 def first_budget(trainer: Trainer, block: int) -> int:
@@ -382,7 +383,12 @@ def measure(trainer: Trainer, data: codes.Data, names: Any) -> dict[str, float]:
 
 def measured_of(trainer: Trainer, data: codes.Data, names: Any, loss: float, output: Array) -> dict[str, float]:
     """The same from J without penalties, and aᴸ of all rows where there are metrics."""
-    values = metric_functions.measure(
+    return {"loss": loss + penalty(trainer)} | metrics_of(trainer, data, names, output)
+
+
+def metrics_of(trainer: Trainer, data: codes.Data, names: Any, output: Array) -> dict[str, float]:
+    """The metrics of aᴸ of all rows."""
+    return metric_functions.measure(
         names,
         data.targets,
         data.labels,
@@ -391,7 +397,6 @@ def measured_of(trainer: Trainer, data: codes.Data, names: Any, loss: float, out
         multi_label=trainer._multi_label,
         sample_weight=data.weights if data.weights.size else None,
     )
-    return {"loss": loss + penalty(trainer)} | values
 
 
 def gradients(trainer: Trainer, data: codes.Data) -> Gradients:

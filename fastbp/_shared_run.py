@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,9 @@ import numpy.typing as npt
 from ._engine import BLOCK
 from ._kernels import codes
 from ._kernels.llvm import REGISTER
-from ._run import CHUNK_SECONDS, OutOfTime, Run, measured_of, stopped
+from ._run import CHUNK_SECONDS, OutOfTime, Run, measured_of, step_of, stopped
 from ._samples import Batches
 from .distributed import Ranks
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
 
 Array = npt.NDArray[Any]
 
@@ -44,17 +41,24 @@ class SharedRun(Run):
         assert self.trainer._ranks is not None
         return self.trainer._ranks
 
-    def fit(
-        self,
-        source: codes.Data | Batches,
-        validation: codes.Data | None,
-        names: Any,
-        class_weight: Any,
-        *,
-        silent: bool,
-    ) -> None:
+    @property
+    def speaks(self) -> bool:  # type: ignore[override]
+        """The first rank does."""
+        return self.ranks.rank == 0
+
+    def begin(self, ends: ExitStack, source: codes.Data | Batches, validation: codes.Data | None, names: Any) -> None:
+        ranks = self.ranks
+        ranks.meet(self._facts(source, validation, names))
+        self._take_the_first_ranks_state()
+        self.reports_rate = ranks.of_first(lambda: self.reports_rate)
+        ends.enter_context(self._interrupts_wait())
+        ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
+        ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, names))
+
+    def _facts(self, source: codes.Data | Batches, validation: codes.Data | None, names: Any) -> dict[str, str]:
+        """What must be the same on all ranks, by argument."""
         trainer = self.trainer
-        self.facts = {
+        return {
             "layer_sizes, activation, loss or dtype": f"{trainer.network!r} with {trainer.loss}",
             "optimizer": repr(trainer.optimizer),
             "schedule": type(trainer.schedule).__name__,  # the repr of one's own has an address
@@ -70,16 +74,6 @@ class SharedRun(Run):
             "metrics": f"{len(names)} of them",
             "bytes of the processor's vectors": f"{REGISTER}",  # they decide how parameters are padded
         }
-        super().fit(source, validation, names, class_weight, silent=silent or self.ranks.rank > 0)
-
-    def begin(self, ends: ExitStack) -> None:
-        ranks = self.ranks
-        ranks.meet(self.facts)
-        self._take_the_first_ranks_state()
-        self.reports_rate = ranks.of_first(lambda: self.reports_rate)
-        ends.enter_context(self._interrupts_wait())
-        ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
-        ranks.of_first(lambda: super(SharedRun, self).begin(ends))
 
     def go(self, *arguments: Any) -> None:
         try:
@@ -100,7 +94,7 @@ class SharedRun(Run):
         while True:
             data = self.ranks.each(lambda: next(batches, None))
             counts = self.ranks.comm.allgather(-1 if data is None else len(data.X))
-            self.ranks._same("rows of a batch (−1: there is none)", counts)
+            self.ranks.same("rows of a batch (−1: there is none)", counts)
             if data is None:
                 return
             yield data
@@ -132,7 +126,7 @@ class SharedRun(Run):
         trainer, ranks = self.trainer, self.ranks
         parameters = trainer.network._parameters
         digest = zlib.crc32(parameters.data)
-        ranks._same("a digest of the weights", ranks.comm.allgather(digest))
+        ranks.same("a digest of the weights", ranks.comm.allgather(digest))
 
         def told() -> tuple[Any, ...]:
             ends = stopped(trainer, self.watchers, self.histories[-1])
@@ -157,7 +151,7 @@ class SharedRun(Run):
 
     def _descend(self, data: codes.Data, rate: float) -> float:
         n = len(data.X)
-        total = self._share(data, self._step(n, np.array([rate])), 0, n, rate)
+        total = self._share(data, step_of(self.trainer, n, np.array([rate])), 0, n, rate)
         return total / data.weight if data.weight > 0 else total
 
     def _share(self, data: codes.Data, step: codes.Step, start: int, stop: int, rate: float) -> float:
@@ -227,8 +221,3 @@ def _shown(source: codes.Data | Batches) -> str:
     for array in (source.X[:: max(1, n // 100)], source.targets, source.labels, source.weights):
         digest = zlib.crc32(np.ascontiguousarray(array).tobytes(), digest)
     return f"{n} rows (digest {digest:08x})"
-
-
-def run_of(trainer: Trainer, *arguments: Any) -> Run:
-    """A run of this process alone, or of all ranks."""
-    return Run(trainer, *arguments) if trainer._ranks is None else SharedRun(trainer, *arguments)

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ._engine import BLOCK, NO_BOUNDS, NO_SEED, PLAIN_RULE
 from ._kernels import codes
 from ._kernels.finite import is_finite
 from ._layout import aligned_zeros
-from ._run import AT_ONCE, CHUNK_SECONDS
+from ._run import AT_ONCE, CHUNK_SECONDS, step_of
 from .history import History
+from .optimizers import LBFGS
 
 if TYPE_CHECKING:
-    from .many import Halt
     from .trainer import Trainer
 
 Array = npt.NDArray[Any]
@@ -31,23 +30,13 @@ MOST = 64  # networks of a group
 
 def kind(trainer: Trainer) -> Hashable:
     """What networks of one group have in common; None where one goes alone."""
-    engine = trainer._engine
-    step = codes.Step(
-        trainer.optimizer.rule() if trainer.optimizer.name != "lbfgs" else PLAIN_RULE._replace(code=codes.NONE),
-        trainer._bounds,
-        np.zeros(1),
-        NO_SEED,
-        trainer.batch_size,
-        min(trainer.batch_size, BLOCK),
-    )
-    if trainer.schedule is not None or not engine.goes_with_others(step):
+    if trainer.schedule is not None or isinstance(trainer.optimizer, LBFGS):
         return None
-    layout = engine.layout
-    return layout.sizes, layout.itemsize, engine.activations, engine.objective, engine.use_bias, *_order(trainer)
-
-
-def _order(trainer: Trainer) -> tuple[Any, ...]:
-    return trainer.loss, trainer.output_activation, trainer.batch_size, trainer.shuffle
+    engine, batch_size = trainer._engine, trainer.batch_size
+    if not engine.goes_with_others(step_of(trainer, batch_size, np.zeros(1))):
+        return None
+    network = engine.layout, engine.activations, engine.use_bias
+    return network, engine.objective, trainer.loss, batch_size, trainer.shuffle
 
 
 def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> list[list[int]]:
@@ -64,13 +53,20 @@ def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> l
     return sorted(cut)
 
 
-def train_together(trainers: Sequence[Trainer], X: Any, y: Any, epochs: int, halt: Halt) -> list[History | None]:
-    """Train networks of one `kind`; the history of each, or None where it diverged and was left as it was."""
+def train_together(
+    trainers: Sequence[Trainer], X: Any, y: Any, epochs: int, halted: Callable[[], bool]
+) -> list[History | None]:
+    """Train networks of one `kind` until they are done, or halted.
+
+    Returns
+    -------
+    The history of each, or None where it diverged and was left as it was.
+    """
     first = trainers[0]
     engine, k = first._engine, len(trainers)
     data = first._intake.data("X", X, "y", y, shuffle=first.shuffle)
     batch_size = min(first.batch_size, len(data.X))
-    step = codes.Step(PLAIN_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, batch_size, batch_size)
+    step = step_of(first, batch_size, np.zeros(1))
     many = codes.Many(
         parameters=aligned_zeros(k * engine.layout.size, first.dtype).reshape(k, -1),
         rates=np.array([[trainer.learning_rate] for trainer in trainers]),
@@ -84,7 +80,7 @@ def train_together(trainers: Sequence[Trainer], X: Any, y: Any, epochs: int, hal
         for trainer in trainers:
             held.enter_context(trainer._engine.exclusively())
         budget = FIRST_BLOCKS
-        while not halt.came:
+        while not halted():
             started = perf_counter()
             blocks = engine.train_each(data, step, many, budget)
             if blocks < budget:

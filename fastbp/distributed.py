@@ -121,7 +121,7 @@ class Ranks:
     def seed(self, given: int | None) -> int:
         """The seed that all were given; one that the first rank draws, where none was."""
         seeds = self.comm.allgather(given)
-        self._same("seed", seeds)
+        self.same("seed", seeds)
         return int(self.comm.bcast(secrets.randbits(63) if given is None else given, root=0))
 
     def meet(self, facts: dict[str, str], error: Exception | None = None) -> None:
@@ -130,7 +130,14 @@ class Ranks:
         everyone = self.comm.allgather((facts, error and _text(error)))
         self._raise_if_any(error, [text for _, text in everyone])
         for name in facts:
-            self._same(name, [others.get(name) for others, _ in everyone])
+            self.same(name, [others.get(name) for others, _ in everyone])
+
+    def same(self, name: str, values: list[Any]) -> None:
+        """Raise on all ranks where values, one of each, differ."""
+        for rank, value in enumerate(values):
+            if value != values[0]:
+                came = f"{values[0]} on rank 0 and {value} on rank {rank}"
+                self.fail(ValueError(_checks.wrong(name, "the same on all ranks of comm", came)))
 
     def each(self, function: Callable[[], Any]) -> Any:
         """What a function gives here, if it fails on no rank."""
@@ -165,12 +172,6 @@ class Ranks:
             self.fail(error)
         if failed:
             self.fail(RuntimeError(f"rank {failed[0][0]} failed: {failed[0][1]}"))
-
-    def _same(self, name: str, values: list[Any]) -> None:
-        for rank, value in enumerate(values):
-            if value != values[0]:
-                came = f"{values[0]} on rank 0 and {value} on rank {rank}"
-                self.fail(ValueError(_checks.wrong(name, "the same on all ranks of comm", came)))
 
 
 def _tried(function: Callable[[], Any]) -> tuple[Any, Exception | None]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, metrics as metric_functions
+from ._run import metrics_of
 from .many import Outcome, fit_many
 from .trainer import Trainer
 
@@ -95,12 +96,9 @@ class Ensemble:
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """The class number of every row of X, as `Trainer.predict_classes` gives it, by `voting`."""
-        first = self.trainers[0]
         if self.voting == "soft":
-            output = self.predict(X)
-            if first._multi_label:
-                return (output > first._threshold).astype(np.int64)
-            return metric_functions.classes(output, first._threshold)
+            first = self.trainers[0]
+            return metric_functions.classes(self.predict(X), first._threshold, first._multi_label)
         votes = np.stack([trainer.predict_classes(X) for trainer in self.trainers])  # (k, n), or (k, n, n_L)
         counts = np.stack([(votes == number).sum(axis=0) for number in range(votes.max() + 1)])
         return counts.argmax(axis=0)
@@ -109,15 +107,7 @@ class Ensemble:
         """Metrics of the mean output, by their names; arguments as in `Trainer.evaluate`."""
         names, first = metric_functions.metric_names(metrics), self.trainers[0]
         data = first._intake.data("X", X, "y", y, names, sample_weight)
-        return metric_functions.measure(
-            names,
-            data.targets,
-            data.labels,
-            self.predict(data.X),
-            threshold=first._threshold,
-            multi_label=first._multi_label,
-            sample_weight=data.weights if data.weights.size else None,
-        )
+        return metrics_of(first, data, names, self.predict(data.X))
 
     def __len__(self) -> int:
         return len(self.trainers)

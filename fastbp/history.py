@@ -36,8 +36,7 @@ class History(dict[str, list[float]]):
         """Add epochs first, first + 1, … with their losses."""
         self.epochs.extend(range(first, first + len(losses)))
         self["loss"].extend(losses)
-        for column in self.values():
-            column.extend([math.nan] * (len(self.epochs) - len(column)))
+        self._fill()
 
     def join(self, other: History) -> None:
         """Add the epochs of another history."""
@@ -45,6 +44,10 @@ class History(dict[str, list[float]]):
         self.epochs.extend(other.epochs)
         for name, column in other.items():
             self.setdefault(name, [math.nan] * count).extend(column)
+        self._fill()
+
+    def _fill(self) -> None:
+        """NaN where the last epochs did not measure a name."""
         for column in self.values():
             column.extend([math.nan] * (len(self.epochs) - len(column)))
 
@@ -89,11 +92,7 @@ class History(dict[str, list[float]]):
         ImportError
             Where pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError("History.to_frame needs pandas: pip install 'fastbp[pandas]'") from None
-        return pandas.DataFrame(self.to_dict(), index=pandas.Index(self.epochs, name="epoch"))
+        return frame("History.to_frame", self.to_dict()).set_axis(self.epochs).rename_axis("epoch")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the curves over the epochs; metrics go to a second axis on the right.
@@ -120,3 +119,12 @@ class History(dict[str, list[float]]):
         epoch, measured = self.last()
         values = ", ".join(f"{name}={value:.4g}" for name, value in measured.items())
         return f"History({len(self.epochs)} epochs; epoch {epoch}: {values})"
+
+
+def frame(caller: str, data: Any) -> DataFrame:
+    """A pandas DataFrame of what pandas takes for one; where it is missing, the word how to get it."""
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError(f"{caller} needs pandas: pip install 'fastbp[pandas]'") from None
+    return pandas.DataFrame(data)

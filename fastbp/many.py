@@ -129,8 +129,9 @@ def fit_many(
     arguments = _own(samples, len(networks)) if own else _shared(samples)
     options = {"class_weight": class_weight, "validation_split": validation_split, "max_seconds": max_seconds}
     fits = _Fits(networks, arguments, options | {"epochs": epochs, "metrics": metrics}, watchers, cores)
-    jobs = [[number] for number in range(len(networks))]
-    if not (own or watchers or any(map(_is_asked, (sample_weight, validation_data, metrics, *options.values())))):
+    if own or watchers or any(map(_is_asked, (sample_weight, validation_data, metrics, *options.values()))):
+        jobs = [[number] for number in range(len(networks))]
+    else:
         jobs = groups([None if isinstance(network, Exception) else network for network in networks], epochs, cores)
     with said_if_compiling(silent=not verbose):
         outcomes = fits.all(jobs, on_finish, Tally(len(networks), verbose))
@@ -162,6 +163,10 @@ class _Fits:
         self.cores, self.each = cores, max(1, cores // max(1, len(networks)))  # threads in all, and of one network
         self.halt = Halt()
 
+    def halted(self) -> bool:
+        """Whether Ctrl-C came."""
+        return self.halt.came
+
     def one(self, number: int) -> Outcome:
         """Fit one network."""
         trainer = self.networks[number]
@@ -185,7 +190,7 @@ class _Fits:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(ValueError, TypeError, MemoryError, RuntimeError):  # each will say so of itself
                 samples = self.arguments(numbers[0], trainers[0])
-                histories = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halt)
+                histories = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halted)
                 for number, trainer, history in zip(numbers, trainers, histories, strict=True):
                     yield self.one(number) if history is None else Outcome(number, trainer, history)
                 return

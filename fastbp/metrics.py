@@ -20,8 +20,13 @@ Function = Callable[[Array, Array], float]  # a user's own, of y and aᴸ
 Metric = str | Function
 
 
-def classes(output: Array, threshold: float) -> npt.NDArray[np.int64]:
-    """Class numbers, (n,), from aᴸ, (n, n_L): the largest output's; a single one's by the threshold."""
+def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.NDArray[np.int64]:
+    """Class numbers, (n,), from aᴸ, (n, n_L): the largest output's; a single one's by the threshold.
+
+    Where each output is a label of its own, (n, n_L) of 0 and 1.
+    """
+    if multi_label:
+        return (output > threshold).astype(np.int64)
     if output.shape[1] == 1:
         return (output[:, 0] > threshold).astype(np.int64)
     return output.argmax(axis=1)
@@ -92,7 +97,7 @@ class Samples:
         return replace(self, targets=targets, labels=labels, output=self.output[kept], weight=self.weight[kept])
 
     def _said(self, values: Array) -> npt.NDArray[np.int64]:
-        return (values > self.threshold).astype(np.int64) if self.multi_label else classes(values, self.threshold)
+        return classes(values, self.threshold, self.multi_label)
 
 
 def mse(samples: Samples) -> float:
@@ -216,7 +221,7 @@ def metric_names(value: Any) -> tuple[Metric, ...]:
     items = [value] if isinstance(value, str) or callable(value) else sequence("metrics", value, expected)
     chosen: dict[str, Metric] = {}
     for item in items:
-        name = function_name(item) if callable(item) else item
+        name = name_of(item)
         if not (callable(item) or (isinstance(item, str) and _top(item))):
             one_of("metrics", item, [*METRICS, "top_k_accuracy"])
         if chosen.setdefault(name, item) != item:
@@ -313,7 +318,7 @@ def measure(
     values = {}
     for metric in metrics:
         if not isinstance(metric, str):
-            values[function_name(metric)] = _own(metric, everything)
+            values[name_of(metric)] = _own(metric, everything)
         elif metric in OF_NUMBERS or samples.is_finite:
             values[metric] = _metric(metric)(samples)
         else:
@@ -333,7 +338,12 @@ def _top(name: str) -> int:
     return 5 if match[1] == "k" else int(match[1])
 
 
-def function_name(function: Any) -> str:
+def name_of(metric: Any) -> Any:
+    """What a metric is measured under: itself, or a user's function's name."""
+    return _function_name(metric) if callable(metric) else metric
+
+
+def _function_name(function: Any) -> str:
     """What a user's function is measured under."""
     name = getattr(function, "__name__", None)
     if isinstance(function, type) or not isinstance(name, str):
@@ -348,7 +358,7 @@ def _own(function: Function, samples: Samples) -> float:
     y, output = samples.y.view(), samples.output.view()
     y.flags.writeable = output.flags.writeable = False
     value: Any = function(y, output)
-    expected = f"a finite number or NaN from {function_name(function)}(y, output)"
+    expected = f"a finite number or NaN from {_function_name(function)}(y, output)"
     try:
         if isinstance(value, bool | np.bool_ | str | bytes) or np.ndim(value):
             raise TypeError

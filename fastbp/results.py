@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,12 @@ class Summary(str):
         return str(self)
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, with its cells in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def layer_table(network: Network, remark: str) -> Summary:
     """A line for each layer, and one of what there is in all."""
     rows = [("layer", "units", "activation", "weights", "parameters")]
@@ -61,8 +68,7 @@ def layer_table(network: Network, remark: str) -> Summary:
         name = f"{l + 2} (output)" if l + 2 == len(network.layer_sizes) else str(l + 2)
         shape = f"{theta.shape[0]} × {theta.shape[1]}{' + bias' if network.use_bias else ''}"
         rows.append((name, str(len(theta)), network.activations[l], shape, f"{count:,}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = aligned(rows)
     lines.insert(1, "─" * max(map(len, lines)))
     size = network.n_parameters * network.dtype.itemsize
     lines.append(f"{network.n_parameters:,} parameters, {size:,} bytes of {network.dtype.name}; {remark}")

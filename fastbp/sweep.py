@@ -11,8 +11,9 @@ import numpy as np
 
 from . import _checks, metrics as metric_functions
 from .callbacks import direction
+from .history import frame
 from .many import fit_many
-from .results import Summary
+from .results import Summary, aligned
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Sweep:
             if name in options:
                 raise ValueError(_checks.wrong(str(name), "to be in space or beside it", "both"))
         if n is None:
-            self.points = [dict(zip(space, values, strict=True)) for values in product(*_values(space))]
+            grid = product(*(_listed(name, values) for name, values in space.items()))
+            self.points = [dict(zip(space, values, strict=True)) for values in grid]
         else:
             rng = np.random.default_rng(self._seed)
             count = _checks.whole("n", n, minimum=1)
@@ -122,9 +124,7 @@ class Sweep:
         names = () if isinstance(metric, str) and metric == "loss" else metric_functions.metric_names(metric)
         if len(names) > 1:
             raise ValueError(_checks.wrong("metric", "one metric", len(names)))
-        name = (
-            "loss" if not names else names[0] if isinstance(names[0], str) else metric_functions.function_name(names[0])
-        )
+        name = metric_functions.name_of(names[0]) if names else "loss"
         sign = -direction(name, _checks.one_of("mode", mode, ("auto", "min", "max")))
         parts = _checks.parts("validation_data", validation_data)
         weight = parts[2] if len(parts) > 2 else None
@@ -140,11 +140,11 @@ class Sweep:
                 rows[i]["error"] = outcome.error
                 if outcome.error is None:
                     rows[i] |= self.trainers[i].evaluate(parts[0], parts[1], names, sample_weight=weight)
-            alive.sort(key=lambda i: _rank(rows[i], name, sign))
+            alive.sort(key=lambda i: _place(rows[i], name, sign))
             alive = alive[:survivors]
             if any(outcome.history.interrupted for outcome in outcomes):
                 break
-        self.table = sorted(rows, key=lambda row: (row["error"] is not None, -row["epochs"], *_rank(row, name, sign)))
+        self.table = sorted(rows, key=lambda row: _place(row, name, sign))
         return self.table
 
     @property
@@ -162,27 +162,17 @@ class Sweep:
         ImportError
             Where pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError("Sweep.to_frame needs pandas: pip install 'fastbp[pandas]'") from None
-        return pandas.DataFrame(self.table)
+        return frame("Sweep.to_frame", self.table)
 
     def summary(self) -> Summary:
         """The table as text."""
         if not self.table:
             return Summary(repr(self))
-        lines = [list(self.table[0]), *([_cell(value) for value in row.values()] for row in self.table)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        cells = (("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True))).rstrip() for line in lines)
-        return Summary("\n".join(cells))
+        rows = [list(self.table[0]), *([_cell(value) for value in row.values()] for row in self.table)]
+        return Summary("\n".join(aligned(rows)))
 
     def __repr__(self) -> str:
         return f"Sweep({len(self.points)} points of {', '.join(self.points[0])}{', fitted' if self.table else ''})"
-
-
-def _values(space: Mapping[str, Any]) -> list[list[Any]]:
-    return [_listed(name, values) for name, values in space.items()]
 
 
 def _listed(name: str, values: Any) -> list[Any]:
@@ -214,10 +204,10 @@ def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple
     return [(end - before, after) for before, end, after in zip([0, *ends], ends, [*counts[1:], 1], strict=False)]
 
 
-def _rank(row: Mapping[str, Any], name: str, sign: float) -> tuple[bool, float]:
-    """Sorts the best first, and what wasn't measured last."""
+def _place(row: Mapping[str, Any], name: str, sign: float) -> tuple[Any, ...]:
+    """Sorts those that were trained longest first, the best of them before others; what failed comes last."""
     value = row.get(name, math.nan)
-    return math.isnan(value), sign * value
+    return row["error"] is not None, -row["epochs"], math.isnan(value), sign * value
 
 
 def _cell(value: Any) -> str:

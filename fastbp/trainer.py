@@ -10,11 +10,11 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from . import _checks, _range_test, _shared_run, checkpoint, distributed, metrics as metric_functions
+from . import _checks, _range_test, checkpoint, distributed, metrics as metric_functions
 from ._columns import Table
 from ._engine import Engine
 from ._kernels import codes
-from ._run import gradients, measure
+from ._run import Run, gradients, measure
 from ._samples import Batches, Intake
 from .activations import ACTIVATIONS
 from .callbacks import as_callbacks
@@ -371,7 +371,7 @@ class Trainer:
             source, validation = self._intake.split(source, validation_split)
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
-        run = _shared_run.run_of(self, [self.history, history], watchers, epochs, seconds)
+        run = self._run([self.history, history], watchers, epochs, seconds)
         run.fit(source, validation, names, class_weight, silent=not verbose)
         return history
 
@@ -394,7 +394,7 @@ class Trainer:
         """
         self._intake.check_goes_by_batches("train_on_batch is called")
         data = self._intake.data("X", X, "y", y, (), sample_weight)
-        return _shared_run.run_of(self, [], [], 1).train_on_batch(data, self.learning_rate)
+        return self._run([], [], 1).train_on_batch(data, self.learning_rate)
 
     find_learning_rate = _range_test.find_learning_rate
 
@@ -433,10 +433,7 @@ class Trainer:
             The largest output's number; of a single output, 1 where it is above 0.5 (tanh: above 0), else 0.
             With the binary cross entropy and several outputs, which are labels of their own: (n, n_L) of 0 and 1.
         """
-        output = self.predict(X)
-        if self._multi_label:
-            return (output > self._threshold).astype(np.int64)
-        return metric_functions.classes(output, self._threshold)
+        return metric_functions.classes(self.predict(X), self._threshold, self._multi_label)
 
     def evaluate(self, X: Any, y: Any, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
         """The loss J over all the samples, penalties included, under "loss", and the metrics; arguments as in `fit`."""
@@ -480,6 +477,14 @@ class Trainer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._memory = self._engine.unpacked(state["_memory"])
+
+    def _run(self, *arguments: Any) -> Run:
+        """A run of this process alone, or of all processes of the communicator."""
+        if self._ranks is None:
+            return Run(self, *arguments)
+        from ._shared_run import SharedRun
+
+        return SharedRun(self, *arguments)
 
     @property
     def _multi_label(self) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from fastbp import Trainer, losses
 from fastbp._kernels import codes
-from fastbp._run import Run
+from fastbp._run import step_of
 
 from .cases import Case
 
@@ -32,7 +32,7 @@ def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) ->
     trainer = case.trainer(batch_size=600 if case.n > 256 else 16, shuffle=shuffle, **options)
     engine, (X, y) = trainer._engine, case.data()
     batch_size = min(trainer.batch_size, len(X))
-    step = Run(trainer, [], [], 1)._step(batch_size, np.array([0.3]))
+    step = step_of(trainer, batch_size, np.array([0.3]))
     progress = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(3))
     data = engine.data(X, y, weights=weights, shuffle=shuffle)
     while progress.position[codes.EPOCH] < 3:

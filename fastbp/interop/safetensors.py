@@ -110,6 +110,7 @@ def load_safetensors(path: str | os.PathLike[str], **options: Any) -> Trainer:
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
     """The file's tensors by name, and its metadata."""
+    path = _checks.path("path", path)
     with open(path, "rb"):  # whose errors name the file
         pass
     try:
