@@ -187,6 +187,26 @@ def test_completion_in_bash(typed, found, model, capsys):
     assert found in done.stdout.split()
 
 
+def test_threads_are_the_trainers(model, folder):
+    for asked, came in (("2", 2), ("auto", "auto")):
+        assert run(f"train data.csv --out other.npz --epochs 1 --validation 0 --threads {asked} --quiet") == 0
+        assert Trainer.load("other.npz").n_threads == came
+    assert run("train data.csv --out other.npz --threads few --quiet") == 2
+
+
+def test_resume_goes_on_from_the_model(model, folder, capsys):
+    command = "train data.csv --validation 0 --quiet --resume"
+    assert run(f"{command} --out parts.npz --epochs 2 --seed 3") == 0
+    assert run(f"{command} --out parts.npz --epochs 5 --seed 3") == 0
+    assert run("train data.csv --validation 0 --quiet --out whole.npz --epochs 5 --seed 3") == 0
+    parts, whole = Trainer.load("parts.npz"), Trainer.load("whole.npz")
+    assert parts.history == whole.history
+    for a, b in zip(parts.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert run(f"{command} --out parts.npz --epochs 5 --seed 3 --l2 1") == 2
+    assert "the same l2" in capsys.readouterr().err
+
+
 def test_patience_ends_training(model, folder, capsys):
     command = "train data.csv --out other.npz --epochs 500 --validation 0 --learning-rate 3 --seed 0 --json"
     assert run(f"{command} --patience 2") == 0

@@ -77,6 +77,47 @@ def test_data_of_their_own():
         assert_same(trainer, other)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sample_weight": np.arange(1.0, 51)},
+        {"class_weight": {0: 1, 1: 5}},
+        {"class_weight": "balanced"},
+        {"validation_split": 0.3},
+        {"validation_data": (X[:9], LABELS[:9])},
+        {"metrics": ["accuracy"]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_are_those_of_fit(options):
+    together, alone, without = ([Trainer([3, 4, 2], loss="cross_entropy", seed=i) for i in range(3)] for _ in range(3))
+    fit_many(together, X, LABELS, epochs=3, verbose=0, **options)
+    fit_many(without, X, LABELS, epochs=3, verbose=0)
+    for trainer, other, plain in zip(together, alone, without, strict=True):
+        other.fit(X, LABELS, epochs=3, verbose=0, **options)
+        assert_same(trainer, other)
+        assert trainer.history != plain.history
+
+
+def test_each_has_max_seconds():
+    outcomes = fit_many(some(3), X, Y, epochs=1_000_000, max_seconds=0.05, verbose=0)
+    assert all(0 < len(outcome.history.epochs) < 1_000_000 for outcome in outcomes)
+    assert not any(outcome.history.interrupted for outcome in outcomes)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_so_many_are_trained_at_once(n_threads):
+    meeting, threads = threading.Barrier(n_threads), set()
+
+    def meet(trainer, epoch, measured):
+        threads.add(threading.get_ident())
+        meeting.wait(timeout=30)  # the test ends only if so many are here at once
+
+    outcomes = fit_many(some(6), X, Y, callbacks=meet, n_threads=n_threads, verbose=0)
+    assert not any(outcome.error for outcome in outcomes)
+    assert len(threads) == n_threads
+
+
 def test_callbacks_are_copied_and_measures_are_each_networks_own():
     stopping, seen = EarlyStopping("val_loss", patience=1), []
     together, alone = some(5, learning_rate=3.0), some(5, learning_rate=3.0)
@@ -206,6 +247,9 @@ def test_an_ensemble_answers_with_the_mean_or_the_vote(loss):
     np.testing.assert_array_equal(ensemble.predict_classes(X), soft)
     measured = ensemble.evaluate(X, y, "accuracy")
     assert measured == {"accuracy": pytest.approx((soft == LABELS).mean())}
+    weight = np.where(soft == LABELS, 3.0, 1.0)
+    weighted = ensemble.evaluate(X, y, "accuracy", sample_weight=weight)
+    assert weighted == {"accuracy": pytest.approx(np.average(soft == LABELS, weights=weight))}
     ensemble.voting = "hard"
     votes = sum(trainer.predict_classes(X) for trainer in alone)
     np.testing.assert_array_equal(ensemble.predict_classes(X), (votes > 2).astype(int))
@@ -259,6 +303,50 @@ def test_a_random_sweep_with_halving():
     whole = [trainer.evaluate(X, Y)["loss"] for trainer in sweep.trainers]
     assert table[0]["loss"] == whole[table[0]["number"]]
     assert table[1]["loss"] <= table[2]["loss"]
+
+
+def test_a_sweep_by_a_function_by_weights_and_aloud(capsys):
+    def spread(y, output):
+        return float(np.std(output))
+
+    best = {}
+    for mode in ("min", "max"):
+        sweep = Sweep({"learning_rate": [0.1, 1.0, 9.0]}, layer_sizes=[3, 4, 2], seed=0, n=None)
+        options = {"validation_data": (X, Y), "metric": spread, "mode": mode, "n_threads": 2, "verbose": 2}
+        values = [row["spread"] for row in sweep.fit(X, Y, epochs=3, **options)]
+        assert values == sorted(values, reverse=mode == "max")
+        best[mode] = values[0]
+    assert best["min"] < best["max"]
+    assert capsys.readouterr().out.count("network") == 6
+    with pytest.raises(ValueError, match="n_threads"):
+        sweep.fit(X, Y, epochs=1, validation_data=(X, Y), n_threads=0, verbose=0)
+    weight = np.arange(50.0)
+    row = sweep.fit(X, Y, epochs=1, validation_data=(X, Y, weight), verbose=0)[0]
+    assert row["loss"] == sweep.best.evaluate(X, Y, sample_weight=weight)["loss"]
+
+
+def test_a_network_that_fails_between_two_halvings_does_not_go_on(monkeypatch):
+    rates = [0.1, 0.2, 0.3, 0.4]
+    sweep = Sweep({"learning_rate": rates}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
+    first = sweep.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
+    winner, fits = first[0]["number"], []
+    again = Sweep({"learning_rate": rates}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
+    fit = again.trainers[winner].fit
+
+    def fail_later(*arguments, **options):
+        fits.append(options["epochs"])
+        if len(fits) > 1:
+            raise DivergenceError("training diverged", 2)
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(again.trainers[winner], "fit", fail_later)
+    with pytest.warns(RuntimeWarning, match="1 of 2"):
+        table = again.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
+    assert len(fits) == 2
+    assert table[0]["number"] != winner
+    assert table[0]["epochs"] == 4
+    assert table[-1]["number"] == winner
+    assert isinstance(table[-1]["error"], DivergenceError)
 
 
 def test_a_sweep_goes_on_past_a_divergence():
