@@ -17,6 +17,7 @@ The order of calls (symbols: reference.py and docs/method.md)::
 Below them: `tile` is the only matrix product, `blocks` the registers that it works in, `elementary` exp and its kin,
 `curves` the rarer activations, `squares` the vectors of small.py, `foreign` a user's own loss,
 `bits` the inside of a vector, `llvm` the vector itself, `team` and `atomics` where threads meet. `jit` says how
-everything is compiled, `disk` keeps that, `codes` holds the integers and the records that kernels take, `addresses`
-turns records of arrays into records of addresses. Nothing here checks an argument: Python does, once, before it calls.
+everything is compiled, `drafts` what is compiled within others alone, `disk` keeps machine code, `codes` holds the
+integers and the records that kernels take, `addresses` turns records of arrays into records of addresses. Nothing here
+checks an argument: Python does, once, before it calls.
 """

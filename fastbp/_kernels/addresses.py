@@ -1,11 +1,11 @@
 """Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
 
 from .codes import LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Moments, Operand, Program, Samples, Tasks
-from .jit import inner, merged
+from .jit import inlined, inner
 from .llvm import at, get
 
 
-@merged
+@inlined
 def machine(plan, buffers):
     """Plan and Buffers by their addresses."""
     return Machine(
@@ -30,7 +30,7 @@ def machine(plan, buffers):
     )
 
 
-@merged
+@inlined
 def samples(data):
     """Data by its addresses."""
     return Samples(
@@ -50,19 +50,19 @@ def samples(data):
     )
 
 
-@merged
+@inlined
 def moments(memory):
     """Memory by its addresses."""
     return Moments(at(memory.first, 0), at(memory.second, 0), at(memory.sums, 0))
 
 
-@merged
+@inlined
 def tasks(numbers):
     """A list of tasks by its address."""
     return Tasks(at(numbers, 0), numbers.size // TASK_FIELDS)
 
 
-@merged
+@inlined
 def addressed(program):
     """Program with lists by their addresses."""
     return Program(

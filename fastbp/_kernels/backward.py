@@ -3,14 +3,14 @@
 from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
 from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs
-from .jit import merged
+from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, number_of, put
 from .losses import output_error
 from .team import draw, meet, part, parts_of, share, slice_of
 from .tile import multiply
 
 
-@merged
+@inlined
 def outputs_of(net, layer, row, weighted):
     """Outputs, from a row of the block on."""
     place, mask = row * layer.width, at(net.work, net.mask)
@@ -24,7 +24,7 @@ def outputs_of(net, layer, row, weighted):
     )
 
 
-@merged
+@inlined
 def activate_outputs(net, m):
     """aᴸ from zᴸ of m samples, where no loss asks for more."""
     last = layer_of(net, net.depth - 1)
@@ -33,7 +33,7 @@ def activate_outputs(net, m):
         activate_output(z, of.slope, of.targets, of.mask, min(HEIGHT, m - i), last.n, last.activation)
 
 
-@merged
+@inner
 def output_errors(net, m, weight, weighted, team):
     """δᴸ and aᴸ from zᴸ of a block's m samples, each thread for its own rows.
 
@@ -56,7 +56,7 @@ def output_errors(net, m, weight, weighted, team):
         put(net.losses, i // HEIGHT, value)
 
 
-@merged
+@inner
 def hidden_errors(net, m, dropping, team):
     """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2, of m samples; all threads have all δ when this returns."""
     work = net.work
@@ -89,7 +89,7 @@ def hidden_errors(net, m, dropping, team):
         above = layer
 
 
-@merged
+@inlined
 def descend_part(net, out, a, m, eta, l, mine):
     """descend for a share of layer l: a = aˡ of m samples."""
     layer, above = layer_of(net, l), layer_of(net, l + 1)
@@ -114,7 +114,7 @@ def descend_part(net, out, a, m, eta, l, mine):
         )
 
 
-@merged
+@inner
 def descend(net, out, x, m, eta, team):
     """out ← ∂J/∂Θˡ, ∂J/∂bˡ of every layer if η is 0, else out ← out − η times them.
 

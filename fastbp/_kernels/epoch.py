@@ -9,7 +9,7 @@ from .backward import activate_outputs, descend, hidden_errors, output_errors
 from .codes import EPOCH, NONE, SAMPLE, SGD, Dropping, Operand, Team
 from .finite import run_is_finite
 from .forward import forward
-from .jit import inner, kernel, merged
+from .jit import inlined, inner, kernel
 from .llvm import HEIGHT, at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
 from .team import end_if_tired, meet, slice_of, was_last
@@ -82,7 +82,7 @@ def sum_of_losses(net, m):
     return total
 
 
-@merged
+@inlined
 def is_plain(step):
     """Whether a step is along the gradient and nothing else, which can be done while the gradient is made."""
     rule, bounds = step.rule, step.bounds
@@ -96,7 +96,7 @@ def is_plain(step):
     )
 
 
-@merged
+@inner
 def train_block(net, data, step, kept, epoch, start, steps, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 

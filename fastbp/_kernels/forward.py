@@ -4,13 +4,13 @@ from .activations import activate
 from .addresses import layer_of, rows_of
 from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
-from .jit import merged
+from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, number_of
 from .team import draw, meet, part, parts_of, share, slice_of
 from .tile import multiply, transpose
 
 
-@merged
+@inlined
 def mirror_weights(net, layer, above, team):
     """Θˡ in rows of n_l for δΘ: this thread's part of the rows of the stored Θˡ."""
     first, rows = slice_of(layer.n, lanes(net.work, 1), team)
@@ -22,7 +22,7 @@ def mirror_weights(net, layer, above, team):
     )
 
 
-@merged
+@inlined
 def affine(net, a, layer, above, mine):
     """zˡ⁺¹ = aˡ Θˡᵀ + bˡ for this thread's share of zˡ⁺¹; method.md, step 1."""
     theta = at(net.parameters, layer.theta + mine.column)
@@ -38,7 +38,7 @@ def affine(net, a, layer, above, mine):
     return z
 
 
-@merged
+@inlined
 def activate_share(net, z, layer, mine, number, dropping):
     """zˡ → aˡ for this thread's share of layer l, and f′(zˡ) where it is kept; without the units that are dropped."""
     slope = at(net.work, layer.slope + mine.row * layer.width + mine.column)
@@ -49,7 +49,7 @@ def activate_share(net, z, layer, mine, number, dropping):
         drop_out(z, slope, place, layer.n, rate, dropping.batch, number, dropping.seed)
 
 
-@merged
+@inner
 def forward(net, x, m, learning, dropping, team):
     """From x = a¹ of m samples to zᴸ in the workspace, where each thread has its own rows of it; method.md, step 1.
 

@@ -6,6 +6,7 @@ from numba import cfunc, njit
 from numba.core.extending import is_jitted
 
 from .disk import Disk, warn_of_no_cache
+from .drafts import Drafting
 
 # Never nnan or ninf: a NaN must stay visible. No reassoc: it would reorder sums and break rounding tricks.
 HONEST = {"contract", "nsz", "arcp"}
@@ -22,7 +23,8 @@ def kernel(function: Any) -> Any:
     return dispatcher
 
 
-INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # wrappers are a tenth of the compile time
+# Wrappers for Python are a tenth of the compile time, machine code of what isn't run alone a third.
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": Drafting}
 
 
 def inner(function: Any) -> Any:
@@ -31,17 +33,8 @@ def inner(function: Any) -> Any:
 
 
 def inlined(function: Any) -> Any:
-    """A few instructions that LLVM puts into their callers."""
+    """A few instructions, or a part that has a name for the reader's sake, which LLVM puts into their callers."""
     return njit(forceinline=True, **INNER)(function)
-
-
-def merged(function: Any) -> Any:
-    """A kernel that Numba puts into its callers, which are one or two.
-
-    Numba optimises and emits a kernel's code again within each of its callers: a long chain of calls would compile
-    slowly (all plain: half as long again; see docs/design.md).
-    """
-    return njit(inline="always", **INNER)(function)
 
 
 def given(function: Any) -> Any:

@@ -28,7 +28,7 @@ from .codes import (
 )
 from .elementary import at_least, exp, sigmoid, softplus_tail
 from .foreign import call_loss
-from .jit import inlined, inner, merged
+from .jit import inlined, inner
 from .llvm import absolute, at, get, lanes, load, load_first, splat, store, where_less
 
 
@@ -136,7 +136,7 @@ def from_logits(z, of, count, loss, inverse):
     return np.float64(total(values))
 
 
-@merged
+@inner
 def output_error(z, of, rows, columns, codes, address, inverse):
     """The rows' part of m · J, with δᴸ in delta and aᴸ in z; method.md, step 2. codes: (loss, activation)."""
     loss, _ = codes

@@ -27,7 +27,7 @@ from .codes import (
     Step,
 )
 from .elementary import at_least, exp, log, sigmoid, softplus_tail, tanh
-from .jit import inlined, kernel, merged
+from .jit import inlined, inner, kernel
 from .llvm import at, fma, get, number_of, put, store, where_equal, where_less
 from .random import shuffle
 from .squares import (
@@ -226,7 +226,7 @@ def descend(net, program, eta):
             store_rows(place, 0, 1, fma(-eta, column_sums(block), across(place, 0)))
 
 
-@merged
+@inner
 def run(plan, program, buffers, data, step, progress, budget):
     """As epoch.train, for one thread, and batches that are one block. Returns the number of blocks done."""
     net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
@@ -279,7 +279,8 @@ def train_each(plan, program, buffers, data, step, many, budget):
         epoch = many.positions[i, EPOCH]
         if epoch < many.losses.shape[1] and math.isfinite(many.losses[i, epoch]) and done < budget:
             own = Buffers(many.parameters[i], buffers.gradients, buffers.work, buffers.losses)
-            pace = Step(step.rule, step.bounds, many.rates[i], step.seed, step.batch_size, step.block, step.alpha)
+            rule, bounds, _, seed, batch_size, block, alpha, part = step
+            pace = Step(rule, bounds, many.rates[i], seed, batch_size, block, alpha, part)
             progress = Progress(many.positions[i], many.randoms[i], many.losses[i])
             done += run(plan, program, own, data, pace, progress, budget - done)
     return done

@@ -8,7 +8,7 @@ among tiles and threads changes no bit. The inner index is not blocked: with row
 
 from .blocks import add_outer_product, copies_of_row, read_block, scaled_sum, transpose_square, write_block
 from .codes import Operand
-from .jit import inner, merged
+from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, put
 
 
@@ -31,7 +31,7 @@ def make_panel(vectors, part):
     """Make the product for all rows of `vectors` vectors of columns."""
     high, pair, single = (make_tile(rows, vectors, part) for rows in (HEIGHT, 2, 1))
 
-    @merged
+    @inlined
     def panel(c, a, b, extent, start, eta):
         i = 0
         while i < extent.rows:

@@ -12,7 +12,7 @@ from .addresses import layer_of
 from .bits import total
 from .codes import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP
 from .elementary import at_least, at_most
-from .jit import inlined, inner, merged
+from .jit import inlined, inner
 from .llvm import absolute, at, fma, get, lanes, load, number_of, put, ramp, splat, square_root, store, where_less
 from .team import meet, slice_of
 
@@ -42,7 +42,7 @@ def bound_run(theta, gradient, count, weights, l1, l2, limit):
     return np.float64(total(squares)), np.float64(total(penalties))
 
 
-@merged
+@inner
 def bound_gradients(net, sums, bounds, l2, team):
     """Penalties into the gradients, and clipping; returns the penalty and what clipping by norm scales them by."""
     l1, l2 = number_of(net.work, bounds.l1), number_of(net.work, l2)
@@ -98,7 +98,7 @@ def move_run(theta, gradient, first, second, count, weights, code, factors):
         store(theta, i, x)
 
 
-@merged
+@inlined
 def factors_of(work, rule, eta, scale, step):
     """The numbers of move_run in the dtype of the work; step: the optimizer's, from 1."""
     eta_t, root_t = eta, 1.0
@@ -119,7 +119,7 @@ def factors_of(work, rule, eta, scale, step):
     )
 
 
-@merged
+@inner
 def move(net, kept, rule, eta, scale, step, team):
     """A step of the optimizer: this thread's part of the parameters. kept: Moments."""
     factors = factors_of(net.work, rule, eta, scale, step)
