@@ -1,5 +1,6 @@
 # make demo    train on real digits and draw what happened          make bench    asv, this commit in this environment
 # make test    all tests                                             make lint     ruff, mypy, import contracts
+# make docs    the documentation as a site, into site/
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make stress  kills, full disks and forged files by the thousand, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
@@ -7,13 +8,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test stress matrix lint format bench compare clean
+.PHONY: demo test docs stress matrix lint format bench compare clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# The variable is for a notice of its theme's, which is about the theme's successor.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 stress: $(VENV)/.test
 	$(BIN)/python -m tests.stress
@@ -40,7 +45,7 @@ compare: $(VENV)/.compare
 	$(BIN)/python -m bench.compare --write
 
 clean:
-	rm -rf $(VENV) .asv demo.png
+	rm -rf $(VENV) .asv site demo.png
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -28,19 +28,19 @@ def initialize(
 ) -> None:
     """Fill weights and biases with their first values.
 
-    ======================== ====================================================================================
-    name                     Θˡ; n_in = n_l and n_out = n_{l+1}; biases are 0 except for "uniform"
-    ======================== ====================================================================================
-    uniform                  uniform in [−ε, ε], biases too (method.md, "One mini-batch", last paragraph)
-    glorot_uniform, glorot   uniform in ±√(6/(n_in + n_out)): Glorot & Bengio 2010, eq. 16
-    glorot_normal            normal, variance 2/(n_in + n_out): the same paper's eq. 12
-    he_uniform               uniform in ±√(6/n_in)
-    he_normal, he            normal, variance 2/n_in: He et al. 2015, eq. 10
-    lecun_uniform            uniform in ±√(3/n_in)
-    lecun_normal, lecun      normal, variance 1/n_in: LeCun et al. 1998, section 4.6, eq. 16
-    orthogonal               orthonormal rows or columns, whichever are fewer: Saxe et al. 2014
-    zeros                    0: the units of a hidden layer then stay alike for ever
-    ======================== ====================================================================================
+        ======================== ================================================================================
+        name                     Θˡ; n_in = n_l and n_out = n_{l+1}; biases are 0 except for "uniform"
+        ======================== ================================================================================
+        uniform                  uniform in [−ε, ε], biases too (method.md, "One mini-batch", last paragraph)
+        glorot_uniform, glorot   uniform in ±√(6/(n_in + n_out)): Glorot & Bengio 2010, eq. 16
+        glorot_normal            normal, variance 2/(n_in + n_out): the same paper's eq. 12
+        he_uniform               uniform in ±√(6/n_in)
+        he_normal, he            normal, variance 2/n_in: He et al. 2015, eq. 10
+        lecun_uniform            uniform in ±√(3/n_in)
+        lecun_normal, lecun      normal, variance 1/n_in: LeCun et al. 1998, section 4.6, eq. 16
+        orthogonal               orthonormal rows or columns, whichever are fewer: Saxe et al. 2014
+        zeros                    0: the units of a hidden layer then stay alike for ever
+        ======================== ================================================================================
 
     A short name is the variant that its paper has, or is best known for: "glorot" as Keras's Dense layers default to;
     "he" as in its paper; "lecun" as selu wants it (Klambauer et al. 2017, and Keras's advice). The normal distribution
