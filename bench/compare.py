@@ -262,7 +262,7 @@ def main() -> None:
     if options.write:
         if trained:
             draw(trained, trainers, ROOT / "docs" / "compare.png")
-            lines += ["", "![Training time of each peer, times that of fastbp](docs/compare.png)"]
+            lines = ["![Training time of each peer, times that of fastbp](docs/compare.png)", "", *lines]
         write_readme(lines, ROOT / "README.md")
 
 

@@ -1,11 +1,13 @@
-"""The documentation keeps to the code."""
+"""The documentation keeps to the code: its blocks run, its links lead somewhere, its figures and names are right."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import re
-from pathlib import Path
+import subprocess
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -13,8 +15,14 @@ import pytest
 
 import fastbp
 from fastbp import interop
+from fastbp.warmup import warm_up
 
-ROOT = Path(__file__).parent.parent
+from .pages import NOT_RUN, PICTURE, ROOT, agrees, blocks, check, pages
+
+RUN = [page for page in pages() if blocks(page.read_text("utf-8"))]
+NEEDS = {"from-pytorch.md": "torch", "from-keras.md": "keras", "interchange.md": "torch", "distributed.md": "mpi4py"}
+APART = {"distributed.md"}  # MPI begins once in a process, and is told where it is by its environment
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)]+)\)")
 API = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs" / "api").glob("*.md")))
 DOCUMENTED = re.findall(r"^::: ([\w.]+)$", API, re.M)
 NOT_PUBLIC = {  # what only other modules call, in modules that have public names
@@ -67,3 +75,81 @@ def test_what_the_api_documents_is_there(name):
         assert name.rpartition(".")[2] in interop.__all__  # its library may be missing
     else:
         assert inspect.getdoc(named(name))
+
+
+@pytest.fixture(scope="module")
+def warm() -> None:
+    """Kernels are there, so that no page waits for them."""
+    warm_up()
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_every_block_of_a_page_runs_and_prints_what_the_page_shows(page, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")  # any will do
+    pytest.importorskip("matplotlib")
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name], reason=f"{NEEDS[page.name]} is not installed")
+    if page.name in APART:
+        code = f"from pathlib import Path; from tests.pages import check; check(Path({str(page)!r}))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    else:
+        check(page)
+
+
+def test_what_is_not_run_is_on_a_page():
+    commands = [block.code for page in RUN for block in blocks(page.read_text("utf-8"))]
+    for start in NOT_RUN:
+        assert any(command.startswith(start) for command in commands), start
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("loss 0.5123", "loss 0.5127", True),
+        ("loss 0.51", "loss 0.61", False),
+        ("rows  30", "rows 30", True),
+        ("rows 30", "rows 31", False),
+        ("a\n…\nz 1.0", "a\nb\nc\nz 1.01", True),
+        ("a\n…\nz", "a\nb", False),
+        ("took … s, 3 rows", "took 0.2 s, 3 rows", True),
+        ("", "something", False),
+        ("1,024 x", "1,024 x", True),
+        ("[0 1 2]", "[0 1 3]", False),
+    ],
+)
+def test_outputs_are_compared_by_text_and_number(shown, printed, same):
+    assert agrees(shown, printed) is same
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_links_and_pictures_of_a_page_are_there(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    for target in [*LINK.findall(text), *PICTURE.findall(text)]:
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def test_the_figures_in_the_readme_are_those_of_its_table():
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = text.split("Training, ns a sample:")[1].split("`predict`")[0]
+    rows = [[cell.strip(" *") for cell in row.split("|")[1:-1]] for row in table.strip().splitlines()[2:]]
+    *networks, mean = rows
+    ratios = []
+    for row in networks:
+        ours, *peers = (float(cell.replace(",", "")) for cell in row[1:-2])
+        ratios.append(float(row[-2]))
+        assert ratios[-1] == pytest.approx(min(peers) / ours, rel=0.5 / ours + 0.01)
+    assert float(mean[-2]) == pytest.approx(math.prod(ratios) ** (1 / len(ratios)), abs=0.006)
+    said = re.search(
+        r"\*\*(\S+) times\*\* as\s+fast .* over (\d+) networks, from (\S+) times .* to (\S+) times", text, re.S
+    )
+    assert said
+    assert said.groups() == (mean[-2], str(len(networks)), f"{min(ratios):.2f}", f"{max(ratios):.2f}")
