@@ -27,6 +27,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 WITHIN = 0.05  # of a number with a decimal point, or of 1: processors round differently, and training amplifies it
 NOT_RUN = {  # the start of a command or of a block: why it isn't run here
     "make ": "makes an environment of its own; .ci/run does that",
+    "pip install": "likewise",
     "mpiexec ": "starts processes: tests/test_distributed.py does",
 }
 

@@ -17,7 +17,7 @@ import fastbp
 from fastbp import interop
 from fastbp.warmup import warm_up
 
-from .pages import NOT_RUN, PICTURE, ROOT, agrees, blocks, check, pages
+from .pages import FENCE, NOT_RUN, PICTURE, ROOT, agrees, blocks, check, pages
 
 RUN = [page for page in pages() if blocks(page.read_text("utf-8"))]
 NEEDS = {"from-pytorch.md": "torch", "from-keras.md": "keras", "interchange.md": "torch", "distributed.md": "mpi4py"}
@@ -124,6 +124,13 @@ def test_outputs_are_compared_by_text_and_number(shown, printed, same):
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_no_block_is_overlooked(page):
+    text = page.read_text("utf-8")
+    assert text.count("```") == 2 * len(FENCE.findall(text))
+    assert {language for language, _ in FENCE.findall(text)} <= {"python", "console", "text", ""}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_links_and_pictures_of_a_page_are_there(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
     for target in [*LINK.findall(text), *PICTURE.findall(text)]:
@@ -153,3 +160,11 @@ def test_the_figures_in_the_readme_are_those_of_its_table():
     )
     assert said
     assert said.groups() == (mean[-2], str(len(networks)), f"{min(ratios):.2f}", f"{max(ratios):.2f}")
+
+
+def test_each_formula_of_the_method_names_functions_that_are_there():
+    text = (ROOT / "docs" / "method.md").read_text("utf-8")
+    names = re.findall(r"`((?:reference|initializers|_kernels\.\w+)\.\w+)`", text)
+    assert len(names) > 40
+    for name in names:
+        assert callable(named(f"fastbp.{name}")), name
