@@ -16,9 +16,9 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
-# The variable is for a notice of its theme's, which is about the theme's successor.
+# The variables: a notice of the theme's about its successor, and where the notebooks' kernels are told to start without one.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 JUPYTER_CONFIG_PATH=docs/notebooks $(BIN)/mkdocs build --quiet --strict
 
 stress: $(VENV)/.test
 	$(BIN)/python -m tests.stress
