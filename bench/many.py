@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .peers import EPOCHS, ETA
-from .workloads import GRID, parameters, problem
+from .workloads import EPOCHS, ETA, GRID, parameters, problem
 
 NETWORKS = 64
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)

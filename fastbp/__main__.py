@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 from . import __version__, _commands, distributed
 from ._table_files import TableError
+from .benchmark import report
+from .benchmark.turns import PeerError
 from .progress import number_text
 from .results import DivergenceError
 from .tables import TASKS
@@ -60,6 +62,22 @@ def sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"expected sizes such as 32,16, got {text!r}") from None
 
 
+def network(text: str) -> tuple[int, ...]:
+    """A network's sizes: 64-32-10."""
+    parts = text.split("-")
+    if len(parts) < 2 or not all(part.isdigit() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"expected sizes such as 64-32-10, got {text!r}")
+    return tuple(map(int, parts))
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Numbers of threads: 1,2."""
+    parts = text.split(",")
+    if not all(part.isdigit() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,2, got {text!r}")
+    return tuple(map(int, dict.fromkeys(parts)))
+
+
 def threads(text: str) -> int | str:
     """How many, or auto."""
     return int(text) if text.isdigit() else text
@@ -76,6 +94,29 @@ def parser() -> Parser:
         help="what a shell reads to complete commands, options and files",
     )
     commands = whole.add_subparsers(required=True, metavar="command", title="commands")
+    _add_train(commands)
+    predict = _command(commands, "predict", _commands.predict)
+    predict.add_argument("model", help="from fastbp train")
+    predict.add_argument("data", help="a table with the model's columns")
+    predict.add_argument("--out", metavar="CSV", help="default: standard output")
+    predict.add_argument("--probabilities", action="store_true", help="a column more for each class")
+    evaluate = _command(commands, "evaluate", _commands.evaluate)
+    evaluate.add_argument("model", help="from fastbp train")
+    evaluate.add_argument("data", help="a table with the model's columns and the target")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    explain = _command(commands, "explain", _commands.explain)
+    explain.add_argument("model", help="from fastbp train")
+    explain.add_argument("data", help="a table with the model's columns and the target")
+    explain.add_argument("--row", type=int, default=1, help="which one, from 1; default: 1")
+    explain.add_argument("--out", metavar="FILE", help=".html, a page to step through; .tex; .txt; default: print it")
+    explain.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_bench(commands)
+    info = _command(commands, "info", _commands.info)
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    return whole
+
+
+def _add_train(commands: Any) -> None:
     train = _command(commands, "train", _commands.train)
     train.add_argument("data", help="a table with the target: .csv, .parquet, or .npz with X and y")
     train.add_argument("--target", default="y", help="the column to learn; default: %(default)s")
@@ -99,24 +140,25 @@ def parser() -> Parser:
     train.add_argument("--resume", action="store_true", help="save each epoch; go on from MODEL where it is there")
     train.add_argument("--quiet", action="store_true", help="print nothing")
     train.add_argument("--json", action="store_true", help="print one JSON object")
-    predict = _command(commands, "predict", _commands.predict)
-    predict.add_argument("model", help="from fastbp train")
-    predict.add_argument("data", help="a table with the model's columns")
-    predict.add_argument("--out", metavar="CSV", help="default: standard output")
-    predict.add_argument("--probabilities", action="store_true", help="a column more for each class")
-    evaluate = _command(commands, "evaluate", _commands.evaluate)
-    evaluate.add_argument("model", help="from fastbp train")
-    evaluate.add_argument("data", help="a table with the model's columns and the target")
-    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
-    explain = _command(commands, "explain", _commands.explain)
-    explain.add_argument("model", help="from fastbp train")
-    explain.add_argument("data", help="a table with the model's columns and the target")
-    explain.add_argument("--row", type=int, default=1, help="which one, from 1; default: 1")
-    explain.add_argument("--out", metavar="FILE", help=".html, a page to step through; .tex; .txt; default: print it")
-    explain.add_argument("--json", action="store_true", help="print one JSON object")
-    info = _command(commands, "info", _commands.info)
-    info.add_argument("--json", action="store_true", help="print one JSON object")
-    return whole
+
+
+def _add_bench(commands: Any) -> None:
+    bench = _command(commands, "bench", _commands.bench)
+    bench.add_argument("--sizes", type=network, nargs="+", metavar="N-N", help="networks, such as 64-32-10 784-128-10")
+    bench.add_argument("--batch", type=int, help="samples an update; default: 32 for --sizes, else each network's own")
+    bench.add_argument("--quick", action="store_true", help="shorter rounds, and one network unless --sizes says which")
+    bench.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default: %(default)s")
+    bench.add_argument("--threads", type=counts, metavar="N,N", help="to try; default: 1 and all processors")
+    bench.add_argument(
+        "--peers",
+        nargs="+",
+        choices=tuple(report.PEERS),
+        default=report.USUAL,
+        metavar="NAME",
+        help=f"some of {', '.join(report.PEERS)}; default: all but torch.compile, as far as they are installed",
+    )
+    bench.add_argument("--rounds", type=int, default=3, help="that each peer has; default: %(default)s")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _command(commands: Any, name: str, run: Any) -> argparse.ArgumentParser:
@@ -138,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # a reader such as head has seen enough; Python's own flush at the end would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except DivergenceError as error:
+    except (DivergenceError, PeerError) as error:
         return _complain(error, FAILED)
     except COMPLAINTS as error:
         return _complain(error, WRONG)
@@ -156,6 +198,8 @@ def _plain(value: Any) -> Any:
     """The same for JSON, which has no NaN."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

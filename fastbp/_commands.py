@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 import sys
 from argparse import Namespace
@@ -17,6 +18,8 @@ from . import __version__, _checks, _machine, checkpoint, distributed, plots, ta
 from ._columns import Categories, Numbers, Table
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
+from ._team import usable_cores
+from .benchmark import report
 from .callbacks import Callback, Checkpoint, EarlyStopping
 from .progress import interactive
 from .trainer import Trainer
@@ -171,6 +174,37 @@ def explain(arguments: Namespace) -> dict[str, Any]:
         "derivatives": explanation.n_derivatives,
         "kernel_difference": explanation.kernel_difference,
     }
+
+
+def bench(arguments: Namespace) -> dict[str, Any]:
+    """Time training and prediction on this machine, beside the other libraries that are installed."""
+    _checks.whole("--rounds", arguments.rounds, minimum=1)
+    networks = report.QUICK if arguments.quick else report.NETWORKS
+    if arguments.sizes:
+        networks = tuple((sizes, report.BATCH) for sizes in arguments.sizes)
+    if arguments.batch is not None:
+        _checks.whole("--batch", arguments.batch, minimum=1)
+        networks = tuple((sizes, arguments.batch) for sizes, _ in networks)
+    threads = arguments.threads or tuple(dict.fromkeys((1, usable_cores())))
+    seconds = report.QUICK_SECONDS if arguments.quick else report.ROUND_SECONDS
+    what = report.workloads(networks)
+    peers = tuple(dict.fromkeys(arguments.peers))
+    needed = report.bytes_of(what, arguments.dtype) * (1 + len(peers)) * len(threads)
+    _checks.fits("--sizes", "networks and samples for all peers", needed)
+    found: dict[str, Any] = {
+        "processor": _machine.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "dtype": arguments.dtype,
+        "threads": list(threads),
+        "rounds": arguments.rounds,
+    }
+    told = sys.stderr.write if interactive() and not arguments.json else lambda _: 0
+    found |= report.measure(peers, what, threads, arguments.rounds, arguments.dtype, seconds, told)
+    if arguments.json:
+        return found
+    sys.stdout.write(report.table(found) + "\n")
+    return {}
 
 
 def info(_arguments: Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ def facts() -> dict[str, Any]:
         "threads": usable_cores(),
         "cache": _cache(),
     }
+
+
+def processor() -> str:
+    """The processor's name as its maker writes it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def version_of(package: str) -> str | None:

@@ -8,8 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bench import compare, kernels, memory, peers, prediction, sklearn_speed, startup, toolkit, training, workloads
+from bench import compare, kernels, memory, prediction, sklearn_speed, startup, toolkit, training, workloads
 from fastbp import reference
+from fastbp.benchmark import peers
 
 SIZES, BATCH, ROWS = (5, 7, 3), 4, 12
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def skip_unless_installed(peer):
-    if not compare.installed(peer):
+    if peers.missing(peer):
         pytest.skip(f"{peer} is not installed")
 
 
@@ -32,14 +33,14 @@ def test_a_peer_trains_as_the_reference_does(peer, dtype):
     weights, biases = workloads.parameters(SIZES, np.float64 if dtype == "float64" else np.float32)
     weights, biases = [w.astype(np.float64) for w in weights], [b.astype(np.float64) for b in biases]
     output = "identity" if peer == "scikit-learn" else "sigmoid"
-    for _ in range(2 * peers.EPOCHS):
+    for _ in range(2 * workloads.EPOCHS):
         reference.train_epoch(
             weights,
             biases,
             ["sigmoid", output],
             X.astype(np.float64),
             y.astype(np.float64),
-            learning_rate=peers.ETA,
+            learning_rate=workloads.ETA,
             batch_size=BATCH,
         )
 
@@ -103,7 +104,7 @@ def test_tables_go_between_the_marks(tmp_path):
     readme.write_text("a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n")
     names = ["fastbp", "slow", "absent"]
     results = {"4-8-3, 16": {"fastbp": (2.0, 1), "slow": (8.0, 2)}, "2-2-1, 4": {"fastbp": (4.0, 1), "slow": (4.0, 1)}}
-    lines = compare.table(results, names, "sizes, batch", compare.training_flop)
+    lines = compare.table(results, names, "sizes, batch")
     compare.write_readme(lines, readme)
     text = readme.read_text()
     assert text.startswith("a\n<!-- compare -->\n\n| sizes, batch |")

@@ -3,24 +3,25 @@
 `TRAINING` maps a name to ``build(sizes, batch, X, y, threads)``, which returns a `Training`. All do the same work:
 sigmoid in every layer, J = 1/(2m) Σ (y − aᴸ)² of every batch, plain SGD, samples in order, from the same first weights;
 float32 or float64 as X is. `PREDICTION` maps a name to ``build(sizes, threads, dtype)``, which returns a function from
-X to aᴸ, both NumPy arrays. tests/test_bench.py compares what they compute.
+X to aᴸ, both NumPy arrays. tests/test_bench.py compares what they compute. The door to JAX, PyTorch, scikit-learn and
+onnxruntime as peers.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from .workloads import parameters
+from ..trainer import Trainer
+from .workloads import EPOCHS, ETA, Array, Sizes, parameters
 
-EPOCHS = 5
-ETA = 0.1
-
-Arrays = list[np.ndarray]
-Predict = Callable[[np.ndarray], np.ndarray]
+Arrays = list[Array]
+Predict = Callable[[Array], Array]
 
 
 class Training(NamedTuple):
@@ -30,25 +31,24 @@ class Training(NamedTuple):
     parameters: Callable[[], tuple[Arrays, Arrays]]  # [Θ¹, …], each (n_{l+1}, n_l), and [b¹, …]
 
 
-def _fastbp_trainer(sizes: Sequence[int], dtype: Any, threads: int, **options: Any) -> Any:
-    from fastbp import Trainer
-
+def _fastbp_trainer(sizes: Sizes, dtype: npt.DTypeLike, threads: int, **options: Any) -> Trainer:
     trainer = Trainer(sizes, output_activation="sigmoid", dtype=dtype, n_threads=threads, **options)
-    weights, biases = parameters(tuple(sizes), dtype)
+    weights, biases = parameters(sizes, dtype)
     for views, values in ((trainer.weights, weights), (trainer.biases, biases)):
         for view, value in zip(views, values, strict=True):
             view[...] = value
     return trainer
 
 
-def fastbp(sizes, batch, X, y, threads) -> Training:
+def fastbp(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
+    """A Trainer."""
     trainer = _fastbp_trainer(sizes, X.dtype, threads, batch_size=batch, learning_rate=ETA, shuffle=False)
     return Training(
         lambda: trainer.fit(X, y, epochs=EPOCHS, verbose=0), lambda: (list(trainer.weights), list(trainer.biases))
     )
 
 
-def _sigmoid(z: np.ndarray) -> None:
+def _sigmoid(z: Array) -> None:
     """In place."""
     np.negative(z, out=z)
     np.exp(z, out=z)
@@ -56,7 +56,7 @@ def _sigmoid(z: np.ndarray) -> None:
     np.reciprocal(z, out=z)
 
 
-def numpy(sizes, batch, X, y, threads) -> Training:
+def numpy(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
     """Every result goes into an array that is there already; the products are BLAS's."""
     weights, biases = parameters(sizes, X.dtype)
     transposed = [np.ascontiguousarray(w.T) for w in weights]  # (n_l, n_{l+1})
@@ -68,7 +68,7 @@ def numpy(sizes, batch, X, y, threads) -> Training:
     bias_gradients = [np.empty_like(b) for b in biases]
     ones = np.ones(m, X.dtype)
 
-    def step(x, t):
+    def step(x: Any, t: Any) -> Any:
         a[0] = x
         for l, w in enumerate(transposed):
             z = np.matmul(a[l], w, out=a[l + 1])
@@ -89,7 +89,7 @@ def numpy(sizes, batch, X, y, threads) -> Training:
             biases[l] -= bias_gradients[l]
         return J
 
-    def run():
+    def run() -> Any:
         for _ in range(EPOCHS):
             for i in range(0, len(X), m):
                 J = step(X[i : i + m], y[i : i + m])
@@ -98,7 +98,7 @@ def numpy(sizes, batch, X, y, threads) -> Training:
     return Training(run, lambda: ([w.T for w in transposed], biases))
 
 
-def _scikit_learn_model(sizes, batch, dtype):
+def _scikit_learn_model(sizes: Sizes, batch: int, dtype: npt.DTypeLike) -> Any:
     """MLPRegressor; its output layer is the identity, one sigmoid less to compute than the others have."""
     from sklearn.neural_network import MLPRegressor
 
@@ -125,11 +125,12 @@ def _scikit_learn_model(sizes, batch, dtype):
     return model
 
 
-def scikit_learn(sizes, batch, X, y, threads) -> Training:
+def scikit_learn(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
+    """MLPRegressor.fit, which goes on."""
     model = _scikit_learn_model(sizes, batch, X.dtype)
     target = y[:, 0] if y.shape[1] == 1 else y
 
-    def run():
+    def run() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that five epochs did not converge
             return model.fit(X, target)
@@ -137,41 +138,46 @@ def scikit_learn(sizes, batch, X, y, threads) -> Training:
     return Training(run, lambda: ([w.T for w in model.coefs_], model.intercepts_))
 
 
-def _torch_parameters(sizes, dtype, threads, requires_grad=True):
+def _torch_parameters(
+    sizes: Sizes, dtype: npt.DTypeLike, threads: int, *, requires_grad: bool = True
+) -> tuple[Any, list[Any]]:
     """torch, and [Θ¹, b¹, Θ², …]."""
     import torch
 
     torch.set_num_threads(threads)
-    pairs = zip(*parameters(tuple(sizes), dtype), strict=True)
+    pairs = zip(*parameters(sizes, dtype), strict=True)
     return torch, [torch.tensor(p, requires_grad=requires_grad) for pair in pairs for p in pair]
 
 
-def _torch_forward(torch, theta, a):
+def _torch_forward(torch: Any, theta: Sequence[Any], a: Any) -> Any:
     for l in range(0, len(theta), 2):  # as functions: torch.nn's modules take some 10 % longer
         a = torch.nn.functional.linear(a, theta[l], theta[l + 1]).sigmoid_()
     return a
 
 
-def _torch_training(torch, theta, step, batch, X, y) -> Training:
+def _torch_training(
+    torch: Any, theta: Sequence[Any], step: Callable[[Any, Any], Any], batch: int, X: Array, y: Array
+) -> Training:
     X_batches, y_batches = torch.from_numpy(X).split(batch), torch.from_numpy(y).split(batch)
 
-    def run():
+    def run() -> Any:
         for _ in range(EPOCHS):
             for x, t in zip(X_batches, y_batches, strict=True):
                 J = step(x, t)
         return J.item()
 
-    def now():
+    def now() -> tuple[Arrays, Arrays]:
         arrays = [p.detach().numpy() for p in theta]
         return arrays[::2], arrays[1::2]
 
     return Training(run, now)
 
 
-def torch_eager(sizes, batch, X, y, threads) -> Training:
+def torch_eager(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
+    """Step by step, with autograd."""
     torch, theta = _torch_parameters(sizes, X.dtype, threads)
 
-    def step(x, t):
+    def step(x: Any, t: Any) -> Any:
         a = _torch_forward(torch, theta, x)
         J = torch.nn.functional.mse_loss(a, t, reduction="sum") * (0.5 / batch)
         gradients = torch.autograd.grad(J, theta)
@@ -182,15 +188,15 @@ def torch_eager(sizes, batch, X, y, threads) -> Training:
     return _torch_training(torch, theta, step, batch, X, y)
 
 
-def torch_compile(sizes, batch, X, y, threads) -> Training:
+def torch_compile(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
     """A whole step in one graph. With autograd.grad it falls into several and takes two to four times as long."""
     torch, theta = _torch_parameters(sizes, X.dtype, threads, requires_grad=False)
 
-    def cost(theta, x, t):
+    def cost(theta: Any, x: Any, t: Any) -> Any:
         return torch.nn.functional.mse_loss(_torch_forward(torch, theta, x), t, reduction="sum") * (0.5 / batch)
 
     @torch.compile(fullgraph=True, dynamic=False)
-    def step(theta, x, t):
+    def step(theta: Any, x: Any, t: Any) -> Any:
         gradients, J = torch.func.grad_and_value(cost)(theta, x, t)
         torch._foreach_add_(theta, gradients, alpha=-ETA)
         return J
@@ -198,7 +204,7 @@ def torch_compile(sizes, batch, X, y, threads) -> Training:
     return _torch_training(torch, theta, lambda x, t: step(theta, x, t), batch, X, y)
 
 
-def jax_scan(sizes, batch, X, y, threads) -> Training:
+def jax_scan(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
     """All five epochs in one compiled call: a scan over the batches, in a scan over the epochs."""
     import jax
 
@@ -209,18 +215,18 @@ def jax_scan(sizes, batch, X, y, threads) -> Training:
     batches = tuple(jnp.asarray(data.reshape(-1, batch, data.shape[1])) for data in (X, y))
     theta = [(jnp.asarray(w), jnp.asarray(b)) for w, b in zip(*parameters(sizes, X.dtype), strict=True)]
 
-    def cost(theta, x, t):
+    def cost(theta: Any, x: Any, t: Any) -> Any:
         a = x
         for w, b in theta:  # w transposed beforehand is no faster; nor is a scan with unroll=2, 4, 8
             a = jax.nn.sigmoid(a @ w.T + b)
         return ((a - t) ** 2).sum() * (0.5 / batch)
 
-    def step(theta, pair):
+    def step(theta: Any, pair: Any) -> Any:
         J, gradients = jax.value_and_grad(cost)(theta, *pair)
         return jax.tree.map(lambda p, g: p - ETA * g, theta, gradients), J
 
-    def epochs(theta, batches):
-        def epoch(theta, _):
+    def epochs(theta: Any, batches: Any) -> Any:
+        def epoch(theta: Any, _: Any) -> Any:
             theta, losses = jax.lax.scan(step, theta, batches)
             return theta, losses.mean()
 
@@ -229,22 +235,24 @@ def jax_scan(sizes, batch, X, y, threads) -> Training:
     compiled = jax.jit(epochs, donate_argnums=0)
     state = [theta]
 
-    def run():
+    def run() -> Any:
         state[0], losses = compiled(state[0], batches)
         return jax.block_until_ready(losses)
 
     return Training(run, lambda: ([np.asarray(w) for w, _ in state[0]], [np.asarray(b) for _, b in state[0]]))
 
 
-def fastbp_predict(sizes, threads, dtype) -> Predict:
+def fastbp_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
+    """Trainer.predict."""
     return _fastbp_trainer(sizes, dtype, threads).predict
 
 
-def numpy_predict(sizes, threads, dtype) -> Predict:
+def numpy_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
+    """Plain NumPy, the products BLAS's."""
     weights, biases = parameters(sizes, dtype)
     transposed = [np.ascontiguousarray(w.T) for w in weights]
 
-    def predict(X):
+    def predict(X: Array) -> Array:
         for w, b in zip(transposed, biases, strict=True):
             X = X @ w
             X += b
@@ -254,21 +262,24 @@ def numpy_predict(sizes, threads, dtype) -> Predict:
     return predict
 
 
-def scikit_learn_predict(sizes, threads, dtype) -> Predict:
+def scikit_learn_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
+    """MLPRegressor.predict."""
     return _scikit_learn_model(sizes, 1, dtype).predict
 
 
-def torch_predict(sizes, threads, dtype) -> Predict:
+def torch_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
+    """In inference mode."""
     torch, theta = _torch_parameters(sizes, dtype, threads, requires_grad=False)
 
     @torch.inference_mode()
-    def predict(X):
+    def predict(X: Array) -> Array:
         return _torch_forward(torch, theta, torch.from_numpy(X)).numpy()
 
     return predict
 
 
-def onnxruntime_predict(sizes, threads, dtype) -> Predict:
+def onnxruntime_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
+    """A graph of Gemm and Sigmoid."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
@@ -305,11 +316,16 @@ PREDICTION: dict[str, Callable[..., Predict]] = {
     "NumPy": numpy_predict,
 }
 PACKAGES = {
+    "fastbp": ("fastbp",),
+    "NumPy": ("numpy",),
     "JAX scan": ("jax",),
     "PyTorch eager": ("torch",),
     "torch.compile": ("torch",),
     "scikit-learn": ("sklearn",),
-    "NumPy": ("numpy",),
     "onnxruntime": ("onnxruntime", "onnx"),
-    "fastbp": ("fastbp",),
 }
+
+
+def missing(peer: str) -> list[str]:
+    """The packages that a peer needs and that aren't installed."""
+    return [package for package in PACKAGES[peer] if importlib.util.find_spec(package) is None]

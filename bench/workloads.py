@@ -1,0 +1,76 @@
+"""The sizes and batches of docs/design.md, and awkward neighbours of them; how asv times.
+
+What is computed for them is in fastbp/benchmark/workloads.py.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+
+def _of_this_checkout(name: str) -> Any:
+    """A file of fastbp.benchmark by its path: asv runs these benchmarks with the fastbp of older commits, too."""
+    spec = spec_from_file_location(name, Path(__file__).parent.parent / "fastbp" / "benchmark" / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_what = _of_this_checkout("workloads")
+EPOCHS, ETA, samples, uniform, problem, parameters = (
+    getattr(_what, name) for name in ("EPOCHS", "ETA", "samples", "uniform", "problem", "parameters")
+)
+
+# name → (layer sizes, batch size)
+GRID = {
+    "2-2-1, 4": ((2, 2, 1), 4),
+    "4-8-3, 16": ((4, 8, 3), 16),
+    "30-16-2, 32": ((30, 16, 2), 32),
+    "64-32-10, 32": ((64, 32, 10), 32),
+    "64-64-64-10, 32": ((64, 64, 64, 10), 32),
+    "784-30-10, 10": ((784, 30, 10), 10),
+    "784-128-10, 32": ((784, 128, 10), 32),
+    "784-128-10, 128": ((784, 128, 10), 128),
+    "784-512-512-10, 128": ((784, 512, 512, 10), 128),
+    "256 × 8-10, 64": ((256,) * 8 + (10,), 64),
+    "1024-1024-1024-10, 256": ((1024, 1024, 1024, 10), 256),
+}
+AWKWARD = {
+    "3-5-1, 7": ((3, 5, 1), 7),
+    "63-33-10, 31": ((63, 33, 10), 31),
+    "65-31-11, 33": ((65, 31, 11), 33),
+    "127-67-1, 61": ((127, 67, 1), 61),
+}
+# Networks that predict
+NETWORKS = {
+    "4-8-3": (4, 8, 3),
+    "64-32-10": (64, 32, 10),
+    "784-128-10": (784, 128, 10),
+    "1024-1024-1024-10": (1024, 1024, 1024, 10),
+}
+ROWS = {"one row": 1, "many rows": 4096}  # of one call of predict
+
+
+def median_seconds(call: Callable[[], Any], seconds: float = 0.3, at_least: int = 5) -> float:
+    """The median time of a call, over as many as take so many seconds."""
+    times: list[float] = []
+    while len(times) < at_least or sum(times) < seconds:
+        started = perf_counter()
+        call()
+        times.append(perf_counter() - started)
+    return statistics.median(times)
+
+
+def new_trainer(sizes: tuple[int, ...], **options: Any) -> Any:
+    """A Trainer with sigmoid everywhere; asv skips what a commit can't do yet."""
+    try:
+        from fastbp import Trainer
+
+        return Trainer(sizes, output_activation="sigmoid", seed=0, **options)
+    except (ImportError, TypeError, ValueError) as error:
+        raise NotImplementedError(f"not in this commit: {error}") from error

@@ -1,0 +1,130 @@
+"""What `fastbp bench` measures and finds: as plain numbers, and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..results import aligned
+from .peers import PREDICTION, TRAINING, missing
+from .turns import Best, PeerError, Turns, ratio
+from .workloads import Kind, Sizes, Workload, samples
+
+PEERS = {  # as the command line calls them
+    "numpy": "NumPy",
+    "jax": "JAX scan",
+    "torch": "PyTorch eager",
+    "torch.compile": "torch.compile",
+    "scikit-learn": "scikit-learn",
+    "onnxruntime": "onnxruntime",
+}
+USUAL = tuple(name for name in PEERS if name != "torch.compile")  # which needs a C++ compiler, and half a minute
+NETWORKS: tuple[tuple[Sizes, int], ...] = (((4, 8, 3), 16), ((64, 32, 10), 32), ((784, 128, 10), 128))  # sizes, batch
+QUICK = NETWORKS[1:2]
+BATCH = 32  # of networks that are asked for without one
+CALLS = (1, 4096)  # rows that one call predicts
+FIT_SECONDS = 0.08  # as in `workloads.samples`, so that the slowest peers' rounds take not much longer
+ROUND_SECONDS, QUICK_SECONDS = 0.15, 0.05
+KINDS: dict[Kind, list[str]] = {"training": list(TRAINING), "prediction": list(PREDICTION)}
+
+
+def workloads(networks: Sequence[tuple[Sizes, int]]) -> list[Workload]:
+    """What each of these networks does: first all train, then all predict."""
+    trained = [Workload("training", sizes, batch, FIT_SECONDS) for sizes, batch in networks]
+    return trained + [Workload("prediction", sizes, rows) for sizes, _ in networks for rows in CALLS]
+
+
+def bytes_of(what: Sequence[Workload], dtype: str) -> int:
+    """That the largest of them takes, about, in the process of one peer: samples, weights, gradients."""
+    most = 0
+    for kind, sizes, rows, seconds in what:
+        n = samples(sizes, rows, seconds) if kind == "training" else rows
+        most = max(most, n * (sizes[0] + sizes[-1]) + rows * sum(sizes) + 3 * sum(map(prod, pairwise(sizes))))
+    return most * np.dtype(dtype).itemsize
+
+
+def measure(
+    asked: Sequence[str],
+    what: Sequence[Workload],
+    threads: Sequence[int],
+    rounds: int,
+    dtype: str,
+    seconds: float,
+    told: Callable[[str], Any],
+) -> dict[str, Any]:
+    """What fastbp and its peers take, ns a sample, and which of them there are.
+
+    Parameters
+    ----------
+    asked : names out of `PEERS`
+    what : the workloads
+    threads : every number of threads to try
+    rounds, dtype, seconds : as in `Turns.measure`
+    told : is called with a line for each workload, when it begins
+
+    Raises
+    ------
+    PeerError
+        When fastbp itself can't do the work.
+    """
+    peers = ["fastbp", *(PEERS[name] for name in asked)]
+    absent = {peer: packages for peer in peers if (packages := missing(peer))}
+    found: dict[str, Any] = {kind: [] for kind in KINDS}
+    with Turns([peer for peer in peers if peer not in absent], threads) as turns:
+        for workload in what:
+            told(f"{workload.kind}, {_shown(workload)}\n")
+            best = turns.measure(KINDS[workload.kind], workload, rounds, dtype, seconds)
+            if "fastbp" not in best:
+                raise PeerError(turns.failures["fastbp"])
+            found[workload.kind].append(_record(workload, best))
+    return found | {"versions": turns.versions, "not_installed": absent, "failed": turns.failures}
+
+
+def _record(workload: Workload, best: Best) -> dict[str, Any]:
+    return {
+        "sizes": list(workload.sizes),
+        "rows": workload.rows,
+        "ns": {peer: ns for peer, (ns, _) in best.items()},
+        "threads": {peer: threads for peer, (_, threads) in best.items()},
+        "times_best_peer": ratio(best),
+    }
+
+
+def _shown(workload: Workload) -> str:
+    per = "batch" if workload.kind == "training" else "rows"
+    return f"{'-'.join(map(str, workload.sizes))}, {per} {workload.rows:,}"
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures as text, then which peers are missing, and why."""
+    parts = []
+    for kind, known in KINDS.items():
+        peers = [peer for peer in known if any(peer in record["ns"] for record in found[kind])]
+        rows = [(f"{kind}, ns a sample", *peers, "× best peer")]
+        for record in found[kind]:
+            cells = [f"{record['ns'][peer]:,.0f}" if peer in record["ns"] else "–" for peer in peers]
+            times = record["times_best_peer"]
+            rows.append(
+                (
+                    _shown(Workload(kind, tuple(record["sizes"]), record["rows"])),
+                    *cells,
+                    f"{times:.2f}" if times else "–",
+                )
+            )
+        parts.append("\n".join(aligned(rows)))
+    at = "at the best of" if len(found["threads"]) > 1 else "on"
+    counts = " and ".join(map(str, found["threads"]))
+    lines = [
+        f"{found['cores']} × {found['processor']}; {found['dtype']}; {at} {counts} threads; "
+        f"median of {found['rounds']} rounds in turns.",
+        f"Python {found['python']}, {', '.join(f'{peer} {version}' for peer, version in found['versions'].items())}.",
+    ]
+    if "scikit-learn" in found["versions"]:
+        lines.append("scikit-learn's outputs have no sigmoid.")
+    lines += [f"{peer} is not installed ({', '.join(packages)})" for peer, packages in found["not_installed"].items()]
+    lines += [f"{peer} failed: {reason}" for peer, reason in found["failed"].items()]
+    return "\n\n".join([*parts, "\n".join(lines)])

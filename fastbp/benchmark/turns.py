@@ -1,0 +1,189 @@
+"""Peers that take turns: each at each number of threads in a process of its own, where that number is set at the start.
+
+The processes do a round each, round after round, while the others sleep; a figure is the median of the rounds, at the
+better number of threads, for fastbp as for its peers. Compilation and first calls are not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from .workloads import Workload
+
+REST_SECONDS = 0.05  # between two turns: threads of the one before may still spin
+END_SECONDS = 1.0  # that the processes may take to end
+LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # NPROC is what XLA reads
+# With the path of this process, so that the same packages are found from wherever it was started
+START = (
+    "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from fastbp.benchmark.server import main; main()"
+)
+
+Best = dict[str, tuple[float, int]]  # peer → ns a sample, threads
+
+
+class PeerError(RuntimeError):
+    """A peer that can't do its work; the message is its own."""
+
+
+class Server:
+    """A process that serves, seen from here."""
+
+    def __init__(self, peer: str, threads: int) -> None:
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 — `end` closes it
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", START, os.pathsep.join(sys.path), peer, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            text=True,
+            env=os.environ | dict.fromkeys(LIMITS, str(threads)),
+            start_new_session=True,  # Ctrl-C is for this process, which ends the others
+        )
+
+    def answer(self) -> Any:
+        """What it says next.
+
+        Raises
+        ------
+        PeerError
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            self._complaints.seek(0)
+            said = self._complaints.read().decode(errors="replace").strip().splitlines()
+            raise PeerError(said[-1] if said else f"ended with exit code {code}")
+        answer = json.loads(line)
+        if isinstance(answer, dict):
+            raise PeerError(" ".join(answer["error"].split()))
+        return answer
+
+    def ask(self, question: Any) -> Any:
+        """A question's answer.
+
+        Raises
+        ------
+        PeerError
+        """
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, which is its answer
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        return self.answer()
+
+    def release(self) -> None:
+        """Nothing more will be asked."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def end(self, seconds: float) -> None:
+        """See it end within this time, or end it, in the middle of its work."""
+        assert self._process.stdout is not None
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._complaints.close()
+
+
+class Turns:
+    """The processes of some peers, from `with` to its end.
+
+    Parameters
+    ----------
+    peers : which, out of `peers.PACKAGES`
+    threads : every number of threads that each is tried with
+
+    Attributes
+    ----------
+    versions : peer → the version of its library
+    failures : peer → what it said when it couldn't do its work
+    """
+
+    def __init__(self, peers: Sequence[str], threads: Sequence[int]) -> None:
+        self.versions: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
+        self._keys = [(peer, count) for peer in peers for count in threads]
+        self._servers: dict[tuple[str, int], Server] = {}
+
+    def __enter__(self) -> Turns:
+        try:
+            for key in self._keys:
+                self._servers[key] = Server(*key)
+            for key, server in list(self._servers.items()):  # they have imported their libraries side by side
+                try:
+                    self.versions[key[0]] = server.answer()
+                except PeerError as error:
+                    self._drop(key, error)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        ends = time.monotonic() + END_SECONDS
+        for server in self._servers.values():
+            server.release()
+        for server in self._servers.values():
+            server.end(max(0.0, ends - time.monotonic()))
+
+    def _drop(self, key: tuple[str, int], error: PeerError) -> None:
+        self.failures[key[0]] = str(error)
+        server = self._servers.pop(key)
+        server.release()
+        server.end(0.0)
+
+    def measure(self, peers: Sequence[str], workload: Workload, rounds: int, dtype: str, seconds: float) -> Best:
+        """What each of these peers takes for a workload, at its better number of threads.
+
+        Parameters
+        ----------
+        peers : those that can do it
+        workload : Workload
+        rounds : that each has
+        dtype : "float32" or "float64"
+        seconds : that a round takes, about
+        """
+        figures: dict[tuple[str, int], list[float]] = {key: [] for key in self._servers if key[0] in peers}
+        for question in [[workload, dtype, seconds]] + [None] * rounds:
+            for key in list(figures):
+                try:
+                    answer = self._servers[key].ask(question)
+                except PeerError as error:
+                    self._drop(key, error)
+                    del figures[key]
+                    continue
+                if question is None:
+                    figures[key].append(answer)
+                    time.sleep(REST_SECONDS)
+        best: Best = {}
+        for (peer, threads), values in figures.items():
+            figure = statistics.median(values)
+            if peer not in best or figure < best[peer][0]:
+                best[peer] = figure, threads
+        return best
+
+
+def ratio(best: Best) -> float | None:
+    """How many times as fast as the best peer fastbp is; None without one."""
+    others = [ns for peer, (ns, _) in best.items() if peer != "fastbp"]
+    return min(others) / best["fastbp"][0] if others and "fastbp" in best else None
