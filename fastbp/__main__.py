@@ -207,7 +207,7 @@ def _lines(found: dict[str, Any], indent: str = "") -> list[str]:
     """A line a fact."""
     lines = []
     for name, value in found.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{name}\n", *_lines(value, indent + "  ")]
         elif value is not None:
             lines.append(f"{indent}{name:<14} {_text(value)}\n")
@@ -217,8 +217,8 @@ def _lines(found: dict[str, Any], indent: str = "") -> list[str]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(value)
+    if isinstance(value, list | dict):
+        return ", ".join(value) or "none"
     return number_text(value) if isinstance(value, float) else str(value)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+from collections import Counter
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,19 +12,32 @@ from typing import Any
 
 from llvmlite import binding
 
-from ._kernels import epoch
+from ._kernels import epoch, finite, small
+from ._kernels.disk import Disk, hash_of
 from ._kernels.llvm import FEATURES, HEIGHT, REGISTER
 from ._team import usable_cores
 
-PACKAGES = ("numpy", "numba", "llvmlite", "pandas", "pyarrow", "scikit-learn", "scipy", "matplotlib", "tqdm")
+NEEDED = ("numpy", "numba", "llvmlite")
+OPTIONAL = (
+    *("jax", "keras", "matplotlib", "mpi4py", "onnx", "onnxruntime", "pandas", "pyarrow", "rich", "safetensors"),
+    *("scikit-learn", "scipy", "shtab", "tensorboardX", "torch", "tqdm"),
+)
+KERNELS = {  # those that `python -m fastbp.warmup` compiles
+    "is_finite": finite.is_finite,
+    "train": epoch.train,
+    "evaluate": epoch.evaluate,
+    "train_tiny": small.train,
+    "train_many": small.train_each,
+}
 
 
 def facts() -> dict[str, Any]:
     """Versions of other packages, the processor, what the kernels take of it, where their machine code is kept."""
     return {
         "python": platform.python_version(),
-        "packages": {name: version_of(name) for name in PACKAGES},
-        "processor": binding.get_host_cpu_name(),
+        "packages": {name: version_of(name) for name in (*NEEDED, *OPTIONAL)},
+        "processor": processor(),
+        "architecture": binding.get_host_cpu_name(),
         "features": sorted(feature[1:] for feature in FEATURES.split(",") if feature.startswith("+")),
         "register_bytes": REGISTER,
         "tile": {"rows": HEIGHT, "registers": 2},
@@ -49,7 +64,33 @@ def version_of(package: str) -> str | None:
 
 
 def _cache() -> dict[str, Any]:
-    """The folder of machine code, and what is in it; no folder where Numba found none to write to."""
+    """The folder of machine code, whose it is, and what is still to be compiled; no folder where Numba found none."""
     folder = epoch.train.stats.cache_path
-    pieces = list(Path(folder).glob("*.nbc")) if folder else []
-    return {"folder": folder, "files": len(pieces), "bytes": sum(piece.stat().st_size for piece in pieces)}
+    files = list(Path(folder).glob("*.nbc")) if folder else []
+    abouts = {name: _pieces(kernel) for name, kernel in KERNELS.items()}
+    made_for = Counter(f"{about['processor']}, numba {about['numba']}" for found in abouts.values() for about in found)
+    target = hash_of(epoch.train.targetctx.codegen().magic_tuple())
+    missing = {
+        dtype: [name for name, found in abouts.items() if not any(_is_of(about, dtype, target) for about in found)]
+        for dtype in ("float32", "float64")
+    }
+    return {
+        "folder": folder,
+        "writable": bool(folder) and os.access(folder, os.W_OK),
+        "pieces": len(files),
+        "megabytes": sum(file.stat().st_size for file in files) / 1e6,
+        "made_for": dict(made_for),
+        "of_other_versions": len(files) - made_for.total(),
+        "compiled": [dtype for dtype, names in missing.items() if not names],
+        "to_compile": missing,
+    }
+
+
+def _pieces(kernel: Any) -> list[dict[str, str]]:
+    """What there is on disk of a kernel, for any processor, as `Pieces.abouts` has it."""
+    return kernel._cache.pieces.abouts() if isinstance(kernel._cache, Disk) else []
+
+
+def _is_of(about: dict[str, str], dtype: str, target: str) -> bool:
+    """Whether it serves this process and dtype; the kernels of float32 take arrays of float64 as well."""
+    return about["target"] == target and ("float32" in about["signature"]) == (dtype == "float32")

@@ -130,7 +130,7 @@ def test_ctrl_c_ends_it_and_its_processes(tmp_path):
     """From a folder whose files would hide the standard library's."""
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
     command = [sys.executable, "-c", "import sys; sys.path.pop(0); from fastbp.__main__ import main; sys.exit(main())"]
-    arguments = "bench --sizes 64-32-10 --rounds 1000 --threads 1 --peers numpy".split()
+    arguments = ["bench", "--sizes", "64-32-10", "--rounds", "1000", "--threads", "1", "--peers", "numpy"]
     process = subprocess.Popen([*command, *arguments], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 60
     started: set[int] = set()

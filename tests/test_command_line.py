@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pandas
 import pytest
@@ -230,8 +231,46 @@ def test_info(capsys):
     found = said(capsys)
     assert found["register_bytes"] in (16, 32, 64)
     assert found["threads"] >= 1
+    assert found["tile"]["rows"] >= 4
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["processor"]
     assert main(["info"]) == 0
     assert capsys.readouterr().out.startswith("fastbp ")
+
+
+INFO = [sys.executable, "-m", "fastbp", "info"]
+
+
+def test_info_knows_the_cache(tmp_path):
+    """An empty one, then one with a kernel of one dtype, then the same for another processor."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def cache(**more):
+        run = {"capture_output": True, "text": True, "env": environment | more, "cwd": tmp_path}
+        return json.loads(subprocess.run([*INFO, "--json"], check=True, **run).stdout)["cache"]
+
+    every = ["is_finite", "train", "evaluate", "train_tiny", "train_many"]
+    empty = cache()
+    assert empty["folder"].startswith(str(tmp_path))
+    assert (empty["pieces"], empty["megabytes"], empty["writable"]) == (0, 0, True)
+    assert (empty["made_for"], empty["of_other_versions"], empty["compiled"]) == ({}, 0, [])
+    assert empty["to_compile"] == {"float32": every, "float64": every}
+    code = "import numpy as np; from fastbp._kernels.finite import is_finite; is_finite(np.ones(9, np.float32))"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    one = cache()
+    assert (one["pieces"], one["of_other_versions"]) == (1, 0)
+    assert one["megabytes"] == sum(file.stat().st_size for file in tmp_path.rglob("*.nbc")) / 1e6
+    assert one["to_compile"] == {"float32": every[1:], "float64": every}
+    ((name, count),) = one["made_for"].items()
+    assert (name.split(", ")[1], count) == (f"numba {numba.__version__}", 1)
+    other = cache(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert (other["made_for"], other["to_compile"]["float32"]) == (one["made_for"], every)
+    next(tmp_path.rglob("*.nbc")).rename(Path(one["folder"], "finite.is_finite-29.py311.0.0.nbc"))
+    assert (cache()["made_for"], cache()["of_other_versions"]) == ({}, 1)
+    shown = subprocess.run(INFO, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path).stdout
+    assert "\n  compiled       none\n" in shown
+    assert "\n    float32        is_finite, train, evaluate, train_tiny, train_many\n" in shown
+    assert "\n  made_for       none\n" in shown
 
 
 def test_ctrl_c_keeps_what_was_learnt(model, monkeypatch):

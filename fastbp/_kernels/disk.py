@@ -5,12 +5,14 @@ other's piece, and after a full disk or a crash the index may name an older vers
 """
 
 import hashlib
+import json
 import os
 import pickle
 import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
@@ -53,7 +55,7 @@ class Disk(FunctionCache):
     def __init__(self, function):
         super().__init__(function)
         stamp = numba.__version__, SOURCES, self._impl.locator.get_source_stamp()
-        self._cache_file = Pieces(Path(self.cache_path), self._impl.filename_base, stamp)
+        self._cache_file = self.pieces = Pieces(Path(self.cache_path), self._impl.filename_base, stamp)
 
     def save_overload(self, sig, data):
         try:
@@ -73,24 +75,39 @@ class Pieces:
     """
 
     def __init__(self, folder, kernel, stamp):
-        self.folder, self.kernel, self.version = folder, kernel, f"{kernel}.{_short_hash(stamp)}"
+        self.folder, self.kernel, self.version = folder, kernel, f"{kernel}.{hash_of(stamp)}"
 
     def load(self, key):
         """What was saved under the key; None if it isn't there, or not whole."""
         path = self._path(key)
         with suppress(OSError):
-            whole = path.read_bytes()
+            about, _, whole = path.read_bytes().partition(b"\n")
             digest, piece = whole[:DIGEST_BYTES], whole[DIGEST_BYTES:]
-            if digest == self._digest(path, piece):
+            if digest == self._digest(path, about, piece):
                 return pickle.loads(piece)
         return None
 
+    def abouts(self) -> list[dict[str, str]]:
+        """What each of this version's pieces says of itself: signature, processor, target (a hash), numba."""
+        found = []
+        for path in sorted(self.folder.glob(f"{self.version}.*.nbc")):
+            with suppress(OSError, ValueError), path.open("rb") as file:
+                found.append(json.loads(file.readline()))
+        return found
+
     def save(self, key, data):
         """Keep it; pieces of other versions go."""
-        path, piece = self._path(key), dumps(data)
+        signature, target, _ = key
+        about = {
+            "signature": str(signature),
+            "target": hash_of(target),
+            "processor": target[1],
+            "numba": numba.__version__,
+        }
+        path, about, piece = self._path(key), json.dumps(about).encode(), dumps(data)
         temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
         try:
-            temporary.write_bytes(self._digest(path, piece) + piece)
+            temporary.write_bytes(about + b"\n" + self._digest(path, about, piece) + piece)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -101,12 +118,13 @@ class Pieces:
                     old.unlink()
 
     def _path(self, key):
-        return self.folder / f"{self.version}.{_short_hash(key)}.nbc"
+        return self.folder / f"{self.version}.{hash_of(key)}.nbc"
 
     @staticmethod
-    def _digest(path, piece):
-        return hashlib.sha256(path.name.encode() + piece).digest()
+    def _digest(path, about, piece):
+        return hashlib.sha256(path.name.encode() + about + piece).digest()
 
 
-def _short_hash(value):
+def hash_of(value: Any) -> str:
+    """A short one, the same in every process."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
