@@ -82,28 +82,34 @@ def text(explanation: Explanation) -> str:
     if explanation.view == "paths":
         chains = [chains_text(derivative) for derivative in explanation.gradients]
     else:
-        chains = _matrices(explanation)
+        chains = matrices(explanation)
     parts = [f"{heading(explanation)}\nJ = {number(explanation.J)}", table(unit_rows(explanation)), *chains]
     if explanation.gradients:
         parts.append(f"η = {number(explanation.learning_rate)}\n{table(update_rows(explanation))}")
     return "\n\n".join([*parts, "\n".join([*agreement(explanation), *explanation.remarks])])
 
 
-def chains_text(derivative: Derivative) -> str:
-    """∂J/∂θ: for each path its chain, the numbers under the symbols, and the sum."""
-    m, n = max(path.sample for path in derivative.paths), len(derivative.paths)
+def chain_rows(derivative: Derivative) -> list[tuple[Path, str, str]]:
+    """Each path with its chain in symbols, and in numbers that stand under them."""
+    n = len(derivative.paths)
     rows = [[str(factor) for factor in path.factors] for path in derivative.paths]
     rows += [[number(factor.value) for factor in path.factors] for path in derivative.paths]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     chains = [" · ".join(f"{cell:^{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
+    return list(zip(derivative.paths, chains[:n], chains[n:], strict=True))
+
+
+def chains_text(derivative: Derivative) -> str:
+    """∂J/∂θ: for each path its chain, the numbers under the symbols, and the sum."""
+    m, n = max(path.sample for path in derivative.paths), len(derivative.paths)
     lines = [f"∂J/∂{derivative.symbol} = {number(derivative.sum)}{f', the sum over {n} paths' if n > 1 else ''}"]
-    for path, symbols, numbers in zip(derivative.paths, chains[:n], chains[n:], strict=True):
+    for path, symbols, numbers in chain_rows(derivative):
         lead = f"  {route(path, m)}:  " if n > 1 else "  "
         lines += [f"{lead}{symbols}".rstrip(), f"{'':{len(lead)}}{numbers} = {number(path.product)}"]
     return "\n".join(lines)
 
 
-def _matrices(explanation: Explanation) -> list[str]:
+def matrices(explanation: Explanation) -> list[str]:
     """∂J/∂Θˡ and ∂J/∂bˡ, each as one array."""
     named = [("Θ", explanation.weight_gradients), ("b", explanation.bias_gradients)]
     texts = []

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ from ._chains import Chains, Layer, Path, Symbol, parameter
 from ._kernels import codes
 from .losses import Custom, Huber, Loss, Quantile
 from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
 
 Array = npt.NDArray[Any]
 
@@ -150,6 +154,33 @@ class Explanation:
         from ._explain_text import latex
 
         return latex(self)
+
+    def table(self) -> Table:
+        """The weights as a table of rich: θ, the sum over the paths, both gradients, the step.
+
+        All of the explanation is what ``rich.print(explanation)`` shows.
+
+        Returns
+        -------
+        rich.table.Table
+
+        Raises
+        ------
+        ImportError
+            Where rich is not installed.
+        ValueError
+            Where there are too many weights to show each.
+        """
+        from ._explain_rich import weights
+
+        if not self.gradients:
+            raise ValueError("table: expected weights few enough to show each, got an explanation without `gradients`")
+        return weights(self)
+
+    def __rich__(self) -> Group:
+        from ._explain_rich import whole
+
+        return whole(self)
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """A page that steps through the network and writes out the chains of the weight one points at.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import subprocess
+import sys
 from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import fastbp
 from fastbp import Trainer, _explain_text, explain, losses, optimizers, reference
@@ -302,6 +305,58 @@ def test_the_page_is_whole_and_needs_no_network(sizes, tmp_path):
         factors = [[[str(factor), factor.value] for factor in path.factors] for path in g.paths]
         assert [path["factors"] for path in weight["paths"]] == factors
     assert [layer["a"] for layer in data["layers"]] == [layer.a.tolist() for layer in found.layers]
+
+
+def rendered(item, width: int = 160) -> str:
+    text = io.StringIO()
+    Console(file=text, width=width).print(item)
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 2, 2)], ids=str)
+def test_rich_shows_every_number_in_tables(sizes):
+    found = example(sizes)
+    text = rendered(found)
+    assert _explain_text.heading(found) in text
+    for rows in (_explain_text.unit_rows(found), _explain_text.update_rows(found)):
+        for row in rows:
+            assert re.search(r"^ *" + " +".join(re.escape(cell) for cell in row if cell) + r" *$", text, re.M), row
+    for g in found.gradients:
+        for path, symbols, numbers in _explain_text.chain_rows(g):
+            lead = rf"{g.symbol} +{_explain_text.route(path, 1)} +"
+            product = re.escape(_explain_text.number(path.product))
+            assert re.search(rf"{lead}{re.escape(symbols.rstrip())} +{product}", text)
+            assert numbers.rstrip() in text
+    assert all(line in text for line in (*_explain_text.agreement(found), *found.remarks))
+    table = found.table()
+    assert table.row_count == len(found.gradients)
+    assert rendered(table) in text
+
+
+def test_rich_shows_matrices_where_the_paths_are_too_many():
+    trainer = Trainer([3, 40, 40, 40, 2], seed=0)
+    found = explain(trainer, [0.1, 0.2, 0.3], [0, 1])
+    text = rendered(found)
+    assert found.view == "delta"
+    assert "∂J/∂Θ⁴ = " in text
+    assert "The paths from" not in text
+    few = explain(article(epsilon=1), *SAMPLES[2, 2, 2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_explain_text, "MAX_ROWS", 3)
+        assert "… and 5 more" in rendered(few.table())
+
+
+def test_a_table_of_too_many_weights_is_refused():
+    found = explain(Trainer([3, 400, 30, 2], seed=0), [0.1, 0.2, 0.3], [0, 1])
+    with pytest.raises(ValueError, match="table: expected weights few enough to show each"):
+        found.table()
+    assert "There are too many weights to show each" in rendered(found)
+
+
+def test_without_rich_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(ImportError, match=r"rich: pip install 'fastbp\[rich\]'"):
+        example().table()
 
 
 def test_a_notebook_shows_the_page_in_a_frame():

@@ -1,0 +1,75 @@
+"""An Explanation as tables of rich; the door to rich."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _explain_text as words
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+    from .explanation import Explanation
+
+
+def _rich() -> Any:
+    """The package, or the word how to get it."""
+    try:
+        import rich.box
+        import rich.console
+        import rich.table
+        import rich.text
+    except ImportError:
+        raise ImportError("a rich table needs rich: pip install 'fastbp[rich]'") from None
+    return rich
+
+
+def whole(explanation: Explanation) -> Group:
+    """Heading, units, chains, weights and remarks, one after the other."""
+    rich = _rich()
+    parts: list[Any] = [words.heading(explanation), f"J = {words.number(explanation.J)}", units(explanation)]
+    if explanation.view == "paths":
+        parts.append(chains(explanation))
+    else:
+        parts += words.matrices(explanation)
+    if explanation.gradients:
+        parts.append(weights(explanation))
+    texts = [*words.agreement(explanation), *explanation.remarks]
+    return rich.console.Group(*(rich.text.Text(part) if isinstance(part, str) else part for part in (*parts, *texts)))
+
+
+def units(explanation: Explanation) -> Table:
+    """What each unit computes."""
+    return _table("What each unit computes", words.unit_rows(explanation))
+
+
+def chains(explanation: Explanation) -> Table:
+    """Every path of every weight: its local derivatives, their numbers under the symbols, and the product."""
+    m = len(explanation.layers[0].a)
+    rows = [("weight", "path", "chain", "product")]
+    for derivative in explanation.gradients:
+        for path, symbols, numbers in words.chain_rows(derivative):
+            chain = f"{symbols}\n{numbers}"
+            rows.append((str(derivative.symbol), words.route(path, m), chain, words.number(path.product)))
+    return _table("The paths from the weights to J", rows, left=3)
+
+
+def weights(explanation: Explanation) -> Table:
+    """The sums over the paths, the reference's and the kernels' gradients, and the step."""
+    eta = words.number(explanation.learning_rate)
+    return _table(f"The weights, and a step of gradient descent with η = {eta}", words.update_rows(explanation))
+
+
+def _table(title: str, rows: Sequence[Sequence[str]], left: int = 1) -> Table:
+    """The first row names the columns, of which so many are aligned to the left."""
+    rich = _rich()
+    head, shown, left_out = rows[0], rows[1 : words.MAX_ROWS + 1], len(rows) - 1 - words.MAX_ROWS
+    caption = f"… and {left_out:,} more" if left_out > 0 else None
+    table: Table = rich.table.Table(title=title, caption=caption, box=rich.box.SIMPLE)
+    for i, name in enumerate(head):
+        table.add_column(name, justify="left" if i < left else "right")
+    for row in shown:
+        table.add_row(*map(rich.text.Text, row))
+    return table
