@@ -16,6 +16,7 @@ from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLRO
 from .history import History
 from .network import Network
 from .results import DivergenceError, Gradients, Summary
+from .streams import Stream
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ __all__ = [
     "Outcome",
     "RangeTest",
     "ReduceLROnPlateau",
+    "Stream",
     "Summary",
     "Sweep",
     "TensorBoard",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _checks, metrics as metric_functions
+from . import _checks
 from ._compiling import said_if_compiling
 from ._engine import BLOCK
+from ._feed import Feed
 from ._kernels import codes
 from ._kernels.finite import is_finite
+from ._measures import gradients, measure
 from ._rewind import Rewind
-from ._samples import Batches
+from ._samples import Batches, Source
 from .callbacks import Callback, ReduceLROnPlateau
 from .history import History
 from .optimizers import LBFGS
-from .results import DivergenceError, Gradients
+from .results import DivergenceError
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -68,8 +70,8 @@ class Run:
 
     def fit(
         self,
-        source: codes.Data | Batches,
-        validation: codes.Data | None,
+        source: Source,
+        validation: codes.Data | Feed | None,
         names: Any,
         class_weight: Any,
         *,
@@ -88,7 +90,7 @@ class Run:
             except OutOfTime:
                 pass
 
-    def begin(self, ends: ExitStack, source: codes.Data | Batches, validation: codes.Data | None, names: Any) -> None:
+    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
         """Tell the callbacks, each of which will be told of the end, too."""
         for callback in self.watchers:
             callback.on_fit_begin(self.trainer, self.epochs)
@@ -96,8 +98,8 @@ class Run:
 
     def go(
         self,
-        source: codes.Data | Batches,
-        validation: codes.Data | None,
+        source: Source,
+        validation: codes.Data | Feed | None,
         names: Any,
         class_weight: Any,
     ) -> None:
@@ -119,22 +121,24 @@ class Run:
 
         if isinstance(source, Batches):
             self.all_batches(source, lambda item: self.trainer._intake.batch(item, names, class_weight), after)
+        elif isinstance(source, Feed):
+            self.epoch_by_epoch(lambda done: self.over_feed(source, done), after)
         elif isinstance(self.trainer.optimizer, LBFGS):
             self.by_lbfgs(source, self.trainer.optimizer, after)
         elif self.by_epochs or names or validation or self.trainer.schedule or any(map(watches_epochs, self.watchers)):
-            self.epoch_by_epoch(source, after)
+            self.epoch_by_epoch(lambda done: self.over(source, done, 1), after)
         else:  # the kernel may run through all of them
             for done in range(0, self.epochs, AT_ONCE):
                 if done > 0:
                     self._look_at_the_clock()
                 self.over(source, done, min(AT_ONCE, self.epochs - done))
 
-    def rates(self, epoch: int, n_batches: int, batch: int | None = None) -> Array:
-        """η of the batches of an epoch, (n_batches,), or of one of them, (1,); (1,) where they have all the same."""
+    def rates(self, epoch: int, n_batches: int, batches: Array | None = None) -> Array:
+        """η of the batches of an epoch, (n_batches,), or of some of them; (1,) where they have all the same."""
         base, schedule = self.trainer.learning_rate, self.trainer.schedule
         if schedule is None:
             return np.array([base])
-        parts = np.arange(n_batches) / n_batches if batch is None else np.array([batch / n_batches])
+        parts = (np.arange(n_batches) if batches is None else batches) / n_batches
         values = schedule(epoch + parts, self.epochs)
         return values if schedule.absolute else base * values
 
@@ -176,8 +180,11 @@ class Run:
         if diverged:
             raise self.divergence(name, value, first + finished)
 
-    def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: int) -> None:
-        """Calls of the kernel until the epochs are full, or the loss isn't finite; they end with epochs if they can."""
+    def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: float, share: float = 1.0) -> None:
+        """Calls of the kernel until the epochs are full, or the loss isn't finite; they end with epochs if they can.
+
+        share: what part of an epoch, in what callbacks hear, one over this data is.
+        """
         position, losses, n = at.position, at.losses, len(data.X)
         budget, seconds = first_budget(self.trainer, step.block), 0.0
         whole = blocks_before(n, step)
@@ -195,7 +202,7 @@ class Run:
             passed = perf_counter() - started
             budget, seconds = 1 + int(blocks / passed * CHUNK_SECONDS), seconds + passed
             unfinished = position[codes.EPOCH] < len(losses)
-            self._between_calls(done + position[codes.EPOCH] + position[codes.SAMPLE] / n, unfinished)
+            self._between_calls(done + share * (position[codes.EPOCH] + position[codes.SAMPLE] / n), unfinished)
 
     def _go_back(self, data: codes.Data, step: codes.Step, epoch: int) -> None:
         """The state at the start of an epoch: what was kept of it, or of one before, from where it is trained again."""
@@ -204,10 +211,10 @@ class Run:
         while at.position[codes.EPOCH] < epoch:
             self._call(data, step, at, blocks_before(len(data.X), step))
 
-    def epoch_by_epoch(self, data: codes.Data, after: Callable[[int], bool]) -> None:
-        """All epochs over data in memory; `after` is told of each, and answers whether to stop."""
+    def epoch_by_epoch(self, train: Callable[[int], None], after: Callable[[int], bool]) -> None:
+        """All epochs, each trained by `train`; `after` is told of each, and answers whether to stop."""
         for done in range(self.epochs):
-            self.over(data, done, 1)
+            train(done)
             if after(done):
                 break
             if done + 1 < self.epochs:
@@ -226,12 +233,61 @@ class Run:
         first = self.trainer.epochs_trained + 1
         self.rewind.keep(0)
         for k, data in enumerate(batches):
-            rate = self.rates(done, steps or 1, min(k, (steps or 1) - 1))  # of one: an epoch may be without end
+            batch = np.array([min(k, (steps or 1) - 1)])
+            rate = self.rates(done, steps or 1, batch)  # of one: an epoch may be without end
             loss = self.one_batch(data, rate[0])
             total, weight = total + loss * data.weight, weight + data.weight
             self._between_calls(done + (k + 1) / steps if steps else done, True)
         for history in self.histories:
             history.extend(first, [total / weight if weight else 0.0])
+
+    def over_feed(self, feed: Feed, done: int) -> None:
+        """An epoch over a Stream; the way back from a divergence is to its start, for which no sample is needed."""
+        total = np.zeros(1)  # the sum of the losses
+        first = self.trainer.epochs_trained + 1
+        self.rewind.keep(0)
+        try:
+            weight = self._over_pieces(feed, done, total)
+        except (OutOfTime, KeyboardInterrupt):  # a divergence just before is the greater news
+            self._check(float(total[0]), first)
+            raise
+        except BaseException:
+            with suppress(DivergenceError):
+                self._check(float(total[0]), first)
+            raise
+        self._check(float(total[0]), first)
+        for history in self.histories:
+            history.extend(first, [float(total[0]) / weight if weight else 0.0])
+
+    def _over_pieces(self, feed: Feed, done: int, total: Array) -> float:
+        """Train over the pieces of a pass until the loss isn't finite; returns the weight of the samples."""
+        trainer, batch_size = self.trainer, self.trainer.batch_size
+        n_batches = -(-feed.rows // batch_size) if feed.rows else 0
+        share = 1 / feed.rows if feed.rows else 0.0
+        weight, rows = 0.0, 0
+        with feed.epoch(batch_size, trainer._random, self._while_waiting) as pieces:
+            for data in self._alike(pieces):
+                if rows:
+                    self._look_at_the_clock()
+                n = len(data.X)
+                numbers = np.arange(rows // batch_size, -(-(rows + n) // batch_size)) if n_batches else np.zeros(1)
+                step = step_of(
+                    trainer, batch_size if rows else min(batch_size, n), self.rates(done, n_batches or 1, numbers)
+                )
+                at = codes.Progress(np.zeros(2, np.int64), trainer._random, total)
+                # The kernels divide by the weight in the end: by 1 the sum goes on from piece to piece.
+                self._calls(data._replace(weight=1.0), step, at, done + share * rows, share * n)
+                if not math.isfinite(total[0]):
+                    break
+                weight, rows = weight + data.weight, rows + n
+        return weight
+
+    def _check(self, loss: float, epoch: int) -> None:
+        """After a divergence go back to the epoch's start, and raise it."""
+        if not (math.isfinite(loss) and is_finite(self.trainer.network._parameters)):
+            self.rewind.back()
+            name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
+            raise self.divergence(name, value, epoch)
 
     def by_lbfgs(self, data: codes.Data, optimizer: LBFGS, after: Callable[[int], bool]) -> None:
         """Epochs that are scipy's iterations; `after` is told of each, and answers whether to stop."""
@@ -286,10 +342,7 @@ class Run:
     def one_batch(self, data: codes.Data, rate: float) -> float:
         """One update along the gradient over all of data, after `rewind.keep`; returns J before it."""
         loss = self._descend(data, rate)
-        if not math.isfinite(loss) or not is_finite(self.trainer.network._parameters):
-            self.rewind.back()
-            name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
-            raise self.divergence(name, value, self.trainer.epochs_trained + 1)
+        self._check(loss, self.trainer.epochs_trained + 1)
         return loss
 
     def _descend(self, data: codes.Data, rate: float) -> float:
@@ -301,9 +354,7 @@ class Run:
             self._call(data, step, at, budget)
         return float(at.losses[0])
 
-    def after_epoch(
-        self, training: codes.Data | Batches, validation: codes.Data | None, names: Any
-    ) -> dict[str, float]:
+    def after_epoch(self, training: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, float]:
         """What is measured after an epoch, beside the loss that training itself gave."""
         measured = {}
         if names and isinstance(training, codes.Data):
@@ -313,7 +364,7 @@ class Run:
             measured |= {f"val_{name}": value for name, value in self.measure(validation, names).items()}
         return measured
 
-    def measure(self, data: codes.Data, names: Any) -> dict[str, float]:
+    def measure(self, data: codes.Data | Feed, names: Any) -> dict[str, float]:
         """The loss and the metrics with the weights as they are."""
         return measure(self.trainer, data, names)
 
@@ -339,6 +390,12 @@ class Run:
             callback.on_progress(self.trainer, done)
         if unfinished:
             self._look_at_the_clock()
+
+    def _while_waiting(self) -> None:
+        self._look_at_the_clock()
+
+    def _alike(self, pieces: Iterator[codes.Data]) -> Iterator[codes.Data]:
+        return pieces
 
     def _look_at_the_clock(self) -> None:
         if perf_counter() > self.deadline:
@@ -372,48 +429,3 @@ def stopped(trainer: Trainer, watchers: Sequence[Callback], history: History) ->
     epoch, row = history.last()
     answers = [callback.on_epoch_end(trainer, epoch, row) for callback in watchers]
     return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers) or trainer.stop_training
-
-
-def measure(trainer: Trainer, data: codes.Data, names: Any) -> dict[str, float]:
-    """The loss and the metrics with the weights as they are."""
-    data = data._replace(order=data.order[:0])  # row i of the output is to stand beside row i of y
-    loss, output = trainer._engine.evaluate(data, trainer.n_threads, predictions=bool(names))
-    return measured_of(trainer, data, names, loss, output)
-
-
-def measured_of(trainer: Trainer, data: codes.Data, names: Any, loss: float, output: Array) -> dict[str, float]:
-    """The same from J without penalties, and aᴸ of all rows where there are metrics."""
-    return {"loss": loss + penalty(trainer)} | metrics_of(trainer, data, names, output)
-
-
-def metrics_of(trainer: Trainer, data: codes.Data, names: Any, output: Array) -> dict[str, float]:
-    """The metrics of aᴸ of all rows."""
-    return metric_functions.measure(
-        names,
-        data.targets,
-        data.labels,
-        output,
-        threshold=trainer._threshold,
-        multi_label=trainer._multi_label,
-        sample_weight=data.weights if data.weights.size else None,
-    )
-
-
-def gradients(trainer: Trainer, data: codes.Data) -> Gradients:
-    """J over all of data and its gradients, penalties included."""
-    loss, weights, biases = trainer._engine.gradients(data)
-    l1, l2 = trainer._bounds.l1, trainer._bounds.l2
-    if l1 > 0 or l2 > 0:
-        for gradient, theta in zip(weights, trainer.weights, strict=True):
-            gradient[...] += l2 * theta + l1 * np.sign(theta)
-    return Gradients(weights, biases, loss + penalty(trainer))
-
-
-def penalty(trainer: Trainer) -> float:
-    """What l1 and l2 add to J."""
-    l1, l2, penalty = trainer._bounds.l1, trainer._bounds.l2, 0.0
-    if l1 > 0 or l2 > 0:
-        for theta in trainer.weights:
-            penalty += 0.5 * l2 * float(np.sum(theta * theta, dtype=np.float64))
-            penalty += l1 * float(np.sum(np.abs(theta), dtype=np.float64))
-    return penalty

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
+from ._feed import Feed
 from ._kernels import codes
 from .losses import encode
-from .metrics import check_classes, check_metrics, classes
+from .metrics import check_classes, check_means, check_metrics, classes
+from .streams import Stream
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -24,8 +26,10 @@ def class_numbers(targets: Array, labels: npt.NDArray[np.int64], threshold: floa
     return labels if labels.size else classes(targets, threshold)
 
 
-def sample_weights(argument: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
-    """(n,) weights ≥ 0, not all 0; None for None."""
+def sample_weights(
+    argument: str, value: Any, n: int, dtype: np.dtype[Any], *, may_be_zero: bool = False
+) -> Array | None:
+    """(n,) weights ≥ 0, not all 0 unless they may; None for None."""
     if value is None:
         return None
     weights = _checks.numbers(argument, value)
@@ -34,7 +38,7 @@ def sample_weights(argument: str, value: Any, n: int, dtype: np.dtype[Any]) -> A
     weights = _checks.cast(argument, weights.reshape(n), dtype)
     if weights.min() < 0:
         raise ValueError(_checks.wrong(argument, "numbers ≥ 0", weights.min()))
-    if weights.max() == 0:
+    if not may_be_zero and weights.max() == 0:
         raise ValueError(_checks.wrong(argument, "a number > 0 among the weights", "only 0"))
     return weights
 
@@ -119,6 +123,9 @@ class Batches:
             count, fresh = count + 1, False
 
 
+Source = codes.Data | Batches | Feed  # of the samples that train
+
+
 class Intake:
     """What a trainer is given, checked, as kernels take it."""
 
@@ -137,16 +144,27 @@ class Intake:
         *,
         weight_name: str = "sample_weight",
         shuffle: bool = False,
+        of_more: bool = False,
+        warns: bool = True,
     ) -> codes.Data:
-        """X and y, checked, as kernels take them."""
+        """X and y, checked, as kernels take them; of_more: of more samples, so that all of these may weigh nothing."""
         X = _checks.matrix(X_name, X, self.trainer.layer_sizes[0], self.trainer.dtype)
         n_out = self.trainer.layer_sizes[-1]
         targets, labels = encode(
-            y_name, y, len(X), n_out, self.trainer._loss, self.trainer.output_activation, self.trainer.dtype
+            y_name,
+            y,
+            len(X),
+            n_out,
+            self.trainer._loss,
+            self.trainer.output_activation,
+            self.trainer.dtype,
+            warns=warns,
         )
-        weights = sample_weights(weight_name, sample_weight, len(X), self.trainer.dtype)
+        weights = sample_weights(weight_name, sample_weight, len(X), self.trainer.dtype, may_be_zero=of_more)
         if class_weight is not None:
             weights = self._by_class(class_weight, y_name, targets, labels, weights)
+            if not of_more and weights.max() == 0:
+                raise ValueError(_checks.wrong("class_weight", "a weight > 0 for some sample", "only 0"))
         check_metrics(
             y_name,
             targets,
@@ -167,12 +185,49 @@ class Intake:
         check_classes(y_name, targets, "there is a class_weight", threshold, False)
         numbers = class_numbers(targets, labels, threshold)
         by_class = class_weights(class_weight, numbers, max(2, n_out), self.trainer.dtype)
-        weights = by_class if weights is None else weights * by_class
-        if weights.max() == 0:
-            raise ValueError(_checks.wrong("class_weight", "a weight > 0 for some sample", "only 0"))
-        return weights
+        return by_class if weights is None else weights * by_class
 
-    def validation(self, value: Any, names: tuple[Any, ...]) -> codes.Data:
+    def training(
+        self,
+        X: Any,
+        y: Any,
+        names: tuple[Any, ...],
+        sample_weight: Any,
+        class_weight: Any,
+        *,
+        steps: Any,
+        epochs: int,
+        validation_data: Any,
+        validation_split: SupportsFloat,
+    ) -> tuple[Source, codes.Data | Feed | None]:
+        """What trains, and what validates, of the arguments of fit."""
+        validates = validation_data is not None
+        if validates:
+            _checks.absent("beside validation_data", validation_split=validation_split)
+        kind = "a Stream" if isinstance(X, Stream) else "an iterable of batches" if y is None else "an array"
+        if steps is not None and kind != "an iterable of batches":
+            raise ValueError(_checks.wrong("steps", f"None, as X is {kind}", steps))
+        if y is not None and kind != "an array":
+            raise ValueError(_checks.wrong("y", f"None, as X is {kind}", _checks.shown(y)))
+        if kind == "an array":
+            data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.trainer.shuffle)
+            if validates:
+                return data, self.validation(validation_data, names)
+            return self.split(data, validation_split)
+        self.check_goes_by_batches(f"X is {kind}")
+        source: Source
+        if isinstance(X, Stream):
+            source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=self.trainer.shuffle)
+        else:
+            source = self.batches(X, steps, epochs)
+        _checks.absent(f"as X is {kind}", sample_weight=sample_weight, validation_split=validation_split)
+        if names and not validates:
+            raise ValueError(_checks.wrong("metrics", f"validation_data to measure, where X is {kind}", "none"))
+        return source, self.validation(validation_data, names, epochs) if validates else None
+
+    def validation(self, value: Any, names: tuple[Any, ...], epochs: int = 1) -> codes.Data | Feed:
+        if isinstance(value, Stream):
+            return self.feed("validation_data", value, names, epochs=epochs)
         parts = _checks.parts("validation_data", value)
         return self.data(
             "validation_data[0]",
@@ -190,10 +245,45 @@ class Intake:
             raise ValueError(_checks.wrong("optimizer", f"one that goes by batches, as {reason}", "'lbfgs'"))
 
     def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
-        self.check_goes_by_batches("X is an iterable of batches")
         if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
             raise TypeError(_checks.wrong("y", "numbers, or as X an iterable of batches (X, y)", "None"))
         return Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
+
+    def feed(
+        self,
+        argument: str,
+        stream: Stream,
+        names: tuple[Any, ...] = (),
+        *,
+        epochs: int = 1,
+        class_weight: Any = None,
+        shuffle: bool = False,
+    ) -> Feed:
+        """The passes over a Stream, whose chunks are checked as they come."""
+        if stream._once and epochs > 1:
+            expected = f"a Stream of a function or of what can start again, for {epochs} epochs"
+            raise ValueError(_checks.wrong(argument, expected, "one of an iterator"))
+        if isinstance(class_weight, str):
+            came = f"{class_weight!r}, for which all classes must have been counted"
+            raise ValueError(_checks.wrong("class_weight", "a dict of weights, as X is a Stream", came))
+        check_means(names)
+
+        def take(name: str, chunk: Any, is_first: bool) -> codes.Data:
+            parts = _checks.parts(name, chunk)
+            return self.data(
+                f"X of {name}",
+                parts[0],
+                f"y of {name}",
+                parts[1],
+                names,
+                parts[2] if len(parts) > 2 else None,
+                class_weight,
+                weight_name=f"sample_weight of {name}",
+                of_more=True,
+                warns=is_first,
+            )
+
+        return Feed(argument, stream, take, self.trainer._engine.data, shuffles=shuffle)
 
     def batch(self, item: Any, names: tuple[Any, ...], class_weight: Any) -> codes.Data:
         parts = _checks.parts("batch", item)

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ._engine import BLOCK
+from ._feed import Feed
 from ._kernels import codes
 from ._kernels.llvm import REGISTER
-from ._run import CHUNK_SECONDS, OutOfTime, Run, measured_of, step_of, stopped
-from ._samples import Batches
+from ._measures import measured_of
+from ._run import CHUNK_SECONDS, OutOfTime, Run, step_of, stopped
+from ._samples import Batches, Source
 from .distributed import Ranks
 
 Array = npt.NDArray[Any]
@@ -46,7 +48,7 @@ class SharedRun(Run):
         """The first rank does."""
         return self.ranks.rank == 0
 
-    def begin(self, ends: ExitStack, source: codes.Data | Batches, validation: codes.Data | None, names: Any) -> None:
+    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
         ranks = self.ranks
         ranks.meet(self._facts(source, validation, names))
         self._take_the_first_ranks_state()
@@ -55,7 +57,7 @@ class SharedRun(Run):
         ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
         ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, names))
 
-    def _facts(self, source: codes.Data | Batches, validation: codes.Data | None, names: Any) -> dict[str, str]:
+    def _facts(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, str]:
         """What must be the same on all ranks, by argument."""
         trainer = self.trainer
         return {
@@ -99,8 +101,10 @@ class SharedRun(Run):
                 return
             yield data
 
-    def measure(self, data: codes.Data, names: Any) -> dict[str, float]:
-        """Each rank goes over its part of the rows; the first one measures all."""
+    def measure(self, data: codes.Data | Feed, names: Any) -> dict[str, float]:
+        """Each rank goes over its part of the rows; the first one measures all, and goes over a Stream alone."""
+        if isinstance(data, Feed):
+            return cast("dict[str, float]", self.ranks.of_first(lambda: super(SharedRun, self).measure(data, names)))
         ranks, trainer, n = self.ranks, self.trainer, len(data.X)
         blocks = -(-n // BLOCK)
         start, stop = (min(blocks * r // ranks.size * BLOCK, n) for r in (ranks.rank, ranks.rank + 1))
@@ -137,9 +141,9 @@ class SharedRun(Run):
             ranks.comm.Bcast(parameters, root=0)
         return bool(ends)
 
-    def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: int) -> None:
-        """An epoch, batch by batch."""
-        data, n, total = self.trainer._engine.reordered(data, at.random), len(data.X), 0.0
+    def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: float, share: float = 1.0) -> None:
+        """An epoch, or a piece of one, batch by batch."""
+        data, n, total = self.trainer._engine.reordered(data, at.random), len(data.X), float(at.losses[0])
         for k, start in enumerate(range(0, n, step.batch_size)):
             stop = min(start + step.batch_size, n)
             total += self._share(data, step, start, stop, float(step.rates[min(k, len(step.rates) - 1)]))
@@ -147,7 +151,7 @@ class SharedRun(Run):
             if not math.isfinite(total):
                 return
             at.position[:] = (0, stop) if stop < n else (1, 0)
-            self._between_calls(done + stop / n, True)
+            self._between_calls(done + share * stop / n, True)
 
     def _descend(self, data: codes.Data, rate: float) -> float:
         n = len(data.X)
@@ -178,6 +182,9 @@ class SharedRun(Run):
             self.shown = perf_counter()
         if unfinished:
             self._look_at_the_clock()
+
+    def _while_waiting(self) -> None:
+        """All ranks end after the same batch."""
 
     def _look_at_the_clock(self) -> None:
         """End on all ranks, where one wanted to when they last summed gradients."""
@@ -213,8 +220,10 @@ class SharedRun(Run):
             signal.signal(signal.SIGINT, before)
 
 
-def _shown(source: codes.Data | Batches) -> str:
+def _shown(source: Source) -> str:
     """What tells samples from others: their number, a digest of what goes with them and of some of them."""
+    if isinstance(source, Feed):
+        return f"{source.stream!r}"
     if isinstance(source, Batches):
         return f"batches, {source.steps} an epoch"
     n, digest = len(source.X), 0

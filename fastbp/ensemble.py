@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, metrics as metric_functions
-from ._run import metrics_of
+from ._measures import metrics_of
 from .many import Outcome, fit_many
 from .trainer import Trainer
 

@@ -243,7 +243,7 @@ def output_activation(value: Any, loss: Loss) -> str:
 
 
 def encode(
-    argument: str, y: Any, n: int, n_outputs: int, loss: Loss, output: str, dtype: npt.DTypeLike
+    argument: str, y: Any, n: int, n_outputs: int, loss: Loss, output: str, dtype: npt.DTypeLike, *, warns: bool = True
 ) -> tuple[Array, npt.NDArray[np.int64]]:
     """Check y and give it as kernels take it.
 
@@ -254,6 +254,7 @@ def encode(
     n, n_outputs : rows of X, and n_L
     loss, output : the loss, and the name of the output activation
     dtype : the trainer's
+    warns : whether of targets that the output can't reach
 
     Returns
     -------
@@ -280,7 +281,7 @@ def encode(
         hint = "; for class numbers use loss='cross_entropy'" if columns == 1 else ""
         raise ValueError(wrong(argument, f"shape ({n}, {n_outputs})", f"{array.shape}{hint}"))
     targets = cast(argument, array.reshape(n, n_outputs), dtype)
-    _check_range(argument, targets, loss, output)
+    _check_range(argument, targets, loss, output, warns)
     return targets, np.empty(0, np.int64)
 
 
@@ -312,8 +313,8 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
     return as_writable(np.ascontiguousarray(labels, np.int64))
 
 
-def _check_range(argument: str, targets: Array, loss: Loss, output: str) -> None:
-    """Refuse targets for which the loss means nothing; warn of those that the output can't reach."""
+def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: bool) -> None:
+    """Refuse targets for which the loss means nothing; warn, if wanted, of those that the output can't reach."""
     low, high = float(targets.min()), float(targets.max())
     came = f"numbers from {low:g} to {high:g}"
     if low < loss.low or high > loss.high:
@@ -331,7 +332,7 @@ def _check_range(argument: str, targets: Array, loss: Loss, output: str) -> None
                 )
             )
     activation = ACTIVATIONS[output]
-    if isinstance(loss, Hinge):
+    if isinstance(loss, Hinge) or not warns:
         return
     if low < activation.low or high > activation.high:
         warnings.warn(

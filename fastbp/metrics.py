@@ -197,6 +197,7 @@ def top_accuracy(k: int, samples: Samples) -> float:
 Measured = Callable[[Samples], float]
 OF_NUMBERS: dict[str, Measured] = {"mse": mse, "rmse": rmse, "mae": mae, "r2": r2}  # the others are of classes
 OWN = OF_NUMBERS | {"accuracy": accuracy}  # the others need scikit-learn
+MEANS = ("mse", "mae", "accuracy", "log_loss")  # over samples, so that those of parts make that of the whole
 METRICS = OWN | {
     "balanced_accuracy": balanced_accuracy,
     "precision": partial(averaged, "precision"),
@@ -261,6 +262,14 @@ def check_metrics(
             raise ValueError(wrong("metrics", f"more than {k} exclusive classes for {name!r}", came))
         if name == "log_loss":
             _check_probabilities(output_activation, n_outputs, multi_label)
+
+
+def check_means(metrics: tuple[Metric, ...]) -> None:
+    """Refuse a metric that wants all samples at once."""
+    for name in metrics:
+        if not isinstance(name, str) or not (name in MEANS or _top(name)):
+            expected = f"means over samples ({', '.join(MEANS)}, top_k_accuracy), as there is a Stream to be measured"
+            raise ValueError(wrong("metrics", expected, repr(name_of(name))))
 
 
 def check_classes(argument: str, targets: Array, reason: str, threshold: float, multi_label: bool) -> None:

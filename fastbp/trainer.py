@@ -14,8 +14,9 @@ from . import _checks, _range_test, checkpoint, distributed, metrics as metric_f
 from ._columns import Table
 from ._engine import Engine
 from ._kernels import codes
-from ._run import Run, gradients, measure
-from ._samples import Batches, Intake
+from ._measures import gradients, measure
+from ._run import Run
+from ._samples import Intake
 from .activations import ACTIVATIONS
 from .callbacks import as_callbacks
 from .history import History
@@ -26,6 +27,7 @@ from .optimizers import Optimizer, optimizer as optimizer_of
 from .progress import progress
 from .results import Gradients, Summary, layer_table
 from .schedules import Schedule, schedule as schedule_of
+from .streams import Stream
 
 Array = npt.NDArray[Any]
 
@@ -299,9 +301,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : (n, n_1) array, list or frame of numbers; or, without y, an iterable of batches
-            Not copied where it is C-contiguous and of the trainer's dtype; a numpy.memmap stays on disk. Batches are
-            pairs (X, y) or triples (X, y, sample_weight), each of them one update, whatever batch_size is.
+        X : (n, n_1) array, list or frame of numbers; or, without y, a Stream or an iterable of batches
+            Not copied where it is C-contiguous and of the trainer's dtype; a numpy.memmap stays on disk. A Stream is
+            read while the kernels train, in batches of batch_size. An iterable's batches are pairs (X, y) or triples
+            (X, y, sample_weight), each of them one update, whatever batch_size is.
         y : (n, n_L), or (n,) or (n, 1) where n_L is 1
             Targets. With the cross entropy and the hinge loss also class numbers 0 … n_L − 1 as (n,) or (n, 1). With
             the binary cross entropy each output is a label of its own, 0 or 1: for exclusive classes take the cross
@@ -312,7 +315,7 @@ class Trainer:
             J of a batch is the mean of its samples' losses by these weights.
         class_weight : {class number: weight} or "balanced", optional
             The same by class; "balanced" makes all classes count alike. Multiplies sample_weight.
-        validation_data : (X, y) or (X, y, sample_weight), optional
+        validation_data : (X, y) or (X, y, sample_weight), or Stream, optional
             Measured after each epoch, under names that start with val_.
         validation_split : float in [0, 1)
             Sets this fraction of the samples aside, by chance (see ``seed``), to be measured as validation_data is; of
@@ -320,7 +323,7 @@ class Trainer:
         metrics : names or functions of (y, output), one or several
             Measured after each epoch with the weights that it left; the names: fastbp.metrics. The training loss comes
             out of training itself: the mean over the samples of their batches' J, each with the weights before its
-            update. From an iterable of batches only the validation data is measured.
+            update. Where X is a Stream or an iterable, only the validation data is measured.
         callbacks : Callback or function of (trainer, epoch, measured), or several
             Called after each epoch; one that returns True, or sets ``trainer.stop_training``, stops training.
         steps : int, optional
@@ -351,24 +354,17 @@ class Trainer:
         epochs = _checks.whole("epochs", epochs, minimum=0)
         seconds = _checks.seconds("max_seconds", max_seconds)
         names = metric_functions.metric_names(metrics)
-        source: codes.Data | Batches
-        if y is None:
-            source = self._intake.batches(X, steps, epochs)
-            _checks.absent(
-                "as X is an iterable of batches", sample_weight=sample_weight, validation_split=validation_split
-            )
-            if names and validation_data is None:
-                raise ValueError(_checks.wrong("metrics", "validation_data to measure, where X is batches", "none"))
-        else:
-            if steps is not None:
-                raise ValueError(_checks.wrong("steps", "None, as X and y are arrays", steps))
-            source = self._intake.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.shuffle)
-        validation = None
-        if validation_data is not None:
-            _checks.absent("beside validation_data", validation_split=validation_split)
-            validation = self._intake.validation(validation_data, names)
-        elif isinstance(source, codes.Data):
-            source, validation = self._intake.split(source, validation_split)
+        source, validation = self._intake.training(
+            X,
+            y,
+            names,
+            sample_weight,
+            class_weight,
+            steps=steps,
+            epochs=epochs,
+            validation_data=validation_data,
+            validation_split=validation_split,
+        )
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
         run = self._run([self.history, history], watchers, epochs, seconds)
@@ -435,9 +431,12 @@ class Trainer:
         """
         return metric_functions.classes(self.predict(X), self._threshold, self._multi_label)
 
-    def evaluate(self, X: Any, y: Any, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
+    def evaluate(self, X: Any, y: Any = None, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
         """The loss J over all the samples, penalties included, under "loss", and the metrics; arguments as in `fit`."""
         names = metric_functions.metric_names(metrics)
+        if isinstance(X, Stream):
+            _checks.absent("as X is a Stream", y=y, sample_weight=sample_weight)
+            return measure(self, self._intake.feed("X", X, names), names)
         return measure(self, self._intake.data("X", X, "y", y, names, sample_weight), names)
 
     def gradients(self, X: Any, y: Any) -> Gradients:

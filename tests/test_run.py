@@ -257,7 +257,7 @@ def test_the_rate_of_a_batch_is_that_of_the_epochs_batches_to_the_bit(name):
     for n in (1, 13, 1000):
         together = run.rates(3, n)
         assert together.shape == (n,)
-        np.testing.assert_array_equal(np.concatenate([run.rates(3, n, k) for k in range(n)]), together)
+        np.testing.assert_array_equal(np.concatenate([run.rates(3, n, np.array([k])) for k in range(n)]), together)
 
 
 def test_an_epoch_of_batches_may_be_without_end():

@@ -163,7 +163,7 @@ def test_batches_with_weights_and_validation():
         ({"X": [X]}, TypeError, r"batch: expected a pair \(X, y\), or \(X, y, sample_weight\), got a ndarray"),
         ({"X": batches(), "sample_weight": Y}, ValueError, "sample_weight: expected nothing as X is an iterable"),
         ({"X": batches(), "metrics": "accuracy"}, ValueError, "metrics: expected validation_data to measure"),
-        ({"X": X, "y": Y, "steps": 3}, ValueError, "steps: expected None, as X and y are arrays, got 3"),
+        ({"X": X, "y": Y, "steps": 3}, ValueError, "steps: expected None, as X is an array, got 3"),
     ],
 )
 def test_bad_batches(arguments, kind, message):

@@ -256,7 +256,7 @@ def run(plan, program, buffers, data, step, progress, budget):
         descend(net, todo, number_of(net.work, eta))
         start += m
         if start == rows.n:
-            put(losses, epoch, total / rows.n)
+            put(losses, epoch, total / rows.weight)
             epoch, start = epoch + 1, 0
         put(position, EPOCH, epoch)
         put(position, SAMPLE, start)

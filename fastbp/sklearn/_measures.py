@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .._kernels import codes
-from .._run import measure, stopped
+from .._measures import measure
+from .._run import stopped
 from ..callbacks import as_callbacks
 from ..metrics import metric_names
 from ._epochs import Samples, dense

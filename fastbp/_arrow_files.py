@@ -1,0 +1,258 @@
+"""Parquet and Arrow files, piece by piece: the door to pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ._checks import is_sequence, shown, wrong
+
+Array = npt.NDArray[Any]
+Chunk = tuple[Any, ...]
+
+BUFFER_BYTES = 1 << 16  # of a column's file that are read at a time, instead of all of its row group
+MAGIC = b"ARROW1"  # a file in Arrow's file format begins with it; the streaming format has no beginning of its own
+
+
+def _pyarrow() -> Any:
+    """The package, or the word how to get it."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise ImportError("Stream.from_parquet and .from_arrow need pyarrow: pip install 'fastbp[arrow]'") from None
+    return pyarrow
+
+
+class Names(NamedTuple):
+    """The columns that are X, y and the samples' weights."""
+
+    target: str | tuple[str, ...]  # a name: y is (n,); several: (n, n_L)
+    features: tuple[str, ...] | None  # None: all others
+    weight: str | None
+
+    @classmethod
+    def checked(cls, target: Any, features: Any, weight: Any) -> Names:
+        """Text, each once."""
+        expected = "a column's name, or several"
+        targets = _texts("target", [target] if isinstance(target, str) else target, expected)
+        chosen = None if features is None else _texts("features", features, "columns' names")
+        if weight is not None:
+            _texts("sample_weight", [weight], "a column's name")
+        everything = [*targets, *(chosen or ()), *([] if weight is None else [weight])]
+        if repeated := [name for name in everything if everything.count(name) > 1]:
+            raise ValueError(wrong("features", "each column once, in X or in y", f"{repeated[0]!r} twice"))
+        return cls(target if isinstance(target, str) else targets, chosen, weight)
+
+    def within(self, schema: Any, where: str) -> Columns:
+        """These among the columns of a file or table, all of numbers."""
+        targets = (self.target,) if isinstance(self.target, str) else self.target
+        others = {*targets, self.weight}
+        features = self.features
+        if features is None:
+            features = tuple(name for name in schema.names if name not in others)
+        if not features:
+            raise ValueError(f"{where}: expected a column for X beside {', '.join(map(repr, targets))}, got none")
+        for name in (*features, *targets, *([] if self.weight is None else [self.weight])):
+            count = schema.names.count(name)
+            if count != 1:
+                came = f"{count} of that name" if count else f"only {', '.join(map(repr, schema.names))}"
+                raise ValueError(wrong(where, f"a column {name!r}", shown(came).strip("\"'")))
+            kind = schema.field(name).type
+            if not _is_numeric(kind):
+                raise TypeError(wrong(f"{where}, column {name!r}", "numbers, True and False, or lists", f"{kind}"))
+        return Columns(features, self.target, self.weight, where)
+
+
+class Columns(NamedTuple):
+    """What becomes what, in one file or table."""
+
+    features: tuple[str, ...]
+    target: str | tuple[str, ...]
+    weight: str | None
+    where: str
+
+    @property
+    def names(self) -> list[str]:
+        """Of all columns that are read."""
+        targets = (self.target,) if isinstance(self.target, str) else self.target
+        return [*self.features, *targets, *([] if self.weight is None else [self.weight])]
+
+    def chunk(self, batch: Any, piece: str = "") -> tuple[str, Chunk]:
+        """X, y and perhaps the weights of a record batch, and what messages call it."""
+        where = self.where + piece
+
+        def numbers(name: str) -> Array:
+            return _numbers(batch.column(name), f"{where}, column {name!r}")
+
+        def matrix(names: Sequence[str]) -> Array:
+            columns = [numbers(name).reshape(batch.num_rows, -1) for name in names]
+            return np.hstack(columns)
+
+        y = numbers(self.target) if isinstance(self.target, str) else matrix(self.target)
+        weight = () if self.weight is None else (numbers(self.weight),)
+        return where, (matrix(self.features), y, *weight)
+
+
+class RowGroups:
+    """The row groups of Parquet files.
+
+    Parameters
+    ----------
+    paths : of the files
+    names : of the columns
+    chunk : rows that are decoded at a time
+    """
+
+    def __init__(self, paths: list[str], names: Names, chunk: int) -> None:
+        _pyarrow()
+        self.chunk, self.names, self.rows = chunk, names, 0
+        self.places: list[tuple[str, int]] = []
+        for path in paths:
+            with self._open(path) as file:
+                names.within(file.schema_arrow, path)
+                self.places += [(path, group) for group in range(file.metadata.num_row_groups)]
+                self.rows += file.metadata.num_rows
+        if not self.rows:
+            raise ValueError(wrong("paths", "at least one row", "none"))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
+        path, group = self.places[i]
+        with self._open(path) as file:
+            columns = self.names.within(file.schema_arrow, path)
+            # In this thread alone: the others train.
+            batches = file.iter_batches(self.chunk, row_groups=[group], columns=columns.names, use_threads=False)
+            for k, batch in enumerate(batches):
+                yield columns.chunk(batch, f", row group {group}, rows from {k * self.chunk} on")
+
+    @staticmethod
+    def _open(path: str) -> Any:
+        from pyarrow import ArrowInvalid, parquet
+
+        try:
+            return parquet.ParquetFile(path, buffer_size=BUFFER_BYTES)
+        except ArrowInvalid as error:
+            raise ValueError(wrong("paths", "Parquet files", f"{path}: {error}")) from None
+
+
+def batches_of(source: Any, names: Names, chunk: int) -> Any:
+    """The pieces of Arrow files, of a Table or of a Dataset."""
+    _pyarrow()
+    if isinstance(source, list):
+        return BatchesOfFiles(source, names, chunk)
+    return BatchesOfTable(source, names, chunk)
+
+
+class BatchesOfFiles:
+    """The record batches of Arrow files; a file in the streaming format is one piece.
+
+    Parameters
+    ----------
+    paths : of the files
+    names : of the columns
+    chunk : rows that are converted at a time
+    """
+
+    rows = None  # no file says
+
+    def __init__(self, paths: list[str], names: Names, chunk: int) -> None:
+        self.chunk, self.names = chunk, names
+        self.places: list[tuple[str, int | None]] = []
+        for path in paths:
+            with open(path, "rb") as file:
+                is_file = file.read(len(MAGIC)) == MAGIC
+            with self._open(path, is_file) as reader:
+                names.within(reader.schema, path)
+                self.places += [(path, i) for i in range(reader.num_record_batches)] if is_file else [(path, None)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
+        path, number = self.places[i]
+        with self._open(path, number is not None) as reader:
+            columns = self.names.within(reader.schema, path)
+            batches = enumerate(reader) if number is None else [(number, reader.get_batch(number))]
+            for k, batch in batches:
+                yield from _cut(batch, columns, self.chunk, f", record batch {k}")
+
+    @staticmethod
+    def _open(path: str, is_file: bool) -> Any:
+        pyarrow = _pyarrow()
+        try:
+            source = pyarrow.memory_map(path)
+            return pyarrow.ipc.open_file(source) if is_file else pyarrow.ipc.open_stream(source)
+        except pyarrow.ArrowInvalid as error:
+            raise ValueError(wrong("source", "Arrow files", f"{path}: {error}")) from None
+
+
+class BatchesOfTable:
+    """The record batches of a pyarrow Table; a Dataset's one after the other, as one piece.
+
+    Parameters
+    ----------
+    table : Table or Dataset
+    names : of the columns
+    chunk : rows that are converted at a time
+    """
+
+    def __init__(self, table: Any, names: Names, chunk: int) -> None:
+        self.columns, self.chunk = names.within(table.schema, "source"), chunk
+        self.table = table
+        is_table = isinstance(table, _pyarrow().Table)
+        self.rows = int(table.num_rows if is_table else table.count_rows())
+        if not self.rows:
+            raise ValueError(wrong("source", "at least one row", "none"))
+        self.batches = table.select(self.columns.names).to_batches() if is_table else None
+
+    def __len__(self) -> int:
+        return 1 if self.batches is None else len(self.batches)
+
+    def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
+        if self.batches is not None:
+            yield from _cut(self.batches[i], self.columns, self.chunk, f", record batch {i}")
+            return
+        ahead = {"batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}  # the Stream reads ahead itself
+        batches = self.table.to_batches(columns=self.columns.names, batch_size=self.chunk, **ahead)
+        for k, batch in enumerate(batches):
+            yield from _cut(batch, self.columns, self.chunk, f", record batch {k}")
+
+
+def _cut(batch: Any, columns: Columns, chunk: int, piece: str) -> Iterator[tuple[str, Chunk]]:
+    """A record batch by chunks."""
+    for start in range(0, batch.num_rows, chunk):
+        yield columns.chunk(batch.slice(start, chunk), f"{piece}, rows from {start} on")
+
+
+def _numbers(array: Any, where: str) -> Array:
+    """(n,) numbers of a column; (n, k) where it holds lists of k."""
+    pyarrow = _pyarrow()
+    values = array
+    is_list = pyarrow.types.is_fixed_size_list(array.type)
+    if is_list and not array.null_count:
+        values = array.flatten()
+    if values.null_count:
+        raise ValueError(wrong(where, "no missing values", f"{values.null_count} of them; fill or drop them"))
+    if pyarrow.types.is_decimal(values.type):
+        values = values.cast(pyarrow.float64())
+    numbers: Array = values.to_numpy(zero_copy_only=False)
+    return numbers.reshape(len(array), array.type.list_size) if is_list else numbers
+
+
+def _is_numeric(kind: Any) -> bool:
+    types = _pyarrow().types
+    if types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    return any(check(kind) for check in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal))
+
+
+def _texts(argument: str, value: Any, expected: str) -> tuple[str, ...]:
+    texts = tuple(value) if is_sequence(value) else ()
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
+    return texts

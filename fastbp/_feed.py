@@ -1,0 +1,247 @@
+"""A Stream as a trainer takes it: a thread reads and checks ahead, and hands over pieces of whole batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+from ._kernels import codes
+from ._slabs import ShuffleBuffer, Slab
+from .streams import Stream
+
+Array = npt.NDArray[Any]
+
+SLAB_BYTES = 1 << 22  # of a piece, if a batch is no larger: some milliseconds of training, and the caches hold it
+LOOK_SECONDS = 0.1  # between two looks at the clock, and at the reader, of one who waits for it
+GRACE_SECONDS = 1.0  # that a reader gets to end, after which nobody waits for its source any more
+COLUMNS = ("X", "targets", "labels", "weights")  # of codes.Data
+IN_WORDS = {"X": "X", "targets": "y", "labels": "class numbers", "weights": "sample_weight"}
+
+
+class Stopped(Exception):
+    """Nobody wants what the reader reads."""
+
+
+class Feed:
+    """The passes of a trainer over a Stream.
+
+    Parameters
+    ----------
+    argument : what messages call the stream
+    stream : the samples
+    take : checks a chunk, by the name that messages have for it; whether it is the first one
+    data : makes of columns what kernels take
+    shuffles : whether the order is to be random
+
+    Attributes
+    ----------
+    rows : of a pass, where known
+    """
+
+    def __init__(
+        self,
+        argument: str,
+        stream: Stream,
+        take: Callable[[str, Any, bool], codes.Data],
+        data: Callable[..., codes.Data],
+        *,
+        shuffles: bool,
+    ) -> None:
+        self.argument, self.stream, self.take, self.data = argument, stream, take, data
+        self.rows, self.shuffles = stream.rows, shuffles and stream.shuffle_buffer > 0
+        self.passes = 0
+        self.names: tuple[str, ...] = ()  # of the columns, once the first chunk was there
+        self.slabs: list[Slab | None] = [None] * (stream.read_ahead + 1)
+        self.buffer: ShuffleBuffer | None = None
+
+    @contextmanager
+    def epoch(
+        self, batch_size: int, random: npt.NDArray[np.uint64], look: Callable[[], None]
+    ) -> Iterator[Iterator[codes.Data]]:
+        """Read all samples once: pieces of whole batches, the last of which may be shorter; each until the next.
+
+        Parameters
+        ----------
+        batch_size : m
+        random : (1,) state, which moves on where the order is random
+        look : called ten times a second while a piece isn't there yet; what it raises ends the pass
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a chunk that `take` refuses, another number of rows than there should be, or none.
+        RuntimeError
+            Where the reader ended without a word.
+        Exception
+            Whatever the source raises.
+        """
+        rng = None
+        if self.shuffles:
+            rng = np.random.default_rng(int(random[0]))
+            random[0] = rng.integers(0, 1 << 64, dtype=np.uint64)
+        self.passes += 1
+        reader = Reader(self, batch_size, rng)
+        try:
+            reader.start()
+            yield reader.pieces(look)
+        finally:
+            reader.stop()
+
+    def columns(self, name: str, data: codes.Data) -> list[Array]:
+        """Those of a chunk, which all chunks must have."""
+        names = tuple(column for column in COLUMNS if len(getattr(data, column)))
+        self.names = self.names or names
+        if names != self.names:
+            had, has = (", ".join(IN_WORDS[column] for column in columns) for columns in (self.names, names))
+            raise ValueError(_checks.wrong(name, f"{had}, as in the chunks before", has))
+        return [getattr(data, column) for column in names]
+
+
+class Reader:
+    """A thread that reads one pass ahead of whoever trains over it.
+
+    Parameters
+    ----------
+    feed : whose stream is read
+    batch_size : of which the rows of a piece are a multiple
+    rng : of the order; None: the source's
+    """
+
+    def __init__(self, feed: Feed, batch_size: int, rng: np.random.Generator | None) -> None:
+        self.feed, self.batch_size, self.rng = feed, batch_size, rng
+        self.full: SimpleQueue[Slab | BaseException | None] = SimpleQueue()  # None: the end
+        self.free: SimpleQueue[int] = SimpleQueue()  # places in feed.slabs
+        for place in range(len(feed.slabs)):
+            self.free.put(place)
+        self.stopping = False
+        self.slab: Slab | None = None  # that is being filled
+        self.thread = threading.Thread(target=self._run, name="fastbp reader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End the thread; one whose source waits for something ends when that has come."""
+        self.stopping = True
+        self.free.put(-1)  # wakes it up
+        if self.thread.ident is not None:
+            self.thread.join(GRACE_SECONDS)
+
+    def pieces(self, look: Callable[[], None]) -> Iterator[codes.Data]:
+        """What is read, each piece until the next one is asked for."""
+        while (slab := self._next(look)) is not None:
+            yield self.feed.data(**dict(zip(self.feed.names, slab.taken, strict=True)))
+            slab.count = 0
+            self.free.put(self.feed.slabs.index(slab))
+
+    def _next(self, look: Callable[[], None]) -> Slab | None:
+        while True:
+            alive = self.thread.is_alive()  # before the look into the queue
+            try:
+                item = self.full.get(timeout=LOOK_SECONDS)
+            except Empty:
+                look()
+                if not alive:
+                    raise RuntimeError(
+                        f"{self.feed.argument}: the thread that reads the Stream ended without a word"
+                    ) from None
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            return item
+
+    def _run(self) -> None:
+        end: BaseException | None = None
+        chunks = self.feed.stream._named(self.rng)
+        try:
+            self._read(chunks)
+        except Stopped:
+            pass
+        except BaseException as error:  # whatever it is, the one who waits must hear of it
+            end = error
+        finally:
+            chunks.close()
+            self.full.put(end)
+
+    def _read(self, chunks: Iterator[tuple[str, Any]]) -> None:
+        """Read and check all chunks, and hand over their rows."""
+        feed, expected, seen, count = self.feed, self.feed.rows, 0, 0
+        for name, chunk in chunks:
+            if self.stopping:
+                raise Stopped
+            count += 1
+            if _is_empty(chunk):
+                continue
+            data = feed.take(name, chunk, seen == 0 and feed.passes == 1)
+            seen += len(data.X)
+            if expected is not None and seen > expected:
+                raise ValueError(
+                    _checks.wrong(feed.argument, f"a Stream of {expected:,} rows", f"{seen:,} with {name}")
+                )
+            columns = feed.columns(name, data)
+            if self.rng is None:
+                self._hand_over(columns)
+            else:
+                for chosen in self._buffer(columns).put(columns, self.rng):
+                    self._hand_over(*chosen)
+        if seen < (expected or 1):
+            came = f"an end after {seen:,}, in {count} chunks, in pass {feed.passes} over it"
+            hint = "; an iterator can't start again, a function that returns one can" if feed.passes > 1 else ""
+            rows = f"{expected:,} rows" if expected else "at least one row"
+            raise ValueError(_checks.wrong(feed.argument, f"a Stream of {rows}", came + hint))
+        if self.rng is not None and feed.buffer is not None:
+            for chosen in feed.buffer.rest(self.rng):
+                self._hand_over(*chosen)
+        if self.slab is not None:
+            self.full.put(self.slab)
+
+    def _buffer(self, columns: Sequence[Array]) -> ShuffleBuffer:
+        """The feed's shuffle buffer, which each pass leaves empty."""
+        feed = self.feed
+        if feed.buffer is None:
+            size = min(feed.stream.shuffle_buffer, feed.rows or feed.stream.shuffle_buffer)
+            _checks.fits("shuffle_buffer", f"one of {size:,} rows", size * _row_bytes(columns))
+            feed.buffer = ShuffleBuffer(columns, size)
+        return feed.buffer
+
+    def _hand_over(self, columns: Sequence[Array], rows: npt.NDArray[np.int64] | None = None) -> None:
+        """Copy rows, all or those that are named, into slabs, and let go of those that are full."""
+        done, n = 0, len(columns[0]) if rows is None else len(rows)
+        while done < n:
+            if self.slab is None:
+                self.slab = self._free_slab(columns)
+            done += self.slab.take(columns, done, rows)
+            if self.slab.is_full:
+                self.full.put(self.slab)
+                self.slab = None
+
+    def _free_slab(self, columns: Sequence[Array]) -> Slab:
+        """One that nobody trains with, once there is one."""
+        place = self.free.get()
+        if self.stopping:
+            raise Stopped
+        batches = max(1, SLAB_BYTES // (_row_bytes(columns) * self.batch_size))
+        if self.feed.rows is not None:
+            batches = min(batches, -(-self.feed.rows // self.batch_size))
+        capacity, slab = batches * self.batch_size, self.feed.slabs[place]
+        if slab is None or slab.capacity != capacity:
+            _checks.fits("batch_size", f"{capacity:,} rows", capacity * _row_bytes(columns))
+            slab = self.feed.slabs[place] = Slab(columns, capacity)
+        return slab
+
+
+def _row_bytes(columns: Sequence[Array]) -> int:
+    return sum(column.nbytes for column in columns) // len(columns[0])
+
+
+def _is_empty(chunk: Any) -> bool:
+    """Whether a chunk has no rows: that is no error."""
+    return isinstance(chunk, tuple | list) and len(chunk) > 1 and hasattr(chunk[0], "__len__") and len(chunk[0]) == 0

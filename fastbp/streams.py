@@ -1,0 +1,267 @@
+"""Stream: samples that come in chunks, from arrays on disk, Parquet and Arrow files, or a source of one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, Protocol, SupportsIndex
+
+import numpy as np
+
+from . import _arrow_files, _checks
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Chunk = tuple[Any, ...]  # (X, y) or (X, y, sample_weight)
+
+
+class Pieces(Protocol):
+    """What can be read piece by piece, in any order."""
+
+    @property
+    def rows(self) -> int | None:
+        """Of all pieces, where known."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
+        """The chunks of one of them, and what messages call each."""
+
+
+class Stream:
+    """Samples for `Trainer.fit` and `Trainer.evaluate` that needn't fit into memory.
+
+    A thread reads ahead while the kernels train. Chunks are cut anew into batches of the trainer's batch_size, across
+    their borders: without shuffling the result is that of the same samples in two arrays, to the bit. See
+    docs/streaming.md.
+
+    Parameters
+    ----------
+    source : function, or iterable that can start again
+        A function without arguments that gives the chunks of a pass over the samples, from the first one on, each time
+        that it is called; or an iterable of them. A chunk is a pair (X, y) or a triple (X, y, sample_weight), as `fit`
+        takes them, of any number of rows.
+    rows : int, optional
+        How many rows a pass has, where it is known: a pass that has fewer or more is an error then. A schedule, and
+        the progress bar, move within an epoch only where it is.
+    shuffle_buffer : int
+        Of a trainer that shuffles: each row takes the place of one that was drawn from so many, which goes to the
+        network. 0: the rows stay in the source's order.
+    read_ahead : int
+        How many pieces of whole batches, each of some 4 MB or of one batch, are read ahead; ≥ 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an argument out of its range or of the wrong kind.
+
+    Examples
+    --------
+    >>> def chunks():
+    ...     for path in sorted(Path("data").glob("*.npz")):
+    ...         with np.load(path) as file:
+    ...             yield file["X"], file["y"]
+    >>> trainer.fit(Stream(chunks), epochs=10)
+    """
+
+    _pieces: Pieces | None = None
+
+    def __init__(
+        self,
+        source: Callable[[], Iterable[Any]] | Iterable[Any],
+        *,
+        rows: SupportsIndex | None = None,
+        shuffle_buffer: SupportsIndex = 10_000,
+        read_ahead: SupportsIndex = 2,
+    ) -> None:
+        is_data = isinstance(source, np.ndarray | str | bytes) or hasattr(source, "to_numpy")
+        if isinstance(source, type) or is_data or not (callable(source) or isinstance(source, Iterable)):
+            expected = "a function that returns an iterable of chunks (X, y), or such an iterable"
+            came = f"{_checks.shown(source)} ({type(source).__name__})"
+            raise TypeError(_checks.wrong("source", expected, came))
+        self._source = source
+        self.rows = None if rows is None else _checks.whole("rows", rows, minimum=1)
+        self.shuffle_buffer = _checks.whole("shuffle_buffer", shuffle_buffer, minimum=0)
+        self.read_ahead = _checks.whole("read_ahead", read_ahead, minimum=1)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        chunk: SupportsIndex = 4096,
+        shuffle_buffer: SupportsIndex = 10_000,
+        read_ahead: SupportsIndex = 2,
+    ) -> Stream:
+        """The rows of arrays, such as `numpy.memmap` or h5py's, read by slices of `chunk` rows.
+
+        A trainer that shuffles takes the slices in random order, and their rows through the shuffle buffer.
+
+        Parameters
+        ----------
+        X, y, sample_weight : what has a length and is cut by slices, of one length
+            Of any real dtype: only a slice at a time is converted into the trainer's.
+        chunk : int
+            Rows that are read at a time.
+        shuffle_buffer, read_ahead : int
+            As in `Stream`.
+        """
+        pieces = _Slices({"X": X, "y": y} | ({} if sample_weight is None else {"sample_weight": sample_weight}), chunk)
+        return cls._of(pieces, shuffle_buffer, read_ahead)
+
+    @classmethod
+    def from_parquet(
+        cls,
+        paths: Paths,
+        target: str | Sequence[str],
+        *,
+        features: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+        chunk: SupportsIndex = 4096,
+        shuffle_buffer: SupportsIndex = 10_000,
+        read_ahead: SupportsIndex = 2,
+    ) -> Stream:
+        """The rows of Parquet files, by row groups; needs pyarrow.
+
+        A trainer that shuffles takes the row groups of all files in random order, and their rows through the shuffle
+        buffer.
+
+        Parameters
+        ----------
+        paths : path, or several
+            Of files with these columns.
+        target : str or several
+            The column, or the columns, that are y.
+        features : sequence of str, optional
+            The columns that are X, in this order; by default all others. They hold numbers, True and False, or lists
+            of numbers of a fixed length, which are as many columns.
+        sample_weight : str, optional
+            The column of the samples' weights.
+        chunk : int
+            Rows that are decoded at a time.
+        shuffle_buffer, read_ahead : int
+            As in `Stream`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a column that isn't there, or isn't of numbers. Missing values are an error when they are read.
+        ImportError
+            Where pyarrow is not installed.
+        """
+        names = _arrow_files.Names.checked(target, features, sample_weight)
+        rows = _checks.whole("chunk", chunk, minimum=1)
+        return cls._of(_arrow_files.RowGroups(_paths(paths), names, rows), shuffle_buffer, read_ahead)
+
+    @classmethod
+    def from_arrow(
+        cls,
+        source: Any,
+        target: str | Sequence[str],
+        *,
+        features: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+        chunk: SupportsIndex = 4096,
+        shuffle_buffer: SupportsIndex = 10_000,
+        read_ahead: SupportsIndex = 2,
+    ) -> Stream:
+        """The rows of Arrow files (Feather's too), of a pyarrow Table or of a pyarrow Dataset; needs pyarrow.
+
+        A trainer that shuffles takes the record batches of files and tables in random order, a Dataset's and those of
+        files in the streaming format as they come, and the rows of all through the shuffle buffer.
+
+        Parameters
+        ----------
+        source : path, or several; pyarrow.Table or pyarrow.dataset.Dataset
+        target, features, sample_weight : str or sequence of str
+            As in `from_parquet`.
+        chunk : int
+            Rows that are converted at a time.
+        shuffle_buffer, read_ahead : int
+            As in `Stream`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a column that isn't there, or isn't of numbers. Missing values are an error when they are read.
+        ImportError
+            Where pyarrow is not installed.
+        """
+        names = _arrow_files.Names.checked(target, features, sample_weight)
+        rows = _checks.whole("chunk", chunk, minimum=1)
+        given = source if hasattr(source, "to_batches") else _paths(source)
+        return cls._of(_arrow_files.batches_of(given, names, rows), shuffle_buffer, read_ahead)
+
+    @classmethod
+    def _of(cls, pieces: Pieces, shuffle_buffer: SupportsIndex, read_ahead: SupportsIndex) -> Stream:
+        stream = cls((), rows=pieces.rows, shuffle_buffer=shuffle_buffer, read_ahead=read_ahead)
+        stream._pieces = pieces
+        return stream
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """The chunks, unchecked, in the source's order."""
+        return (chunk for _, chunk in self._named(None))
+
+    def __repr__(self) -> str:
+        kind = type(self._pieces or self._source).__name__.strip("_")
+        rows = "" if self.rows is None else f", rows={self.rows:,}"
+        return f"Stream({kind}{rows}, shuffle_buffer={self.shuffle_buffer:,}, read_ahead={self.read_ahead})"
+
+    @property
+    def _once(self) -> bool:
+        """Whether there is one pass and no more."""
+        return isinstance(self._source, Iterator)
+
+    def _named(self, rng: np.random.Generator | None) -> Generator[tuple[str, Any], None, None]:
+        """The chunks of a pass, and what messages call each; pieces in random order, where it is given."""
+        if self._pieces is not None:
+            count = len(self._pieces)
+            for i in range(count) if rng is None else rng.permutation(count):
+                yield from self._pieces.read(int(i))
+            return
+        chunks = self._source() if callable(self._source) else self._source
+        if not isinstance(chunks, Iterable):
+            came = f"{_checks.shown(chunks)} ({type(chunks).__name__})"
+            raise TypeError(_checks.wrong("source", "a function that returns an iterable of chunks", came))
+        for k, chunk in enumerate(chunks):
+            yield f"chunk {k}", chunk
+
+
+class _Slices:
+    """Arrays by slices.
+
+    Parameters
+    ----------
+    arrays : by the argument's name, X first
+    chunk : rows of a slice
+    """
+
+    def __init__(self, arrays: dict[str, Any], chunk: SupportsIndex) -> None:
+        self.chunk = _checks.whole("chunk", chunk, minimum=1)
+        for name, array in arrays.items():
+            if not (hasattr(array, "__len__") and hasattr(array, "__getitem__")):
+                raise TypeError(_checks.wrong(name, "an array", f"{_checks.shown(array)} ({type(array).__name__})"))
+        self.rows = len(arrays["X"])
+        if not self.rows:
+            raise ValueError(_checks.wrong("X", "at least one row", "none (an empty array)"))
+        for name, array in arrays.items():
+            if len(array) != self.rows:
+                raise ValueError(_checks.wrong(name, f"{self.rows} rows, as many as X has", len(array)))
+        self.arrays = [getattr(array, "iloc", array) for array in arrays.values()]  # pandas cuts by labels without it
+
+    def __len__(self) -> int:
+        return len(range(0, self.rows, self.chunk))
+
+    def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
+        rows = slice(i * self.chunk, min((i + 1) * self.chunk, self.rows))
+        yield f"rows {rows.start} to {rows.stop - 1}", tuple(array[rows] for array in self.arrays)
+
+
+def _paths(value: Any) -> list[str]:
+    """One path or more."""
+    values = value if _checks.is_sequence(value) else [value]
+    paths = [_checks.path("paths", each) for each in values]
+    if not paths:
+        raise ValueError(_checks.wrong("paths", "a path, or several", "none"))
+    return paths
