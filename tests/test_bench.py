@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bench import compare, kernels, memory, prediction, sklearn_speed, startup, toolkit, training, workloads
+from bench import compare, kernels, memory, prediction, sklearn_speed, startup, streaming, toolkit, training, workloads
 from fastbp import reference
 from fastbp.benchmark import peers
 
@@ -68,7 +68,7 @@ def test_a_peer_predicts_as_the_reference_does(peer, dtype, rows):
 
 def cases():
     """(class, name of a benchmark, parameters): two sets for each, the first of everything and the last."""
-    for module in (training, prediction, memory, kernels, startup, toolkit, sklearn_speed):
+    for module in (training, prediction, memory, kernels, startup, toolkit, sklearn_speed, streaming):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 choices = list(product(*getattr(kind, "params", ())))

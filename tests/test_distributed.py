@@ -30,7 +30,7 @@ ENVIRONMENT = {  # more ranks than cores; root where a container has nobody else
 START = """
 import sys, numpy as np
 from mpi4py import MPI
-from fastbp import Trainer, Callback, Checkpoint, EarlyStopping
+from fastbp import Trainer, Callback, Checkpoint, EarlyStopping, Stream
 comm = MPI.COMM_WORLD
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(203, 20)).astype("f"), rng.integers(0, 5, 203)
@@ -61,6 +61,7 @@ for options in (
             given = {"sample_weight": w, "validation_split": 0.1, "metrics": ["accuracy", "log_loss"]}
             each.fit(X, y, epochs=15, verbose=0, **given)
         each.fit(batches(), epochs=2, verbose=0)
+        each.fit(Stream(batches, rows=203, shuffle_buffer=60), epochs=2, validation_data=Stream(batches), verbose=0)
         each.train_on_batch(X[:2], y[:2])  # fewer rows than ranks
     for got, expected in zip(*(each.get_weights() for each in both)):
         np.testing.assert_allclose(got, expected, atol=1e-5, rtol=0)
@@ -111,6 +112,11 @@ sys.stdout.write("same\\n")
         ("trainer().fit(X[comm.rank :], y[comm.rank :], verbose=0)", "X, y or sample_weight: expected the same"),
         ("trainer().fit(X, y if comm.rank else y[:9], verbose=0)", "rank 0 failed: ValueError: y: expected"),
         ("trainer().fit([(X, y)] * (2 + comm.rank), verbose=0)", "rows of a batch (−1: there is none): expected"),
+        (
+            "trainer().fit(Stream([(X, y)] * (2 + comm.rank)), verbose=0)",
+            "rows of a batch (−1: there is none): expected",
+        ),
+        ("trainer().fit(Stream([(X[:, comm.rank :], y)]), verbose=0)", "rank 1 failed: ValueError: X of chunk 0"),
         ("trainer().fit(X, y, metrics=lambda y, a: {}['no'], verbose=0)", "rank 0 failed: KeyError: 'no'"),
         ("trainer(l2=1e30).fit(X, y, epochs=3, verbose=0)", "training diverged"),
     ],

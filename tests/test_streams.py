@@ -299,7 +299,7 @@ def test_arrow_files_tables_and_datasets(tmp_path):
 def test_columns_of_lists_decimals_and_truth():
     pyarrow = pytest.importorskip("pyarrow")
     truth = Y > 0
-    money = pyarrow.array(Y).cast(pyarrow.decimal128(10, 2))
+    money = pyarrow.array(Y).cast(pyarrow.decimal128(25, 2))
     lists = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(X.reshape(-1)), 5)
     data = pyarrow.table({"lists": lists, "truth": pyarrow.array(truth), "money": money, "class": Y})
     x = np.column_stack([X, truth, Y])
@@ -343,9 +343,9 @@ def test_missing_values_have_a_place(tmp_path):
 def test_other_files_and_empty_ones(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     (tmp_path / "text").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="paths: expected Parquet files, got .*text"):
+    with pytest.raises(ValueError, match=r"paths: expected Parquet files, got .*text"):
         Stream.from_parquet(tmp_path / "text", "b")
-    with pytest.raises(ValueError, match="source: expected Arrow files, got .*text"):
+    with pytest.raises(ValueError, match=r"source: expected Arrow files, got .*text"):
         Stream.from_arrow(tmp_path / "text", "b")
     with pytest.raises(FileNotFoundError):
         Stream.from_parquet(tmp_path / "none", "b")
@@ -403,7 +403,7 @@ def test_a_buffer_for_all_rows_shuffles_them_evenly():
 
 
 def test_how_far_a_smaller_buffer_moves_rows():
-    """A row leaves with probability 1/size at each step: it waits for `size` rows in the mean, and never comes early."""
+    """Each row that comes draws one of `size` that leaves: a row waits for `size` others in the mean."""
     n, size = 40_000, 1000
     (order,) = passes(numbered(n, 1000, shuffle_buffer=size), 1)
     place = np.empty(n)

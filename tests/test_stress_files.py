@@ -1,4 +1,4 @@
-"""The scripts of tests/stress that mistreat files, in small."""
+"""The scripts of tests/stress that mistreat files, or stream more than memory holds, in small."""
 
 from __future__ import annotations
 
@@ -46,5 +46,11 @@ def test_spoilt_files():
         assert re.search(rf"^{name} +refused", said, re.M), name
 
 
+@LINUX
+def test_more_data_than_training_may_take_memory():
+    said = stress("stream_20gb", "--gigabytes=0.4")
+    assert re.match(r"0\.40 GB in 100,000 rows, .* MB of memory before, .* 1000 allowed; r2 from", said), said
+
+
 def test_make_stress_finds_the_scripts():
-    assert {"full_disk", "kill_nine", "mutated_files"} <= set(SCRIPTS)
+    assert {"full_disk", "kill_nine", "mutated_files", "stream_20gb"} <= set(SCRIPTS)
