@@ -2,7 +2,7 @@
 # make test    all tests                                             make lint     ruff, mypy, import contracts
 # make docs    the documentation as a site, into site/
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
-# make stress  kills, full disks and forged files by the thousand, some minutes
+# make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
 PYTHON ?= python3
 VENV := .venv

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -76,7 +76,7 @@ class Feed:
         Raises
         ------
         ValueError, TypeError
-            For a chunk that `take` refuses, another number of rows than there should be, or none.
+            For a chunk that `take` refuses, another number of rows than there should be, none, or none of any weight.
         RuntimeError
             Where the reader ended without a word.
         Exception
@@ -154,26 +154,26 @@ class Reader:
                         f"{self.feed.argument}: the thread that reads the Stream ended without a word"
                     ) from None
                 continue
-            if isinstance(item, BaseException):
+            if not isinstance(item, BaseException):
+                return item
+            try:
                 raise item
-            return item
+            finally:
+                del item  # else its traceback, and all that the reader had, would wait for the garbage collector
 
     def _run(self) -> None:
-        end: BaseException | None = None
-        chunks = self.feed.stream._named(self.rng)
         try:
-            self._read(chunks)
-        except Stopped:
+            with closing(self.feed.stream._named(self.rng)) as chunks:
+                self._read(chunks)
+            self.full.put(None)
+        except Stopped:  # nobody waits
             pass
         except BaseException as error:  # whatever it is, the one who waits must hear of it
-            end = error
-        finally:
-            chunks.close()
-            self.full.put(end)
+            self.full.put(error)
 
     def _read(self, chunks: Iterator[tuple[str, Any]]) -> None:
         """Read and check all chunks, and hand over their rows."""
-        feed, expected, seen, count = self.feed, self.feed.rows, 0, 0
+        feed, expected, seen, count, weight = self.feed, self.feed.rows, 0, 0, 0.0
         for name, chunk in chunks:
             if self.stopping:
                 raise Stopped
@@ -181,7 +181,7 @@ class Reader:
             if _is_empty(chunk):
                 continue
             data = feed.take(name, chunk, seen == 0 and feed.passes == 1)
-            seen += len(data.X)
+            seen, weight = seen + len(data.X), weight + data.weight
             if expected is not None and seen > expected:
                 raise ValueError(
                     _checks.wrong(feed.argument, f"a Stream of {expected:,} rows", f"{seen:,} with {name}")
@@ -197,6 +197,8 @@ class Reader:
             hint = "; an iterator can't start again, a function that returns one can" if feed.passes > 1 else ""
             rows = f"{expected:,} rows" if expected else "at least one row"
             raise ValueError(_checks.wrong(feed.argument, f"a Stream of {rows}", came + hint))
+        if weight == 0:
+            raise ValueError(_checks.wrong(feed.argument, "a Stream with some weight > 0", "only 0"))
         if self.rng is not None and feed.buffer is not None:
             for chosen in feed.buffer.rest(self.rng):
                 self._hand_over(*chosen)

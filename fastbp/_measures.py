@@ -39,8 +39,6 @@ def _measure_feed(trainer: Trainer, feed: Feed, names: Any) -> dict[str, float]:
                 values = {"loss": loss} | metrics_of(trainer, data, names, output)
                 sums = {name: sums.get(name, 0.0) + value * data.weight for name, value in values.items()}
                 weight += data.weight
-    if weight == 0:
-        raise ValueError("sample_weight: expected a number > 0 among the weights, got only 0")
     means = {name: total / weight for name, total in sums.items()}
     return means | {"loss": means["loss"] + penalty(trainer)}
 

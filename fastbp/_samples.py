@@ -207,8 +207,8 @@ class Intake:
         kind = "a Stream" if isinstance(X, Stream) else "an iterable of batches" if y is None else "an array"
         if steps is not None and kind != "an iterable of batches":
             raise ValueError(_checks.wrong("steps", f"None, as X is {kind}", steps))
-        if y is not None and kind != "an array":
-            raise ValueError(_checks.wrong("y", f"None, as X is {kind}", _checks.shown(y)))
+        if isinstance(X, Stream):
+            _refuse("y", y)
         if kind == "an array":
             data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.trainer.shuffle)
             if validates:
@@ -224,6 +224,14 @@ class Intake:
         if names and not validates:
             raise ValueError(_checks.wrong("metrics", f"validation_data to measure, where X is {kind}", "none"))
         return source, self.validation(validation_data, names, epochs) if validates else None
+
+    def measured(self, X: Any, y: Any, names: tuple[Any, ...], sample_weight: Any) -> codes.Data | Feed:
+        """What `evaluate` is given."""
+        if not isinstance(X, Stream):
+            return self.data("X", X, "y", y, names, sample_weight)
+        _refuse("y", y)
+        _refuse("sample_weight", sample_weight)
+        return self.feed("X", X, names)
 
     def validation(self, value: Any, names: tuple[Any, ...], epochs: int = 1) -> codes.Data | Feed:
         if isinstance(value, Stream):
@@ -318,3 +326,9 @@ class Intake:
             data.weights[rows] if data.weights.size else None,
             shuffle=shuffle,
         )
+
+
+def _refuse(argument: str, value: Any) -> None:
+    """What a Stream's chunks have themselves."""
+    if value is not None:
+        raise ValueError(_checks.wrong(argument, "None, as X is a Stream", _checks.shown(value)))

@@ -74,7 +74,7 @@ class Stream:
         read_ahead: SupportsIndex = 2,
     ) -> None:
         is_data = isinstance(source, np.ndarray | str | bytes) or hasattr(source, "to_numpy")
-        if isinstance(source, type) or is_data or not (callable(source) or isinstance(source, Iterable)):
+        if is_data or not (callable(source) or isinstance(source, Iterable)):
             expected = "a function that returns an iterable of chunks (X, y), or such an iterable"
             came = f"{_checks.shown(source)} ({type(source).__name__})"
             raise TypeError(_checks.wrong("source", expected, came))

@@ -27,7 +27,6 @@ from .optimizers import Optimizer, optimizer as optimizer_of
 from .progress import progress
 from .results import Gradients, Summary, layer_table
 from .schedules import Schedule, schedule as schedule_of
-from .streams import Stream
 
 Array = npt.NDArray[Any]
 
@@ -434,10 +433,7 @@ class Trainer:
     def evaluate(self, X: Any, y: Any = None, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
         """The loss J over all the samples, penalties included, under "loss", and the metrics; arguments as in `fit`."""
         names = metric_functions.metric_names(metrics)
-        if isinstance(X, Stream):
-            _checks.absent("as X is a Stream", y=y, sample_weight=sample_weight)
-            return measure(self, self._intake.feed("X", X, names), names)
-        return measure(self, self._intake.data("X", X, "y", y, names, sample_weight), names)
+        return measure(self, self._intake.measured(X, y, names, sample_weight), names)
 
     def gradients(self, X: Any, y: Any) -> Gradients:
         """The gradients of J over all the samples, as one batch; the weights stay as they are. X, y as in `fit`."""

@@ -106,7 +106,7 @@ import sys
 import fastbp
 from fastbp._kernels import epoch
 assert not epoch.train.signatures
-print([name for name in ("matplotlib", "tqdm", "pandas", "sklearn", "torch") if name in sys.modules])
+print([name for name in ("matplotlib", "tqdm", "pandas", "pyarrow", "sklearn", "torch") if name in sys.modules])
 """
     assert run(code).strip() == "[]"
 
