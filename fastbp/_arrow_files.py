@@ -13,7 +13,7 @@ from ._checks import is_sequence, shown, wrong
 Array = npt.NDArray[Any]
 Chunk = tuple[Any, ...]
 
-BUFFER_BYTES = 1 << 16  # of a column's file that are read at a time, instead of all of its row group
+BUFFER_BYTES = 1 << 16  # of a column that are read at a time, instead of all of its row group
 MAGIC = b"ARROW1"  # a file in Arrow's file format begins with it; the streaming format has no beginning of its own
 
 
@@ -58,11 +58,12 @@ class Names(NamedTuple):
         for name in (*features, *targets, *([] if self.weight is None else [self.weight])):
             count = schema.names.count(name)
             if count != 1:
-                came = f"{count} of that name" if count else f"only {', '.join(map(repr, schema.names))}"
-                raise ValueError(wrong(where, f"a column {name!r}", shown(came).strip("\"'")))
+                came = f"{count} of that name" if count else f"columns {shown(schema.names)}"
+                raise ValueError(wrong(where, f"a column {name!r}", came))
             kind = schema.field(name).type
             if not _is_numeric(kind):
-                raise TypeError(wrong(f"{where}, column {name!r}", "numbers, True and False, or lists", f"{kind}"))
+                expected = "numbers, True and False, or lists of numbers of one length"
+                raise TypeError(wrong(f"{where}, column {name!r}", expected, f"{kind}"))
         return Columns(features, self.target, self.weight, where)
 
 
@@ -88,8 +89,7 @@ class Columns(NamedTuple):
             return _numbers(batch.column(name), f"{where}, column {name!r}")
 
         def matrix(names: Sequence[str]) -> Array:
-            columns = [numbers(name).reshape(batch.num_rows, -1) for name in names]
-            return np.hstack(columns)
+            return np.hstack([numbers(name).reshape(batch.num_rows, -1) for name in names])
 
         y = numbers(self.target) if isinstance(self.target, str) else matrix(self.target)
         weight = () if self.weight is None else (numbers(self.weight),)
@@ -135,12 +135,12 @@ class RowGroups:
         from pyarrow import ArrowInvalid, parquet
 
         try:
-            return parquet.ParquetFile(path, buffer_size=BUFFER_BYTES)
+            return parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
         except ArrowInvalid as error:
             raise ValueError(wrong("paths", "Parquet files", f"{path}: {error}")) from None
 
 
-def batches_of(source: Any, names: Names, chunk: int) -> Any:
+def batches_of(source: Any, names: Names, chunk: int) -> BatchesOfFiles | BatchesOfTable:
     """The pieces of Arrow files, of a Table or of a Dataset."""
     _pyarrow()
     if isinstance(source, list):

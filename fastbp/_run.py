@@ -257,7 +257,7 @@ class Run:
             raise
         self._check(float(total[0]), first)
         for history in self.histories:
-            history.extend(first, [float(total[0]) / weight if weight else 0.0])
+            history.extend(first, [float(total[0]) / weight])
 
     def _over_pieces(self, feed: Feed, done: int, total: Array) -> float:
         """Train over the pieces of a pass until the loss isn't finite; returns the weight of the samples."""
@@ -392,9 +392,11 @@ class Run:
             self._look_at_the_clock()
 
     def _while_waiting(self) -> None:
+        """Ten times a second, for samples of a Stream."""
         self._look_at_the_clock()
 
     def _alike(self, pieces: Iterator[codes.Data]) -> Iterator[codes.Data]:
+        """Pieces of which all processes have as many, of as many rows."""
         return pieces
 
     def _look_at_the_clock(self) -> None:

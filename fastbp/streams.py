@@ -152,7 +152,7 @@ class Stream:
         """
         names = _arrow_files.Names.checked(target, features, sample_weight)
         rows = _checks.whole("chunk", chunk, minimum=1)
-        return cls._of(_arrow_files.RowGroups(_paths(paths), names, rows), shuffle_buffer, read_ahead)
+        return cls._of(_arrow_files.RowGroups(_paths("paths", paths), names, rows), shuffle_buffer, read_ahead)
 
     @classmethod
     def from_arrow(
@@ -190,7 +190,7 @@ class Stream:
         """
         names = _arrow_files.Names.checked(target, features, sample_weight)
         rows = _checks.whole("chunk", chunk, minimum=1)
-        given = source if hasattr(source, "to_batches") else _paths(source)
+        given = source if hasattr(source, "to_batches") else _paths("source", source)
         return cls._of(_arrow_files.batches_of(given, names, rows), shuffle_buffer, read_ahead)
 
     @classmethod
@@ -258,10 +258,10 @@ class _Slices:
         yield f"rows {rows.start} to {rows.stop - 1}", tuple(array[rows] for array in self.arrays)
 
 
-def _paths(value: Any) -> list[str]:
+def _paths(argument: str, value: Any) -> list[str]:
     """One path or more."""
     values = value if _checks.is_sequence(value) else [value]
-    paths = [_checks.path("paths", each) for each in values]
+    paths = [_checks.path(argument, each) for each in values]
     if not paths:
-        raise ValueError(_checks.wrong("paths", "a path, or several", "none"))
+        raise ValueError(_checks.wrong(argument, "a path, or several", "none"))
     return paths
