@@ -99,6 +99,18 @@ def test_asv_benchmarks_run(kind, name, chosen):
             compile(code, name, "exec")
 
 
+@pytest.mark.parametrize("source", streaming.SOURCES)
+def test_a_stream_trains_as_arrays_do(source, monkeypatch, tmp_path):
+    monkeypatch.setattr(streaming, "BYTES", 1 << 20)
+    losses = []
+    for each in ("arrays", source):
+        try:
+            losses.append(streaming.fit("64-32-10, 32", each, 1, str(tmp_path))()["loss"])
+        except NotImplementedError as error:
+            pytest.skip(str(error))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-12)
+
+
 def test_tables_go_between_the_marks(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- compare -->\nold\n<!-- /compare -->\nb\n")

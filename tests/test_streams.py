@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies
 
 from fastbp import Callback, DivergenceError, EarlyStopping, Stream, Trainer, fit_many, losses
 from fastbp._slabs import ShuffleBuffer
 from tests.test_run import weights_of
 
+ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
 N = 203
 X, Y = RNG.normal(size=(N, 5)).astype("f"), RNG.integers(0, 3, N)
@@ -76,6 +80,26 @@ def test_chunks_change_no_bit(cut, options):
     whole, streamed = trainer(**options), trainer(**options)
     whole.fit(X, Y, epochs=3, verbose=0)
     streamed.fit(Stream(chunks_of(cut, X, Y), rows=N), epochs=3, verbose=0)
+    assert_same(whole, streamed)
+
+
+@given(
+    cut=strategies.lists(strategies.integers(0, 40), min_size=1, max_size=12).filter(any),
+    batch_size=strategies.integers(1, 60),
+    slab_bytes=strategies.sampled_from([1, 400, 3000, 1 << 22]),
+    read_ahead=strategies.integers(1, 4),
+    weighted=strategies.booleans(),
+    units=strategies.sampled_from([4, 24]),
+)
+def test_any_chunks_and_pieces_change_no_bit(cut, batch_size, slab_bytes, read_ahead, weighted, units):
+    n = sum(cut)
+    arrays = (X[:n], Y[:n], W[:n] + 0.1) if weighted else (X[:n], Y[:n])
+    arrays = tuple(np.resize(array, (n, *array.shape[1:])) for array in arrays)
+    whole, streamed = (trainer((5, units, 3), batch_size=batch_size) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastbp._feed.SLAB_BYTES", slab_bytes)
+        streamed.fit(Stream(chunks_of(cut, *arrays), read_ahead=read_ahead), epochs=2, verbose=0)
+    whole.fit(*arrays[:2], sample_weight=arrays[2] if weighted else None, epochs=2, verbose=0)
     assert_same(whole, streamed)
 
 
@@ -349,6 +373,15 @@ def test_missing_values_in_lists(place):
         list(Stream.from_arrow(data, "y"))
 
 
+def test_without_pyarrow(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for make in (Stream.from_parquet, Stream.from_arrow):
+        with pytest.raises(
+            ImportError, match=r"Stream.from_parquet and .from_arrow need pyarrow: .* 'fastbp\[arrow\]'"
+        ):
+            make(tmp_path / "t", "y")
+
+
 def test_other_files_and_empty_ones(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     (tmp_path / "text").write_text("a,b\n1,2\n")
@@ -603,6 +636,49 @@ def test_a_source_in_a_process_that_is_killed():
 def send_for_ever(pipe):
     while True:
         pipe.send((X[:20], Y[:20]))
+
+
+def test_an_end_that_looks_like_the_last_row_is_told_by_the_rows():
+    """A process that writes rows into a pipe, which only ends when it is killed."""
+    code = "import sys, time; sys.stdout.buffer.write(bytes(4 * 6 * 50)); sys.stdout.flush(); time.sleep(60)"
+
+    def chunks():
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+            for k in itertools.count():
+                if k == 4:
+                    process.kill()
+                numbers = np.frombuffer(process.stdout.read(4 * 6 * 10), "f").reshape(-1, 6)
+                if not len(numbers):
+                    return
+                yield numbers[:, :5], numbers[:, 5]
+
+    with pytest.raises(ValueError, match="X: expected a Stream of 100 rows, got an end after 50, in 5 chunks"):
+        trainer().fit(Stream(chunks, rows=100), verbose=0)
+
+
+KILLED = """
+import sys
+from fastbp import Checkpoint, Stream
+from tests.test_streams import CUTS, X, Y, chunks_of, trainer
+stream = Stream(chunks_of(CUTS["odd"], X, Y), shuffle_buffer=50)
+t = trainer(shuffle=True, optimizer="adam", dropout=0.2)
+t.fit(stream, epochs=10**6, callbacks=[Checkpoint(sys.argv[1]), lambda *_: sys.stdout.write(".") and None], verbose=0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_a_process_that_is_killed_goes_on_from_its_checkpoint(tmp_path):
+    """To the bit where a fit that wasn't killed would be."""
+    command = [sys.executable, "-u", "-c", KILLED, str(tmp_path / "last.npz")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdout.read(20) == b"." * 20
+        child.kill()
+    stream = Stream(chunks_of(CUTS["odd"], X, Y), shuffle_buffer=50)
+    resumed, twin = Trainer.load(tmp_path / "last.npz"), trainer(shuffle=True, optimizer="adam", dropout=0.2)
+    assert resumed.epochs_trained >= 20
+    resumed.fit(stream, epochs=2, verbose=0)
+    twin.fit(stream, epochs=resumed.epochs_trained, verbose=0)
+    assert_same(resumed, twin)
 
 
 def test_a_reader_that_ends_without_a_word(monkeypatch):
