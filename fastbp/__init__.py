@@ -20,12 +20,19 @@ from .streams import Stream
 from .trainer import Trainer
 
 if TYPE_CHECKING:
+    from ._fits import Outcome
     from .ensemble import Ensemble
     from .explanation import explain
-    from .many import Outcome, fit_many
+    from .many import fit_many
     from .sweep import Sweep
 else:
-    _LATER = {"explain": "explanation", "Ensemble": "ensemble", "Outcome": "many", "fit_many": "many", "Sweep": "sweep"}
+    _LATER = {
+        "Ensemble": "ensemble",
+        "Outcome": "_fits",
+        "Sweep": "sweep",
+        "explain": "explanation",
+        "fit_many": "many",
+    }
 
     def __getattr__(name):
         """Import what training does without when it is asked for."""

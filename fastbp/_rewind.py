@@ -20,14 +20,7 @@ class Rewind:
     """
 
     def __init__(self, trainer: Trainer) -> None:
-        memory = trainer._memory
-        self.state: list[npt.NDArray[Any]] = [
-            trainer.network._parameters,
-            memory.first,
-            memory.second,
-            memory.steps,
-            trainer._random,
-        ]
+        self.state = arrays_of(trainer)
         self._kept = [np.empty_like(array) for array in self.state]
 
     def keep(self, epoch: int) -> None:
@@ -40,3 +33,21 @@ class Rewind:
         """Make the state what it was."""
         for kept, array in zip(self._kept, self.state, strict=True):
             np.copyto(array, kept)
+
+
+def arrays_of(trainer: Trainer) -> list[npt.NDArray[Any]]:
+    """What training changes, in place."""
+    memory = trainer._memory
+    return [trainer.network._parameters, memory.first, memory.second, memory.steps, trainer._random]
+
+
+def take_over(trainer: Trainer, trained: Trainer) -> None:
+    """Make a trainer what a copy of it has become, in the memory that it has: there may be views of it."""
+    for array, values in zip(arrays_of(trainer), arrays_of(trained), strict=True):
+        np.copyto(array, values)
+    history, told = trainer.history, trained.history
+    history.clear()
+    history.update(told)
+    history.epochs[:], history.interrupted = told.epochs, told.interrupted
+    trainer.learning_rate, trainer.batch_size = trained.learning_rate, trained.batch_size
+    trainer.stop_training = trained.stop_training

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, metrics as metric_functions
+from ._fits import Outcome
 from ._measures import metrics_of
-from .many import Outcome, fit_many
+from .many import fit_many
 from .trainer import Trainer
 
 Array = npt.NDArray[Any]

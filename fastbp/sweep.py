@@ -91,6 +91,7 @@ class Sweep:
         mode: str = "auto",
         halving: SupportsFloat | None = None,
         n_threads: int | str = "auto",
+        n_jobs: SupportsIndex | None = None,
         verbose: int | str = "auto",
     ) -> list[dict[str, Any]]:
         """Train the networks, and measure each once it is trained.
@@ -109,7 +110,7 @@ class Sweep:
         halving : number > 1, optional
             Successive halving: all are trained for a few epochs, of which one in so many goes on for so many times as
             long, until one is left.
-        n_threads, verbose : as in `fit_many`
+        n_threads, n_jobs, verbose : as in `fit_many`
 
         Returns
         -------
@@ -134,7 +135,7 @@ class Sweep:
         alive = list(range(len(rows)))
         for length, survivors in _rungs(len(alive), epochs, halving):
             group = [self.trainers[i] for i in alive]
-            outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, verbose=verbose)
+            outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, n_jobs=n_jobs, verbose=verbose)
             for i, outcome in zip(alive, outcomes, strict=True):
                 rows[i]["epochs"] += len(outcome.history.epochs)
                 rows[i]["error"] = outcome.error

@@ -28,6 +28,7 @@ WITHIN = 0.05  # of a number with a decimal point, or of 1: processors round dif
 NOT_RUN = {  # the start of a command or of a block: why it isn't run here
     "make ": "makes an environment of its own; .ci/run does that",
     "pip install": "likewise",
+    "from dask.distributed import Client": "needs a cluster: tests/test_jobs.py makes one",
     "mpiexec ": "starts processes: tests/test_distributed.py does",
 }
 

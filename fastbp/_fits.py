@@ -1,0 +1,223 @@
+"""Fits of many networks: each as if alone, in threads of this process; how each of them ended."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from . import _checks
+from ._team import keep_to_share
+from ._together import train_together
+from .callbacks import Callback
+from .history import History
+from .progress import Tally
+from .trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the training of one of many networks ended.
+
+    Attributes
+    ----------
+    number : int
+        The network's place among those given, from 0.
+    trainer : Trainer or None
+        None where its configuration was refused, or Ctrl-C came before its turn.
+    history : History
+        Of this fit; of the epochs before the error where there was one.
+    error : Exception or None
+        What ended it, as `Trainer.fit` raised it.
+    """
+
+    number: int
+    trainer: Trainer | None
+    history: History
+    error: Exception | None = None
+
+    def line(self) -> str:
+        """What progress says of it."""
+        if self.error:
+            return f"network {self.number}: {type(self.error).__name__}"
+        return f"network {self.number}: {self.history!r}"
+
+
+class Halt(Callback):
+    """Brings Ctrl-C, which only the main thread hears, to fits in other threads, between two calls of the kernel."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def on_progress(self, trainer: Trainer, done: float) -> None:
+        """End the fit where it has come."""
+        if self.came:
+            raise KeyboardInterrupt
+
+
+class Samples:
+    """Arguments of `Trainer.fit` that are arrays, for each network.
+
+    Parameters
+    ----------
+    given : by name; where each network has its own, a list, or a dict by number
+    own : whether each has its own
+    """
+
+    def __init__(self, given: dict[str, Any], own: bool) -> None:
+        self.given, self.own = given, own
+        self._ready = dict[Any, Any]()
+        if not own and not hasattr(given["y"], "dtype") and not hasattr(given["y"], "to_numpy"):
+            given["y"] = _checks.numbers("y", given["y"])
+
+    def of(self, number: int, trainer: Trainer) -> dict[str, Any]:
+        """Those of one network; an X that is everybody's is converted once for each dtype, not for each network."""
+        if self.own:
+            return {name: values[number] for name, values in self.given.items()}
+        key = trainer.layer_sizes[0], trainer.dtype
+        if key not in self._ready:
+            self._ready[key] = _checks.matrix("X", self.given["X"], *key)
+        return self.given | {"X": self._ready[key]}
+
+    def convert(self, trainers: Sequence[Trainer]) -> None:
+        """Convert an X that is everybody's, if all want the same of it, before it travels."""
+        wanted = {(trainer.layer_sizes[0], trainer.dtype) for trainer in trainers}
+        if not self.own and len(wanted) == 1 and not isinstance(self.given["X"], np.memmap):
+            with suppress(ValueError, TypeError):  # each network will say so of itself
+                self.given["X"] = _checks.matrix("X", self.given["X"], *wanted.pop())
+
+    def part(self, numbers: Sequence[int]) -> Samples:
+        """Those of some networks."""
+        if not self.own:
+            return self
+        return Samples({name: {i: values[i] for i in numbers} for name, values in self.given.items()}, True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_ready": {}}
+
+
+class Fits:
+    """Fits of many networks.
+
+    Parameters
+    ----------
+    networks : Trainers by number, and exceptions in the place of those that were refused
+    samples : arguments of `Trainer.fit`, for a network by its number
+    options : more of them, for all networks
+    watchers : callbacks, of which each network gets copies
+    threads : of one network
+    halt : by which others end these fits
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[int, Trainer | Exception],
+        samples: Samples,
+        options: dict[str, Any],
+        watchers: Sequence[Callback],
+        threads: int,
+        halt: Halt,
+    ) -> None:
+        self.networks, self.samples, self.options, self.watchers = networks, samples, options, watchers
+        self.threads, self.halt = threads, halt
+        self.outcomes: dict[int, Outcome] = {}
+
+    def halted(self) -> bool:
+        """Whether Ctrl-C came."""
+        return self.halt.came
+
+    def one(self, number: int) -> Outcome:
+        """Fit one network."""
+        trainer = self.networks[number]
+        if isinstance(trainer, Exception):
+            return Outcome(number, None, History(), trainer)
+        before = trainer.epochs_trained
+        asked, trainer.n_threads = trainer.n_threads, self.threads
+        try:
+            watchers = [*(copy.deepcopy(watcher) for watcher in self.watchers), self.halt]
+            arguments = self.samples.of(number, trainer) | self.options
+            return Outcome(number, trainer, trainer.fit(**arguments, callbacks=watchers, verbose=0))
+        except Exception as error:
+            columns = {name: column[before:] for name, column in trainer.history.items()}
+            return Outcome(number, trainer, History.restored(columns, trainer.history.epochs[before:], False), error)
+        finally:
+            trainer.n_threads = asked
+
+    def group(self, numbers: Sequence[int]) -> Iterator[Outcome]:
+        """Fit one network, or some that may go together."""
+        if len(numbers) > 1:
+            trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
+            with suppress(ValueError, TypeError, MemoryError, RuntimeError):  # each will say so of itself
+                samples = self.samples.of(numbers[0], trainers[0])
+                histories = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halted)
+                for number, trainer, history in zip(numbers, trainers, histories, strict=True):
+                    yield self.one(number) if history is None else Outcome(number, trainer, history)
+                return
+        yield from map(self.one, numbers)
+
+    def all(
+        self, run: Callable[[Callable[[Outcome], None]], None], on_finish: Callable[[Outcome], Any] | None, tally: Tally
+    ) -> list[Outcome]:
+        """Outcomes of all networks, by a function that runs the fits and is given one to tell of each, here."""
+
+        def tell(outcome: Outcome) -> None:
+            self.outcomes[outcome.number] = outcome
+            tally.add(outcome.line())
+            if on_finish:
+                on_finish(outcome)
+
+        try:
+            run(tell)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            tally.close()
+        return [self.outcomes.get(number) or self._untouched(number) for number in self.networks]
+
+    def by_threads(self, jobs: list[list[int]], cores: int, tell: Callable[[Outcome], None]) -> None:
+        """Fit all networks, group by group, in so many threads."""
+        waiting, finished = deque(jobs), SimpleQueue[Outcome | None]()
+
+        def work(i: int) -> None:
+            try:
+                keep_to_share(i, len(threads))
+                while waiting and not self.halt.came:
+                    with suppress(IndexError):  # another thread took the last one
+                        for outcome in self.group(waiting.popleft()):
+                            finished.put(outcome)
+            finally:
+                finished.put(None)
+
+        threads = [Thread(target=work, args=(i,), name=f"fit_many {i}") for i in range(min(cores, len(jobs)))]
+        running = 0
+        try:
+            for thread in threads:
+                thread.start()
+                running += 1
+            ends = 0
+            while ends < running:
+                outcome = finished.get()
+                if outcome is None:
+                    ends += 1
+                else:
+                    tell(outcome)
+        finally:
+            self.halt.came = True
+            for thread in threads[:running]:
+                thread.join()
+            while not finished.empty():  # what ended after Ctrl-C
+                if outcome := finished.get():
+                    self.outcomes[outcome.number] = outcome
+
+    def _untouched(self, number: int) -> Outcome:
+        """Of a network before whose turn Ctrl-C came."""
+        network, history = self.networks[number], History()
+        history.interrupted = True
+        return Outcome(number, network if isinstance(network, Trainer) else None, history)

@@ -1,0 +1,138 @@
+"""Fits of many networks as jobs of joblib's backends: processes, threads, a cluster; the door to joblib."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
+from . import _checks
+from ._fits import Fits, Halt, Outcome, Samples
+from ._rewind import take_over
+from .callbacks import Callback
+from .trainer import Trainer
+
+ASKED = "None, or an integer other than 0"
+
+
+def jobs_asked(n_jobs: Any) -> int | None:
+    """How many jobs are asked for, as joblib has it: −1 for all; None where nobody asks joblib.
+
+    Raises
+    ------
+    ImportError
+        Where joblib is asked, and is not installed.
+    """
+    if n_jobs is None:
+        if "joblib" not in sys.modules:  # whoever has set a backend has imported it
+            return None
+    elif isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise TypeError(_checks.wrong("n_jobs", ASKED, _checks.shown(n_jobs)))
+    elif n_jobs == 0:
+        raise ValueError(_checks.wrong("n_jobs", ASKED, 0))
+    try:
+        from joblib import Parallel
+    except ImportError:
+        raise ImportError("n_jobs needs joblib: pip install 'fastbp[many]'") from None
+    asked = int(Parallel(n_jobs=n_jobs).n_jobs)
+    return None if n_jobs is None and asked == 1 else asked
+
+
+def jobs_at_once(n_jobs: int) -> int:
+    """How many jobs the active backend runs at once."""
+    from joblib import effective_n_jobs
+
+    return int(effective_n_jobs(n_jobs))
+
+
+def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Outcome], None]) -> None:
+    """Fit all networks, group by group, in jobs, whose results the caller's trainers then take over."""
+    from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
+
+    refused = [numbers for numbers in jobs if isinstance(fits.networks[numbers[0]], Exception)]
+    for numbers in refused:
+        tell(fits.one(numbers[0]))
+    backend, _ = get_active_backend()
+    fits.samples.convert([network for network in fits.networks.values() if isinstance(network, Trainer)])
+    shared: Any = fits.samples
+    if not shared.own and hasattr(backend, "client"):
+        shared = _on_cluster(backend.client, shared)
+    calls = (
+        delayed(_job)(
+            {number: fits.networks[number] for number in numbers},
+            fits.samples.part(numbers) if fits.samples.own else shared,
+            fits.options, fits.watchers, fits.threads, fits.halt,
+        )
+        for numbers in jobs
+        if numbers not in refused
+    )  # fmt: skip
+    as_they_finish = getattr(backend, "supports_return_generator", False)
+    stream = Parallel(n_jobs, return_as="generator_unordered" if as_they_finish else "list")(calls)
+    try:
+        for outcomes in stream:
+            for outcome in outcomes:
+                tell(_taken(fits, outcome))
+            if any(outcome.history.interrupted for outcome in outcomes):  # a job heard of Ctrl-C first
+                raise KeyboardInterrupt
+    finally:
+        fits.halt.came = True
+        if as_they_finish:
+            with warnings.catch_warnings():  # of joblib, that not all results were taken
+                warnings.simplefilter("ignore")
+                stream.close()
+
+
+def _on_cluster(client: Any, samples: Samples) -> Any:
+    """A Dask future of the samples, a copy in each worker: a task's result outlasts them, what is scattered not."""
+    with warnings.catch_warnings():  # that they are large
+        warnings.simplefilter("ignore")
+        future = client.submit(_itself, samples, pure=False)
+    client.replicate([future])
+    return future
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _job(
+    networks: Mapping[int, Trainer],
+    samples: Any,
+    options: dict[str, Any],
+    watchers: Sequence[Callback],
+    threads: int,
+    halt: Halt,
+) -> list[Outcome]:
+    """Fit copies of some networks: where the caller's are in reach, Ctrl-C must find them as they were."""
+    if not isinstance(samples, Samples):  # joblib works here where a cluster has but one thread
+        samples = samples.result()
+    fits = Fits(copy.deepcopy(dict(networks)), samples, options, watchers, threads, halt)
+    return [replace(outcome, error=_portable(outcome.error)) for outcome in fits.group(list(networks))]
+
+
+def _portable(error: Exception | None) -> Exception | None:
+    """An exception that gets through to the caller's process; those with arguments of their own often can't."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _taken(fits: Fits, outcome: Outcome) -> Outcome:
+    """The outcome, of the caller's trainer."""
+    trainer, trained = fits.networks[outcome.number], outcome.trainer
+    assert isinstance(trainer, Trainer)
+    assert trained is not None
+    try:
+        with trainer._engine.exclusively():
+            take_over(trainer, trained)
+    except RuntimeError as error:
+        return replace(outcome, trainer=trainer, error=error)
+    return replace(outcome, trainer=trainer)
