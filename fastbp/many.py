@@ -111,10 +111,10 @@ def fit_many(
         jobs = [[number] for number in range(len(networks))]
     else:
         jobs = groups([None if isinstance(network, Exception) else network for network in networks], epochs, cores)
-    by_jobs = partial(_jobs.by_joblib, fits, jobs, n_jobs)
-    by_threads = partial(fits.by_threads, jobs, cores)
+    threaded = partial(fits.by_threads, jobs, cores)
+    run = threaded if n_jobs is None else partial(_jobs.by_joblib, fits, jobs, n_jobs)
     with said_if_compiling(silent=not verbose):
-        outcomes = fits.all(by_threads if n_jobs is None else by_jobs, on_finish, Tally(len(networks), verbose))
+        outcomes = fits.all(run, on_finish, Tally(len(networks), verbose))
     _report([outcome for outcome in outcomes if outcome.error], len(outcomes))
     return outcomes
 
