@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fastbp import Trainer, distributed
+from tests.stress._mpi import ENVIRONMENT, MISSING, ROOT
 
-ROOT = Path(__file__).parent.parent
-MISSING = [
-    name
-    for name, there in (("mpiexec", shutil.which("mpiexec")), ("mpi4py", importlib.util.find_spec("mpi4py")))
-    if not there
-]
 MPI = pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)} on this machine")
-ENVIRONMENT = {  # more ranks than cores; root where a container has nobody else
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    "PYTHONPATH": str(ROOT),
-}
 START = """
 import sys, numpy as np
 from mpi4py import MPI
@@ -41,9 +27,7 @@ def trainer(**options):
 
 def job(n: int, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["mpiexec", "-n", str(n), sys.executable, "-W", "error", "-c", START + code, *arguments]
-    return subprocess.run(
-        command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT
-    )
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)
 
 
 SAME = """
@@ -185,6 +169,14 @@ while t.epochs_trained < 6:
 
 
 @MPI
+def test_three_kills_at_random_moments():
+    command = [sys.executable, "-m", "tests.stress.killed_ranks", "--count=3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.fullmatch(r"3 kills, \d in the middle .* 0 failed; the last job came to its end\n", done.stdout)
+
+
+@MPI
 def test_the_command_line(tmp_path):
     X = np.random.default_rng(0).normal(size=(60, 3))
     np.savez(tmp_path / "data.npz", X=X, y=X @ [1.0, 2.0, 3.0])
@@ -193,7 +185,7 @@ def test_the_command_line(tmp_path):
         command = [sys.executable, "-m", "fastbp", "train", "data.npz", "--seed=1", "--out=model.npz", *more]
         return subprocess.run(
             [*(["mpiexec", "-n", str(n)] if n > 1 else []), *command],
-            env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path,
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path,
         )  # fmt: skip
 
     first = train(2, "--epochs=3", "--resume")

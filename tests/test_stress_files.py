@@ -53,4 +53,4 @@ def test_more_data_than_training_may_take_memory():
 
 
 def test_make_stress_finds_the_scripts():
-    assert {"full_disk", "kill_nine", "mutated_files", "stream_20gb"} <= set(SCRIPTS)
+    assert {"full_disk", "kill_nine", "killed_ranks", "mutated_files", "stream_20gb"} <= set(SCRIPTS)
