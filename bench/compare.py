@@ -90,11 +90,11 @@ def draw(results: dict[str, Best], names: list[str], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def write_readme(lines: list[str], path: Path) -> None:
-    """Put the lines between the marks."""
-    before, rest = path.read_text().split(MARKS[0])
-    _, after = rest.split(MARKS[1])
-    path.write_text("\n".join([before + MARKS[0], "", *lines, "", MARKS[1]]) + after)
+def write_between(lines: list[str], path: Path, marks: tuple[str, str]) -> None:
+    """Put the lines between the marks of a page."""
+    before, rest = path.read_text().split(marks[0])
+    _, after = rest.split(marks[1])
+    path.write_text("\n".join([before + marks[0], "", *lines, "", marks[1]]) + after)
 
 
 def run(workloads: list[str], names: list[str], options: argparse.Namespace) -> tuple[dict[str, Best], dict[str, str]]:
@@ -145,7 +145,7 @@ def main() -> None:
         if trained:
             draw(trained, trainers, ROOT / "docs" / "compare.png")
             lines = ["![Training time of each peer, times that of fastbp](docs/compare.png)", "", *lines]
-        write_readme(lines, ROOT / "README.md")
+        write_between(lines, ROOT / "README.md", MARKS)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def test_tables_go_between_the_marks(tmp_path):
     names = ["fastbp", "slow", "absent"]
     results = {"4-8-3, 16": {"fastbp": (2.0, 1), "slow": (8.0, 2)}, "2-2-1, 4": {"fastbp": (4.0, 1), "slow": (4.0, 1)}}
     lines = compare.table(results, names, "sizes, batch")
-    compare.write_readme(lines, readme)
+    compare.write_between(lines, readme, compare.MARKS)
     text = readme.read_text()
     assert text.startswith("a\n<!-- compare -->\n\n| sizes, batch |")
     assert text.endswith("\n\n<!-- /compare -->\nb\n")

@@ -169,11 +169,11 @@ while t.epochs_trained < 6:
 
 
 @MPI
-def test_three_kills_at_random_moments():
-    command = [sys.executable, "-m", "tests.stress.killed_ranks", "--count=3"]
+def test_two_kills_at_random_moments():
+    command = [sys.executable, "-m", "tests.stress.killed_ranks", "--count=2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.fullmatch(r"3 kills, \d in the middle .* 0 failed; the last job came to its end\n", done.stdout)
+    assert re.fullmatch(r"2 kills, \d in the middle .* 0 failed; the last job came to its end\n", done.stdout)
 
 
 @MPI

@@ -2,10 +2,10 @@
 
     python -m tests.stress.killed_ranks --count 60
 
-After each kill −9 the job must end by itself within BOUND seconds, with a message and no process left; the model must load,
-with finite weights, and be no older than it was before. The next job, of 2 or 3 ranks, must go on from it. One kill in
-four comes at any time since the start; the others once an epoch is saved, so that they hit a step, an all-reduce or a
-write, all of which take about as long.
+After each kill −9 the job must end by itself within BOUND seconds, with a message and no process left; the model must
+load, with finite weights, and be no older than it was before. The next job, of 2 or 3 ranks, must go on from it. One
+kill in four comes at any time since the start; the others once an epoch is saved, so that they hit a step, an
+all-reduce or a write.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ def run(folder: Path, count: int, seed: int) -> int:
     said, _ = job.communicate(timeout=START)
     ended = job.returncode == 0 and Trainer.load(path).epochs_trained == epochs + 2
     print(
-        f"{count} kills, {in_write} in the middle of a write, {epochs} epochs in between, jobs over in {max(times):.1f} s "
-        f"at the most, {failed} failed; the last job {'came to its end' if ended else f'failed: {said}'}"
+        f"{count} kills, {in_write} in the middle of a write, {epochs} epochs in between, "
+        f"jobs over in {max(times):.1f} s at the most, {failed} failed; "
+        f"the last job {'came to its end' if ended else f'failed: {said}'}"
     )
     return failed + (not ended)
 
