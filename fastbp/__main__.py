@@ -65,7 +65,7 @@ def sizes(text: str) -> tuple[int, ...]:
 def network(text: str) -> tuple[int, ...]:
     """A network's sizes: 64-32-10."""
     parts = text.split("-")
-    if len(parts) < 2 or not all(part.isdigit() and int(part) for part in parts):
+    if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"expected sizes such as 64-32-10, got {text!r}")
     return tuple(map(int, parts))
 
@@ -73,9 +73,28 @@ def network(text: str) -> tuple[int, ...]:
 def counts(text: str) -> tuple[int, ...]:
     """Numbers of threads: 1,2."""
     parts = text.split(",")
-    if not all(part.isdigit() and int(part) for part in parts):
+    if not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,2, got {text!r}")
     return tuple(map(int, dict.fromkeys(parts)))
+
+
+def rows(text: str) -> tuple[range, ...]:
+    """Rows of a table: 3, or 1,5,9, or 1-4."""
+    found = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or int(first) > int(last or first):
+            raise argparse.ArgumentTypeError(f"expected rows such as 3, 1,5,9 or 1-4, got {text!r}")
+        found.append(range(int(first), int(last or first) + 1))
+    return tuple(found)
+
+
+def weight(text: str) -> tuple[int, ...]:
+    """A weight's layer, the unit that it goes to, the one that it comes from: 1,2,1."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected a layer and two units such as 1,2,1, got {text!r}")
+    return tuple(map(int, parts))
 
 
 def threads(text: str) -> int | str:
@@ -89,7 +108,7 @@ def parser() -> Parser:
     whole.add_argument("--version", action="version", version=f"fastbp {__version__}")
     whole.add_argument(
         "--print-completion",
-        choices=("bash", "zsh", "tcsh"),
+        choices=("bash", "zsh", "tcsh", "fish"),
         action=Completion,
         help="what a shell reads to complete commands, options and files",
     )
@@ -107,7 +126,10 @@ def parser() -> Parser:
     explain = _command(commands, "explain", _commands.explain)
     explain.add_argument("model", help="from fastbp train")
     explain.add_argument("data", help="a table with the model's columns and the target")
-    explain.add_argument("--row", type=int, default=1, help="which one, from 1; default: 1")
+    explain.add_argument("--row", type=rows, default=(range(1, 2),), metavar="N", help="3, 1,5,9 or 1-4; default: 1")
+    explain.add_argument(
+        "--weight", type=weight, metavar="L,J,K", help="the paths of θᴸ_JK only, to unit J, from unit K; K = 0: bᴸ_J"
+    )
     explain.add_argument("--out", metavar="FILE", help=".html, a page to step through; .tex; .txt; default: print it")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     _add_bench(commands)
@@ -218,7 +240,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | dict):
-        return ", ".join(value) or "none"
+        return ", ".join(map(str, value)) or "none"
     return number_text(value) if isinstance(value, float) else str(value)
 
 

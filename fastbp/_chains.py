@@ -51,6 +51,11 @@ def parameter(l: int, j: int, k: int) -> Symbol:
     return Symbol("θ", l, (j, k)) if k else Symbol("b", l, (j,))
 
 
+def count(n: int) -> str:
+    """A number of paths with commas; one with so many digits that they say nothing as a power of ten."""
+    return f"{n:,}" if n < 10**15 else f"some 10^{math.log10(n):.0f}"
+
+
 class Factor(NamedTuple):
     """A local derivative: ∂of/∂by and its number."""
 
@@ -137,11 +142,11 @@ class Chains:
 
     def _counts(self) -> Iterator[tuple[int, int]]:
         """Paths, and local derivatives in each, of the weights of each layer."""
-        m, L = len(self.layers[0].a), len(self.layers)
-        for l, theta in enumerate(self.weights, start=1):
-            onwards = math.prod(len(later) for later in self.weights[l:])
-            length = (1 if self.cost_slopes is None else 2) + 2 * (L - 1 - l) + 1
-            yield m * len(theta) * (theta.shape[1] + self.use_bias) * onwards, length
+        onwards, length = len(self.layers[0].a), (1 if self.cost_slopes is None else 2) + 1
+        for theta in reversed(self.weights):
+            onwards *= len(theta)  # ways from a unit's z to J, for each of the unit's weights
+            yield onwards * (theta.shape[1] + self.use_bias), length
+            length += 2
 
     def parameters(self) -> Iterator[tuple[int, int, int]]:
         """Every weight as (l, j, k): those to a unit one after the other, its bias weight at their end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import secrets
@@ -9,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,11 @@ import numpy as np
 
 from . import __version__, _checks, _machine, checkpoint, distributed, plots, tables
 from ._columns import Categories, Numbers, Table
+from ._explain_html import weight as weight_data
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
 from ._team import usable_cores
+from ._writing import replacing
 from .benchmark import report
 from .callbacks import Callback, Checkpoint, EarlyStopping
 from .progress import interactive
@@ -26,6 +30,8 @@ from .trainer import Trainer
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from .explanation import Derivative, Explanation
 
 FORMS = (".html", ".tex", ".txt")  # of an explanation
 
@@ -35,11 +41,10 @@ def train(arguments: Namespace) -> dict[str, Any]:
     comm = distributed.communicator()
     if comm is not None and comm.Get_rank() > 0:  # the first rank prints and writes
         arguments.quiet, arguments.json, arguments.plot = True, False, None
-    for path in filter(None, (arguments.out, arguments.plot)):
-        _check_folder(path)
-    _checks.file_to_write("--out", arguments.out)
+    _check_place("--out", arguments.out)
     if arguments.plot:
-        plots.require_matplotlib()
+        _check_place("--plot", arguments.plot)
+        plots.check_picture("--plot", arguments.plot)
     frame = _read(arguments.data)
     with _about(arguments.data):
         table = tables.recognise(frame, arguments.target, arguments.task, fill=arguments.missing == "mean")
@@ -108,6 +113,8 @@ def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> T
 
 def predict(arguments: Namespace) -> dict[str, Any]:
     """Write the predictions for a table's rows, as CSV."""
+    if arguments.out:
+        _check_place("--out", arguments.out)
     trainer, table = _model(arguments.model)
     target = table.target
     if arguments.probabilities and isinstance(target, Numbers):
@@ -143,37 +150,77 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
 
 
 def explain(arguments: Namespace) -> dict[str, Any]:
-    """Write out one step of backpropagation for a row of a table: every z, a, δ and ∂J/∂θ."""
+    """Write out one step of backpropagation for rows of a table: every z, a, δ and ∂J/∂θ."""
     from .explanation import explain as explain_samples
 
-    if arguments.out:
-        _check_folder(arguments.out)
-        if not arguments.out.endswith(FORMS):
-            raise TableError(f"{arguments.out}: a file called {', '.join(FORMS)} is expected")
+    form = None if arguments.out is None else Path(arguments.out).suffix.lower()
+    if form is not None:
+        _check_place("--out", arguments.out)
+        if form not in FORMS:
+            raise TableError(f"--out: a file called {', '.join(FORMS)} is expected, got {arguments.out!r}")
     trainer, table = _model(arguments.model)
+    if arguments.weight:
+        _check_weight(arguments.weight, trainer)
     frame = _read(arguments.data)
-    if not 1 <= arguments.row <= len(frame):
-        raise TableError(f"--row: a row of {arguments.data}, 1 to {len(frame)}, is expected, got {arguments.row}")
+    for part in arguments.row:
+        if not 0 < part[0] <= part[-1] <= len(frame):
+            came = part[0] if part[0] <= 0 or part[0] > len(frame) else part[-1]
+            raise TableError(f"--row: rows of {arguments.data}, 1 to {len(frame)}, are expected, got {came}")
+    rows = list(chain.from_iterable(arguments.row))
     with _about(arguments.data):
-        row = frame.iloc[arguments.row - 1 : arguments.row]
-        explanation = explain_samples(trainer, tables.inputs(table, row), tables.targets(table, row))
-    if arguments.out and arguments.out.endswith(".html"):
+        samples = frame.iloc[[row - 1 for row in rows]]
+        explanation = explain_samples(trainer, tables.inputs(table, samples), tables.targets(table, samples))
+    weight = _weight(explanation, arguments.weight) if arguments.weight else None
+    place = arguments.out
+    if form == ".html":
         explanation.to_html(arguments.out)
-    elif arguments.out:
-        text = explanation.latex() if arguments.out.endswith(".tex") else explanation.text()
-        Path(arguments.out).write_text(text + "\n", encoding="utf-8")
+        place += "#weight-{}-{}-{}".format(*arguments.weight) if weight else ""
+    elif form is not None:
+        part = weight or explanation
+        with replacing(arguments.out, text=True) as file:
+            file.write((part.latex() if form == ".tex" else part.text()) + "\n")
     elif not arguments.json:
-        sys.stdout.write(explanation.text() + "\n")
+        sys.stdout.write((weight or explanation).text() + "\n")
         return {}
-    return {
-        "explanation": arguments.out,
-        "row": arguments.row,
+    found = {
+        "explanation": place,
+        "rows": rows,
         "loss": explanation.J,
         "view": explanation.view,
-        "paths": explanation.n_paths,
-        "derivatives": explanation.n_derivatives,
+        "paths": _bounded(explanation.n_paths),
+        "derivatives": _bounded(explanation.n_derivatives),
         "kernel_difference": explanation.kernel_difference,
     }
+    return found | {"weight": weight_data(weight, len(rows))} if weight and arguments.json else found
+
+
+def _check_weight(asked: tuple[int, int, int], trainer: Trainer) -> None:
+    """Look for a weight that the network has, before anything is computed."""
+    sizes, (l, j, k) = trainer.layer_sizes, asked
+    came, least = ",".join(map(str, asked)), 0 if trainer.use_bias else 1
+    if not 1 <= l < len(sizes):
+        raise TableError(f"--weight: L,J,K with a layer L from 1 to {len(sizes) - 1} is expected, got {came}")
+    if not 1 <= j <= sizes[l]:
+        raise TableError(f"--weight: L,J,K to a unit J from 1 to {sizes[l]} of layer {l + 1} is expected, got {came}")
+    if not least <= k <= sizes[l - 1]:
+        bias = ", or 0 for the bias unit," if trainer.use_bias else ""
+        raise TableError(
+            f"--weight: L,J,K from a unit K from 1 to {sizes[l - 1]} of layer {l}{bias} is expected, got {came}"
+        )
+
+
+def _weight(explanation: Explanation, asked: tuple[int, int, int]) -> Derivative:
+    try:
+        return explanation.gradient(*asked)
+    except KeyError:
+        shown = "-".join(map(str, explanation.sizes))
+        came = f"{len(explanation.layers[0].a)} rows of {shown}"
+        raise TableError(f"--weight: weights and rows few enough to write each out are expected, got {came}") from None
+
+
+def _bounded(n: int) -> int | float:
+    """Infinite where readers of JSON have no integers any more."""
+    return n if n < 1 << 63 else math.inf
 
 
 def bench(arguments: Namespace) -> dict[str, Any]:
@@ -238,10 +285,11 @@ def _target(table: Table) -> dict[str, Any]:
     return {"name": table.target.name, "classes": classes}
 
 
-def _check_folder(path: str) -> None:
-    """Before training, rather than after it."""
+def _check_place(option: str, path: str) -> None:
+    """Look for a place to write a file to, before training rather than after it."""
     if not Path(path).resolve().parent.is_dir():
         raise TableError(f"{path}: there is no such folder to write to")
+    _checks.file_to_write(option, path)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -42,14 +41,15 @@ def frame(explanation: Explanation) -> str:
 
 
 def data(explanation: Explanation) -> dict[str, Any]:
-    """What the page's script draws, in plain numbers and lists."""
+    """What the page's script draws, in plain numbers and lists; nothing of a network that it doesn't draw."""
+    drawn, m = _is_drawn(explanation), len(explanation.layers[0].a)
     return {
         "J": explanation.J,
         "eta": explanation.learning_rate,
         "view": explanation.view,
-        "n_paths": explanation.n_paths,
-        "n_derivatives": explanation.n_derivatives,
-        "drawn": _is_drawn(explanation),
+        "n_paths": explanation.n_paths if drawn else None,
+        "n_derivatives": explanation.n_derivatives if drawn else None,
+        "drawn": drawn,
         "layers": [
             {
                 "activation": layer.activation,
@@ -60,8 +60,9 @@ def data(explanation: Explanation) -> dict[str, Any]:
                 "bias": bool(explanation.bias_gradients) and layer is not explanation.layers[-1],
             }
             for layer in explanation.layers
+            if drawn
         ],
-        "weights": [_weight(derivative, len(explanation.layers[0].a)) for derivative in explanation.gradients],
+        "weights": [weight(derivative, m) for derivative in explanation.gradients if drawn],
     }
 
 
@@ -76,7 +77,8 @@ def _remarks(explanation: Explanation) -> tuple[str, ...]:
     return *explanation.remarks, f"The network is too large for a picture ({MAX_DRAWN} layers of {MAX_DRAWN} units)."
 
 
-def _weight(derivative: Derivative, m: int) -> dict[str, Any]:
+def weight(derivative: Derivative, m: int) -> dict[str, Any]:
+    """A weight with its paths, in plain numbers and lists; of m samples."""
     return {
         "id": _identity(derivative),
         "symbol": str(derivative.symbol),
@@ -116,25 +118,24 @@ def _updates(explanation: Explanation) -> str:
     """The table of weights, each linked to its chains."""
     if not explanation.gradients:
         return ""
-    head, *rows = words.update_rows(explanation)
+    (head, *rows), left_out = words.update_rows(explanation)
     linked = [
         (f'<a href="#{_identity(derivative)}">{row[0]}</a>', *row[1:])
-        for derivative, row in zip(explanation.gradients, rows, strict=True)
+        for derivative, row in zip(explanation.gradients, rows, strict=False)
     ]
     caption = f"The weights, and a step of gradient descent with η = {words.number(explanation.learning_rate)}"
-    return _table("updates", caption, [head, *linked])
+    return _table("updates", caption, words.Rows([head, *linked], left_out))
 
 
-def _table(name: str, caption: str, rows: Sequence[Sequence[str]]) -> str:
-    """The first row names the columns, the first column the rows; cells are HTML."""
-    head = "".join(f'<th scope="col">{column}</th>' for column in rows[0])
+def _table(name: str, caption: str, rows: words.Rows) -> str:
+    """The first column names the rows; cells are HTML."""
+    head, *shown = rows.shown
+    names = "".join(f'<th scope="col">{column}</th>' for column in head)
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n'
-        for row in rows[1 : words.MAX_ROWS + 1]
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in shown
     )
-    left_out = len(rows) - 1 - words.MAX_ROWS
-    more = f"<p>… and {left_out:,} more</p>" if left_out > 0 else ""
+    more = f"<p>… and {rows.left_out:,} more</p>" if rows.left_out else ""
     return (
-        f'<div class="scroll"><table id="{name}"><caption>{caption}</caption><thead><tr>{head}</tr></thead>\n'
+        f'<div class="scroll"><table id="{name}"><caption>{caption}</caption><thead><tr>{names}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>{more}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _explain_text as words
@@ -48,12 +47,13 @@ def units(explanation: Explanation) -> Table:
 def chains(explanation: Explanation) -> Table:
     """Every path of every weight: its local derivatives, their numbers under the symbols, and the product."""
     m = len(explanation.layers[0].a)
-    rows = [("weight", "path", "chain", "product")]
+    rows = []
     for derivative in explanation.gradients:
         for path, symbols, numbers in words.chain_rows(derivative):
             chain = f"{symbols}\n{numbers}"
             rows.append((str(derivative.symbol), words.route(path, m), chain, words.number(path.product)))
-    return _table("The paths from the weights to J", rows, left=3)
+    table = words.first_rows(("weight", "path", "chain", "product"), rows)
+    return _table("The paths from the weights to J", table, left=3)
 
 
 def weights(explanation: Explanation) -> Table:
@@ -62,12 +62,12 @@ def weights(explanation: Explanation) -> Table:
     return _table(f"The weights, and a step of gradient descent with η = {eta}", words.update_rows(explanation))
 
 
-def _table(title: str, rows: Sequence[Sequence[str]], left: int = 1) -> Table:
-    """The first row names the columns, of which so many are aligned to the left."""
+def _table(title: str, rows: words.Rows, left: int = 1) -> Table:
+    """Of the columns so many are aligned to the left."""
     rich = _rich()
-    head, shown, left_out = rows[0], rows[1 : words.MAX_ROWS + 1], len(rows) - 1 - words.MAX_ROWS
-    caption = f"… and {left_out:,} more" if left_out > 0 else None
+    caption = f"… and {rows.left_out:,} more" if rows.left_out else None
     table: Table = rich.table.Table(title=title, caption=caption, box=rich.box.SIMPLE)
+    head, *shown = rows.shown
     for i, name in enumerate(head):
         table.add_column(name, justify="left" if i < left else "right")
     for row in shown:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ._chains import Layer, Path, Symbol, parameter
+from ._chains import Layer, Path, Symbol, count, parameter
 
 if TYPE_CHECKING:
     from .explanation import Derivative, Explanation
@@ -16,6 +17,13 @@ MAX_ROWS = 200  # of a table
 
 UNITS = ("layer", "sample", "unit", "z", "a", "f′(z)", "δ = ∂J/∂z")
 UPDATES = ("weight", "θ", "Σ paths", "reference", "kernel", "θ − η ∂J/∂θ")
+
+
+class Rows(NamedTuple):
+    """A table: the names of its columns, then its rows, and how many of them there is no room for."""
+
+    shown: list[tuple[str, ...]]
+    left_out: int
 
 
 def number(value: float | None) -> str:
@@ -31,28 +39,43 @@ def heading(explanation: Explanation) -> str:
     return f"{'-'.join(map(str, explanation.sizes))}, {activations}; {explanation.loss}; {samples}"
 
 
-def unit_rows(explanation: Explanation) -> list[tuple[str, ...]]:
+def unit_rows(explanation: Explanation) -> Rows:
     """UNITS, and then z, a, f′ and δ of every unit for every sample; of one sample without its number."""
+    m = len(explanation.layers[0].a)
     rows: list[tuple[str, ...]] = [UNITS]
-    for layer in explanation.layers:
-        for s, i in np.ndindex(layer.a.shape):
-            values = (None if part is None else part[s, i] for part in (layer.z, layer.a, layer.slopes, layer.delta))
-            rows.append((str(layer.l), str(s + 1), str(i + 1), *map(number, values)))
-    return rows if len(explanation.layers[0].a) > 1 else [(row[0], *row[2:]) for row in rows]
+    for layer, s, i in islice(_units(explanation), MAX_ROWS):
+        values = (None if part is None else part[s, i] for part in (layer.z, layer.a, layer.slopes, layer.delta))
+        rows.append((str(layer.l), str(s + 1), str(i + 1), *map(number, values)))
+    left_out = m * sum(explanation.sizes) - (len(rows) - 1)
+    return Rows(rows if m > 1 else [(row[0], *row[2:]) for row in rows], left_out)
 
 
-def update_rows(explanation: Explanation) -> list[tuple[str, ...]]:
+def _units(explanation: Explanation) -> Iterator[tuple[Layer, int, int]]:
+    """Every unit of every layer for every sample, counted from 0."""
+    return ((layer, s, i) for layer in explanation.layers for s, i in np.ndindex(layer.a.shape))
+
+
+def update_rows(explanation: Explanation) -> Rows:
     """UPDATES, and then those of every weight."""
-    return [UPDATES] + [
-        (str(g.symbol), *map(number, (g.theta, g.sum, g.reference, g.kernel, g.updated))) for g in explanation.gradients
-    ]
+    return first_rows(
+        UPDATES,
+        [
+            (str(g.symbol), *map(number, (g.theta, g.sum, g.reference, g.kernel, g.updated)))
+            for g in explanation.gradients
+        ],
+    )
+
+
+def first_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Rows:
+    """As many as a table has room for."""
+    return Rows([head, *rows[:MAX_ROWS]], max(0, len(rows) - MAX_ROWS))
 
 
 def agreement(explanation: Explanation) -> tuple[str, str]:
     """How many chains there are, and how far the three gradients are from each other."""
     counted = (
-        f"{explanation.n_paths:,} path{'s' * (explanation.n_paths != 1)} from the weights to J, "
-        f"with {explanation.n_derivatives:,} derivatives in the chains."
+        f"{count(explanation.n_paths)} path{'s' * (explanation.n_paths != 1)} from the weights to J, "
+        f"with {count(explanation.n_derivatives)} derivatives in the chains."
     )
     sums = "sums over the paths" if explanation.view == "paths" else "products with δ"
     return counted, (
@@ -67,13 +90,12 @@ def route(path: Path, m: int) -> str:
     return f"sample {path.sample}: {way}" if m > 1 else way
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Rows) -> str:
     """Columns of numbers under their names, aligned to the right."""
-    shown = rows[: MAX_ROWS + 1]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in shown]
-    if len(rows) > len(shown):
-        lines.append(f"… and {len(rows) - len(shown):,} more")
+    widths = [max(map(len, column)) for column in zip(*rows.shown, strict=True)]
+    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows.shown]
+    if rows.left_out:
+        lines.append(f"… and {rows.left_out:,} more")
     return "\n".join(lines)
 
 
@@ -124,11 +146,10 @@ def latex(explanation: Explanation) -> str:
     """What each unit computes, then each weight's chains and its step, in one aligned environment."""
     m = len(explanation.layers[0].a)
     lines = [rf"J &= {latex_number(explanation.J)}"]
-    for layer in explanation.layers:
-        for s, i in np.ndindex(layer.a.shape):
-            lines.append(_unit_latex(explanation, layer, s, i) + rf" \quad \text{{(sample {s + 1})}}" * (m > 1))
-    if len(lines) > MAX_ROWS:
-        lines[MAX_ROWS:] = [r"&\;\,\vdots"]
+    for layer, s, i in islice(_units(explanation), MAX_ROWS - 1):
+        lines.append(_unit_latex(explanation, layer, s, i) + rf" \quad \text{{(sample {s + 1})}}" * (m > 1))
+    if m * sum(explanation.sizes) > MAX_ROWS - 1:
+        lines.append(r"&\;\,\vdots")
     if explanation.view == "delta":
         for l in range(1, len(explanation.layers)):
             theta = Symbol("Θ", l).latex

@@ -9,7 +9,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
+from ._writing import replacing
 
 Array = npt.NDArray[Any]
 
@@ -55,34 +56,6 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
         raise ValueError(_checks.wrong("history", f"no more than {HEADER_BYTES:,} bytes as JSON", f"{text.size:,}"))
     with replacing(path) as file:
         np.savez(file, header=text, **arrays)  # type: ignore[arg-type]
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file beside its place, to be written; then flushed to disk and renamed: a crash leaves the old or the new."""
-    place = Path(_checks.file_to_write("path", path))
-    temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
-    file = temporary.open("xb")
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _flush_folder(place.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a file's new name last through a loss of power, where the system can."""
-    with suppress(OSError):  # Windows opens no folder, some file systems flush none; the file is whole either way
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextmanager

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, reference
-from ._chains import Chains, Layer, Path, Symbol, parameter
+from ._chains import Chains, Layer, Path, Symbol, count, parameter
 from ._kernels import codes
+from ._writing import replacing
 from .losses import Custom, Huber, Loss, Quantile
 from .trainer import Trainer
 
@@ -197,10 +198,10 @@ class Explanation:
         """
         from ._explain_html import page
 
-        place = None if path is None else _checks.path("path", path)
+        place = None if path is None else _checks.file_to_write("path", path)
         text = page(self)
         if place is not None:
-            with open(place, "w", encoding="utf-8") as file:
+            with replacing(place, text=True) as file:
                 file.write(text)
         return text
 
@@ -253,6 +254,8 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
     data = trainer._intake.data("x", x, "y", y)
     X, targets = data.X.astype(np.float64), _targets(trainer, data)
     weights, biases = ([part.astype(np.float64) for part in parts] for parts in (trainer.weights, trainer.biases))
+    parameters = 4 * trainer.n_parameters  # with the gradients of the reference, the kernels and by paths
+    _checks.fits("x", f"{len(X):,} samples", 8 * (6 * len(X) * sum(trainer.layer_sizes) + parameters))
     activations, (loss, value) = trainer.network.activations, _formula(trainer._loss)
     with np.errstate(over="ignore", invalid="ignore"):
         J, dW, db = reference.gradients(weights, biases, activations, X, targets, loss, parameter=value)
@@ -360,7 +363,7 @@ def _remarks(trainer: Trainer, chains: Chains, gradients: Sequence[Derivative]) 
     said = []
     if chains.n_paths > MAX_PATHS:
         said.append(
-            f"{chains.n_paths:,} paths are too many to write out ({MAX_PATHS:,} at most): the chains stop at δ, "
+            f"{count(chains.n_paths)} paths are too many to write out ({MAX_PATHS:,} at most): the chains stop at δ, "
             "∂J/∂Θˡ = (δˡ⁺¹)ᵀ aˡ and ∂J/∂bˡ = Σ_samples δˡ⁺¹."
         )
     if not gradients:

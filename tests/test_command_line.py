@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -148,44 +150,148 @@ def test_explain(model, folder, capsys):
     assert run("explain model.npz data.csv --row 2") == 0
     text = capsys.readouterr().out
     assert "∂J/∂" in text
-    for name in ("page.html", "page.tex", "page.txt"):
+    for name in ("page.html", "page.tex", "page.txt", "other.HTML"):
         assert run(f"explain model.npz data.csv --row 2 --out {name} --json") == 0
         found = said(capsys)
         assert found["kernel_difference"] < 1e-6
         assert (folder / name).stat().st_size > 500
     assert (folder / "page.txt").read_text(encoding="utf-8") == text
     assert (folder / "page.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
-    trainer = Trainer.load(model)
+    assert (folder / "other.HTML").read_bytes() == (folder / "page.html").read_bytes()
+    assert_loss_of_rows([2], found["loss"])
+
+
+def assert_loss_of_rows(rows, loss):
+    trainer = Trainer.load("model.npz")
     _, table = _commands._model("model.npz")
-    row = pandas.read_csv("data.csv").iloc[1:2]
-    X, y = tables.inputs(table, row), tables.targets(table, row)
-    assert found["loss"] == pytest.approx(trainer.evaluate(X, y)["loss"], rel=1e-5)
-    for arguments, message in (
-        ("--row 0", "1 to 6"),
-        ("--row 7", "1 to 6"),
-        ("--out page.pdf", ".html, .tex, .txt"),
-        ("--out nowhere/page.html", "folder"),
-    ):
-        assert run(f"explain model.npz data.csv {arguments}") == 2
-        assert message in capsys.readouterr().err
+    frame = pandas.read_csv("data.csv").iloc[[row - 1 for row in rows]]
+    X, y = tables.inputs(table, frame), tables.targets(table, frame)
+    assert loss == pytest.approx(trainer.evaluate(X, y)["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("typed", "found"),
-    [("fastbp ev", "evaluate"), ("fastbp train --hid", "--hidden"), ("fastbp predict mod", "model.npz")],
+    ("asked", "rows"), [("1,5,3", [1, 5, 3]), ("2-4", [2, 3, 4]), ("6,1-2", [6, 1, 2]), ("5-5", [5])]
 )
-def test_completion_in_bash(typed, found, model, capsys):
+def test_explain_several_rows(model, capsys, asked, rows):
+    assert run(f"explain model.npz data.csv --row {asked} --json") == 0
+    found = said(capsys)
+    assert found["rows"] == rows
+    assert_loss_of_rows(rows, found["loss"])
+
+
+@pytest.fixture
+def small(folder) -> Trainer:
+    """Three inputs, two units, three outputs."""
+    (folder / "data.csv").write_text("size,colour,y\n1,red,a\n2,blue,b\n3,red,a\n4,blue,b\n5,red,c\n6,blue,c\n")
+    assert run("train data.csv --out model.npz --hidden 2 --epochs 2 --validation 0 --seed 0 --quiet") == 0
+    return Trainer.load("model.npz")
+
+
+@pytest.mark.parametrize("weight", [(1, 2, 1), (2, 3, 2), (1, 1, 0)])
+def test_explain_one_weight(small, folder, capsys, weight):
+    l, j, k = weight
+    asked = f"--weight {l},{j},{k}"
+    assert run(f"explain model.npz data.csv --row 2,3 {asked} --json") == 0
+    found = said(capsys)["weight"]
+    assert (found["l"], found["j"], found["k"]) == weight
+    assert len(found["paths"]) == 2 * (3 if l == 1 else 1)
+    assert sum(path["product"] for path in found["paths"]) == pytest.approx(found["kernel"], abs=1e-7)
+    theta = small.weights[l - 1][j - 1, k - 1] if k else small.biases[l - 1][j - 1]
+    assert found["theta"] == theta
+    assert run(f"explain model.npz data.csv --row 2,3 {asked}") == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"∂J/∂{found['symbol']} = ")
+    assert text.count("sample ") == len(found["paths"])
+    assert run(f"explain model.npz data.csv --row 2,3 {asked} --out chain.txt") == 0
+    assert (folder / "chain.txt").read_text(encoding="utf-8") == text
+    assert run(f"explain model.npz data.csv --row 2,3 {asked} --out chain.tex") == 0
+    assert (folder / "chain.tex").read_text(encoding="utf-8").count("(sample ") == len(found["paths"])
+    capsys.readouterr()
+    assert run(f"explain model.npz data.csv {asked} --out page.html") == 0
+    assert f"page.html#weight-{l}-{j}-{k}\n" in capsys.readouterr().out
+    assert f'href="#weight-{l}-{j}-{k}"' in (folder / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--row 0", "--row: rows of data.csv, 1 to 6, are expected, got 0"),
+        ("--row 7", "--row: rows of data.csv, 1 to 6, are expected, got 7"),
+        ("--row 2,5-99999999999", "--row: rows of data.csv, 1 to 6, are expected, got 99999999999"),
+        ("--row 3-1", "--row: expected rows such as 3, 1,5,9 or 1-4, got '3-1'"),
+        ("--row 1,", "--row: expected rows such as 3, 1,5,9 or 1-4, got '1,'"),
+        ("--row ²", "--row: expected rows such as 3, 1,5,9 or 1-4, got '²'"),
+        ("--weight 1,2", "--weight: expected a layer and two units such as 1,2,1, got '1,2'"),
+        ("--weight 1,x,2", "--weight: expected a layer and two units such as 1,2,1, got '1,x,2'"),
+        ("--weight 3,1,1", "--weight: L,J,K with a layer L from 1 to 2 is expected, got 3,1,1"),
+        ("--weight 0,1,1", "--weight: L,J,K with a layer L from 1 to 2 is expected, got 0,1,1"),
+        ("--weight 1,3,1", "--weight: L,J,K to a unit J from 1 to 2 of layer 2 is expected, got 1,3,1"),
+        ("--weight 1,0,1", "--weight: L,J,K to a unit J from 1 to 2 of layer 2 is expected, got 1,0,1"),
+        ("--weight 2,1,3", "--weight: L,J,K from a unit K from 1 to 2 of layer 2, or 0 for the bias unit, is expected"),
+        ("--out page.pdf", "--out: a file called .html, .tex, .txt is expected, got 'page.pdf'"),
+        ("--out nowhere/page.html", "nowhere/page.html: there is no such folder to write to"),
+        ("--out folder.html", "--out: expected a file or a new name, got 'folder.html', which is a folder"),
+    ],
+)
+def test_explain_says_what_is_wrong(small, folder, capsys, arguments, message):
+    (folder / "folder.html").mkdir()
+    assert run(f"explain model.npz data.csv {arguments}") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+
+
+def test_explain_a_weight_of_too_large_a_network(model, capsys):
+    assert run("train data.csv --out large.npz --hidden 99,99 --epochs 1 --validation 0 --quiet") == 0
+    assert run("explain large.npz data.csv --weight 1,1,1") == 2
+    assert "--weight: weights and rows few enough to write each out are expected, got 1 rows of 3-99-99-3" in (
+        capsys.readouterr().err
+    )
+    assert run("explain large.npz data.csv --row 1-6") == 0
+    assert "There are too many weights to show each" in capsys.readouterr().out
+
+
+def script_for(shell: str, capsys) -> str:
     with pytest.raises(SystemExit) as end:
-        main(["--print-completion", "bash"])
+        main(["--print-completion", shell])
     assert end.value.code == 0
-    script = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+TYPED = [
+    ("fastbp ev", "evaluate"),
+    ("fastbp train --hid", "--hidden"),
+    ("fastbp train --o", "--optimizer"),
+    ("fastbp predict mod", "model.npz"),
+    ("fastbp bench --qu", "--quick"),
+]
+
+
+@pytest.mark.parametrize(("typed", "found"), TYPED)
+def test_completion_in_bash(typed, found, model, capsys):
     words = typed.split()
     ask = (
         f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; COMP_LINE='{typed}'; COMP_POINT={len(typed)}\n"
         f"_shtab_fastbp fastbp {words[-1]} {words[-2]}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
     )
-    done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
+    command = ["bash", "-c", script_for("bash", capsys) + ask]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found in done.stdout.split()
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here to ask")
+@pytest.mark.parametrize(("typed", "found"), TYPED)
+def test_completion_in_fish(typed, found, model, capsys):
+    command = ["fish", "--no-config", "-c", f"{script_for('fish', capsys)}\ncomplete -C '{typed}'"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found in [line.split("\t")[0] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh", "fish"])
+def test_completion_names_every_command_and_option(shell, capsys):
+    script = script_for(shell, capsys)
+    for name in ("train", "predict", "evaluate", "explain", "bench", "info", "optimizer", "weight", "peers", "json"):
+        assert re.search(rf"\b{name}\b", script), name
 
 
 def test_threads_are_the_trainers(model, folder):
@@ -312,6 +418,10 @@ PREDICT = ("predict", "model.npz", "bad.csv")
         (GOOD, ("train", "bad.xls", "--out", "x.npz"), "bad.xls: a file called .csv, .parquet, .npz is expected"),
         (GOOD, ("train", "bad.csv", "--out", "none/x.npz"), "none/x.npz: there is no such folder to write to"),
         (GOOD, ("train", "none.csv", "--out", "."), "--out: expected a file or a new name, got '.', which is a folder"),
+        (GOOD, (*TRAIN, "--plot", "curves.xyz"), ".webp, got 'curves.xyz'"),
+        (GOOD, (*TRAIN, "--plot", "."), "--plot: expected a file or a new name, got '.', which is a folder"),
+        (GOOD, (*PREDICT, "--out", "none/x.csv"), "none/x.csv: there is no such folder to write to"),
+        (GOOD, (*PREDICT, "--out", "."), "--out: expected a file or a new name, got '.', which is a folder"),
         (GOOD, (*TRAIN, "--optimizer", "adm"), "did you mean 'adam'?"),
         (GOOD, (*TRAIN, "--hidden", "8,x"), "expected sizes such as 32,16, got '8,x'; see fastbp train --help"),
         (GOOD, ("learn",), "see fastbp --help"),

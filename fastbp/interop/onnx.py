@@ -18,7 +18,7 @@ except ImportError as error:
 
 from .. import _checks
 from .._kernels.curves import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
-from .._model_file import replacing
+from .._writing import replacing
 from ..trainer import Trainer
 from ._layers import Layer, layers_of
 

@@ -17,7 +17,8 @@ except ImportError as error:
     raise ImportError("fastbp.interop.safetensors needs safetensors: pip install 'fastbp[safetensors]'") from error
 
 from .. import _checks
-from .._model_file import check_fields, refused, replacing
+from .._model_file import check_fields, refused
+from .._writing import replacing
 from ..activations import hidden_activations
 from ..checkpoint import named, unnamed
 from ..losses import LOSSES, Custom
