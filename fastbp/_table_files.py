@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._columns import duplicates
+from ._writing import replacing
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -102,5 +103,10 @@ def numbers_in(series: Series[Any]) -> npt.NDArray[np.float64]:
 
 
 def write_csv(columns: dict[str, Any], file: Any) -> None:
-    """Write columns of one length to a path or an open file."""
-    _pandas().DataFrame(columns).to_csv(file, index=False)
+    """Write columns of one length to a path, whole or not at all, or to an open file."""
+    frame = _pandas().DataFrame(columns)
+    if isinstance(file, str):
+        with replacing(file, text=True) as new:
+            frame.to_csv(new, index=False)
+    else:
+        frame.to_csv(file, index=False)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 from ._checks import file_to_write, flag, one_of, path as checked_path, real, sequence, shown, whole, wrong
+from ._writing import replacing
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -381,15 +382,8 @@ class CSVLogger(Callback):
 
     def _replace(self, rows: Sequence[list[str]]) -> None:
         """Write the whole file, so that at any time either the old one or the new one is there."""
-        new = f"{self._file}.new"
-        try:
-            with open(new, "w", newline="", encoding="utf-8") as file:
-                self._write(file, (row + [""] * (len(self._columns) - len(row)) for row in rows))
-            os.replace(new, self._file)
-        except BaseException:
-            with suppress(OSError):
-                os.remove(new)
-            raise
+        with replacing(self._file, text=True) as file:
+            self._write(file, (row + [""] * (len(self._columns) - len(row)) for row in rows))
 
     def _write(self, file: Any, rows: Iterable[Sequence[Any]]) -> None:
         csv.writer(file, delimiter=self.separator, lineterminator="\n").writerows(rows)

@@ -6,6 +6,7 @@ Each function returns the axes, draws into those that it is given as ``ax``, and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from . import _checks, reference
 from ._chains import Symbol
+from ._writing import replacing
 from .metrics import Samples, accuracy, check_classes
 
 if TYPE_CHECKING:
@@ -35,6 +37,16 @@ def require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ImportError("plots need matplotlib: pip install 'fastbp[plot]'") from None
+
+
+def check_picture(argument: str, path: str) -> None:
+    """Look for the name of a kind of picture that `save` can write."""
+    require_matplotlib()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in kinds:
+        raise ValueError(_checks.wrong(argument, f"a file called .{', .'.join(sorted(kinds))}", repr(path)))
 
 
 def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
@@ -76,8 +88,11 @@ def save(ax: Axes, path: str) -> None:
     from matplotlib import pyplot
 
     figure: Any = ax.figure
-    figure.savefig(path)
-    pyplot.close(figure)
+    try:
+        with replacing(path) as file:
+            figure.savefig(file, format=Path(path).suffix[1:].lower())
+    finally:
+        pyplot.close(figure)
 
 
 def _draw(ax: Axes, epochs: Sequence[int], columns: Mapping[str, Sequence[float]], first_color: int) -> list[Any]:
