@@ -87,7 +87,6 @@ def warm() -> None:
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs_and_prints_what_the_page_shows(page, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "numpy")  # any will do
-    pytest.importorskip("matplotlib")
     if page.name in NEEDS:
         pytest.importorskip(NEEDS[page.name], reason=f"{NEEDS[page.name]} is not installed")
     if page.name in APART:
