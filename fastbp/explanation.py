@@ -159,7 +159,7 @@ class Explanation:
     def table(self) -> Table:
         """The weights as a table of rich: θ, the sum over the paths, both gradients, the step.
 
-        All of the explanation is what ``rich.print(explanation)`` shows.
+        rich shows an explanation itself with all of its tables.
 
         Returns
         -------
