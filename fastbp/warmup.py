@@ -12,13 +12,15 @@ from time import perf_counter
 
 import numpy as np
 
-from ._kernels import epoch
+from ._kernels import codes, epoch
+from ._run import step_of
 from ._team import usable_cores
 from .many import fit_many
 from .trainer import Trainer
 
 DTYPES = ("float32", "float64")
 USES = ("training", "prediction", "tiny")  # the longest compilation first
+MPI = "mpi"  # what only a Trainer with a comm uses
 
 
 def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float:
@@ -27,7 +29,9 @@ def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float
     Parameters
     ----------
     dtypes : names out of {"float32", "float64"}
-    uses : out of {"training", "prediction", "tiny"}, the last for networks of layers of at most four units
+    uses : out of {"training", "prediction", "tiny", "mpi"}
+        "tiny" is for networks whose layers have four units at most, "mpi" what a Trainer with a comm needs besides
+        "training"; it is left out by default.
 
     Returns
     -------
@@ -38,16 +42,27 @@ def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float
         sizes = (2, 2, 1) if use == "tiny" else (64, 64, 10)
         trainer = Trainer(sizes, dtype=dtype)
         X, y = np.zeros((8, sizes[0]), dtype), np.zeros((8, sizes[-1]), dtype)
-        if use == "prediction":
+        if use == "training":
+            trainer.fit(X, y, verbose=0)
+            trainer.gradients(X, y)
+        elif use == "prediction":
             trainer.evaluate(X, y)
             trainer.predict(X)
-        else:
+        elif use == "tiny":
             trainer.fit(X, y, verbose=0)
-        if use == "training":
-            trainer.gradients(X, y)
-        if use == "tiny":
             fit_many([Trainer(sizes, dtype=dtype) for _ in range(8)], X, y, n_threads=1, verbose=0)
+        else:
+            _take_part(trainer, trainer._intake.data("X", X, "y", y, shuffle=True))
     return perf_counter() - started
+
+
+def _take_part(trainer: Trainer, data: codes.Data) -> None:
+    """A step as a rank takes it, whose part is the whole batch."""
+    m, rates = len(data.X), np.array([trainer.learning_rate])
+    data = trainer._engine.reordered(data, trainer._random)
+    step = step_of(trainer, m, rates)._replace(part=codes.Part(0, m, 0, float(m)))
+    with trainer._engine.part(data, trainer._memory, step, 1) as (_, _, update):
+        update(float(rates[0]))
 
 
 def warm_up_apart(dtypes: Sequence[str], uses: Sequence[str]) -> float:
@@ -62,10 +77,13 @@ def warm_up_apart(dtypes: Sequence[str], uses: Sequence[str]) -> float:
 
     def compile_in_a_process(use: str, dtype: str) -> None:
         command = [sys.executable, "-m", "fastbp.warmup", "--dtype", dtype, "--only", use]
+        if use == "training" and MPI in uses:  # which needs the same kernel and little more
+            command.append(MPI)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
+    apart = [use for use in uses if use != MPI or "training" not in uses]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(compile_in_a_process, *zip(*product(uses, dtypes), strict=True)))
+        list(pool.map(compile_in_a_process, *zip(*product(apart, dtypes), strict=True)))
     return perf_counter() - started
 
 
@@ -73,9 +91,11 @@ def main() -> None:
     """Command line of `python -m fastbp.warmup`."""
     parser = argparse.ArgumentParser(prog="python -m fastbp.warmup", description=__doc__)
     parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=DTYPES, dest="dtypes")
-    parser.add_argument("--only", nargs="+", default=list(USES), choices=USES, dest="uses", help="what it is for")
+    what = "what it is for; mpi, which is left out by default, needs training, too"
+    parser.add_argument("--only", nargs="+", default=list(USES), choices=(*USES, MPI), dest="uses", help=what)
     arguments = parser.parse_args()
-    alone = usable_cores() == 1 or len(arguments.dtypes) == len(arguments.uses) == 1
+    together = usable_cores() == 1 or (len(arguments.dtypes) == 1 and {*arguments.uses} <= {"training", MPI})
+    alone = together or len(arguments.dtypes) == len(arguments.uses) == 1
     seconds = (warm_up if alone else warm_up_apart)(arguments.dtypes, arguments.uses)
     sys.stdout.write(f"kernels ready in {seconds:.1f} s, kept in {epoch.train.stats.cache_path}\n")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import Trainer, losses, optimizers, reference
+from fastbp import Trainer, distributed, losses, optimizers, reference
 
 HIDDEN = (
     "identity",
@@ -243,3 +243,33 @@ def assert_close(actual, expected, tolerance: float, what: str, terms=None) -> N
     """
     scale = max(float(np.abs(expected if terms is None else terms).max(initial=0)), 1e-30)
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale, err_msg=what)
+
+
+class OneOfOne:
+    """A communicator of one process."""
+
+    def Get_rank(self) -> int:
+        return 0
+
+    def Get_size(self) -> int:
+        return 1
+
+    def Allreduce(self, sent: None, received: np.ndarray) -> None:
+        """In place, there is nothing to add."""
+
+    def Bcast(self, array: np.ndarray, root: int) -> None:
+        """It is here."""
+
+    def bcast(self, value: Any, root: int) -> Any:
+        return value
+
+    def gather(self, value: Any, root: int = 0) -> list[Any]:
+        return [value]
+
+    allgather = gather
+
+
+def one_of_one(trainer: Trainer) -> Trainer:
+    """The trainer, which takes the ways of an MPI job without others."""
+    trainer._ranks = distributed.Ranks(OneOfOne())
+    return trainer

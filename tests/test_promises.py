@@ -17,10 +17,11 @@ from fastbp import Trainer, fit_many, losses
 from fastbp._kernels import epoch, small
 from fastbp.activations import HIDDEN
 from fastbp.optimizers import OPTIMIZERS
+from tests.cases import one_of_one
 
 ROOT = Path(__file__).parent.parent
 KERNEL_FILES = sorted((ROOT / "fastbp" / "_kernels").glob("*.py"))
-ENTRIES = (epoch.train, epoch.evaluate, small.train, small.train_each)
+ENTRIES = (epoch.train, epoch.evaluate, epoch.update, small.train, small.train_each)
 
 
 def use(trainer: Trainer, labels: bool = False) -> None:
@@ -54,8 +55,12 @@ def test_one_compilation_per_dtype_serves_every_network():
             for shuffle in (True, False):
                 options = {"dtype": dtype, "loss": loss, "shuffle": shuffle, "n_threads": 1}
                 fit_many([Trainer(sizes, **options) for _ in range(8)], X, y, n_threads=1, verbose=0)
+            for options in tour():
+                if options.get("optimizer") != "lbfgs":
+                    use(one_of_one(Trainer(sizes, dtype=dtype, **{"learning_rate": 1e-3, **options})))
     for entry in ENTRIES:
         assert len(entry.signatures) == 2, entry.__name__
+    assert len(epoch.reorder.signatures) == 1
 
 
 def tour() -> list[dict]:

@@ -81,11 +81,21 @@ entries = (epoch.train, epoch.evaluate, small.train)
 print([sum(entry.stats.cache_misses.values()) for entry in entries])
 """
 
+SHARE = """
+import numpy as np, fastbp
+from fastbp._kernels import epoch
+from tests.cases import one_of_one
+trainer = one_of_one(fastbp.Trainer((40, 30, 1), seed=0))
+trainer.fit(np.ones((9, 40), np.float32), np.ones(9), verbose=0)
+stats = [entry.stats for entry in (epoch.train, epoch.update, epoch.reorder)]
+print([[sum(each.cache_misses.values()), sum(each.cache_hits.values())] for each in stats])
+"""
+
 
 def test_warm_up_fills_the_cache(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "fastbp.warmup", "--dtype", "float32"],
+        [sys.executable, "-m", "fastbp.warmup", "--dtype", "float32", "--only", "training", "prediction", "tiny", "mpi"],
         capture_output=True,
         text=True,
         env=environment,
@@ -97,6 +107,8 @@ def test_warm_up_fills_the_cache(tmp_path):
     out, err = finished(python(USE, NUMBA_CACHE_DIR=str(tmp_path)))
     assert out.splitlines()[-1] == "[0, 0, 0]"
     assert err == ""
+    out, _ = finished(python(SHARE, NUMBA_CACHE_DIR=str(tmp_path)))
+    assert out.splitlines()[-1] == "[[0, 1], [0, 1], [0, 1]]"
 
 
 class Entry:
