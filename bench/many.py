@@ -2,7 +2,9 @@
 
     python -m bench.many [--rounds 5]
 
-prints ns a sample and network, each peer at its best of 1 and 2 threads, in turns, and what threads gain for XOR.
+prints ns a sample and network, each peer at its best of 1 and 2 threads, in turns, and what threads gain for XOR. All
+do the same work, as in fastbp/benchmark/peers.py, for networks of different first weights: tests/test_bench.py looks at
+what they compute.
 """
 
 from __future__ import annotations
@@ -11,39 +13,51 @@ import argparse
 import importlib.util
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from .workloads import EPOCHS, ETA, GRID, parameters, problem
+from .workloads import EPOCHS, EPSILON, ETA, GRID, problem
 
 NETWORKS = 64
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+Training = tuple[Callable[[], Any], Callable[[], Any]]  # goes on for five epochs; gives weights and biases
 
 
-def fastbp(name: str, count: int, threads: int) -> Callable[[], Any]:
+def stacked_parameters(sizes: Sequence[int], count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """First weights (count, n_{l+1}, n_l) and biases (count, n_{l+1}), the same for whoever takes them."""
+    rng = np.random.default_rng(0)
+    weights = [rng.uniform(-EPSILON, EPSILON, (count, n_next, n)).astype("f") for n, n_next in pairwise(sizes)]
+    return weights, [rng.uniform(-EPSILON, EPSILON, (count, n)).astype("f") for n in sizes[1:]]
+
+
+def fastbp(sizes, batch, X, y, count, threads) -> Training:
     from fastbp import Trainer, fit_many
 
-    sizes, batch = GRID[name]
-    X, y = problem(sizes, batch, "float32")
+    weights, biases = stacked_parameters(sizes, count)
     options = {"output_activation": "sigmoid", "batch_size": batch, "learning_rate": ETA, "shuffle": False}
-    networks = [Trainer(sizes, **options, seed=seed) for seed in range(count)]
-    return lambda: fit_many(networks, X, y, epochs=EPOCHS, n_threads=threads, verbose=0)
+    networks = [
+        Trainer(sizes, initializer=([w[i] for w in weights], [b[i] for b in biases]), **options) for i in range(count)
+    ]
+
+    def trained():
+        layers = range(len(weights))
+        return tuple(
+            [np.stack([getattr(n, kind)[l] for n in networks]) for l in layers] for kind in ("weights", "biases")
+        )
+
+    return lambda: fit_many(networks, X, y, epochs=EPOCHS, n_threads=threads, verbose=0), trained
 
 
-def jax_vmap(name: str, count: int, threads: int) -> Callable[[], Any]:
-    """The scan over all batches of all epochs, of all networks at once; weights are given up to the call."""
+def jax_vmap(sizes, batch, X, y, count, threads) -> Training:
+    """The scan over all batches of all epochs, of all networks at once."""
     import jax
     import jax.numpy as jnp
 
-    sizes, batch = GRID[name]
-    X, y = problem(sizes, batch, "float32")
-    weights, biases = parameters(tuple(sizes), "float32")
-    stacked = [
-        (jnp.stack([jnp.asarray(w.T)] * count), jnp.stack([jnp.asarray(b)] * count))
-        for w, b in zip(weights, biases, strict=True)
-    ]
+    weights, biases = stacked_parameters(sizes, count)
+    stacked = [(jnp.asarray(w.transpose(0, 2, 1)), jnp.asarray(b)) for w, b in zip(weights, biases, strict=True)]
     xs, ys = jnp.asarray(X).reshape(-1, batch, sizes[0]), jnp.asarray(y).reshape(-1, batch, sizes[-1])
 
     def loss(layers, x, t):
@@ -64,19 +78,20 @@ def jax_vmap(name: str, count: int, threads: int) -> Callable[[], Any]:
         state[1], losses = state[0](state[1])
         return jax.block_until_ready(losses)
 
-    return run
+    def trained():
+        return [np.asarray(w).transpose(0, 2, 1) for w, _ in state[1]], [np.asarray(b) for _, b in state[1]]
+
+    return run, trained
 
 
-def pytorch_bmm(name: str, count: int, threads: int) -> Callable[[], Any]:
+def pytorch_bmm(sizes, batch, X, y, count, threads) -> Training:
     """All networks in one batched product a layer; backward by hand, everything in place."""
     import torch
 
     torch.set_num_threads(threads)
-    sizes, batch = GRID[name]
-    X, y = problem(sizes, batch, "float32")
-    weights, biases = parameters(tuple(sizes), "float32")
-    w = [torch.from_numpy(np.stack([v.T] * count)) for v in weights]
-    b = [torch.from_numpy(np.stack([v[None]] * count)) for v in biases]
+    weights, biases = stacked_parameters(sizes, count)
+    w = [torch.from_numpy(np.ascontiguousarray(v.transpose(0, 2, 1))) for v in weights]
+    b = [torch.from_numpy(v[:, None]) for v in biases]
     xs, ys = torch.from_numpy(X), torch.from_numpy(y)
 
     @torch.no_grad()
@@ -95,7 +110,7 @@ def pytorch_bmm(name: str, count: int, threads: int) -> Callable[[], Any]:
                     d = below
         return w[-1]
 
-    return run
+    return run, lambda: ([v.numpy().transpose(0, 2, 1) for v in w], [v.numpy()[:, 0] for v in b])
 
 
 PEERS = {"fastbp": (fastbp, "fastbp"), "JAX vmap": (jax_vmap, "jax"), "PyTorch bmm": (pytorch_bmm, "torch")}
@@ -131,10 +146,11 @@ def main() -> None:
     print("| 64 networks | " + " | ".join(peers) + " | × best peer |\n| --- |" + " ---: |" * (len(peers) + 1))
     for name in ("64-32-10, 32", "30-16-2, 32"):
         sizes, batch = GRID[name]
-        samples = EPOCHS * len(problem(sizes, batch, "float32")[0]) * NETWORKS
+        samples = EPOCHS * len(problem(sizes, batch)[0]) * NETWORKS
         best = {}
         for threads in (1, 2):  # JAX takes all threads always
-            calls = {peer: build(name, NETWORKS, threads) for peer, build in peers.items()}
+            X, y = problem(sizes, batch)
+            calls = {peer: build(sizes, batch, X, y, NETWORKS, threads)[0] for peer, build in peers.items()}
             for peer, seconds in measured(calls, rounds).items():
                 best[peer] = min(best.get(peer, np.inf), seconds / samples * 1e9)
         ratio = min([best[peer] for peer in best if peer != "fastbp"], default=np.nan) / best["fastbp"]
@@ -152,7 +168,8 @@ class Many:
     param_names = ("network", "n_threads")
 
     def setup(self, name: str, threads: int) -> None:
-        self.call = fastbp(name, NETWORKS, threads)
+        sizes, batch = GRID[name]
+        self.call = fastbp(sizes, batch, *problem(sizes, batch), NETWORKS, threads)[0]
         self.call()
 
     def time_fit_many(self, name: str, threads: int) -> None:

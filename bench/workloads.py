@@ -22,8 +22,8 @@ def _of_this_checkout(name: str) -> Any:
 
 
 _what = _of_this_checkout("workloads")
-EPOCHS, ETA, samples, uniform, problem, parameters = (
-    getattr(_what, name) for name in ("EPOCHS", "ETA", "samples", "uniform", "problem", "parameters")
+EPOCHS, EPSILON, ETA, samples, uniform, problem, parameters = (
+    getattr(_what, name) for name in ("EPOCHS", "EPSILON", "ETA", "samples", "uniform", "problem", "parameters")
 )
 
 # name → (layer sizes, batch size)

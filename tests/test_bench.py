@@ -8,7 +8,19 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bench import compare, kernels, memory, prediction, sklearn_speed, startup, streaming, toolkit, training, workloads
+from bench import (
+    compare,
+    kernels,
+    many,
+    memory,
+    prediction,
+    sklearn_speed,
+    startup,
+    streaming,
+    toolkit,
+    training,
+    workloads,
+)
 from fastbp import reference
 from fastbp.benchmark import peers
 
@@ -53,6 +65,32 @@ def test_a_peer_trains_as_the_reference_does(peer, dtype):
             np.testing.assert_allclose(value, truth, rtol=0, atol=TOLERANCE[dtype] / 10)
 
 
+@pytest.mark.parametrize("peer", many.PEERS)
+def test_a_peer_trains_many_networks_as_the_reference_does(peer):
+    build, package = many.PEERS[peer]
+    pytest.importorskip(package)
+    X, y = workloads.uniform(ROWS, SIZES[0]), workloads.uniform(ROWS, SIZES[-1], seed=1)
+    run, parameters = build(SIZES, BATCH, X, y, 3, 1)
+    run()
+    run()
+    got = parameters()
+    for i in range(3):
+        weights, biases = ([v[i].astype(float) for v in values] for values in many.stacked_parameters(SIZES, 3))
+        for _ in range(2 * peers.EPOCHS):
+            reference.train_epoch(
+                weights,
+                biases,
+                ["sigmoid"] * 2,
+                X.astype(float),
+                y.astype(float),
+                learning_rate=peers.ETA,
+                batch_size=BATCH,
+            )
+        for values, expected in zip(got, (weights, biases), strict=True):
+            for value, truth in zip(values, expected, strict=True):
+                np.testing.assert_allclose(value[i], truth, rtol=0, atol=TOLERANCE["float32"] / 10)
+
+
 @pytest.mark.parametrize("rows", [1, 9])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("peer", peers.PREDICTION)
@@ -68,7 +106,7 @@ def test_a_peer_predicts_as_the_reference_does(peer, dtype, rows):
 
 def cases():
     """(class, name of a benchmark, parameters): two sets for each, the first of everything and the last."""
-    for module in (training, prediction, memory, kernels, startup, toolkit, sklearn_speed, streaming):
+    for module in (training, prediction, memory, kernels, many, startup, toolkit, sklearn_speed, streaming):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 choices = list(product(*getattr(kind, "params", ())))

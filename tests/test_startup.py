@@ -95,7 +95,18 @@ print([[sum(each.cache_misses.values()), sum(each.cache_hits.values())] for each
 def test_warm_up_fills_the_cache(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "fastbp.warmup", "--dtype", "float32", "--only", "training", "prediction", "tiny", "mpi"],
+        [
+            sys.executable,
+            "-m",
+            "fastbp.warmup",
+            "--dtype",
+            "float32",
+            "--only",
+            "training",
+            "prediction",
+            "tiny",
+            "mpi",
+        ],
         capture_output=True,
         text=True,
         env=environment,
