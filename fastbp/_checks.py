@@ -149,9 +149,10 @@ def path(argument: str, value: Any) -> str:
 
 def file_to_write(argument: str, value: Any) -> str:
     """The file that a path leads to, links followed, where a new one may take its place: nothing but a file is lost."""
-    place = os.path.realpath(path(argument, value))
-    if os.path.exists(place) and not os.path.isfile(place):
-        kind = "a folder" if os.path.isdir(place) else "a device, a pipe or a socket"
+    text = path(argument, value)
+    place, folder = os.path.realpath(text), text.endswith((os.sep, os.altsep or os.sep))
+    if folder or (os.path.exists(place) and not os.path.isfile(place)):
+        kind = "a folder" if folder or os.path.isdir(place) else "a device, a pipe or a socket"
         raise ValueError(wrong(argument, "a file or a new name", f"{shown(value)}, which is {kind}"))
     return place
 

@@ -16,7 +16,7 @@ from ._columns import Table
 from ._model_file import check_fields, refused
 from .history import History
 from .losses import LOSSES, Loss
-from .network import DTYPES
+from .network import DTYPES, MAX_LAYERS
 from .optimizers import OPTIMIZERS
 from .schedules import SCHEDULES, Schedule
 
@@ -117,6 +117,8 @@ def _checked(header: Any) -> dict[str, Any]:
     sizes = options["layer_sizes"]
     if len(sizes) < 2:
         raise refused(_checks.shown(sizes), "two or more layer_sizes")
+    if len(sizes) > MAX_LAYERS:
+        raise refused(f"{len(sizes):,}", f"no more than {MAX_LAYERS:,} layer_sizes")
     for size in sizes:
         _in_range("layer_sizes", size, 1, 1 << 63)
     names = [dtype.name for dtype in DTYPES]

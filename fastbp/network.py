@@ -17,6 +17,7 @@ from .activations import ACTIVATIONS, hidden_activations
 
 Array = npt.NDArray[Any]
 
+MAX_LAYERS = 10_000  # each costs some hundred bytes of Python's objects, whatever its size
 DTYPES = (np.dtype("float32"), np.dtype("float64"))
 
 
@@ -26,7 +27,7 @@ class Network:
     Parameters
     ----------
     layer_sizes : sequence of int
-        n_1 … n_L, inputs and outputs included; L ≥ 2.
+        n_1 … n_L, inputs and outputs included; 2 ≤ L ≤ 10,000.
     activation : str or sequence of str
         The hidden layers' f: one name for all, or one for each of the L − 2.
     output_activation : str
@@ -187,6 +188,8 @@ def _layer_sizes(value: Any) -> tuple[int, ...]:
     sizes = _checks.sequence("layer_sizes", value, expected)
     if len(sizes) < 2:
         raise ValueError(_checks.wrong("layer_sizes", expected, _checks.shown(sizes)))
+    if len(sizes) > MAX_LAYERS:
+        raise ValueError(_checks.wrong("layer_sizes", f"no more than {MAX_LAYERS:,} layers", f"{len(sizes):,}"))
     return tuple(_checks.whole(f"layer_sizes[{i}]", n, minimum=1) for i, n in enumerate(sizes))
 
 

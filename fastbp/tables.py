@@ -59,6 +59,8 @@ def _recognised_target(series: Series[Any], task: str) -> Column:
     name = str(series.name)
     _refuse_missing(series, "rows without a target teach nothing; remove them")
     numbers = numbers_in(series)
+    if not np.isnan(numbers).any():
+        _refuse_value(series, np.isinf(numbers), "among numbers; mend or remove")
     integers = bool((np.isfinite(numbers) & (numbers == np.round(numbers))).all())
     if series.nunique() < 2:
         raise TableError(f"column {name!r}, the target, holds {shown(series.iloc[0])} only; there is nothing to learn")
@@ -68,7 +70,9 @@ def _recognised_target(series: Series[Any], task: str) -> Column:
         if isinstance(column, Categories):
             raise TableError(f"column {name!r}, the target, holds text, not numbers")
         return column
-    return _categories(name, [_whole(number) for number in numbers] if integers else list(map(str, series)), fill=False)
+    return _categories(
+        name, [str(int(number)) for number in numbers] if integers else list(map(str, series)), fill=False
+    )
 
 
 def _scaled(name: str, numbers: Array, *, fill: bool) -> Numbers:
@@ -123,7 +127,7 @@ def _codes(column: Categories, series: Series[Any]) -> npt.NDArray[np.int64]:
     """(n,) numbers of the categories."""
     texts = [str(column.fill if gone else value) for value, gone in zip(series, series.isna(), strict=True)]
     known = column.codes  # "1.0" is the category "1" where nothing else is called so
-    codes = np.array([known.get(text, known.get(_whole(_number(text)), -1)) for text in texts])
+    codes = np.array([known.get(text, known.get(_whole(_number(text)) or text, -1)) for text in texts])
     _refuse_value(series, codes < 0, f"which is none of its categories: {_listed(column.categories)}")
     return codes
 
@@ -137,9 +141,9 @@ def _number(text: str) -> float:
     return number if math.isfinite(number) else math.inf
 
 
-def _whole(number: float) -> str:
-    """An integer's name, whether it was written 1 or 1.0."""
-    return str(int(number)) if number.is_integer() else ""
+def _whole(number: float) -> str | None:
+    """An integer's name, whether it was written 1 or 1.0; None of another number, which no category is called."""
+    return str(int(number)) if number.is_integer() else None
 
 
 def _check_columns(frame: DataFrame, names: list[str]) -> None:
@@ -159,7 +163,9 @@ def _refuse_missing(series: Series[Any], advice: str) -> None:
 def _refuse_value(series: Series[Any], bad: npt.NDArray[np.bool_], why: str) -> None:
     if bad.any():
         row = int(bad.argmax())
-        raise TableError(f"column {series.name!r} has {shown(series.iloc[row])} in row {row + 1}, {why}")
+        value = series.iloc[row]
+        came = shown(value.item() if isinstance(value, np.generic) else value)
+        raise TableError(f"column {series.name!r} has {came} in row {row + 1}, {why}")
 
 
 def _listed(names: Any) -> str:

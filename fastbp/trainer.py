@@ -39,7 +39,7 @@ class Trainer:
     Parameters
     ----------
     layer_sizes : sequence of int
-        n_1 … n_L: inputs, hidden layers, outputs; L ≥ 2.
+        n_1 … n_L: inputs, hidden layers, outputs; 2 ≤ L ≤ 10,000.
     activation : str or a sequence of them
         The hidden layers' f: one for all, or one for each. "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu",
         "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "exponential".

@@ -181,6 +181,7 @@ BAD_OPTIONS = [
     ({"layer_sizes": 3}, TypeError, "two or more layer sizes, such as [64, 32, 10], got 3 (int)"),
     ({"layer_sizes": np.array(3)}, TypeError, "two or more layer sizes"),
     ({"layer_sizes": "3,2"}, TypeError, "two or more layer sizes"),
+    ({"layer_sizes": [1] * 10_001}, ValueError, "no more than 10,000 layers, got 10,001"),
     ({"layer_sizes": [3, 0, 2]}, ValueError, "[1]: expected an integer ≥ 1, got 0"),
     ({"layer_sizes": [3, 2.5]}, TypeError, "[1]: expected an integer ≥ 1, got 2.5 (float)"),
     ({"layer_sizes": [3, True]}, TypeError, "[1]: expected an integer ≥ 1, got True"),
@@ -351,6 +352,8 @@ def test_what_is_no_file_is_not_replaced_by_one(write, tmp_path):
     (tmp_path / "link").symlink_to(pipe)
     with pytest.raises(ValueError, match=r"^path: expected a file or a new name, got .*, which is a folder$"):
         write(folder)
+    with pytest.raises(ValueError, match=r"^path: expected a file or a new name, got '.*, which is a folder$"):
+        write(f"{tmp_path}/new/")
     for path in (pipe, tmp_path / "link"):
         with pytest.raises(ValueError, match=r"^path: expected a file .*, which is a device, a pipe or a socket$"):
             write(path)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from html import unescape
 from html.parser import HTMLParser
 
@@ -17,6 +18,7 @@ from rich.console import Console
 
 import fastbp
 from fastbp import Trainer, _explain_text, explain, losses, optimizers, reference
+from fastbp._chains import count
 
 from .cases import HIDDEN, OUTPUTS, Case, log_cosh, parameter_of, reference_gradients
 from .test_promises import ROOT, run
@@ -344,6 +346,37 @@ def test_rich_shows_matrices_where_the_paths_are_too_many():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_explain_text, "MAX_ROWS", 3)
         assert "… and 5 more" in rendered(few.table())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "m"),
+    [((20, 1500, 1500, 5), 1), ((3, 400, 400, 2), 200), ((2,) * 300, 1), ((30,) * 200, 1)],
+    ids=["wide", "a batch", "deep", "both"],
+)
+def test_a_network_of_any_size_takes_no_more_than_its_numbers_do(sizes, m):
+    """In explaining, and in writing it out."""
+    trainer = Trainer(sizes, seed=0)
+    x, y = np.full((m, sizes[0]), 0.1), np.zeros((m, sizes[-1]))
+    explain(trainer, x, y)
+    numbers = 8 * (trainer.n_parameters + m * sum(sizes))
+    tracemalloc.start()
+    found = explain(trainer, x, y)
+    for text in (found.text(), found.latex(), found.to_html(), rendered(found), repr(found)):
+        assert len(text) < 2_000_000
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000 + 8 * numbers
+    tracemalloc.stop()
+    assert found.view == "delta"
+
+
+def test_numbers_of_paths_that_no_reader_takes_in():
+    assert [count(n) for n in (1, 12_345, 10**15, 30**5000)] == ["1", "12,345", "some 10^15", "some 10^7386"]
+
+
+def test_more_samples_than_there_is_memory_for_are_refused(monkeypatch):
+    monkeypatch.setattr("fastbp._checks.memory_limit", lambda: 1e9)
+    x = np.zeros((200_000, 2))
+    with pytest.raises(MemoryError, match="x: expected what fits into 1,000,000,000 bytes of memory, got 200,000 samp"):
+        explain(Trainer([2, 200, 1], seed=0), x, x[:, :1])
 
 
 def test_a_table_of_too_many_weights_is_refused():

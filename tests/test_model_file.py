@@ -288,8 +288,32 @@ def test_a_huge_network_is_refused_without_memory_for_it(saved):
     tracemalloc.stop()
 
 
+def test_layers_by_the_hundred_thousand_are_refused_in_little_memory(saved):
+    """Each would make several objects of Python."""
+    members = contents(saved)
+    count = 200_000
+    options = members["header"]["options"]
+    options |= {"layer_sizes": [1] * count, "activation": ["tanh"] * (count - 2), "dropout": [0.0] * (count - 2)}
+    members |= dict.fromkeys(("parameters", "first", "second"), np.zeros(2 * (count - 1), np.float32))
+    rewrite(saved, members)
+    tracemalloc.start()
+    refuses(saved, "no more than 10,000 layer_sizes, got 200,000")
+    assert tracemalloc.get_traced_memory()[1] < 60_000_000
+    tracemalloc.stop()
+
+
+def test_the_largest_number_of_layers_comes_back(tmp_path):
+    trainer = Trainer([1] * 10_000, optimizer="adam", seed=0)
+    trainer.save(tmp_path / "deep.npz")
+    tracemalloc.start()
+    deep = Trainer.load(tmp_path / "deep.npz")
+    assert tracemalloc.get_traced_memory()[1] < 60_000_000
+    tracemalloc.stop()
+    np.testing.assert_array_equal(deep.network.packed(), trainer.network.packed())
+
+
 def test_memory_that_is_not_there_is_the_files_fault(saved):
-    """A file of a hundred megabytes may ask for more: many layers of one unit."""
+    """A file of a hundred megabytes may ask for more."""
 
     class Poor(Trainer):
         def __init__(self, *args, **options):

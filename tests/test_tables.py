@@ -44,6 +44,26 @@ def test_rows_become_numbers():
     np.testing.assert_array_equal(tables.targets(table, FRAME), [0, 1, 0, 1])
 
 
+def test_a_text_that_is_no_category_is_refused_also_beside_an_empty_one():
+    """Parquet has empty texts, and "inf" is a number that no integer's name stands for."""
+    frame = pandas.DataFrame({"colour": ["", "red", "2"], "y": ["p", "q", "p"]})
+    table = tables.recognise(frame, "y")
+    assert table.columns[0].categories == ("2", "", "red")
+    np.testing.assert_array_equal(
+        tables.inputs(table, frame.assign(colour=["", "red", "2.0"])), [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    )
+    for value in ("green", "inf", "-Infinity", "1e400", "2.5", np.inf):
+        with pytest.raises(TableError, match=r"column 'colour' has .* in row 1, which is none of its categories"):
+            tables.inputs(table, pandas.DataFrame({"colour": [value]}))
+
+
+@pytest.mark.parametrize("values", [["1.5", "inf", "2.5"], [1.0, np.inf, 2.0], ["1", "-1e400", "2"]])
+@pytest.mark.parametrize("task", tables.TASKS)
+def test_an_infinite_target_is_refused_rather_than_a_class(values, task):
+    with pytest.raises(TableError, match=r"column 'y' has '?-?(inf|1e400)'? in row 2, among numbers"):
+        tables.recognise(pandas.DataFrame({"x": [1, 2, 3], "y": values}), "y", task)
+
+
 @pytest.mark.parametrize(
     ("values", "task", "kind"),
     [
