@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Protocol, SupportsIndex
@@ -256,6 +257,16 @@ class _Slices:
     def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
         rows = slice(i * self.chunk, min((i + 1) * self.chunk, self.rows))
         yield f"rows {rows.start} to {rows.stop - 1}", tuple(array[rows] for array in self.arrays)
+        for array in self.arrays:
+            _let_go(array)
+
+
+def _let_go(array: Any) -> None:
+    """Take the pages of a mapped file off this process's account; whoever still reads them gets them again."""
+    if isinstance(array, np.memmap) and array.mode == "r":
+        mapped = getattr(array, "_mmap", None)
+        if hasattr(mapped, "madvise"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _paths(argument: str, value: Any) -> list[str]:

@@ -871,3 +871,18 @@ def test_memory_does_not_grow_with_the_rows(shuffle):
     few, many = peak(100_000), peak(400_000)  # 20 MB in float32, and 80
     assert many < few + 500_000
     assert many < 20e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_pages_of_a_mapped_file_do_not_stay(tmp_path):
+    def mapped() -> float:
+        with open("/proc/self/status") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("RssFile")) / 1024
+
+    big = write_memmap(tmp_path / "X", np.ones((100_000, 100), "f"))  # 40 MB
+    t = Trainer([100, 1], learning_rate=1e-3, seed=0)
+    t.fit(big[:100], np.ones(100), verbose=0)
+    before = mapped()
+    t.fit(Stream.from_arrays(big, np.ones(100_000)), verbose=0)
+    assert mapped() - before < 10
+    np.testing.assert_array_equal(big[::1000], 1)
