@@ -212,7 +212,7 @@ class Intake:
         if kind == "an array":
             data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.trainer.shuffle)
             if validates:
-                return data, self.validation(validation_data, names)
+                return data, self.validation(validation_data, names, epochs)
             return self.split(data, validation_split)
         self.check_goes_by_batches(f"X is {kind}")
         source: Source
@@ -233,7 +233,7 @@ class Intake:
         _refuse("sample_weight", sample_weight)
         return self.feed("X", X, names)
 
-    def validation(self, value: Any, names: tuple[Any, ...], epochs: int = 1) -> codes.Data | Feed:
+    def validation(self, value: Any, names: tuple[Any, ...], epochs: int) -> codes.Data | Feed:
         if isinstance(value, Stream):
             return self.feed("validation_data", value, names, epochs=epochs)
         parts = _checks.parts("validation_data", value)

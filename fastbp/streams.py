@@ -264,7 +264,7 @@ class _Slices:
 def _let_go(array: Any) -> None:
     """Take the pages of a mapped file off this process's account; whoever still reads them gets them again."""
     if isinstance(array, np.memmap) and array.mode == "r":
-        mapped = getattr(array, "_mmap", None)
+        mapped: Any = getattr(array, "_mmap", None)
         if hasattr(mapped, "madvise"):
             mapped.madvise(mmap.MADV_DONTNEED)
 

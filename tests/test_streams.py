@@ -836,6 +836,11 @@ def test_a_source_that_cannot_start_again():
         (lambda: trainer().evaluate(Stream([(X, Y)]), sample_weight=W), ValueError, "sample_weight: expected None, as"),
         (lambda: trainer().evaluate(Stream([(X, Y, W * 0)])), ValueError, "X: expected a Stream with some weight > 0"),
         (lambda: trainer().fit(Stream([(X, Y, W * 0)])), ValueError, "X: expected a Stream with some weight > 0"),
+        (
+            lambda: trainer().fit(X, Y, validation_data=Stream(iter([(X, Y)])), epochs=2),
+            ValueError,
+            "validation_data: expected a Stream of a function",
+        ),
         (lambda: trainer().predict(Stream([(X, Y)])), TypeError, "X: expected a 2-D array"),
         (lambda: fit_many([trainer()], Stream([(X, Y)]), Y), TypeError, "X: expected a 2-D array"),
     ],
