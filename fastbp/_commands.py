@@ -18,7 +18,7 @@ import numpy as np
 
 from . import __version__, _checks, _machine, checkpoint, distributed, plots, tables
 from ._columns import Categories, Numbers, Table
-from ._explain_html import weight as weight_data
+from ._explain_html import is_drawn, weight as weight_data
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
 from ._team import usable_cores
@@ -173,6 +173,8 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     weight = _weight(explanation, arguments.weight) if arguments.weight else None
     place = arguments.out
     if form == ".html":
+        if weight and not is_drawn(explanation):
+            raise TableError(f"--weight: {arguments.out} has no picture to choose it in; write a .txt, or leave it out")
         explanation.to_html(arguments.out)
         place += "#weight-{}-{}-{}".format(*arguments.weight) if weight else ""
     elif form is not None:

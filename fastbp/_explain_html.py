@@ -42,7 +42,7 @@ def frame(explanation: Explanation) -> str:
 
 def data(explanation: Explanation) -> dict[str, Any]:
     """What the page's script draws, in plain numbers and lists; nothing of a network that it doesn't draw."""
-    drawn, m = _is_drawn(explanation), len(explanation.layers[0].a)
+    drawn, m = is_drawn(explanation), len(explanation.layers[0].a)
     return {
         "J": explanation.J,
         "eta": explanation.learning_rate,
@@ -66,13 +66,14 @@ def data(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _is_drawn(explanation: Explanation) -> bool:
+def is_drawn(explanation: Explanation) -> bool:
+    """Whether the page has a picture, in which weights can be chosen."""
     return max(*explanation.sizes, len(explanation.sizes)) <= MAX_DRAWN and bool(explanation.gradients)
 
 
 def _remarks(explanation: Explanation) -> tuple[str, ...]:
     """What is left out, of the page too."""
-    if _is_drawn(explanation):
+    if is_drawn(explanation):
         return explanation.remarks
     return *explanation.remarks, f"The network is too large for a picture ({MAX_DRAWN} layers of {MAX_DRAWN} units)."
 
@@ -115,16 +116,15 @@ def _json(value: Any) -> str:
 
 
 def _updates(explanation: Explanation) -> str:
-    """The table of weights, each linked to its chains."""
+    """The table of weights, each linked to its chains where they are drawn."""
     if not explanation.gradients:
         return ""
     (head, *rows), left_out = words.update_rows(explanation)
-    linked = [
-        (f'<a href="#{_identity(derivative)}">{row[0]}</a>', *row[1:])
-        for derivative, row in zip(explanation.gradients, rows, strict=False)
-    ]
+    if is_drawn(explanation):
+        names = [f'<a href="#{_identity(g)}">{row[0]}</a>' for g, row in zip(explanation.gradients, rows, strict=False)]
+        rows = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
     caption = f"The weights, and a step of gradient descent with η = {words.number(explanation.learning_rate)}"
-    return _table("updates", caption, words.Rows([head, *linked], left_out))
+    return _table("updates", caption, words.Rows([head, *rows], left_out))
 
 
 def _table(name: str, caption: str, rows: words.Rows) -> str:

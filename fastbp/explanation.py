@@ -159,7 +159,7 @@ class Explanation:
     def table(self) -> Table:
         """The weights as a table of rich: θ, the sum over the paths, both gradients, the step.
 
-        rich shows an explanation itself with all of its tables.
+        A console of rich shows all of an Explanation that it is given.
 
         Returns
         -------

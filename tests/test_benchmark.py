@@ -29,8 +29,7 @@ def test_a_table_of_what_is_measured(capsys):
     assert training.split("  ") == ["training, ns a sample", "fastbp", "NumPy", "× best peer"]
     assert row.startswith("3-4-2, batch 8 ")
     assert "3-4-2, rows 4,096" in out
-    assert "median of 1 rounds in turns" in out
-    assert "on 1 threads" in out
+    assert "; float32; on 1 thread; median of 1 round in turns.\n" in out
 
 
 def test_the_same_for_machines(capsys):

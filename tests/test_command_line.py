@@ -241,6 +241,16 @@ def test_explain_says_what_is_wrong(small, folder, capsys, arguments, message):
     assert message in err
 
 
+def test_a_page_without_a_picture_opens_at_no_weight(model, folder, capsys):
+    assert run("train data.csv --out wide.npz --hidden 20 --epochs 1 --validation 0 --quiet") == 0
+    assert run("explain wide.npz data.csv --weight 1,1,1 --out page.html") == 2
+    assert "--weight: page.html has no picture to choose it in; write a .txt" in capsys.readouterr().err
+    assert not (folder / "page.html").exists()
+    assert run("explain wide.npz data.csv --out page.html") == 0
+    assert 'href="#weight-' not in (folder / "page.html").read_text(encoding="utf-8")
+    assert run("explain wide.npz data.csv --weight 1,1,1 --out chain.txt") == 0
+
+
 def test_explain_a_weight_of_too_large_a_network(model, capsys):
     assert run("train data.csv --out large.npz --hidden 99,99 --epochs 1 --validation 0 --quiet") == 0
     assert run("explain large.npz data.csv --weight 1,1,1") == 2

@@ -116,11 +116,13 @@ def table(found: dict[str, Any]) -> str:
                 )
             )
         parts.append("\n".join(aligned(rows)))
-    at = "at the best of" if len(found["threads"]) > 1 else "on"
-    counts = " and ".join(map(str, found["threads"]))
+    tried = found["threads"]
+    threads = f"each at its best of {' and '.join(map(str, tried))} threads"
+    if len(tried) == 1:
+        threads = f"on {tried[0]} thread{'s' * (tried[0] > 1)}"
+    rounds = f"{found['rounds']} round{'s' * (found['rounds'] > 1)}"
     lines = [
-        f"{found['cores']} × {found['processor']}; {found['dtype']}; {at} {counts} threads; "
-        f"median of {found['rounds']} rounds in turns.",
+        f"{found['cores']} × {found['processor']}; {found['dtype']}; {threads}; median of {rounds} in turns.",
         f"Python {found['python']}, {', '.join(f'{peer} {version}' for peer, version in found['versions'].items())}.",
     ]
     if "scikit-learn" in found["versions"]:
