@@ -124,21 +124,34 @@ def children(process: int) -> set[int]:
     return set(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
 
 
+# What Ctrl-C does, also where this process was started with SIGINT ignored; and without this folder on the path
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.path.pop(0)
+from fastbp.__main__ import main
+sys.exit(main())
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for a process's children")
 def test_ctrl_c_ends_it_and_its_processes(tmp_path):
     """From a folder whose files would hide the standard library's."""
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
-    command = [sys.executable, "-c", "import sys; sys.path.pop(0); from fastbp.__main__ import main; sys.exit(main())"]
     arguments = ["bench", "--sizes", "64-32-10", "--rounds", "1000", "--threads", "1", "--peers", "numpy"]
-    process = subprocess.Popen([*command, *arguments], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 60
-    started: set[int] = set()
-    while len(started) < 2 and time.monotonic() < limit:
-        time.sleep(0.1)
-        started = children(process.pid)
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    command = [sys.executable, "-c", START, *arguments]
+    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    try:
+        limit = time.monotonic() + 60
+        started: set[int] = set()
+        while len(started) < 2 and time.monotonic() < limit:
+            time.sleep(0.1)
+            started = children(process.pid)
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert (process.returncode, err) == (130, "")
     assert len(started) == 2
     assert not any(Path(f"/proc/{child}").exists() for child in started)
