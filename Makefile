@@ -18,7 +18,7 @@ test: $(VENV)/.test
 
 # The variables: a notice of the theme's about its successor, and where the notebooks' kernels are told to start without one.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 JUPYTER_CONFIG_PATH=docs/notebooks $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 JUPYTER_CONFIG_PATH=docs/notebooks $(BIN)/mkdocs build --strict
 
 stress: $(VENV)/.test
 	$(BIN)/python -m tests.stress
