@@ -174,3 +174,10 @@ def test_the_api_has_the_help_of_every_command():
 
     commands = parser()._subparsers._group_actions[0].choices
     assert re.findall(r"^<!-- fastbp (\w+) --help -->$", API, re.M) == list(commands)
+
+
+def test_the_site_has_every_page_once():
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"([\w/-]+\.(?:md|ipynb))$", nav, re.M)
+    there = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".ipynb")]
+    assert sorted(listed) == sorted(path.relative_to(ROOT / "docs").as_posix() for path in there)
