@@ -1,14 +1,16 @@
 """fastbp.sklearn beside scikit-learn: the same fits, the same number of epochs, in turns. Prints a Markdown table.
 
-    python -m bench.sklearn_speed [--rounds 5] [--no-grid]
+    python -m bench.sklearn_speed [--rounds 5] [--write]
 
 Each time is the least of the rounds, so that what else the machine does counts little. scikit-learn's BLAS has all
-threads, as it comes, or one, whichever is faster in each row.
+threads, as it comes, or one, and the ratios are against the faster. --write puts the table into README.md and
+docs/from-scikit-learn.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,6 +21,11 @@ from typing import Any
 import numpy as np
 
 GRID = {"hidden_layer_sizes": [(50,), (100,)], "alpha": [1e-5, 1e-3], "learning_rate_init": [1e-3, 1e-2]}  # 8 · 6 fits
+PAGES, MARKS = ("README.md", "docs/from-scikit-learn.md"), ("<!-- scikit-learn -->", "<!-- /scikit-learn -->")
+HEAD = (
+    '| ms an epoch | scikit-learn | with one BLAS thread | fastbp | `dtype="float32"` | times as fast | in float32 |',
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
 FOREVER = {"tol": 0, "n_iter_no_change": 10**6}  # so that all fits have the same number of epochs
 
 
@@ -69,7 +76,14 @@ def line(name: str, times: list[tuple[float, ...]], per: int) -> str:
     many, one, same, narrow = (min(column) / per for column in zip(*times, strict=True))
     best = min(many, one)
     cells = [f"{1e3 * seconds:.2f}" for seconds in (many, one, same, narrow)]
-    return f"| {name} | {' | '.join(cells)} | {best / same:.1f} × | {best / narrow:.1f} × |"
+    return f"| {name} | {' | '.join(cells)} | {best / same:.1f} | {best / narrow:.1f} |"
+
+
+def grid_line(times: list[tuple[float, ...]]) -> str:
+    """The same of the grid search, in seconds."""
+    theirs, same, narrow = (min(column) for column in zip(*times, strict=True))
+    cells = f"{theirs:.2f} s | | {same:.2f} s | {narrow:.2f} s | {theirs / same:.1f} | {theirs / narrow:.1f} |"
+    return f"| GridSearchCV, 48 fits of 30 epochs over digits, `n_jobs=2` | {cells}"
 
 
 class Estimators:
@@ -99,14 +113,17 @@ class Estimators:
 
 def main() -> None:
     """Time, and print."""
+    from fastbp._machine import processor  # not in each commit that asv times
+
+    from .compare import ROOT, write_between
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--no-grid", action="store_true")
+    parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     theirs, ours = import_module("sklearn.neural_network"), import_module("fastbp.sklearn")
-    print("| ms an epoch | scikit-learn | with one BLAS thread | fastbp | fastbp, float32 | faster | float32 |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    lines = list(HEAD)
     for name, (data, options) in rows().items():
         narrow = options | {"dtype": "float32"}
         for kind in (options, narrow):  # compiles, or loads what was
@@ -120,14 +137,18 @@ def main() -> None:
             )
             for _ in range(arguments.rounds)
         ]
-        print(line(name, times, options["max_iter"]), flush=True)
-    if not arguments.no_grid:
-        search(ours)  # starts the processes
-        rounds = range(max(1, arguments.rounds // 2))
-        seconds = [(search(theirs), search(ours), search(ours, dtype="float32")) for _ in rounds]
-        slow, same, narrow = (min(column) for column in zip(*seconds, strict=True))
-        print(f"\nGridSearchCV, 48 fits of 30 epochs over digits, n_jobs=2: scikit-learn {slow:.1f} s, ", end="")
-        print(f"fastbp {same:.1f} s ({slow / same:.1f} ×), in float32 {narrow:.1f} s ({slow / narrow:.1f} ×)")
+        lines.append(line(name, times, options["max_iter"]))
+        print(lines[-1], flush=True)
+    search(ours)  # starts the processes
+    rounds = range(max(1, arguments.rounds // 2))
+    lines.append(grid_line([(search(theirs), search(ours), search(ours, dtype="float32")) for _ in rounds]))
+    versions = f"scikit-learn {import_module('sklearn').__version__}, fastbp {import_module('fastbp').__version__}"
+    about = f"X in float64, as scikit-learn has it by default; {versions}, {os.cpu_count()} × {processor()}."
+    lines += ["", about]
+    print(*lines, sep="\n")
+    if arguments.write:
+        for page in PAGES:
+            write_between(lines, ROOT / page, MARKS)
 
 
 if __name__ == "__main__":
