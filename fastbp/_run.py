@@ -51,6 +51,7 @@ class Run:
     seconds : after which `OutOfTime` is raised, between two batches
     """
 
+    has_all = True  # whether this process has all samples that train
     by_epochs = False  # whether each epoch is a call of its own, whatever is to be done after it
     speaks = True  # whether this process is the one that says what is going on
 
@@ -142,9 +143,13 @@ class Run:
         values = schedule(epoch + parts, self.epochs)
         return values if schedule.absolute else base * values
 
+    def count(self, data: codes.Data) -> int:
+        """How many samples train."""
+        return len(data.X)
+
     def over(self, data: codes.Data, done: int, epochs: int) -> None:
         """Some epochs over data in memory, after `done` of this fit."""
-        trainer, n = self.trainer, len(data.X)
+        trainer, n = self.trainer, self.count(data)
         batch_size = min(trainer.batch_size, n)
         step = step_of(self.trainer, batch_size, self.rates(done, -(-n // batch_size)))
         losses = np.zeros(epochs)
@@ -357,7 +362,7 @@ class Run:
     def after_epoch(self, training: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, float]:
         """What is measured after an epoch, beside the loss that training itself gave."""
         measured = {}
-        if names and isinstance(training, codes.Data):
+        if names and self.has_all and isinstance(training, codes.Data):
             measured = self.measure(training, names)
             del measured["loss"]
         if validation:

@@ -199,6 +199,7 @@ class Intake:
         epochs: int,
         validation_data: Any,
         validation_split: SupportsFloat,
+        sharded: bool,
     ) -> tuple[Source, codes.Data | Feed | None]:
         """What trains, and what validates, of the arguments of fit."""
         validates = validation_data is not None
@@ -209,6 +210,8 @@ class Intake:
             raise ValueError(_checks.wrong("steps", f"None, as X is {kind}", steps))
         if isinstance(X, Stream):
             _refuse("y", y)
+        if sharded:
+            _check_sharded(kind, class_weight, validation_split, bool(names) and not validates)
         if kind == "an array":
             data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.trainer.shuffle)
             if validates:
@@ -326,6 +329,17 @@ class Intake:
             data.weights[rows] if data.weights.size else None,
             shuffle=shuffle,
         )
+
+
+def _check_sharded(kind: str, class_weight: Any, validation_split: SupportsFloat, blind: bool) -> None:
+    """Refuse what needs more samples than one rank has."""
+    if kind != "an array":
+        raise ValueError(_checks.wrong("X", "an array, as sharded=True", kind))
+    if class_weight is not None and not isinstance(class_weight, Mapping):
+        raise ValueError(_checks.wrong("class_weight", "a dict, as sharded=True", _checks.shown(class_weight)))
+    _checks.absent("with sharded=True", validation_split=validation_split)
+    if blind:
+        raise ValueError(_checks.wrong("metrics", "validation_data to measure, as sharded=True", "none"))
 
 
 def _refuse(argument: str, value: Any) -> None:

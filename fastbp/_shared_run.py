@@ -61,6 +61,7 @@ class SharedRun(Run):
         """What must be the same on all ranks, by argument."""
         trainer = self.trainer
         return {
+            "sharded": repr(not self.has_all),
             "layer_sizes, activation, loss or dtype": f"{trainer.network!r} with {trainer.loss}",
             "optimizer": repr(trainer.optimizer),
             "schedule": type(trainer.schedule).__name__,  # the repr of one's own has an address
@@ -71,11 +72,15 @@ class SharedRun(Run):
             "shuffle": repr(trainer.shuffle),
             "epochs": repr(self.epochs),
             "epochs trained before": repr(trainer.epochs_trained),
-            "X, y or sample_weight": _shown(source),
+            "X, y or sample_weight": self._seen(source),
             "validation_data": "None" if validation is None else _shown(validation),
             "metrics": f"{len(names)} of them",
             "bytes of the processor's vectors": f"{REGISTER}",  # they decide how parameters are padded
         }
+
+    def _seen(self, source: Source) -> str:
+        """What must be the same of the samples that train."""
+        return _shown(source)
 
     def go(self, *arguments: Any) -> None:
         try:
@@ -143,33 +148,42 @@ class SharedRun(Run):
 
     def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: float, share: float = 1.0) -> None:
         """An epoch, or a piece of one, batch by batch."""
-        data, n, total = self.trainer._engine.reordered(data, at.random), len(data.X), float(at.losses[0])
-        for k, start in enumerate(range(0, n, step.batch_size)):
-            stop = min(start + step.batch_size, n)
-            total += self._share(data, step, start, stop, float(step.rates[min(k, len(step.rates) - 1)]))
-            at.losses[0] = total if stop < n else total / data.weight
+        data, total = self._ordered(data, at.random), float(at.losses[0])
+        for k, (part, over) in enumerate(self._parts(data, step.batch_size)):
+            total += self._share(data, step, part, float(step.rates[min(k, len(step.rates) - 1)]))
+            at.losses[0] = total if over < 1 else total / data.weight
             if not math.isfinite(total):
                 return
-            at.position[:] = (0, stop) if stop < n else (1, 0)
-            self._between_calls(done + share * stop / n, True)
+            at.position[:] = (0, k + 1) if over < 1 else (1, 0)
+            self._between_calls(done + share * over, True)
+
+    def _ordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
+        """The data in an epoch's order."""
+        return self.trainer._engine.reordered(data, random)
+
+    def _parts(self, data: codes.Data, batch_size: int) -> Iterator[tuple[codes.Part, float]]:
+        """The rank's part of each batch, and what share of the data is over after it."""
+        n = len(data.X)
+        for start in range(0, n, batch_size):
+            stop = min(start + batch_size, n)
+            yield self._part(data, start, stop), stop / n
+
+    def _part(self, data: codes.Data, start: int, stop: int) -> codes.Part:
+        """The rank's part of the rows start … stop of the epoch's order."""
+        first, last = (start + (stop - start) * r // self.ranks.size for r in (self.ranks.rank, self.ranks.rank + 1))
+        return codes.Part(first, last, first - start, weight_of(data, start, stop))
 
     def _descend(self, data: codes.Data, rate: float) -> float:
         n = len(data.X)
-        total = self._share(data, step_of(self.trainer, n, np.array([rate])), 0, n, rate)
+        total = self._share(data, step_of(self.trainer, n, np.array([rate])), self._part(data, 0, n), rate)
         return total / data.weight if data.weight > 0 else total
 
-    def _share(self, data: codes.Data, step: codes.Step, start: int, stop: int, rate: float) -> float:
-        """One update by the rows start … stop of the epoch's order, of which this rank does its share; J's sum."""
-        trainer, ranks = self.trainer, self.ranks
-        m, weight = stop - start, float(stop - start)
-        if data.weights.size:
-            rows = data.order[start:stop] if data.order.size else slice(start, stop)
-            weight = float(data.weights[rows].sum(dtype=np.float64))
-        first, last = (start + m * r // ranks.size for r in (ranks.rank, ranks.rank + 1))
+    def _share(self, data: codes.Data, step: codes.Step, part: codes.Part, rate: float) -> float:
+        """One update by a batch, of which this rank does its part; the sum of J over all of it."""
+        trainer, ranks, weight = self.trainer, self.ranks, part.weight
         if ranks.rank == 0 and perf_counter() > self.deadline:
             self.wants = self.wants or "time"
-        part = codes.Part(first, last, first - start, weight)
-        step = step._replace(part=part, block=min(BLOCK, -(-m // ranks.size)))
+        step = step._replace(part=part, block=max(1, min(BLOCK, part.stop - part.first)))
         with trainer._engine.part(data, trainer._memory, step, trainer.n_threads) as (gradients, loss, update):
             gradients[-2:] = loss, bool(self.wants)
             ranks.comm.Allreduce(None, gradients)  # None: in place
@@ -218,6 +232,14 @@ class SharedRun(Run):
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def weight_of(data: codes.Data, start: int, stop: int) -> float:
+    """Of the rows start … stop of the epoch's order."""
+    if not data.weights.size:
+        return float(stop - start)
+    rows = data.order[start:stop] if data.order.size else slice(start, stop)
+    return float(data.weights[rows].sum(dtype=np.float64))
 
 
 def _shown(source: Source) -> str:

@@ -290,6 +290,7 @@ class Trainer:
         metrics: Any = (),
         callbacks: Any = (),
         steps: int | None = None,
+        sharded: bool = False,
         max_seconds: SupportsFloat | None = None,
         verbose: int | str = "auto",
     ) -> History:
@@ -327,6 +328,9 @@ class Trainer:
             Called after each epoch; one that returns True, or sets ``trainer.stop_training``, stops training.
         steps : int, optional
             Batches of an epoch, where X is an iterable of batches; by default until it ends.
+        sharded : bool
+            Whether X, y and sample_weight are this rank's alone, of a comm whose ranks may have different numbers of
+            rows; see docs/distributed.md.
         max_seconds : float, optional
             Ends training after so much time, between two batches.
         verbose : {"auto", 0, 1, 2}
@@ -363,10 +367,11 @@ class Trainer:
             epochs=epochs,
             validation_data=validation_data,
             validation_split=validation_split,
+            sharded=_checks.flag("sharded", sharded),
         )
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
-        run = self._run([self.history, history], watchers, epochs, seconds)
+        run = self._run([self.history, history], watchers, epochs, seconds, sharded=sharded)
         run.fit(source, validation, names, class_weight, silent=not verbose)
         return history
 
@@ -473,13 +478,14 @@ class Trainer:
         self.__dict__.update(state)
         self._memory = self._engine.unpacked(state["_memory"])
 
-    def _run(self, *arguments: Any) -> Run:
+    def _run(self, *arguments: Any, sharded: bool = False) -> Run:
         """A run of this process alone, or of all processes of the communicator."""
         if self._ranks is None:
             return Run(self, *arguments)
+        from ._sharded_run import ShardedRun
         from ._shared_run import SharedRun
 
-        return SharedRun(self, *arguments)
+        return (ShardedRun if sharded else SharedRun)(self, *arguments)
 
     @property
     def _multi_label(self) -> bool:

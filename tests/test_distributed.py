@@ -68,6 +68,71 @@ def test_the_weights_are_those_of_one_process(n):
     assert done.stdout.count("same") == n
 
 
+SHARDED = """
+n = [203, 60, 131][: comm.size]  # rows of each rank
+ends = np.cumsum([0, *n])
+parts = [slice(a, b) for a, b in zip(ends, ends[1:])]
+X, y = rng.normal(size=(sum(n), 20)).astype("f"), rng.integers(0, 5, sum(n))
+w, mine = rng.uniform(size=sum(n)), parts[comm.rank]
+for options in (
+    {"learning_rate": 0.1},
+    {"optimizer": "adam", "dropout": 0.3, "l2": 1e-3, "clip_norm": 1.0, "schedule": "cosine"},
+    {"optimizer": "nesterov", "learning_rate": 0.01, "batch_size": 2, "dtype": "float64"},  # fewer rows than ranks
+):
+    both = trainer(shuffle=False, **options), trainer(shuffle=False, **options | {"comm": None})
+    K = -(-sum(n) // both[0].batch_size)
+    def batches():
+        for k in range(K):
+            rows = np.concatenate([np.arange(p.start, p.stop)[c * k // K : c * (k + 1) // K] for p, c in zip(parts, n)])
+            yield X[rows], y[rows], w[rows]
+    given = {"epochs": 8, "validation_data": (X[:50], y[:50]), "metrics": "accuracy", "verbose": 0}
+    both[0].fit(X[mine], y[mine], sample_weight=w[mine], sharded=True, **given)
+    both[1].fit(list(batches()), **given)
+    for got, expected in zip(*(each.get_weights() for each in both)):
+        np.testing.assert_allclose(got, expected, atol=1e-5, rtol=0)
+    assert list(both[0].history) == list(both[1].history)
+    assert "val_accuracy" in both[0].history and "accuracy" not in both[0].history
+    for name in both[0].history:
+        np.testing.assert_allclose(both[0].history[name], both[1].history[name], atol=1e-4)
+digests = set()
+for seed in (1, 1, 2):
+    shuffled = trainer(seed=seed, initializer="he")
+    shuffled.set_weights(trainer().get_weights())
+    shuffled.fit(X[mine], y[mine], epochs=3, sharded=True, verbose=0)
+    assert len(set(comm.allgather(int(shuffled._random[0])))) == 1
+    digests.add(shuffled.weights[0].tobytes())
+assert len(digests) == 2
+shuffled.fit(X[:203], y[:203], verbose=0)  # the same of all again
+sys.stdout.write("same\\n")
+"""
+
+
+@MPI
+@pytest.mark.parametrize("n", [2, 3])
+def test_each_rank_may_have_rows_of_its_own(n):
+    done = job(n, SHARDED)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == n
+
+
+def test_a_shard_is_not_enough_for_everything():
+    X, y = np.ones((9, 2)), np.arange(9) % 2
+    for options, message in (
+        ({"validation_split": 0.5}, "validation_split: expected nothing with sharded=True"),
+        ({"class_weight": "balanced"}, "class_weight: expected a dict, as sharded=True"),
+        ({"metrics": "accuracy"}, "metrics: expected validation_data to measure, as sharded=True"),
+        ({"sharded": 1}, "sharded: expected True or False"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            Trainer([2, 2], loss="cross_entropy").fit(X, y, **{"sharded": True} | options, verbose=0)
+    with pytest.raises(ValueError, match="X: expected an array, as sharded=True, got an iterable of batches"):
+        Trainer([2, 2], loss="cross_entropy").fit([(X, y)], sharded=True, verbose=0)
+    alone, sharded = (Trainer([2, 2], seed=0, loss="cross_entropy") for _ in "12")
+    alone.fit(X, y, verbose=0)
+    sharded.fit(X, y, class_weight={}, sharded=True, verbose=0)
+    np.testing.assert_array_equal(alone.weights[0], sharded.weights[0])
+
+
 @MPI
 def test_the_first_ranks_callbacks_decide_for_all():
     code = """
@@ -95,6 +160,15 @@ sys.stdout.write("same\\n")
         ("trainer(seed=comm.rank)", "seed: expected the same on all ranks of comm, got 0 on rank 0 and 1 on rank 1"),
         ("trainer().fit(X[comm.rank :], y[comm.rank :], verbose=0)", "X, y or sample_weight: expected the same"),
         ("trainer().fit(X, y if comm.rank else y[:9], verbose=0)", "rank 0 failed: ValueError: y: expected"),
+        ("trainer().fit(X, y, sharded=comm.rank == 1, verbose=0)", "sharded: expected the same on all ranks of comm"),
+        (
+            "trainer().fit(X[:, comm.rank :], y, sharded=True, verbose=0)",
+            "rank 1 failed: ValueError: X: expected a 2-D",
+        ),
+        (
+            "trainer().fit(X, y, sample_weight=y if comm.rank else None, sharded=True, verbose=0)",
+            "with weights on rank 1",
+        ),
         ("trainer().fit([(X, y)] * (2 + comm.rank), verbose=0)", "rows of a batch (−1: there is none): expected"),
         (
             "trainer().fit(Stream([(X, y)] * (2 + comm.rank)), verbose=0)",

@@ -1,0 +1,55 @@
+"""A run of fit in which each process has samples of its own, and gives each batch some of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._feed import Feed
+from ._kernels import codes
+from ._samples import Source
+from ._shared_run import SharedRun, weight_of
+
+
+class ShardedRun(SharedRun):
+    """A run in which a batch is made of rows of every rank, in proportion to how many it has."""
+
+    has_all = False
+
+    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
+        super().begin(ends, source, validation, names)
+        assert isinstance(source, codes.Data)
+        everyone = self.ranks.comm.allgather((len(source.X), source.weight))
+        self.counts = [count for count, _ in everyone]
+        self.weight = math.fsum(weight for _, weight in everyone)
+
+    def _seen(self, source: Source) -> str:
+        assert isinstance(source, codes.Data)
+        return "samples with weights" if source.weights.size else "samples without weights"
+
+    def count(self, data: codes.Data) -> int:
+        return sum(self.counts)
+
+    def _ordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
+        """The rank's own order; the state goes on for all alike, however many rows each has."""
+        if data.shuffles:
+            states = np.random.SeedSequence(int(random[0])).generate_state(1 + self.ranks.size, np.uint64)
+            data = self.trainer._engine.reordered(data, states[1 + self.ranks.rank :][:1].astype(np.uint64))
+            random[:] = states[:1]
+        return data._replace(weight=self.weight)
+
+    def _parts(self, data: codes.Data, batch_size: int) -> Iterator[tuple[codes.Part, float]]:
+        """Of K batches the k-th has the rows n k / K … n (k + 1) / K of each rank's n, rank after rank."""
+        rank, counts = self.ranks.rank, self.counts
+        batches = -(-sum(counts) // batch_size)
+        spans = [[(n * k // batches, n * (k + 1) // batches) for n in counts] for k in range(batches)]
+        weights = np.sum(self.ranks.comm.allgather([weight_of(data, *span[rank]) for span in spans]), axis=0)
+        for k, span in enumerate(spans):
+            row = sum(stop - start for start, stop in span[:rank])
+            first, stop = span[rank]
+            yield codes.Part(first, stop, row, float(weights[k])), (k + 1) / batches
