@@ -13,6 +13,7 @@ import distributed
 import joblib
 import numpy as np
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from fastbp import Callback, DivergenceError, EarlyStopping, Ensemble, Sweep, Trainer, fit_many
 from tests.test_many import KINDS, LABELS, X, Y, assert_same, some
@@ -145,6 +146,20 @@ def test_an_error_that_can_not_be_restored_is_told_in_words():
     assert outcomes[2].history.epochs == [1]
 
 
+def die(trainer, epoch, measured):
+    if trainer.seed == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_ends_the_call_and_what_was_back_stays():
+    trainers, back = some(8), []
+    with pytest.raises(TerminatedWorkerError):
+        fit_many(trainers, X, Y, epochs=2, callbacks=die, on_finish=back.append, n_jobs=2, verbose=0)
+    assert {trainer.seed for trainer in trainers if trainer.epochs_trained} == {outcome.number for outcome in back}
+    assert trainers[3].epochs_trained == 0
+    assert not any(outcome.error for outcome in fit_many(trainers, X, Y, n_jobs=2, verbose=0))
+
+
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_results_come_as_they_finish_in_the_callers_thread(backend):
     seen = []
@@ -235,7 +250,7 @@ def test_sweeps_and_ensembles_by_jobs():
     np.testing.assert_array_equal(both[0].predict_each(X), both[1].predict_each(X))
 
 
-def test_large_samples_reach_processes_as_one_file():
+def test_samples_that_processes_read_from_a_file():
     wide = np.random.default_rng(0).normal(size=(9000, 40)).astype(np.float32)  # over a megabyte
     together, alone = ([Trainer([40, 8, 2], seed=i) for i in range(3)] for _ in "12")
     fit_many(together, wide, wide[:, :2], n_jobs=2, verbose=0)
