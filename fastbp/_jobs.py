@@ -7,6 +7,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -55,9 +56,9 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
     from joblib import Parallel, delayed
     from joblib.parallel import get_active_backend
 
-    refused = [numbers for numbers in jobs if isinstance(fits.networks[numbers[0]], Exception)]
-    for numbers in refused:
-        tell(fits.one(numbers[0]))
+    for number, network in fits.networks.items():
+        if isinstance(network, Exception):  # it was refused, and is a job of its own
+            tell(fits.one(number))
     backend, _ = get_active_backend()
     fits.samples.convert([network for network in fits.networks.values() if isinstance(network, Trainer)])
     shared: Any = fits.samples
@@ -70,7 +71,7 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
             fits.options, fits.watchers, fits.threads, fits.halt,
         )
         for numbers in jobs
-        if numbers not in refused
+        if isinstance(fits.networks[numbers[0]], Trainer)
     )  # fmt: skip
     as_they_finish = getattr(backend, "supports_return_generator", False)
     stream = Parallel(n_jobs, return_as="generator_unordered" if as_they_finish else "list")(calls)
@@ -93,7 +94,8 @@ def _on_cluster(client: Any, samples: Samples) -> Any:
     with warnings.catch_warnings():  # that they are large
         warnings.simplefilter("ignore")
         future = client.submit(_itself, samples, pure=False)
-    client.replicate([future])
+    with suppress(Exception):  # a worker may just have gone; the others fetch it when they need it
+        client.replicate([future])
     return future
 
 
