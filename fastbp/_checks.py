@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
@@ -48,6 +49,14 @@ BLOCK_BYTES = 1 << 20  # of a matrix looked at in one go, so that no check makes
 def wrong(argument: str, expected: str, got: object) -> str:
     """The words of every complaint."""
     return f"{argument}: expected {expected}, got {got}"
+
+
+def level_outside() -> int:
+    """The stacklevel at which a warning of whoever calls this names the line outside of fastbp that led to it."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "fastbp":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def shown(value: object) -> str:

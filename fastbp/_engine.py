@@ -42,6 +42,7 @@ class Workspace(NamedTuple):
     rows: int
     plan: codes.Plan
     buffers: codes.Buffers
+    flat: tuple[Array, ...]  # what epoch.evaluate wants of plan and buffers
     programs: dict[int, codes.Program]  # by the samples of a batch
 
     def program(self, m: int) -> codes.Program:
@@ -168,19 +169,19 @@ class Engine:
 
     def predict(self, X: Array, n_threads: int | str) -> Array | None:
         """aᴸ, (n, n_L); None where X, which is as the kernels want it otherwise, isn't finite."""
-        n, data = len(X), self.data(X)
+        n = len(X)
         output = self._outputs(n)
         if n > BLOCK:
-            return output if self._for_rows(data, output, NO_LOSSES, n_threads) else None
+            return output if self._for_rows(self.data(X), output, NO_LOSSES, n_threads) else None
         # Without detours: this is where a service with one row at a time spends its time.
         workspace = self._borrow(n)
-        flat = output.reshape(-1)
-        finite = epoch.evaluate(workspace.plan, workspace.buffers, data, 0, n, BLOCK, flat, NO_LOSSES)
+        nothing, flat = (self._no_targets, self._no_labels, self._no_weights), output.reshape(-1)
+        finite = epoch.evaluate(*workspace.flat, X, *nothing, 0, n, BLOCK, flat, NO_LOSSES)
         self._idle.append(workspace)
         return output if finite else None
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
-        """J over all samples, and aᴸ, (n, n_L), or (0, n_L) where it isn't wanted."""
+        """J over all samples, and aᴸ, (n, n_L), in the order of X, or (0, n_L) where it isn't wanted."""
         n = len(data.X)
         output = self._outputs(n if predictions else 0)
         losses = np.zeros(-(-n // BLOCK))
@@ -192,7 +193,7 @@ class Engine:
         n = len(data.X)
         step = codes.Step(NO_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, batch_size=n, block=min(n, BLOCK))
         progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(1))
-        with self._workspace(step.block, gradients=True) as (_, plan, buffers, _programs):
+        with self._workspace(step.block, gradients=True) as (_, plan, buffers, _, _):
             blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
                 epoch.train(plan, buffers, self._no_memory, data, step, progress, blocks, ALONE)
@@ -317,14 +318,15 @@ class Engine:
         per_call = min(per_call, up_to(-(-n // threads), BLOCK))
         starts = deque(range(0, n, per_call))
         bad: list[int] = []
+        given = data.X, data.targets, data.labels, data.weights
 
         def call(_: int) -> None:
-            with self._workspace(min(n, BLOCK)) as (_, plan, buffers, _programs):
+            with self._workspace(min(n, BLOCK)) as workspace:
                 while starts:
                     with suppress(IndexError):  # another thread took the last one
                         start = starts.popleft()
                         stop = min(start + per_call, n)
-                        if not epoch.evaluate(plan, buffers, data, start, stop, BLOCK, flat, losses):
+                        if not epoch.evaluate(*workspace.flat, *given, start, stop, BLOCK, flat, losses):
                             bad.append(start)
 
         run_together(call, threads, starts.clear)
@@ -358,4 +360,5 @@ class Engine:
             work=self.layout.workspace(plan, size, self.parameters.dtype, self.objective.parameter),
             losses=aligned_zeros(-(-rows // HEIGHT), np.float64),
         )
-        return Workspace(rows, plan, buffers, {})
+        flat = (*codes.in_arrays(plan), buffers.parameters, buffers.work, buffers.losses)
+        return Workspace(rows, plan, buffers, flat, {})

@@ -23,7 +23,6 @@ def measure(trainer: Trainer, data: codes.Data | Feed, names: Any) -> dict[str, 
     """The loss and the metrics with the weights as they are."""
     if isinstance(data, Feed):
         return _measure_feed(trainer, data, names)
-    data = data._replace(order=data.order[:0])  # row i of the output is to stand beside row i of y
     loss, output = trainer._engine.evaluate(data, trainer.n_threads, predictions=bool(names))
     return measured_of(trainer, data, names, loss, output)
 

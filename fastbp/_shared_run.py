@@ -114,7 +114,6 @@ class SharedRun(Run):
         blocks = -(-n // BLOCK)
         start, stop = (min(blocks * r // ranks.size * BLOCK, n) for r in (ranks.rank, ranks.rank + 1))
         rows = slice(start, stop)
-        data = data._replace(order=data.order[:0])
         part = data._replace(
             X=data.X[rows], targets=data.targets[rows], labels=data.labels[rows], weights=data.weights[rows]
         )

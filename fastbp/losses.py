@@ -11,7 +11,19 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ._checks import as_writable, cast, fraction, kind_shown, numbers, one_of, real, sequence, shown, wrong
+from ._checks import (
+    as_writable,
+    cast,
+    fraction,
+    kind_shown,
+    level_outside,
+    numbers,
+    one_of,
+    real,
+    sequence,
+    shown,
+    wrong,
+)
 from ._kernels import codes
 from ._kernels.foreign import loss_address
 from ._kernels.jit import given
@@ -339,5 +351,5 @@ def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: 
             f"{argument}: {came}, but the output activation {output!r} gives only "
             f"[{activation.low:g}, {activation.high:g}]; scale the targets or choose another output_activation",
             UserWarning,
-            stacklevel=5,
+            stacklevel=level_outside(),
         )

@@ -21,7 +21,7 @@ from fastbp import Trainer, _explain_text, explain, losses, optimizers, referenc
 from fastbp._chains import count
 
 from .cases import HIDDEN, OUTPUTS, Case, log_cosh, parameter_of, reference_gradients
-from .test_promises import ROOT, run
+from .test_promises import run
 from .test_reference import chains_2_2_2
 
 CASES = [
@@ -173,15 +173,6 @@ def test_importing_fastbp_does_not_import_it():
     assert run(code).strip() == "False explain"
     with pytest.raises(AttributeError, match="module 'fastbp' has no attribute 'explian'"):
         fastbp.explian  # noqa: B018
-
-
-def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "explain.md").read_text(encoding="utf-8"), re.DOTALL)
-    names: dict = {}
-    exec(code, names)
-    assert names["explanation"].n_derivatives == 52
-    assert "<svg" in (tmp_path / "explain.html").read_text(encoding="utf-8")
 
 
 # What it looks like

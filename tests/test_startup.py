@@ -18,13 +18,14 @@ PREDICT = "import numpy as np, fastbp; print(fastbp.Trainer([2, 1], seed=0).pred
 
 
 def python(code: str, root: Path = ROOT, **environment: str) -> subprocess.Popen:
+    own = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root), **environment},
+        env={**own, "PYTHONPATH": str(root), **environment},
     )
 
 

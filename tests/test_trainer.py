@@ -309,9 +309,11 @@ def test_targets_beyond_the_outputs_range_warn(xor):
         Trainer([2, 1], output_activation="sigmoid").fit(X, 3 * y, verbose=0)
     with pytest.warns(UserWarning, match="'tanh' gives only") as caught:
         Trainer([2, 1], output_activation="tanh").evaluate(X, 3 * y)
-    assert caught[0].filename == __file__
-    with pytest.warns(UserWarning, match="'relu' gives only"):
+    with pytest.warns(UserWarning, match="'relu' gives only") as of_gradients:
         Trainer([2, 1], output_activation="relu").gradients(X, -y)
+    with pytest.warns(UserWarning, match="'relu' gives only") as of_batches:
+        Trainer([2, 1], output_activation="relu").fit([(X, -y)], steps=1, verbose=0)
+    assert [warning.filename for warning in (*caught, *of_gradients, *of_batches)] == [__file__] * 3
 
 
 SCRIPT = """

@@ -1,6 +1,6 @@
 """Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
 
-from .codes import LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Moments, Operand, Program, Samples, Tasks
+from .codes import HEAD, LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Moments, Operand, Program, Samples, Tasks
 from .jit import inlined, inner
 from .llvm import at, get
 
@@ -31,6 +31,32 @@ def machine(plan, buffers):
 
 
 @inlined
+def machine_of(numbers, rates, parameters, work, sums):
+    """The same of a plan in arrays (codes.in_arrays), for the way forward: gradients have no place in it."""
+    first = at(numbers, 0)
+    return Machine(
+        at(numbers, HEAD),
+        (numbers.size - HEAD) // LAYER_FIELDS,
+        get(first, 0),
+        get(first, 1) != 0,
+        get(first, 2),
+        get(first, 3),
+        get(first, 4),
+        get(first, 5),
+        get(first, 6),
+        get(first, 7),
+        get(at(rates, 0), 0),
+        get(at(rates, 0), 1),
+        at(rates, 2),
+        get(first, 8),
+        at(parameters, 0),
+        at(parameters, 0),
+        at(work, 0),
+        at(sums, 0),
+    )
+
+
+@inlined
 def samples(data):
     """Data by its addresses."""
     return Samples(
@@ -47,6 +73,26 @@ def samples(data):
         data.weight,
         data.order.size > 0 and data.shuffles,
         data.order.size if data.order.size > 0 else data.X.shape[0],
+    )
+
+
+@inlined
+def samples_of(X, targets, labels, weights):
+    """Samples in the order of X by their addresses."""
+    return Samples(
+        at(X.reshape(-1), 0),
+        at(targets.reshape(-1), 0),
+        at(labels, 0),
+        at(labels, 0),
+        X.shape[0],
+        targets.size > 0,
+        labels.size > 0,
+        False,
+        at(weights, 0),
+        weights.size > 0,
+        0.0,
+        False,
+        X.shape[0],
     )
 
 

@@ -58,6 +58,15 @@ class Plan(NamedTuple):
     foreign: int  # address of a user's own loss
 
 
+HEAD = 9  # whole numbers of a plan before its layers, where it is one array
+
+
+def in_arrays(plan: Plan) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """A plan's whole numbers, its layers behind them, and its others, as `addresses.machine_of` reads them."""
+    head = plan.loss, plan.use_bias, plan.zeros, plan.one, plan.targets, plan.mask, plan.parameter, plan.weights
+    return np.array([*head, plan.foreign, *plan.layers]), np.array([plan.label_off, plan.label_on, *plan.dropout])
+
+
 class Layer(NamedTuple):
     """A row of Plan.layers."""
 

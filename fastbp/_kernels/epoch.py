@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .addresses import layer_of, machine, moments, rows_of, samples
+from .addresses import layer_of, machine, machine_of, moments, rows_of, samples, samples_of
 from .backward import activate_outputs, descend, hidden_errors, output_errors
 from .codes import EPOCH, NONE, SAMPLE, SGD, Dropping, Operand, Team
 from .finite import run_is_finite
@@ -197,12 +197,14 @@ def reorder(order, state):
 
 
 @kernel
-def evaluate(plan, buffers, data, start, stop, block, output, losses):
+def evaluate(numbers, rates, parameters, work, sums, X, targets, labels, weights, start, stop, block, output, losses):
     """Rows start … stop, by blocks: aᴸ into output, (n · n_L,), sums of losses into losses; neither if it is empty.
 
-    Returns whether X is finite there; else nothing more is written.
+    Returns whether X is finite there; else nothing more is written. Of arrays one by one, a plan's too
+    (codes.in_arrays): Numba takes some 60 ns for each, and 4 µs for records of them, longer than a row.
     """
-    net, rows, team = machine(plan, buffers), samples(data), Team(plan.layers, 0, 1)  # one thread: no meetings
+    net, rows = machine_of(numbers, rates, parameters, work, sums), samples_of(X, targets, labels, weights)
+    team = Team(numbers, 0, 1)  # one thread: no meetings
     last = layer_of(net, net.depth - 1)
     for begin in range(start, stop, block):
         m = min(block, stop - begin)
