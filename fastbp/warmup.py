@@ -21,6 +21,7 @@ from .trainer import Trainer
 DTYPES = ("float32", "float64")
 USES = ("training", "prediction", "tiny")  # the longest compilation first
 MPI = "mpi"  # what only a Trainer with a comm uses
+SECONDS = {"training": 8, "prediction": 4, "tiny": 3, MPI: 2}  # of a compilation, about, where another has begun
 
 
 def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float:
@@ -66,7 +67,7 @@ def _take_part(trainer: Trainer, data: codes.Data) -> None:
 
 
 def warm_up_apart(dtypes: Sequence[str], uses: Sequence[str]) -> float:
-    """The same in processes, of which as many run at once as there are processors; returns the seconds.
+    """The same in as many processes as there are processors; returns the seconds.
 
     Raises
     ------
@@ -74,16 +75,17 @@ def warm_up_apart(dtypes: Sequence[str], uses: Sequence[str]) -> float:
         Where one of them failed.
     """
     started = perf_counter()
+    shares: list[list[tuple[str, str]]] = [[] for _ in range(usable_cores())]
+    for use, dtype in product(sorted(uses, key=SECONDS.__getitem__, reverse=True), dtypes):
+        least = min(shares, key=lambda share: sum(SECONDS[taken] for taken, _ in share))
+        least.append((use, dtype))
 
-    def compile_in_a_process(use: str, dtype: str) -> None:
-        command = [sys.executable, "-m", "fastbp.warmup", "--dtype", dtype, "--only", use]
-        if use == "training" and MPI in uses:  # which needs the same kernel and little more
-            command.append(MPI)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    def compile_in_a_process(share: list[tuple[str, str]]) -> None:
+        calls = "; ".join(f"warm_up([{dtype!r}], [{use!r}])" for use, dtype in share)
+        subprocess.run([sys.executable, "-c", f"from fastbp.warmup import warm_up; {calls}"], check=True)
 
-    apart = [use for use in uses if use != MPI or "training" not in uses]
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(compile_in_a_process, *zip(*product(apart, dtypes), strict=True)))
+    with ThreadPoolExecutor(len(shares)) as pool:
+        list(pool.map(compile_in_a_process, filter(None, shares)))
     return perf_counter() - started
 
 
@@ -94,8 +96,7 @@ def main() -> None:
     what = "what it is for; mpi, which is left out by default, needs training, too"
     parser.add_argument("--only", nargs="+", default=list(USES), choices=(*USES, MPI), dest="uses", help=what)
     arguments = parser.parse_args()
-    together = usable_cores() == 1 or (len(arguments.dtypes) == 1 and {*arguments.uses} <= {"training", MPI})
-    alone = together or len(arguments.dtypes) == len(arguments.uses) == 1
+    alone = usable_cores() == 1 or len(arguments.dtypes) == len(arguments.uses) == 1
     seconds = (warm_up if alone else warm_up_apart)(arguments.dtypes, arguments.uses)
     sys.stdout.write(f"kernels ready in {seconds:.1f} s, kept in {epoch.train.stats.cache_path}\n")
 
