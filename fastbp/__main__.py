@@ -119,6 +119,7 @@ def parser() -> Parser:
     predict.add_argument("data", help="a table with the model's columns")
     predict.add_argument("--out", metavar="CSV", help="default: standard output")
     predict.add_argument("--probabilities", action="store_true", help="a column more for each class")
+    predict.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate = _command(commands, "evaluate", _commands.evaluate)
     evaluate.add_argument("model", help="from fastbp train")
     evaluate.add_argument("data", help="a table with the model's columns and the target")
@@ -127,9 +128,8 @@ def parser() -> Parser:
     explain.add_argument("model", help="from fastbp train")
     explain.add_argument("data", help="a table with the model's columns and the target")
     explain.add_argument("--row", type=rows, default=(range(1, 2),), metavar="N", help="3, 1,5,9 or 1-4; default: 1")
-    explain.add_argument(
-        "--weight", type=weight, metavar="L,J,K", help="the paths of θᴸ_JK only, to unit J, from unit K; K = 0: bᴸ_J"
-    )
+    one = "the paths of one weight, of layer L to unit J from unit K; K = 0: the bias unit's"
+    explain.add_argument("--weight", type=weight, metavar="L,J,K", help=one)
     explain.add_argument("--out", metavar="FILE", help=".html, a page to step through; .tex; .txt; default: print it")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     _add_bench(commands)

@@ -19,6 +19,7 @@ import numpy as np
 from . import __version__, _checks, _machine, checkpoint, distributed, plots, tables
 from ._columns import Categories, Numbers, Table
 from ._explain_html import is_drawn, weight as weight_data
+from ._measures import penalty
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
 from ._team import usable_cores
@@ -128,7 +129,12 @@ def predict(arguments: Namespace) -> dict[str, Any]:
         columns = {target.name: np.array(target.categories, object)[trainer.predict_classes(X)]}
         if arguments.probabilities:
             each = np.hstack([1 - output, output]) if table.n_outputs == 1 else output
-            columns |= {f"probability_{name}": each[:, j] for j, name in enumerate(target.categories)}
+            more = {f"probability_{name}": each[:, j] for j, name in enumerate(target.categories)}
+            if target.name in more:
+                raise TableError(f"{arguments.model}: {target.name!r} is its target's name; leave --probabilities out")
+            columns |= more
+    if arguments.json and not arguments.out:
+        return {"rows": len(X), "predictions": {name: column.tolist() for name, column in columns.items()}}
     write_csv(columns, arguments.out or sys.stdout)
     return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
 
@@ -144,6 +150,7 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
         measured = trainer.evaluate(X, y, metrics=["accuracy", "f1"])
     else:
         measured = trainer.evaluate(X, y, metrics=["r2", "mae", "rmse"])
+        measured["loss"] -= penalty(trainer)
         for name, power in (("loss", 2), ("mae", 1), ("rmse", 1)):  # from deviations to the target's own units
             measured[name] *= table.target.deviation**power
     return {"rows": len(frame), "target": _target(table), "measured": measured}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -98,8 +100,15 @@ def _read_npz(path: str) -> DataFrame:
 
 def numbers_in(series: Series[Any]) -> npt.NDArray[np.float64]:
     """(n,) float64; NaN for what is missing, for text, and for True and False, which are categories."""
-    numeric = _pandas().to_numeric(series if series.dtype.kind in "iuf" else series.astype(str), errors="coerce")
-    return numeric.to_numpy(np.float64, na_value=np.nan)
+    texts = None if series.dtype.kind in "iuf" else series.astype(str)
+    numeric = _pandas().to_numeric(series if texts is None else texts, errors="coerce")
+    numbers = numeric.to_numpy(np.float64, na_value=np.nan, copy=True)
+    if texts is not None:  # older pandas take 1e400 for a text
+        for i in np.flatnonzero(np.isnan(numbers)):
+            with suppress(ValueError):
+                if math.isinf(value := float(texts.iloc[i])):
+                    numbers[i] = value
+    return numbers
 
 
 def write_csv(columns: dict[str, Any], file: Any) -> None:

@@ -95,6 +95,32 @@ def test_probabilities(model, capsys):
     assert sum(map(float, lines[1].split(",")[1:])) == pytest.approx(1, abs=1e-5)
 
 
+def test_predictions_as_json(model, capsys):
+    assert main(["predict", str(model), "data.csv", "--probabilities", "--json"]) == 0
+    found = said(capsys)
+    rows = len(pandas.read_csv("data.csv"))
+    assert found["rows"] == rows
+    classes, *each = found["predictions"].values()
+    assert len(classes) == rows
+    np.testing.assert_allclose(np.sum(each, axis=0), 1, atol=1e-6)
+
+
+def test_a_probability_never_takes_the_place_of_the_class(folder, capsys):
+    Path("p.csv").write_text("probability_x,b\nx,1\nz,2\nx,3\nz,1\nx,2\n")
+    assert run("train p.csv --target probability_x --out p.npz --epochs 1 --quiet --validation 0") == 0
+    assert run("predict p.npz p.csv --probabilities") == 2
+    assert "'probability_x' is its target's name" in capsys.readouterr().err
+
+
+def test_the_loss_of_numbers_has_no_penalty(folder, capsys):
+    diabetes().to_csv("d.csv", index=False)
+    name = diabetes().columns[-1]
+    assert run(f"train d.csv --target {name} --out d.npz --epochs 2 --l2 0.5 --quiet") == 0
+    assert run("evaluate d.npz d.csv --json") == 0
+    measured = said(capsys)["measured"]
+    assert measured["loss"] == pytest.approx(measured["rmse"] ** 2 / 2, rel=1e-5)
+
+
 def test_a_model_is_a_trainers_and_stays_one(model):
     trainer = Trainer.load(model)
     trainer.save(model)

@@ -18,10 +18,11 @@ import nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], 4)
 nbformat.validate(notebook)
-NotebookClient(notebook, timeout=100, resources={"metadata": {"path": sys.argv[2]}}).execute()
+NotebookClient(notebook, timeout=100, startup_timeout=200, resources={"metadata": {"path": sys.argv[2]}}).execute()
 """
 
 
+@pytest.mark.timeout(300)  # a kernel may take its time to begin
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path, tmp_path):
     """In a process of its own, as what drives kernels would be there for all tests that come after."""

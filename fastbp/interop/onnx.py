@@ -175,8 +175,8 @@ def _gelu_tanh(graph: Graph, z: str) -> str:
 
 
 def _silu(graph: Graph, z: str) -> str:
-    """It is z σ(z)."""
-    return graph.add("Mul", z, graph.add("Sigmoid", z))
+    """It is z/(1 + e^−z): of z σ(z) older onnxruntimes make an operator that float64 hasn't."""
+    return graph.add("Div", z, graph.add("Add", graph.add("Exp", graph.add("Neg", z)), 1.0))
 
 
 def _mish(graph: Graph, z: str) -> str:
