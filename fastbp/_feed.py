@@ -245,5 +245,7 @@ def _row_bytes(columns: Sequence[Array]) -> int:
 
 
 def _is_empty(chunk: Any) -> bool:
-    """Whether a chunk has no rows: that is no error."""
-    return isinstance(chunk, tuple | list) and len(chunk) > 1 and hasattr(chunk[0], "__len__") and len(chunk[0]) == 0
+    """Whether a chunk has no rows in any of its parts: that is no error."""
+    if not isinstance(chunk, tuple | list) or len(chunk) < 2:
+        return False
+    return all(hasattr(part, "__len__") and len(part) == 0 for part in chunk if part is not None)

@@ -144,7 +144,8 @@ class Fits:
             watchers = [*(copy.deepcopy(watcher) for watcher in self.watchers), self.halt]
             arguments = self.samples.of(number, trainer) | self.options
             return Outcome(number, trainer, trainer.fit(**arguments, callbacks=watchers, verbose=0))
-        except Exception as error:
+        except (Exception, SystemExit) as ended:
+            error = ended if isinstance(ended, Exception) else RuntimeError(f"SystemExit: {ended}")
             columns = {name: column[before:] for name, column in trainer.history.items()}
             return Outcome(number, trainer, History.restored(columns, trainer.history.epochs[before:], False), error)
         finally:

@@ -242,12 +242,23 @@ def weight_of(data: codes.Data, start: int, stop: int) -> float:
 
 
 def _shown(source: Source) -> str:
-    """What tells samples from others: their number, a digest of what goes with them and of some of them."""
+    """What tells samples from others: their number and a digest of them; on disk, of a hundred of them."""
     if isinstance(source, Feed):
         return f"{source.stream!r}"
     if isinstance(source, Batches):
         return f"batches, {source.steps} an epoch"
     n, digest = len(source.X), 0
-    for array in (source.X[:: max(1, n // 100)], source.targets, source.labels, source.weights):
-        digest = zlib.crc32(np.ascontiguousarray(array).tobytes(), digest)
+    X = source.X[:: max(1, n // 100)] if _is_mapped(source.X) else source.X
+    for array in (X, source.targets, source.labels, source.weights):
+        if array.size:
+            digest = zlib.crc32(np.ascontiguousarray(array).data.cast("B"), digest)
     return f"{n} rows (digest {digest:08x})"
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether a file is behind the array, all of which no rank should have to read."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False

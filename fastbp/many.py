@@ -16,6 +16,7 @@ from ._team import usable_cores
 from ._together import groups
 from .callbacks import Checkpoint, CSVLogger, TensorBoard, as_callbacks
 from .progress import Tally
+from .streams import Stream
 from .trainer import Trainer
 
 
@@ -46,7 +47,7 @@ def fit_many(
     ----------
     trainers : sequence of Trainer, or of dicts of Trainer's arguments, ``{"layer_sizes": [64, 32, 10], "seed": 1}``
         No Trainer twice.
-    X, y : as in `Trainer.fit`, for all networks; or two lists, of an (n, n_1) X and a y for each network
+    X, y : arrays as in `Trainer.fit`, for all networks; or two lists, of an (n, n_1) X and a y for each network
         Where X and y are lists for each, so are sample_weight and validation_data, if given.
     epochs, class_weight, validation_split, metrics, max_seconds : as in `Trainer.fit`, for each network
     sample_weight, validation_data : as in `Trainer.fit`
@@ -93,6 +94,9 @@ def fit_many(
     for watcher in watchers:
         if isinstance(watcher, Checkpoint | CSVLogger | TensorBoard):
             raise ValueError(_checks.wrong("callbacks", "none that write files", type(watcher).__name__))
+    for part in X if isinstance(X, list | tuple) else [X]:
+        if isinstance(part, Stream):
+            raise TypeError(_checks.wrong("X", "arrays: a Stream is for Trainer.fit", _checks.shown(part)))
     samples = {"X": X, "y": y, "sample_weight": sample_weight, "validation_data": validation_data}
     own = isinstance(X, list | tuple) and len(X) > 0 and (hasattr(X[0], "to_numpy") or np.ndim(X[0]) == 2)
     if own:

@@ -1,6 +1,7 @@
 """fit_many, Ensemble, Sweep: each network as if alone, whatever becomes of the others."""
 
 import re
+import sys
 import threading
 import time
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Sweep, Trainer, fit_many
+from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(50, 3))
@@ -372,3 +373,21 @@ def test_a_sweeps_arguments():
             sweep.fit(X, Y, validation_data=(X, Y), verbose=0, **options)
     with pytest.raises(ValueError, match="mode"):
         sweep.fit(X, Y, epochs=1, validation_data=(X, Y), metric=lambda y, output: 0.0, verbose=0)
+
+
+def test_a_callback_that_exits_ends_its_network_alone():
+    def leaves(trainer, epoch, measured):
+        if trainer.seed == 1:
+            sys.exit(3)
+
+    X, y = np.zeros((8, 4)), np.zeros((8, 1))
+    with pytest.warns(RuntimeWarning, match="1 of 3 networks failed; the first, number 1: SystemExit: 3"):
+        outcomes = fit_many([Trainer([4, 3, 1], seed=seed) for seed in range(3)], X, y, callbacks=leaves, verbose=0)
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+    assert all(outcome.history.epochs == [1] for outcome in outcomes if outcome.error is None)
+
+
+def test_a_stream_is_refused_by_name():
+    stream = Stream.from_arrays(np.zeros((8, 4)), np.zeros((8, 1)))
+    with pytest.raises(TypeError, match=r"X: expected arrays: a Stream is for Trainer\.fit"):
+        fit_many([Trainer([4, 3, 1])], stream, None)

@@ -842,7 +842,7 @@ def test_a_source_that_cannot_start_again():
             "validation_data: expected a Stream of a function",
         ),
         (lambda: trainer().predict(Stream([(X, Y)])), TypeError, "X: expected a 2-D array"),
-        (lambda: fit_many([trainer()], Stream([(X, Y)]), Y), TypeError, "X: expected a 2-D array"),
+        (lambda: fit_many([trainer()], Stream([(X, Y)]), Y), TypeError, "X: expected arrays: a Stream"),
     ],
 )
 def test_bad_calls(make, kind, message):
@@ -891,3 +891,9 @@ def test_pages_of_a_mapped_file_do_not_stay(tmp_path):
     t.fit(Stream.from_arrays(big, np.ones(100_000)), verbose=0)
     assert mapped() - before < 10
     np.testing.assert_array_equal(big[::1000], 1)
+
+
+def test_a_chunk_without_some_of_its_rows_is_refused():
+    X, y = np.zeros((8, 4)), np.zeros((8, 1))
+    with pytest.raises(ValueError, match="of chunk 1"):
+        Trainer([4, 3, 1]).fit(Stream([(X, y), (X[:0], y)]), verbose=0)
