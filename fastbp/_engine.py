@@ -48,7 +48,7 @@ class Workspace(NamedTuple):
     def program(self, m: int) -> codes.Program:
         """What small.py does to a batch of m samples; made once."""
         if m not in self.programs:
-            self.programs[m] = program(self.plan, m)
+            self.programs[m] = program(self.plan, m, self.buffers.parameters.itemsize)
         return self.programs[m]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastbp._kernels.codes import TASK_FIELDS, Layer, Objective
-from fastbp._kernels.squares import SIDE
+from fastbp._kernels.squares import SIDE, beside
 from fastbp._layout import Layout
 from fastbp._program import program
 
@@ -18,7 +18,7 @@ SIZES = [(1, 1), (2, 2, 1), (4, 8, 3), (5, 3, 9, 2), (13, 20, 4)]
 def planned(sizes, m):
     plan, size = Layout(sizes, 4).plan((1,) * (len(sizes) - 1), Objective(0), True, m)
     layers = [Layer(*row) for row in plan.layers.reshape(len(sizes), -1)]
-    return plan, size, layers, program(plan, m)
+    return plan, size, layers, program(plan, m, 4)
 
 
 def squares_of(layer, place, m):
@@ -26,7 +26,18 @@ def squares_of(layer, place, m):
     return {place + s * layer.width + unit * SIDE for s in range(0, m, SIDE) for unit in range(0, layer.n, SIDE)}
 
 
-@pytest.mark.parametrize("m", [1, 4, 7, 32])
+def made_by(lists, name, layers):
+    """First squares of the tasks of `Passes`, and those that they make beside them."""
+    made = []
+    for passes, count in ((lists.beside, beside(4)), (lists.alone, 1)):
+        for place, *_ in getattr(passes, name).reshape(-1, TASK_FIELDS).tolist():
+            kind = "delta" if name in ("outputs", "backward") else "a"
+            layer = max((layer for layer in layers if getattr(layer, kind) <= place), key=lambda l: getattr(l, kind))
+            made += [place + g * SIDE * layer.width for g in range(count)]
+    return made
+
+
+@pytest.mark.parametrize("m", [1, 4, 7, 16, 27, 32])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_each_square_is_made_once(sizes, m):
     plan, size, layers, tasks = planned(sizes, m)
@@ -38,7 +49,10 @@ def test_each_square_is_made_once(sizes, m):
         "backward": set().union(*(squares_of(layer, layer.delta, m) for layer in layers[1:-1])),
     }
     for name, expected in lists.items():
-        made = getattr(tasks, name).reshape(-1, TASK_FIELDS)[:, 0].tolist()
+        if name in tasks._fields:
+            made = getattr(tasks, name).reshape(-1, TASK_FIELDS)[:, 0].tolist()
+        else:
+            made = made_by(tasks, name, layers)
         assert sorted(made) == sorted(expected), name
         assert all(place + SIDE * SIDE <= size for place in made)
 

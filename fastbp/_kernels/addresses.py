@@ -1,6 +1,6 @@
 """Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
 
-from .codes import HEAD, LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Moments, Operand, Program, Samples, Tasks
+from .codes import HEAD, LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Moments, Operand, Passes, Program, Samples, Tasks
 from .jit import inlined, inner
 from .llvm import at, get
 
@@ -109,15 +109,20 @@ def tasks(numbers):
 
 
 @inlined
+def passes(lists):
+    """Passes with lists by their addresses."""
+    return Passes(tasks(lists.forward), tasks(lists.outputs), tasks(lists.backward))
+
+
+@inlined
 def addressed(program):
     """Program with lists by their addresses."""
     return Program(
         program.groups,
         tasks(program.inputs),
         tasks(program.targets),
-        tasks(program.forward),
-        tasks(program.outputs),
-        tasks(program.backward),
+        passes(program.beside),
+        passes(program.alone),
         tasks(program.weights),
         tasks(program.biases),
     )

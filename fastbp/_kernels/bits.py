@@ -51,21 +51,36 @@ def with_sign(typing, x, y):
     return x(x, y), generate
 
 
+def _halves(builder, value):
+    """The first and the last half of a vector's lanes."""
+    count = value.type.count // 2
+    lanes = (ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(i, i + count))) for i in (0, count))
+    return [builder.shuffle_vector(value, value, half) for half in lanes]
+
+
+def _reciprocals(builder, value):
+    """1 ÷ value to 14 bits, a register at a time."""
+    count = value.type.count
+    if count > 16:
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count)))
+        return builder.shuffle_vector(*(_reciprocals(builder, half) for half in _halves(builder, value)), lanes)
+    mask = ir.IntType(max(count, 8))
+    kind = ir.FunctionType(value.type, [value.type, value.type, mask])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.rcp14.ps.{count * 32}")
+    return builder.call(function, [value, ir.Constant(value.type, None), ir.Constant(mask, -1)])
+
+
 @intrinsic
 def quotient(typing, a, b):
     """a ÷ b for b from 1 to 2, within an ulp and a half."""
-    estimated = "+avx512vl" in FEATURES and b.dtype == types.float32 and b.lanes in (4, 8, 16)
+    estimated = "+avx512vl" in FEATURES and b.dtype == types.float32 and b.lanes in (4, 8, 16, 32, 64)
 
     def generate(context, builder, signature, args):
         a_value, b_value = args
         if not estimated:
             return builder.fdiv(a_value, b_value)
         # An estimate of 14 bits and a step of Newton's: a third of a division's time
-        mask = ir.IntType(max(b.lanes, 8))
-        kind = ir.FunctionType(b_value.type, [b_value.type, b_value.type, mask])
-        name = f"llvm.x86.avx512.rcp14.ps.{b.lanes * 32}"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
-        guess = builder.call(function, [b_value, ir.Constant(b_value.type, None), ir.Constant(mask, -1)])
+        guess = _reciprocals(builder, b_value)
         left = _call(builder, "fmuladd", b_value.type, (builder.fneg(b_value), guess, _constant(b, 1.0)))
         first = builder.fmul(a_value, guess)
         return _call(builder, "fmuladd", b_value.type, (first, left, first))
@@ -76,13 +91,9 @@ def quotient(typing, a, b):
 def _fold(combine, doc):
     def folded(typing, x):
         def generate(context, builder, signature, args):
-            value, count = args[0], x.lanes
-            while count > 1:
-                count //= 2
-                halves = [
-                    ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(i, i + count))) for i in (0, count)
-                ]
-                value = combine(builder, *(builder.shuffle_vector(value, value, half) for half in halves))
+            value = args[0]
+            while value.type.count > 1:
+                value = combine(builder, *_halves(builder, value))
             return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
         return x.dtype(x), generate

@@ -83,20 +83,27 @@ class Layer(NamedTuple):
 LAYER_FIELDS = len(Layer._fields)
 
 
-TASK_FIELDS = 8  # a cache line
+TASK_FIELDS = 9
+
+
+class Passes(NamedTuple):
+    """Tasks, forward and back, of groups of samples: of as many as `squares.beside` says in each task, or of one."""
+
+    forward: Any  # square of z, first square of a below, Θ, its row, its rows, b, activation, from group to group of a
+    outputs: Any  # squares of δᴸ, of zᴸ and of y, first sample, units from there on
+    backward: Any  # squares of δ, of a; Θ, its row, its rows, first of δ above, its units, activation, group to group
 
 
 class Program(NamedTuple):
     """What small.py does to a batch, in lists of tasks, each TASK_FIELDS numbers long; offsets of what is meant."""
 
     groups: int  # of SIDE samples
-    inputs: npt.NDArray[np.int64]  # square of a¹, its first sample, its first feature, features from there on
-    targets: npt.NDArray[np.int64]  # the same of y
-    forward: npt.NDArray[np.int64]  # square of z, first square of a below, Θ, its row, its rows, b, activation
-    outputs: npt.NDArray[np.int64]  # squares of δᴸ, of zᴸ and of y, first sample, units from there on
-    backward: npt.NDArray[np.int64]  # squares of δ, of a; Θ, its row, its rows, first of δ above, its units, activation
-    weights: npt.NDArray[np.int64]  # Θ, its row, its rows, first square of a, from group to group, the same of δ
-    biases: npt.NDArray[np.int64]  # b, first square of δ, from group to group
+    inputs: Any  # square of a¹, its first sample, its first feature, features from there on
+    targets: Any  # the same of y
+    beside: Passes
+    alone: Passes  # of the groups that are left
+    weights: Any  # Θ, its row, its rows, first square of a, from group to group, the same of δ
+    biases: Any  # b, first square of δ, from group to group
 
 
 class Tasks(NamedTuple):

@@ -2,7 +2,8 @@
 
 Where layers are narrower than a vector, rows of units would waste most of it. Here the workspace holds a block in
 groups of SIDE samples; of a group, aˡ and y are squares that follow one another, a row for each unit and a column for
-each sample, and δˡ the same transposed. All products are products of squares, in registers. One thread does it all.
+each sample, and δˡ the same transposed. All products are products of squares, in registers, of several groups side by
+side where the batch has as many. One thread does it all.
 Places without a sample are 0 in a¹, y and δ; places without a unit are 0 in δ, and anything finite in a.
 """
 
@@ -40,11 +41,14 @@ from .squares import (
     column_sums,
     columns_of,
     down,
+    joined,
     load_row,
     load_rows,
     load_square,
+    load_squares,
     row_numbers,
     store_rows,
+    store_squares,
     transposed,
     zeros,
 )
@@ -79,7 +83,7 @@ def derivative(a, activation):
 def task(tasks, i):
     """The i-th of a list of tasks."""
     t = at(tasks.at, i * TASK_FIELDS)
-    return get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6), get(t, 7)
+    return get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6), get(t, 7), get(t, 8)
 
 
 @inlined
@@ -93,7 +97,7 @@ def sample(rows, i):
 def gather(work, tasks, rows, source, n, start, m):
     """n numbers of each of m samples as columns of squares; 0 beyond n and beyond m."""
     for i in range(tasks.count):
-        out, s, k, count, _, _, _, _ = task(tasks, i)
+        out, s, k, count, _, _, _, _, _ = task(tasks, i)
         some = columns_of(
             load_row(source, sample(rows, start + s) * n + k, count),
             load_row(source, sample(rows, start + s + 1) * n + k, count),
@@ -115,17 +119,6 @@ def gather_labels(net, tasks, rows, start, m):
 
 
 @inlined
-def forward(net, tasks):
-    """a¹ → zᴸ; method.md, step 1."""
-    for i in range(tasks.count):
-        out, a, theta, row, n, bias, activation, _ = task(tasks, i)
-        z = down(net.parameters, bias)
-        for k in range(n):
-            z = fma(down(net.parameters, theta + k * row), across(net.work, a + k * SIDE), z)
-        store(net.work, out, f(z, activation))
-
-
-@inlined
 def inside(x, units, m):
     """x where a square's place has a unit and a sample, else 0."""
     return where_less(row_numbers(x), units, where_less(column_numbers(x), m, x, 0), 0)
@@ -135,7 +128,7 @@ def inside(x, units, m):
 def softmax(z, t, n):
     """z ← e^z / Σ e^z over the units of a group, 0 beyond n; returns Σ y (log Σ e^z − z) in every row."""
     largest = load_square(z, 0)
-    largest = where_less(row_numbers(largest), n, largest, across(z, 0))
+    largest = where_less(row_numbers(largest), n, largest, across(z, 0, 0, False))
     for j in range(SIDE, n, SIDE):
         v = load_square(z, j * SIDE)
         largest = where_less(row_numbers(v), n - j, where_less(largest, v, v, largest), largest)
@@ -165,52 +158,82 @@ def couple(delta, a, n):
         store(delta, j * SIDE, transposed(load_square(a, j * SIDE)) * change)
 
 
+def make_passes(several):
+    """Make the ways forward and back for tasks of one group of samples, or of several side by side."""
+
+    @inlined
+    def forward(net, tasks):
+        """a¹ → zᴸ; method.md, step 1."""
+        for i in range(tasks.count):
+            out, a, theta, row, n, bias, activation, a_step, _ = task(tasks, i)
+            z = down(net.parameters, bias, several)
+            for k in range(n):
+                z = fma(
+                    down(net.parameters, theta + k * row, several), across(net.work, a + k * SIDE, a_step, several), z
+                )
+            store_squares(net.work, out, row * SIDE, f(z, activation))
+
+    @inlined
+    def output_errors(net, tasks, m):
+        """zᴸ, or softmax's aᴸ, → δᴸ; returns a square of sums of losses. The formulas: losses.py."""
+        last, loss = layer_of(net, net.depth - 1), net.loss
+        inner = last.activation if loss == SQUARED_ERROR else SOFTMAX  # the others have f′ in their closed form
+        step, inverse_m = last.width * SIDE, number_of(net.work, 1 / m)
+        value = zeros(load_squares(net.work, 0, 0, several))
+        for i in range(tasks.count):
+            delta, z, t, s, units, _, _, _, _ = task(tasks, i)
+            v, y = load_squares(net.work, z, step, several), load_squares(net.work, t, step, several)
+            a = f(v, last.activation)
+            error = inside(a - y, units, m - s)
+            if loss == SQUARED_ERROR:
+                value = fma(error * 0.5, error, value)
+            elif loss == BINARY_CROSS_ENTROPY:
+                value = value + inside(at_least(v, 0) - v * y + softplus_tail(v), units, m - s)
+            store_squares(net.work, delta, step, transposed(error * inverse_m * derivative(a, inner)))
+        return joined(value)
+
+    @inlined
+    def hidden_errors(net, tasks):
+        """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2; method.md, step 3."""
+        for i in range(tasks.count):
+            delta, a, theta, row, units, incoming, n, activation, step = task(tasks, i)
+            a = load_squares(net.work, a, step, several)
+            d = zeros(a)
+            for j in range(0, n, SIDE):
+                block = load_rows(at(net.parameters, theta + j), row, units)
+                d = add_product(d, block, load_squares(net.work, incoming + j * SIDE, row * SIDE, several))
+            d = d * derivative(a, activation)
+            store_squares(net.work, delta, step, transposed(where_less(row_numbers(d), units, d, 0)))
+
+    return forward, output_errors, hidden_errors
+
+
+forward_alone, output_errors_alone, hidden_errors_alone = make_passes(False)
+forward_beside, output_errors_beside, hidden_errors_beside = make_passes(True)
+
+
 @inlined
 def output_errors(net, program, m):
-    """zᴸ → δᴸ; returns the sum of the losses. The formulas: losses.py."""
-    last, loss = layer_of(net, net.depth - 1), net.loss
-    inner = last.activation if loss == SQUARED_ERROR else SOFTMAX  # the others have f′ in their closed form
-    inverse_m, value = number_of(net.work, 1 / m), zeros(net.work)
-    if last.activation == SOFTMAX:
-        for s in range(0, program.groups * SIDE, SIDE):
-            place = s * last.width
-            entropies = softmax(at(net.work, last.a + place), at(net.work, net.targets + place), last.n)
-            if loss != SQUARED_ERROR:
-                value = value + inside(entropies, 1, m - s)
-    for i in range(program.outputs.count):
-        delta, z, t, s, units, _, _, _ = task(program.outputs, i)
-        v, y = load_square(net.work, z), load_square(net.work, t)
-        a = f(v, last.activation)
-        error = inside(a - y, units, m - s)
-        if loss == SQUARED_ERROR:
-            value = fma(error * 0.5, error, value)
-        elif loss == BINARY_CROSS_ENTROPY:
-            value = value + inside(at_least(v, 0) - v * y + softplus_tail(v), units, m - s)
-        store(net.work, delta, transposed(error * inverse_m * derivative(a, inner)))
-    if last.activation == SOFTMAX and loss == SQUARED_ERROR:
-        for s in range(0, program.groups * SIDE, SIDE):
+    """zᴸ → δᴸ of a batch; returns a square of sums of losses."""
+    last, of_softmax = layer_of(net, net.depth - 1), zeros(net.work)
+    groups = program.groups * SIDE if last.activation == SOFTMAX else 0
+    for s in range(0, groups, SIDE):
+        place = s * last.width
+        entropies = softmax(at(net.work, last.a + place), at(net.work, net.targets + place), last.n)
+        if net.loss != SQUARED_ERROR:
+            of_softmax = of_softmax + inside(entropies, 1, m - s)
+    value = output_errors_beside(net, program.beside.outputs, m) + output_errors_alone(net, program.alone.outputs, m)
+    if net.loss == SQUARED_ERROR:
+        for s in range(0, groups, SIDE):
             couple(at(net.work, last.delta + s * last.width), at(net.work, last.a + s * last.width), last.n)
-    return np.float64(total(value))
-
-
-@inlined
-def hidden_errors(net, tasks):
-    """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2; method.md, step 3."""
-    for i in range(tasks.count):
-        delta, a, theta, row, count, incoming, n, activation = task(tasks, i)
-        d = zeros(net.work)
-        for j in range(0, n, SIDE):
-            block = load_rows(at(net.parameters, theta + j), row, count)
-            d = add_product(d, block, load_square(net.work, incoming + j * SIDE))
-        d = d * derivative(load_square(net.work, a), activation)
-        store(net.work, delta, transposed(where_less(row_numbers(d), count, d, 0)))
+    return value + of_softmax
 
 
 @inlined
 def descend(net, program, eta):
     """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ and bˡ ← bˡ − η Σ δˡ⁺¹; method.md, steps 3 and 4."""
     for i in range(program.weights.count):
-        theta, row, count, a, a_step, delta, delta_step, _ = task(program.weights, i)
+        theta, row, count, a, a_step, delta, delta_step, _, _ = task(program.weights, i)
         block = zeros(net.work)
         for s in range(0, program.groups * SIDE, SIDE):
             block = add_product_of_rows(block, load_square(net.work, a + s * a_step), net.work, delta + s * delta_step)
@@ -218,12 +241,12 @@ def descend(net, program, eta):
         store_rows(place, row, count, fma(-eta, block, load_rows(place, row, count)))
     if net.use_bias:
         for i in range(program.biases.count):
-            bias, delta, step, _, _, _, _, _ = task(program.biases, i)
+            bias, delta, step, _, _, _, _, _, _ = task(program.biases, i)
             block = zeros(net.work)
             for s in range(0, program.groups * SIDE, SIDE):
                 block = block + load_square(net.work, delta + s * step)
             place = at(net.parameters, bias)
-            store_rows(place, 0, 1, fma(-eta, column_sums(block), across(place, 0)))
+            store_rows(place, 0, 1, fma(-eta, column_sums(block), across(place, 0, 0, False)))
 
 
 @inner
@@ -245,18 +268,21 @@ def run(plan, program, buffers, data, step, progress, budget):
             gather_labels(net, todo.targets, rows, first, m)
         else:
             gather(net.work, todo.targets, rows, rows.targets, n_out, first, m)
-        forward(net, todo.forward)
-        total = get(losses, epoch) + output_errors(net, todo, m)
-        put(losses, epoch, total)
-        if not math.isfinite(total):
+        forward_beside(net, todo.beside.forward)
+        forward_alone(net, todo.alone.forward)
+        sums = output_errors(net, todo, m)
+        hidden_errors_beside(net, todo.beside.backward)
+        hidden_errors_alone(net, todo.alone.backward)
+        loss = get(losses, epoch) + np.float64(total(sums))  # not before δ, whose instructions go on meanwhile
+        put(losses, epoch, loss)
+        if not math.isfinite(loss):
             return done + 1
-        hidden_errors(net, todo.backward)
         batch = epoch * ((rows.n + step.batch_size - 1) // step.batch_size) + start // step.batch_size
         eta = get(rates, min(batch, step.rates.size - 1))
         descend(net, todo, number_of(net.work, eta))
         start += m
         if start == rows.n:
-            put(losses, epoch, total / rows.weight)
+            put(losses, epoch, loss / rows.weight)
             epoch, start = epoch + 1, 0
         put(position, EPOCH, epoch)
         put(position, SAMPLE, start)

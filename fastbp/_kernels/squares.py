@@ -1,14 +1,16 @@
 """A vector that is a matrix: SIDE × SIDE numbers, row by row, and the products of such squares.
 
 Rows of a matrix, SIDE numbers long, come from memory; a row can stand in every row of a square (`across`), and so can a
-column in every column (`down`, `column`). A Bᵀ or A B is then SIDE multiply-adds.
+column in every column (`down`). A Bᵀ or A B is then SIDE multiply-adds. A vector may also be several such squares, of
+as many groups of samples: chains of instructions side by side, where one would be waited for.
 """
 
 from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from .llvm import Vector, _call, _first, _masked
+from .bits import _halves
+from .llvm import HEIGHT, REGISTER, Vector, _call, _first, _masked
 
 SIDE = 4
 LANES = range(SIDE * SIDE)
@@ -19,13 +21,42 @@ def _row(memory):
     return Vector(memory.dtype, SIDE)
 
 
-def _square(memory):
-    return Vector(memory.dtype, SIDE * SIDE)
+def beside(itemsize):
+    """How many squares of numbers of so many bytes are worked on side by side: as a quarter of the registers hold."""
+    return min(max(HEIGHT * REGISTER // (SIDE * SIDE * itemsize), 1), SIDE)
+
+
+def _count(memory, several):
+    """One square, or as many as are worked on side by side."""
+    return beside(memory.dtype.bitwidth // 8) if several.literal_value else 1
+
+
+def _squares(memory, count=1):
+    return Vector(memory.dtype, SIDE * SIDE * count)
 
 
 def _shuffled(builder, value, lanes, other=None):
     mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
     return builder.shuffle_vector(value, value if other is None else other, mask)
+
+
+def _beside(builder, squares):
+    """Squares side by side: one vector, of which LLVM keeps each in a register of its own."""
+    while len(squares) > 1:
+        pairs = zip(squares[::2], squares[1::2], strict=True)
+        squares = [_shuffled(builder, a, range(2 * a.type.count), b) for a, b in pairs]
+    return squares[0]
+
+
+def _apart(builder, value):
+    """The squares that are side by side in a vector."""
+    starts = range(0, value.type.count, SIDE * SIDE)
+    return [_shuffled(builder, value, [start + lane for lane in LANES]) for start in starts]
+
+
+def _places(builder, i, step, count):
+    """Where `count` squares begin, `step` numbers apart."""
+    return [builder.add(i, builder.mul(step, step.type(g))) for g in range(count)]
 
 
 def _place(context, builder, pointer, offset, vector):
@@ -43,34 +74,39 @@ def _stacked(builder, rows):
 
 def _product(builder, total, a, rows):
     """total + A B; of B each row in every row. Two chains of two, since chains are what tiny networks wait for."""
+    count = total.type.count // a.type.count
     columns = [_shuffled(builder, a, [lane // SIDE * SIDE + c for lane in LANES]) for c in range(SIDE)]
+    columns = [_beside(builder, [column] * count) for column in columns]
     other = builder.fmul(columns[2], rows[2])
-    total = _call(builder, "fmuladd", a.type, (columns[0], rows[0], total))
-    total = _call(builder, "fmuladd", a.type, (columns[1], rows[1], total))
-    other = _call(builder, "fmuladd", a.type, (columns[3], rows[3], other))
+    total = _call(builder, "fmuladd", total.type, (columns[0], rows[0], total))
+    total = _call(builder, "fmuladd", total.type, (columns[1], rows[1], total))
+    other = _call(builder, "fmuladd", total.type, (columns[3], rows[3], other))
     return builder.fadd(total, other)
 
 
-@intrinsic
-def across(typing, memory, i):
-    """SIDE numbers from element i on, in every row."""
+@intrinsic(prefer_literal=True)
+def across(typing, memory, i, step, several):
+    """SIDE numbers from element i on, in every row; of several squares, for each `step` elements further on."""
+    count = _count(memory, several)
 
     def generate(context, builder, signature, args):
-        row = _load_row(context, builder, *args, _row(memory))
-        return _shuffled(builder, row, [lane % SIDE for lane in LANES])
+        places = _places(builder, *args[1:3], count)
+        rows = [_load_row(context, builder, args[0], place, _row(memory)) for place in places]
+        return _beside(builder, [_shuffled(builder, row, [lane % SIDE for lane in LANES]) for row in rows])
 
-    return _square(memory)(memory, types.intp), generate
+    return _squares(memory, count)(memory, types.intp, types.intp, several), generate
 
 
-@intrinsic
-def down(typing, memory, i):
-    """SIDE numbers from element i on, in every column."""
+@intrinsic(prefer_literal=True)
+def down(typing, memory, i, several):
+    """SIDE numbers from element i on, in every column, of one square or several."""
+    count = _count(memory, several)
 
     def generate(context, builder, signature, args):
-        row = _load_row(context, builder, *args, _row(memory))
-        return _shuffled(builder, row, [lane // SIDE for lane in LANES])
+        row = _load_row(context, builder, *args[:2], _row(memory))
+        return _beside(builder, [_shuffled(builder, row, [lane // SIDE for lane in LANES])] * count)
 
-    return _square(memory)(memory, types.intp), generate
+    return _squares(memory, count)(memory, types.intp, several), generate
 
 
 @intrinsic
@@ -101,9 +137,35 @@ def load_square(typing, memory, i):
     """SIDE · SIDE numbers from element i on."""
 
     def generate(context, builder, signature, args):
-        return _load_row(context, builder, *args, _square(memory))
+        return _load_row(context, builder, *args, _squares(memory))
 
-    return _square(memory)(memory, types.intp), generate
+    return _squares(memory)(memory, types.intp), generate
+
+
+@intrinsic(prefer_literal=True)
+def load_squares(typing, memory, i, step, several):
+    """One square, or several that begin `step` elements apart."""
+    count = _count(memory, several)
+
+    def generate(context, builder, signature, args):
+        places = _places(builder, *args[1:3], count)
+        return _beside(builder, [_load_row(context, builder, args[0], place, _squares(memory)) for place in places])
+
+    return _squares(memory, count)(memory, types.intp, types.intp, several), generate
+
+
+@intrinsic
+def store_squares(typing, memory, i, step, squares):
+    """Write squares, each `step` elements behind the one before."""
+
+    def generate(context, builder, signature, args):
+        apart = _apart(builder, args[3])
+        for place, square in zip(_places(builder, *args[1:3], len(apart)), apart, strict=True):
+            pointer = _place(context, builder, args[0], place, _squares(memory))
+            builder.store(square, pointer, align=memory.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(memory, types.intp, types.intp, squares), generate
 
 
 @intrinsic
@@ -119,7 +181,7 @@ def load_rows(typing, memory, row, count):
             rows.append(_load_row(context, builder, pointer, offset, _row(memory)))
         return _stacked(builder, rows)
 
-    return _square(memory)(memory, types.intp, types.intp), generate
+    return _squares(memory)(memory, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -140,11 +202,13 @@ def store_rows(typing, memory, row, count, square):
 
 @intrinsic
 def add_product(typing, total, a, b):
-    """total + A Bᵀ."""
+    """total + A Bᵀ of a square A, for each of the squares of b."""
 
     def generate(context, builder, signature, args):
         value, a_value, b_value = args
-        rows = [_shuffled(builder, b_value, [lane % SIDE * SIDE + c for lane in LANES]) for c in range(SIDE)]
+        columns = [[lane % SIDE * SIDE + c for lane in LANES] for c in range(SIDE)]
+        apart = _apart(builder, b_value)
+        rows = [_beside(builder, [_shuffled(builder, square, lanes) for square in apart]) for lanes in columns]
         return _product(builder, value, a_value, rows)
 
     return total(total, a, b), generate
@@ -166,8 +230,25 @@ def add_product_of_rows(typing, total, a, memory, i):
 
 @intrinsic
 def transposed(typing, x):
-    """The square's transpose."""
-    return x(x), lambda context, builder, signature, args: _shuffled(builder, args[0], TRANSPOSED)
+    """The transpose of each square."""
+
+    def generate(context, builder, signature, args):
+        return _beside(builder, [_shuffled(builder, square, TRANSPOSED) for square in _apart(builder, args[0])])
+
+    return x(x), generate
+
+
+@intrinsic
+def joined(typing, x):
+    """The sum of the squares of a vector."""
+
+    def generate(context, builder, signature, args):
+        value = args[0]
+        while value.type.count > SIDE * SIDE:
+            value = builder.fadd(*_halves(builder, value))
+        return value
+
+    return _squares(x)(x), generate
 
 
 def _over_columns(combine, doc):
@@ -196,10 +277,10 @@ column_maxima = _over_columns(
 
 def _numbers(of_lane, doc):
     def typer(typing, memory):
-        vector = _square(memory)
+        vector = memory if isinstance(memory, Vector) else _squares(memory)
 
         def generate(context, builder, signature, args):
-            return ir.Constant(context.get_value_type(vector), [float(of_lane(lane)) for lane in LANES])
+            return ir.Constant(context.get_value_type(vector), [float(of_lane(lane)) for lane in range(vector.lanes)])
 
         return vector(memory), generate
 
@@ -207,6 +288,9 @@ def _numbers(of_lane, doc):
     return intrinsic(typer)
 
 
-row_numbers = _numbers(lambda lane: lane // SIDE, "In each place its row.")
-column_numbers = _numbers(lambda lane: lane % SIDE, "In each place its column.")
+row_numbers = _numbers(lambda lane: lane // SIDE % SIDE, "In each place its row.")
+column_numbers = _numbers(
+    lambda lane: lane % SIDE + lane // (SIDE * SIDE) * SIDE,
+    "In each place its column; the next square goes on counting.",
+)
 zeros = _numbers(lambda lane: 0, "0 in each place.")

@@ -7,7 +7,8 @@ import pytest
 
 from fastbp._kernels import elementary
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.llvm import lanes, load, store
+from fastbp._kernels.llvm import at, lanes, load, store
+from fastbp._kernels.squares import beside, load_squares
 
 EXP, EXP_OF_NEGATIVE, SIGMOID, TANH, LOG, SOFTPLUS_TAIL, AT_LEAST, AT_MOST = range(8)
 
@@ -38,6 +39,14 @@ def run(x, y, function):
             v = elementary.at_least(v, 0.75)
         elif function == AT_MOST:
             v = elementary.at_most(v, 0.75)
+        store(y, i, v)
+
+
+@kernel
+def run_wide(x, y, step, function):
+    for i in range(0, x.size, step):
+        v = load_squares(at(x, 0), i, 16, True)
+        v = elementary.sigmoid(v) if function == SIGMOID else elementary.tanh(v)
         store(y, i, v)
 
 
@@ -137,3 +146,13 @@ def test_values_stay_in_their_range(dtype):
     assert np.all((evaluate(SIGMOID, x) >= 0) & (evaluate(SIGMOID, x) <= 1))
     assert np.all(np.abs(evaluate(TANH, x)) <= 1)
     assert np.all((evaluate(SOFTPLUS_TAIL, x) >= 0) & (evaluate(SOFTPLUS_TAIL, x) <= dtype.type(np.log(2))))
+
+
+@over_dtypes
+@pytest.mark.parametrize("function", [SIGMOID, TANH], ids=["sigmoid", "tanh"])
+def test_vectors_of_several_registers_give_the_same_bits(function, dtype):
+    x = np.random.default_rng(2).normal(0, 20, 640).astype(dtype)
+    x[:5] = INF, -INF, NAN, 0.0, -0.0
+    y = np.empty_like(x)
+    run_wide(x, y, 16 * beside(x.itemsize), function)
+    np.testing.assert_array_equal(y, evaluate(function, x))

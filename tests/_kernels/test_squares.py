@@ -25,8 +25,8 @@ def small_numbers(dtype, *shape):
 @kernel
 def spread(x, i, out):
     memory = at(x, 0)
-    store(out[0], 0, squares.across(memory, i))
-    store(out[1], 0, squares.down(memory, i))
+    store(out[0], 0, squares.across(memory, i, 0, False))
+    store(out[1], 0, squares.down(memory, i, False))
     store(out[2], 0, squares.load_square(memory, i))
     store(out[3], 0, squares.transposed(squares.load_square(memory, i)))
     store(out[4], 0, squares.zeros(memory))
@@ -112,3 +112,41 @@ def test_products_sums_and_maxima(dtype):
     every = np.ones((SIDE, 1), dtype)
     expected = [c + a @ b.T, c + a @ b, every * a.sum(axis=0), every * a.max(axis=0)]
     np.testing.assert_array_equal(out.reshape(-1, SIDE, SIDE), np.array(expected))
+
+
+def make_driver(several):
+    @kernel
+    def driver(x, step, out, sums):
+        memory, n = at(x, 0), SIDE * SIDE
+        a, b = squares.load_square(memory, 0), squares.load_squares(memory, 0, step, several)
+        squares.store_squares(at(out[0], 0), 0, n, squares.across(memory, 2, step, several))
+        squares.store_squares(at(out[1], 0), 0, n, squares.down(memory, 2, several))
+        squares.store_squares(at(out[2], 0), 0, n, b)
+        squares.store_squares(at(out[3], 0), 0, n, squares.transposed(b))
+        squares.store_squares(at(out[4], 0), 0, n, squares.add_product(b, a, b))
+        squares.store_squares(at(out[5], 0), 0, n, squares.row_numbers(b))
+        squares.store_squares(at(out[6], 0), 0, n, squares.column_numbers(b))
+        store(sums, 0, squares.joined(b))
+
+    return driver
+
+
+DRIVERS = [make_driver(several) for several in (False, True)]
+
+
+@over_dtypes
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+def test_squares_side_by_side_are_each_what_one_is(several, dtype):
+    step, count = 20, squares.beside(dtype.itemsize) if several else 1
+    x = small_numbers(dtype, step * SIDE)
+    out, sums = np.empty((7, count, SIDE, SIDE), dtype), np.empty((SIDE, SIDE), dtype)
+    DRIVERS[several](x, step, out.reshape(7, -1), sums.reshape(-1))
+    some = np.stack([x[g * step : g * step + SIDE * SIDE].reshape(SIDE, SIDE) for g in range(count)])
+    rows = np.stack([np.tile(x[g * step + 2 : g * step + 2 + SIDE], (SIDE, 1)) for g in range(count)])
+    ranks = np.arange(SIDE)
+    columns = np.stack([np.tile(ranks + g * SIDE, (SIDE, 1)) for g in range(count)])  # counted on: samples
+    swapped = some.transpose(0, 2, 1)
+    expected = [rows, np.stack([rows[0].T] * count), some, swapped, some + some[0] @ swapped, 0 * some, columns]
+    expected[5] += ranks[:, None]
+    np.testing.assert_array_equal(out, np.array(expected))
+    np.testing.assert_array_equal(sums, some.sum(axis=0))
