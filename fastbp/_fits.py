@@ -17,12 +17,12 @@ from . import _checks
 from ._team import keep_to_share
 from ._together import train_together
 from .callbacks import Callback
-from .history import History
+from .history import History, LazyHistory
 from .progress import Tally
 from .trainer import Trainer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcome:
     """How the training of one of many networks ended.
 
@@ -40,8 +40,21 @@ class Outcome:
 
     number: int
     trainer: Trainer | None
-    history: History
+    _log: LazyHistory
     error: Exception | None = None
+
+    @property
+    def history(self) -> History:
+        """What each epoch of this fit measured."""
+        return self._log.read()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self._log.interrupted
+
+    def __repr__(self) -> str:
+        return f"Outcome({self.line()})"
 
     def line(self) -> str:
         """What progress says of it."""
@@ -137,17 +150,19 @@ class Fits:
         """Fit one network."""
         trainer = self.networks[number]
         if isinstance(trainer, Exception):
-            return Outcome(number, None, History(), trainer)
+            return Outcome(number, None, LazyHistory(), trainer)
         before = trainer.epochs_trained
         asked, trainer.n_threads = trainer.n_threads, self.threads
         try:
             watchers = [*(copy.deepcopy(watcher) for watcher in self.watchers), self.halt]
             arguments = self.samples.of(number, trainer) | self.options
-            return Outcome(number, trainer, trainer.fit(**arguments, callbacks=watchers, verbose=0))
+            history = trainer.fit(**arguments, callbacks=watchers, verbose=0)
+            return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:
             error = ended if isinstance(ended, Exception) else RuntimeError(f"SystemExit: {ended}")
             columns = {name: column[before:] for name, column in trainer.history.items()}
-            return Outcome(number, trainer, History.restored(columns, trainer.history.epochs[before:], False), error)
+            history = History.restored(columns, trainer.history.epochs[before:], False)
+            return Outcome(number, trainer, LazyHistory(history), error)
         finally:
             trainer.n_threads = asked
 
@@ -157,9 +172,9 @@ class Fits:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(ValueError, TypeError, MemoryError, RuntimeError):  # each will say so of itself
                 samples = self.samples.of(numbers[0], trainers[0])
-                histories = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halted)
-                for number, trainer, history in zip(numbers, trainers, histories, strict=True):
-                    yield self.one(number) if history is None else Outcome(number, trainer, history)
+                logs = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halted)
+                for number, trainer, log in zip(numbers, trainers, logs, strict=True):
+                    yield self.one(number) if log is None else Outcome(number, trainer, log)
                 return
         yield from map(self.one, numbers)
 
@@ -170,7 +185,7 @@ class Fits:
 
         def tell(outcome: Outcome) -> None:
             self.outcomes[outcome.number] = outcome
-            tally.add(outcome.line())
+            tally.add(outcome.line)
             if on_finish:
                 on_finish(outcome)
 
@@ -219,6 +234,6 @@ class Fits:
 
     def _untouched(self, number: int) -> Outcome:
         """Of a network before whose turn Ctrl-C came."""
-        network, history = self.networks[number], History()
-        history.interrupted = True
-        return Outcome(number, network if isinstance(network, Trainer) else None, history)
+        network, log = self.networks[number], LazyHistory()
+        log.interrupted = True
+        return Outcome(number, network if isinstance(network, Trainer) else None, log)

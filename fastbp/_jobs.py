@@ -79,7 +79,7 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
         for outcomes in stream:
             for outcome in outcomes:
                 tell(_taken(fits, outcome))
-            if any(outcome.history.interrupted for outcome in outcomes):  # a job heard of Ctrl-C first
+            if any(outcome.interrupted for outcome in outcomes):  # a job heard of Ctrl-C first
                 raise KeyboardInterrupt
     finally:
         fits.halt.came = True

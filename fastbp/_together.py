@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
-from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from ._kernels import codes
 from ._kernels.finite import is_finite
 from ._layout import aligned_zeros
 from ._run import AT_ONCE, CHUNK_SECONDS, step_of
-from .history import History
+from .history import LazyHistory
 from .optimizers import LBFGS
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> l
 
 def train_together(
     trainers: Sequence[Trainer], X: Any, y: Any, epochs: int, halted: Callable[[], bool]
-) -> list[History | None]:
+) -> list[LazyHistory | None]:
     """Train networks of one `kind` until they are done, or halted.
 
     Returns
@@ -86,22 +85,20 @@ def train_together(
             if blocks < budget:
                 break
             budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
-        numbers = cache(lambda start, stop: list(range(start, stop)))  # the same ones for all
-        return [_taken(trainer, many, i, numbers) for i, trainer in enumerate(trainers)]
+        return [_taken(trainer, many, i) for i, trainer in enumerate(trainers)]
 
 
-def _taken(trainer: Trainer, many: codes.Many, i: int, numbers: Callable[[int, int], list[int]]) -> History | None:
-    """What became of network i, in its trainer; numbers: of epochs, from one up to another."""
+def _taken(trainer: Trainer, many: codes.Many, i: int) -> LazyHistory | None:
+    """What became of network i, in its trainer."""
     epochs, finished = many.losses.shape[1], int(many.positions[i, codes.EPOCH])
     running = many.losses[i, finished] if finished < epochs else 0.0
     if not (math.isfinite(running) and is_finite(many.parameters[i])):
         return None
     trainer.network._parameters[:] = many.parameters[i]
     trainer._random[:] = many.randoms[i]
-    trainer.stop_training, history = False, History()
-    history.interrupted = trainer.history.interrupted = finished < epochs
-    start = trainer.epochs_trained + 1
-    history.epochs += numbers(start, start + finished)
-    history["loss"] += many.losses[i, :finished].tolist()
-    trainer.history.join(history)
-    return history
+    trainer.stop_training, log = False, LazyHistory()
+    first, losses = trainer.epochs_trained + 1, many.losses[i, :finished].copy()
+    for record in (log, trainer._log):
+        record.extend(first, losses)
+        record.interrupted = finished < epochs
+    return log

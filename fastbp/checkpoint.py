@@ -14,7 +14,7 @@ import numpy as np
 from . import _checks, _model_file
 from ._columns import Table
 from ._model_file import check_fields, refused
-from .history import History
+from .history import History, LazyHistory
 from .losses import LOSSES, Loss
 from .network import DTYPES, MAX_LAYERS
 from .optimizers import OPTIMIZERS
@@ -100,7 +100,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) ->
         memory._replace(first=arrays["first"], second=arrays["second"], steps=np.array([header["steps"]]))
     )
     trainer._random[0], trainer._dropout_seed = header["random"], header["dropout_seed"]
-    trainer.history = History.restored(columns, header["epochs"], header["interrupted"])
+    trainer._log = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
     return trainer
 
 

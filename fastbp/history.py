@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from . import plots
 
 if TYPE_CHECKING:
@@ -36,14 +39,6 @@ class History(dict[str, list[float]]):
         """Add epochs first, first + 1, … with their losses."""
         self.epochs.extend(range(first, first + len(losses)))
         self["loss"].extend(losses)
-        self._fill()
-
-    def join(self, other: History) -> None:
-        """Add the epochs of another history."""
-        count = len(self.epochs)
-        self.epochs.extend(other.epochs)
-        for name, column in other.items():
-            self.setdefault(name, [math.nan] * count).extend(column)
         self._fill()
 
     def _fill(self) -> None:
@@ -119,6 +114,43 @@ class History(dict[str, list[float]]):
         epoch, measured = self.last()
         values = ", ".join(f"{name}={value:.4g}" for name, value in measured.items())
         return f"History({len(self.epochs)} epochs; epoch {epoch}: {values})"
+
+
+class LazyHistory:
+    """A History whose lists are made when it is read: that takes longer than epochs of tiny networks do.
+
+    Parameters
+    ----------
+    history : what it begins with; by default nothing
+    """
+
+    def __init__(self, history: History | None = None) -> None:
+        self._history = history or History()
+        self._unread: list[tuple[int, npt.NDArray[np.float64]]] = []
+
+    def __len__(self) -> int:
+        """How many epochs there are."""
+        return len(self._history.epochs) + sum(len(losses) for _, losses in self._unread)
+
+    def extend(self, first: int, losses: npt.NDArray[np.float64]) -> None:
+        """Add epochs first, first + 1, … with their losses, to which nobody writes any more."""
+        self._unread.append((first, losses))
+
+    def read(self) -> History:
+        """The History, always the same one."""
+        while self._unread:
+            first, losses = self._unread.pop(0)
+            self._history.extend(first, losses.tolist())
+        return self._history
+
+    @property
+    def interrupted(self) -> bool:
+        """As the History has it."""
+        return self._history.interrupted
+
+    @interrupted.setter
+    def interrupted(self, value: bool) -> None:
+        self._history.interrupted = value
 
 
 def frame(caller: str, data: Any) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._checks import shown, wrong
@@ -75,13 +75,13 @@ class Tally:
         if displays and isinstance(displays[0], ProgressBar):
             self.bar = displays[0].tqdm(total=total, desc="networks")
 
-    def add(self, line: str) -> None:
-        """One more is done; the line says which."""
+    def add(self, line: Callable[[], str]) -> None:
+        """One more is done; line() says which."""
         self.done += 1
         if self.bar is not None:
             self.bar.update()
         elif self.lines:
-            sys.stdout.write(f"{self.done}/{self.total}  {line}\n")
+            sys.stdout.write(f"{self.done}/{self.total}  {line()}\n")
             sys.stdout.flush()
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from ._run import Run
 from ._samples import Intake
 from .activations import ACTIVATIONS
 from .callbacks import as_callbacks
-from .history import History
+from .history import History, LazyHistory
 from .initializers import initialize
 from .losses import BinaryCrossEntropy, CrossEntropy, loss_of, output_activation as resolve_output
 from .network import Network
@@ -166,7 +166,7 @@ class Trainer:
         self._ranks = distributed.ranks_of(comm, self._optimizer.name)
         if self._ranks is not None:
             self._seed = self._ranks.seed(self._seed)
-        self.history = History()
+        self._log = LazyHistory()
         self.stop_training = False
         rng = np.random.default_rng(self.seed)
         initialize(initializer, self.weights, self.biases if self.use_bias else [], self.epsilon, rng)
@@ -274,7 +274,12 @@ class Trainer:
     @property
     def epochs_trained(self) -> int:
         """How many epochs the weights have seen, over all fits."""
-        return len(self.history.epochs)
+        return len(self._log)
+
+    @property
+    def history(self) -> History:
+        """What each epoch measured, over all fits."""
+        return self._log.read()
 
     @distributed.together
     def fit(
@@ -468,9 +473,7 @@ class Trainer:
         return Intake(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        for name in ("_engine", "_ranks"):
-            state.pop(name, None)
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_engine", "_ranks")}
         state["_memory"] = self._engine.packed(self._memory)
         return state
 

@@ -11,6 +11,7 @@ import pandas
 import pytest
 
 from fastbp import History, Trainer
+from fastbp.history import LazyHistory
 
 
 @pytest.fixture
@@ -115,3 +116,20 @@ def test_plot_takes_axes(history, pyplot):
     _, ax = pyplot.subplots()
     assert history.plot(ax=ax) is ax
     assert len(pyplot.get_fignums()) == 1
+
+
+def test_a_history_that_is_read_late_is_the_same(history):
+    lazy = LazyHistory(history)
+    lazy.extend(4, np.array([0.1, 0.05]))
+    lazy.extend(6, np.array([0.02]))
+    lazy.interrupted = True
+    assert len(lazy) == 6
+    assert lazy.read() is history
+    assert history.epochs == [1, 2, 3, 4, 5, 6]
+    assert history["loss"] == [0.5, 0.25, 0.125, 0.1, 0.05, 0.02]
+    assert [type(loss) for loss in history["loss"][3:]] == [float] * 3  # as of any fit, for json
+    assert math.isnan(history["accuracy"][5])
+    assert history.interrupted
+    assert (lazy.read(), len(lazy)) == (history, 6)
+    lazy.extend(7, np.array([0.01]))
+    assert pickle.loads(pickle.dumps(lazy)).read()["loss"][-1] == 0.01
