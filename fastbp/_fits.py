@@ -63,6 +63,11 @@ class Outcome:
         return f"network {self.number}: {self.history!r}"
 
 
+def as_error(ended: Exception | SystemExit) -> Exception:
+    """What ended one of many networks, and must not end the process."""
+    return ended if isinstance(ended, Exception) else RuntimeError(f"SystemExit: {ended}")
+
+
 class Halt(Callback):
     """Brings Ctrl-C, which only the main thread hears, to fits in other threads, between two calls of the kernel."""
 
@@ -159,10 +164,9 @@ class Fits:
             history = trainer.fit(**arguments, callbacks=watchers, verbose=0)
             return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:
-            error = ended if isinstance(ended, Exception) else RuntimeError(f"SystemExit: {ended}")
             columns = {name: column[before:] for name, column in trainer.history.items()}
             history = History.restored(columns, trainer.history.epochs[before:], False)
-            return Outcome(number, trainer, LazyHistory(history), error)
+            return Outcome(number, trainer, LazyHistory(history), as_error(ended))
         finally:
             trainer.n_threads = asked
 

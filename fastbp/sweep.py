@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
 from . import _checks, metrics as metric_functions
+from ._fits import Outcome, as_error
 from .callbacks import direction
 from .history import frame
 from .many import fit_many
@@ -39,7 +41,8 @@ class Sweep:
     points : list of dict
         The options of `space`, for each network.
     table : list of dict
-        After `fit`: for each network its number, its point, what it measured, its epochs and its error; the best first.
+        After `fit`: for each network its number, its point, its loss, its epochs, its error and the metric; the best
+        first. What wasn't measured is NaN.
     best : Trainer
         After `fit`: the table's first.
 
@@ -114,7 +117,8 @@ class Sweep:
 
         Returns
         -------
-        The table. Networks that failed come last, with their error.
+        The table. Networks that failed, in training or when they were measured, come last, with their error, and go
+        through no further halving; Ctrl-C ends it with what there is.
 
         Raises
         ------
@@ -128,25 +132,64 @@ class Sweep:
         name = metric_functions.name_of(names[0]) if names else "loss"
         sign = -direction(name, _checks.one_of("mode", mode, ("auto", "min", "max")))
         parts = _checks.parts("validation_data", validation_data)
-        weight = parts[2] if len(parts) > 2 else None
+        self._check_measurable(parts, names)
         rows = [
-            {"number": i, **point, "loss": math.nan, "epochs": 0, "error": None} for i, point in enumerate(self.points)
+            {"number": i, **point, "loss": math.nan, "epochs": 0, "error": None, name: math.nan}
+            for i, point in enumerate(self.points)
         ]
         alive = list(range(len(rows)))
         for length, survivors in _rungs(len(alive), epochs, halving):
             group = [self.trainers[i] for i in alive]
             outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, n_jobs=n_jobs, verbose=verbose)
-            for i, outcome in zip(alive, outcomes, strict=True):
-                rows[i]["epochs"] += len(outcome.history.epochs)
-                rows[i]["error"] = outcome.error
-                if outcome.error is None:
-                    rows[i] |= self.trainers[i].evaluate(parts[0], parts[1], names, sample_weight=weight)
+            trained = dict(zip(alive, outcomes, strict=True))
+            ended = not self._measure(rows, trained, parts, names)
+            self.table = sorted(rows, key=lambda row: _place(row, name, sign))
             alive.sort(key=lambda i: _place(rows[i], name, sign))
-            alive = alive[:survivors]
-            if any(outcome.history.interrupted for outcome in outcomes):
+            alive = [i for i in alive[:survivors] if rows[i]["error"] is None]
+            if ended or not alive or any(outcome.history.interrupted for outcome in outcomes):
                 break
-        self.table = sorted(rows, key=lambda row: _place(row, name, sign))
         return self.table
+
+    def _check_measurable(self, validation_data: tuple[Any, ...], names: tuple[Any, ...]) -> None:
+        """Refuse, before any training, what can't be measured of any network."""
+        refusals = []
+        for trainer in self.trainers:
+            try:
+                trainer._intake.validation(validation_data, names, 1)
+            except (ValueError, TypeError) as error:
+                refusals.append(error)
+            else:
+                return
+        raise refusals[0]
+
+    def _measure(
+        self,
+        rows: Sequence[dict[str, Any]],
+        outcomes: Mapping[int, Outcome],
+        validation_data: tuple[Any, ...],
+        names: tuple[Any, ...],
+    ) -> bool:
+        """Write into the rows how the training of some networks ended, and what they measure; False after Ctrl-C."""
+        measures = ["loss", *map(metric_functions.name_of, names)]
+        for i, outcome in outcomes.items():
+            rows[i]["epochs"] += len(outcome.history.epochs)
+            rows[i] |= dict.fromkeys(measures, math.nan) | {"error": outcome.error}
+        (X, y), weight = validation_data[:2], validation_data[2] if len(validation_data) > 2 else None
+        failed = []
+        for i in outcomes:
+            if rows[i]["error"] is not None:
+                continue
+            try:
+                rows[i] |= self.trainers[i].evaluate(X, y, names, sample_weight=weight)
+            except KeyboardInterrupt:
+                return False
+            except (Exception, SystemExit) as ended:
+                rows[i]["error"] = as_error(ended)
+                failed.append(f"number {i}: {rows[i]['error']}")
+        if failed:
+            message = f"{len(failed)} of {len(outcomes)} networks could not be measured; the first, {failed[0]}"
+            warnings.warn(message, RuntimeWarning, stacklevel=_checks.level_outside())
+        return True
 
     @property
     def best(self) -> Trainer:

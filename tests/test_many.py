@@ -359,6 +359,80 @@ def test_a_sweep_goes_on_past_a_divergence():
     assert "DivergenceError" in sweep.summary()
 
 
+@pytest.mark.parametrize("halving", [None, 2])
+@pytest.mark.parametrize("which", [{0.2}, {0.1, 0.2, 0.3, 0.4}])
+@pytest.mark.parametrize("error", [ZeroDivisionError("no"), ValueError("no"), SystemExit(3)])
+def test_a_metric_that_raises_is_its_networks_error(halving, which, error):
+    sweep = Sweep({"learning_rate": [0.1, 0.2, 0.3, 0.4]}, layer_sizes=[3, 4, 2], seed=0)
+    measured = iter([0.1, 0.2, 0.3, 0.4])
+
+    def best(y, output):
+        if next(measured, 0) in which:
+            raise error
+        return 1.0
+
+    options = {"validation_data": (X, Y), "metric": best, "mode": "max", "halving": halving, "verbose": 0}
+    count = len(which)
+    with pytest.warns(RuntimeWarning, match=f"{count} of 4 networks could not be measured; the first, number "):
+        table = sweep.fit(X, Y, epochs=4, **options)
+    assert table is sweep.table
+    failed = {row["learning_rate"]: row for row in table if row["error"]}
+    assert set(failed) == which
+    assert all(row in table[-count:] and np.isnan(row["best"]) for row in failed.values())
+    first = 4 if halving is None else 1
+    assert {row["epochs"] for row in failed.values()} == {first}  # it doesn't go on
+    assert all(sweep.trainers[row["number"]].epochs_trained == row["epochs"] for row in table)
+    if count < 4:
+        assert table[0]["best"] == 1.0
+        assert table[0]["epochs"] == 4
+    text = "RuntimeError" if isinstance(error, SystemExit) else type(error).__name__
+    assert sweep.summary().count(text) == count
+    assert len(sweep.to_frame()) == 4
+
+
+@pytest.mark.parametrize("halving", [None, 2])
+def test_ctrl_c_while_a_sweep_measures_keeps_what_there_is(halving):
+    sweep = Sweep({"learning_rate": [0.1, 0.2, 0.3]}, layer_sizes=[3, 4, 2], seed=0)
+    calls = []
+
+    def best(y, output):
+        calls.append(1)
+        if len(calls) == 3 + (halving is not None):
+            raise KeyboardInterrupt
+        return 1.0
+
+    options = {"validation_data": (X, Y), "metric": best, "mode": "max", "halving": halving, "verbose": 0}
+    table = sweep.fit(X, Y, epochs=4, **options)
+    assert table is sweep.table
+    assert all(sweep.trainers[row["number"]].epochs_trained == row["epochs"] > 0 for row in table)
+    assert sum(np.isnan(row["best"]) for row in table) == (1 if halving is None else 2)
+    assert sweep.best.epochs_trained == table[0]["epochs"]
+
+
+def test_what_no_network_can_be_measured_on_is_refused_before_training():
+    sweep = Sweep({"learning_rate": [0.1, 0.2]}, layer_sizes=[3, 4, 2], seed=0)
+    for data, message in (
+        ((X[:, :2], Y), r"validation_data\[0\]: expected a 2-D array of shape \(n, 3\), got shape"),
+        ((X, Y[:3]), r"validation_data\[1\]: expected"),
+        ((X, Y, -np.ones(50)), r"validation_data\[2\]: expected numbers ≥ 0"),
+        ((X, Y, np.zeros(50)), r"validation_data\[2\]: expected a number > 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sweep.fit(X, Y, epochs=1, validation_data=data, verbose=0)
+    with pytest.raises(ValueError, match="no_such"):
+        sweep.fit(X, Y, epochs=1, validation_data=(X, Y), metric="no_such", verbose=0)
+    assert [trainer.epochs_trained for trainer in sweep.trainers] == [0, 0]
+
+
+def test_a_network_that_failed_goes_through_no_further_halving():
+    sweep = Sweep({"learning_rate": [0.1, 1e30, 2e30, 3e30]}, layer_sizes=[3, 4, 2], output_activation="identity")
+    with pytest.warns(RuntimeWarning, match="3 of 4"):
+        table = sweep.fit(X, Y, epochs=4, validation_data=(X, Y), metric="mae", halving=2, verbose=0)
+    assert [row["epochs"] for row in table] == [4, 0, 0, 0]
+    assert [type(row["error"]) for row in table] == [type(None), *[DivergenceError] * 3]
+    assert len(sweep.summary().splitlines()) == 5
+
+
 def test_a_sweeps_arguments():
     for space in ({}, 3, {"learning_rate": 3}):
         with pytest.raises(TypeError, match="space"):
