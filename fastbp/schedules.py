@@ -214,6 +214,33 @@ class EpochFunction(Schedule):
         return np.array(rates, FLOAT64)[place].reshape(np.shape(epoch))
 
 
+@dataclass(frozen=True)
+class Part(Schedule):
+    """Some epochs of a longer fit, as a fit of their own.
+
+    Parameters
+    ----------
+    whole : Schedule
+        Of the longer fit.
+    before : int
+        Epochs of it that are over.
+    epochs : int
+        Of it.
+    """
+
+    whole: Schedule
+    before: int
+    epochs: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "absolute", self.whole.absolute)
+
+    def __call__(self, epoch: Array, epochs: int) -> Array:
+        """What the whole says of the n batches of an epoch, to the bit: e + k/n, rounded once."""
+        n = len(epoch)
+        return self.whole(self.before + int(epoch[0]) + np.arange(n) / n, self.epochs)
+
+
 SCHEDULES: dict[str, type[Any]] = {
     "constant": Constant,
     "step": StepDecay,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
@@ -16,6 +17,7 @@ from .callbacks import direction
 from .history import frame
 from .many import fit_many
 from .results import Summary, aligned
+from .schedules import Part
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -112,7 +114,8 @@ class Sweep:
             Whether its smallest or largest is the best; "auto" goes by the name, as `callbacks.Watch` does.
         halving : number > 1, optional
             Successive halving: all are trained for a few epochs, of which one in so many goes on for so many times as
-            long, until one is left.
+            long, until one is left. A schedule goes over all of `epochs`, of which a network that is left early has
+            seen the beginning.
         n_threads, n_jobs, verbose : as in `fit_many`
 
         Returns
@@ -138,9 +141,12 @@ class Sweep:
             for i, point in enumerate(self.points)
         ]
         alive = list(range(len(rows)))
+        before = 0
         for length, survivors in _rungs(len(alive), epochs, halving):
             group = [self.trainers[i] for i in alive]
-            outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, n_jobs=n_jobs, verbose=verbose)
+            with _schedules_go_on(group, before, epochs):
+                outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, n_jobs=n_jobs, verbose=verbose)
+            before += length
             trained = dict(zip(alive, outcomes, strict=True))
             ended = not self._measure(rows, trained, parts, names)
             self.table = sorted(rows, key=lambda row: _place(row, name, sign))
@@ -246,6 +252,19 @@ def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple
     if epochs < len(counts):
         raise ValueError(_checks.wrong("epochs", f"{len(counts)} or more, an epoch between two halvings", epochs))
     return [(end - before, after) for before, end, after in zip([0, *ends], ends, [*counts[1:], 1], strict=False)]
+
+
+@contextmanager
+def _schedules_go_on(trainers: Sequence[Trainer], before: int, epochs: int) -> Iterator[None]:
+    """Let schedules go over all epochs, of which a fit is now given some."""
+    schedules = [trainer.schedule for trainer in trainers]
+    try:
+        for trainer, whole in zip(trainers, schedules, strict=True):
+            trainer._schedule = None if whole is None else Part(whole, before, epochs)
+        yield
+    finally:
+        for trainer, whole in zip(trainers, schedules, strict=True):
+            trainer._schedule = whole
 
 
 def _place(row: Mapping[str, Any], name: str, sign: float) -> tuple[Any, ...]:

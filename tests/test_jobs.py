@@ -240,7 +240,7 @@ SPACE = {"learning_rate": [0.01, 0.1, 1.0], "layer_sizes": [[3, 4, 2], [3, 8, 2]
 def test_sweeps_and_ensembles_by_jobs():
     tables = []
     for n_jobs in (None, 2):
-        sweep = Sweep(SPACE, loss="cross_entropy", seed=1)
+        sweep = Sweep(SPACE, loss="cross_entropy", schedule="cosine", seed=1)
         options = {"validation_data": (X[:20], LABELS[:20]), "metric": "accuracy", "halving": 3, "verbose": 0}
         tables.append(sweep.fit(X, LABELS, epochs=9, n_jobs=n_jobs, **options))
     assert tables[0] == tables[1]

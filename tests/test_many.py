@@ -10,6 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
+from fastbp.schedules import Cosine, Schedule
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(50, 3))
@@ -304,6 +305,40 @@ def test_a_random_sweep_with_halving():
     whole = [trainer.evaluate(X, Y)["loss"] for trainer in sweep.trainers]
     assert table[0]["loss"] == whole[table[0]["number"]]
     assert table[1]["loss"] <= table[2]["loss"]
+
+
+class Falling(Schedule):
+    absolute = True
+
+    def __call__(self, epoch, epochs):
+        return 0.2 * (1 - epoch / epochs) + 0.01
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"schedule": schedule} for schedule in ("cosine", "one_cycle", "inverse_scaling", "step", "exponential")]
+    + [{"schedule": Falling()}, {"schedule": lambda epoch: 0.1 / (1 + epoch)}]
+    + [{"dropout": 0.3}, {"optimizer": "adam", "schedule": "cosine", "dropout": 0.3, "shuffle": False}, {}],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_who_goes_through_all_halvings_is_as_if_alone(options, dtype):
+    """Schedule, order, dropout and the optimizer's state go on from one to the next, to the bit."""
+    options = {"layer_sizes": [3, 8, 2], "batch_size": 7, "dtype": dtype, "seed": 0} | options
+    sweep = Sweep({"epsilon": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]}, **options)
+    given = [trainer.schedule for trainer in sweep.trainers]
+    table = sweep.fit(X, Y, epochs=11, validation_data=(X, Y), halving=2, verbose=0)
+    alone = Trainer(**options, epsilon=table[0]["epsilon"])
+    alone.fit(X, Y, epochs=11, verbose=0)
+    assert_same(sweep.best, alone)
+    assert [trainer.schedule for trainer in sweep.trainers] == given
+
+
+def test_schedules_are_as_they_were_also_after_an_error():
+    sweep = Sweep({"epsilon": [0.1, 0.2]}, layer_sizes=[3, 8, 2], schedule="cosine")
+    with pytest.raises(ValueError, match="X"):
+        sweep.fit(X[:, :2], Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
+    assert [trainer.schedule for trainer in sweep.trainers] == [Cosine(), Cosine()]
 
 
 def test_a_sweep_by_a_function_by_weights_and_aloud(capsys):
