@@ -213,7 +213,9 @@ class Intake:
         if sharded:
             _check_sharded(kind, class_weight, validation_split, bool(names) and not validates)
         if kind == "an array":
-            data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=self.trainer.shuffle)
+            of_more = sharded and self.trainer._ranks is not None
+            shuffle = self.trainer.shuffle
+            data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
             if validates:
                 return data, self.validation(validation_data, names, epochs)
             return self.split(data, validation_split)

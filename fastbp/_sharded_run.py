@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import _checks
 from ._feed import Feed
 from ._kernels import codes
 from ._samples import Source
@@ -21,12 +21,15 @@ class ShardedRun(SharedRun):
 
     has_all = False
 
-    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
-        super().begin(ends, source, validation, names)
+    def _meet(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
+        super()._meet(source, validation, names)
         assert isinstance(source, codes.Data)
         everyone = self.ranks.comm.allgather((len(source.X), source.weight))
         self.counts = [count for count, _ in everyone]
         self.weight = math.fsum(weight for _, weight in everyone)
+        if self.weight == 0:
+            expected = "a weight > 0 for some sample of some rank"
+            self.ranks.fail(ValueError(_checks.wrong("sample_weight or class_weight", expected, "only 0")))
 
     def _seen(self, source: Source) -> str:
         assert isinstance(source, codes.Data)

@@ -50,12 +50,16 @@ class SharedRun(Run):
 
     def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
         ranks = self.ranks
-        ranks.meet(self._facts(source, validation, names))
+        self._meet(source, validation, names)
         self._take_the_first_ranks_state()
         self.reports_rate = ranks.of_first(lambda: self.reports_rate)
         ends.enter_context(self._interrupts_wait())
         ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
         ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, names))
+
+    def _meet(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
+        """Raise on all ranks where they can't train together."""
+        self.ranks.meet(self._facts(source, validation, names))
 
     def _facts(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, str]:
         """What must be the same on all ranks, by argument."""

@@ -115,6 +115,46 @@ def test_each_rank_may_have_rows_of_its_own(n):
     assert done.stdout.count("same") == n
 
 
+WEIGHTLESS = """
+n = 64  # of each rank
+X, y = rng.normal(size=(comm.size * n, 20)).astype("f"), rng.integers(0, 5, comm.size * n)
+w = rng.uniform(0.5, 1.5, size=comm.size * n)
+w[n:] = 0  # all of the other ranks
+w[n // 4 : n // 2] = 0  # and a whole batch
+mine, batch_size = slice(comm.rank * n, (comm.rank + 1) * n), comm.size * n // 4
+rows = np.arange(comm.size * n).reshape(comm.size, 4, n // 4).swapaxes(0, 1).ravel()  # batch after batch, of all ranks
+for options in (
+    {"learning_rate": 0.1},
+    {"optimizer": "adam", "dropout": 0.3, "l2": 1e-3, "clip_norm": 1.0},
+):
+    options |= {"batch_size": batch_size, "shuffle": False}
+    parts, whole, alone = trainer(**options), trainer(**options), trainer(**options | {"comm": None})
+    given = {"epochs": 30, "validation_data": (X, y), "verbose": 0}
+    parts.fit(X[mine], y[mine], sample_weight=w[mine], sharded=True, **given)
+    whole.fit(X[rows], y[rows], sample_weight=w[rows], **given)  # of the last ranks every part weighs nothing
+    alone.fit(X[rows], y[rows], sample_weight=w[rows], **given)
+    for each in (parts, whole):
+        for got, expected in zip(each.get_weights(), alone.get_weights()):
+            np.testing.assert_allclose(got, expected, atol=1e-5, rtol=0)
+        for name in alone.history:
+            np.testing.assert_allclose(each.history[name], alone.history[name], atol=1e-4)
+by_class, alone = trainer(**options), trainer(**options | {"comm": None})
+y = np.where(w > 0, 1, 2)
+by_class.fit(X[mine], y[mine], class_weight={2: 0}, sharded=True, epochs=5, verbose=0)
+alone.fit(X[rows], y[rows], class_weight={2: 0}, epochs=5, verbose=0)
+np.testing.assert_allclose(by_class.weights[0], alone.weights[0], atol=1e-5, rtol=0)
+sys.stdout.write("same\\n")
+"""
+
+
+@MPI
+@pytest.mark.parametrize("n", [2, 4])
+def test_ranks_whose_rows_weigh_nothing(n):
+    done = job(n, WEIGHTLESS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == n
+
+
 def test_a_shard_is_not_enough_for_everything():
     X, y = np.ones((9, 2)), np.arange(9) % 2
     for options, message in (
@@ -122,6 +162,8 @@ def test_a_shard_is_not_enough_for_everything():
         ({"class_weight": "balanced"}, "class_weight: expected a dict, as sharded=True"),
         ({"metrics": "accuracy"}, "metrics: expected validation_data to measure, as sharded=True"),
         ({"sharded": 1}, "sharded: expected True or False"),
+        ({"sample_weight": np.zeros(9)}, "sample_weight: expected a number > 0 among the weights, got only 0"),
+        ({"class_weight": {0: 0, 1: 0}}, "class_weight: expected a weight > 0 for some sample, got only 0"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             Trainer([2, 2], loss="cross_entropy").fit(X, y, **{"sharded": True} | options, verbose=0)
@@ -168,6 +210,10 @@ sys.stdout.write("same\\n")
         (
             "trainer().fit(X, y, sample_weight=y if comm.rank else None, sharded=True, verbose=0)",
             "with weights on rank 1",
+        ),
+        (
+            "trainer().fit(X, y, sample_weight=0 * y, sharded=True, verbose=0)",
+            "sample_weight or class_weight: expected a weight > 0 for some sample of some rank, got only 0",
         ),
         ("trainer().fit([(X, y)] * (2 + comm.rank), verbose=0)", "rows of a batch (−1: there is none): expected"),
         (
