@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ from ._samples import Batches, Source
 from .distributed import Ranks
 
 Array = npt.NDArray[Any]
+
+GIVEN_UP = -2  # the rows of a batch for which a rank wouldn't wait
 
 
 class SharedRun(Run):
@@ -103,8 +105,10 @@ class SharedRun(Run):
     def _alike(self, batches: Iterator[codes.Data]) -> Iterator[codes.Data]:
         """The batches, of which all ranks have as many, of as many rows."""
         while True:
-            data = self.ranks.each(lambda: next(batches, None))
-            counts = self.ranks.comm.allgather(-1 if data is None else len(data.X))
+            data, count = self.ranks.each(lambda: _next(batches))
+            counts = self.ranks.comm.allgather(count)
+            if GIVEN_UP in counts:
+                self._end()
             self.ranks.same("rows of a batch (−1: there is none)", counts)
             if data is None:
                 return
@@ -201,13 +205,19 @@ class SharedRun(Run):
             self._look_at_the_clock()
 
     def _while_waiting(self) -> None:
-        """All ranks end after the same batch."""
+        """A rank that wants an end waits no more, but for the others: all meet before they train with a piece."""
+        if self.wants or perf_counter() > self.deadline:
+            raise OutOfTime
 
     def _look_at_the_clock(self) -> None:
         """End on all ranks, where one wanted to when they last summed gradients."""
         if self.ending:
-            interrupted = "interrupt" in self.ranks.comm.allgather(self.wants)
-            self.ranks.fail(KeyboardInterrupt() if interrupted else OutOfTime())
+            self._end()
+
+    def _end(self) -> NoReturn:
+        """What all ranks do together."""
+        interrupted = "interrupt" in self.ranks.comm.allgather(self.wants)
+        self.ranks.fail(KeyboardInterrupt() if interrupted else OutOfTime())
 
     def _take_the_first_ranks_state(self) -> None:
         trainer, comm = self.trainer, self.ranks.comm
@@ -235,6 +245,15 @@ class SharedRun(Run):
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _next(batches: Iterator[codes.Data]) -> tuple[codes.Data | None, int]:
+    """The next of them and its number of rows; None where there is none, or this rank waits no more."""
+    try:
+        data = next(batches, None)
+    except OutOfTime:
+        return None, GIVEN_UP
+    return data, -1 if data is None else len(data.X)
 
 
 def weight_of(data: codes.Data, start: int, stop: int) -> float:

@@ -264,6 +264,44 @@ sys.stdout.write("same\\n")
     assert done.stdout.count("same") == 2
 
 
+WAITING = """
+import os, signal, threading, time
+from fastbp import _feed
+_feed.SLAB_BYTES = 1  # a piece is a batch
+signal.signal(signal.SIGINT, signal.default_int_handler)
+hit = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+def chunks():
+    for i in range(0, 128, 32):
+        yield X[i : i + 32], y[i : i + 32]
+    if comm.rank in waiting:
+        if interrupted:
+            hit.start()
+        time.sleep(80)
+    yield X[128:160], y[128:160]
+t, begun = trainer(shuffle=False), time.perf_counter()
+history = t.fit(Stream(chunks), epochs=10**6, max_seconds=None if interrupted else 2, verbose=0)
+assert time.perf_counter() - begun < 30
+assert history.interrupted == interrupted and not history.epochs
+alone = trainer(shuffle=False, comm=None)
+alone.fit(X[:128], y[:128], verbose=0)
+for got, expected in zip(t.get_weights(), alone.get_weights()):
+    np.testing.assert_allclose(got, expected, atol=1e-5, rtol=0)
+t.fit(X, y, verbose=0)  # they go on together
+sys.stdout.write("same\\n")
+sys.stdout.flush()
+MPI.Finalize()
+os._exit(0)  # a reader is asleep
+"""
+
+
+@MPI
+@pytest.mark.parametrize(("waiting", "interrupted"), [([0], False), ([1], False), ([0, 1], False), ([1], True)])
+def test_an_end_is_heard_while_a_source_lets_ranks_wait(waiting, interrupted):
+    done = job(2, f"waiting, interrupted = {waiting}, {interrupted}" + WAITING)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == 2, done.stderr
+
+
 @MPI
 def test_after_a_kill_the_checkpoint_is_whole_and_training_goes_on(tmp_path):
     path = tmp_path / "last.npz"
