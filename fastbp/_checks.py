@@ -224,6 +224,7 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
     """An array of a real dtype (bool, integer or float) from an array, a list, a pandas frame or series."""
     if value is None:
         raise TypeError(wrong(argument, expected, "None"))
+    no_stream(argument, value, expected)
     kind = type(value).__name__
     if hasattr(value, "tocsr"):
         raise TypeError(wrong(argument, "a dense array", f"{kind}; convert it with .toarray()"))
@@ -269,6 +270,13 @@ def finite_in(argument: str, array: Array, dtype: np.dtype[Any]) -> None:
     finite(argument, array)
     if max(float(array.max()), -float(array.min())) > float(np.finfo(dtype).max):
         raise ValueError(wrong(argument, f"numbers within {dtype}'s range", "larger ones"))
+
+
+def no_stream(argument: str, value: Any, expected: str = "an array") -> None:
+    """Refuse a Stream where samples are wanted as arrays."""
+    if hasattr(value, "shuffle_buffer"):
+        came = "a Stream, which only fit and evaluate of a Trainer take; its chunks are arrays: for X, y in stream"
+        raise TypeError(wrong(argument, expected, came))
 
 
 def is_ready(value: Any, columns: int, dtype: np.dtype[Any]) -> bool:

@@ -16,7 +16,6 @@ from ._team import usable_cores
 from ._together import groups
 from .callbacks import Checkpoint, CSVLogger, TensorBoard, as_callbacks
 from .progress import Tally
-from .streams import Stream
 from .trainer import Trainer
 
 
@@ -95,8 +94,7 @@ def fit_many(
         if isinstance(watcher, Checkpoint | CSVLogger | TensorBoard):
             raise ValueError(_checks.wrong("callbacks", "none that write files", type(watcher).__name__))
     for part in X if isinstance(X, list | tuple) else [X]:
-        if isinstance(part, Stream):
-            raise TypeError(_checks.wrong("X", "arrays: a Stream is for Trainer.fit", _checks.shown(part)))
+        _checks.no_stream("X", part, "arrays")
     samples = {"X": X, "y": y, "sample_weight": sample_weight, "validation_data": validation_data}
     own = isinstance(X, list | tuple) and len(X) > 0 and (hasattr(X[0], "to_numpy") or np.ndim(X[0]) == 2)
     if own:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
+from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Sweep, Trainer, fit_many
 from fastbp.schedules import Cosine, Schedule
 
 rng = np.random.default_rng(0)
@@ -494,9 +494,3 @@ def test_a_callback_that_exits_ends_its_network_alone():
         outcomes = fit_many([Trainer([4, 3, 1], seed=seed) for seed in range(3)], X, y, callbacks=leaves, verbose=0)
     assert [outcome.error is None for outcome in outcomes] == [True, False, True]
     assert all(outcome.history.epochs == [1] for outcome in outcomes if outcome.error is None)
-
-
-def test_a_stream_is_refused_by_name():
-    stream = Stream.from_arrays(np.zeros((8, 4)), np.zeros((8, 1)))
-    with pytest.raises(TypeError, match=r"X: expected arrays: a Stream is for Trainer\.fit"):
-        fit_many([Trainer([4, 3, 1])], stream, None)

@@ -16,8 +16,21 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies
 
-from fastbp import Callback, DivergenceError, EarlyStopping, Stream, Trainer, fit_many, losses
+from fastbp import (
+    Callback,
+    DivergenceError,
+    EarlyStopping,
+    Ensemble,
+    Stream,
+    Sweep,
+    Trainer,
+    explain,
+    fit_many,
+    losses,
+    plots,
+)
 from fastbp._slabs import ShuffleBuffer
+from fastbp.sklearn import MLPClassifier, MLPRegressor
 from tests.test_run import weights_of
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +38,7 @@ RNG = np.random.default_rng(0)
 N = 203
 X, Y = RNG.normal(size=(N, 5)).astype("f"), RNG.integers(0, 3, N)
 W = RNG.uniform(size=N).astype("f") * (RNG.uniform(size=N) > 0.2)
+VALIDATION = {"validation_data": (X, np.eye(3)[Y])}
 CUTS = {  # how a pass comes in chunks
     "rows": [1] * N,
     "whole": [N],
@@ -841,13 +855,56 @@ def test_a_source_that_cannot_start_again():
             ValueError,
             "validation_data: expected a Stream of a function",
         ),
-        (lambda: trainer().predict(Stream([(X, Y)])), TypeError, "X: expected a 2-D array"),
-        (lambda: fit_many([trainer()], Stream([(X, Y)]), Y), TypeError, "X: expected arrays: a Stream"),
     ],
 )
 def test_bad_calls(make, kind, message):
     with pytest.raises(kind, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("argument", "call"),
+    [
+        ("X", lambda stream: trainer().predict(stream)),
+        ("X", lambda stream: trainer().predict_classes(stream)),
+        ("X", trainer().network.predict),
+        ("X", lambda stream: trainer().gradients(stream, None)),
+        ("X", lambda stream: trainer().train_on_batch(stream, None)),
+        ("X", lambda stream: trainer().find_learning_rate(stream, None)),
+        ("x", lambda stream: explain(trainer(), stream, None)),
+        ("X", lambda stream: plots.activations(trainer(), stream)),
+        ("X", lambda stream: plots.confusion_matrix(trainer(), stream, None)),
+        ("y", lambda stream: trainer().fit(X, stream)),
+        ("sample_weight", lambda stream: trainer().fit(X, Y, sample_weight=stream)),
+        (r"validation_data\[0\]", lambda stream: trainer().fit(X, Y, validation_data=(stream, None))),
+        ("X", lambda stream: fit_many([trainer()], stream, None)),
+        ("X", lambda stream: fit_many([trainer()], [stream], [None])),
+        ("X", lambda stream: Ensemble(2, [5, 3]).fit(stream, None)),
+        ("X", lambda stream: Ensemble(2, [5, 3]).predict(stream)),
+        ("X", lambda stream: Ensemble(2, [5, 3]).evaluate(stream, None, "accuracy")),
+        ("X", lambda stream: Sweep({"seed": [1]}, layer_sizes=[5, 3]).fit(stream, None, epochs=1, **VALIDATION)),
+        ("X", lambda stream: MLPClassifier().fit(stream, None)),
+        ("X", lambda stream: MLPClassifier().partial_fit(stream, Y, classes=[0, 1, 2])),
+        ("X", lambda stream: MLPRegressor().fit(stream, None)),
+        ("X", lambda stream: MLPClassifier(max_iter=1, solver="sgd", tol=1e9).fit(X, Y).predict(stream)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_where_a_stream_is_not_taken_the_error_says_what_takes_it(argument, call):
+    message = (
+        f"^{argument}: expected .*, got a Stream, which only fit and evaluate of a Trainer take; its chunks are arr"
+    )
+    with pytest.raises(TypeError, match=message):
+        call(Stream([(X, Y)]))
+
+
+def test_many_networks_are_measured_over_one_stream():
+    streamed, whole = ([trainer(seed=seed) for seed in range(4)] for _ in "12")
+    fit_many(streamed, X, Y, validation_data=Stream(chunks_of(CUTS["odd"], X, Y)), metrics="accuracy", verbose=0)
+    fit_many(whole, X, Y, validation_data=(X, Y), metrics="accuracy", verbose=0)
+    for a, b in zip(streamed, whole, strict=True):
+        np.testing.assert_allclose(a.history["val_loss"], b.history["val_loss"], rtol=1e-6)
+        assert a.history["val_accuracy"] == pytest.approx(b.history["val_accuracy"])
 
 
 def test_targets_out_of_the_outputs_reach_are_said_once():

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .._checks import as_writable
+from .._checks import as_writable, no_stream
 from ..activations import HIDDEN
 from ..history import History
 from ..network import Views
@@ -127,6 +127,7 @@ class BaseMLP(Solvers):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None) -> Any:
         """Fit, or go through the samples once."""
+        no_stream("X", X)
         self._validate_params()
         sizes = self._hidden_layer_sizes()
         first = "trainer_" not in vars(self) or (not self.warm_start and not incremental)
@@ -249,6 +250,7 @@ class BaseMLP(Solvers):
     def _outputs(self, X: Any) -> Array:
         """aᴸ of every row of X, (n, n_L)."""
         check_is_fitted(self)
+        no_stream("X", X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
         return self._forward(X)
 
