@@ -63,9 +63,9 @@ class Outcome:
         return f"network {self.number}: {self.history!r}"
 
 
-def as_error(ended: Exception | SystemExit) -> Exception:
+def as_error(ended: BaseException) -> Exception:
     """What ended one of many networks, and must not end the process."""
-    return ended if isinstance(ended, Exception) else RuntimeError(f"SystemExit: {ended}")
+    return ended if isinstance(ended, Exception) else RuntimeError(f"{type(ended).__name__}: {ended}")
 
 
 class Halt(Callback):

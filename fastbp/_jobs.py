@@ -6,16 +6,17 @@ import copy
 import pickle
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 from . import _checks
-from ._fits import Fits, Halt, Outcome, Samples
+from ._fits import Fits, Halt, Outcome, Samples, as_error
 from ._rewind import take_over
 from .callbacks import Callback
+from .history import LazyHistory
 from .trainer import Trainer
 
 ASKED = "None, or an integer other than 0"
@@ -74,19 +75,47 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
         if isinstance(fits.networks[numbers[0]], Trainer)
     )  # fmt: skip
     as_they_finish = getattr(backend, "supports_return_generator", False)
-    stream = Parallel(n_jobs, return_as="generator_unordered" if as_they_finish else "list")(calls)
+    with _losses_told(backend) if hasattr(backend, "client") else nullcontext():
+        stream = Parallel(n_jobs, return_as="generator_unordered" if as_they_finish else "list")(calls)
+        try:
+            for outcomes in stream:
+                for outcome in outcomes:
+                    tell(_taken(fits, outcome))
+                if any(outcome.interrupted for outcome in outcomes):  # a job heard of Ctrl-C first
+                    raise KeyboardInterrupt
+        finally:
+            fits.halt.came = True
+            if as_they_finish:
+                with warnings.catch_warnings():  # of joblib, that not all results were taken
+                    warnings.simplefilter("ignore")
+                    stream.close()
+
+
+@contextmanager
+def _losses_told(backend: Any) -> Iterator[None]:
+    """Make outcomes of jobs that Dask gives up: joblib, which hears of results alone, would wait for ever."""
+    name = "submit" if hasattr(backend, "submit") else "apply_async"  # which joblib had before 1.5
+    given = getattr(backend, name)
+
+    def submit(batch: Any, callback: Any = None) -> Any:
+        def told(future: Any) -> None:
+            if error := future.exception():
+                callback([_lost(networks, as_error(error)) for _, (networks, *_), _ in batch.items])
+
+        future = given(batch, callback)
+        future.add_done_callback(told)
+        return future
+
+    setattr(backend, name, submit)
     try:
-        for outcomes in stream:
-            for outcome in outcomes:
-                tell(_taken(fits, outcome))
-            if any(outcome.interrupted for outcome in outcomes):  # a job heard of Ctrl-C first
-                raise KeyboardInterrupt
+        yield
     finally:
-        fits.halt.came = True
-        if as_they_finish:
-            with warnings.catch_warnings():  # of joblib, that not all results were taken
-                warnings.simplefilter("ignore")
-                stream.close()
+        setattr(backend, name, given)
+
+
+def _lost(networks: Mapping[int, Trainer], error: Exception) -> list[Outcome]:
+    """The outcomes of a job that is not coming back."""
+    return [Outcome(number, None, LazyHistory(), error) for number in networks]
 
 
 def _on_cluster(client: Any, samples: Samples) -> Any:
@@ -131,7 +160,8 @@ def _taken(fits: Fits, outcome: Outcome) -> Outcome:
     """The outcome, of the caller's trainer."""
     trainer, trained = fits.networks[outcome.number], outcome.trainer
     assert isinstance(trainer, Trainer)
-    assert trained is not None
+    if trained is None:
+        return replace(outcome, trainer=trainer)
     try:
         with trainer._engine.exclusively():
             take_over(trainer, trained)

@@ -321,3 +321,28 @@ def test_a_dask_worker_that_is_killed_is_missed_by_nobody(tmp_path):
     assert table == sweeps[1].fit(X, Y, **options)
     for trainer, other in zip(sweeps[0].trainers, sweeps[1].trainers, strict=True):
         assert_same(trainer, other)
+
+
+def test_a_network_that_dask_gives_up_is_that_networks_error(tmp_path, monkeypatch):
+    """Of which so many workers died as Dask allows, here one; joblib itself would wait for ever."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    trainers, alone = some(8), some(8)
+    seen = []
+    options = {"epochs": 2, "callbacks": die, "on_finish": lambda outcome: seen.append(outcome.number), "verbose": 0}
+    with (
+        cluster(tmp_path),
+        joblib.parallel_config("dask"),
+        pytest.warns(RuntimeWarning, match=r"of 8 networks failed; .* all those workers died while running it"),
+    ):
+        outcomes = fit_many(trainers, X, Y, **options)
+    assert sorted(seen) == list(range(8))
+    failed = [outcome for outcome in outcomes if outcome.error]
+    assert 3 in [outcome.number for outcome in failed]
+    assert len(failed) < 8  # others that went to the same worker may be among them
+    for outcome, trainer, other in zip(outcomes, trainers, alone, strict=True):
+        assert outcome.trainer is trainer
+        if outcome.error:
+            assert isinstance(outcome.error, distributed.scheduler.KilledWorker)
+        else:
+            other.fit(X, Y, epochs=2, verbose=0)
+        assert_same(trainer, other)
