@@ -170,17 +170,19 @@ class Fits:
         finally:
             trainer.n_threads = asked
 
-    def group(self, numbers: Sequence[int]) -> Iterator[Outcome]:
-        """Fit one network, or some that may go together."""
+    def group(self, numbers: Sequence[int]) -> Iterator[list[Outcome]]:
+        """Fit one network, or some that may go together; gives outcomes as they are there."""
+        left = numbers
         if len(numbers) > 1:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(ValueError, TypeError, MemoryError, RuntimeError):  # each will say so of itself
                 samples = self.samples.of(numbers[0], trainers[0])
                 logs = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halted)
-                for number, trainer, log in zip(numbers, trainers, logs, strict=True):
-                    yield self.one(number) if log is None else Outcome(number, trainer, log)
-                return
-        yield from map(self.one, numbers)
+                ended = zip(numbers, trainers, logs, strict=True)
+                yield [Outcome(number, trainer, log) for number, trainer, log in ended if log is not None]
+                left = [number for number, log in zip(numbers, logs, strict=True) if log is None]
+        for number in left:
+            yield [self.one(number)]
 
     def all(
         self, run: Callable[[Callable[[Outcome], None]], None], on_finish: Callable[[Outcome], Any] | None, tally: Tally
@@ -203,15 +205,16 @@ class Fits:
 
     def by_threads(self, jobs: list[list[int]], cores: int, tell: Callable[[Outcome], None]) -> None:
         """Fit all networks, group by group, in so many threads."""
-        waiting, finished = deque(jobs), SimpleQueue[Outcome | None]()
+        waiting, finished = deque(jobs), SimpleQueue[list[Outcome] | None]()
 
         def work(i: int) -> None:
             try:
                 keep_to_share(i, len(threads))
                 while waiting and not self.halt.came:
                     with suppress(IndexError):  # another thread took the last one
-                        for outcome in self.group(waiting.popleft()):
-                            finished.put(outcome)
+                        for outcomes in self.group(waiting.popleft()):
+                            self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # told of or not
+                            finished.put(outcomes)
             finally:
                 finished.put(None)
 
@@ -223,18 +226,15 @@ class Fits:
                 running += 1
             ends = 0
             while ends < running:
-                outcome = finished.get()
-                if outcome is None:
+                outcomes = finished.get()
+                if outcomes is None:
                     ends += 1
-                else:
+                for outcome in outcomes or ():
                     tell(outcome)
         finally:
             self.halt.came = True
             for thread in threads[:running]:
                 thread.join()
-            while not finished.empty():  # what ended after Ctrl-C
-                if outcome := finished.get():
-                    self.outcomes[outcome.number] = outcome
 
     def _untouched(self, number: int) -> Outcome:
         """Of a network before whose turn Ctrl-C came."""

@@ -144,7 +144,8 @@ def _job(
     if not isinstance(samples, Samples):  # joblib works here where a cluster has but one thread
         samples = samples.result()
     fits = Fits(copy.deepcopy(dict(networks)), samples, options, watchers, threads, halt)
-    return [replace(outcome, error=_portable(outcome.error)) for outcome in fits.group(list(networks))]
+    groups = fits.group(list(networks))
+    return [replace(outcome, error=_portable(outcome.error)) for outcomes in groups for outcome in outcomes]
 
 
 def _portable(error: Exception | None) -> Exception | None:

@@ -152,7 +152,7 @@ class Sweep:
             self.table = sorted(rows, key=lambda row: _place(row, name, sign))
             alive.sort(key=lambda i: _place(rows[i], name, sign))
             alive = [i for i in alive[:survivors] if rows[i]["error"] is None]
-            if ended or not alive or any(outcome.history.interrupted for outcome in outcomes):
+            if ended or not alive or any(outcome.interrupted for outcome in outcomes):
                 break
         return self.table
 

@@ -21,7 +21,7 @@ def _row(memory):
     return Vector(memory.dtype, SIDE)
 
 
-def beside(itemsize):
+def beside(itemsize: int) -> int:
     """How many squares of numbers of so many bytes are worked on side by side: as a quarter of the registers hold."""
     return min(max(HEIGHT * REGISTER // (SIDE * SIDE * itemsize), 1), SIDE)
 
