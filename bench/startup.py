@@ -24,6 +24,10 @@ class Import:
     def timeraw_fastbp(self) -> str:
         return "import fastbp"
 
+    def timeraw_trainer(self) -> str:
+        """What is imported when it is asked for."""
+        return "from fastbp import Trainer"
+
     def timeraw_numba(self) -> str:
         """The zero line: what fastbp can't do without."""
         return "import numba"

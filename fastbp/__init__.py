@@ -9,36 +9,54 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from . import callbacks, losses, optimizers, plots, reference, schedules
-from ._model_file import ModelFileError
-from ._range_test import RangeTest
-from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
-from .history import History
-from .network import Network
-from .results import DivergenceError, Gradients, Summary
-from .streams import Stream
-from .trainer import Trainer
-
 if TYPE_CHECKING:
+    from . import callbacks, losses, optimizers, plots, reference, schedules
     from ._fits import Outcome
+    from ._model_file import ModelFileError
+    from ._range_test import RangeTest
+    from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
     from .ensemble import Ensemble
     from .explanation import explain
+    from .history import History
     from .many import fit_many
+    from .network import Network
+    from .results import DivergenceError, Gradients, Summary
+    from .streams import Stream
     from .sweep import Sweep
+    from .trainer import Trainer
 else:
-    _LATER = {
-        "Ensemble": "ensemble",
-        "Outcome": "_fits",
-        "Sweep": "sweep",
-        "explain": "explanation",
-        "fit_many": "many",
+    _FROM = {
+        "_fits": ("Outcome",),
+        "_model_file": ("ModelFileError",),
+        "_range_test": ("RangeTest",),
+        "callbacks": ("CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "ReduceLROnPlateau", "TensorBoard"),
+        "ensemble": ("Ensemble",),
+        "explanation": ("explain",),
+        "history": ("History",),
+        "many": ("fit_many",),
+        "network": ("Network",),
+        "results": ("DivergenceError", "Gradients", "Summary"),
+        "streams": ("Stream",),
+        "sweep": ("Sweep",),
+        "trainer": ("Trainer",),
     }
 
     def __getattr__(name):
-        """Import what training does without when it is asked for."""
-        if name in _LATER:
-            return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+        """Import a name, or a module, when it is asked for: Numba takes most of half a second."""
+        for module, names in _FROM.items():
+            if name in names:
+                globals()[name] = value = getattr(importlib.import_module(f".{module}", __name__), name)
+                return value
+        if not name.startswith("_"):
+            try:
+                return importlib.import_module(f".{name}", __name__)
+            except ModuleNotFoundError as error:
+                if error.name != f"{__name__}.{name}":
+                    raise
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
 
 
 __version__ = "0.1.0"

@@ -31,8 +31,8 @@ def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float
     ----------
     dtypes : names out of {"float32", "float64"}
     uses : out of {"training", "prediction", "tiny", "mpi"}
-        "tiny" is for networks whose layers have four units at most, "mpi" what a Trainer with a comm needs besides
-        "training"; it is left out by default.
+        "tiny" is for networks that are small enough for kernels of their own, "mpi" what a Trainer with a comm needs
+        besides "training"; it is left out by default.
 
     Returns
     -------

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fastbp import _compiling
+import fastbp
+from fastbp import _compiling, warmup
 
 ROOT = Path(__file__).parent.parent
 PREDICT = "import numpy as np, fastbp; print(fastbp.Trainer([2, 1], seed=0).predict(np.ones((1, 2), np.float32))[0, 0])"
@@ -140,3 +141,26 @@ def test_compiling_is_said_once_it_takes_long(monkeypatch, capsys, compiled, sil
     with _compiling.said_if_compiling(silent=silent):
         time.sleep(seconds)
     assert capsys.readouterr().err.count("fastbp: compiling the kernels for this machine") == said
+
+
+@pytest.mark.parametrize("use", [*warmup.USES, warmup.MPI])
+def test_kernels_from_the_cache_need_no_compiler(use):
+    """Nothing is imported that a compilation alone would need: it takes longer than to load them."""
+    ask = f"import sys; from fastbp.warmup import warm_up; warm_up(['float32'], [{use!r}])"
+    finished(python(ask))  # fills the cache
+    out, _ = finished(python(f"{ask}; print('numba.np.arraymath' in sys.modules)"))
+    assert out == "False\n"
+
+
+def test_names_are_imported_when_they_are_asked_for():
+    ask = "import sys, fastbp; print('numba' in sys.modules, fastbp.metrics.__name__, 'numba' in sys.modules)"
+    assert finished(python(ask))[0] == "False fastbp.metrics True\n"
+    assert finished(python("from fastbp import *; print(Trainer([2, 1]).n_parameters)"))[0] == "3\n"
+
+
+def test_what_is_not_there_is_an_attribute_error():
+    assert "Trainer" in dir(fastbp)
+    with pytest.raises(AttributeError, match="has no attribute 'Trainr'"):
+        fastbp.Trainr  # noqa: B018
+    with pytest.raises(AttributeError):
+        fastbp.__wrapped__  # noqa: B018

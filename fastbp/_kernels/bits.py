@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from .llvm import FEATURES, _call, _constant, _integers
+from .llvm import FEATURES, _call, _constant, _halves, _integers
 
 MANTISSA = {32: 23, 64: 52}  # bits
 BIAS = {32: 127, 64: 1023}
@@ -49,13 +49,6 @@ def with_sign(typing, x, y):
         return _call(builder, "copysign", args[0].type, args)
 
     return x(x, y), generate
-
-
-def _halves(builder, value):
-    """The first and the last half of a vector's lanes."""
-    count = value.type.count // 2
-    lanes = (ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(i, i + count))) for i in (0, count))
-    return [builder.shuffle_vector(value, value, half) for half in lanes]
 
 
 def _reciprocals(builder, value):

@@ -77,6 +77,13 @@ def _spread(context, builder, value, source, vector):
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None))
 
 
+def _halves(builder, value):
+    """The first and the last half of a vector's lanes."""
+    count = value.type.count // 2
+    lanes = (ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(i, i + count))) for i in (0, count))
+    return [builder.shuffle_vector(value, value, half) for half in lanes]
+
+
 def _address(context, builder, memory, value, index):
     data = context.make_array(memory)(context, builder, value).data if isinstance(memory, types.Array) else value
     return builder.gep(data, [index])

@@ -9,8 +9,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from .bits import _halves
-from .llvm import HEIGHT, REGISTER, Vector, _call, _first, _masked
+from .llvm import HEIGHT, REGISTER, Vector, _call, _first, _halves, _masked
 
 SIDE = 4
 LANES = range(SIDE * SIDE)
