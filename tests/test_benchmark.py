@@ -155,3 +155,21 @@ def test_ctrl_c_ends_it_and_its_processes(tmp_path):
     assert (process.returncode, err) == (130, "")
     assert len(started) == 2
     assert not any(Path(f"/proc/{child}").exists() for child in started)
+
+
+def test_a_peer_that_is_far_behind_has_one_round(monkeypatch):
+    asked = []
+    ask = turns.Server.ask
+
+    def counted(self, question):
+        asked.append((self._process.pid, question))
+        return ask(self, question)
+
+    monkeypatch.setattr(turns.Server, "ask", counted)
+    monkeypatch.setattr(turns, "FAR", 0.5)  # so that even the fastest peer is behind itself
+    workload = Workload("prediction", (3, 4, 2), 8)
+    with turns.Turns(["fastbp", "NumPy"], (1,)) as both:
+        best = both.measure(["fastbp", "NumPy"], workload, 3, "float32", 0.001)
+        rounds = {peer: asked.count((server._process.pid, None)) for (peer, _), server in both._servers.items()}
+    assert rounds == {"fastbp": 3, "NumPy": 1}
+    assert set(best) == {"fastbp", "NumPy"}

@@ -1,12 +1,14 @@
 """Peers that take turns: each at each number of threads in a process of its own, where that number is set at the start.
 
 The processes do a round each, round after round, while the others sleep; a figure is the median of the rounds, at the
-better number of threads, for fastbp as for its peers. Compilation and first calls are not counted.
+better number of threads, for fastbp as for its peers. Compilation and first calls are not counted. A peer that is far
+behind, which may take minutes, has one round.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -21,6 +23,7 @@ from typing import Any
 from .workloads import Workload
 
 REST_SECONDS = 0.05  # between two turns: threads of the one before may still spin
+FAR = 10  # times the fastest peer's time, from which on a peer's first round is its last
 END_SECONDS = 1.0  # that the processes may take to end
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # NPROC is what XLA reads
 # With the path of this process, so that the same packages are found from wherever it was started
@@ -159,13 +162,16 @@ class Turns:
         ----------
         peers : those that can do it
         workload : Workload
-        rounds : that each has
+        rounds : that each has, unless it takes FAR times as long as the fastest peer
         dtype : "float32" or "float64"
         seconds : that a round takes, about
         """
         figures: dict[tuple[str, int], list[float]] = {key: [] for key in self._servers if key[0] in peers}
+        fastest = math.inf
         for question in [[workload, dtype, seconds]] + [None] * rounds:
-            for key in list(figures):
+            for key, measured in list(figures.items()):
+                if measured and min(measured) > FAR * fastest:
+                    continue
                 try:
                     answer = self._servers[key].ask(question)
                 except PeerError as error:
@@ -173,8 +179,10 @@ class Turns:
                     del figures[key]
                     continue
                 if question is None:
-                    figures[key].append(answer)
+                    measured.append(answer)
                     time.sleep(REST_SECONDS)
+            peers_ns = (ns for (peer, _), measured in figures.items() if peer != "fastbp" for ns in measured)
+            fastest = min(peers_ns, default=math.inf)
         best: Best = {}
         for (peer, threads), values in figures.items():
             figure = statistics.median(values)
