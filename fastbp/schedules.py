@@ -160,7 +160,7 @@ class OneCycle(Schedule):
     def __call__(self, epoch: Array, epochs: int) -> Array:
         """The rise, then the fall."""
         done = np.asarray(epoch, FLOAT64) / epochs
-        up = _between(self.start, 1, done / self.rise)
+        up = _between(self.start, 1, np.minimum(done, self.rise) / self.rise)
         down = _between(1, self.end, (done - self.rise) / (1 - self.rise))
         return np.where(done < self.rise, up, down)
 
@@ -212,33 +212,6 @@ class EpochFunction(Schedule):
         wholes, place = np.unique(np.floor(epoch).astype(np.int64), return_inverse=True)
         rates = [_checks.real(f"schedule({e})", self.function(e), above=0, dtype=FLOAT64) for e in wholes.tolist()]
         return np.array(rates, FLOAT64)[place].reshape(np.shape(epoch))
-
-
-@dataclass(frozen=True)
-class Part(Schedule):
-    """Some epochs of a longer fit, as a fit of their own.
-
-    Parameters
-    ----------
-    whole : Schedule
-        Of the longer fit.
-    before : int
-        Epochs of it that are over.
-    epochs : int
-        Of it.
-    """
-
-    whole: Schedule
-    before: int
-    epochs: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "absolute", self.whole.absolute)
-
-    def __call__(self, epoch: Array, epochs: int) -> Array:
-        """What the whole says of the n batches of an epoch, to the bit: e + k/n, rounded once."""
-        n = len(epoch)
-        return self.whole(self.before + int(epoch[0]) + np.arange(n) / n, self.epochs)
 
 
 SCHEDULES: dict[str, type[Any]] = {

@@ -6,10 +6,12 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _checks, metrics as metric_functions
 from ._fits import Outcome, as_error
@@ -17,7 +19,7 @@ from .callbacks import direction
 from .history import frame
 from .many import fit_many
 from .results import Summary, aligned
-from .schedules import Part
+from .schedules import Schedule
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -254,13 +256,40 @@ def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple
     return [(end - before, after) for before, end, after in zip([0, *ends], ends, [*counts[1:], 1], strict=False)]
 
 
+@dataclass(frozen=True)
+class _Part(Schedule):
+    """Some epochs of a longer fit, as a fit of their own.
+
+    Parameters
+    ----------
+    whole : Schedule
+        Of the longer fit.
+    before : int
+        Epochs of it that are over.
+    epochs : int
+        Of it.
+    """
+
+    whole: Schedule
+    before: int
+    epochs: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "absolute", self.whole.absolute)
+
+    def __call__(self, epoch: npt.NDArray[Any], epochs: int) -> npt.NDArray[Any]:
+        """What the whole says of the n batches of an epoch, to the bit: e + k/n, rounded once."""
+        n = len(epoch)
+        return self.whole(self.before + int(epoch[0]) + np.arange(n) / n, self.epochs)
+
+
 @contextmanager
 def _schedules_go_on(trainers: Sequence[Trainer], before: int, epochs: int) -> Iterator[None]:
     """Let schedules go over all epochs, of which a fit is now given some."""
     schedules = [trainer.schedule for trainer in trainers]
     try:
         for trainer, whole in zip(trainers, schedules, strict=True):
-            trainer._schedule = None if whole is None else Part(whole, before, epochs)
+            trainer._schedule = None if whole is None else _Part(whole, before, epochs)
         yield
     finally:
         for trainer, whole in zip(trainers, schedules, strict=True):

@@ -57,6 +57,10 @@ FORMULAS = {
     "cosine, long": (Cosine(warmup=100), lambda epoch, epochs: 0.01 + 0.99 * epoch / 100),
     "one_cycle": (OneCycle(), lambda epoch, epochs: one_cycle(epoch, epochs, 0.3, 1 / 25, 1 / 250000)),
     "one_cycle, other": (OneCycle(0.5, 1, 0), lambda epoch, epochs: one_cycle(epoch, epochs, 0.5, 1, 0)),
+    "one_cycle, at once": (
+        OneCycle(rise=1e-320),
+        lambda epoch, epochs: one_cycle(epoch, epochs, 1e-320, 1 / 25, 1 / 250000),
+    ),
     "inverse_scaling": (InverseScaling(), lambda epoch, epochs: 1 / math.sqrt(1 + epoch)),
     "inverse_scaling, other": (InverseScaling(2), lambda epoch, epochs: 1 / (1 + epoch) ** 2),
 }

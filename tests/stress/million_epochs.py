@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastbp import Trainer, callbacks
-from fastbp.history import History
+from fastbp.history import LazyHistory
 
 ALLOWED = 4.0  # MB: what the allocators of Python and C keep for later
 X, Y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array([0, 1, 1, 0])
@@ -44,7 +44,7 @@ def train(trainer: Trainer, epochs: int) -> None:
     for length, options in cycle(FITS):
         if epochs <= 0:
             break
-        trainer.history = History()
+        trainer._log = LazyHistory()
         trainer.fit(X, Y, epochs=min(length, epochs), verbose=0, **options)
         epochs -= length
 
@@ -56,7 +56,7 @@ def run(epochs: int) -> int:
     before = resident()
     train(trainer, epochs - epochs // 10)
     after = resident()
-    trainer.history = History()
+    trainer._log = LazyHistory()
     trainer.fit(X, Y, epochs=epochs // 10, verbose=0)
     history = resident() - after
     learnt = trainer.predict_classes(X).tolist() == Y.tolist()
