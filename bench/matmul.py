@@ -20,7 +20,7 @@ from .workloads import EPOCHS, ETA, GRID, new_trainer, problem, uniform
 
 NETWORKS = ("784-128-10, 128", "784-512-512-10, 128", "256 × 8-10, 64", "1024-1024-1024-10, 256")
 SIDE = 1024
-SECONDS = 0.25  # of a turn
+SECONDS, REST_SECONDS = 0.25, 0.2  # of a turn, and before it: threads of BLAS still spin
 
 
 def rates(name: str, threads: int, dtype: str, rounds: int) -> tuple[float, float]:
@@ -44,6 +44,7 @@ def rates(name: str, threads: int, dtype: str, rounds: int) -> tuple[float, floa
     with threadpool_limits(threads):
         for turn in range(rounds + 1):
             for call, found in measured.items():
+                time.sleep(REST_SECONDS)
                 flop, started = 0.0, time.perf_counter()
                 while (passed := time.perf_counter() - started) < SECONDS:
                     flop += call()  # type: ignore[operator]
