@@ -41,18 +41,30 @@ else:
         "trainer": ("Trainer",),
     }
 
+    _MODULES = {
+        *(
+            "activations",
+            "callbacks",
+            "ensemble",
+            "explanation",
+            "history",
+            "initializers",
+            "losses",
+            "many",
+            "metrics",
+        ),
+        *("network", "optimizers", "plots", "reference", "results", "schedules", "streams", "sweep", "trainer"),
+    }
+    importlib.import_module("numpy")  # which fails where two threads import different parts of it at once
+
     def __getattr__(name):
         """Import a name, or a module, when it is asked for: Numba takes most of half a second."""
         for module, names in _FROM.items():
             if name in names:
                 globals()[name] = value = getattr(importlib.import_module(f".{module}", __name__), name)
                 return value
-        if not name.startswith("_"):
-            try:
-                return importlib.import_module(f".{name}", __name__)
-            except ModuleNotFoundError as error:
-                if error.name != f"{__name__}.{name}":
-                    raise
+        if name in _MODULES:
+            return importlib.import_module(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():

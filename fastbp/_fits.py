@@ -40,18 +40,23 @@ class Outcome:
 
     number: int
     trainer: Trainer | None
-    _log: LazyHistory
+    _history: LazyHistory
     error: Exception | None = None
 
     @property
     def history(self) -> History:
         """What each epoch of this fit measured."""
-        return self._log.read()
+        return self._history.read()
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the history has."""
+        return len(self._history)
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended it."""
-        return self._log.interrupted
+        return self._history.interrupted
 
     def __repr__(self) -> str:
         return f"Outcome({self.line()})"
@@ -172,17 +177,17 @@ class Fits:
 
     def group(self, numbers: Sequence[int]) -> Iterator[list[Outcome]]:
         """Fit one network, or some that may go together; gives outcomes as they are there."""
-        left = numbers
+        logs: list[LazyHistory | None] = [None] * len(numbers)
         if len(numbers) > 1:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(ValueError, TypeError, MemoryError, RuntimeError):  # each will say so of itself
                 samples = self.samples.of(numbers[0], trainers[0])
                 logs = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halted)
-                ended = zip(numbers, trainers, logs, strict=True)
-                yield [Outcome(number, trainer, log) for number, trainer, log in ended if log is not None]
-                left = [number for number, log in zip(numbers, logs, strict=True) if log is None]
-        for number in left:
-            yield [self.one(number)]
+            ended = zip(numbers, trainers, logs, strict=True)
+            yield [Outcome(number, trainer, log) for number, trainer, log in ended if log is not None]
+        for number, log in zip(numbers, logs, strict=True):
+            if log is None:
+                yield [self.one(number)]
 
     def all(
         self, run: Callable[[Callable[[Outcome], None]], None], on_finish: Callable[[Outcome], Any] | None, tally: Tally

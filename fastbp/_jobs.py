@@ -95,11 +95,11 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
 def _losses_told(backend: Any) -> Iterator[None]:
     """Make outcomes of jobs that Dask gives up: joblib, which hears of results alone, would wait for ever."""
     name = "submit" if hasattr(backend, "submit") else "apply_async"  # which joblib had before 1.5
-    given = getattr(backend, name)
+    given, own = getattr(backend, name), vars(backend).get(name)
 
     def submit(batch: Any, callback: Any = None) -> Any:
         def told(future: Any) -> None:
-            if error := future.exception():
+            if not future.cancelled() and (error := future.exception()):
                 callback([_lost(networks, as_error(error)) for _, (networks, *_), _ in batch.items])
 
         future = given(batch, callback)
@@ -110,7 +110,9 @@ def _losses_told(backend: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        setattr(backend, name, given)
+        delattr(backend, name)
+        if own is not None:
+            setattr(backend, name, own)
 
 
 def _lost(networks: Mapping[int, Trainer], error: Exception) -> list[Outcome]:

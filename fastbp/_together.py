@@ -98,7 +98,7 @@ def _taken(trainer: Trainer, many: codes.Many, i: int) -> LazyHistory | None:
     trainer._random[:] = many.randoms[i]
     trainer.stop_training, log = False, LazyHistory()
     first, losses = trainer.epochs_trained + 1, many.losses[i, :finished].copy()
-    for record in (log, trainer._log):
+    for record in (log, trainer._history):
         record.extend(first, losses)
         record.interrupted = finished < epochs
     return log

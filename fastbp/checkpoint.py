@@ -100,7 +100,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) ->
         memory._replace(first=arrays["first"], second=arrays["second"], steps=np.array([header["steps"]]))
     )
     trainer._random[0], trainer._dropout_seed = header["random"], header["dropout_seed"]
-    trainer._log = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
+    trainer._history = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
     return trainer
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,11 @@ from . import plots
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
+
+
+_reading = RLock()  # held by the thread that makes lists of losses
+if hasattr(os, "register_at_fork"):  # no fork may come meanwhile: the child would lack the thread that lets it go
+    os.register_at_fork(before=_reading.acquire, after_in_parent=_reading.release, after_in_child=_reading.release)
 
 
 class History(dict[str, list[float]]):
@@ -37,8 +44,13 @@ class History(dict[str, list[float]]):
 
     def extend(self, first: int, losses: Sequence[float]) -> None:
         """Add epochs first, first + 1, … with their losses."""
-        self.epochs.extend(range(first, first + len(losses)))
-        self["loss"].extend(losses)
+        self.put(len(self.epochs), first, losses)
+
+    def put(self, place: int, first: int, losses: Sequence[float]) -> None:
+        """The same from a place in the lists on, which may have been filled already."""
+        stop = place + len(losses)
+        self.epochs[place:stop] = range(first, first + len(losses))
+        self["loss"][place:stop] = losses
         self._fill()
 
     def _fill(self) -> None:
@@ -119,28 +131,36 @@ class History(dict[str, list[float]]):
 class LazyHistory:
     """A History whose lists are made when it is read: that takes longer than epochs of tiny networks do.
 
+    Any thread may read it, and Ctrl-C may come meanwhile: losses are let go of once they are in the lists, where each
+    has its place.
+
     Parameters
     ----------
     history : what it begins with; by default nothing
     """
 
     def __init__(self, history: History | None = None) -> None:
-        self._history = history or History()
-        self._unread: list[tuple[int, npt.NDArray[np.float64]]] = []
+        self._history = History() if history is None else history
+        self._unread: list[tuple[int, int, npt.NDArray[np.float64]]] = []  # place, number of the first epoch, losses
 
     def __len__(self) -> int:
         """How many epochs there are."""
-        return len(self._history.epochs) + sum(len(losses) for _, losses in self._unread)
+        for place, _, losses in self._unread[-1:]:
+            return place + len(losses)
+        return len(self._history.epochs)
 
     def extend(self, first: int, losses: npt.NDArray[np.float64]) -> None:
         """Add epochs first, first + 1, … with their losses, to which nobody writes any more."""
-        self._unread.append((first, losses))
+        self._unread.append((len(self), first, losses))
 
     def read(self) -> History:
         """The History, always the same one."""
-        while self._unread:
-            first, losses = self._unread.pop(0)
-            self._history.extend(first, losses.tolist())
+        if self._unread:
+            with _reading:
+                while self._unread:
+                    place, first, losses = self._unread[0]
+                    self._history.put(place, first, losses.tolist())
+                    del self._unread[0]
         return self._history
 
     @property

@@ -123,7 +123,7 @@ class Sweep:
         Returns
         -------
         The table. Networks that failed, in training or when they were measured, come last, with their error, and go
-        through no further halving; Ctrl-C ends it with what there is.
+        through no further halving; Ctrl-C ends it with what there is, measured before the last halving or after it.
 
         Raises
         ------
@@ -180,20 +180,22 @@ class Sweep:
         """Write into the rows how the training of some networks ended, and what they measure; False after Ctrl-C."""
         measures = ["loss", *map(metric_functions.name_of, names)]
         for i, outcome in outcomes.items():
-            rows[i]["epochs"] += len(outcome.history.epochs)
-            rows[i] |= dict.fromkeys(measures, math.nan) | {"error": outcome.error}
+            rows[i]["epochs"] += outcome.epochs
+            if outcome.error is not None:
+                rows[i] |= dict.fromkeys(measures, math.nan) | {"error": outcome.error}
         (X, y), weight = validation_data[:2], validation_data[2] if len(validation_data) > 2 else None
         failed = []
         for i in outcomes:
             if rows[i]["error"] is not None:
                 continue
             try:
-                rows[i] |= self.trainers[i].evaluate(X, y, names, sample_weight=weight)
-            except KeyboardInterrupt:
+                measured: dict[str, Any] = self.trainers[i].evaluate(X, y, names, sample_weight=weight)
+            except KeyboardInterrupt:  # the others keep what they measured before the last halving
                 return False
             except (Exception, SystemExit) as ended:
-                rows[i]["error"] = as_error(ended)
-                failed.append(f"number {i}: {rows[i]['error']}")
+                measured = dict.fromkeys(measures, math.nan) | {"error": as_error(ended)}
+                failed.append(f"number {i}: {measured['error']}")
+            rows[i] |= measured
         if failed:
             message = f"{len(failed)} of {len(outcomes)} networks could not be measured; the first, {failed[0]}"
             warnings.warn(message, RuntimeWarning, stacklevel=_checks.level_outside())
@@ -278,9 +280,11 @@ class _Part(Schedule):
         object.__setattr__(self, "absolute", self.whole.absolute)
 
     def __call__(self, epoch: npt.NDArray[Any], epochs: int) -> npt.NDArray[Any]:
-        """What the whole says of the n batches of an epoch, to the bit: e + k/n, rounded once."""
-        n = len(epoch)
-        return self.whole(self.before + int(epoch[0]) + np.arange(n) / n, self.epochs)
+        """What the whole says, to the bit for all n batches of an epoch: e + k/n is rounded once."""
+        e, parts = int(epoch[0]), np.arange(len(epoch)) / len(epoch)
+        if np.array_equal(epoch, e + parts):
+            return self.whole(self.before + e + parts, self.epochs)
+        return self.whole(self.before + epoch, self.epochs)
 
 
 @contextmanager

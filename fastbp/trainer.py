@@ -166,7 +166,7 @@ class Trainer:
         self._ranks = distributed.ranks_of(comm, self._optimizer.name)
         if self._ranks is not None:
             self._seed = self._ranks.seed(self._seed)
-        self._log = LazyHistory()
+        self._history = LazyHistory()
         self.stop_training = False
         rng = np.random.default_rng(self.seed)
         initialize(initializer, self.weights, self.biases if self.use_bias else [], self.epsilon, rng)
@@ -274,12 +274,12 @@ class Trainer:
     @property
     def epochs_trained(self) -> int:
         """How many epochs the weights have seen, over all fits."""
-        return len(self._log)
+        return len(self._history)
 
     @property
     def history(self) -> History:
         """What each epoch measured, over all fits."""
-        return self._log.read()
+        return self._history.read()
 
     @distributed.together
     def fit(

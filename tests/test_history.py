@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 import sys
+import threading
 
 import numpy as np
 import pandas
@@ -132,4 +133,42 @@ def test_a_history_that_is_read_late_is_the_same(history):
     assert history.interrupted
     assert (lazy.read(), len(lazy)) == (history, 6)
     lazy.extend(7, np.array([0.01]))
+    assert len(lazy) == 7
     assert pickle.loads(pickle.dumps(lazy)).read()["loss"][-1] == 0.01
+
+
+class Interrupted(list):
+    """Losses whose lists Ctrl-C interrupts when they are half made."""
+
+    def tolist(self):
+        return self
+
+    def __iter__(self):
+        yield from list.__getitem__(self, slice(1))
+        raise KeyboardInterrupt
+
+
+def test_a_history_whose_reading_was_interrupted_is_read_again():
+    lazy = LazyHistory()
+    lazy.extend(1, np.array([0.5, 0.4]))
+    lazy._unread.append((2, 3, Interrupted([0.3, 0.2])))
+    with pytest.raises(KeyboardInterrupt):
+        lazy.read()
+    lazy._unread[0] = (2, 3, np.array([0.3, 0.2]))
+    assert lazy.read().epochs == [1, 2, 3, 4]
+    assert lazy.read()["loss"] == [0.5, 0.4, 0.3, 0.2]
+
+
+def test_threads_read_one_history():
+    for _ in range(30):
+        lazy, lengths = LazyHistory(), []
+        for k in range(5):
+            lazy.extend(1 + 2000 * k, np.arange(2000) + 2000.0 * k)
+        threads = [threading.Thread(target=lambda: lengths.append(len(lazy.read()["loss"]))) for _ in range(4)]  # noqa: B023
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert lengths == [10_000] * 4
+        assert lazy.read().epochs == list(range(1, 10_001))
+        assert lazy.read()["loss"] == [float(k) for k in range(10_000)]

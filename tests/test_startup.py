@@ -154,6 +154,13 @@ def test_kernels_from_the_cache_need_no_compiler(use):
 
 def test_names_are_imported_when_they_are_asked_for():
     ask = "import sys, fastbp; print('numba' in sys.modules, fastbp.metrics.__name__, 'numba' in sys.modules)"
+    lines = ["import threading, fastbp", "names, threads = [], []", "for name in ('Summary', 'Trainer'):"]
+    lines += [
+        "    look = lambda name=name: names.append(getattr(fastbp, name))",
+        "    threads.append(threading.Thread(target=look))",
+    ]
+    lines += [f"for thread in threads: thread.{what}()" for what in ("start", "join")]
+    assert finished(python("\n".join([*lines, "print(len(names))"])))[0] == "2\n"
     assert finished(python(ask))[0] == "False fastbp.metrics True\n"
     assert finished(python("from fastbp import *; print(Trainer([2, 1]).n_parameters)"))[0] == "3\n"
 
@@ -164,3 +171,4 @@ def test_what_is_not_there_is_an_attribute_error():
         fastbp.Trainr  # noqa: B018
     with pytest.raises(AttributeError):
         fastbp.__wrapped__  # noqa: B018
+    assert not hasattr(fastbp, "interop.torch")

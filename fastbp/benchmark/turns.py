@@ -162,7 +162,7 @@ class Turns:
         ----------
         peers : those that can do it
         workload : Workload
-        rounds : that each has, unless it takes FAR times as long as the fastest peer
+        rounds : that each has, unless it takes FAR times as long as the fastest peer, at its number of threads
         dtype : "float32" or "float64"
         seconds : that a round takes, about
         """
