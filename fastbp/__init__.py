@@ -40,21 +40,8 @@ else:
         "sweep": ("Sweep",),
         "trainer": ("Trainer",),
     }
-
-    _MODULES = {
-        *(
-            "activations",
-            "callbacks",
-            "ensemble",
-            "explanation",
-            "history",
-            "initializers",
-            "losses",
-            "many",
-            "metrics",
-        ),
-        *("network", "optimizers", "plots", "reference", "results", "schedules", "streams", "sweep", "trainer"),
-    }
+    _MODULES = {"activations", "initializers", "losses", "metrics", "optimizers", "plots", "reference", "schedules"}
+    _MODULES |= {module for module in _FROM if not module.startswith("_")}
     importlib.import_module("numpy")  # which fails where two threads import different parts of it at once
 
     def __getattr__(name):

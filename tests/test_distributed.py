@@ -107,14 +107,6 @@ sys.stdout.write("same\\n")
 """
 
 
-@MPI
-@pytest.mark.parametrize("n", [2, 3])
-def test_each_rank_may_have_rows_of_its_own(n):
-    done = job(n, SHARDED)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("same") == n
-
-
 WEIGHTLESS = """
 n = 64  # of each rank
 X, y = rng.normal(size=(comm.size * n, 20)).astype("f"), rng.integers(0, 5, comm.size * n)
@@ -148,9 +140,13 @@ sys.stdout.write("same\\n")
 
 
 @MPI
-@pytest.mark.parametrize("n", [2, 4])
-def test_ranks_whose_rows_weigh_nothing(n):
-    done = job(n, WEIGHTLESS)
+@pytest.mark.parametrize(
+    ("n", "code"),
+    [(2, SHARDED), (3, SHARDED), (2, WEIGHTLESS), (4, WEIGHTLESS)],
+    ids=["2-any", "3-any", "2-weightless", "4-weightless"],
+)
+def test_each_rank_may_have_rows_of_its_own(n, code):
+    done = job(n, code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("same") == n
 
