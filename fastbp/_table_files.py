@@ -104,10 +104,10 @@ def numbers_in(series: Series[Any]) -> npt.NDArray[np.float64]:
     numeric = _pandas().to_numeric(series if texts is None else texts, errors="coerce")
     numbers = numeric.to_numpy(np.float64, na_value=np.nan, copy=True)
     if texts is not None:  # older pandas take 1e400 for a text
-        for i in np.flatnonzero(np.isnan(numbers)):
+        for text in texts[np.isnan(numbers)].unique():  # of a column of categories a few
             with suppress(ValueError):
-                if math.isinf(value := float(texts.iloc[i])):
-                    numbers[i] = value
+                if math.isinf(value := float(text)):
+                    numbers[texts == text] = value
     return numbers
 
 
