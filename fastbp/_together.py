@@ -47,7 +47,7 @@ def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> l
     cut = []
     for numbers in same.values():
         # Several for each thread, so that none waits long for the last one; and no more losses than fit runs at once.
-        most = max(1, min(MOST, -(-len(numbers) // (4 * n_threads)), AT_ONCE // max(epochs, 1)))
+        most = max(1, min(MOST, -(-len(numbers) // (16 * n_threads)), AT_ONCE // max(epochs, 1)))
         cut += [numbers[i : i + most] for i in range(0, len(numbers), most)]
     return sorted(cut)
 

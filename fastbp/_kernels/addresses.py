@@ -1,6 +1,21 @@
 """Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
 
-from .codes import HEAD, LAYER_FIELDS, TASK_FIELDS, Layer, Machine, Moments, Operand, Passes, Program, Samples, Tasks
+from .codes import (
+    HEAD,
+    LAYER_FIELDS,
+    TASK_FIELDS,
+    Layer,
+    Machine,
+    Moments,
+    Operand,
+    Passes,
+    Program,
+    Rates,
+    Samples,
+    Step,
+    Tasks,
+    Team,
+)
 from .jit import inlined, inner
 from .llvm import at, get
 
@@ -100,6 +115,27 @@ def samples_of(X, targets, labels, weights):
 def moments(memory):
     """Memory by its addresses."""
     return Moments(at(memory.first, 0), at(memory.second, 0), at(memory.sums, 0))
+
+
+@inlined
+def pace(step):
+    """Step with its rates by their address."""
+    return Step(
+        step.rule,
+        step.bounds,
+        Rates(at(step.rates, 0), step.rates.size - 1),
+        step.seed,
+        step.batch_size,
+        step.block,
+        step.alpha,
+        step.part,
+    )
+
+
+@inlined
+def member(team):
+    """Team with its meeting by its address."""
+    return Team(at(team.meeting, 0), team.thread, team.n_threads)
 
 
 @inlined

@@ -1,29 +1,65 @@
-"""Inside a vector: the bits of its numbers, the sum of its lanes, polynomials of it."""
+"""Inside a vector: the bits of its numbers, the sum of its lanes, polynomials of it, numbers looked up."""
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from .llvm import FEATURES, _call, _constant, _halves, _integers
+from .llvm import FEATURES, _call, _constant, _halves, _integers, _joined
 
 MANTISSA = {32: 23, 64: 52}  # bits
-BIAS = {32: 127, 64: 1023}
 ROOT_HALF = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}  # the bits of √½
+# How many powers of 2 within an octave are looked up: as many as two registers hold
+STEPS = {32: 32, 64: 16} if "+avx512vl" in FEATURES else {32: 1, 64: 1}
 
 
-@intrinsic
-def power_of_two(typing, shifted):
-    """2ⁿ of n + `SHIFT`, whole n from −127 to 128 (float64: −1023 to 1024); the ends give 0 and infinity."""
+def _looked_up(builder, table, index):
+    """table[index], by the lowest bits of index: an instruction for each register of it."""
+    bits, count, half = table.dtype.itemsize * 8, index.type.count, len(table) // 2
+    if count > half:
+        return _joined(builder, *(_looked_up(builder, table, part) for part in _halves(builder, index)))
+    full = ir.VectorType(ir.IntType(bits), half)
+    first, last = (ir.Constant(full, [int(entry) for entry in part]) for part in (table[:half], table[half:]))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), half), [*range(count), *[0] * (half - count)])
+    kind, name = ir.FunctionType(full, [full] * 3), f"llvm.x86.avx512.vpermi2var.{'d' if bits == 32 else 'q'}.512"
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    found = builder.call(function, [first, builder.shuffle_vector(index, index, lanes), last])
+    return builder.shuffle_vector(found, found, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count))))
 
-    def generate(context, builder, signature, args):
-        # The sum holds n in its lowest bits: cheaper than a conversion, and a NaN does no harm.
-        biased = builder.add(
-            builder.bitcast(args[0], _integers(shifted)), _constant(shifted, BIAS[shifted.dtype.bitwidth], integer=True)
-        )
-        bits = builder.shl(biased, _constant(shifted, MANTISSA[shifted.dtype.bitwidth], integer=True))
-        return builder.bitcast(bits, args[0].type)
 
-    return shifted(shifted), generate
+def _power_of_two(steps, doc):
+    def power(typing, shifted):
+        width = shifted.dtype.bitwidth
+        count = steps[width]
+        shift = MANTISSA[width] - count.bit_length() + 1
+        # The sum's lowest bits are the step, those above the octave. Moved up, they add the octave to the exponent, and
+        # the step to the mantissa, of which the table has so much less; cheaper than a conversion, harmless to a NaN.
+        step = np.arange(count, dtype=f"i{width // 8}")
+        powers = np.array([2.0 ** (k / count) for k in range(count)], f"f{width // 8}")
+        table = powers.view(step.dtype) - (step << shift)
+
+        def generate(context, builder, signature, args):
+            bits = builder.bitcast(args[0], _integers(shifted))
+            moved = builder.shl(bits, _constant(shifted, shift, integer=True))
+            if count == 1:
+                entries = _constant(shifted, int(table[0]), integer=True)
+            else:
+                entries = _looked_up(builder, table, bits)
+            return builder.bitcast(builder.add(moved, entries), args[0].type)
+
+        return shifted(shifted), generate
+
+    power.__doc__ = doc
+    return intrinsic(power)
+
+
+power_of_two = _power_of_two(
+    {32: 1, 64: 1},
+    "2ⁿ of n + `SHIFT`, whole n from −127 to 128 (float64: −1023 to 1024); the ends give 0 and infinity.",
+)
+power_of_two_in_steps = _power_of_two(
+    STEPS, "2ⁿ of n + `STEP_SHIFT`, n a multiple of 1/STEPS from −126 to 127 (float64: −1022 to 1023)."
+)
 
 
 @intrinsic
@@ -53,30 +89,32 @@ def with_sign(typing, x, y):
 
 def _reciprocals(builder, value):
     """1 ÷ value to 14 bits, a register at a time."""
-    count = value.type.count
-    if count > 16:
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count)))
-        return builder.shuffle_vector(*(_reciprocals(builder, half) for half in _halves(builder, value)), lanes)
+    count, bits = value.type.count, 32 if isinstance(value.type.element, ir.FloatType) else 64
+    if count * bits > 512:
+        return _joined(builder, *(_reciprocals(builder, half) for half in _halves(builder, value)))
     mask = ir.IntType(max(count, 8))
     kind = ir.FunctionType(value.type, [value.type, value.type, mask])
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.rcp14.ps.{count * 32}")
+    name = f"llvm.x86.avx512.rcp14.{'ps' if bits == 32 else 'pd'}.{count * bits}"
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, [value, ir.Constant(value.type, None), ir.Constant(mask, -1)])
 
 
 @intrinsic
 def quotient(typing, a, b):
-    """a ÷ b for b from 1 to 2, within an ulp and a half."""
-    estimated = "+avx512vl" in FEATURES and b.dtype == types.float32 and b.lanes in (4, 8, 16, 32, 64)
+    """a ÷ b for b from 1 to 2¹²⁶ (float64: 2¹⁰²²), within an ulp and a half."""
+    estimated = "+avx512vl" in FEATURES and b.lanes * b.dtype.bitwidth in (128, 256, 512, 1024, 2048, 4096)
 
     def generate(context, builder, signature, args):
         a_value, b_value = args
         if not estimated:
             return builder.fdiv(a_value, b_value)
-        # An estimate of 14 bits and a step of Newton's: a third of a division's time
-        guess = _reciprocals(builder, b_value)
-        left = _call(builder, "fmuladd", b_value.type, (builder.fneg(b_value), guess, _constant(b, 1.0)))
-        first = builder.fmul(a_value, guess)
-        return _call(builder, "fmuladd", b_value.type, (first, left, first))
+        # An estimate of 14 bits and one step of Newton's, or two: a third of a division's time
+        guess, negative = _reciprocals(builder, b_value), builder.fneg(b_value)
+        for last in (True,) if b.dtype == types.float32 else (False, True):
+            left = _call(builder, "fmuladd", b_value.type, (negative, guess, _constant(b, 1.0)))
+            guess = builder.fmul(a_value, guess) if last else guess
+            guess = _call(builder, "fmuladd", b_value.type, (guess, left, guess))
+        return guess
 
     return b(a, b), generate
 
@@ -139,3 +177,4 @@ def polynomial(single, double):
 
 
 SHIFT = constant(1.5 * 2.0**23, 1.5 * 2.0**52)  # x + SHIFT − SHIFT is x rounded to a whole number
+STEP_SHIFT = constant(1.5 * 2.0**23 / STEPS[32], 1.5 * 2.0**52 / STEPS[64])  # the same to a multiple of 1/STEPS

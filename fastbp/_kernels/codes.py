@@ -236,6 +236,13 @@ class Step(NamedTuple):
     part: Part = Part()
 
 
+class Rates(NamedTuple):
+    """A step's rates by their address."""
+
+    at: Any
+    last: int  # the index of the last one
+
+
 class Dropping(NamedTuple):
     """Where dropout is, in the order of all batches."""
 

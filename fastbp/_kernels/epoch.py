@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .addresses import layer_of, machine, machine_of, moments, rows_of, samples, samples_of
+from .addresses import layer_of, machine, machine_of, member, moments, pace, rows_of, samples, samples_of
 from .backward import activate_outputs, descend, hidden_errors, output_errors
 from .codes import EPOCH, NONE, SAMPLE, SGD, Dropping, Operand, Team
 from .finite import run_is_finite
@@ -29,6 +29,37 @@ def copy_row(target, source, n):
         store_first(target, whole, load_first(source, whole, n - whole), n - whole)
 
 
+@inlined
+def copy_rows(target, width, source, n, data, start, rows):
+    """Rows `start` … of the epoch's order, n numbers each, into as many of `width`. rows: first and how many."""
+    first, count = rows
+    for s in range(first, first + count):
+        i = get(data.order, start + s) if data.ordered else start + s
+        copy_row(at(target, s * width), at(source, i * n), n)
+
+
+@inlined
+def spread_labels(net, data, start, rows):
+    """The labels of rows `start` … of the epoch's order, one-hot. rows: first and how many."""
+    last = layer_of(net, net.depth - 1)
+    for s in range(rows[0], rows[0] + rows[1]):
+        targets = at(net.work, net.targets + s * last.width)
+        for j in range(last.n):
+            put(targets, j, number_of(targets, net.label_off))
+        label = get(data.labels, get(data.order, start + s) if data.ordered else start + s)
+        put(targets, label, number_of(targets, net.label_on))
+
+
+@inlined
+def spread_weights(net, data, start, rows):
+    """The weights of those samples, for each of their outputs."""
+    last = layer_of(net, net.depth - 1)
+    for s in range(rows[0], rows[0] + rows[1]):
+        weight = get(data.weights, get(data.order, start + s) if data.ordered else start + s)
+        for j in range(last.n):
+            put(net.work, net.weights + s * last.width + j, weight)
+
+
 @inner
 def gather(net, data, start, m, team):
     """Rows start … start + m of the epoch's order: y (or its classes, one-hot) and the samples' weights; returns a¹.
@@ -37,25 +68,19 @@ def gather(net, data, start, m, team):
     workspace, each thread its own.
     """
     first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
-    begin, length = slice_of(m, HEIGHT, team)
-    for s in range(begin, begin + length):
-        i = get(data.order, start + s) if data.ordered else start + s
-        if data.ordered:
-            copy_row(at(net.work, first.a + s * first.width), at(data.X, i * first.n), first.n)
-        targets = net.targets + s * last.width
-        if data.has_labels:
-            for j in range(last.n):
-                put(net.work, targets + j, number_of(net.work, net.label_off))
-            put(net.work, targets + get(data.labels, i), number_of(net.work, net.label_on))
-        elif data.has_targets:
-            copy_row(at(net.work, targets), at(data.targets, i * last.n), last.n)
-            if net.label_off > 0:
-                for j in range(last.n):
-                    y = get(net.work, targets + j) * (net.label_on - net.label_off) + net.label_off
-                    put(net.work, targets + j, number_of(net.work, y))
-        if data.weighted:
-            for j in range(last.n):
-                put(net.work, net.weights + s * last.width + j, get(data.weights, i))
+    mine = slice_of(m, HEIGHT, team)
+    targets = at(net.work, net.targets)
+    if data.ordered:
+        copy_rows(at(net.work, first.a), first.width, data.X, first.n, data, start, mine)
+    if data.has_labels:
+        spread_labels(net, data, start, mine)
+    elif data.has_targets:
+        copy_rows(targets, last.width, data.targets, last.n, data, start, mine)
+        if net.label_off > 0:
+            for i in range(mine[0] * last.width, (mine[0] + mine[1]) * last.width):
+                put(targets, i, number_of(targets, get(targets, i) * (net.label_on - net.label_off) + net.label_off))
+    if data.weighted:
+        spread_weights(net, data, start, mine)
     if data.ordered:
         meet(team)
         return rows_of(net.work, first.a, first, 0)
@@ -121,7 +146,7 @@ def train_block(net, data, step, kept, epoch, start, steps, team):
         return total
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
-    rate = get(at(step.rates, 0), min(batch, step.rates.size - 1))
+    rate = get(step.rates.at, min(batch, step.rates.last))
     at_once = m == batch_stop - batch_start and is_plain(step) and part.stop == 0
     eta = rate if at_once else (0.0 if start == batch_start else -1.0)
     descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), team)
@@ -139,10 +164,12 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
     the progress. Returns the number of blocks done. Of a step's part the gradients and the sum of the losses are all
     that comes out, once the position is at its end: no update, no step, no epoch.
     """
+    team, step = member(team), pace(step)
     if not meet(team):
         return 0
     net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
-    kept, steps = moments(memory), memory.steps[0]
+    kept, counter = moments(memory), at(memory.steps, 0)
+    steps = get(counter, 0)
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     total = get(losses, epoch)
@@ -176,7 +203,7 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
         if team.thread == 0:
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
-            memory.steps[0] = steps
+            put(counter, 0, steps)
         if epoch == epochs or was_last(done, team):
             return done + 1
     return budget
@@ -185,6 +212,7 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
 @kernel
 def update(plan, buffers, memory, step, rate, weight, team):
     """Move the parameters along buffers.gradients, of a whole batch of samples of that weight; returns J's penalty."""
+    team = member(team)
     if not meet(team):
         return 0.0
     return step_along(machine(plan, buffers), moments(memory), step, rate, memory.steps[0], weight, team)
@@ -204,7 +232,7 @@ def evaluate(numbers, rates, parameters, work, sums, X, targets, labels, weights
     (codes.in_arrays): Numba takes some 60 ns for each, and 4 µs for records of them, longer than a row.
     """
     net, rows = machine_of(numbers, rates, parameters, work, sums), samples_of(X, targets, labels, weights)
-    team = Team(numbers, 0, 1)  # one thread: no meetings
+    team = Team(at(numbers, 0), 0, 1)  # one thread: no meetings
     last = layer_of(net, net.depth - 1)
     for begin in range(start, stop, block):
         m = min(block, stop - begin)

@@ -84,6 +84,12 @@ def _halves(builder, value):
     return [builder.shuffle_vector(value, value, half) for half in lanes]
 
 
+def _joined(builder, first, last):
+    """The lanes of two vectors of one type, one after the other."""
+    count = 2 * first.type.count
+    return builder.shuffle_vector(first, last, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count))))
+
+
 def _address(context, builder, memory, value, index):
     data = context.make_array(memory)(context, builder, value).data if isinstance(memory, types.Array) else value
     return builder.gep(data, [index])

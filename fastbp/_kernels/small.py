@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from .addresses import addressed, layer_of, machine, samples
+from .addresses import addressed, layer_of, machine, pace, samples
 from .bits import total
 from .codes import (
     BINARY_CROSS_ENTROPY,
@@ -254,9 +254,8 @@ def run(plan, program, buffers, data, step, progress, budget):
     """As epoch.train, for one thread, and batches that are one block. Returns the number of blocks done."""
     net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
-    todo = addressed(program)
+    todo, step = addressed(program), pace(step)
     n_in, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
-    rates = at(step.rates, 0)
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     for done in range(budget):
         if start == 0 and rows.shuffles:
@@ -278,7 +277,7 @@ def run(plan, program, buffers, data, step, progress, budget):
         if not math.isfinite(loss):
             return done + 1
         batch = epoch * ((rows.n + step.batch_size - 1) // step.batch_size) + start // step.batch_size
-        eta = get(rates, min(batch, step.rates.size - 1))
+        eta = get(step.rates.at, min(batch, step.rates.last))
         descend(net, todo, number_of(net.work, eta))
         start += m
         if start == rows.n:

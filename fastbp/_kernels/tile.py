@@ -88,12 +88,13 @@ def multiply(c, a, b, extent, start, eta):
 
 @inner
 def transpose(c, a, rows, columns):
-    """C ← Aᵀ, of A (rows, columns); both Operands with step 1 and rows of at least one register or else padded.
+    """C ← Aᵀ, of A (rows, columns); both Operands with step 1 and padded rows.
 
-    The numbers of C's rows beyond `rows` stay as they are. Squares at the edge overlap their neighbours.
+    The numbers of C's rows beyond `rows` stay as they are: squares at A's last rows overlap their neighbours. The
+    padding of A comes along where it fills up a register: C has room for as many rows as A's are wide.
     """
     width = lanes(c.at, 1)
-    if rows < width or columns < width:
+    if rows < width or a.row < width:
         for i in range(rows):
             for j in range(columns):
                 put(c.at, j * c.row + i, get(a.at, i * a.row + j))
@@ -101,5 +102,4 @@ def transpose(c, a, rows, columns):
         for top in range(0, rows, width):
             i = min(top, rows - width)
             for left in range(0, columns, width):
-                j = min(left, columns - width)
-                transpose_square(at(c.at, j * c.row + i), c.row, at(a.at, i * a.row + j), a.row)
+                transpose_square(at(c.at, left * c.row + i), c.row, at(a.at, i * a.row + left), a.row)

@@ -70,7 +70,7 @@ def exact_softplus_tail(x):
 FUNCTIONS = {
     "exp": (EXP, np.exp, np.array, 1.5, False),
     "exp_of_negative": (EXP_OF_NEGATIVE, np.exp, lambda x: -np.abs(x), 1.5, True),
-    "sigmoid": (SIGMOID, exact_sigmoid, np.array, 3.0, True),
+    "sigmoid": (SIGMOID, exact_sigmoid, np.array, 3.5, True),
     "tanh": (TANH, np.tanh, np.array, 3.0, False),
     "log": (LOG, np.log, np.abs, 2.0, False),
     "softplus_tail": (SOFTPLUS_TAIL, exact_softplus_tail, np.array, 3.0, True),

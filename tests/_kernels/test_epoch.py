@@ -141,8 +141,9 @@ def test_everything_at_once_equals_reference(rule, network, batches, dtype):
 @over_networks
 def test_dropout_equals_reference(network, batches, dtype):
     case = replace(network, n=batches[0], dtype=dtype)
-    rates = [0.3, 0.6][: len(case.sizes) - 2]
-    assert_epochs_equal_reference(case, batches[1], {"dropout": rates}, {"dropout": rates}, epochs=3)
+    # At 0.3 weights of silu reach 10, and 1e-7 in the first ones comes out as 1e-2: more than the tolerance is worth.
+    options = {"dropout": [0.3, 0.6][: len(case.sizes) - 2], "learning_rate": 0.1}
+    assert_epochs_equal_reference(case, batches[1], options, options, epochs=3)
 
 
 @over_dtypes

