@@ -101,7 +101,7 @@ def _reciprocals(builder, value):
 
 @intrinsic
 def quotient(typing, a, b):
-    """a ÷ b for b from 1 to 2¹²⁶ (float64: 2¹⁰²²), within an ulp and a half."""
+    """a ÷ b for b from 2⁻¹²⁶ to 2¹²⁶ (float64: 2⁻¹⁰²² to 2¹⁰²²), within an ulp and a half."""
     estimated = "+avx512vl" in FEATURES and b.lanes * b.dtype.bitwidth in (128, 256, 512, 1024, 2048, 4096)
 
     def generate(context, builder, signature, args):
@@ -178,3 +178,4 @@ def polynomial(single, double):
 
 SHIFT = constant(1.5 * 2.0**23, 1.5 * 2.0**52)  # x + SHIFT − SHIFT is x rounded to a whole number
 STEP_SHIFT = constant(1.5 * 2.0**23 / STEPS[32], 1.5 * 2.0**52 / STEPS[64])  # the same to a multiple of 1/STEPS
+LEAST = constant(2.0**-126, 2.0**-1022)  # of the divisors that `quotient` takes

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from .addresses import layer_of
-from .bits import total
+from .bits import LEAST, quotient, total
 from .codes import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP
 from .elementary import at_least, at_most
 from .jit import inlined, inner
@@ -67,6 +67,13 @@ def bound_gradients(net, sums, bounds, l2, team):
     return penalty, bounds.clip_norm / norm if norm > bounds.clip_norm else 1.0
 
 
+@inlined
+def stride(change, v, root_t, epsilon):
+    """change ÷ (root_t √v + ε); NaN where v is infinite, since a step of 0 would hide it."""
+    divisor = fma(square_root(v), root_t, fma(v, 0, epsilon))
+    return quotient(change, at_least(divisor, LEAST(v)))
+
+
 @inner
 def move_run(theta, gradient, first, second, count, weights, code, factors):
     """One step of an optimizer over count numbers, up to a whole vector, of which the first are weights.
@@ -86,13 +93,13 @@ def move_run(theta, gradient, first, second, count, weights, code, factors):
             v = load(first, i, 1)
             v = fma(v, decay_2, g * g * new_2) if code == RMSPROP else fma(g, g, v)
             store(first, i, v)
-            x = x - g * eta / (square_root(v) + epsilon)
+            x = x - stride(g * eta, v, 1, epsilon)
         elif code == ADAM:
             m = fma(load(first, i, 1), decay_1, g * new_1)
             v = fma(load(second, i, 1), decay_2, g * g * new_2)
             store(first, i, m)
             store(second, i, v)
-            x = x - m * eta_t / fma(square_root(v), root_t, epsilon)
+            x = x - stride(m * eta_t, v, root_t, epsilon)
         else:
             x = fma(g, -eta, x)
         store(theta, i, x)

@@ -238,6 +238,20 @@ def test_quotient_of_numbers_from_1_to_2_is_within_an_ulp_and_a_half(part, dtype
 
 @over_dtypes
 @over_parts
+def test_quotient_by_every_size_of_divisor_is_within_an_ulp_and_a_half(part, dtype):
+    rng, least = np.random.default_rng(1), np.finfo(dtype).minexp
+    powers = np.append(rng.uniform(least, -least, 4096), [least, -least])
+    of_a = powers + rng.uniform(-10, 10, powers.size)
+    fine = np.abs(of_a) < -least - 20  # neither a nor what a step of Newton's adds is denormal
+    a, b = in_vectors(np.exp2(of_a[fine]), dtype), in_vectors(np.exp2(powers[fine]), dtype)
+    out = np.empty_like(a)
+    QUOTIENTS[part](a, b, out)
+    exact = a.astype(np.longdouble) / b
+    assert np.max(np.abs(out - exact) / np.spacing(np.abs(exact).astype(dtype))) <= 1.5
+
+
+@over_dtypes
+@over_parts
 def test_quotient_with_a_nan_is_nan(part, dtype):
     a, b = in_vectors([np.nan, 1, 0.5], dtype), in_vectors([1, np.nan, 2], dtype)
     out = np.empty_like(a)

@@ -55,6 +55,16 @@ def test_no_gradient_changes_no_bit(dtype):
 
 
 @over_dtypes
+@pytest.mark.parametrize("code", [codes.RMSPROP, codes.ADAGRAD, codes.ADAM])
+def test_a_second_moment_that_overflows_stays_visible(code, dtype):
+    """Divided by infinity a step would be 0: the parameter would stand still, and nobody would know."""
+    theta, gradient = np.ones((2, 64), dtype)
+    gradient[:32], gradient[32:] = 0, np.finfo(dtype).max / 2
+    update(theta, gradient, 0, 64, 0.3, codes.Rule(code, 0.9, 0.99, float(np.finfo(dtype).smallest_subnormal), 0.0))
+    np.testing.assert_array_equal(theta, np.where(np.arange(64) < 32, 1, np.nan).astype(dtype))
+
+
+@over_dtypes
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 def test_the_first_step_of_adam_is_eta_in_the_gradients_direction(scale, dtype):
     gradient = np.random.default_rng(0).standard_normal(64).astype(dtype)
