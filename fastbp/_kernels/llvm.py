@@ -228,6 +228,22 @@ def store(typing, memory, i, vector):
     return types.none(memory, types.intp, vector), generate
 
 
+@intrinsic
+def prefetch(typing, memory, i):
+    """Ask for the cache line of element i, wherever that is: it is read soon."""
+
+    def generate(context, builder, signature, args):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        place = builder.bitcast(_address(context, builder, signature.args[0], *args), byte)
+        to_read, into_all_caches, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        builder.call(function, [place, to_read, into_all_caches, data])
+        return context.get_dummy_value()
+
+    return types.none(memory, types.intp), generate
+
+
 @intrinsic(prefer_literal=True)
 def splat(typing, number, part):
     """A number in every lane."""

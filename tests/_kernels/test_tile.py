@@ -19,6 +19,7 @@ over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPE
 
 ROWS = sorted({1, 2, 3, HEIGHT - 1, HEIGHT, HEIGHT + 1, HEIGHT + 2, 2 * HEIGHT + 3})
 COLUMNS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67]  # about every part of every register
+WIDE = 515  # rows of which are asked for ahead
 INNER = [0, 1, 2, 5, 67]
 UNTOUCHED = 7.0
 
@@ -84,7 +85,7 @@ def matrix(rng, rows, columns, dtype, divisor=1) -> np.ndarray:
 
 
 @over_dtypes
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", [*COLUMNS, WIDE])
 def test_product_of_whole_numbers_is_exact(columns, dtype):
     """The rows before and after C stay; its padding stays too, or is that of s + A B: 0."""
     rng = np.random.default_rng(columns)
@@ -98,7 +99,7 @@ def test_product_of_whole_numbers_is_exact(columns, dtype):
 
 
 @over_dtypes
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", [*COLUMNS, WIDE])
 def test_transposed_product_of_whole_numbers_is_exact(columns, dtype):
     rng = np.random.default_rng(columns)
     for rows, inner in product(ROWS, INNER):
