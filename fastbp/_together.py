@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 FIRST_BLOCKS = 20_000  # in the first call, whose speed is not known yet: some milliseconds
-MOST = 64  # networks of a group
+FEW, MOST = 8, 64  # networks of a group
 
 
 def kind(trainer: Trainer) -> Hashable:
@@ -46,8 +46,10 @@ def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> l
         same.setdefault((number,) if alone else common, []).append(number)
     cut = []
     for numbers in same.values():
-        # Several for each thread, so that none waits long for the last one; and no more losses than fit runs at once.
-        most = max(1, min(MOST, -(-len(numbers) // (16 * n_threads)), AT_ONCE // max(epochs, 1)))
+        # Several for each thread, the more the more there are, so that none waits long for the last one; and no more
+        # losses than fit runs at once.
+        most = max(min(FEW, -(-len(numbers) // (4 * n_threads))), -(-len(numbers) // (16 * n_threads)))
+        most = max(1, min(MOST, most, AT_ONCE // max(epochs, 1)))
         cut += [numbers[i : i + most] for i in range(0, len(numbers), most)]
     return sorted(cut)
 

@@ -163,7 +163,8 @@ def test_a_peer_that_is_far_behind_has_one_round(monkeypatch):
 
     def counted(self, question):
         asked.append((self._process.pid, question))
-        return ask(self, question)
+        answer = ask(self, question)
+        return answer if question is not None else {"fastbp": 1.0, "NumPy": 4.0}[self._process.args[-2]]
 
     monkeypatch.setattr(turns.Server, "ask", counted)
     monkeypatch.setattr(turns, "FAR", 0.5)  # so that even the fastest peer is behind itself
