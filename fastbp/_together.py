@@ -48,8 +48,8 @@ def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> l
     for numbers in same.values():
         # Several for each thread, the more the more there are, so that none waits long for the last one; and no more
         # losses than fit runs at once.
-        most = max(min(FEW, -(-len(numbers) // (4 * n_threads))), -(-len(numbers) // (16 * n_threads)))
-        most = max(1, min(MOST, most, AT_ONCE // max(epochs, 1)))
+        quarter, sixteenth = (-(-len(numbers) // (parts * n_threads)) for parts in (4, 16))
+        most = max(1, min(max(min(FEW, quarter), sixteenth), MOST, AT_ONCE // max(epochs, 1)))
         cut += [numbers[i : i + most] for i in range(0, len(numbers), most)]
     return sorted(cut)
 

@@ -112,6 +112,13 @@ def samples_of(X, targets, labels, weights):
 
 
 @inlined
+def sample(rows, i):
+    """The number of the i-th sample of the epoch's order; of the last where there is none."""
+    i = min(i, rows.entries - 1)
+    return get(rows.order, i) if rows.ordered else i
+
+
+@inlined
 def moments(memory):
     """Memory by its addresses."""
     return Moments(at(memory.first, 0), at(memory.second, 0), at(memory.sums, 0))

@@ -178,4 +178,3 @@ def polynomial(single, double):
 
 SHIFT = constant(1.5 * 2.0**23, 1.5 * 2.0**52)  # x + SHIFT − SHIFT is x rounded to a whole number
 STEP_SHIFT = constant(1.5 * 2.0**23 / STEPS[32], 1.5 * 2.0**52 / STEPS[64])  # the same to a multiple of 1/STEPS
-LEAST = constant(2.0**-126, 2.0**-1022)  # of the divisors that `quotient` takes

@@ -167,7 +167,7 @@ def exp_less_1_of_negative(x):
 def sigmoid(x):
     """1/(1 + e⁻ˣ), which cancels nowhere."""
     near = at_most(at_least(x, -FAR(x)), FAR(x))
-    shifted = fma(near, -LOG2_E(x), STEP_SHIFT(x))
+    shifted = fma(near, -LOG2_E(x), STEP_SHIFT(x))  # of −x: a shared reduction costs two instructions
     n = shifted - STEP_SHIFT(x)
     r = fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), -near))
     scale = power_of_two_in_steps(shifted)

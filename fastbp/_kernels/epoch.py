@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .addresses import layer_of, machine, machine_of, member, moments, pace, rows_of, samples, samples_of
+from .addresses import layer_of, machine, machine_of, member, moments, pace, rows_of, sample, samples, samples_of
 from .backward import activate_outputs, descend, hidden_errors, output_errors
 from .codes import EPOCH, NONE, SAMPLE, SGD, Dropping, Operand, Team
 from .finite import run_is_finite
@@ -34,8 +34,7 @@ def copy_rows(target, width, source, n, data, start, rows):
     """Rows `start` … of the epoch's order, n numbers each, into as many of `width`. rows: first and how many."""
     first, count = rows
     for s in range(first, first + count):
-        i = get(data.order, start + s) if data.ordered else start + s
-        copy_row(at(target, s * width), at(source, i * n), n)
+        copy_row(at(target, s * width), at(source, sample(data, start + s) * n), n)
 
 
 @inlined
@@ -46,8 +45,7 @@ def spread_labels(net, data, start, rows):
         targets = at(net.work, net.targets + s * last.width)
         for j in range(last.n):
             put(targets, j, number_of(targets, net.label_off))
-        label = get(data.labels, get(data.order, start + s) if data.ordered else start + s)
-        put(targets, label, number_of(targets, net.label_on))
+        put(targets, get(data.labels, sample(data, start + s)), number_of(targets, net.label_on))
 
 
 @inlined
@@ -55,7 +53,7 @@ def spread_weights(net, data, start, rows):
     """The weights of those samples, for each of their outputs."""
     last = layer_of(net, net.depth - 1)
     for s in range(rows[0], rows[0] + rows[1]):
-        weight = get(data.weights, get(data.order, start + s) if data.ordered else start + s)
+        weight = get(data.weights, sample(data, start + s))
         for j in range(last.n):
             put(net.work, net.weights + s * last.width + j, weight)
 
@@ -94,7 +92,7 @@ def weight_of(data, start, stop):
         return np.float64(stop - start)
     total = 0.0
     for s in range(start, stop):
-        total += np.float64(get(data.weights, get(data.order, s) if data.ordered else s))
+        total += np.float64(get(data.weights, sample(data, s)))
     return total
 
 

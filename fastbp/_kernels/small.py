@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from .addresses import addressed, layer_of, machine, pace, samples
+from .addresses import addressed, layer_of, machine, pace, sample, samples
 from .bits import total
 from .codes import (
     BINARY_CROSS_ENTROPY,
@@ -84,13 +84,6 @@ def task(tasks, i):
     """The i-th of a list of tasks."""
     t = at(tasks.at, i * TASK_FIELDS)
     return get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6), get(t, 7), get(t, 8)
-
-
-@inlined
-def sample(rows, i):
-    """The number of the i-th sample of the epoch's order; of the last where there is none."""
-    i = min(i, rows.entries - 1)
-    return get(rows.order, i) if rows.ordered else i
 
 
 @inlined
@@ -305,7 +298,7 @@ def train_each(plan, program, buffers, data, step, many, budget):
         if epoch < many.losses.shape[1] and math.isfinite(many.losses[i, epoch]) and done < budget:
             own = Buffers(many.parameters[i], buffers.gradients, buffers.work, buffers.losses)
             rule, bounds, _, seed, batch_size, block, alpha, part = step
-            pace = Step(rule, bounds, many.rates[i], seed, batch_size, block, alpha, part)
+            its = Step(rule, bounds, many.rates[i], seed, batch_size, block, alpha, part)
             progress = Progress(many.positions[i], many.randoms[i], many.losses[i])
-            done += run(plan, program, own, data, pace, progress, budget - done)
+            done += run(plan, program, own, data, its, progress, budget - done)
     return done

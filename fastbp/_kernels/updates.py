@@ -9,9 +9,9 @@ import math
 import numpy as np
 
 from .addresses import layer_of
-from .bits import LEAST, quotient, total
+from .bits import quotient, total
 from .codes import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP
-from .elementary import at_least, at_most
+from .elementary import TINY, at_least, at_most
 from .jit import inlined, inner
 from .llvm import absolute, at, fma, get, lanes, load, number_of, put, ramp, splat, square_root, store, where_less
 from .team import meet, slice_of
@@ -71,7 +71,7 @@ def bound_gradients(net, sums, bounds, l2, team):
 def stride(change, v, root_t, epsilon):
     """change ÷ (root_t √v + ε); NaN where v is infinite, since a step of 0 would hide it."""
     divisor = fma(square_root(v), root_t, fma(v, 0, epsilon))
-    return quotient(change, at_least(divisor, LEAST(v)))
+    return quotient(change, at_least(divisor, TINY(v)))
 
 
 @inner
