@@ -14,7 +14,8 @@ from llvmlite import binding
 
 from ._kernels import epoch, finite, small
 from ._kernels.disk import Disk, hash_of
-from ._kernels.llvm import FEATURES, HEIGHT, REGISTER
+from ._kernels.llvm import FEATURES, REGISTER
+from ._kernels.tile import TALL
 from ._team import usable_cores
 
 NEEDED = ("numpy", "numba", "llvmlite")
@@ -40,7 +41,7 @@ def facts() -> dict[str, Any]:
         "architecture": binding.get_host_cpu_name(),
         "features": sorted(feature[1:] for feature in FEATURES.split(",") if feature.startswith("+")),
         "register_bytes": REGISTER,
-        "tile": {"rows": HEIGHT, "registers": 2},
+        "tile": {"rows": TALL, "registers": 2},
         "threads": usable_cores(),
         "cache": _cache(),
     }

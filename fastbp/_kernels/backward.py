@@ -68,7 +68,7 @@ def hidden_errors(net, m, dropping, team):
         ticket = draw(team) if parts > 0 else 0
         while ticket < max(parts, 1):
             if parts > 0:
-                mine = part(m, layer.n, lanes(work, 1), ticket)
+                mine = part(m, layer.n, HEIGHT, lanes(work, 1), ticket, team)
             else:
                 mine = share(m, layer.n, HEIGHT, lanes(work, 1), team)
             place = mine.row * layer.width + mine.column
@@ -128,7 +128,7 @@ def descend(net, out, x, m, eta, team):
         ticket = draw(team) if parts > 0 else 0
         while ticket < max(parts, 1):
             if parts > 0:
-                mine = part(layer.n, above.n, lanes(work, 1), ticket)
+                mine = part(layer.n, above.n, HEIGHT, lanes(work, 1), ticket, team)
             else:
                 mine = share(layer.n, above.n, HEIGHT, lanes(work, 1), team)
             descend_part(net, out, x if l == 0 else rows_of(work, layer.a, layer, 0), m, eta, l, mine)

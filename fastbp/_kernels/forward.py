@@ -66,7 +66,7 @@ def forward(net, x, m, learning, dropping, team):
         ticket = draw(team) if parts > 0 else 0
         while ticket < max(parts, 1):
             if parts > 0:
-                mine = part(m, above.n, width, ticket)
+                mine = part(m, above.n, HEIGHT, width, ticket, team)
             elif l < last:
                 mine = share(m, above.n, HEIGHT, width, team)
             else:  # by rows, so that the output errors need no meeting

@@ -1,10 +1,11 @@
 """A team of threads inside one kernel: where they meet, and who does what."""
 
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
-from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share
+from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share, Team
 from .jit import inner
 
 TICKETS_PAY = 1 << 17  # weights of a layer; half a megabyte of float32
+PIECES = 4  # of a part
 PATIENCE = 200  # naps in one call, some 50 ms
 SPINS = 20000  # some 200 µs of pauses before a nap: well over a nap, or two threads would nap in turns for ever
 
@@ -83,10 +84,12 @@ def parts_of(columns, weights, width, team):
     """How many parts of `columns` the team draws by ticket, two vectors each; 0: one share for each thread.
 
     A thread that the operating system disturbs does fewer parts. But no thread then meets the same weights again, which
-    costs more where they would have stayed in its cache.
+    costs more where they would have stayed in its cache. The last parts, one for each thread, are drawn in PIECES of
+    their rows, so that all end nearly at once.
     """
     parts = (columns + 2 * width - 1) // (2 * width)
-    return parts if team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads else 0
+    draws = team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads
+    return parts + (PIECES - 1) * team.n_threads if draws else 0
 
 
 @inner
@@ -96,7 +99,13 @@ def draw(team):
 
 
 @inner
-def part(rows, columns, width, ticket):
+def part(rows, columns, height, width, ticket, team):
     """The part of a matrix that a ticket stands for."""
-    start = ticket * 2 * width
-    return Share(0, rows, start, min(2 * width, columns - start))
+    whole = (columns + 2 * width - 1) // (2 * width) - team.n_threads
+    last = max(ticket - whole, 0)
+    start = (min(ticket, whole) + last // PIECES) * 2 * width
+    columns = min(2 * width, columns - start)
+    if ticket < whole:
+        return Share(0, rows, start, columns)
+    row, rows = slice_of(rows, height, Team(team.meeting, last % PIECES, PIECES))
+    return Share(row, rows, start, columns)

@@ -11,6 +11,8 @@ from .codes import Operand
 from .jit import inlined, inner
 from .llvm import HEIGHT, REGISTER, at, get, lanes, prefetch, put
 
+TALL, LOW = HEIGHT * 3 // 2, HEIGHT // 2  # rows of the other tiles of two vectors
+
 # Rows of wide layers lie about a page apart, and no hardware sees them coming: asked for 8 steps ahead the products of
 # 1024 × 1024 are 1.1 to 1.5 times as fast. Measured where a register is a cache line; narrow rows lose up to a sixth.
 AHEAD = 8 if REGISTER == 64 else 0
@@ -18,20 +20,26 @@ FAR_APART = 32  # registers in a row of B
 LONG_ENOUGH = 64  # steps
 
 
-def make_tile(rows, vectors, part, ahead):
+def make_tile(rows, vectors, part, ahead=0, across=False):
     """Make the product for C of `rows` rows of `vectors` vectors, each a `part`-th of a register.
 
-    ahead : how many steps before its turn a row of B, and of Aᵀ, is asked for; 0 for never
+    ahead : how many steps before its turn a row of B is asked for; 0 for never
+    across : whether A is a transposed matrix, with a line of it in each step; asked for, too, as is C, if it is read
     """
 
     @inner
     def tile(c, a, b, inner, start, eta):
+        if across and eta != 0:
+            for r in range(rows):
+                prefetch(c.at, r * c.row)
+                prefetch(c.at, r * c.row + lanes(c.at, 1))
         block = copies_of_row(start, rows, vectors, part)
         for k in range(inner):
             if ahead > 0:
-                prefetch(a.at, (k + ahead) * a.step)
                 prefetch(b.at, (k + ahead) * b.row)
                 prefetch(b.at, (k + ahead) * b.row + lanes(b.at, 1))
+            if across:
+                prefetch(a.at, (k + ahead) * a.step)
             block = add_outer_product(block, at(a.at, k * a.step), a.row, at(b.at, k * b.row), rows)
         if eta != 0:
             block = scaled_sum(-eta, block, read_block(c.at, c.row, rows, vectors, part))
@@ -42,24 +50,38 @@ def make_tile(rows, vectors, part, ahead):
 
 def make_panel(vectors, part):
     """Make the product for all rows of `vectors` vectors of columns."""
-    high, pair, single = (make_tile(rows, vectors, part, 0) for rows in (HEIGHT, 2, 1))
-    asks = vectors == 2 and AHEAD > 0
-    asking = make_tile(HEIGHT, vectors, part, AHEAD) if asks else high
+    high, pair, single = (make_tile(rows, vectors, part) for rows in (HEIGHT, 2, 1))
+    two = vectors == 2
+    tall, low = (make_tile(rows, vectors, part) if two and rows > 2 else pair for rows in (TALL, LOW))
+    asks = two and AHEAD > 0
+    tall_far, high_far = tall, high
+    if asks:
+        tall_far, high_far = make_tile(TALL, vectors, part, AHEAD), make_tile(HEIGHT, vectors, part, AHEAD, True)
 
     @inlined
     def panel(c, a, b, extent, start, eta):
         far = asks and b.row >= FAR_APART * lanes(b.at, 1) and extent.inner >= LONG_ENOUGH
+        across = a.step != 1  # the numbers of a step are neighbours: TALL of them often take two lines of the cache
         i = 0
         while i < extent.rows:
             left = extent.rows - i
             c_i = Operand(at(c.at, i * c.row), c.row, 1)
             a_i = Operand(at(a.at, i * a.row), a.row, a.step)
-            if left >= HEIGHT and far:
-                asking(c_i, a_i, b, extent.inner, start, eta)
-                i += HEIGHT
+            if two and left >= TALL and not (far and across):
+                if far:
+                    tall_far(c_i, a_i, b, extent.inner, start, eta)
+                else:
+                    tall(c_i, a_i, b, extent.inner, start, eta)
+                i += TALL
             elif left >= HEIGHT:
-                high(c_i, a_i, b, extent.inner, start, eta)
+                if far:
+                    high_far(c_i, a_i, b, extent.inner, start, eta)
+                else:
+                    high(c_i, a_i, b, extent.inner, start, eta)
                 i += HEIGHT
+            elif two and left >= LOW:
+                low(c_i, a_i, b, extent.inner, start, eta)
+                i += LOW
             elif left >= 2:
                 pair(c_i, a_i, b, extent.inner, start, eta)
                 i += 2

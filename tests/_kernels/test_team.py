@@ -13,7 +13,9 @@ from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Team
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.team import draw, meet
 
-share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)  # as Python may call them
+# as Python may call them
+share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)
+part, parts_of = kernel(team.part.py_func), kernel(team.parts_of.py_func)
 
 LINE = 8  # int64s of a cache line
 
@@ -164,3 +166,31 @@ def test_columns_are_shared_where_no_thread_then_does_an_eighth_more_than_the_me
         busiest = -(-vectors // n_threads)
         even = busiest <= vectors / n_threads * 9 / 8
         assert all(s.rows == 64 for s in shares(64, vectors * 16, 8, 16, n_threads)) == even
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 4, 8])
+@pytest.mark.parametrize(("height", "width"), [(8, 16), (8, 8), (4, 2)])
+def test_tickets_stand_for_every_number_once(height, width, n_threads):
+    """In whole vectors and tiles; the last are smaller, down to nothing where there are few rows."""
+    crew = Team(new_meeting(), 0, n_threads)
+    for rows, columns in product(SIZES, (2 * width * 2 * n_threads, 1000, 1009)):
+        tickets = parts_of(columns, team.TICKETS_PAY, width, crew)
+        panels = -(-columns // (2 * width))
+        assert tickets == panels + (team.PIECES - 1) * n_threads
+        times = np.zeros((rows, columns), int)
+        for ticket in range(tickets):
+            s = part(rows, columns, height, width, ticket, crew)
+            times[s.row : s.row + s.rows, s.column : s.column + s.columns] += 1
+            assert s.row % height == 0 or s.row == rows
+            assert s.column % (2 * width) == 0
+            assert (s.rows == rows) or ticket >= panels - n_threads
+            assert s.rows <= -(-rows // height // team.PIECES) * height or ticket < panels - n_threads
+        assert np.all(times == 1)
+
+
+def test_tickets_are_drawn_by_teams_for_many_weights_and_parts():
+    crew = Team(new_meeting(), 0, 2)
+    assert parts_of(4 * 32, team.TICKETS_PAY, 16, crew) > 0
+    assert parts_of(4 * 32, team.TICKETS_PAY - 1, 16, crew) == 0
+    assert parts_of(3 * 32, team.TICKETS_PAY, 16, crew) == 0
+    assert parts_of(4 * 32, team.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0

@@ -10,14 +10,15 @@ import pytest
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, at
-from fastbp._kernels.tile import multiply, transpose
+from fastbp._kernels.tile import LOW, TALL, multiply, transpose
 from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
 
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)
 
-ROWS = sorted({1, 2, 3, HEIGHT - 1, HEIGHT, HEIGHT + 1, HEIGHT + 2, 2 * HEIGHT + 3})
+# each of the tiles alone, and after each that is taller
+ROWS = sorted({1, 2, 3, LOW, LOW + 3, HEIGHT - 1, HEIGHT, HEIGHT + 1, HEIGHT + 2, TALL, TALL + LOW + 3, 2 * TALL + HEIGHT + 3})
 COLUMNS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67]  # about every part of every register
 WIDE = 515  # rows of which are asked for ahead
 INNER = [0, 1, 2, 5, 67]
@@ -149,9 +150,11 @@ def test_fused_update_has_the_bits_of_gradient_then_update(columns, eta, dtype):
 
 
 @over_dtypes
-def test_same_bits_however_rows_and_columns_are_cut(dtype):
+@pytest.mark.parametrize("registers", [6, 33])
+def test_same_bits_however_rows_and_columns_are_cut(registers, dtype):
+    """Of 33 registers rows are asked for ahead, of the parts not."""
     rng, lanes = np.random.default_rng(0), lanes_of(dtype)
-    rows, columns, inner = 2 * HEIGHT + 5, 6 * lanes, 67
+    rows, columns, inner = 2 * TALL + 5, registers * lanes, 67
     a, b, start = (
         rng.standard_normal(shape).astype(dtype) for shape in ((rows, inner), (inner, columns), (1, columns))
     )
