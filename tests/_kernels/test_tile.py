@@ -10,7 +10,7 @@ import pytest
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, at
-from fastbp._kernels.tile import LOW, TALL, multiply, transpose
+from fastbp._kernels.tile import DEEP, LOW, TALL, multiply, transpose
 from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
@@ -18,7 +18,9 @@ from tests.cases import DTYPES
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)
 
 # each of the tiles alone, and after each that is taller
-ROWS = sorted({1, 2, 3, LOW, LOW + 3, HEIGHT - 1, HEIGHT, HEIGHT + 1, HEIGHT + 2, TALL, TALL + LOW + 3, 2 * TALL + HEIGHT + 3})
+ROWS = sorted(
+    {1, 2, 3, LOW, LOW + 3, HEIGHT - 1, HEIGHT, HEIGHT + 1, HEIGHT + 2, TALL, TALL + LOW + 3, 2 * TALL + HEIGHT + 3}
+)
 COLUMNS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67]  # about every part of every register
 WIDE = 515  # rows of which are asked for ahead
 INNER = [0, 1, 2, 5, 67]
@@ -97,6 +99,23 @@ def test_product_of_whole_numbers_is_exact(columns, dtype):
         np.testing.assert_array_equal(c[1:-1, :columns], (a[:, :inner] @ b + start)[:, :columns])
         assert np.all((c[1:-1, columns:] == 0) | (c[1:-1, columns:] == UNTOUCHED))
         assert np.all(c[[0, -1]] == UNTOUCHED)
+
+
+@over_dtypes
+@pytest.mark.parametrize("inner", [DEEP - 1, DEEP, DEEP + 1, 2 * DEEP + 9])
+def test_deep_product_is_exact_and_has_the_bits_of_its_narrow_parts(inner, dtype):
+    """Of wide layers it goes on where C stands, DEEP steps at a time."""
+    rng, rows = np.random.default_rng(inner), 2 * TALL + 3
+    a, b, start = (matrix(rng, *shape, dtype) for shape in ((rows, inner), (inner, WIDE), (1, WIDE)))
+    c = np.full((rows, b.shape[1]), UNTOUCHED, dtype)
+    times(c, a, b, start, (rows, WIDE, inner), dtype.type(0))
+    np.testing.assert_array_equal(c[:, :WIDE], (a[:, :inner] @ b + start)[:, :WIDE])
+    a, b = (rng.standard_normal(whole.shape).astype(dtype) for whole in (a, b))
+    times(c, a, b, start, (rows, WIDE, inner), dtype.type(0))
+    lanes = lanes_of(dtype)
+    part, left = np.empty((rows, lanes), dtype), np.ascontiguousarray(b[:, :lanes])
+    times(part, a, left, start, (rows, lanes, inner), dtype.type(0))
+    np.testing.assert_array_equal(part, c[:, :lanes])
 
 
 @over_dtypes
