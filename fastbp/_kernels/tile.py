@@ -10,7 +10,7 @@ from .codes import Operand
 from .jit import inlined, inner
 from .llvm import HEIGHT, REGISTER, at, get, lanes, prefetch, put
 
-TALL, LOW = HEIGHT * 3 // 2, HEIGHT // 2  # rows of the other tiles of two vectors
+TALL, MIDDLE, LOW = HEIGHT * 3 // 2, HEIGHT * 5 // 4, HEIGHT // 2  # rows of the other tiles of two vectors
 
 # Rows of wide layers lie about a page apart, and no hardware sees them coming: asked for 8 steps ahead the products of
 # 1024 × 1024 are 1.1 to 1.5 times as fast. Measured where a register is a cache line; narrow rows lose up to a sixth.
@@ -75,6 +75,7 @@ def make_panel(vectors, part):
     high, pair, single = (make_tile(rows, vectors, part) for rows in (HEIGHT, 2, 1))
     two = vectors == 2
     tall, low = (make_tile(rows, vectors, part) if two and rows > 2 else pair for rows in (TALL, LOW))
+    middle = make_tile(MIDDLE, vectors, part) if two else high
     asks = two and AHEAD > 0
     high_far = make_tile(HEIGHT, vectors, part, True) if asks else high
 
@@ -89,6 +90,9 @@ def make_panel(vectors, part):
             if two and left >= TALL and not far:
                 tall(c_i, a_i, b, extent.inner, start, eta)
                 i += TALL
+            elif two and left >= MIDDLE and not far:
+                middle(c_i, a_i, b, extent.inner, start, eta)
+                i += MIDDLE
             elif left >= HEIGHT:
                 if far:
                     high_far(c_i, a_i, b, extent.inner, start, eta)

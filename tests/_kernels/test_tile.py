@@ -10,7 +10,7 @@ import pytest
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, at
-from fastbp._kernels.tile import DEEP, LOW, TALL, multiply, transpose
+from fastbp._kernels.tile import DEEP, LOW, MIDDLE, TALL, multiply, transpose
 from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
@@ -18,9 +18,8 @@ from tests.cases import DTYPES
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)
 
 # each of the tiles alone, and after each that is taller
-ROWS = sorted(
-    {1, 2, 3, LOW, LOW + 3, HEIGHT - 1, HEIGHT, HEIGHT + 1, HEIGHT + 2, TALL, TALL + LOW + 3, 2 * TALL + HEIGHT + 3}
-)
+HEIGHTS = {1, 2, LOW, HEIGHT, MIDDLE, TALL}
+ROWS = sorted({3, *HEIGHTS, *(height + 1 for height in HEIGHTS), HEIGHT - 1, TALL + LOW + 3, 2 * TALL + HEIGHT + 3})
 COLUMNS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67]  # about every part of every register
 WIDE = 515  # rows of which are asked for ahead
 INNER = [0, 1, 2, 5, 67]
