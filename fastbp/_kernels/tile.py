@@ -81,6 +81,7 @@ def make_panel(vectors, part):
 
     @inlined
     def panel(c, a, b, extent, start, eta):
+        # Of a transposed A a step's numbers are neighbours: TALL of them often lie in two lines, HEIGHT in one.
         far = asks and b.row >= FAR_APART * lanes(b.at, 1) and extent.inner >= LONG_ENOUGH
         i = tall_rows(c, a, b, extent, start) if far and a.step == 1 and eta == 0 else 0
         while i < extent.rows:
