@@ -6,7 +6,7 @@ from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs
 from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, number_of, put
 from .losses import output_error
-from .team import draw, meet, part, parts_of, share, slice_of
+from .team import draw, meet, part, share, slice_of, tickets_of
 from .tile import multiply
 
 
@@ -64,10 +64,10 @@ def hidden_errors(net, m, dropping, team):
     above = layer_of(net, net.depth - 1)
     for l in range(net.depth - 2, 0, -1):
         layer = layer_of(net, l)
-        parts = parts_of(layer.n, layer.n * above.width, lanes(work, 1), team)
-        ticket = draw(team) if parts > 0 else 0
-        while ticket < max(parts, 1):
-            if parts > 0:
+        tickets = tickets_of(layer.n, layer.n * above.width, lanes(work, 1), team)
+        ticket = draw(team) if tickets > 0 else 0
+        while ticket < max(tickets, 1):
+            if tickets > 0:
                 mine = part(m, layer.n, HEIGHT, lanes(work, 1), ticket, team)
             else:
                 mine = share(m, layer.n, HEIGHT, lanes(work, 1), team)
@@ -84,7 +84,7 @@ def hidden_errors(net, m, dropping, team):
             keeps = layer.activation >= LEAKY_RELU or (dropping.active and get(net.dropout, l) > 0)
             a = Operand(at(work, (layer.slope if keeps else layer.a) + place), layer.width, 1)
             multiply_by_derivative(delta, a, mine.rows, mine.columns, KEPT if keeps else layer.activation)
-            ticket = draw(team) if parts > 0 else 1
+            ticket = draw(team) if tickets > 0 else 1
         meet(team)
         above = layer
 
@@ -124,15 +124,15 @@ def descend(net, out, x, m, eta, team):
     work = net.work
     for l in range(net.depth - 1):
         layer, above = layer_of(net, l), layer_of(net, l + 1)
-        parts = parts_of(above.n, layer.n * above.width, lanes(work, 1), team)
-        ticket = draw(team) if parts > 0 else 0
-        while ticket < max(parts, 1):
-            if parts > 0:
+        tickets = tickets_of(above.n, layer.n * above.width, lanes(work, 1), team)
+        ticket = draw(team) if tickets > 0 else 0
+        while ticket < max(tickets, 1):
+            if tickets > 0:
                 mine = part(layer.n, above.n, HEIGHT, lanes(work, 1), ticket, team)
             else:
                 mine = share(layer.n, above.n, HEIGHT, lanes(work, 1), team)
             descend_part(net, out, x if l == 0 else rows_of(work, layer.a, layer, 0), m, eta, l, mine)
-            ticket = draw(team) if parts > 0 else 1
-        if parts > 0:
+            ticket = draw(team) if tickets > 0 else 1
+        if tickets > 0:
             meet(team)  # the next layer's tickets start anew
     meet(team)

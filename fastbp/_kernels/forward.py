@@ -6,7 +6,7 @@ from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
 from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, number_of
-from .team import draw, meet, part, parts_of, share, slice_of
+from .team import draw, meet, part, share, slice_of, tickets_of
 from .tile import multiply, transpose
 
 
@@ -62,10 +62,10 @@ def forward(net, x, m, learning, dropping, team):
         if learning and l > 1:
             mirror_weights(net, layer, above, team)
         width = lanes(net.work, 1)
-        parts = parts_of(above.n, layer.n * above.width, width, team) if l < last else 0
-        ticket = draw(team) if parts > 0 else 0
-        while ticket < max(parts, 1):
-            if parts > 0:
+        tickets = tickets_of(above.n, layer.n * above.width, width, team) if l < last else 0
+        ticket = draw(team) if tickets > 0 else 0
+        while ticket < max(tickets, 1):
+            if tickets > 0:
                 mine = part(m, above.n, HEIGHT, width, ticket, team)
             elif l < last:
                 mine = share(m, above.n, HEIGHT, width, team)
@@ -75,7 +75,7 @@ def forward(net, x, m, learning, dropping, team):
             z = affine(net, a, layer, above, mine)
             if l < last:
                 activate_share(net, z, above, mine, l + 1, dropping)
-            ticket = draw(team) if parts > 0 else 1
+            ticket = draw(team) if tickets > 0 else 1
         if l < last:
             meet(team)
         layer, a = above, rows_of(net.work, above.a, above, 0)

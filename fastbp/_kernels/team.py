@@ -1,7 +1,7 @@
 """A team of threads inside one kernel: where they meet, and who does what."""
 
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
-from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share, Team
+from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share
 from .jit import inner
 
 TICKETS_PAY = 1 << 17  # weights of a layer; half a megabyte of float32
@@ -54,12 +54,18 @@ def was_last(done, team):
 
 
 @inner
-def slice_of(n, unit, team):
-    """(start, length) of a thread's part of n things, cut between whole units only."""
+def piece_of(n, unit, i, count):
+    """(start, length) of the i-th of `count` pieces of n things, cut between whole units only."""
     units = (n + unit - 1) // unit
-    start = min(units * team.thread // team.n_threads * unit, n)
-    stop = min(units * (team.thread + 1) // team.n_threads * unit, n)
+    start = min(units * i // count * unit, n)
+    stop = min(units * (i + 1) // count * unit, n)
     return start, stop - start
+
+
+@inner
+def slice_of(n, unit, team):
+    """The piece of n things that is a thread's."""
+    return piece_of(n, unit, team.thread, team.n_threads)
 
 
 @inner
@@ -80,14 +86,20 @@ def share(rows, columns, height, width, team):
 
 
 @inner
-def parts_of(columns, weights, width, team):
-    """How many parts of `columns` the team draws by ticket, two vectors each; 0: one share for each thread.
+def parts_of(columns, width):
+    """How many parts `columns` have, two vectors each."""
+    return (columns + 2 * width - 1) // (2 * width)
+
+
+@inner
+def tickets_of(columns, weights, width, team):
+    """How many tickets there are for parts of `columns`; 0: one share for each thread.
 
     A thread that the operating system disturbs does fewer parts. But no thread then meets the same weights again, which
-    costs more where they would have stayed in its cache. The last parts, one for each thread, are drawn in PIECES of
-    their rows, so that all end nearly at once.
+    costs more where they would have stayed in its cache. The last parts, as many as threads, take PIECES tickets each,
+    so that all threads end nearly at once.
     """
-    parts = (columns + 2 * width - 1) // (2 * width)
+    parts = parts_of(columns, width)
     draws = team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads
     return parts + (PIECES - 1) * team.n_threads if draws else 0
 
@@ -100,12 +112,11 @@ def draw(team):
 
 @inner
 def part(rows, columns, height, width, ticket, team):
-    """The part of a matrix that a ticket stands for."""
-    whole = (columns + 2 * width - 1) // (2 * width) - team.n_threads
-    last = max(ticket - whole, 0)
-    start = (min(ticket, whole) + last // PIECES) * 2 * width
-    columns = min(2 * width, columns - start)
+    """What of a matrix a ticket stands for: a part, or some rows of one of the last; with few rows perhaps none."""
+    whole = parts_of(columns, width) - team.n_threads
     if ticket < whole:
-        return Share(0, rows, start, columns)
-    row, rows = slice_of(rows, height, Team(team.meeting, last % PIECES, PIECES))
-    return Share(row, rows, start, columns)
+        return Share(0, rows, ticket * 2 * width, 2 * width)
+    last = ticket - whole
+    column = (whole + last // PIECES) * 2 * width
+    row, length = piece_of(rows, height, last % PIECES, PIECES)
+    return Share(row, length, column, min(2 * width, columns - column))

@@ -2,7 +2,8 @@
 
 A is read one number at a time, with free strides; B and C by whole vectors along their rows. Each number of C is one
 chain of multiply-adds in the order of the inner index, whichever tile it falls in: how rows and columns are shared out
-among tiles and threads changes no bit. Rows of an odd number of cache lines (`_layout.padded`) keep columns apart.
+among tiles and threads changes no bit. Where rows of B are far apart C waits in memory, as exactly as in registers,
+for the next DEEP steps. Rows of an odd number of cache lines (`_layout.padded`) keep columns apart.
 """
 
 from .blocks import add_outer_product, copies_of_row, read_block, scaled_sum, transpose_square, write_block
@@ -12,12 +13,14 @@ from .llvm import HEIGHT, REGISTER, at, get, lanes, prefetch, put
 
 TALL, MIDDLE, LOW = HEIGHT * 3 // 2, HEIGHT * 5 // 4, HEIGHT // 2  # rows of the other tiles of two vectors
 
-# Rows of wide layers lie about a page apart, and no hardware sees them coming: asked for 8 steps ahead the products of
-# 1024 × 1024 are 1.1 to 1.5 times as fast. Measured where a register is a cache line; narrow rows lose up to a sixth.
+# Rows of wide layers lie half a page apart and more, and no hardware sees them coming: asked for 8 steps ahead the
+# products of 1024 × 1024 are 1.1 to 1.5 times as fast. Where a register is a cache line; narrow rows lose up to a sixth.
 AHEAD = 8 if REGISTER == 64 else 0
 FAR_APART = 32  # registers in a row of B
 LONG_ENOUGH = 64  # steps
-DEEP = 512  # steps whose pages the processor's list of them keeps, for all rows of C: 2048 × 2048 gains a quarter
+# Rows of B, each on a page of its own, whose addresses the processor still knows (in its TLB) when the next rows of C
+# ask for them: products of 2048 × 2048 are 1.2 to 1.3 times as fast.
+DEEP = 512
 
 
 def make_tile(rows, vectors, part, asks=False):
@@ -48,7 +51,7 @@ def make_tile(rows, vectors, part, asks=False):
 
 @inner
 def tall_far(c, a, b, inner, start, goes_on):
-    """C ← s + A B for TALL rows of two vectors, or C + A B, with the rows of B asked for."""
+    """C ← s + A B, or C + A B, for TALL rows of two vectors; B is asked for, A's numbers follow one another."""
     block = read_block(c.at, c.row, TALL, 2, 1) if goes_on else copies_of_row(start, TALL, 2, 1)
     for k in range(inner):
         prefetch(b.at, (k + AHEAD) * b.row)
@@ -59,7 +62,7 @@ def tall_far(c, a, b, inner, start, goes_on):
 
 @inner
 def tall_rows(c, a, b, extent, start):
-    """C ← s + A B for two vectors of columns, as many rows as TALL divides, DEEP steps at a time; how many rows."""
+    """C ← s + A B for two vectors of columns, in TALL rows each, DEEP steps at a time; how many rows. Of some steps."""
     whole = extent.rows // TALL * TALL
     for k in range(0, extent.inner, DEEP):
         b_k = Operand(at(b.at, k * b.row), b.row, 1)
@@ -122,7 +125,7 @@ def multiply(c, a, b, extent, start, eta):
 
     Parameters
     ----------
-    c : Operand of (rows, columns), step 1; written, and read when η ≠ 0
+    c : Operand of (rows, columns), step 1; read and written, apart from the others; what it holds counts when η ≠ 0
         Rows padded as by `_layout.padded`. Padding of C stays, or becomes that of s + A B: zero, if all of it was.
     a : Operand of (rows, inner); read
     b : Operand of (inner, columns), step 1, padded as c; read

@@ -15,7 +15,7 @@ from fastbp._kernels.team import draw, meet
 
 # as Python may call them
 share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)
-part, parts_of = kernel(team.part.py_func), kernel(team.parts_of.py_func)
+part, tickets_of = kernel(team.part.py_func), kernel(team.tickets_of.py_func)
 
 LINE = 8  # int64s of a cache line
 
@@ -174,7 +174,7 @@ def test_tickets_stand_for_every_number_once(height, width, n_threads):
     """In whole vectors and tiles; the last are smaller, down to nothing where there are few rows."""
     crew = Team(new_meeting(), 0, n_threads)
     for rows, columns in product(SIZES, (2 * width * 2 * n_threads, 1000, 1009)):
-        tickets = parts_of(columns, team.TICKETS_PAY, width, crew)
+        tickets = tickets_of(columns, team.TICKETS_PAY, width, crew)
         panels = -(-columns // (2 * width))
         assert tickets == panels + (team.PIECES - 1) * n_threads
         times = np.zeros((rows, columns), int)
@@ -190,7 +190,7 @@ def test_tickets_stand_for_every_number_once(height, width, n_threads):
 
 def test_tickets_are_drawn_by_teams_for_many_weights_and_parts():
     crew = Team(new_meeting(), 0, 2)
-    assert parts_of(4 * 32, team.TICKETS_PAY, 16, crew) > 0
-    assert parts_of(4 * 32, team.TICKETS_PAY - 1, 16, crew) == 0
-    assert parts_of(3 * 32, team.TICKETS_PAY, 16, crew) == 0
-    assert parts_of(4 * 32, team.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0
+    assert tickets_of(4 * 32, team.TICKETS_PAY, 16, crew) > 0
+    assert tickets_of(4 * 32, team.TICKETS_PAY - 1, 16, crew) == 0
+    assert tickets_of(3 * 32, team.TICKETS_PAY, 16, crew) == 0
+    assert tickets_of(4 * 32, team.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0

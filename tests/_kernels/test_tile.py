@@ -17,7 +17,7 @@ from tests.cases import DTYPES
 
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)
 
-# each of the tiles alone, and after each that is taller
+# each of the tiles alone, and after others
 HEIGHTS = {1, 2, LOW, HEIGHT, MIDDLE, TALL}
 ROWS = sorted({3, *HEIGHTS, *(height + 1 for height in HEIGHTS), HEIGHT - 1, TALL + LOW + 3, 2 * TALL + HEIGHT + 3})
 COLUMNS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67]  # about every part of every register
@@ -104,7 +104,7 @@ def test_product_of_whole_numbers_is_exact(columns, dtype):
 @pytest.mark.parametrize("inner", [DEEP - 1, DEEP, DEEP + 1, 2 * DEEP + 9])
 def test_deep_product_is_exact_and_has_the_bits_of_its_narrow_parts(inner, dtype):
     """Of wide layers it goes on where C stands, DEEP steps at a time."""
-    rng, rows = np.random.default_rng(inner), 2 * TALL + 3
+    rng, rows = np.random.default_rng(inner), 2 * TALL + HEIGHT + 3
     a, b, start = (matrix(rng, *shape, dtype) for shape in ((rows, inner), (inner, WIDE), (1, WIDE)))
     c = np.full((rows, b.shape[1]), UNTOUCHED, dtype)
     times(c, a, b, start, (rows, WIDE, inner), dtype.type(0))
@@ -112,9 +112,10 @@ def test_deep_product_is_exact_and_has_the_bits_of_its_narrow_parts(inner, dtype
     a, b = (rng.standard_normal(whole.shape).astype(dtype) for whole in (a, b))
     times(c, a, b, start, (rows, WIDE, inner), dtype.type(0))
     lanes = lanes_of(dtype)
-    part, left = np.empty((rows, lanes), dtype), np.ascontiguousarray(b[:, :lanes])
-    times(part, a, left, start, (rows, lanes, inner), dtype.type(0))
-    np.testing.assert_array_equal(part, c[:, :lanes])
+    for first in range(0, WIDE - lanes, lanes):
+        part, left = np.empty((rows, lanes), dtype), np.ascontiguousarray(b[:, first : first + lanes])
+        times(part, a, left, start[:, first:], (rows, lanes, inner), dtype.type(0))
+        np.testing.assert_array_equal(part, c[:, first : first + lanes])
 
 
 @over_dtypes
@@ -152,7 +153,7 @@ def test_a_share_of_whole_vectors_leaves_its_neighbours_alone(pieces, dtype):
 
 @over_dtypes
 @pytest.mark.parametrize("eta", [0.3, -1])
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", [*COLUMNS, WIDE])
 def test_fused_update_has_the_bits_of_gradient_then_update(columns, eta, dtype):
     rng, eta = np.random.default_rng(columns), dtype.type(eta)
     for rows in ROWS:
@@ -170,7 +171,7 @@ def test_fused_update_has_the_bits_of_gradient_then_update(columns, eta, dtype):
 @over_dtypes
 @pytest.mark.parametrize("registers", [6, 33])
 def test_same_bits_however_rows_and_columns_are_cut(registers, dtype):
-    """Of 33 registers rows are asked for ahead, of the parts not."""
+    """Rows of 33 registers are asked for ahead, those of fewer columns not."""
     rng, lanes = np.random.default_rng(0), lanes_of(dtype)
     rows, columns, inner = 2 * TALL + 5, registers * lanes, 67
     a, b, start = (
