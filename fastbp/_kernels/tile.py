@@ -14,7 +14,7 @@ from .llvm import HEIGHT, REGISTER, at, get, lanes, prefetch, put
 TALL, MIDDLE, LOW = HEIGHT * 3 // 2, HEIGHT * 5 // 4, HEIGHT // 2  # rows of the other tiles of two vectors
 
 # Rows of wide layers lie half a page apart and more, and no hardware sees them coming: asked for 8 steps ahead the
-# products of 1024 × 1024 are 1.1 to 1.5 times as fast. Where a register is a cache line; narrow rows lose up to a sixth.
+# products of 1024 × 1024 are 1.1 to 1.5 times as fast, where a register is a cache line; narrow rows lose a sixth.
 AHEAD = 8 if REGISTER == 64 else 0
 FAR_APART = 32  # registers in a row of B
 LONG_ENOUGH = 64  # steps
