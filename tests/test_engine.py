@@ -26,6 +26,10 @@ SHAPES = (
     Case((300, 450, 600, 3), "tanh", n=40),  # layers whose parts are drawn by ticket
 )
 
+NARROW = [  # layers whose mirrors lead: of as many units as registers hold, more and fewer, and of few outputs
+    Case(sizes, "tanh", n=50) for sizes in ((3, 16, 10), (5, 33, 9, 20, 12), (9, 70, 1), (4, 129, 36), (4, 47, 18, 2))
+]
+
 
 def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) -> tuple[np.ndarray, np.ndarray]:
     """Parameters and losses after three epochs, by a team of so many threads, more than there are cores too."""
@@ -52,6 +56,19 @@ def test_any_number_of_threads_gives_the_same_bits(shape, shuffle, dtype):
         got, got_losses = trained(case, threads, shuffle)
         np.testing.assert_array_equal(got, parameters, err_msg=f"{threads} threads")
         np.testing.assert_array_equal(got_losses, losses, err_msg=f"{threads} threads")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [*SHAPES, *NARROW], ids=str)
+def test_a_step_at_once_has_the_bits_of_gradient_then_update(shape, dtype):
+    """Also where the mirrors lead, and where a call has to make them anew. A bound that
+    nothing meets keeps the two apart."""
+    case = Case(**{**shape.__dict__, "dtype": dtype})
+    for threads in (1, 2, 3):
+        parameters, losses = trained(case, threads, False)
+        apart, its_losses = trained(case, threads, False, clip_value=1e30)
+        np.testing.assert_array_equal(parameters, apart, err_msg=f"{threads} threads")
+        np.testing.assert_array_equal(losses, its_losses, err_msg=f"{threads} threads")
 
 
 OPTIONS = {

@@ -14,7 +14,8 @@ The order of calls (symbols: reference.py and docs/method.md)::
     epoch.evaluate                  the forward half; the entry from predict and evaluate
     small.train                     the same as epoch.train for tiny networks, from lists of tasks
 
-Below them: `tile` is the only matrix product, `blocks` the registers that it works in, `elementary` exp and its kin,
+Below them: `tile` is the only matrix product, `mirrors` have Θ transposed for the way back, `blocks` are the registers
+that the tile works in, `elementary` exp and its kin,
 `curves` the rarer activations, `squares` the vectors of small.py, `foreign` a user's own loss,
 `bits` the inside of a vector, `llvm` the vector itself, `team` and `atomics` where threads meet. `jit` says how
 everything is compiled, `drafts` what is compiled within others alone, `disk` keeps machine code, `codes` holds the

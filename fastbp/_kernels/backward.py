@@ -2,10 +2,11 @@
 
 from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
-from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs
+from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs, Share
 from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, number_of, put
 from .losses import output_error
+from .mirrors import descend_mirror, leads
 from .team import draw, meet, part, share, slice_of, tickets_of
 from .tile import multiply
 
@@ -90,6 +91,19 @@ def hidden_errors(net, m, dropping, team):
 
 
 @inlined
+def descend_biases(net, layer, above, out, m, eta, mine):
+    """descend for the biases of a share's columns: one row more, of aˡ = 1."""
+    multiply(
+        Operand(at(out, layer.theta + layer.n * above.width + mine.column), above.width, 1),
+        Operand(at(net.work, net.one), 0, 0),
+        rows_of(net.work, above.delta + mine.column, above, 0),
+        Extent(1, mine.columns, m),
+        Operand(at(net.work, net.zeros), 0, 0),
+        eta,
+    )
+
+
+@inlined
 def descend_part(net, out, a, m, eta, l, mine):
     """descend for a share of layer l: a = aˡ of m samples."""
     layer, above = layer_of(net, l), layer_of(net, l + 1)
@@ -104,18 +118,11 @@ def descend_part(net, out, a, m, eta, l, mine):
         eta,
     )
     if net.use_bias and mine.row + mine.rows == layer.n:
-        multiply(
-            Operand(at(theta, layer.n * above.width), above.width, 1),
-            Operand(at(net.work, net.one), 0, 0),
-            delta,
-            Extent(1, mine.columns, m),
-            zeros,
-            eta,
-        )
+        descend_biases(net, layer, above, out, m, eta, mine)
 
 
 @inner
-def descend(net, out, x, m, eta, team):
+def descend(net, out, x, m, eta, at_once, team):
     """out ← ∂J/∂Θˡ, ∂J/∂bˡ of every layer if η is 0, else out ← out − η times them.
 
     out is net.parameters for a step of plain SGD, with the bits of gradient and update one after the other; or
@@ -124,6 +131,11 @@ def descend(net, out, x, m, eta, team):
     work = net.work
     for l in range(net.depth - 1):
         layer, above = layer_of(net, l), layer_of(net, l + 1)
+        if at_once and l > 0 and leads(layer, above, lanes(work, 1)):
+            descend_mirror(net, layer, above, m, eta, team)
+            if net.use_bias and team.thread == 0:
+                descend_biases(net, layer, above, out, m, eta, Share(0, layer.n, 0, above.n))
+            continue
         tickets = tickets_of(above.n, layer.n * above.width, lanes(work, 1), team)
         ticket = draw(team) if tickets > 0 else 0
         while ticket < max(tickets, 1):

@@ -106,11 +106,13 @@ def sum_of_losses(net, m):
 
 
 @inlined
-def is_plain(step):
-    """Whether a step is along the gradient and nothing else, which can be done while the gradient is made."""
+def is_at_once(step):
+    """Whether a step is along the gradient of one block and nothing else, and can be done while that is made."""
     rule, bounds = step.rule, step.bounds
     return (
-        rule.code == SGD
+        step.block >= step.batch_size
+        and step.part.stop == 0
+        and rule.code == SGD
         and rule.weight_decay == 0
         and bounds.l1 == 0
         and bounds.l2 == 0
@@ -120,7 +122,7 @@ def is_plain(step):
 
 
 @inner
-def train_block(net, data, step, kept, epoch, start, steps, team):
+def train_block(net, data, step, kept, epoch, start, steps, current, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
     A batch that is one block descends along its gradients as they are made, where its step `is_plain`. Others add them
@@ -136,7 +138,7 @@ def train_block(net, data, step, kept, epoch, start, steps, team):
         weight = weight_of(data, first + batch_start, first + batch_stop)
     dropping = Dropping(step.rule.code != NONE, steps, part.row + start - batch_start, step.seed)
     x = gather(net, data, first + start, m, team)
-    forward(net, x, m, True, dropping, team)
+    forward(net, x, m, True, current, dropping, team)
     output_errors(net, m, weight, data.weighted, team)
     meet(team)
     total = sum_of_losses(net, m)
@@ -145,9 +147,9 @@ def train_block(net, data, step, kept, epoch, start, steps, team):
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
     rate = get(step.rates.at, min(batch, step.rates.last))
-    at_once = m == batch_stop - batch_start and is_plain(step) and part.stop == 0
+    at_once = is_at_once(step)
     eta = rate if at_once else (0.0 if start == batch_start else -1.0)
-    descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), team)
+    descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), at_once, team)
     if step.rule.code != NONE and not at_once and start + m == batch_stop and part.stop == 0:
         total += weight * step_along(net, kept, step, rate, steps, weight, team)
     return total
@@ -177,7 +179,7 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
                 shuffle(order, state)
             meet(team)
         end_if_tired(done, team)
-        total += train_block(net, rows, step, kept, epoch, start, steps, team)
+        total += train_block(net, rows, step, kept, epoch, start, steps, done > 0 and is_at_once(step), team)
         if not math.isfinite(total):
             if team.thread == 0:
                 put(losses, epoch, total)
@@ -237,7 +239,7 @@ def evaluate(numbers, rates, parameters, work, sums, X, targets, labels, weights
         x = gather(net, rows, begin, m, team)
         if not run_is_finite(x.at, m * layer_of(net, 0).n):
             return False
-        forward(net, x, m, False, Dropping(False, 0, 0, NO_SEED), team)
+        forward(net, x, m, False, False, Dropping(False, 0, 0, NO_SEED), team)
         if losses.size > 0:
             output_errors(net, m, 1.0, rows.weighted, team)
             losses[begin // block] = sum_of_losses(net, m)

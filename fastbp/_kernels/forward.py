@@ -6,20 +6,9 @@ from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
 from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, number_of
+from .mirrors import leads, mirror_weights
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import multiply, transpose
-
-
-@inlined
-def mirror_weights(net, layer, above, team):
-    """Θˡ in rows of n_l for δΘ: this thread's part of the rows of the stored Θˡ."""
-    first, rows = slice_of(layer.n, lanes(net.work, 1), team)
-    transpose(
-        Operand(at(net.work, layer.mirror + first), layer.width, 1),
-        Operand(at(net.parameters, layer.theta + first * above.width), above.width, 1),
-        rows,
-        above.n,
-    )
+from .tile import multiply
 
 
 @inlined
@@ -50,18 +39,19 @@ def activate_share(net, z, layer, mine, number, dropping):
 
 
 @inner
-def forward(net, x, m, learning, dropping, team):
+def forward(net, x, m, learning, current, dropping, team):
     """From x = a¹ of m samples to zᴸ in the workspace, where each thread has its own rows of it; method.md, step 1.
 
-    `learning` leaves the mirrors of Θ for the way back. dropping: Dropping, which samples go without which units.
+    `learning` leaves the mirrors of Θ for the way back, which are `current` after a step that they led. dropping:
+    Dropping, which samples go without which units.
     """
     last = net.depth - 1
     layer, a = layer_of(net, 0), x
     for l in range(1, last + 1):
         above = layer_of(net, l)
-        if learning and l > 1:
-            mirror_weights(net, layer, above, team)
         width = lanes(net.work, 1)
+        if learning and l > 1 and not (current and leads(layer, above, width)):
+            mirror_weights(net, layer, above, team)
         tickets = tickets_of(above.n, layer.n * above.width, width, team) if l < last else 0
         ticket = draw(team) if tickets > 0 else 0
         while ticket < max(tickets, 1):

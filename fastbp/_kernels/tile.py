@@ -152,19 +152,22 @@ def multiply(c, a, b, extent, start, eta):
 
 
 @inner
-def transpose(c, a, rows, columns):
+def transpose(c, a, rows, columns, room):
     """C ← Aᵀ, of A (rows, columns); both Operands with step 1 and padded rows.
 
-    The numbers of C's rows beyond `rows` stay as they are: squares at A's last rows overlap their neighbours. The
-    padding of A comes along where it fills up a register: C has room for as many rows as A's are wide.
+    The numbers of C's rows beyond `rows` stay as they are: squares at A's last rows overlap their neighbours. So do
+    those at A's last columns where C has no room for a whole register of them.
+
+    room : C's rows that may be written; those beyond `columns` get A's padding
     """
     width = lanes(c.at, 1)
-    if rows < width or a.row < width:
+    if rows < width or room < width or a.row < width:
         for i in range(rows):
             for j in range(columns):
                 put(c.at, j * c.row + i, get(a.at, i * a.row + j))
     else:
         for top in range(0, rows, width):
             i = min(top, rows - width)
-            for left in range(0, columns, width):
-                transpose_square(at(c.at, left * c.row + i), c.row, at(a.at, i * a.row + left), a.row)
+            for side in range(0, columns, width):
+                j = min(side, room - width)
+                transpose_square(at(c.at, j * c.row + i), c.row, at(a.at, i * a.row + j), a.row)

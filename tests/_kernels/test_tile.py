@@ -66,8 +66,8 @@ def sum_of_rows(c, b, numbers, inner, columns):
 
 
 @kernel
-def turn(c, a, rows, columns):
-    transpose(Operand(at(c, 0), c.shape[1], 1), Operand(at(a, 0), a.shape[1], 1), rows, columns)
+def turn(c, a, rows, columns, room):
+    transpose(Operand(at(c, 0), c.shape[1], 1), Operand(at(a, 0), a.shape[1], 1), rows, columns, room)
 
 
 def lanes_of(dtype) -> int:
@@ -212,7 +212,7 @@ def test_transpose(rows, dtype):
     for columns in COLUMNS:
         a = matrix(rng, rows, columns, dtype)
         c = np.full((a.shape[1] + 1, padded(rows, dtype.itemsize)), np.nan, dtype)
-        turn(c, a, rows, columns)
+        turn(c, a, rows, columns, a.shape[1])
         np.testing.assert_array_equal(c[:columns, :rows], a[:, :columns].T)
         assert np.all(np.isnan(c[columns:-1, :rows]) | (c[columns:-1, :rows] == 0))
         assert np.all(np.isnan(c[:, rows:]))
@@ -224,6 +224,18 @@ def test_transpose(rows, dtype):
 def test_transposing_a_slice_of_the_rows_leaves_the_others_alone(rows, dtype):
     a = matrix(np.random.default_rng(rows), rows, 40, dtype)
     c = np.full((a.shape[1], 200), np.nan, dtype)
-    turn(c, a, rows, 40)
+    turn(c, a, rows, 40, a.shape[1])
     np.testing.assert_array_equal(c[:40, :rows], a[:, :40].T)
     assert np.all(np.isnan(c[:, rows:]))
+
+
+@over_dtypes
+@pytest.mark.parametrize("rows", COLUMNS)
+def test_transposing_into_no_more_room_than_columns_leaves_the_rows_behind_alone(rows, dtype):
+    rng = np.random.default_rng(rows)
+    for columns in COLUMNS:
+        a = matrix(rng, rows, columns, dtype)
+        c = np.full((columns + lanes_of(dtype), padded(rows, dtype.itemsize)), np.nan, dtype)
+        turn(c, a, rows, columns, columns)
+        np.testing.assert_array_equal(c[:columns, :rows], a[:, :columns].T)
+        assert np.all(np.isnan(c[columns:]))
