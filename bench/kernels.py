@@ -19,7 +19,7 @@ def parts() -> SimpleNamespace:
         from numba import njit
 
         from fastbp import _layout, _team
-        from fastbp._kernels import activations, codes, llvm, team, tile
+        from fastbp._kernels import activations, codes, llvm, team, tile, wide
 
         return SimpleNamespace(
             njit=njit,
@@ -28,6 +28,8 @@ def parts() -> SimpleNamespace:
             padded=_layout.padded,
             aligned_zeros=_layout.aligned_zeros,
             multiply=tile.multiply,
+            multiply_transposed=tile.multiply_transposed,
+            wide=wide,
             activate=activations.activate_output,
             meet=team.meet,
             run_together=_team.run_together,
@@ -67,51 +69,77 @@ class Tile:
 
     def setup(self, shape: str, product: str, dtype: str) -> None:
         of = parts()
-        at, multiply, Operand, Extent = of.at, of.multiply, of.codes.Operand, of.codes.Extent
+        at, Operand, zero = of.at, of.codes.Operand, np.dtype(dtype).type(0)
+        multiply = of.multiply if product == "a Θᵀ" else of.multiply_transposed
 
         @of.njit(nogil=True)
-        def driver(c, a, row, step, b, zeros, extent, repeats):
+        def driver(c, a, b, room, extent, repeats):
             for _ in range(repeats):
                 multiply(
                     Operand(at(c.reshape(-1), 0), c.shape[1], 1),
-                    Operand(at(a.reshape(-1), 0), row, step),
+                    Operand(at(a.reshape(-1), 0), a.shape[1], 1),
                     Operand(at(b.reshape(-1), 0), b.shape[1], 1),
                     extent,
-                    Operand(at(zeros, 0), 0, 0),
-                    c.dtype.type(0),
+                    Operand(at(room, 0), 0, 0),
+                    zero,
                 )
 
+        self.prepare(of, driver, shape, product, dtype, 64)
+
+    def prepare(self, of: SimpleNamespace, driver: Any, shape: str, product: str, dtype: str, room: int) -> None:
+        """Operands, and a first call of the driver, whose result is looked at."""
         m, n, k = map(int, shape.split(" × "))
+        forward = product == "a Θᵀ"
+        rows, inner = (m, n) if forward else (n, m)
+        c, b = padded_matrix(of, rows, k, dtype), padded_matrix(of, inner, k, dtype)
         a = padded_matrix(of, m, n, dtype)
-        zeros = of.aligned_zeros(64, dtype)
-        if product == "a Θᵀ":
-            c, b, row, step, extent = (
-                padded_matrix(of, m, k, dtype),
-                padded_matrix(of, n, k, dtype),
-                a.shape[1],
-                1,
-                (m, k, n),
-            )
-        else:
-            c, b, row, step, extent = (
-                padded_matrix(of, n, k, dtype),
-                padded_matrix(of, m, k, dtype),
-                1,
-                a.shape[1],
-                (n, k, m),
-            )
         self.flop = 2 * m * n * k
         self.repeats = 1 + int(CALL * 50e9 / self.flop)
-        self.driver, self.arguments = driver, (c, a, row, step, b, zeros, Extent(*extent))
+        self.driver = driver
+        self.arguments = c, a, b, of.aligned_zeros(room, dtype), of.codes.Extent(rows, k, inner)
         compiled(driver, *self.arguments, 1)
         A = a[:, :n]
-        np.testing.assert_allclose(c[:, :k], (A if product == "a Θᵀ" else A.T) @ b[:, :k], rtol=1e-2, atol=1e-4)
+        np.testing.assert_allclose(c[:, :k], (A if forward else A.T) @ b[:, :k], rtol=1e-2, atol=1e-4)
 
     def track_gflop_per_s(self, *_) -> float:
         seconds = median_seconds(lambda: self.driver(*self.arguments, self.repeats), 0.2)
         return self.repeats * self.flop / seconds * 1e-9
 
     track_gflop_per_s.unit = "GFLOP/s"  # type: ignore[attr-defined]
+
+
+class Wide(Tile):
+    """The same of wide layers, A packed each time."""
+
+    params = (["256 × 1024 × 1024", "128 × 512 × 512", "127 × 509 × 509"], ["a Θᵀ", "δᵀ a"], ["float32", "float64"])
+
+    def setup(self, shape: str, product: str, dtype: str) -> None:
+        of = parts()
+        at, Operand, zero, alone = of.at, of.codes.Operand, np.dtype(dtype).type(0), of.codes.Team
+        pack, multiply = of.wide.pack_rows if product == "a Θᵀ" else of.wide.pack_columns, of.wide.multiply_wide
+
+        @of.njit(nogil=True)
+        def driver(c, a, b, room, extent, repeats):
+            packed = at(room, 64)
+            for _ in range(repeats):
+                pack(
+                    packed,
+                    Operand(at(a.reshape(-1), 0), a.shape[1], 1),
+                    extent.rows,
+                    extent.inner,
+                    alone(packed, 0, 1),
+                )
+                multiply(
+                    Operand(at(c.reshape(-1), 0), c.shape[1], 1),
+                    packed,
+                    Operand(at(b.reshape(-1), 0), b.shape[1], 1),
+                    extent,
+                    Operand(at(room, 0), 0, 0),
+                    zero,
+                )
+
+        m, n, _ = map(int, shape.split(" × "))
+        self.prepare(of, driver, shape, product, dtype, 64 + 2 * m * n + 64 * max(m, n))
 
 
 class Activation:

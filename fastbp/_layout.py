@@ -14,7 +14,9 @@ import numpy.typing as npt
 from ._kernels import codes
 from ._kernels.llvm import HEIGHT, REGISTER
 from ._kernels.squares import SIDE
+from ._kernels.tile import TALL
 from ._kernels.updates import CHUNK
+from ._kernels.wide import WIDE, room
 
 Array = npt.NDArray[Any]
 
@@ -168,8 +170,19 @@ class Layout:
             label_on=objective.label_on,
             dropout=rates,
             foreign=objective.foreign,
+            packed=places.take(self._packed(rows)),
         )
         return plan, places.used
+
+    def _packed(self, rows: int) -> int:
+        """Room for A of the largest product that wide.py may do: a or δ of so many rows, or a transposed."""
+        lanes, most = REGISTER // self.itemsize, 0
+        for l, (n, n_next) in enumerate(pairwise(self.sizes)):
+            if self.widths[l + 1] >= WIDE * lanes:
+                most = max(most, -(-rows // TALL) * room(n, lanes), -(-n // TALL) * room(rows, lanes))
+            if l > 0 and self.widths[l] >= WIDE * lanes:
+                most = max(most, -(-rows // TALL) * room(n_next, lanes))
+        return most
 
     def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike, parameter: Sequence[float]) -> Array:
         """What a plan wants to work in, with its constants in place; parameter: the objective's."""

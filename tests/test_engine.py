@@ -26,6 +26,7 @@ SHAPES = (
     Case((300, 450, 600, 3), "tanh", n=40),  # layers whose parts are drawn by ticket
 )
 
+WIDE = [Case(sizes, "tanh", n=130) for sizes in ((99, 600, 300, 530), (530, 600, 10))]  # of which wide.py does products
 NARROW = [  # layers whose mirrors lead: of as many units as registers hold, more and fewer, and of few outputs
     Case(sizes, "tanh", n=50) for sizes in ((3, 16, 10), (5, 33, 9, 20, 12), (9, 70, 1), (4, 129, 36), (4, 47, 18, 2))
 ]
@@ -33,7 +34,8 @@ NARROW = [  # layers whose mirrors lead: of as many units as registers hold, mor
 
 def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) -> tuple[np.ndarray, np.ndarray]:
     """Parameters and losses after three epochs, by a team of so many threads, more than there are cores too."""
-    trainer = case.trainer(batch_size=600 if case.n > 256 else 16, shuffle=shuffle, **options)
+    batch_size = 600 if case.n > 256 else 80 if case.n > 100 else 16
+    trainer = case.trainer(batch_size=batch_size, shuffle=shuffle, **options)
     engine, (X, y) = trainer._engine, case.data()
     batch_size = min(trainer.batch_size, len(X))
     step = step_of(trainer, batch_size, np.array([0.3]))
@@ -47,7 +49,7 @@ def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) ->
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, *WIDE], ids=str)
 def test_any_number_of_threads_gives_the_same_bits(shape, shuffle, dtype):
     case = Case(**{**shape.__dict__, "dtype": dtype})
     parameters, losses = trained(case, 1, shuffle)
@@ -59,7 +61,7 @@ def test_any_number_of_threads_gives_the_same_bits(shape, shuffle, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [*SHAPES, *NARROW], ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, *NARROW, *WIDE], ids=str)
 def test_a_step_at_once_has_the_bits_of_gradient_then_update(shape, dtype):
     """Also where the mirrors lead, and where a call has to make them anew. A bound that
     nothing meets keeps the two apart."""

@@ -7,6 +7,8 @@ import pytest
 
 from fastbp._kernels.codes import Layer, Objective
 from fastbp._kernels.llvm import HEIGHT, REGISTER
+from fastbp._kernels.tile import FAR, TALL
+from fastbp._kernels.wide import MANY, WIDE, room
 from fastbp._layout import LINE, LONG, Layout, aligned_zeros, padded, up_to
 
 from .cases import ARCHITECTURES
@@ -44,8 +46,20 @@ def test_every_part_starts_on_a_cache_line(dtype):
     assert all(start * np.dtype(dtype).itemsize % LINE == 0 for start in layout.weights)
 
 
+def packed_at_most(layers, rows) -> int:
+    """What the products pack that wide.py does: forward, for δ, for the gradient."""
+    lanes, most = REGISTER // 4, 0
+    for l, (layer, above) in enumerate(pairwise(layers)):
+        products = [(rows, layer.n, above.width), (layer.n, rows, above.width)]
+        products += [(rows, above.n, layer.width)] if l else []
+        for high, inner, row in products:
+            wide = high >= HEIGHT and inner >= MANY and (row >= FAR * lanes or row >= WIDE * lanes)
+            most = max(most, -(-high // TALL) * room(inner, lanes) if wide else 0)
+    return most
+
+
 @pytest.mark.parametrize("rows", [1, 7, 8, 100])
-@pytest.mark.parametrize("sizes", ARCHITECTURES, ids=str)
+@pytest.mark.parametrize("sizes", [*ARCHITECTURES, (99, 600, 300, 530), (700, 900, 10)], ids=str)
 def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     layout = Layout(sizes, 4)
     plan, size = layout.plan((1,) * (len(sizes) - 1), Objective(0), True, rows)
@@ -56,7 +70,7 @@ def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]
     parts += [(plan.zeros, 2 * REGISTER // 4), (plan.one, 1), (plan.targets, rows * layers[-1].width)]
     parts += [(plan.weights, rows * layers[-1].width), (plan.parameter, HEIGHT * layers[-1].width)]
-    parts += [(plan.mask, HEIGHT * layers[-1].width)]
+    parts += [(plan.mask, HEIGHT * layers[-1].width), (plan.packed, packed_at_most(layers, rows))]
     parts.sort()
     for (start, length), (following, _) in pairwise([*parts, (size, 0)]):
         assert start + length <= following

@@ -8,7 +8,8 @@ from .llvm import HEIGHT, at, get, lanes, number_of, put
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import multiply
+from .tile import TALL, multiply, multiply_transposed
+from .wide import is_wide, multiply_wide, pack_columns, pack_rows, packed_rows
 
 
 @inlined
@@ -57,32 +58,42 @@ def output_errors(net, m, weight, weighted, team):
         put(net.losses, i // HEIGHT, value)
 
 
+@inlined
+def errors_below(net, layer, above, mine, packed):
+    """δˡ⁺¹ Θˡ for this thread's share, with δˡ⁺¹ as it is or packed."""
+    delta = Operand(at(net.work, layer.delta + mine.row * layer.width + mine.column), layer.width, 1)
+    mirror = Operand(at(net.work, layer.mirror + mine.column), layer.width, 1)
+    extent, zeros = Extent(mine.rows, mine.columns, above.n), Operand(at(net.work, net.zeros), 0, 0)
+    eta = number_of(net.work, 0)
+    if packed:
+        multiply_wide(delta, packed_rows(net, mine.row, above.n), mirror, extent, zeros, eta)
+    else:
+        multiply(delta, rows_of(net.work, above.delta, above, mine.row), mirror, extent, zeros, eta)
+    return delta
+
+
 @inner
 def hidden_errors(net, m, dropping, team):
     """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2, of m samples; all threads have all δ when this returns."""
-    work = net.work
-    zeros = Operand(at(work, net.zeros), 0, 0)
+    work, width = net.work, lanes(net.work, 1)
     above = layer_of(net, net.depth - 1)
     for l in range(net.depth - 2, 0, -1):
         layer = layer_of(net, l)
-        tickets = tickets_of(layer.n, layer.n * above.width, lanes(work, 1), team)
+        packed = is_wide(m, above.n, layer.width, width)
+        if packed:
+            pack_rows(at(work, net.packed), rows_of(work, above.delta, above, 0), m, above.n, team)
+            meet(team)
+        height = TALL if packed else HEIGHT
+        tickets = tickets_of(layer.n, layer.n * above.width, width, team)
         ticket = draw(team) if tickets > 0 else 0
         while ticket < max(tickets, 1):
             if tickets > 0:
-                mine = part(m, layer.n, HEIGHT, lanes(work, 1), ticket, team)
+                mine = part(m, layer.n, height, width, ticket, team)
             else:
-                mine = share(m, layer.n, HEIGHT, lanes(work, 1), team)
-            place = mine.row * layer.width + mine.column
-            delta = Operand(at(work, layer.delta + place), layer.width, 1)
-            multiply(
-                delta,
-                rows_of(work, above.delta, above, mine.row),
-                Operand(at(work, layer.mirror + mine.column), layer.width, 1),
-                Extent(mine.rows, mine.columns, above.n),
-                zeros,
-                number_of(work, 0),
-            )
+                mine = share(m, layer.n, height, width, team)
+            delta = errors_below(net, layer, above, mine, packed)
             keeps = layer.activation >= LEAKY_RELU or (dropping.active and get(net.dropout, l) > 0)
+            place = mine.row * layer.width + mine.column
             a = Operand(at(work, (layer.slope if keeps else layer.a) + place), layer.width, 1)
             multiply_by_derivative(delta, a, mine.rows, mine.columns, KEPT if keeps else layer.activation)
             ticket = draw(team) if tickets > 0 else 1
@@ -93,9 +104,9 @@ def hidden_errors(net, m, dropping, team):
 @inlined
 def descend_biases(net, layer, above, out, m, eta, mine):
     """descend for the biases of a share's columns: one row more, of aˡ = 1."""
-    multiply(
+    multiply_transposed(
         Operand(at(out, layer.theta + layer.n * above.width + mine.column), above.width, 1),
-        Operand(at(net.work, net.one), 0, 0),
+        Operand(at(net.work, net.one), 0, 1),
         rows_of(net.work, above.delta + mine.column, above, 0),
         Extent(1, mine.columns, m),
         Operand(at(net.work, net.zeros), 0, 0),
@@ -104,19 +115,15 @@ def descend_biases(net, layer, above, out, m, eta, mine):
 
 
 @inlined
-def descend_part(net, out, a, m, eta, l, mine):
-    """descend for a share of layer l: a = aˡ of m samples."""
-    layer, above = layer_of(net, l), layer_of(net, l + 1)
+def descend_part(net, layer, above, out, a, m, eta, mine, packed):
+    """descend for a share of Θˡ: a = aˡ of m samples, as it is or packed."""
     zeros, delta = Operand(at(net.work, net.zeros), 0, 0), rows_of(net.work, above.delta + mine.column, above, 0)
-    theta = at(out, layer.theta + mine.column)
-    multiply(
-        Operand(at(theta, mine.row * above.width), above.width, 1),
-        Operand(at(a.at, mine.row), 1, a.row),
-        delta,
-        Extent(mine.rows, mine.columns, m),
-        zeros,
-        eta,
-    )
+    theta = Operand(at(out, layer.theta + mine.row * above.width + mine.column), above.width, 1)
+    extent = Extent(mine.rows, mine.columns, m)
+    if packed:
+        multiply_wide(theta, packed_rows(net, mine.row, m), delta, extent, zeros, eta)
+    else:
+        multiply_transposed(theta, Operand(at(a.at, mine.row), a.row, 1), delta, extent, zeros, eta)
     if net.use_bias and mine.row + mine.rows == layer.n:
         descend_biases(net, layer, above, out, m, eta, mine)
 
@@ -125,26 +132,32 @@ def descend_part(net, out, a, m, eta, l, mine):
 def descend(net, out, x, m, eta, at_once, team):
     """out ← ∂J/∂Θˡ, ∂J/∂bˡ of every layer if η is 0, else out ← out − η times them.
 
-    out is net.parameters for a step of plain SGD, with the bits of gradient and update one after the other; or
+    out is net.parameters for a step of plain SGD, at once, with the bits of gradient and update one after the other; or
     net.gradients, with η = −1 to add to those of the blocks before. method.md, steps 3 and 4.
     """
-    work = net.work
+    work, width = net.work, lanes(net.work, 1)
     for l in range(net.depth - 1):
         layer, above = layer_of(net, l), layer_of(net, l + 1)
-        if at_once and l > 0 and leads(layer, above, lanes(work, 1)):
+        if at_once and l > 0 and leads(layer, above, width):
             descend_mirror(net, layer, above, m, eta, team)
             if net.use_bias and team.thread == 0:
                 descend_biases(net, layer, above, out, m, eta, Share(0, layer.n, 0, above.n))
             continue
-        tickets = tickets_of(above.n, layer.n * above.width, lanes(work, 1), team)
+        a = x if l == 0 else rows_of(work, layer.a, layer, 0)
+        packed = is_wide(layer.n, m, above.width, width)
+        if packed:
+            pack_columns(at(work, net.packed), a, layer.n, m, team)
+            meet(team)
+        height = TALL if packed else HEIGHT
+        tickets = tickets_of(above.n, layer.n * above.width, width, team)
         ticket = draw(team) if tickets > 0 else 0
         while ticket < max(tickets, 1):
             if tickets > 0:
-                mine = part(layer.n, above.n, HEIGHT, lanes(work, 1), ticket, team)
+                mine = part(layer.n, above.n, height, width, ticket, team)
             else:
-                mine = share(layer.n, above.n, HEIGHT, lanes(work, 1), team)
-            descend_part(net, out, x if l == 0 else rows_of(work, layer.a, layer, 0), m, eta, l, mine)
+                mine = share(layer.n, above.n, height, width, team)
+            descend_part(net, layer, above, out, a, m, eta, mine, packed)
             ticket = draw(team) if tickets > 0 else 1
-        if tickets > 0:
-            meet(team)  # the next layer's tickets start anew
+        if tickets > 0 or packed:
+            meet(team)  # the next layer's tickets start anew, and what it packs
     meet(team)

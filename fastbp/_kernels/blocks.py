@@ -21,6 +21,10 @@ def _load(context, builder, pointer, vector, v):
     return builder.load(place, align=vector.dtype.bitwidth // 8)
 
 
+def _store(builder, place, value, vector):
+    builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=vector.dtype.bitwidth // 8)
+
+
 def _block_type(memory, rows, vectors, part):
     vector = Vector(memory.dtype, lanes_of(memory.dtype, part.literal_value))
     return types.UniTuple(vector, rows.literal_value * vectors.literal_value)
@@ -63,8 +67,7 @@ def write_block(typing, memory, row, block, rows):
         for i in range(block.count):
             start = _offset(builder, args[0], args[1], i // count)
             place = builder.gep(start, [ir.Constant(ir.IntType(64), i % count * vector.lanes)])
-            value = builder.extract_value(args[2], i)
-            builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=vector.dtype.bitwidth // 8)
+            _store(builder, place, builder.extract_value(args[2], i), vector)
         return context.get_dummy_value()
 
     return types.none(memory, types.intp, block, rows), generate
@@ -120,27 +123,54 @@ def _interleaved(step, count, upper):
     return [lane + (count - step if lane & step else 0) for lane in range(count)]
 
 
+def _transposed(builder, square):
+    """The transposed of as many vectors as they have lanes."""
+    square, count = list(square), len(square)
+    step = count // 2
+    while step:
+        masks = [
+            ir.Constant(ir.VectorType(ir.IntType(32), count), _interleaved(step, count, upper)) for upper in (0, 1)
+        ]
+        for i in (i for i in range(count) if not i & step):
+            square[i], square[i + step] = (builder.shuffle_vector(square[i], square[i + step], mask) for mask in masks)
+        step //= 2
+    return square
+
+
 @intrinsic
 def transpose_square(typing, target, target_row, source, source_row):
     """Store the transposed square of a full vector's size; rows lie `…_row` numbers apart."""
     vector = Vector(source.dtype, lanes_of(source.dtype))
-    count = vector.lanes
 
     def generate(context, builder, signature, args):
-        square = [_load(context, builder, _offset(builder, args[2], args[3], r), vector, 0) for r in range(count)]
-        step = count // 2
-        while step:
-            masks = [
-                ir.Constant(ir.VectorType(ir.IntType(32), count), _interleaved(step, count, upper)) for upper in (0, 1)
-            ]
-            for i in (i for i in range(count) if not i & step):
-                square[i], square[i + step] = (
-                    builder.shuffle_vector(square[i], square[i + step], mask) for mask in masks
-                )
-            step //= 2
+        rows = (_offset(builder, args[2], args[3], r) for r in range(vector.lanes))
+        square = _transposed(builder, [_load(context, builder, row, vector, 0) for row in rows])
         for r, row in enumerate(square):
-            place = builder.bitcast(_offset(builder, args[0], args[1], r), row.type.as_pointer())
-            builder.store(row, place, align=vector.dtype.bitwidth // 8)
+            _store(builder, _offset(builder, args[0], args[1], r), row, vector)
         return context.get_dummy_value()
 
     return types.none(target, types.intp, source, types.intp), generate
+
+
+@intrinsic(prefer_literal=True)
+def pack_block(typing, target, source, source_row, rows):
+    """Store a vector of each of some rows by columns, `rows` numbers of each after each other.
+
+    Whole vectors are stored, the last of which reach into what follows.
+    """
+    vector, height = Vector(source.dtype, lanes_of(source.dtype)), rows.literal_value
+
+    def generate(context, builder, signature, args):
+        nothing = ir.Constant(context.get_value_type(vector), None)
+        # From the last rows to the first, from the first column to the last: what reaches too far is written over.
+        for first in reversed(range(0, height, vector.lanes)):
+            square = [
+                _load(context, builder, _offset(builder, args[1], args[2], r), vector, 0) if r < height else nothing
+                for r in range(first, first + vector.lanes)
+            ]
+            for k, column in enumerate(_transposed(builder, square)):
+                place = builder.gep(args[0], [ir.Constant(ir.IntType(64), k * height + first)])
+                _store(builder, place, column, vector)
+        return context.get_dummy_value()
+
+    return types.none(target, source, types.intp, rows), generate

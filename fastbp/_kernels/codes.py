@@ -56,15 +56,17 @@ class Plan(NamedTuple):
     label_on: float  # and for the one that is
     dropout: npt.NDArray[np.float64]  # (L,) each layer's rate
     foreign: int  # address of a user's own loss
+    packed: int  # A of a wide layer's product, as wide.py has it
 
 
-HEAD = 9  # whole numbers of a plan before its layers, where it is one array
+HEAD = 10  # whole numbers of a plan before its layers, where it is one array
 
 
 def in_arrays(plan: Plan) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """A plan's whole numbers, its layers behind them, and its others, as `addresses.machine_of` reads them."""
     head = plan.loss, plan.use_bias, plan.zeros, plan.one, plan.targets, plan.mask, plan.parameter, plan.weights
-    return np.array([*head, plan.foreign, *plan.layers]), np.array([plan.label_off, plan.label_on, *plan.dropout])
+    numbers = np.array([*head, plan.foreign, plan.packed, *plan.layers])
+    return numbers, np.array([plan.label_off, plan.label_on, *plan.dropout])
 
 
 class Layer(NamedTuple):
@@ -160,6 +162,7 @@ class Machine(NamedTuple):
     label_on: float
     dropout: Any
     foreign: int
+    packed: int
     parameters: Any
     gradients: Any
     work: Any

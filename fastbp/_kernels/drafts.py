@@ -34,10 +34,28 @@ class Draft(JITCodeLibrary):
         self._finalized = True
 
 
+class Whole(Draft):
+    """A draft that stays a function of its own, whoever calls it."""
+
+    def _optimize_functions(self, ll_module):
+        super()._optimize_functions(ll_module)
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                function.add_function_attribute("noinline")
+
+
 class Drafting(Compiler):
     """Numba's compiler, as far as to a draft."""
 
+    draft = Draft
+
     def compile_extra(self, func):
         """What is known of the function once it is compiled."""
-        self.state.library = Draft(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.library = self.draft(self.state.targetctx.codegen(), func.__qualname__)
         return super().compile_extra(func)
+
+
+class DraftingWhole(Drafting):
+    """The same of functions that stay their own."""
+
+    draft = Whole

@@ -8,22 +8,21 @@ from .jit import inlined, inner
 from .llvm import HEIGHT, at, get, lanes, number_of
 from .mirrors import leads, mirror_weights
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import multiply
+from .tile import TALL, multiply
+from .wide import is_wide, multiply_wide, pack_rows, packed_rows
 
 
 @inlined
-def affine(net, a, layer, above, mine):
-    """zˡ⁺¹ = aˡ Θˡᵀ + bˡ for this thread's share of zˡ⁺¹; method.md, step 1."""
+def affine(net, a, layer, above, mine, packed):
+    """zˡ⁺¹ = aˡ Θˡᵀ + bˡ for this thread's share of zˡ⁺¹, with aˡ as it is or packed; method.md, step 1."""
     theta = at(net.parameters, layer.theta + mine.column)
     z = Operand(at(net.work, above.a + mine.row * above.width + mine.column), above.width, 1)
-    multiply(
-        z,
-        Operand(at(a.at, mine.row * a.row), a.row, 1),
-        Operand(theta, above.width, 1),
-        Extent(mine.rows, mine.columns, layer.n),
-        Operand(at(theta, layer.n * above.width), 0, 1),
-        number_of(net.work, 0),
-    )
+    weights, extent = Operand(theta, above.width, 1), Extent(mine.rows, mine.columns, layer.n)
+    bias, eta = Operand(at(theta, layer.n * above.width), 0, 1), number_of(net.work, 0)
+    if packed:
+        multiply_wide(z, packed_rows(net, mine.row, layer.n), weights, extent, bias, eta)
+    else:
+        multiply(z, Operand(at(a.at, mine.row * a.row), a.row, 1), weights, extent, bias, eta)
     return z
 
 
@@ -47,25 +46,31 @@ def forward(net, x, m, learning, current, dropping, team):
     """
     last = net.depth - 1
     layer, a = layer_of(net, 0), x
+    width = lanes(net.work, 1)
     for l in range(1, last + 1):
         above = layer_of(net, l)
-        width = lanes(net.work, 1)
         if learning and l > 1 and not (current and leads(layer, above, width)):
             mirror_weights(net, layer, above, team)
-        tickets = tickets_of(above.n, layer.n * above.width, width, team) if l < last else 0
+        packed = is_wide(m, layer.n, above.width, width)
+        if packed:
+            pack_rows(at(net.work, net.packed), a, m, layer.n, team)
+            meet(team)
+        height = TALL if packed else HEIGHT
+        by_rows = l == last and not packed  # so that the output errors need no meeting
+        tickets = 0 if by_rows else tickets_of(above.n, layer.n * above.width, width, team)
         ticket = draw(team) if tickets > 0 else 0
         while ticket < max(tickets, 1):
             if tickets > 0:
-                mine = part(m, above.n, HEIGHT, width, ticket, team)
-            elif l < last:
-                mine = share(m, above.n, HEIGHT, width, team)
-            else:  # by rows, so that the output errors need no meeting
-                first, rows = slice_of(m, HEIGHT, team)
+                mine = part(m, above.n, height, width, ticket, team)
+            elif by_rows:
+                first, rows = slice_of(m, height, team)
                 mine = Share(first, rows, 0, above.n)
-            z = affine(net, a, layer, above, mine)
+            else:
+                mine = share(m, above.n, height, width, team)
+            z = affine(net, a, layer, above, mine, packed)
             if l < last:
                 activate_share(net, z, above, mine, l + 1, dropping)
             ticket = draw(team) if tickets > 0 else 1
-        if l < last:
+        if not by_rows:
             meet(team)
         layer, a = above, rows_of(net.work, above.a, above, 0)

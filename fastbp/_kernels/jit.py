@@ -6,7 +6,7 @@ from numba import cfunc, njit
 from numba.core.extending import is_jitted
 
 from .disk import Disk, warn_of_no_cache
-from .drafts import Drafting
+from .drafts import Drafting, DraftingWhole
 
 # Never nnan or ninf: a NaN must stay visible. No reassoc: it would reorder sums and break rounding tricks.
 HONEST = {"contract", "nsz", "arcp"}
@@ -30,6 +30,11 @@ INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipel
 def inner(function: Any) -> Any:
     """Compile for other kernels to call; from Python it can't be called, and crashes the process if it is."""
     return njit(**INNER)(function)
+
+
+def apart(function: Any) -> Any:
+    """Compile for other kernels to call, and once for all of them: LLVM would put a large one into each caller anew."""
+    return njit(**{**INNER, "forceinline": False, "pipeline_class": DraftingWhole})(function)
 
 
 def inlined(function: Any) -> Any:

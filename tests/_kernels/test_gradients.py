@@ -24,8 +24,12 @@ from tests.cases import (
 )
 from tests.test_reference import assert_close_to_differences, differences
 
-# of layers whose rows are asked for ahead, and whose products go by parts of the inner index
-WIDE = [Case(sizes, "tanh", dtype=dtype, n=23) for sizes in ((5, 1100, 700, 3), (530, 1300, 2)) for dtype in DTYPES]
+# of which wide.py does products: forward and for δ, the first of them some steps at a time; and gradients, too
+WIDE = [
+    Case(sizes, "tanh", dtype=dtype, n=n)
+    for sizes, n in (((5, 1100, 700, 3), 23), ((530, 1300, 2), 23), ((99, 600, 300, 530), 79))
+    for dtype in DTYPES
+]
 SIZES = st.one_of(st.integers(1, 70), st.sampled_from([1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]))
 
 

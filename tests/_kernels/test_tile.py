@@ -10,7 +10,7 @@ import pytest
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, at
-from fastbp._kernels.tile import DEEP, LOW, MIDDLE, TALL, multiply, transpose
+from fastbp._kernels.tile import LOW, MIDDLE, TALL, multiply, multiply_transposed, transpose
 from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
@@ -21,7 +21,6 @@ over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPE
 HEIGHTS = {1, 2, LOW, HEIGHT, MIDDLE, TALL}
 ROWS = sorted({3, *HEIGHTS, *(height + 1 for height in HEIGHTS), HEIGHT - 1, TALL + LOW + 3, 2 * TALL + HEIGHT + 3})
 COLUMNS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67]  # about every part of every register
-WIDE = 515  # rows of which are asked for ahead
 INNER = [0, 1, 2, 5, 67]
 UNTOUCHED = 7.0
 
@@ -42,9 +41,9 @@ def times(c, a, b, start, sizes, eta):
 @kernel
 def transposed_times(c, a, b, start, sizes, eta):
     """C ← C − η AᵀB, as for ∂J/∂Θ; start: two vectors of zeros."""
-    multiply(
+    multiply_transposed(
         Operand(at(c, 0), c.shape[1], 1),
-        Operand(at(a, 0), 1, a.shape[1]),
+        Operand(at(a, 0), a.shape[1], 1),
         Operand(at(b, 0), b.shape[1], 1),
         Extent(sizes[0], sizes[1], sizes[2]),
         Operand(at(start, 0), 0, 0),
@@ -55,9 +54,9 @@ def transposed_times(c, a, b, start, sizes, eta):
 @kernel
 def sum_of_rows(c, b, numbers, inner, columns):
     """C ← ΣB, by an A that is one number, as for ∂J/∂b; numbers: two vectors of zeros, then a one."""
-    multiply(
+    multiply_transposed(
         Operand(at(c, 0), 0, 1),
-        Operand(at(numbers, numbers.size - 1), 0, 0),
+        Operand(at(numbers, numbers.size - 1), 0, 1),
         Operand(at(b, 0), b.shape[1], 1),
         Extent(1, columns, inner),
         Operand(at(numbers, 0), 0, 0),
@@ -87,7 +86,7 @@ def matrix(rng, rows, columns, dtype, divisor=1) -> np.ndarray:
 
 
 @over_dtypes
-@pytest.mark.parametrize("columns", [*COLUMNS, WIDE])
+@pytest.mark.parametrize("columns", COLUMNS)
 def test_product_of_whole_numbers_is_exact(columns, dtype):
     """The rows before and after C stay; its padding stays too, or is that of s + A B: 0."""
     rng = np.random.default_rng(columns)
@@ -101,25 +100,7 @@ def test_product_of_whole_numbers_is_exact(columns, dtype):
 
 
 @over_dtypes
-@pytest.mark.parametrize("inner", [DEEP - 1, DEEP, DEEP + 1, 2 * DEEP + 9])
-def test_deep_product_is_exact_and_has_the_bits_of_its_narrow_parts(inner, dtype):
-    """Of wide layers it goes on where C stands, DEEP steps at a time."""
-    rng, rows = np.random.default_rng(inner), 2 * TALL + HEIGHT + 3
-    a, b, start = (matrix(rng, *shape, dtype) for shape in ((rows, inner), (inner, WIDE), (1, WIDE)))
-    c = np.full((rows, b.shape[1]), UNTOUCHED, dtype)
-    times(c, a, b, start, (rows, WIDE, inner), dtype.type(0))
-    np.testing.assert_array_equal(c[:, :WIDE], (a[:, :inner] @ b + start)[:, :WIDE])
-    a, b = (rng.standard_normal(whole.shape).astype(dtype) for whole in (a, b))
-    times(c, a, b, start, (rows, WIDE, inner), dtype.type(0))
-    lanes = lanes_of(dtype)
-    for first in range(0, WIDE - lanes, lanes):
-        part, left = np.empty((rows, lanes), dtype), np.ascontiguousarray(b[:, first : first + lanes])
-        times(part, a, left, start[:, first:], (rows, lanes, inner), dtype.type(0))
-        np.testing.assert_array_equal(part, c[:, first : first + lanes])
-
-
-@over_dtypes
-@pytest.mark.parametrize("columns", [*COLUMNS, WIDE])
+@pytest.mark.parametrize("columns", COLUMNS)
 def test_transposed_product_of_whole_numbers_is_exact(columns, dtype):
     rng = np.random.default_rng(columns)
     for rows, inner in product(ROWS, INNER):
@@ -153,7 +134,7 @@ def test_a_share_of_whole_vectors_leaves_its_neighbours_alone(pieces, dtype):
 
 @over_dtypes
 @pytest.mark.parametrize("eta", [0.3, -1])
-@pytest.mark.parametrize("columns", [*COLUMNS, WIDE])
+@pytest.mark.parametrize("columns", COLUMNS)
 def test_fused_update_has_the_bits_of_gradient_then_update(columns, eta, dtype):
     rng, eta = np.random.default_rng(columns), dtype.type(eta)
     for rows in ROWS:
@@ -169,11 +150,9 @@ def test_fused_update_has_the_bits_of_gradient_then_update(columns, eta, dtype):
 
 
 @over_dtypes
-@pytest.mark.parametrize("registers", [6, 33])
-def test_same_bits_however_rows_and_columns_are_cut(registers, dtype):
-    """Rows of 33 registers are asked for ahead, those of fewer columns not."""
+def test_same_bits_however_rows_and_columns_are_cut(dtype):
     rng, lanes = np.random.default_rng(0), lanes_of(dtype)
-    rows, columns, inner = 2 * TALL + 5, registers * lanes, 67
+    rows, columns, inner = 2 * TALL + 5, 6 * lanes, 67
     a, b, start = (
         rng.standard_normal(shape).astype(dtype) for shape in ((rows, inner), (inner, columns), (1, columns))
     )
