@@ -125,9 +125,9 @@ def is_at_once(step):
 def train_block(net, data, step, kept, epoch, start, steps, current, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
-    A batch that is one block descends along its gradients as they are made, where its step `is_plain`. Others add them
-    up in net.gradients first, where they stay if the optimizer is NONE, or the rows are a part of a batch that others
-    have too. steps: the batches before this one.
+    Where its step `is_at_once` a batch descends along its gradients as they are made. Others add them up in
+    net.gradients first, where they stay if the optimizer is NONE, or the rows are a part of a batch that others have
+    too. steps: the batches before this one; current: whether the mirrors that lead are.
     """
     part = step.part
     batch_start = start - start % step.batch_size if part.stop == 0 else part.first
