@@ -53,7 +53,7 @@ class Workspace(NamedTuple):
 
 
 def _is_fused(step: codes.Step) -> bool:
-    """Whether batches descend along their gradients as these are made, and need no place for them."""
+    """Whether batches descend along gradients as they are made (`epoch.is_at_once`), and need no place for them."""
     return step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
 
 

@@ -2,7 +2,7 @@
 
 from .codes import Extent, Operand
 from .jit import inlined, inner
-from .llvm import at, lanes, splat, store_first
+from .llvm import at, lanes, number_of, splat, store_first
 from .team import slice_of
 from .tile import multiply_transposed, transpose
 
@@ -46,11 +46,11 @@ def descend_mirror(net, layer, above, m, eta, team):
     )
     if columns % width > 0:  # beside aˡ is what f makes of 0, and beside δˡ there must be 0
         for j in range(above.n):
-            store_first(mirror.at, j * layer.width + columns, splat(eta, 1) * 0, width - columns % width)
+            store_first(mirror.at, j * layer.width + columns, splat(number_of(net.work, 0), 1), width - columns % width)
     transpose(
         Operand(at(net.parameters, layer.theta + first * above.width), above.width, 1),
         mirror,
-        min(max(above.n, width), above.width),  # whole squares where rows of Θˡ have room for them
+        min(max(above.n, width), above.width),  # whole squares, if Θˡ has room; rows of no output are 0 in both
         columns,
         columns,
     )

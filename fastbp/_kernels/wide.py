@@ -25,7 +25,8 @@ BESIDE = 8  # tiles whose columns are copied at once: a line has some of two
 def is_wide(rows, inner, row, width):
     """Whether a product of so many rows of C and steps, with rows of B so far apart, is for this file.
 
-    It is where the rows of B lie FAR apart, or A is so LARGE that it isn't at hand for the next columns.
+    It is where the rows of B lie FAR apart; or are WIDE, and A is so LARGE that it isn't at hand for the next columns.
+    Few rows or steps aren't worth it.
     """
     far = row >= FAR * width or (row >= WIDE * width and rows * inner >= LARGE // REGISTER * width)
     return rows >= HEIGHT and inner >= MANY and far
