@@ -18,35 +18,21 @@ COLUMNS = [1, 17, 33, 67]  # to the last vectors, half empty; one after two; non
 
 
 @kernel
-def wide_times(c, a, b, start, packed, sizes, eta, threads):
-    """C ← s + A B, of an A that some threads packed, one after the other."""
+def wide_times(c, a, b, start, packed, sizes, eta, threads, transposed):
+    """C ← s + A B, or C − η(s + A B), of an A that some threads packed one after the other, from rows or columns."""
     rows, columns, inner = sizes
     for thread in range(threads):
-        team = Team(at(packed, 0), thread, threads)
-        pack_rows(at(packed, 0), Operand(at(a, 0), a.shape[1], 1), rows, inner, team)
+        source, team = Operand(at(a, 0), a.shape[1], 1), Team(at(packed, 0), thread, threads)
+        if transposed:
+            pack_columns(at(packed, 0), source, rows, inner, team)
+        else:
+            pack_rows(at(packed, 0), source, rows, inner, team)
     multiply_wide(
         Operand(at(c, 0), c.shape[1], 1),
         at(packed, 0),
         Operand(at(b, 0), b.shape[1], 1),
         Extent(rows, columns, inner),
         Operand(at(start, 0), 0, 1),
-        eta,
-    )
-
-
-@kernel
-def wide_transposed_times(c, a, b, start, packed, sizes, eta, threads):
-    """C ← C − η AᵀB; start: two vectors of zeros."""
-    rows, columns, inner = sizes
-    for thread in range(threads):
-        team = Team(at(packed, 0), thread, threads)
-        pack_columns(at(packed, 0), Operand(at(a, 0), a.shape[1], 1), rows, inner, team)
-    multiply_wide(
-        Operand(at(c, 0), c.shape[1], 1),
-        at(packed, 0),
-        Operand(at(b, 0), b.shape[1], 1),
-        Extent(rows, columns, inner),
-        Operand(at(start, 0), 0, 0),
         eta,
     )
 
@@ -78,7 +64,7 @@ def test_bits_are_those_of_the_tile(inner, columns, dtype):
         times(expected, a, b, start, sizes, dtype.type(0))
         for threads in (1, 2, 3):
             c, packed = np.full_like(expected, np.nan), packed_for(sizes, dtype)
-            wide_times(c, a, b, start, packed, sizes, dtype.type(0), threads)
+            wide_times(c, a, b, start, packed, sizes, dtype.type(0), threads, False)
             np.testing.assert_array_equal(c[:, :columns], expected[:, :columns], err_msg=f"{rows} rows")
             assert np.isnan(packed[-8:]).all()
 
@@ -90,12 +76,12 @@ def test_bits_are_those_of_the_tile(inner, columns, dtype):
 def test_bits_of_the_transposed_are_those_of_the_tile(eta, inner, columns, dtype):
     for rows in ROWS:
         sizes = rows, columns, inner
-        a, b, _, before = operands(sizes, dtype, transposed=True)
+        a, b, start, before = operands(sizes, dtype, transposed=True)
         expected = before.copy()
         transposed_times(expected, a, b, zeros(dtype), sizes, dtype.type(eta))
         for threads in (1, 2, 3):
             c, packed = before.copy(), packed_for(sizes, dtype)
-            wide_transposed_times(c, a, b, zeros(dtype), packed, sizes, dtype.type(eta), threads)
+            wide_times(c, a, b, 0 * start, packed, sizes, dtype.type(eta), threads, True)
             np.testing.assert_array_equal(c, expected, err_msg=f"{rows} rows")
             assert np.isnan(packed[-8:]).all()
 
@@ -106,7 +92,7 @@ def test_a_product_of_whole_numbers_is_exact(dtype):
     rng = np.random.default_rng(0)
     a, b, start = (rng.integers(-8, 9, shape).astype(dtype) for shape in ((rows, inner), (inner, 80), (1, 80)))
     c = np.zeros((rows, 80), dtype)
-    wide_times(c, a, b, start, packed_for(sizes, dtype), sizes, dtype.type(0), 2)
+    wide_times(c, a, b, start, packed_for(sizes, dtype), sizes, dtype.type(0), 2, False)
     np.testing.assert_array_equal(c[:, :columns], (a @ b + start)[:, :columns])
 
 
@@ -117,6 +103,6 @@ def test_nan_and_infinity_come_through(dtype):
         for i in range(rows):
             a, b, start, c = operands(sizes, dtype)
             a[i, inner // 2], b[:] = bad, 1
-            wide_times(c, a, b, start, packed_for(sizes, dtype), sizes, dtype.type(0), 1)
+            wide_times(c, a, b, start, packed_for(sizes, dtype), sizes, dtype.type(0), 1, False)
             assert not np.isfinite(c[i, :33]).any()
             assert np.isfinite(np.delete(c, i, axis=0)).all()
