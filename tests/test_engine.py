@@ -73,8 +73,7 @@ def test_mirrors_of_narrow_layers_lead(shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [*SHAPES, *NARROW, *WIDE], ids=str)
 def test_a_step_at_once_has_the_bits_of_gradient_then_update(shape, dtype):
-    """Also where the mirrors lead, and where a call has to make them anew. A bound that
-    nothing meets keeps the two apart."""
+    """Also where the mirrors lead, and where a call makes them anew. A bound that nothing meets keeps the two apart."""
     case = Case(**{**shape.__dict__, "dtype": dtype})
     for threads in (1, 2, 3):
         parameters, losses = trained(case, threads, False)
