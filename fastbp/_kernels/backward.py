@@ -8,8 +8,8 @@ from .llvm import HEIGHT, at, get, lanes, number_of, put
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import TALL, multiply, multiply_transposed
-from .wide import is_wide, multiply_wide, pack_columns, pack_rows, packed_rows
+from .tile import TALL, multiply_transposed
+from .wide import is_wide, multiply_rows, multiply_wide, pack_columns, pack_rows, packed_rows
 
 
 @inlined
@@ -64,11 +64,7 @@ def errors_below(net, layer, above, mine, packed):
     delta = Operand(at(net.work, layer.delta + mine.row * layer.width + mine.column), layer.width, 1)
     mirror = Operand(at(net.work, layer.mirror + mine.column), layer.width, 1)
     extent, zeros = Extent(mine.rows, mine.columns, above.n), Operand(at(net.work, net.zeros), 0, 0)
-    eta = number_of(net.work, 0)
-    if packed:
-        multiply_wide(delta, packed_rows(net, mine.row, above.n), mirror, extent, zeros, eta)
-    else:
-        multiply(delta, rows_of(net.work, above.delta, above, mine.row), mirror, extent, zeros, eta)
+    multiply_rows(net, delta, rows_of(net.work, above.delta, above, 0), mine.row, mirror, extent, zeros, packed)
     return delta
 
 

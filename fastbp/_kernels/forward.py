@@ -5,11 +5,11 @@ from .addresses import layer_of, rows_of
 from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
 from .jit import inlined, inner
-from .llvm import HEIGHT, at, get, lanes, number_of
+from .llvm import HEIGHT, at, get, lanes
 from .mirrors import leads, mirror_weights
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import TALL, multiply
-from .wide import is_wide, multiply_wide, pack_rows, packed_rows
+from .tile import TALL
+from .wide import is_wide, multiply_rows, pack_rows
 
 
 @inlined
@@ -18,11 +18,8 @@ def affine(net, a, layer, above, mine, packed):
     theta = at(net.parameters, layer.theta + mine.column)
     z = Operand(at(net.work, above.a + mine.row * above.width + mine.column), above.width, 1)
     weights, extent = Operand(theta, above.width, 1), Extent(mine.rows, mine.columns, layer.n)
-    bias, eta = Operand(at(theta, layer.n * above.width), 0, 1), number_of(net.work, 0)
-    if packed:
-        multiply_wide(z, packed_rows(net, mine.row, layer.n), weights, extent, bias, eta)
-    else:
-        multiply(z, Operand(at(a.at, mine.row * a.row), a.row, 1), weights, extent, bias, eta)
+    bias = Operand(at(theta, layer.n * above.width), 0, 1)
+    multiply_rows(net, z, a, mine.row, weights, extent, bias, packed)
     return z
 
 

@@ -9,9 +9,9 @@ C are chains of multiply-adds as in `tile`, with the same bits. Beside a busy ha
 from .blocks import add_outer_product, pack_block, read_block, scaled_sum, write_block
 from .codes import Extent, Operand
 from .jit import apart, inlined, inner
-from .llvm import HEIGHT, REGISTER, at, get, lanes, load, prefetch, put, store
+from .llvm import HEIGHT, REGISTER, at, get, lanes, load, number_of, prefetch, put, store
 from .team import slice_of
-from .tile import FAR, TALL, multiply_transposed
+from .tile import FAR, TALL, multiply, multiply_transposed
 
 WIDE = 16  # registers in a row of B
 LARGE = 1 << 16  # bytes of A
@@ -150,3 +150,13 @@ def multiply_wide(c, packed, b, extent, start, eta):
                 eta,
             )
             i += left
+
+
+@inlined
+def multiply_rows(net, c, a, row, b, extent, start, packed):
+    """C ← s + A B for the rows of A from `row` on, as they are or packed."""
+    zero = number_of(net.work, 0)
+    if packed:
+        multiply_wide(c, packed_rows(net, row, extent.inner), b, extent, start, zero)
+    else:
+        multiply(c, Operand(at(a.at, row * a.row), a.row, 1), b, extent, start, zero)
