@@ -19,7 +19,7 @@ def parts() -> SimpleNamespace:
         from numba import njit
 
         from fastbp import _layout, _team
-        from fastbp._kernels import activations, codes, llvm, team, tile, wide
+        from fastbp._kernels import activations, blocks, codes, llvm, team, tile, wide
 
         return SimpleNamespace(
             njit=njit,
@@ -28,7 +28,7 @@ def parts() -> SimpleNamespace:
             padded=_layout.padded,
             aligned_zeros=_layout.aligned_zeros,
             multiply=tile.multiply,
-            multiply_transposed=tile.multiply_transposed,
+            multiples=blocks.multiples,  # since which one product takes A in rows or in columns
             wide=wide,
             activate=activations.activate_output,
             meet=team.meet,
@@ -70,14 +70,14 @@ class Tile:
     def setup(self, shape: str, product: str, dtype: str) -> None:
         of = parts()
         at, Operand, zero = of.at, of.codes.Operand, np.dtype(dtype).type(0)
-        multiply = of.multiply if product == "a Θᵀ" else of.multiply_transposed
+        multiply, in_rows = of.multiply, product == "a Θᵀ"
 
         @of.njit(nogil=True)
         def driver(c, a, b, room, extent, repeats):
             for _ in range(repeats):
                 multiply(
                     Operand(at(c.reshape(-1), 0), c.shape[1], 1),
-                    Operand(at(a.reshape(-1), 0), a.shape[1], 1),
+                    Operand(at(a.reshape(-1), 0), a.shape[1] if in_rows else 1, 1 if in_rows else a.shape[1]),
                     Operand(at(b.reshape(-1), 0), b.shape[1], 1),
                     extent,
                     Operand(at(room, 0), 0, 0),

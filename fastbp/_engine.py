@@ -122,6 +122,10 @@ class Engine:
             shuffle,
         )
 
+    def with_own_order(self, data: codes.Data) -> codes.Data:
+        """The data, with room for an order that no other training shuffles."""
+        return data._replace(order=aligned_zeros(len(data.X), np.int64)) if data.shuffles else data
+
     @contextmanager
     def exclusively(self) -> Iterator[None]:
         """Keep the network for one training at a time.

@@ -12,14 +12,22 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _checks
+from ._feed import Feed
+from ._kernels import codes
 from ._team import keep_to_share
 from ._together import train_together
 from .callbacks import Callback
 from .history import History, LazyHistory
+from .metrics import metric_names
 from .progress import Tally
+from .streams import Stream
 from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+Sources = tuple[codes.Data, codes.Data | Feed | None]  # the samples that train, and those that validate
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,18 +104,34 @@ class Samples:
 
     def __init__(self, given: dict[str, Any], own: bool) -> None:
         self.given, self.own = given, own
-        self._ready = dict[Any, Any]()
+        self._converted, self._sources = dict[Any, Array](), dict[Any, Sources]()
         if not own and not hasattr(given["y"], "dtype") and not hasattr(given["y"], "to_numpy"):
             given["y"] = _checks.numbers("y", given["y"])
 
-    def of(self, number: int, trainer: Trainer) -> dict[str, Any]:
-        """Those of one network; an X that is everybody's is converted once for each dtype, not for each network."""
+    def of(self, number: int, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any]) -> Sources:
+        """What trains a network and what validates it; what is everybody's is checked once, not for each network.
+
+        names, options : metrics, and the arguments of `Trainer.fit` beside arrays
+        """
+        fraction = _checks.fraction("validation_split", options["validation_split"])
         if self.own:
-            return {name: values[number] for name, values in self.given.items()}
+            return _sources({name: values[number] for name, values in self.given.items()}, trainer, names, options)
+        given = self.given | {"X": self._matrix(trainer)}
+        if fraction > 0 or isinstance(given.get("validation_data"), Stream):  # copies by seed; no two may read at once
+            return _sources(given, trainer, names, options)
+        loss, outputs = trainer._loss, (trainer.layer_sizes[-1], trainer.output_activation)
+        key = trainer.layer_sizes[0], trainer.dtype, outputs, type(loss), loss.low, loss.high, trainer.shuffle
+        if key not in self._sources:
+            self._sources[key] = _sources(given, trainer, names, options)
+        data, validation = self._sources[key]
+        return trainer._engine.with_own_order(data), validation
+
+    def _matrix(self, trainer: Trainer) -> Array:
+        """Everybody's X, converted once for each dtype."""
         key = trainer.layer_sizes[0], trainer.dtype
-        if key not in self._ready:
-            self._ready[key] = _checks.matrix("X", self.given["X"], *key)
-        return self.given | {"X": self._ready[key]}
+        if key not in self._converted:
+            self._converted[key] = _checks.matrix("X", self.given["X"], *key)
+        return self._converted[key]
 
     def convert(self, trainers: Sequence[Trainer]) -> None:
         """Convert an X that is everybody's, if all want the same of it, before it travels."""
@@ -123,7 +147,25 @@ class Samples:
         return Samples({name: {i: values[i] for i in numbers} for name, values in self.given.items()}, True)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_ready": {}}
+        return self.__dict__ | {"_converted": {}, "_sources": {}}
+
+
+def _sources(given: dict[str, Any], trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any]) -> Sources:
+    """What `Trainer.fit` makes of its arguments."""
+    data, validation = trainer._intake.training(
+        given["X"],
+        given["y"],
+        names,
+        given.get("sample_weight"),
+        options["class_weight"],
+        steps=None,
+        epochs=options["epochs"],
+        validation_data=given.get("validation_data"),
+        validation_split=options["validation_split"],
+        sharded=False,
+    )
+    assert isinstance(data, codes.Data)  # X is an array
+    return data, validation
 
 
 class Fits:
@@ -165,8 +207,12 @@ class Fits:
         asked, trainer.n_threads = trainer.n_threads, self.threads
         try:
             watchers = [*(copy.deepcopy(watcher) for watcher in self.watchers), self.halt]
-            arguments = self.samples.of(number, trainer) | self.options
-            history = trainer.fit(**arguments, callbacks=watchers, verbose=0)
+            seconds = _checks.seconds("max_seconds", self.options["max_seconds"])
+            names = metric_names(self.options["metrics"])
+            sources = self.samples.of(number, trainer, names, self.options)
+            history = History()
+            run = trainer._run([trainer.history, history], watchers, self.options["epochs"], seconds)
+            run.fit(*sources, names, self.options["class_weight"], silent=True)
             return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:
             columns = {name: column[before:] for name, column in trainer.history.items()}
@@ -181,8 +227,8 @@ class Fits:
         if len(numbers) > 1:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(ValueError, TypeError, MemoryError, RuntimeError):  # each will say so of itself
-                samples = self.samples.of(numbers[0], trainers[0])
-                logs = train_together(trainers, samples["X"], samples["y"], self.options["epochs"], self.halted)
+                data, _ = self.samples.of(numbers[0], trainers[0], (), self.options)
+                logs = train_together(trainers, data, self.options["epochs"], self.halted)
             ended = zip(numbers, trainers, logs, strict=True)
             yield [Outcome(number, trainer, log) for number, trainer, log in ended if log is not None]
         for number, log in zip(numbers, logs, strict=True):

@@ -55,7 +55,7 @@ def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> l
 
 
 def train_together(
-    trainers: Sequence[Trainer], X: Any, y: Any, epochs: int, halted: Callable[[], bool]
+    trainers: Sequence[Trainer], data: codes.Data, epochs: int, halted: Callable[[], bool]
 ) -> list[LazyHistory | None]:
     """Train networks of one `kind` until they are done, or halted.
 
@@ -65,7 +65,6 @@ def train_together(
     """
     first = trainers[0]
     engine, k = first._engine, len(trainers)
-    data = first._intake.data("X", X, "y", y, shuffle=first.shuffle)
     batch_size = min(first.batch_size, len(data.X))
     step = step_of(first, batch_size, np.zeros(1))
     many = codes.Many(

@@ -10,6 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Sweep, Trainer, fit_many
+from fastbp._samples import Intake
 from fastbp.schedules import Cosine, Schedule
 
 rng = np.random.default_rng(0)
@@ -361,21 +362,40 @@ def test_a_sweep_by_a_function_by_weights_and_aloud(capsys):
     assert row["loss"] == sweep.best.evaluate(X, Y, sample_weight=weight)["loss"]
 
 
+def test_samples_of_all_are_checked_once_for_networks_that_take_them_alike(monkeypatch):
+    training, taken = Intake.training, []
+
+    def counted(self, *arguments, **options):
+        taken.append(self.trainer.loss)
+        return training(self, *arguments, **options)
+
+    monkeypatch.setattr(Intake, "training", counted)
+    options = {"layer_sizes": [3, 40, 2], "learning_rate": 0.1}
+    losses = ["squared_error", "squared_error", "absolute_error", "squared_error"]
+    networks = [Trainer(**options, loss=loss, seed=seed) for seed, loss in enumerate(losses)]
+    fit_many(networks, X, Y, epochs=3, validation_data=(X, Y), n_threads=1, verbose=0)
+    assert taken == ["squared_error", "absolute_error"]
+    for seed, (loss, network) in enumerate(zip(losses, networks, strict=True)):
+        alone = Trainer(**options, loss=loss, seed=seed)
+        assert alone.fit(X, Y, epochs=3, validation_data=(X, Y), verbose=0) == network.history
+        assert_same(network, alone)
+
+
 def test_a_network_that_fails_between_two_halvings_does_not_go_on(monkeypatch):
     rates = [0.1, 0.2, 0.3, 0.4]
     sweep = Sweep({"learning_rate": rates}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
     first = sweep.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
     winner, fits = first[0]["number"], []
     again = Sweep({"learning_rate": rates}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
-    fit = again.trainers[winner].fit
+    run = again.trainers[winner]._run
 
-    def fail_later(*arguments, **options):
-        fits.append(options["epochs"])
+    def fail_later(*arguments):
+        fits.append(arguments)
         if len(fits) > 1:
             raise DivergenceError("training diverged", 2)
-        return fit(*arguments, **options)
+        return run(*arguments)
 
-    monkeypatch.setattr(again.trainers[winner], "fit", fail_later)
+    monkeypatch.setattr(again.trainers[winner], "_run", fail_later)
     with pytest.warns(RuntimeWarning, match="1 of 2"):
         table = again.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
     assert len(fits) == 2

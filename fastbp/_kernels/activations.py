@@ -174,8 +174,8 @@ def multiply_by_softmax_derivative(delta, a, rows):
 
 @inner
 def activate_output(z, slope, t, mask, rows, columns, activation):
-    """a = f(z) for whole rows of the output layer, softmax included; t stands in where softmax wants targets."""
+    """a = f(z) for whole rows of the output layer, softmax included, for which t stands in as targets and weights."""
     if activation == SOFTMAX:
-        softmax(z, t, mask, mask, rows)
+        softmax(z, t, mask, t, rows)
     else:
         activate(z, slope, rows, columns, activation, activation >= LEAKY_RELU)

@@ -4,11 +4,11 @@ from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
 from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs, Share
 from .jit import inlined, inner
-from .llvm import HEIGHT, at, get, lanes, number_of, put
+from .llvm import HEIGHT, at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import TALL, multiply_transposed
+from .tile import TALL, multiply
 from .wide import is_wide, multiply_rows, multiply_wide, pack_columns, pack_rows, packed_rows
 
 
@@ -22,6 +22,7 @@ def outputs_of(net, layer, row, weighted):
         at(net.work, layer.slope + place),
         mask,
         at(net.work, net.weights + place) if weighted else mask,
+        weighted,
         at(net.work, net.parameter),
     )
 
@@ -30,9 +31,8 @@ def outputs_of(net, layer, row, weighted):
 def activate_outputs(net, m):
     """aᴸ from zᴸ of m samples, where no loss asks for more."""
     last = layer_of(net, net.depth - 1)
-    for i in range(0, m, HEIGHT):
-        z, of = rows_of(net.work, last.a, last, i), outputs_of(net, last, i, False)
-        activate_output(z, of.slope, of.targets, of.mask, min(HEIGHT, m - i), last.n, last.activation)
+    z, of = rows_of(net.work, last.a, last, 0), outputs_of(net, last, 0, False)
+    activate_output(z, of.slope, of.targets, of.mask, m, last.n, last.activation)
 
 
 @inner
@@ -45,17 +45,16 @@ def output_errors(net, m, weight, weighted, team):
     last = layer_of(net, net.depth - 1)
     inverse = number_of(net.work, 1 / weight if weight > 0 else 0.0)
     first, length = slice_of(m, HEIGHT, team)
-    for i in range(first, first + length, HEIGHT):
-        value = output_error(
-            rows_of(net.work, last.a, last, i),
-            outputs_of(net, last, i, weighted),
-            min(HEIGHT, m - i),
-            last.n,
-            (net.loss, last.activation),
-            net.foreign,
-            inverse,
-        )
-        put(net.losses, i // HEIGHT, value)
+    output_error(
+        rows_of(net.work, last.a, last, first),
+        outputs_of(net, last, first, weighted),
+        length,
+        last.n,
+        (net.loss, last.activation),
+        net.foreign,
+        inverse,
+        at(net.losses, first // HEIGHT),
+    )
 
 
 @inlined
@@ -100,9 +99,9 @@ def hidden_errors(net, m, dropping, team):
 @inlined
 def descend_biases(net, layer, above, out, m, eta, mine):
     """descend for the biases of a share's columns: one row more, of aˡ = 1."""
-    multiply_transposed(
+    multiply(
         Operand(at(out, layer.theta + layer.n * above.width + mine.column), above.width, 1),
-        Operand(at(net.work, net.one), 0, 1),
+        Operand(at(net.work, net.one), 1, 0),
         rows_of(net.work, above.delta + mine.column, above, 0),
         Extent(1, mine.columns, m),
         Operand(at(net.work, net.zeros), 0, 0),
@@ -119,7 +118,7 @@ def descend_part(net, layer, above, out, a, m, eta, mine, packed):
     if packed:
         multiply_wide(theta, packed_rows(net, mine.row, m), delta, extent, zeros, eta)
     else:
-        multiply_transposed(theta, Operand(at(a.at, mine.row), a.row, 1), delta, extent, zeros, eta)
+        multiply(theta, Operand(at(a.at, mine.row), 1, a.row), delta, extent, zeros, eta)
     if net.use_bias and mine.row + mine.rows == layer.n:
         descend_biases(net, layer, above, out, m, eta, mine)
 

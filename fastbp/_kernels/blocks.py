@@ -8,11 +8,27 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from .llvm import Vector, _call, _spread, lanes_of
+from .llvm import HEIGHT, Vector, _call, _spread, lanes_of
+
+ODD = range(1, HEIGHT * 3 // 2, 2)  # multiples of a row, up to the tallest block
 
 
 def _offset(builder, pointer, step, factor):
     return builder.gep(pointer, [builder.mul(step, ir.Constant(step.type, factor))])
+
+
+def _rows(builder, pointer, apart, count):
+    """Where rows begin: so many numbers apart, or as `multiples` has it."""
+    if not isinstance(apart.type, ir.LiteralStructType | ir.ArrayType):
+        return [_offset(builder, pointer, apart, r) for r in range(count)]
+    first = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    places = [pointer]
+    for r in range(1, count):
+        doubled = (r & -r).bit_length() - 1
+        odd = builder.extract_value(apart, ((r >> doubled) - 1) // 2)
+        place = builder.gep(first, [builder.mul(odd, odd.type(1 << doubled))])
+        places.append(builder.bitcast(place, pointer.type))
+    return places
 
 
 def _load(context, builder, pointer, vector, v):
@@ -30,20 +46,50 @@ def _block_type(memory, rows, vectors, part):
     return types.UniTuple(vector, rows.literal_value * vectors.literal_value)
 
 
+@intrinsic
+def hidden(typing, number):
+    """The same number or pointer, of which LLVM knows nothing more."""
+
+    def generate(context, builder, signature, args):
+        return _hidden(builder, args[0])
+
+    return number(number), generate
+
+
+def _hidden(builder, value):
+    return builder.call(ir.InlineAsm(ir.FunctionType(value.type, [value.type]), "", "=r,0"), [value])
+
+
+@intrinsic
+def multiples(typing, memory, row):
+    """Odd multiples of a row's bytes, for the rows of a block.
+
+    With these a processor makes the place of each row from one pointer while it loads; LLVM, left to itself, keeps a
+    pointer for each row and moves them all in each step.
+    """
+    kind, size = types.UniTuple(types.intp, len(ODD)), memory.dtype.bitwidth // 8
+
+    def generate(context, builder, signature, args):
+        row = args[1]
+        return context.make_tuple(builder, kind, [_hidden(builder, builder.mul(row, row.type(m * size))) for m in ODD])
+
+    return kind(memory, types.intp), generate
+
+
 @intrinsic(prefer_literal=True)
-def read_block(typing, memory, row, rows, vectors, part):
-    """The block whose rows lie `row` numbers apart."""
+def read_block(typing, memory, apart, rows, vectors, part):
+    """The block whose rows lie so many numbers apart, or as `multiples` has it."""
     block = _block_type(memory, rows, vectors, part)
 
     def generate(context, builder, signature, args):
-        starts = [_offset(builder, args[0], args[1], r) for r in range(rows.literal_value)]
+        starts = _rows(builder, args[0], args[1], rows.literal_value)
         return context.make_tuple(
             builder,
             block,
             [_load(context, builder, start, block.dtype, v) for start in starts for v in range(vectors.literal_value)],
         )
 
-    return block(memory, types.intp, rows, vectors, part), generate
+    return block(memory, apart, rows, vectors, part), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -59,38 +105,38 @@ def copies_of_row(typing, memory, rows, vectors, part):
 
 
 @intrinsic(prefer_literal=True)
-def write_block(typing, memory, row, block, rows):
-    """Store the block into rows that lie `row` numbers apart."""
+def write_block(typing, memory, apart, block, rows):
+    """Store the block into rows that lie as `read_block` has it."""
     count, vector = block.count // rows.literal_value, block.dtype
 
     def generate(context, builder, signature, args):
+        starts = _rows(builder, args[0], args[1], rows.literal_value)
         for i in range(block.count):
-            start = _offset(builder, args[0], args[1], i // count)
-            place = builder.gep(start, [ir.Constant(ir.IntType(64), i % count * vector.lanes)])
+            place = builder.gep(starts[i // count], [ir.Constant(ir.IntType(64), i % count * vector.lanes)])
             _store(builder, place, builder.extract_value(args[2], i), vector)
         return context.get_dummy_value()
 
-    return types.none(memory, types.intp, block, rows), generate
+    return types.none(memory, apart, block, rows), generate
 
 
 @intrinsic(prefer_literal=True)
-def add_outer_product(typing, block, a, row, b, rows):
-    """block[r, v] + a[r·row] × b[v] for every vector of the block."""
+def add_outer_product(typing, block, a, apart, b, rows):
+    """block[r, v] + a_r × b[v] for every vector of the block, with a_r as far apart as `read_block` has it."""
     count, vector = block.count // rows.literal_value, block.dtype
 
     def generate(context, builder, signature, args):
-        held, a, row, b, _ = args
+        held, a, apart, b, _ = args
         b = [_load(context, builder, b, vector, v) for v in range(count)]
         out = []
-        for r in range(rows.literal_value):
-            number = _spread(context, builder, builder.load(_offset(builder, a, row, r)), vector.dtype, vector)
+        for r, place in enumerate(_rows(builder, a, apart, rows.literal_value)):
+            number = _spread(context, builder, builder.load(place), vector.dtype, vector)
             out += [
                 _call(builder, "fmuladd", b[v].type, (number, b[v], builder.extract_value(held, r * count + v)))
                 for v in range(count)
             ]
         return context.make_tuple(builder, block, out)
 
-    return block(block, a, types.intp, b, rows), generate
+    return block(block, a, apart, b, rows), generate
 
 
 @intrinsic

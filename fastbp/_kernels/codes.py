@@ -256,13 +256,14 @@ class Dropping(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What lies as the rows of zᴸ do; pointers."""
+    """What lies as the rows of zᴸ do; pointers. Of mask and parameter there are HEIGHT rows, for any others."""
 
     targets: Any
     delta: Any
     slope: Any
     mask: Any
     weights: Any
+    weighted: Any  # or the mask stands in for weights
     parameter: Any
 
 

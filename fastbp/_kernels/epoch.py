@@ -33,6 +33,10 @@ def copy_row(target, source, n):
 def copy_rows(target, width, source, n, data, start, rows):
     """Rows `start` … of the epoch's order, n numbers each, into as many of `width`. rows: first and how many."""
     first, count = rows
+    if width == lanes(source, 1):
+        for s in range(first, first + count):
+            store(target, s * width, load_first(source, sample(data, start + s) * n, n))
+        return
     for s in range(first, first + count):
         copy_row(at(target, s * width), at(source, sample(data, start + s) * n), n)
 

@@ -1,8 +1,8 @@
 """J and δᴸ of a few rows of the output layer, the only place where the 1/m of the method appears.
 
 Arguments: z, an Operand of the rows, zᴸ on entry and aᴸ on return; of: Pointers to what lies as z does, rows as far
-apart; inverse: 1/m, or 1 over the sum of the weights of the batch's samples. Each function returns the rows' part of
-m · J, float64.
+apart; inverse: 1/m, or 1 over the sum of the weights of the batch's samples. Each function but the last returns the
+rows' part of m · J, float64.
 
 What lies beyond the rows, up to a whole vector, is left over from another batch: it is selected away, not multiplied
 by 0, since it may be a NaN.
@@ -25,11 +25,12 @@ from .codes import (
     QUANTILE,
     SOFTMAX,
     Operand,
+    Outputs,
 )
 from .elementary import at_least, exp, sigmoid, softplus_tail
 from .foreign import call_loss
 from .jit import inlined, inner
-from .llvm import absolute, at, get, lanes, load, load_first, splat, store, where_less
+from .llvm import HEIGHT, absolute, at, get, lanes, load, load_first, put, splat, store, where_less
 
 
 @inlined
@@ -88,25 +89,6 @@ def foreign(z, of, rows, columns, address, inverse):
 
 
 @inner
-def through_activation(z, of, rows, columns, codes, address, inverse):
-    """Losses of aᴸ under any output activation: δᴸ = (1/m) ∂ℓ/∂a ⊙ f′(zᴸ); the squared error is ½ Σ (aᴸ − y)²."""
-    loss, activation = codes
-    activate_output(z, of.slope, of.targets, of.mask, rows, columns, activation)
-    if loss == CUSTOM:
-        value = foreign(z, of, rows, columns, address, inverse)
-    else:
-        value = sum_over_outputs(z.at, of, rows * z.row, loss, inverse)
-    delta = Operand(of.delta, z.row, 1)
-    if activation == SOFTMAX:
-        multiply_by_softmax_derivative(delta, z, rows)
-    elif activation >= LEAKY_RELU:
-        multiply_by_derivative(delta, Operand(of.slope, z.row, 1), rows, z.row, KEPT)
-    else:
-        multiply_by_derivative(delta, z, rows, z.row, activation)
-    return value
-
-
-@inner
 def cross_entropy(z, of, rows, inverse):
     """−Σ y log aᴸ with aᴸ = softmax(zᴸ), from the logits: Σ y (log Σ e^z − z); δᴸ = (1/m) (aᴸ − y)."""
     value = softmax(z, of.targets, of.mask, of.weights, rows)
@@ -136,12 +118,47 @@ def from_logits(z, of, count, loss, inverse):
     return np.float64(total(values))
 
 
+@inlined
+def beginning_at(of, place):
+    """Outputs from some number on; the mask begins with each HEIGHT rows."""
+    return Outputs(
+        at(of.targets, place),
+        at(of.delta, place),
+        at(of.slope, place),
+        of.mask,
+        at(of.weights, place if of.weighted else 0),
+        of.weighted,
+        of.parameter,
+    )
+
+
 @inner
-def output_error(z, of, rows, columns, codes, address, inverse):
-    """The rows' part of m · J, with δᴸ in delta and aᴸ in z; method.md, step 2. codes: (loss, activation)."""
-    loss, _ = codes
-    if loss == CROSS_ENTROPY:
-        return cross_entropy(z, of, rows, inverse)
-    if loss == BINARY_CROSS_ENTROPY or loss == POISSON:
-        return from_logits(z.at, of, rows * z.row, loss, inverse)
-    return through_activation(z, of, rows, columns, codes, address, inverse)
+def output_error(z, of, rows, columns, codes, address, inverse, sums):
+    """aᴸ into z, δᴸ, and of each HEIGHT rows their part of m · J into sums; method.md, step 2.
+
+    Of a loss without a closed form with its activation δᴸ = (1/m) ∂ℓ/∂a ⊙ f′(zᴸ), with ∂ℓ/∂a of aᴸ; the squared error
+    is ½ Σ (aᴸ − y)². codes: (loss, activation).
+    """
+    loss, activation = codes
+    through = loss != CROSS_ENTROPY and loss != BINARY_CROSS_ENTROPY and loss != POISSON
+    if through:
+        activate_output(z, of.slope, of.targets, of.mask, rows, columns, activation)
+    for i in range(0, rows, HEIGHT):
+        count = min(HEIGHT, rows - i)
+        z_i, of_i = Operand(at(z.at, i * z.row), z.row, 1), beginning_at(of, i * z.row)
+        if loss == CROSS_ENTROPY:
+            value = cross_entropy(z_i, of_i, count, inverse)
+        elif not through:
+            value = from_logits(z_i.at, of_i, count * z.row, loss, inverse)
+        elif loss == CUSTOM:
+            value = foreign(z_i, of_i, count, columns, address, inverse)
+        else:
+            value = sum_over_outputs(z_i.at, of_i, count * z.row, loss, inverse)
+        put(sums, i // HEIGHT, value)
+    delta = Operand(of.delta, z.row, 1)
+    if through and activation == SOFTMAX:
+        multiply_by_softmax_derivative(delta, z, rows)
+    elif through and activation >= LEAKY_RELU:
+        multiply_by_derivative(delta, Operand(of.slope, z.row, 1), rows, z.row, KEPT)
+    elif through:
+        multiply_by_derivative(delta, z, rows, z.row, activation)

@@ -4,7 +4,7 @@ from .codes import Extent, Operand
 from .jit import inlined, inner
 from .llvm import at, lanes, number_of, splat, store_first
 from .team import slice_of
-from .tile import multiply_transposed, transpose
+from .tile import multiply, transpose
 
 
 @inner
@@ -36,9 +36,9 @@ def descend_mirror(net, layer, above, m, eta, team):
     width = lanes(net.work, 1)
     first, columns = slice_of(layer.n, width, team)
     mirror = Operand(at(net.work, layer.mirror + first), layer.width, 1)
-    multiply_transposed(
+    multiply(
         mirror,
-        Operand(at(net.work, above.delta), above.width, 1),
+        Operand(at(net.work, above.delta), 1, above.width),
         Operand(at(net.work, layer.a + first), layer.width, 1),
         Extent(above.n, columns, m),
         Operand(at(net.work, net.zeros), 0, 0),

@@ -5,7 +5,16 @@ chain of multiply-adds in the order of the inner index, whichever tile it falls 
 among tiles and threads changes no bit. Rows of an odd number of cache lines (`_layout.padded`) keep columns apart.
 """
 
-from .blocks import add_outer_product, copies_of_row, read_block, scaled_sum, transpose_square, write_block
+from .blocks import (
+    add_outer_product,
+    copies_of_row,
+    hidden,
+    multiples,
+    read_block,
+    scaled_sum,
+    transpose_square,
+    write_block,
+)
 from .codes import Operand
 from .jit import apart, inlined, inner
 from .llvm import HEIGHT, at, get, lanes, prefetch, put
@@ -19,12 +28,14 @@ def make_tile(rows, vectors, part):
 
     @inner
     def tile(c, a, b, inner, start, eta):
-        block = copies_of_row(start, rows, vectors, part)
+        block, column, apart = copies_of_row(start, rows, vectors, part), a.at, multiples(a.at, a.row)
         for k in range(inner):
-            block = add_outer_product(block, at(a.at, k * a.step), a.row, at(b.at, k * b.row), rows)
+            block = add_outer_product(block, column, apart, at(b.at, k * b.row), rows)
+            column = hidden(at(column, a.step))
+        apart = multiples(c.at, c.row)
         if eta != 0:
-            block = scaled_sum(-eta, block, read_block(c.at, c.row, rows, vectors, part))
-        write_block(c.at, c.row, block, rows)
+            block = scaled_sum(-eta, block, read_block(c.at, apart, rows, vectors, part))
+        write_block(c.at, apart, block, rows)
 
     return tile
 
@@ -68,45 +79,36 @@ def make_panel(vectors, part):
 double, full, half, quarter = make_panel(2, 1), make_panel(1, 1), make_panel(1, 2), make_panel(1, 4)
 
 
-def make_multiply(transposed):
-    """Make the product for an A whose rows lie in memory one after the other, or whose columns do."""
+@apart
+def multiply(c, a, b, extent, start, eta):
+    """C ← s + A B when η is 0; else C ← C − η(s + A B), with the bits of the former followed by the latter.
 
-    @apart
-    def multiply(c, a, b, extent, start, eta):
-        """C ← s + A B when η is 0; else C ← C − η(s + A B), with the bits of the former followed by the latter.
-
-        Parameters
-        ----------
-        c : Operand of (rows, columns); read and written, apart from the others; what it holds counts when η ≠ 0
-            Rows padded as by `_layout.padded`. Padding of C stays, or becomes that of s + A B: zero, if all of it was.
-        a : Operand of (rows, inner), or of (inner, rows) where A is its transposed; read
-        b : Operand of (inner, columns), padded as c; read
-        extent : Extent
-            The three sizes, columns without their padding.
-        start : Operand of (1, columns), padded as c; read
-            The row s. Step 0 instead of 1 repeats its first two vectors: for zeros.
-        eta : number of the dtype of c
-        """
-        width = lanes(c.at, 1)
-        a_ij = Operand(a.at, 1, a.row) if transposed else Operand(a.at, a.row, 1)
-        for j in range(0, extent.columns, 2 * width):
-            left = extent.columns - j
-            c_j = Operand(at(c.at, j), c.row, 1)
-            b_j = Operand(at(b.at, j), b.row, 1)
-            start_j = at(start.at, j * start.step)
-            if left > width:
-                double(c_j, a_ij, b_j, extent, start_j, eta)
-            elif left > lanes(c.at, 2):
-                full(c_j, a_ij, b_j, extent, start_j, eta)
-            elif left > lanes(c.at, 4):
-                half(c_j, a_ij, b_j, extent, start_j, eta)
-            else:
-                quarter(c_j, a_ij, b_j, extent, start_j, eta)
-
-    return multiply
-
-
-multiply, multiply_transposed = make_multiply(False), make_multiply(True)
+    Parameters
+    ----------
+    c : Operand of (rows, columns); read and written, apart from the others; what it holds counts when η ≠ 0
+        Rows padded as by `_layout.padded`. Padding of C stays, or becomes that of s + A B: zero, if all of it was.
+    a : Operand of (rows, inner), in rows or in columns; read
+    b : Operand of (inner, columns), padded as c; read
+    extent : Extent
+        The three sizes, columns without their padding.
+    start : Operand of (1, columns), padded as c; read
+        The row s. Step 0 instead of 1 repeats its first two vectors: for zeros.
+    eta : number of the dtype of c
+    """
+    width = lanes(c.at, 1)
+    for j in range(0, extent.columns, 2 * width):
+        left = extent.columns - j
+        c_j = Operand(at(c.at, j), c.row, 1)
+        b_j = Operand(at(b.at, j), b.row, 1)
+        start_j = at(start.at, j * start.step)
+        if left > width:
+            double(c_j, a, b_j, extent, start_j, eta)
+        elif left > lanes(c.at, 2):
+            full(c_j, a, b_j, extent, start_j, eta)
+        elif left > lanes(c.at, 4):
+            half(c_j, a, b_j, extent, start_j, eta)
+        else:
+            quarter(c_j, a, b_j, extent, start_j, eta)
 
 
 @apart

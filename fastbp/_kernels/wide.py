@@ -11,7 +11,7 @@ from .codes import Extent, Operand
 from .jit import apart, inlined, inner
 from .llvm import HEIGHT, REGISTER, at, get, lanes, load, number_of, prefetch, put, store
 from .team import slice_of
-from .tile import FAR, TALL, multiply, multiply_transposed
+from .tile import FAR, TALL, multiply
 
 WIDE = 16  # registers in a row of B
 LARGE = 1 << 16  # bytes of A
@@ -141,9 +141,9 @@ def multiply_wide(c, packed, b, extent, start, eta):
         i = tall + (HEIGHT if high else 0)
         while i < extent.rows:
             left = min(extent.rows - i, TALL - i % TALL)
-            multiply_transposed(
+            multiply(
                 Operand(at(c.at, i * c.row + j), c.row, 1),
-                Operand(at(packed, i // TALL * room + i % TALL), TALL, 1),
+                Operand(at(packed, i // TALL * room + i % TALL), 1, TALL),
                 Operand(at(b.at, j), b.row, 1),
                 Extent(left, columns, extent.inner),
                 begin,

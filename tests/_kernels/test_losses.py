@@ -25,14 +25,16 @@ EXACT = ("identity", "sigmoid", "tanh", "relu", "softmax", "leaky_relu", "elu", 
 over_pairs = pytest.mark.parametrize(("loss", "activation"), PAIRS)
 over_sizes = pytest.mark.parametrize(("dtype", "n"), SIZES)
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES)
-ROWS = range(1, HEIGHT + 1)
+ROWS = [*range(1, HEIGHT + 1), 2 * HEIGHT + 3]  # of one sum of losses, and of several
+UNTOUCHED = 7.0
 
 
 @kernel
-def output_error(z, of, rows, columns, codes, inverse_m):
+def output_error(z, of, weighted, rows, columns, codes, inverse_m, sums):
     t, delta, slope, mask, weights, parameter = of
-    pointers = Outputs(at(t, 0), at(delta, 0), at(slope, 0), at(mask, 0), at(weights, 0), at(parameter, 0))
-    return losses.output_error(Operand(at(z, 0), z.shape[1], 1), pointers, rows, columns, codes, 0, inverse_m)
+    pointers = Outputs(at(t, 0), at(delta, 0), at(slope, 0), at(mask, 0), at(weights, 0), weighted, at(parameter, 0))
+    z_rows = Operand(at(z, 0), z.shape[1], 1)
+    losses.output_error(z_rows, pointers, rows, columns, codes, 0, inverse_m, at(sums, 0))
 
 
 def errors_of(z, y, loss, activation, dtype, m=None, stale=np.nan, weights=None):
@@ -45,8 +47,10 @@ def errors_of(z, y, loss, activation, dtype, m=None, stale=np.nan, weights=None)
     shown = mask if weights is None else in_memory(np.repeat(weights[:, None], n, axis=1), dtype, stale=stale)
     codes = CODES_OF_LOSSES[loss], CODES[activation]
     of = (t, delta, slope, mask, shown, parameter)
-    value = output_error(a, of, rows, n, codes, np.dtype(dtype).type(1 / (m or rows)))
-    return value, a, delta
+    sums = np.full(-(-rows // HEIGHT) + 1, UNTOUCHED)
+    output_error(a, of, weights is not None, rows, n, codes, np.dtype(dtype).type(1 / (m or rows)), sums)
+    assert sums[-1] == UNTOUCHED
+    return sums[:-1].sum(), a, delta
 
 
 def targets(rows, n, loss, dtype):
@@ -77,8 +81,8 @@ def test_value_output_and_error_equal_reference(loss, activation, dtype, n):
 @over_dtypes
 @pytest.mark.parametrize("n", [2, 5, 17])
 def test_weights_of_samples_weigh_their_losses_and_errors(n, dtype, loss, activation):
-    z, y = numbers(4, n, dtype), targets(4, n, loss, dtype)
-    weights = np.array([2.0, 0, 0.5, 1])
+    weights = np.tile([2.0, 0, 0.5, 1, 3], HEIGHT)[: 2 * HEIGHT + 3]
+    z, y = numbers(len(weights), n, dtype), targets(len(weights), n, loss, dtype)
     value, _, delta = errors_of(z, y, loss, activation, dtype, m=weights.sum(), weights=weights)
     parameter, tolerance = parameter_of(loss, n), TOLERANCE[dtype] / 10
     expected = weights.sum() * reference.cost(z, y, activation, loss, parameter, weights)

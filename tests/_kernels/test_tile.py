@@ -10,7 +10,7 @@ import pytest
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, at
-from fastbp._kernels.tile import LOW, MIDDLE, TALL, multiply, multiply_transposed, transpose
+from fastbp._kernels.tile import LOW, MIDDLE, TALL, multiply, transpose
 from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
@@ -41,9 +41,9 @@ def times(c, a, b, start, sizes, eta):
 @kernel
 def transposed_times(c, a, b, start, sizes, eta):
     """C ← C − η AᵀB, as for ∂J/∂Θ; start: two vectors of zeros."""
-    multiply_transposed(
+    multiply(
         Operand(at(c, 0), c.shape[1], 1),
-        Operand(at(a, 0), a.shape[1], 1),
+        Operand(at(a, 0), 1, a.shape[1]),
         Operand(at(b, 0), b.shape[1], 1),
         Extent(sizes[0], sizes[1], sizes[2]),
         Operand(at(start, 0), 0, 0),
@@ -54,9 +54,9 @@ def transposed_times(c, a, b, start, sizes, eta):
 @kernel
 def sum_of_rows(c, b, numbers, inner, columns):
     """C ← ΣB, by an A that is one number, as for ∂J/∂b; numbers: two vectors of zeros, then a one."""
-    multiply_transposed(
+    multiply(
         Operand(at(c, 0), 0, 1),
-        Operand(at(numbers, numbers.size - 1), 0, 1),
+        Operand(at(numbers, numbers.size - 1), 1, 0),
         Operand(at(b, 0), b.shape[1], 1),
         Extent(1, columns, inner),
         Operand(at(numbers, 0), 0, 0),
