@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._kernels import codes
-from ._kernels.llvm import HEIGHT, REGISTER
+from ._kernels.llvm import HEIGHT, REGISTER, TALL
 from ._kernels.squares import SIDE
-from ._kernels.tile import TALL
 from ._kernels.updates import CHUNK
 from ._kernels.wide import WIDE, room
 

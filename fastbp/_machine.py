@@ -14,8 +14,7 @@ from llvmlite import binding
 
 from ._kernels import epoch, finite, small
 from ._kernels.disk import Disk, hash_of
-from ._kernels.llvm import FEATURES, REGISTER
-from ._kernels.tile import TALL
+from ._kernels.llvm import FEATURES, REGISTER, TALL
 from ._team import usable_cores
 
 NEEDED = ("numpy", "numba", "llvmlite")

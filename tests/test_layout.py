@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp._kernels.codes import Layer, Objective
-from fastbp._kernels.llvm import HEIGHT, REGISTER
-from fastbp._kernels.tile import TALL
+from fastbp._kernels.llvm import HEIGHT, REGISTER, TALL
 from fastbp._kernels.wide import MANY, WIDE, room
 from fastbp._layout import LINE, LONG, Layout, aligned_zeros, padded, up_to
 

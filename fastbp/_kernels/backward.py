@@ -4,11 +4,11 @@ from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
 from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs, Share
 from .jit import inlined, inner
-from .llvm import HEIGHT, at, get, lanes, number_of
+from .llvm import HEIGHT, TALL, at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import TALL, multiply
+from .tile import multiply
 from .wide import is_wide, multiply_rows, multiply_wide, pack_columns, pack_rows, packed_rows
 
 

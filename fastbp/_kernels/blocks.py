@@ -8,9 +8,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from .llvm import HEIGHT, Vector, _call, _spread, lanes_of
+from .llvm import TALL, Vector, _call, _spread, lanes_of
 
-ODD = range(1, HEIGHT * 3 // 2, 2)  # multiples of a row, up to the tallest block
+ODD = range(1, TALL, 2)  # multiples of a row
 
 
 def _offset(builder, pointer, step, factor):
@@ -19,7 +19,7 @@ def _offset(builder, pointer, step, factor):
 
 def _rows(builder, pointer, apart, count):
     """Where rows begin: so many numbers apart, or as `multiples` has it."""
-    if not isinstance(apart.type, ir.LiteralStructType | ir.ArrayType):
+    if not isinstance(apart.type, ir.ArrayType):
         return [_offset(builder, pointer, apart, r) for r in range(count)]
     first = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     places = [pointer]

@@ -33,7 +33,7 @@ def copy_row(target, source, n):
 def copy_rows(target, width, source, n, data, start, rows):
     """Rows `start` … of the epoch's order, n numbers each, into as many of `width`. rows: first and how many."""
     first, count = rows
-    if width == lanes(source, 1):
+    if width == lanes(source, 1):  # as outputs mostly are: one mask, and no loop in each row
         for s in range(first, first + count):
             store(target, s * width, load_first(source, sample(data, start + s) * n, n))
         return

@@ -5,10 +5,9 @@ from .addresses import layer_of, rows_of
 from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
 from .jit import inlined, inner
-from .llvm import HEIGHT, at, get, lanes
+from .llvm import HEIGHT, TALL, at, get, lanes
 from .mirrors import leads, mirror_weights
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import TALL
 from .wide import is_wide, multiply_rows, pack_rows
 
 

@@ -22,6 +22,7 @@ REGISTER = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
 HEIGHT = (
     8 if "+avx512f" in FEATURES or platform.machine() in ("arm64", "aarch64") else 4
 )  # rows of a tile: 32 registers or 16
+TALL = HEIGHT * 3 // 2  # rows of the tallest
 
 
 class Vector(types.Type):

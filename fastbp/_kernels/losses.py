@@ -1,8 +1,8 @@
-"""J and δᴸ of a few rows of the output layer, the only place where the 1/m of the method appears.
+"""J and δᴸ of rows of the output layer, the only place where the 1/m of the method appears.
 
-Arguments: z, an Operand of the rows, zᴸ on entry and aᴸ on return; of: Pointers to what lies as z does, rows as far
-apart; inverse: 1/m, or 1 over the sum of the weights of the batch's samples. Each function but the last returns the
-rows' part of m · J, float64.
+Arguments: z, an Operand of the rows, zᴸ on entry and aᴸ on return; of: Outputs; inverse: 1/m,
+or 1 over the sum of the weights of the batch's samples. Each function but the last returns the rows' part of m · J,
+float64.
 
 What lies beyond the rows, up to a whole vector, is left over from another batch: it is selected away, not multiplied
 by 0, since it may be a NaN.
@@ -155,10 +155,12 @@ def output_error(z, of, rows, columns, codes, address, inverse, sums):
         else:
             value = sum_over_outputs(z_i.at, of_i, count * z.row, loss, inverse)
         put(sums, i // HEIGHT, value)
+    if not through:
+        return
     delta = Operand(of.delta, z.row, 1)
-    if through and activation == SOFTMAX:
+    if activation == SOFTMAX:
         multiply_by_softmax_derivative(delta, z, rows)
-    elif through and activation >= LEAKY_RELU:
+    elif activation >= LEAKY_RELU:
         multiply_by_derivative(delta, Operand(of.slope, z.row, 1), rows, z.row, KEPT)
-    elif through:
+    else:
         multiply_by_derivative(delta, z, rows, z.row, activation)

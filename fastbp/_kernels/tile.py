@@ -17,9 +17,9 @@ from .blocks import (
 )
 from .codes import Operand
 from .jit import apart, inlined, inner
-from .llvm import HEIGHT, at, get, lanes, prefetch, put
+from .llvm import HEIGHT, TALL, at, get, lanes, prefetch, put
 
-TALL, MIDDLE, LOW = HEIGHT * 3 // 2, HEIGHT * 5 // 4, HEIGHT // 2  # rows of the other tiles of two vectors
+MIDDLE, LOW = HEIGHT * 5 // 4, HEIGHT // 2  # rows of the other tiles of two vectors
 FAR = 32  # registers in a row from which on the next ones must be asked for: no hardware sees half a page coming
 
 
@@ -28,14 +28,14 @@ def make_tile(rows, vectors, part):
 
     @inner
     def tile(c, a, b, inner, start, eta):
-        block, column, apart = copies_of_row(start, rows, vectors, part), a.at, multiples(a.at, a.row)
+        block, column, rows_of_a = copies_of_row(start, rows, vectors, part), a.at, multiples(a.at, a.row)
         for k in range(inner):
-            block = add_outer_product(block, column, apart, at(b.at, k * b.row), rows)
-            column = hidden(at(column, a.step))
-        apart = multiples(c.at, c.row)
+            block = add_outer_product(block, column, rows_of_a, at(b.at, k * b.row), rows)
+            column = hidden(at(column, a.step))  # or LLVM would move a pointer for each row
+        rows_of_c = multiples(c.at, c.row)
         if eta != 0:
-            block = scaled_sum(-eta, block, read_block(c.at, apart, rows, vectors, part))
-        write_block(c.at, apart, block, rows)
+            block = scaled_sum(-eta, block, read_block(c.at, rows_of_c, rows, vectors, part))
+        write_block(c.at, rows_of_c, block, rows)
 
     return tile
 

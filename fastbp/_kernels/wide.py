@@ -9,9 +9,9 @@ C are chains of multiply-adds as in `tile`, with the same bits. Beside a busy ha
 from .blocks import add_outer_product, pack_block, read_block, scaled_sum, write_block
 from .codes import Extent, Operand
 from .jit import apart, inlined, inner
-from .llvm import HEIGHT, REGISTER, at, get, lanes, load, number_of, prefetch, put, store
+from .llvm import HEIGHT, REGISTER, TALL, at, get, lanes, load, number_of, prefetch, put, store
 from .team import slice_of
-from .tile import FAR, TALL, multiply
+from .tile import FAR, multiply
 
 WIDE = 16  # registers in a row of B
 LARGE = 1 << 16  # bytes of A

@@ -9,8 +9,8 @@ import pytest
 
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.llvm import HEIGHT, REGISTER, at
-from fastbp._kernels.tile import LOW, MIDDLE, TALL, multiply, transpose
+from fastbp._kernels.llvm import HEIGHT, REGISTER, TALL, at
+from fastbp._kernels.tile import LOW, MIDDLE, multiply, transpose
 from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES

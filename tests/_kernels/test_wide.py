@@ -7,8 +7,7 @@ import pytest
 
 from fastbp._kernels.codes import Extent, Operand, Team
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.llvm import HEIGHT, at
-from fastbp._kernels.tile import TALL
+from fastbp._kernels.llvm import HEIGHT, TALL, at
 from fastbp._kernels.wide import BESIDE, DEEP, multiply_wide, pack_columns, pack_rows, room
 from tests._kernels.test_tile import lanes_of, matrix, over_dtypes, times, transposed_times, zeros
 
