@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Sweep, Trainer, fit_many
+from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
 from fastbp._samples import Intake
 from fastbp.schedules import Cosine, Schedule
 
@@ -378,6 +378,31 @@ def test_samples_of_all_are_checked_once_for_networks_that_take_them_alike(monke
     for seed, (loss, network) in enumerate(zip(losses, networks, strict=True)):
         alone = Trainer(**options, loss=loss, seed=seed)
         assert alone.fit(X, Y, epochs=3, validation_data=(X, Y), verbose=0) == network.history
+        assert_same(network, alone)
+
+
+def test_samples_that_one_network_takes_are_not_taken_for_others_with_more_outputs():
+    networks = [Trainer([3, 40, n], seed=0) for n in (2, 3)]
+    with pytest.warns(RuntimeWarning, match="1 of 2"):
+        outcomes = fit_many(networks, X, Y, epochs=2, n_threads=1, verbose=0)
+    assert outcomes[0].error is None
+    assert re.search(r"y: expected shape \(50, 3\)", str(outcomes[1].error))
+
+
+def test_no_two_networks_share_what_reads_a_stream(monkeypatch):
+    validation, read = Intake.validation, []
+
+    def kept(self, *arguments):
+        read.append(validation(self, *arguments))
+        return read[-1]
+
+    monkeypatch.setattr(Intake, "validation", kept)
+    networks = [Trainer([3, 40, 2], seed=seed) for seed in range(2)]
+    fit_many(networks, X, Y, epochs=2, validation_data=Stream([(X, Y)]), n_threads=2, verbose=0)
+    assert len({id(feed) for feed in read}) == len(networks)
+    for seed, network in enumerate(networks):
+        alone = Trainer([3, 40, 2], seed=seed)
+        alone.fit(X, Y, epochs=2, validation_data=Stream([(X, Y)]), verbose=0)
         assert_same(network, alone)
 
 
