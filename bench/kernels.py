@@ -82,6 +82,7 @@ class Tile:
                     extent,
                     Operand(at(room, 0), 0, 0),
                     zero,
+                    0,
                 )
 
         self.prepare(of, driver, shape, product, dtype, 64)

@@ -106,29 +106,31 @@ def descend_biases(net, layer, above, out, m, eta, mine):
         Extent(1, mine.columns, m),
         Operand(at(net.work, net.zeros), 0, 0),
         eta,
+        0,
     )
 
 
 @inlined
-def descend_part(net, layer, above, out, a, m, eta, mine, packed):
-    """descend for a share of Θˡ: a = aˡ of m samples, as it is or packed."""
+def descend_part(net, layer, above, out, a, m, eta, ahead, mine, packed):
+    """descend for a share of Θˡ: a = aˡ of m samples, as it is or packed. ahead: as in `multiply`."""
     zeros, delta = Operand(at(net.work, net.zeros), 0, 0), rows_of(net.work, above.delta + mine.column, above, 0)
     theta = Operand(at(out, layer.theta + mine.row * above.width + mine.column), above.width, 1)
     extent = Extent(mine.rows, mine.columns, m)
     if packed:
         multiply_wide(theta, packed_rows(net, mine.row, m), delta, extent, zeros, eta)
     else:
-        multiply(theta, Operand(at(a.at, mine.row), 1, a.row), delta, extent, zeros, eta)
+        multiply(theta, Operand(at(a.at, mine.row), 1, a.row), delta, extent, zeros, eta, ahead)
     if net.use_bias and mine.row + mine.rows == layer.n:
         descend_biases(net, layer, above, out, m, eta, mine)
 
 
 @inner
-def descend(net, out, x, m, eta, at_once, team):
+def descend(net, out, x, m, eta, ahead, at_once, team):
     """out ← ∂J/∂Θˡ, ∂J/∂bˡ of every layer if η is 0, else out ← out − η times them.
 
     out is net.parameters for a step of plain SGD, at once, with the bits of gradient and update one after the other; or
-    net.gradients, with η = −1 to add to those of the blocks before. method.md, steps 3 and 4.
+    net.gradients, with η = −1 to add to those of the blocks before. method.md, steps 3 and 4. ahead: how far behind x
+    the samples of the next block lie, 0 if they don't.
     """
     work, width = net.work, lanes(net.work, 1)
     for l in range(net.depth - 1):
@@ -151,7 +153,7 @@ def descend(net, out, x, m, eta, at_once, team):
                 mine = part(layer.n, above.n, height, width, ticket, team)
             else:
                 mine = share(layer.n, above.n, height, width, team)
-            descend_part(net, layer, above, out, a, m, eta, mine, packed)
+            descend_part(net, layer, above, out, a, m, eta, ahead if l == 0 else 0, mine, packed)
             ticket = draw(team) if tickets > 0 else 1
         if tickets > 0 or packed:
             meet(team)  # the next layer's tickets start anew, and what it packs

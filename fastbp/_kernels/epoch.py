@@ -153,7 +153,8 @@ def train_block(net, data, step, kept, epoch, start, steps, current, team):
     rate = get(step.rates.at, min(batch, step.rates.last))
     at_once = is_at_once(step)
     eta = rate if at_once else (0.0 if start == batch_start else -1.0)
-    descend(net, net.parameters if at_once else net.gradients, x, m, number_of(net.work, eta), at_once, team)
+    out, ahead = net.parameters if at_once else net.gradients, 0 if data.ordered else m * x.row
+    descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
     if step.rule.code != NONE and not at_once and start + m == batch_stop and part.stop == 0:
         total += weight * step_along(net, kept, step, rate, steps, weight, team)
     return total

@@ -43,6 +43,7 @@ def descend_mirror(net, layer, above, m, eta, team):
         Extent(above.n, columns, m),
         Operand(at(net.work, net.zeros), 0, 0),
         eta,
+        0,
     )
     if columns % width > 0:  # beside aˡ is what f makes of 0, and beside δˡ there must be 0
         for j in range(above.n):

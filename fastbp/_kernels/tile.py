@@ -25,12 +25,15 @@ FAR = 32  # registers in a row from which on the next ones must be asked for: no
 
 def make_tile(rows, vectors, part):
     """Make the product for C of `rows` rows of `vectors` vectors, each a `part`-th of a register."""
+    asks = vectors == 2 and rows > 2  # others wait for their loads already
 
     @inner
-    def tile(c, a, b, inner, start, eta):
+    def tile(c, a, b, inner, start, eta, ahead):
         block, column, rows_of_a = copies_of_row(start, rows, vectors, part), a.at, multiples(a.at, a.row)
         for k in range(inner):
             block = add_outer_product(block, column, rows_of_a, at(b.at, k * b.row), rows)
+            if asks:
+                prefetch(column, ahead)
             column = hidden(at(column, a.step))  # or LLVM would move a pointer for each row
         rows_of_c = multiples(c.at, c.row)
         if eta != 0:
@@ -48,29 +51,29 @@ def make_panel(vectors, part):
     middle = make_tile(MIDDLE, vectors, part) if two else high
 
     @inlined
-    def panel(c, a, b, extent, start, eta):
+    def panel(c, a, b, extent, start, eta, ahead):
         i = 0
         while i < extent.rows:
             left = extent.rows - i
             c_i = Operand(at(c.at, i * c.row), c.row, 1)
             a_i = Operand(at(a.at, i * a.row), a.row, a.step)
             if two and left >= TALL:
-                tall(c_i, a_i, b, extent.inner, start, eta)
+                tall(c_i, a_i, b, extent.inner, start, eta, ahead)
                 i += TALL
             elif two and left >= MIDDLE:
-                middle(c_i, a_i, b, extent.inner, start, eta)
+                middle(c_i, a_i, b, extent.inner, start, eta, ahead)
                 i += MIDDLE
             elif left >= HEIGHT:
-                high(c_i, a_i, b, extent.inner, start, eta)
+                high(c_i, a_i, b, extent.inner, start, eta, ahead)
                 i += HEIGHT
             elif two and left >= LOW:
-                low(c_i, a_i, b, extent.inner, start, eta)
+                low(c_i, a_i, b, extent.inner, start, eta, ahead)
                 i += LOW
             elif left >= 2:
-                pair(c_i, a_i, b, extent.inner, start, eta)
+                pair(c_i, a_i, b, extent.inner, start, eta, ahead)
                 i += 2
             else:
-                single(c_i, a_i, b, extent.inner, start, eta)
+                single(c_i, a_i, b, extent.inner, start, eta, ahead)
                 i += 1
 
     return panel
@@ -80,7 +83,7 @@ double, full, half, quarter = make_panel(2, 1), make_panel(1, 1), make_panel(1, 
 
 
 @apart
-def multiply(c, a, b, extent, start, eta):
+def multiply(c, a, b, extent, start, eta, ahead):
     """C ← s + A B when η is 0; else C ← C − η(s + A B), with the bits of the former followed by the latter.
 
     Parameters
@@ -94,6 +97,8 @@ def multiply(c, a, b, extent, start, eta):
     start : Operand of (1, columns), padded as c; read
         The row s. Step 0 instead of 1 repeats its first two vectors: for zeros.
     eta : number of the dtype of c
+    ahead : int
+        How many numbers behind A another matrix lies that is read soon, and asked for while this one is; 0 if none.
     """
     width = lanes(c.at, 1)
     for j in range(0, extent.columns, 2 * width):
@@ -101,14 +106,16 @@ def multiply(c, a, b, extent, start, eta):
         c_j = Operand(at(c.at, j), c.row, 1)
         b_j = Operand(at(b.at, j), b.row, 1)
         start_j = at(start.at, j * start.step)
+        if j > 0:
+            ahead = 0
         if left > width:
-            double(c_j, a, b_j, extent, start_j, eta)
+            double(c_j, a, b_j, extent, start_j, eta, ahead)
         elif left > lanes(c.at, 2):
-            full(c_j, a, b_j, extent, start_j, eta)
+            full(c_j, a, b_j, extent, start_j, eta, ahead)
         elif left > lanes(c.at, 4):
-            half(c_j, a, b_j, extent, start_j, eta)
+            half(c_j, a, b_j, extent, start_j, eta, ahead)
         else:
-            quarter(c_j, a, b_j, extent, start_j, eta)
+            quarter(c_j, a, b_j, extent, start_j, eta, ahead)
 
 
 @apart

@@ -148,6 +148,7 @@ def multiply_wide(c, packed, b, extent, start, eta):
                 Extent(left, columns, extent.inner),
                 begin,
                 eta,
+                0,
             )
             i += left
 
@@ -159,4 +160,4 @@ def multiply_rows(net, c, a, row, b, extent, start, packed):
     if packed:
         multiply_wide(c, packed_rows(net, row, extent.inner), b, extent, start, zero)
     else:
-        multiply(c, Operand(at(a.at, row * a.row), a.row, 1), b, extent, start, zero)
+        multiply(c, Operand(at(a.at, row * a.row), a.row, 1), b, extent, start, zero, 0)

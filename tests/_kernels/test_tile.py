@@ -23,6 +23,7 @@ ROWS = sorted({3, *HEIGHTS, *(height + 1 for height in HEIGHTS), HEIGHT - 1, TAL
 COLUMNS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67]  # about every part of every register
 INNER = [0, 1, 2, 5, 67]
 UNTOUCHED = 7.0
+FAR_BEHIND = 10**12  # where no memory is: what is asked for isn't read
 
 
 @kernel
@@ -35,6 +36,7 @@ def times(c, a, b, start, sizes, eta):
         Extent(sizes[0], sizes[1], sizes[2]),
         Operand(at(start, 0), 0, 1),
         eta,
+        0,
     )
 
 
@@ -48,6 +50,7 @@ def transposed_times(c, a, b, start, sizes, eta):
         Extent(sizes[0], sizes[1], sizes[2]),
         Operand(at(start, 0), 0, 0),
         eta,
+        FAR_BEHIND,
     )
 
 
@@ -61,6 +64,7 @@ def sum_of_rows(c, b, numbers, inner, columns):
         Extent(1, columns, inner),
         Operand(at(numbers, 0), 0, 0),
         c.dtype.type(0),
+        0,
     )
 
 
