@@ -138,7 +138,7 @@ class Layout:
         # Kernels write whole vectors, and so past the last row, not past HEIGHT rows; small.py has samples in lanes.
         rows = up_to(rows, max(HEIGHT, REGISTER // self.itemsize))
         places = _Counter(self._unit)
-        zeros, one = places.take(self._unit), places.take(1)
+        zeros = places.take(self._unit)
         layers = np.zeros((len(self.sizes), codes.LAYER_FIELDS), np.int64)
         last = len(self.sizes) - 1
         rates = np.zeros(len(self.sizes))
@@ -160,7 +160,6 @@ class Layout:
             objective.code,
             use_bias,
             zeros,
-            one,
             targets=places.take(rows * width),
             mask=places.take(HEIGHT * width),
             parameter=places.take(HEIGHT * width),
@@ -186,7 +185,6 @@ class Layout:
     def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike, parameter: Sequence[float]) -> Array:
         """What a plan wants to work in, with its constants in place; parameter: the objective's."""
         work = aligned_zeros(size, dtype)
-        work[plan.one] = 1
         for place, number in ((plan.mask, 1), (plan.parameter, parameter)):
             rows = work[place : place + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
             rows[:, : self.sizes[-1]] = number

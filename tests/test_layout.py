@@ -67,7 +67,7 @@ def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     parts = [(layer.a, rows * layer.width) for layer in layers]
     parts += [(layer.delta, rows * layer.width) for layer in layers[1:]]
     parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]
-    parts += [(plan.zeros, 2 * REGISTER // 4), (plan.one, 1), (plan.targets, rows * layers[-1].width)]
+    parts += [(plan.zeros, 2 * REGISTER // 4), (plan.targets, rows * layers[-1].width)]
     parts += [(plan.weights, rows * layers[-1].width), (plan.parameter, HEIGHT * layers[-1].width)]
     parts += [(plan.mask, HEIGHT * layers[-1].width), (plan.packed, packed_at_most(layers, rows))]
     parts.sort()

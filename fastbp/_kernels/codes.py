@@ -43,11 +43,10 @@ class Objective(NamedTuple):
 class Plan(NamedTuple):
     """What a network is, and where in Buffers.work a block of it lies; one record type, so one compilation a dtype."""
 
-    layers: npt.NDArray[np.int64]  # (L · 7,) a Layer after the other
+    layers: npt.NDArray[np.int64]  # (L · LAYER_FIELDS,) a Layer after the other
     loss: int
     use_bias: bool
     zeros: int  # two vectors
-    one: int
     targets: int  # (s, p_L) y
     mask: int  # (HEIGHT, p_L) 1 at every output, 0 in the padding
     parameter: int  # (HEIGHT, p_L) the loss's, for each output
@@ -59,12 +58,12 @@ class Plan(NamedTuple):
     packed: int  # A of a wide layer's product, as wide.py has it
 
 
-HEAD = 10  # whole numbers of a plan before its layers, where it is one array
+HEAD = 9  # whole numbers of a plan before its layers, where it is one array
 
 
 def in_arrays(plan: Plan) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """A plan's whole numbers, its layers behind them, and its others, as `addresses.machine_of` reads them."""
-    head = plan.loss, plan.use_bias, plan.zeros, plan.one, plan.targets, plan.mask, plan.parameter, plan.weights
+    head = plan.loss, plan.use_bias, plan.zeros, plan.targets, plan.mask, plan.parameter, plan.weights
     numbers = np.array([*head, plan.foreign, plan.packed, *plan.layers])
     return numbers, np.array([plan.label_off, plan.label_on, *plan.dropout])
 
@@ -153,7 +152,6 @@ class Machine(NamedTuple):
     loss: int
     use_bias: bool
     zeros: int
-    one: int
     targets: int
     mask: int
     parameter: int

@@ -55,20 +55,6 @@ def transposed_times(c, a, b, start, sizes, eta):
 
 
 @kernel
-def sum_of_rows(c, b, numbers, inner, columns):
-    """C ← ΣB, by an A that is one number, as for ∂J/∂b; numbers: two vectors of zeros, then a one."""
-    multiply(
-        Operand(at(c, 0), 0, 1),
-        Operand(at(numbers, numbers.size - 1), 1, 0),
-        Operand(at(b, 0), b.shape[1], 1),
-        Extent(1, columns, inner),
-        Operand(at(numbers, 0), 0, 0),
-        c.dtype.type(0),
-        0,
-    )
-
-
-@kernel
 def turn(c, a, rows, columns, room):
     transpose(Operand(at(c, 0), c.shape[1], 1), Operand(at(a, 0), a.shape[1], 1), rows, columns, room)
 
@@ -112,15 +98,6 @@ def test_transposed_product_of_whole_numbers_is_exact(columns, dtype):
         c = theta.copy()
         transposed_times(c, a, b, zeros(dtype), (rows, columns, inner), dtype.type(2))
         np.testing.assert_array_equal(c, theta - 2 * (a[:, :rows].T @ b))
-
-
-@over_dtypes
-@pytest.mark.parametrize("columns", COLUMNS)
-def test_one_number_for_a_sums_the_rows_of_b(columns, dtype):
-    b = matrix(np.random.default_rng(columns), 67, columns, dtype)
-    c = np.full(b.shape[1], UNTOUCHED, dtype)
-    sum_of_rows(c, b, np.append(zeros(dtype), dtype.type(1)), 67, columns)
-    np.testing.assert_array_equal(c[:columns], b[:, :columns].sum(axis=0))
 
 
 @over_dtypes
