@@ -35,7 +35,7 @@ def activate_outputs(net, m):
     activate_output(z, of.slope, of.targets, of.mask, m, last.n, last.activation)
 
 
-@inner
+@inlined
 def output_errors(net, m, weight, weighted, team):
     """δᴸ and aᴸ from zᴸ of a block's m samples, each thread for its own rows.
 
@@ -67,7 +67,7 @@ def errors_below(net, layer, above, mine, packed):
     return delta
 
 
-@inner
+@inlined
 def hidden_errors(net, m, dropping, team):
     """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2, of m samples; all threads have all δ when this returns."""
     work, width = net.work, lanes(net.work, 1)
@@ -132,7 +132,7 @@ def descend_part(net, layer, above, out, a, m, eta, ahead, mine, packed):
         descend_biases(net, layer, above, out, m, eta, mine)
 
 
-@inner
+@inlined
 def descend(net, out, x, m, eta, ahead, at_once, team):
     """out ← ∂J/∂Θˡ, ∂J/∂bˡ of every layer if η is 0, else out ← out − η times them.
 

@@ -62,7 +62,7 @@ def spread_weights(net, data, start, rows):
             put(net.work, net.weights + s * last.width + j, weight)
 
 
-@inner
+@inlined
 def gather(net, data, start, m, team):
     """Rows start … start + m of the epoch's order: y (or its classes, one-hot) and the samples' weights; returns a¹.
 
@@ -125,13 +125,13 @@ def is_at_once(step):
     )
 
 
-@inner
-def train_block(net, data, step, kept, epoch, start, steps, current, team):
+@inlined
+def train_block(net, data, step, kept, epoch, start, steps, at_once, current, team):
     """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
 
     Where its step `is_at_once` a batch descends along its gradients as they are made. Others add them up in
     net.gradients first, where they stay if the optimizer is NONE, or the rows are a part of a batch that others have
-    too. steps: the batches before this one; current: whether the mirrors that lead are.
+    too. steps: the batches before this one; at_once: whether it is; current: whether the mirrors that lead are.
     """
     part = step.part
     batch_start = start - start % step.batch_size if part.stop == 0 else part.first
@@ -151,7 +151,6 @@ def train_block(net, data, step, kept, epoch, start, steps, current, team):
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
     rate = get(step.rates.at, min(batch, step.rates.last))
-    at_once = is_at_once(step)
     eta = rate if at_once else (0.0 if start == batch_start else -1.0)
     out, ahead = net.parameters if at_once else net.gradients, 0 if data.ordered else m * x.row
     descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
@@ -178,13 +177,14 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     total = get(losses, epoch)
+    at_once = is_at_once(step)
     for done in range(budget):
         if start == 0 and rows.shuffles:
             if team.thread == 0:
                 shuffle(order, state)
             meet(team)
         end_if_tired(done, team)
-        total += train_block(net, rows, step, kept, epoch, start, steps, done > 0 and is_at_once(step), team)
+        total += train_block(net, rows, step, kept, epoch, start, steps, at_once, at_once and done > 0, team)
         if not math.isfinite(total):
             if team.thread == 0:
                 put(losses, epoch, total)

@@ -4,7 +4,7 @@ from .activations import activate
 from .addresses import layer_of, rows_of
 from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
-from .jit import inlined, inner
+from .jit import inlined
 from .llvm import HEIGHT, TALL, at, get, lanes
 from .mirrors import leads, mirror_weights
 from .team import draw, meet, part, share, slice_of, tickets_of
@@ -33,7 +33,7 @@ def activate_share(net, z, layer, mine, number, dropping):
         drop_out(z, slope, place, layer.n, rate, dropping.batch, number, dropping.seed)
 
 
-@inner
+@inlined
 def forward(net, x, m, learning, current, dropping, team):
     """From x = a¹ of m samples to zᴸ in the workspace, where each thread has its own rows of it; method.md, step 1.
 
