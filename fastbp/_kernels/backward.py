@@ -3,12 +3,12 @@
 from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
 from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs, Share
-from .jit import inlined, inner
-from .llvm import HEIGHT, TALL, at, fma, get, lanes, load, load_first, number_of, splat, store_first
+from .jit import inlined
+from .llvm import HEIGHT, TALL, at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import multiply
+from .tile import multiply, sum_rows
 from .wide import is_wide, multiply_rows, multiply_wide, pack_columns, pack_rows, packed_rows
 
 
@@ -96,26 +96,11 @@ def hidden_errors(net, m, dropping, team):
         above = layer
 
 
-@inner
+@inlined
 def descend_biases(net, layer, above, out, m, eta, mine):
-    """descend for the biases of a share's columns: Σ δˡ⁺¹, in four sums, or each row would wait for the one before."""
+    """descend for the biases of a share's columns, along Σ δˡ⁺¹."""
     bias = at(out, layer.theta + layer.n * above.width + mine.column)
-    delta, row = at(net.work, above.delta + mine.column), above.width
-    for j in range(0, mine.columns, lanes(delta, 1)):
-        first = second = third = fourth = splat(number_of(delta, 0), 1)
-        left = m % 4
-        for s in range(left):
-            first = first + load(delta, s * row + j, 1)
-        for s in range(left, m, 4):
-            place = at(delta, s * row + j)
-            first = first + load(place, 0, 1)
-            second = second + load(place, row, 1)
-            third = third + load(place, 2 * row, 1)
-            fourth = fourth + load(place, 3 * row, 1)
-        total, count = (first + second) + (third + fourth), mine.columns - j
-        if eta != 0:
-            total = fma(-eta, total, load_first(bias, j, count))
-        store_first(bias, j, total, count)
+    sum_rows(bias, rows_of(net.work, above.delta + mine.column, above, 0), m, mine.columns, eta)
 
 
 @inlined

@@ -17,7 +17,7 @@ from .blocks import (
 )
 from .codes import Operand
 from .jit import apart, inlined, inner
-from .llvm import HEIGHT, TALL, at, get, lanes, prefetch, put
+from .llvm import HEIGHT, TALL, at, fma, get, lanes, load, load_first, number_of, prefetch, put, splat, store_first
 
 MIDDLE, LOW = HEIGHT * 5 // 4, HEIGHT // 2  # rows of the other tiles of two vectors
 FAR = 32  # registers in a row from which on the next ones must be asked for: no hardware sees half a page coming
@@ -106,7 +106,7 @@ def multiply(c, a, b, extent, start, eta, ahead):
         c_j = Operand(at(c.at, j), c.row, 1)
         b_j = Operand(at(b.at, j), b.row, 1)
         start_j = at(start.at, j * start.step)
-        if j > 0:
+        if j > 0:  # the first columns have asked for all of it
             ahead = 0
         if left > width:
             double(c_j, a, b_j, extent, start_j, eta, ahead)
@@ -116,6 +116,29 @@ def multiply(c, a, b, extent, start, eta, ahead):
             half(c_j, a, b_j, extent, start_j, eta, ahead)
         else:
             quarter(c_j, a, b_j, extent, start_j, eta, ahead)
+
+
+@inner
+def sum_rows(c, b, rows, columns, eta):
+    """C, one row, ← the sum of the rows of B when η is 0; else C ← C − η times it. What lies beside C's columns stays.
+
+    Four sums at a time, in one order: a single one would wait for itself at each row.
+    """
+    for j in range(0, columns, lanes(c, 1)):
+        first = second = third = fourth = splat(number_of(c, 0), 1)
+        left = rows % 4
+        for s in range(left):
+            first = first + load(b.at, s * b.row + j, 1)
+        for s in range(left, rows, 4):
+            place = at(b.at, s * b.row + j)
+            first = first + load(place, 0, 1)
+            second = second + load(place, b.row, 1)
+            third = third + load(place, 2 * b.row, 1)
+            fourth = fourth + load(place, 3 * b.row, 1)
+        total, count = (first + second) + (third + fourth), columns - j
+        if eta != 0:
+            total = fma(-eta, total, load_first(c, j, count))
+        store_first(c, j, total, count)
 
 
 @apart

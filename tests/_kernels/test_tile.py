@@ -10,7 +10,7 @@ import pytest
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, TALL, at
-from fastbp._kernels.tile import LOW, MIDDLE, multiply, transpose
+from fastbp._kernels.tile import LOW, MIDDLE, multiply, sum_rows, transpose
 from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
@@ -52,6 +52,12 @@ def transposed_times(c, a, b, start, sizes, eta):
         eta,
         FAR_BEHIND,
     )
+
+
+@kernel
+def sum_of_rows(c, b, rows, columns, eta):
+    """C ← ΣB or C − η ΣB, as for ∂J/∂b."""
+    sum_rows(at(c, 0), Operand(at(b, 0), b.shape[1], 1), rows, columns, eta)
 
 
 @kernel
@@ -98,6 +104,20 @@ def test_transposed_product_of_whole_numbers_is_exact(columns, dtype):
         c = theta.copy()
         transposed_times(c, a, b, zeros(dtype), (rows, columns, inner), dtype.type(2))
         np.testing.assert_array_equal(c, theta - 2 * (a[:, :rows].T @ b))
+
+
+@over_dtypes
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_sums_of_rows_leave_what_lies_beside_them_alone(columns, dtype):
+    rng = np.random.default_rng(columns)
+    for rows in (*INNER, 3, 4, 6):
+        b = matrix(rng, rows + 2 * lanes_of(dtype), columns, dtype)  # rows behind, as in a workspace
+        total = b[:rows, :columns].sum(axis=0)
+        for eta, expected in ((0, total), (2, UNTOUCHED - 2 * total), (-1, UNTOUCHED + total)):
+            c = np.full(columns + 2 * lanes_of(dtype), UNTOUCHED, dtype)
+            sum_of_rows(c, b, rows, columns, dtype.type(eta))
+            np.testing.assert_array_equal(c[:columns], expected)
+            assert np.all(c[columns:] == UNTOUCHED)
 
 
 @over_dtypes
