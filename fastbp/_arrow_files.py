@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -256,3 +260,27 @@ def _texts(argument: str, value: Any, expected: str) -> tuple[str, ...]:
     if not texts or not all(isinstance(text, str) for text in texts):
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
     return texts
+
+
+def whole(path: str) -> Any:
+    """The table in a Parquet file, or in a folder of them, without the index of the frame that it was made from."""
+    _pyarrow()
+    from pyarrow import parquet
+
+    if os.path.isdir(path):
+        table = parquet.read_table(path)
+    else:
+        with open(path, "rb") as file:
+            table = parquet.ParquetFile(file).read()
+    index = _index_columns(table.schema)
+    columns = [i for i, name in enumerate(table.column_names) if name not in index]
+    return table.select(columns).replace_schema_metadata(None)
+
+
+def _index_columns(schema: Any) -> set[str]:
+    """The columns that are the index of a pandas frame, with or without a name."""
+    found = {name for name in schema.names if re.fullmatch(r"__index_level_\d+__", name)}
+    with suppress(ValueError, TypeError, KeyError, AttributeError):  # metadata that pandas didn't write
+        said = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+        found |= {name for name in said if isinstance(name, str)}  # a range is a dict, and no column
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +12,30 @@ from typing import Any
 
 from . import _checks
 from ._model_file import check_fields, refused
+
+WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")  # an integer, also as a float is written
+FLOAT = re.compile(r"[+-]?[0-9](\.[0-9]*)?[eE][+-]?[0-9]{1,3}")  # a float as NumPy's savetxt writes it
+EXACT = 1 << 53  # from here on float64 has no longer every integer
+
+
+def label(text: str) -> str:
+    """The name of an integer class: 1 for 1.0 and 1.00e+00, but 007 and +1 as they are.
+
+    A float from 2⁵³ on keeps its text: it may be any of several integers.
+    """
+    text = text.strip()
+    if not (WHOLE.fullmatch(text) or FLOAT.fullmatch(text)) or (text.lstrip("+-").isdecimal() and text != "-0"):
+        return text
+    number = float(text)
+    return str(int(number)) if number.is_integer() and abs(number) < EXACT else text
+
+
+def same(text: str) -> str:
+    """What texts of the same value have in common: 1, 1.0 and +1; true and True."""
+    text = label(text)
+    if text.lower() in ("true", "false"):
+        return text.capitalize()
+    return text[1:] if text[0:1] == "+" and WHOLE.fullmatch(text) else text
 
 
 @dataclass(frozen=True)
@@ -65,6 +90,16 @@ class Categories:
     def codes(self) -> dict[str, int]:
         """Each category's number."""
         return {category: i for i, category in enumerate(self.categories)}
+
+    @cached_property
+    def _others(self) -> dict[str, int]:
+        """The number of each category that no other has the value of, by what its spellings have in common."""
+        shared = Counter(map(same, self.categories))
+        return {same(text): i for text, i in self.codes.items() if shared[same(text)] == 1}
+
+    def code(self, text: str) -> int:
+        """A category's number, however its value is spelled; -1 for what is none of them."""
+        return self.codes[text] if text in self.codes else self._others.get(same(text), -1)
 
     def check(self) -> None:
         """Refuse what are no categories."""

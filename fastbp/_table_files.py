@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import zlib
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -12,11 +17,21 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from . import _arrow_files
+from ._checks import shown
 from ._columns import duplicates
 from ._writing import replacing
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
+
+# The texts that pandas.read_csv takes for missing by default, but for the empty one: Parquet has empty texts.
+MISSING = (
+    *("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+NUMPY_KINDS = "biufUSmM"  # of arrays that make columns
+DIGITS = 100  # of a decimal number's integer that is written out
 
 
 class TableError(ValueError):
@@ -32,48 +47,112 @@ def _pandas() -> Any:
     return pandas
 
 
-def read(path: str) -> DataFrame:
-    """The table in a .csv, .parquet or .npz file, with a name for each column and at least one row."""
-    readers = {".csv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
+def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
+    """The table in a .csv, .parquet or .npz file, with a text as each column's name and at least one row.
+
+    Parameters
+    ----------
+    path : of the file
+    wanted : columns that are looked for; a CSV file's first line may be all numbers only if it names one of them
+    """
+    readers = {".csv": lambda path: _read_csv(path, wanted), ".parquet": _read_parquet, ".npz": _read_npz}
     reader = readers.get(Path(path).suffix.lower())
     if reader is None:
         raise TableError(f"a file called {', '.join(readers)} is expected")
     frame = reader(path)
-    names = list(frame.columns)
-    if repeated := duplicates(names):
+    if repeated := duplicates(list(frame.columns)):
         raise TableError(f"two columns are called {repeated[0]!r}; rename one")
     if not len(frame):
         raise TableError("there are no rows")
     return frame
 
 
-def _read_csv(path: str) -> DataFrame:
+def _read_csv(path: str, wanted: Collection[str]) -> DataFrame:
     """Every cell as text, so that a column means the same whatever else its file holds."""
+    cells = _cells(path)
+    header, rows = cells.iloc[0], cells.iloc[1:].reset_index(drop=True)
+    names = ["" if gone else str(name).strip() for name, gone in zip(header, header.isna(), strict=True)]
+    if "" in names:
+        raise TableError(f"column {names.index('') + 1} has no name in the first line; name it, or leave it out")
+    if not _is_header(names, wanted):
+        raise TableError(f"the first line must name the columns, but holds numbers: {', '.join(names)}")
+    rows.columns = names
+    return rows
+
+
+def _cells(path: str) -> DataFrame:
     pandas = _pandas()
+    options = {"dtype": str, "header": None, "skipinitialspace": True, "encoding": "utf-8-sig"}
+    texts = {"keep_default_na": False, "na_values": [""]}  # `missing_in` knows the other texts
     try:
-        cells = pandas.read_csv(path, dtype=str, header=None, skipinitialspace=True)
+        frame: DataFrame = pandas.read_csv(path, **options, **texts)
+        return frame if frame.shape[1] > 1 else _only_column(path)
     except pandas.errors.EmptyDataError:
         raise TableError("the file is empty") from None
-    except (pandas.errors.ParserError, UnicodeDecodeError) as error:
+    except (pandas.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
         raise TableError(f"this is no CSV file in UTF-8: {error}") from None
-    header, rows = cells.iloc[0], cells.iloc[1:].reset_index(drop=True)
-    if header.isna().any():
-        place = int(header.isna().to_numpy().argmax())
-        raise TableError(f"column {place + 1} has no name in the first line; name it, or leave it out")
-    if pandas.to_numeric(header, errors="coerce").notna().all():
-        raise TableError(f"the first line must name the columns, but holds numbers: {', '.join(header)}")
-    rows.columns = list(header)
-    return rows
+
+
+def _only_column(path: str) -> DataFrame:
+    """A file of one column, whose blank lines are missing values but for the first and last ones; pandas skips them."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.reader(file, skipinitialspace=True))
+    filled = [i for i, row in enumerate(rows) if row]
+    return _pandas().DataFrame([(row[0] or None) if row else None for row in rows[filled[0] : filled[-1] + 1]])
+
+
+def _is_header(names: Sequence[str], wanted: Collection[str]) -> bool:
+    """Whether a file's first line names its columns.
+
+    Numbers do where one of them is looked for, and where they are in order or without gaps, as data seldom is.
+    """
+    numbers = _pandas().to_numeric(np.array(names, object), errors="coerce")
+    if np.isnan(numbers).any():
+        return True
+    if len(wanted) > 1 and set(wanted) <= set(names):
+        return True
+    in_order = all(a < b for a, b in pairwise(numbers))
+    without_gaps = all(b - a == 1 for a, b in pairwise(sorted(numbers)))
+    return not set(wanted).isdisjoint(names) and (in_order or without_gaps)
 
 
 def _read_parquet(path: str) -> DataFrame:
     pandas = _pandas()
+    exact = {  # integers of which some are missing; NumPy has only floats for them
+        kind.lower(): getattr(pandas, f"{kind}Dtype")()
+        for kind in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+    }
     try:
-        return pandas.read_parquet(path)
+        table = _arrow_files.whole(path)
+        frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
     except ImportError:
         raise ImportError("Parquet files need pyarrow: pip install 'fastbp[cli]'") from None
-    except ValueError as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise TableError(f"this is no Parquet file: {error}") from None
+    except OSError as error:
+        if error.filename:
+            raise
+        raise TableError(f"this is no Parquet file: {error}") from None
+    for place, name in enumerate(frame.columns):
+        series = frame.iloc[:, place]
+        if series.dtype == np.float16:  # which pandas can't do much with
+            frame.isetitem(place, series.to_numpy(np.float32))
+        elif series.dtype == object:
+            _check_cells(name, series)
+    return frame
+
+
+def _check_cells(name: str, series: Series[Any]) -> None:
+    """Refuse lists, and whatever else has parts; and bytes that are no text."""
+    for row, value in enumerate(series):
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            continue
+        if isinstance(value, bytes):
+            with suppress(UnicodeDecodeError):
+                value.decode()
+                continue
+        came = f"{shown(value)} in row {row + 1}"
+        raise TableError(f"column {name!r} has {came}, which is neither a number nor text; leave it out")
 
 
 def _read_npz(path: str) -> DataFrame:
@@ -90,17 +169,63 @@ def _read_npz(path: str) -> DataFrame:
     X = arrays.get("X")
     if X is None or X.ndim != 2:
         raise TableError("a 2-D array X is expected, and y beside it to train or to evaluate")
-    frame = pandas.DataFrame(X, columns=[f"x{j + 1}" for j in range(X.shape[1])])
+    frame = pandas.DataFrame(_native("X", X), columns=[f"x{j + 1}" for j in range(X.shape[1])])
     if "y" in arrays:
         if arrays["y"].shape not in ((len(X),), (len(X), 1)):
             raise TableError(f"y must have one value for each of X's {len(X)} rows, but has shape {arrays['y'].shape}")
-        frame["y"] = arrays["y"].ravel()
+        frame["y"] = _native("y", arrays["y"].ravel())
     return frame
 
 
+def _native(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same values in a dtype that pandas takes: of this machine's byte order, and not of the rare ones."""
+    if array.dtype.kind not in NUMPY_KINDS:
+        raise TableError(f"{name} must hold numbers, text or true/false, but is of dtype {array.dtype}")
+    if array.dtype.kind == "S":
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise TableError(f"{name} holds bytes that are no text in UTF-8: {error}") from None
+    dtype = array.dtype.newbyteorder("=")
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
+    with np.errstate(over="ignore"):  # of a longdouble; infinite numbers are refused later
+        return array.astype(dtype, copy=False)
+
+
+def missing_in(series: Series[Any], known: Collection[str] = ()) -> npt.NDArray[np.bool_]:
+    """(n,) whether there is no value: nothing, NaN, and the texts in MISSING but for known categories."""
+    missing = series.isna().to_numpy(bool, copy=True)
+    if series.dtype.kind not in "iufbmM":
+        missing |= series.isin([text for text in MISSING if text not in known]).to_numpy(bool)
+    return missing
+
+
+def texts_in(series: Series[Any]) -> Series[Any]:
+    """The values as text, in the same spelling whichever file they come from; for a series without missing ones."""
+    if series.dtype.kind == "f":
+        dtype: Any = getattr(series.dtype, "numpy_dtype", series.dtype)  # of pandas' own dtypes, or NumPy's
+        numbers = series.to_numpy(dtype)
+        return _pandas().Series(numbers.astype(str).astype(object), series.index)
+    if isinstance(series.dtype, _pandas().StringDtype):
+        return series
+    return series.astype(object).map(_text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < DIGITS and value == int(value):
+        return str(int(value))
+    text = str(value)
+    return text.removesuffix(" 00:00:00") if isinstance(value, datetime | timedelta) else text  # as in CSV of pandas
+
+
 def numbers_in(series: Series[Any]) -> npt.NDArray[np.float64]:
-    """(n,) float64; NaN for what is missing, for text, and for True and False, which are categories."""
-    texts = None if series.dtype.kind in "iuf" else series.astype(str)
+    """(n,) float64; NaN for text, and for True and False, which are categories; for a series without missing values."""
+    texts = None if series.dtype.kind in "iuf" else texts_in(series)
     numeric = _pandas().to_numeric(series if texts is None else texts, errors="coerce")
     numbers = numeric.to_numpy(np.float64, na_value=np.nan, copy=True)
     if texts is not None:  # older pandas take 1e400 for a text

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import shown
-from ._columns import Categories, Column, Numbers, Table
-from ._table_files import TableError, numbers_in
+from ._columns import EXACT, Categories, Column, Numbers, Table, label
+from ._table_files import TableError, missing_in, numbers_in, texts_in
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -20,7 +20,9 @@ Array = npt.NDArray[Any]
 
 FEW = 20  # different integers in a target that still are classes
 MANY = 100  # different texts in a column that are no categories any more: names, identifiers, dates
+INFINITE = "among numbers, which must be finite in float64; mend or remove such rows"
 TASKS = ("auto", "classes", "numbers")
+ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with zeros before it, as in a postal code
 
 
 def recognise(frame: DataFrame, target: str, task: str = "auto", *, fill: bool = False) -> Table:
@@ -41,41 +43,61 @@ def recognise(frame: DataFrame, target: str, task: str = "auto", *, fill: bool =
 
 
 def _recognised(series: Series[Any], *, fill: bool) -> Column:
-    name, present = str(series.name), series.dropna()
+    name, missing = str(series.name), missing_in(series)
+    present = series[~missing]
     if present.empty:
         raise TableError(f"column {name!r} holds no values; leave it out")
+    if zeros := _leading_zeros(present):
+        return _categories(name, list(texts_in(present)), fill=fill, zeros=zeros)
     numbers = numbers_in(present)
-    is_number = np.isfinite(numbers)
+    is_number = ~np.isnan(numbers)
     if is_number.all():
-        return _scaled(name, numbers, fill=fill)
+        return _scaled(series, missing, numbers, fill=fill)
     if is_number.mean() > 0.5:
-        _refuse_value(
-            series, ~np.isfinite(numbers_in(series)) & series.notna().to_numpy(), "among numbers; mend or remove"
-        )
-    return _categories(name, [str(value) for value in present], fill=fill)
+        _refuse_value(series, _among(missing, ~np.isfinite(numbers)), "among numbers; mend or remove")
+    return _categories(name, list(texts_in(present)), fill=fill)
 
 
 def _recognised_target(series: Series[Any], task: str) -> Column:
-    name = str(series.name)
-    _refuse_missing(series, "rows without a target teach nothing; remove them")
-    numbers = numbers_in(series)
-    if not np.isnan(numbers).any():
-        _refuse_value(series, np.isinf(numbers), "among numbers; mend or remove")
-    integers = bool((np.isfinite(numbers) & (numbers == np.round(numbers))).all())
-    if series.nunique() < 2:
-        raise TableError(f"column {name!r}, the target, holds {shown(series.iloc[0])} only; there is nothing to learn")
-    classes = not np.isfinite(numbers).all() or (integers and series.nunique() <= FEW)
-    if task == "numbers" or (task == "auto" and not classes):
-        column = _recognised(series, fill=False)
-        if isinstance(column, Categories):
+    name, missing = str(series.name), missing_in(series)
+    _refuse_missing(series, missing, "rows without a target teach nothing; remove them")
+    numbers, zeros = numbers_in(series), _leading_zeros(series)
+    is_number = ~np.isnan(numbers)
+    if is_number.all() and not zeros:
+        _refuse_value(series, np.isinf(numbers), INFINITE)
+    texts = list(texts_in(series))
+    whole = bool((numbers[is_number] == np.round(numbers[is_number])).all())
+    labels = [label(text) for text in texts] if whole and is_number.all() and not zeros else texts
+    few = bool(zeros) or (whole and len(set(labels)) <= FEW) or is_number.mean() <= 0.5
+    if task == "auto" and not few:
+        _refuse_value(series, ~is_number, "among numbers; mend or remove it, or train with --task classes")
+    if task == "numbers" or (task == "auto" and not few):
+        if not is_number.all():
             raise TableError(f"column {name!r}, the target, holds text, not numbers")
-        return column
-    return _categories(
-        name, [str(int(number)) for number in numbers] if integers else list(map(str, series)), fill=False
-    )
+        column: Column = _scaled(series, missing, numbers, fill=False)
+        constant = len(np.unique(numbers)) < 2
+    else:
+        column = _categories(name, labels, fill=False, zeros=zeros)
+        constant = len(column.categories) < 2
+    if constant:
+        raise TableError(f"column {name!r}, the target, holds {shown(texts[0])} only; there is nothing to learn")
+    return column
 
 
-def _scaled(name: str, numbers: Array, *, fill: bool) -> Numbers:
+def _leading_zeros(present: Series[Any]) -> str:
+    """The first text such as 007, or "": its zeros say that the column holds names, such as postal codes."""
+    if present.dtype.kind in "iufbmM":
+        return ""
+    texts = texts_in(present)
+    zeros = texts[texts.str.fullmatch(ZEROS).to_numpy(bool)]
+    return "" if zeros.empty else str(zeros.iloc[0])
+
+
+def _scaled(series: Series[Any], missing: npt.NDArray[np.bool_], numbers: Array, *, fill: bool) -> Numbers:
+    """A column of these numbers, which are those of a series that aren't missing."""
+    name = str(series.name)
+    _refuse_value(series, _among(missing, np.isinf(numbers)), INFINITE)
+    _refuse_rounded(name, series[~missing], numbers)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = float(numbers.mean()), float(numbers.std())
     if not math.isfinite(mean) or not math.isfinite(deviation):
@@ -83,10 +105,29 @@ def _scaled(name: str, numbers: Array, *, fill: bool) -> Numbers:
     return Numbers(name, mean, deviation if deviation > 1e-12 * abs(mean) else 1.0, fill)
 
 
-def _categories(name: str, texts: list[str], *, fill: bool) -> Categories:
+def _refuse_rounded(name: str, present: Series[Any], numbers: Array) -> None:
+    """Refuse different integers that are the same number in float64."""
+    large = np.abs(numbers) > EXACT
+    if large.any() and present.dtype.kind != "f":
+        integers = {int(text) for text in texts_in(present[large]) if text.strip().lstrip("+-").isdecimal()}
+        if len(integers) > len(set(map(float, integers))):
+            advice = "subtract what they have in common, or leave it out"
+            raise TableError(f"column {name!r} holds integers beyond 2**53 that float64 can't tell apart; {advice}")
+
+
+def _among(missing: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(n,) what was found among the values that aren't missing, for all rows."""
+    every = np.zeros(len(missing), bool)
+    every[~missing] = found
+    return every
+
+
+def _categories(name: str, texts: list[str], *, fill: bool, zeros: str = "") -> Categories:
     counts = Counter(texts)
     if len(counts) > MANY:
         advice = "leave it out, or make numbers of it"
+        if zeros:
+            advice += f"; it is text because of leading zeros, as in {zeros!r}"
         raise TableError(f"column {name!r} holds {len(counts)} different texts, more than {MANY} categories; {advice}")
     categories = sorted(counts, key=lambda text: (_number(text), text))
     return Categories(name, tuple(categories), counts.most_common(1)[0][0] if fill else None)
@@ -103,31 +144,38 @@ def targets(table: Table, frame: DataFrame) -> Array:
     column = table.target
     _check_columns(frame, [column.name])
     series = frame[column.name]
-    _refuse_missing(series, "rows without a target can't be judged; remove them")
-    return _z(column, series) if isinstance(column, Numbers) else _codes(column, series)
+    missing = _missing(column, series)
+    _refuse_missing(series, missing, "rows without a target can't be judged; remove them")
+    return _z(column, series, missing) if isinstance(column, Numbers) else _codes(column, series, missing)
+
+
+def _missing(column: Column, series: Series[Any]) -> npt.NDArray[np.bool_]:
+    return missing_in(series, column.codes if isinstance(column, Categories) else ())
 
 
 def _encoded(column: Column, series: Series[Any]) -> Array:
     """(n, width)."""
+    missing = _missing(column, series)
     if column.fill in (None, False):
-        _refuse_missing(series, "mend or remove such rows, or train with --missing mean")
+        _refuse_missing(series, missing, "mend or remove such rows, or train with --missing mean")
     if isinstance(column, Numbers):
-        return _z(column, series)[:, None]
-    return np.eye(column.width)[_codes(column, series)]
+        return _z(column, series, missing)[:, None]
+    return np.eye(column.width)[_codes(column, series, missing)]
 
 
-def _z(column: Numbers, series: Series[Any]) -> Array:
+def _z(column: Numbers, series: Series[Any], missing: npt.NDArray[np.bool_]) -> Array:
     """(n,) scaled numbers, 0 where they are missing."""
-    numbers, missing = numbers_in(series), series.isna().to_numpy()
-    _refuse_value(series, ~np.isfinite(numbers) & ~missing, "where a number is expected")
-    return np.where(missing, 0.0, (numbers - column.mean) / column.deviation)
+    numbers = numbers_in(series[~missing])
+    _refuse_value(series, _among(missing, ~np.isfinite(numbers)), "where a number is expected")
+    z = np.zeros(len(series))
+    z[~missing] = (numbers - column.mean) / column.deviation
+    return z
 
 
-def _codes(column: Categories, series: Series[Any]) -> npt.NDArray[np.int64]:
+def _codes(column: Categories, series: Series[Any], missing: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """(n,) numbers of the categories."""
-    texts = [str(column.fill if gone else value) for value, gone in zip(series, series.isna(), strict=True)]
-    known = column.codes  # "1.0" is the category "1" where nothing else is called so
-    codes = np.array([known.get(text, known.get(_whole(_number(text)) or text, -1)) for text in texts])
+    codes = np.full(len(series), -1 if column.fill is None else column.codes[column.fill])
+    codes[~missing] = [column.code(text) for text in texts_in(series[~missing])]
     _refuse_value(series, codes < 0, f"which is none of its categories: {_listed(column.categories)}")
     return codes
 
@@ -135,29 +183,27 @@ def _codes(column: Categories, series: Series[Any]) -> npt.NDArray[np.int64]:
 def _number(text: str) -> float:
     """What a text says as a number, to sort 10 after 9; infinite where it says none."""
     try:
-        number = float(text)
+        number = int(text) if text.lstrip("+-").isdecimal() and len(text) < 300 else float(text)
     except ValueError:
         return math.inf
     return number if math.isfinite(number) else math.inf
 
 
-def _whole(number: float) -> str | None:
-    """An integer's name, whether it was written 1 or 1.0; None of another number, which no category is called."""
-    return str(int(number)) if number.is_integer() else None
-
-
 def _check_columns(frame: DataFrame, names: list[str]) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        there = _listed([str(name) for name in frame.columns])
+        there = _listed(list(frame.columns))
         raise TableError(f"there is no column {_listed(missing)}; the file has {there}")
 
 
-def _refuse_missing(series: Series[Any], advice: str) -> None:
-    missing = series.isna().to_numpy()
+def _refuse_missing(series: Series[Any], missing: npt.NDArray[np.bool_], advice: str) -> None:
     if missing.any():
-        row = int(missing.argmax()) + 1
-        raise TableError(f"column {series.name!r} has no value in row {row} and {missing.sum()} in all; {advice}")
+        row = int(missing.argmax())
+        value = series.iloc[row]
+        counts = f" ({value!r} counts as missing)" if isinstance(value, str) else ""
+        raise TableError(
+            f"column {series.name!r} has no value in row {row + 1} and {missing.sum()} in all{counts}; {advice}"
+        )
 
 
 def _refuse_value(series: Series[Any], bad: npt.NDArray[np.bool_], why: str) -> None:
