@@ -42,11 +42,11 @@ def train(arguments: Namespace) -> dict[str, Any]:
     comm = distributed.communicator()
     if comm is not None and comm.Get_rank() > 0:  # the first rank prints and writes
         arguments.quiet, arguments.json, arguments.plot = True, False, None
-    _check_place("--out", arguments.out)
+    _check_place("--out", arguments.out, data=arguments.data)
     if arguments.plot:
-        _check_place("--plot", arguments.plot)
+        _check_place("--plot", arguments.plot, data=arguments.data, out=arguments.out)
         plots.check_picture("--plot", arguments.plot)
-    frame = _read(arguments.data)
+    frame = _read(arguments.data, [arguments.target])
     with _about(arguments.data):
         table = tables.recognise(frame, arguments.target, arguments.task, fill=arguments.missing == "mean")
         X, y = tables.inputs(table, frame), tables.targets(table, frame)
@@ -115,12 +115,12 @@ def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> T
 def predict(arguments: Namespace) -> dict[str, Any]:
     """Write the predictions for a table's rows, as CSV."""
     if arguments.out:
-        _check_place("--out", arguments.out)
+        _check_place("--out", arguments.out, model=arguments.model, data=arguments.data)
     trainer, table = _model(arguments.model)
     target = table.target
     if arguments.probabilities and isinstance(target, Numbers):
         raise TableError(f"{arguments.model}: it predicts numbers; leave --probabilities out")
-    X = _inputs(table, _read(arguments.data), arguments.data)
+    X = _inputs(table, _read(arguments.data, _names(table)), arguments.data)
     output = trainer.predict(X)
     columns: dict[str, Any]
     if isinstance(target, Numbers):
@@ -142,7 +142,7 @@ def predict(arguments: Namespace) -> dict[str, Any]:
 def evaluate(arguments: Namespace) -> dict[str, Any]:
     """Measure a model on a table that has the target."""
     trainer, table = _model(arguments.model)
-    frame = _read(arguments.data)
+    frame = _read(arguments.data, [*_names(table), table.target.name])
     X = _inputs(table, frame, arguments.data)
     with _about(arguments.data):
         y = tables.targets(table, frame)
@@ -150,7 +150,8 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
         measured = trainer.evaluate(X, y, metrics=["accuracy", "f1"])
     else:
         measured = trainer.evaluate(X, y, metrics=["r2", "mae", "rmse"])
-        measured["loss"] -= penalty(trainer)
+    measured["loss"] -= penalty(trainer)  # how well it predicts, whatever it was trained with
+    if isinstance(table.target, Numbers):
         for name, power in (("loss", 2), ("mae", 1), ("rmse", 1)):  # from deviations to the target's own units
             measured[name] *= table.target.deviation**power
     return {"rows": len(frame), "target": _target(table), "measured": measured}
@@ -162,13 +163,13 @@ def explain(arguments: Namespace) -> dict[str, Any]:
 
     form = None if arguments.out is None else Path(arguments.out).suffix.lower()
     if form is not None:
-        _check_place("--out", arguments.out)
+        _check_place("--out", arguments.out, model=arguments.model, data=arguments.data)
         if form not in FORMS:
             raise TableError(f"--out: a file called {', '.join(FORMS)} is expected, got {arguments.out!r}")
     trainer, table = _model(arguments.model)
     if arguments.weight:
         _check_weight(arguments.weight, trainer)
-    frame = _read(arguments.data)
+    frame = _read(arguments.data, [*_names(table), table.target.name])
     for part in arguments.row:
         if not 0 < part[0] <= part[-1] <= len(frame):
             came = part[0] if part[0] <= 0 or part[0] > len(frame) else part[-1]
@@ -268,9 +269,14 @@ def info(_arguments: Namespace) -> dict[str, Any]:
     return {"fastbp": __version__} | _machine.facts()
 
 
-def _read(path: str) -> DataFrame:
+def _read(path: str, wanted: list[str]) -> DataFrame:
     with _about(path):
-        return read(path)
+        return read(path, wanted)
+
+
+def _names(table: Table) -> list[str]:
+    """Of the columns that become inputs."""
+    return [column.name for column in table.columns]
 
 
 def _inputs(table: Table, frame: DataFrame, path: str) -> Any:
@@ -294,11 +300,30 @@ def _target(table: Table) -> dict[str, Any]:
     return {"name": table.target.name, "classes": classes}
 
 
-def _check_place(option: str, path: str) -> None:
-    """Look for a place to write a file to, before training rather than after it."""
+def _check_place(option: str, path: str, **others: str) -> None:
+    """Look for a place to write a file to, before training rather than after it; not one of the command's other files.
+
+    Parameters
+    ----------
+    option : that says the place
+    path : of the file to be written
+    **others : the paths of the other files, by what they are: "data", "model", or an option without its dashes
+    """
     if not Path(path).resolve().parent.is_dir():
         raise TableError(f"{path}: there is no such folder to write to")
     _checks.file_to_write(option, path)
+    for what, other in others.items():
+        if _is_same_file(path, other):
+            role = f"the {what}" if what in ("data", "model") else f"--{what}"
+            raise TableError(f"{option}: another file than {role} is expected, got {path!r}, which is {other!r}")
+
+
+def _is_same_file(a: str, b: str) -> bool:
+    """Whether two paths lead to one file, links followed; also where there is none yet, or b is a folder around a."""
+    if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
+        return True
+    place, other = (Path(os.path.normcase(os.path.realpath(path))) for path in (a, b))
+    return place == other or (other in place.parents and other.suffix.lower() == ".parquet")
 
 
 @contextmanager

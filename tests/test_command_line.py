@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pandas
 import pytest
-from sklearn import datasets
+from sklearn import datasets, metrics
 
 from fastbp import Trainer, _commands, tables
 from fastbp.__main__ import main
@@ -119,6 +119,100 @@ def test_the_loss_of_numbers_has_no_penalty(folder, capsys):
     assert run("evaluate d.npz d.csv --json") == 0
     measured = said(capsys)["measured"]
     assert measured["loss"] == pytest.approx(measured["rmse"] ** 2 / 2, rel=1e-5)
+
+
+def test_the_loss_of_classes_has_no_penalty(folder, capsys):
+    """It is scikit-learn's log loss of the probabilities."""
+    for name, frame in (("two", cancer()), ("three", iris())):
+        frame[::4].to_csv("data.csv", index=False)
+        assert run(f"train data.csv --out {name}.npz --epochs 2 --l2 0.5 --seed 0 --quiet") == 0
+        assert run(f"evaluate {name}.npz data.csv --json") == 0
+        loss = said(capsys)["measured"]["loss"]
+        assert run(f"predict {name}.npz data.csv --probabilities --out p.csv") == 0
+        capsys.readouterr()
+        probabilities = pandas.read_csv("p.csv").iloc[:, 1:].astype(np.float32)
+        assert loss == pytest.approx(metrics.log_loss(frame["y"][::4], probabilities), rel=1e-4)
+
+
+NUMBERS = np.c_[np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2]
+
+
+@pytest.mark.filterwarnings("ignore:The DataFrame has column names of mixed type")
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("names", [[0, 1, 2, 3], [0, 1, 2, "y"], [0.5, 1.5, 2.5, 3.5], ["NA", "null", "None", "nan"]])
+def test_columns_whose_names_are_numbers_or_seem_to_be_nothing(folder, capsys, suffix, names):
+    frame = pandas.DataFrame(NUMBERS, columns=names)
+    for name, table in (("data", frame), ("new", frame[names[:3]])):
+        table.to_csv(name + suffix, index=False) if suffix == ".csv" else table.to_parquet(name + suffix)
+    assert run(f"train data{suffix} --target {names[3]} --out model.npz --epochs 1 --seed 0 --quiet") == 0
+    assert run(f"evaluate model.npz data{suffix} --json") == 0
+    assert said(capsys)["target"]["name"] == str(names[3])
+    assert run(f"predict model.npz new{suffix}") == 0
+    assert capsys.readouterr().out.splitlines()[0] == str(names[3])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+@pytest.mark.parametrize(
+    "labels", [[2**53, 2**53 + 1, 2**53 + 4], [2**60, 2**60 + 1], ["007", "7", "001"], ["a,b", 'c"d']]
+)
+def test_predictions_are_the_files_own_labels(folder, capsys, suffix, labels):
+    y = (labels * 20)[:40]
+    if suffix == ".npz":
+        np.savez("data.npz", X=np.arange(40.0)[:, None], y=np.array(y))
+    else:
+        frame = pandas.DataFrame({"x1": np.arange(40.0), "y": y})
+        frame.to_csv("data.csv", index=False) if suffix == ".csv" else frame.to_parquet("data.parquet")
+    assert run(f"train data{suffix} --out model.npz --epochs 1 --seed 0 --json") == 0
+    assert sorted(said(capsys)["target"]["classes"]) == sorted(map(str, labels))
+    assert run(f"predict model.npz data{suffix} --out predictions.csv") == 0
+    assert set(pandas.read_csv("predictions.csv", dtype=str)["y"]) <= set(map(str, labels))
+    capsys.readouterr()
+    assert run(f"predict model.npz data{suffix} --json") == 0
+    assert said(capsys)["predictions"]["y"] == list(pandas.read_csv("predictions.csv", dtype=str)["y"])
+
+
+@pytest.mark.parametrize("link", ["", "symbolic", "hard", "./"])
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train data.npz --out {data.npz}", "--out: another file than the data is expected"),
+        ("train data.npz --out {data.npz} --resume", "--out: another file than the data is expected"),
+        ("train data.png.csv --out new.npz --plot {data.png.csv}", "--plot: another file than the data is expected"),
+        ("train data.npz --out {curves.png} --plot curves.png", "--plot: another file than --out is expected"),
+        ("predict model.npz data.npz --out {model.npz}", "--out: another file than the model is expected"),
+        ("predict model.npz data.npz --out {data.npz}", "--out: another file than the data is expected"),
+        ("explain model.txt data.npz --out {model.txt}", "--out: another file than the model is expected"),
+        ("explain model.npz data.html.csv --out {data.html.csv}", "--out: another file than the data is expected"),
+    ],
+)
+def test_nothing_is_written_over_what_the_command_reads(folder, capsys, command, message, link):
+    """By its own name, by a link's, or by another path."""
+    before, name, after = re.split("[{}]", command)
+    for file in ("data.npz", "data.png.csv", "data.html.csv", "model.npz", "model.txt", name):
+        Path(file).write_text("as it was")
+    other = f"other{Path(name).suffix}"
+    if link in ("symbolic", "hard"):
+        (os.symlink if link == "symbolic" else os.link)(name, other)
+        name = other
+    elif link:
+        name = f"{link}../{folder.name}/{name}"
+    assert run(f"{before}{name}{after}") == 2
+    assert message in capsys.readouterr().err
+    assert {Path(file).read_text() for file in ("data.npz", "data.png.csv", "data.html.csv", "model.npz")} == {
+        "as it was"
+    }
+
+
+def test_a_file_that_is_not_there_yet_is_known_by_its_path(folder, capsys):
+    os.symlink("none.png", "link.png")
+    assert run("train data.csv --out link.png --plot none.png") == 2
+    assert "--plot: another file than --out is expected, got 'none.png', which is 'link.png'" in capsys.readouterr().err
+
+
+def test_nothing_is_written_into_a_folder_of_parquet_files_that_the_command_reads(folder, capsys):
+    (folder / "data.parquet").mkdir()
+    assert run("train data.parquet --out data.parquet/model.npz") == 2
+    assert "--out: another file than the data is expected" in capsys.readouterr().err
 
 
 def test_a_model_is_a_trainers_and_stays_one(model):
