@@ -37,11 +37,12 @@ class Draft(JITCodeLibrary):
 class Whole(Draft):
     """A draft that stays a function of its own, whoever calls it."""
 
-    def _optimize_functions(self, ll_module):
-        super()._optimize_functions(ll_module)
-        for function in ll_module.functions:
+    def add_ir_module(self, ir_module):
+        """Mark the functions while they are text: on parsed ones llvmlite before 0.48 marks the return value."""
+        for function in ir_module.functions:
             if not function.is_declaration:
-                function.add_function_attribute("noinline")
+                function.attributes.add("noinline")
+        super().add_ir_module(ir_module)
 
 
 class Drafting(Compiler):
