@@ -8,9 +8,10 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import __version__, _commands, distributed
+from . import __version__, _commands, _messages, distributed
 from ._table_files import TableError
 from .benchmark import report
 from .benchmark.turns import PeerError
@@ -29,6 +30,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise it, with the place of the help."""
         raise TableError(f"{message}; see {self.prog} --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help in any encoding."""
+        with suppress(AttributeError, OSError):
+            _messages.write(file or sys.stderr, message)
 
 
 class Completion(argparse.Action):
@@ -50,7 +56,7 @@ class Completion(argparse.Action):
             for action in command._actions:
                 if action.dest in FILES:
                     action.complete = shtab.FILE
-        sys.stdout.write(shtab.complete(whole, values) + "\n")
+        _messages.result(shtab.complete(whole, values) + "\n")
         whole.exit()
 
 
@@ -195,12 +201,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         found = arguments.run(arguments)
         if not arguments.quiet or arguments.json:
-            sys.stdout.write(json.dumps(_plain(found)) + "\n" if arguments.json else "".join(_lines(found)))
-        sys.stdout.flush()
+            _messages.result(json.dumps(_plain(found)) + "\n" if arguments.json else "".join(_lines(found)))
+        _messages.result("")
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # a reader such as head has seen enough; Python's own flush at the end would fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(AttributeError, OSError, ValueError):  # of a stream that is none of the system's
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (DivergenceError, PeerError) as error:
         return _complain(error, FAILED)
@@ -211,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(error: BaseException, code: int) -> int:
     text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    sys.stderr.write(f"fastbp: {distributed.turn()}{' '.join(text.split()) or type(error).__name__}\n")
+    _messages.err(f"fastbp: {distributed.turn()}{' '.join(text.split()) or type(error).__name__}\n")
     distributed.end_job(code)
     return code
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__, _checks, _machine, checkpoint, distributed, plots, tables
+from . import __version__, _checks, _machine, _messages, checkpoint, distributed, plots, tables
 from ._columns import Categories, Numbers, Table
 from ._explain_html import is_drawn, weight as weight_data
 from ._measures import penalty
@@ -114,8 +114,7 @@ def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> T
 
 def predict(arguments: Namespace) -> dict[str, Any]:
     """Write the predictions for a table's rows, as CSV."""
-    if arguments.out:
-        _check_place("--out", arguments.out, model=arguments.model, data=arguments.data)
+    _check_output(arguments)
     trainer, table = _model(arguments.model)
     target = table.target
     if arguments.probabilities and isinstance(target, Numbers):
@@ -135,7 +134,11 @@ def predict(arguments: Namespace) -> dict[str, Any]:
             columns |= more
     if arguments.json and not arguments.out:
         return {"rows": len(X), "predictions": {name: column.tolist() for name, column in columns.items()}}
-    write_csv(columns, arguments.out or sys.stdout)
+    try:
+        write_csv(columns, arguments.out or sys.stdout)
+    except UnicodeEncodeError as error:
+        came = f"the encoding of standard output, {error.encoding}, lacks {error.object[error.start : error.end]!a}"
+        raise TableError(f"{came}: name a file with --out, or set PYTHONIOENCODING=utf-8") from None
     return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
 
 
@@ -162,10 +165,9 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     from .explanation import explain as explain_samples
 
     form = None if arguments.out is None else Path(arguments.out).suffix.lower()
-    if form is not None:
-        _check_place("--out", arguments.out, model=arguments.model, data=arguments.data)
-        if form not in FORMS:
-            raise TableError(f"--out: a file called {', '.join(FORMS)} is expected, got {arguments.out!r}")
+    _check_output(arguments)
+    if form is not None and form not in FORMS:
+        raise TableError(f"--out: a file called {', '.join(FORMS)} is expected, got {arguments.out!r}")
     trainer, table = _model(arguments.model)
     if arguments.weight:
         _check_weight(arguments.weight, trainer)
@@ -190,7 +192,7 @@ def explain(arguments: Namespace) -> dict[str, Any]:
         with replacing(arguments.out, text=True) as file:
             file.write((part.latex() if form == ".tex" else part.text()) + "\n")
     elif not arguments.json:
-        sys.stdout.write((weight or explanation).text() + "\n")
+        _messages.result((weight or explanation).text() + "\n")
         return {}
     found = {
         "explanation": place,
@@ -256,11 +258,11 @@ def bench(arguments: Namespace) -> dict[str, Any]:
         "threads": list(threads),
         "rounds": arguments.rounds,
     }
-    told = sys.stderr.write if interactive() and not arguments.json else lambda _: 0
+    told = _messages.err if interactive() and not arguments.json else lambda _: None
     found |= report.measure(peers, what, threads, arguments.rounds, arguments.dtype, seconds, told)
     if arguments.json:
         return found
-    sys.stdout.write(report.table(found) + "\n")
+    _messages.result(report.table(found) + "\n")
     return {}
 
 
@@ -324,6 +326,14 @@ def _is_same_file(a: str, b: str) -> bool:
         return True
     place, other = (Path(os.path.normcase(os.path.realpath(path))) for path in (a, b))
     return place == other or (other in place.parents and other.suffix.lower() == ".parquet")
+
+
+def _check_output(arguments: Namespace) -> None:
+    """Check the place that a command writes to: a path that is not one of its inputs, or standard output."""
+    if arguments.out is not None:
+        _check_place("--out", arguments.out, model=arguments.model, data=arguments.data)
+    elif sys.stdout is None:
+        raise TableError("--out: a file is expected, as standard output is closed")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import sleep
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from . import _checks
+from . import _checks, _messages
 from .results import DivergenceError
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def turn() -> str:
 def end_job(code: int) -> None:
     """End all processes of the job, which would wait for this one; nothing where there are no others."""
     if _world():
-        sys.stderr.flush()
         _world().Abort(code)
 
 
@@ -161,9 +160,8 @@ class Ranks:
         """End the whole job for an exception that the other ranks don't know of, and would wait for ever after."""
         if error is self.agreed or isinstance(error, DivergenceError):
             return
-        traceback.print_exception(type(error), error, error.__traceback__)
-        sys.stderr.write(f"fastbp: rank {self.rank} of {self.size} failed, and so the job ends: {_text(error)}\n")
-        sys.stderr.flush()
+        _messages.err("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        _messages.err(f"fastbp: rank {self.rank} of {self.size} failed, and so the job ends: {_text(error)}\n")
         self.comm.Abort(1)
 
     def _raise_if_any(self, error: Exception | None, texts: list[str | None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from . import _messages
 from ._checks import (
     as_writable,
     cast,
@@ -347,7 +347,7 @@ def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: 
     if isinstance(loss, Hinge) or not warns:
         return
     if low < activation.low or high > activation.high:
-        warnings.warn(
+        _messages.warn(
             f"{argument}: {came}, but the output activation {output!r} gives only "
             f"[{activation.low:g}, {activation.high:g}]; scale the targets or choose another output_activation",
             UserWarning,

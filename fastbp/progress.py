@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import _messages
 from ._checks import shown, wrong
 from .callbacks import Callback
 
@@ -20,12 +22,13 @@ class EpochLines(Callback):
         self.last = trainer.epochs_trained + epochs
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
-        sys.stdout.write(f"epoch {epoch}/{self.last}  {measured_text(measured)}\n")
-        sys.stdout.flush()
+        _messages.out(f"epoch {epoch}/{self.last}  {measured_text(measured)}\n")
 
 
 class ProgressBar(Callback):
     """A tqdm bar over the epochs of a fit, in a terminal or a notebook.
+
+    A notebook without ipywidgets gets the terminal's bar.
 
     Raises
     ------
@@ -37,14 +40,20 @@ class ProgressBar(Callback):
 
     def __init__(self) -> None:
         try:
-            from tqdm.auto import tqdm
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "IProgress not found")
+                from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("a progress bar needs tqdm: pip install 'fastbp[progress]'") from None
         self.tqdm = tqdm
 
+    def new(self, **options: Any) -> Any:
+        """Return a tqdm bar, which shows nothing where standard error can't be written."""
+        return self.tqdm(file=_messages.Safe(sys.stderr), **options)
+
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         self.last = trainer.epochs_trained + epochs
-        self.bar = self.tqdm(total=epochs, bar_format=self.FORMAT, desc=f"epoch {trainer.epochs_trained}/{self.last}")
+        self.bar = self.new(total=epochs, bar_format=self.FORMAT, desc=f"epoch {trainer.epochs_trained}/{self.last}")
 
     def on_progress(self, trainer: Trainer, done: float) -> None:
         self.bar.update(done - self.bar.n)
@@ -73,7 +82,7 @@ class Tally:
         self.lines = bool(displays) and isinstance(displays[0], EpochLines)
         self.bar = None
         if displays and isinstance(displays[0], ProgressBar):
-            self.bar = displays[0].tqdm(total=total, desc="networks")
+            self.bar = displays[0].new(total=total, desc="networks")
 
     def add(self, line: Callable[[], str]) -> None:
         """One more is done; line() says which."""
@@ -81,8 +90,7 @@ class Tally:
         if self.bar is not None:
             self.bar.update()
         elif self.lines:
-            sys.stdout.write(f"{self.done}/{self.total}  {line()}\n")
-            sys.stdout.flush()
+            _messages.out(f"{self.done}/{self.total}  {line()}\n")
 
     def close(self) -> None:
         """No more will come."""
@@ -132,4 +140,4 @@ def progress(verbose: Any) -> list[Callback]:
 
 def interactive() -> bool:
     """Whether standard error is a terminal, or this is a notebook."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return _messages.is_terminal(sys.stderr) or "ipykernel" in sys.modules

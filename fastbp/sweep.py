@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from . import _checks, metrics as metric_functions
+from . import _checks, _messages, metrics as metric_functions
 from ._fits import Outcome, as_error
 from .callbacks import direction
 from .history import frame
@@ -198,7 +197,7 @@ class Sweep:
             rows[i] |= measured
         if failed:
             message = f"{len(failed)} of {len(outcomes)} networks could not be measured; the first, {failed[0]}"
-            warnings.warn(message, RuntimeWarning, stacklevel=_checks.level_outside())
+            _messages.warn(message, RuntimeWarning, stacklevel=_checks.level_outside())
         return True
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import sys
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,6 +42,21 @@ def test_auto_falls_back_to_lines_without_tqdm_and_a_bar_asked_for_says_what_to_
     assert [type(c) for c in progress.progress("auto")] == [progress.EpochLines]
     with pytest.raises(ImportError, match=r"fastbp\[progress\]"):
         Trainer([2, 2, 1]).fit(*xor, verbose=1)
+
+
+def test_a_notebook_without_ipywidgets_gets_the_terminals_bar_and_no_warning(monkeypatch, xor, capsys):
+    for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    shell = SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with warnings.catch_warnings(record=True) as warned:  # tqdm would take the error that pytest makes of it for ours
+        warnings.simplefilter("always")
+        Trainer([2, 2, 1]).fit(*xor, epochs=3)
+    assert warned == []
+    assert "epoch 3/3" in capsys.readouterr().err
 
 
 def test_bar_shows_epochs_and_measures_in_eighty_columns(xor, capsys):

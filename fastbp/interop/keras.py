@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from warnings import warn
 
 import numpy as np
 
@@ -19,6 +18,7 @@ except ModuleNotFoundError as error:
 
 from .. import _checks
 from .._kernels.curves import LEAK
+from .._messages import warn
 from ..trainer import Trainer
 from ._layers import Stack, layers_of
 

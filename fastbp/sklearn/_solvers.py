@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils.optimize import _check_optimize_result
 
+from .. import _messages
 from .._kernels import codes
 from ..optimizers import LBFGS, MOMENTS, SGD, Adam, Optimizer, optimizer as optimizer_of
 from ._epochs import Epochs, Pace, Samples, minimize
@@ -92,7 +91,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             with measures.callbacks(1 if incremental else self.max_iter):
                 self._epochs(epochs, measures, best, incremental)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            _messages.warn("Training interrupted by user.", stacklevel=4)
         if best is not None:
             trainer.network._parameters[...] = best
 
@@ -121,7 +120,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             epochs.change_rate(before)
             if stop or incremental:
                 return
-        warnings.warn(
+        _messages.warn(
             f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
             "hasn't converged yet.",
             ConvergenceWarning,
@@ -186,7 +185,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         if self.batch_size == "auto":
             return min(200, n)
         if self.batch_size > n:
-            warnings.warn(
+            _messages.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
             )
         return int(min(self.batch_size, n))
@@ -230,4 +229,4 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
 
 def say(text: str) -> None:
     """A line on standard output, as scikit-learn's verbose fits print it."""
-    sys.stdout.write(text + "\n")
+    _messages.out(text + "\n")
