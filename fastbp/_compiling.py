@@ -1,28 +1,38 @@
-"""A word to whoever waits for a compilation."""
+"""The message to whoever waits for a compilation."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Timer
+from contextvars import ContextVar
 
-from ._kernels import epoch
+from . import _messages
 
-PATIENCE = 1.0  # seconds before the message
+MESSAGE = "fastbp: compiling the kernels for this machine, which can take half a minute"
+ADVICE = "; `python -m fastbp.warmup` compiles them beforehand"
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+_said: set[str] = set()
 
 
 @contextmanager
-def said_if_compiling(*, silent: bool) -> Iterator[None]:
-    """Say so on standard error when the training kernel's first call takes over a second, since it is compiled then."""
-    if silent or epoch.train.signatures:
-        yield
-        return
-    text = "fastbp: compiling the kernels for this machine, once; later runs find them on disk …\n"
-    timer = Timer(PATIENCE, sys.stderr.write, [text])
-    timer.daemon = True
-    timer.start()
+def silent_if(silent: bool) -> Iterator[None]:
+    """Keep compilations within the block silent; False changes nothing."""
+    token = _silent.set(silent or _silent.get())
     try:
         yield
     finally:
-        timer.cancel()
+        _silent.reset(token)
+
+
+def is_silent() -> bool:
+    """Whether compilations are silent here."""
+    return _silent.get()
+
+
+def say_compiling(*, kept: bool) -> None:
+    """Say on standard error, once a process, that a compilation begins; kept: whether its result is kept on disk."""
+    text = MESSAGE + (ADVICE if kept else "")
+    if not _silent.get() and text not in _said:
+        _said.add(text)
+        _messages.err(f"{text}\n")

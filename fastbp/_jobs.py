@@ -13,6 +13,7 @@ from numbers import Integral
 from typing import Any
 
 from . import _checks
+from ._compiling import is_silent, silent_if
 from ._fits import Fits, Halt, Outcome, Samples, as_error
 from ._rewind import take_over
 from .callbacks import Callback
@@ -69,7 +70,7 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
         delayed(_job)(
             {number: fits.networks[number] for number in numbers},
             fits.samples.part(numbers) if fits.samples.own else shared,
-            fits.options, fits.watchers, fits.threads, fits.halt,
+            fits.options, fits.watchers, fits.threads, fits.halt, is_silent(),
         )
         for numbers in jobs
         if isinstance(fits.networks[numbers[0]], Trainer)
@@ -141,12 +142,14 @@ def _job(
     watchers: Sequence[Callback],
     threads: int,
     halt: Halt,
+    silent: bool,
 ) -> list[Outcome]:
     """Fit copies of some networks: where the caller's are in reach, Ctrl-C must find them as they were."""
     if not isinstance(samples, Samples):  # joblib works here where a cluster has but one thread
         samples = samples.result()
     fits = Fits(copy.deepcopy(dict(networks)), samples, options, watchers, threads, halt)
-    groups = fits.group(list(networks))
+    with silent_if(silent):
+        groups = list(fits.group(list(networks)))
     return [replace(outcome, error=_portable(outcome.error)) for outcomes in groups for outcome in outcomes]
 
 

@@ -22,6 +22,7 @@ OPTIONAL = (
     *("jax", "keras", "matplotlib", "mpi4py", "onnx", "onnxruntime", "pandas", "pyarrow", "rich", "safetensors"),
     *("scikit-learn", "scipy", "shtab", "tensorboardX", "torch", "tqdm"),
 )
+BESIDES = {"update": epoch.update, "reorder": epoch.reorder}  # those that it compiles if it is asked to
 KERNELS = {  # those that `python -m fastbp.warmup` compiles
     "is_finite": finite.is_finite,
     "train": epoch.train,
@@ -67,11 +68,11 @@ def _cache() -> dict[str, Any]:
     """The folder of machine code, whose it is, and what is still to be compiled; no folder where Numba found none."""
     folder = epoch.train.stats.cache_path
     files = list(Path(folder).glob("*.nbc")) if folder else []
-    abouts = {name: _pieces(kernel) for name, kernel in KERNELS.items()}
+    abouts = {name: _pieces(kernel) for name, kernel in (KERNELS | BESIDES).items()}
     made_for = Counter(f"{about['processor']}, numba {about['numba']}" for found in abouts.values() for about in found)
     target = hash_of(epoch.train.targetctx.codegen().magic_tuple())
     missing = {
-        dtype: [name for name, found in abouts.items() if not any(_is_of(about, dtype, target) for about in found)]
+        dtype: [name for name in KERNELS if not any(_is_of(about, dtype, target) for about in abouts[name])]
         for dtype in ("float32", "float64")
     }
     return {

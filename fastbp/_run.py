@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._compiling import said_if_compiling
+from ._compiling import silent_if
 from ._engine import BLOCK
 from ._feed import Feed
 from ._kernels import codes
@@ -83,7 +83,7 @@ class Run:
             self.trainer.history.interrupted = self.trainer.stop_training = False
             try:
                 self.begin(ends, source, validation, names)
-                with said_if_compiling(silent=silent or not self.speaks):
+                with silent_if(silent or not self.speaks):
                     self.go(source, validation, names, class_weight)
             except KeyboardInterrupt:
                 for history in self.histories:

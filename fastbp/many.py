@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from . import _checks, _jobs
-from ._compiling import said_if_compiling
+from . import _checks, _jobs, _messages
+from ._compiling import silent_if
 from ._fits import Fits, Halt, Outcome, Samples
 from ._team import usable_cores
 from ._together import groups
@@ -115,7 +114,7 @@ def fit_many(
         jobs = groups([None if isinstance(network, Exception) else network for network in networks], epochs, cores)
     threaded = partial(fits.by_threads, jobs, cores)
     run = threaded if n_jobs is None else partial(_jobs.by_joblib, fits, jobs, n_jobs)
-    with said_if_compiling(silent=not verbose):
+    with silent_if(not verbose):
         outcomes = fits.all(run, on_finish, Tally(len(networks), verbose))
     _report([outcome for outcome in outcomes if outcome.error], len(outcomes))
     return outcomes
@@ -170,4 +169,4 @@ def _report(failed: list[Outcome], count: int) -> None:
     if len(failed) == count and all(isinstance(outcome.error, ValueError | TypeError) for outcome in failed):
         raise first.error
     message = f"{len(failed)} of {count} networks failed; the first, number {first.number}: {first.error}"
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+    _messages.warn(message, RuntimeWarning, stacklevel=3)

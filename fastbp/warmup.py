@@ -12,6 +12,8 @@ from time import perf_counter
 
 import numpy as np
 
+from . import _messages
+from ._compiling import silent_if
 from ._kernels import codes, epoch
 from ._run import step_of
 from ._team import usable_cores
@@ -38,6 +40,11 @@ def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float
     -------
     The seconds that it took.
     """
+    with silent_if(True):
+        return _warm_up(dtypes, uses)
+
+
+def _warm_up(dtypes: Sequence[str], uses: Sequence[str]) -> float:
     started = perf_counter()
     for dtype, use in product(dtypes, uses):
         sizes = (2, 2, 1) if use == "tiny" else (64, 64, 10)
@@ -98,7 +105,9 @@ def main() -> None:
     arguments = parser.parse_args()
     alone = usable_cores() == 1 or len(arguments.dtypes) == len(arguments.uses) == 1
     seconds = (warm_up if alone else warm_up_apart)(arguments.dtypes, arguments.uses)
-    sys.stdout.write(f"kernels ready in {seconds:.1f} s, kept in {epoch.train.stats.cache_path}\n")
+    folder = epoch.train.stats.cache_path
+    kept = f"kept in {folder}" if folder else "but there is no folder to keep them in; set NUMBA_CACHE_DIR to one"
+    _messages.result(f"kernels ready in {seconds:.1f} s, {kept}\n")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
 import sys
-import time
+import zipfile
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 import fastbp
-from fastbp import _compiling, warmup
+from fastbp import _compiling, fit_many, warmup
+from fastbp._kernels import disk, finite, jit
+from fastbp._run import Run
+from fastbp._team import run_together
+from fastbp.sklearn import MLPClassifier
 
 ROOT = Path(__file__).parent.parent
 PREDICT = "import numpy as np, fastbp; print(fastbp.Trainer([2, 1], seed=0).predict(np.ones((1, 2), np.float32))[0, 0])"
@@ -71,6 +78,50 @@ def test_without_a_folder_for_the_cache_there_is_one_warning_and_everything_work
     assert err.count("RuntimeWarning: fastbp: no folder to keep compiled kernels in") == 1
 
 
+IS_FINITE = """
+import numpy as np
+from fastbp._kernels.finite import is_finite
+print(is_finite(np.ones(9)), sum(is_finite.stats.cache_misses.values()))
+"""
+
+
+def zipped(package: Path, place: Path) -> Path:
+    """The package in a zip."""
+    with zipfile.ZipFile(place / "fastbp.zip", "w") as archive:
+        for path in package.rglob("*.py"):
+            archive.write(path, path.relative_to(package.parent))
+    return place / "fastbp.zip"
+
+
+def byte_code(package: Path, place: Path) -> Path:
+    """The package without its sources."""
+    shutil.copytree(package, place / "installed" / "fastbp", dirs_exist_ok=True)
+    assert compileall.compile_dir(place / "installed", legacy=True, quiet=1)
+    for path in (place / "installed").rglob("*.py"):
+        path.unlink()
+    return place / "installed"
+
+
+@pytest.mark.parametrize("install", [zipped, byte_code])
+def test_a_package_without_source_files_keeps_machine_code_of_what_it_runs(copy, install):
+    """In the user's folder, and never that of another version."""
+    source, user = copy / "fastbp" / "_kernels" / "bits.py", copy / "user"  # of a function that is a part of the kernel
+    user.mkdir()
+
+    def run(code: str = IS_FINITE) -> str:
+        place = str(install(copy / "fastbp", copy))
+        out, err = finished(python(code, user, PYTHONPATH=place, XDG_CACHE_HOME=str(user)))
+        assert err == ""
+        return out
+
+    assert [run(), run()] == ["True 1\n", "True 0\n"]
+    source.write_text(source.read_text().replace("builder.fadd(a, b)", "builder.fdiv(a, b)"))  # 0 / 0
+    facts = "from fastbp._machine import facts; f = facts()['cache']; print(f['folder'], f['writable'], f['pieces'])"
+    found = run(IS_FINITE + facts).split()
+    assert found[:2] == ["False", "1"]
+    assert (found[2].startswith(str(user)), found[3:]) == (True, ["True", "1"])
+
+
 USE = """
 import numpy as np, fastbp
 from fastbp._kernels import epoch, small
@@ -124,23 +175,69 @@ def test_warm_up_fills_the_cache(tmp_path):
     assert out.splitlines()[-1] == "[[0, 1], [0, 1], [0, 1]]"
 
 
-class Entry:
-    """A kernel that was compiled for so many dtypes."""
-
-    def __init__(self, signatures: int) -> None:
-        self.signatures = [()] * signatures
+COMPILING = "fastbp: compiling the kernels for this machine"
 
 
-@pytest.mark.parametrize(
-    ("compiled", "silent", "seconds", "said"),
-    [(0, False, 0.2, 1), (0, False, 0, 0), (0, True, 0.2, 0), (1, False, 0.2, 0)],
-)
-def test_compiling_is_said_once_it_takes_long(monkeypatch, capsys, compiled, silent, seconds, said):
-    monkeypatch.setattr(_compiling, "PATIENCE", 0.05)
-    monkeypatch.setattr(_compiling.epoch, "train", Entry(compiled))
-    with _compiling.said_if_compiling(silent=silent):
-        time.sleep(seconds)
-    assert capsys.readouterr().err.count("fastbp: compiling the kernels for this machine") == said
+@pytest.fixture
+def compiles(monkeypatch):
+    """A function that calls a kernel which is compiled for that, and another time is on disk."""
+    monkeypatch.setattr(_compiling, "_said", set())
+
+    def call(folder: Path, quick: bool = False) -> bool:
+        monkeypatch.setattr(numba.config, "CACHE_DIR", str(folder))
+        kernel = jit._kept(finite.is_finite.py_func, quick=quick)
+        return bool(kernel(np.ones(9)))
+
+    return call
+
+
+def test_a_compilation_is_announced_before_it_begins_and_once_a_process(compiles, tmp_path, capsys):
+    assert compiles(tmp_path / "a")
+    assert compiles(tmp_path / "b")
+    message = f"{COMPILING}, which can take half a minute; `python -m fastbp.warmup` compiles them beforehand\n"
+    assert capsys.readouterr() == ("", message)
+
+
+def test_what_is_on_disk_or_quick_is_not_announced(compiles, tmp_path, capsys):
+    with _compiling.silent_if(True):
+        assert compiles(tmp_path)
+    assert compiles(tmp_path)
+    assert compiles(tmp_path / "quick", quick=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_where_nothing_is_kept_warming_up_is_not_recommended(compiles, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(disk.Disk, "__init__", lambda *_: (_ for _ in ()).throw(RuntimeError("no folder")))
+    disk.warn_of_no_cache.cache_clear()
+    with pytest.warns(RuntimeWarning, match="no folder to keep compiled kernels in"):
+        assert compiles(tmp_path)
+    assert capsys.readouterr().err == f"{COMPILING}, which can take half a minute\n"
+
+
+@pytest.mark.parametrize("verbose", [0, 2])
+@pytest.mark.parametrize("n_jobs", [None, 1])
+def test_silence_reaches_the_threads_that_compile(monkeypatch, xor, capsys, verbose, n_jobs):
+    """Those of fit_many, those that share rows, and joblib's."""
+    monkeypatch.setattr(_compiling, "_said", set())
+    real, seen = Run.go, []
+
+    def go(self, *arguments):
+        run_together(lambda _: seen.append(_compiling.is_silent()), 2, lambda: None)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Run, "go", go)
+    fit_many([fastbp.Trainer([2, 2, 1], optimizer="adam")], *xor, n_threads=2, n_jobs=n_jobs, verbose=verbose)
+    fastbp.Trainer([2, 2, 1]).fit(*xor, verbose=verbose)
+    assert seen == [verbose == 0] * 4
+    assert not _compiling.is_silent()
+
+
+def test_an_estimator_is_silent_unless_it_is_verbose(monkeypatch, xor):
+    seen = []
+    monkeypatch.setattr(MLPClassifier, "_fit_stochastic", lambda *_: seen.append(_compiling.is_silent()))
+    for verbose in (False, True):
+        MLPClassifier((2,), verbose=verbose).fit(*xor)
+    assert seen == [True, False]
 
 
 @pytest.mark.parametrize("use", [*warmup.USES, warmup.MPI])

@@ -6,37 +6,56 @@ other's piece, and after a full disk or a crash the index may name an older vers
 
 import hashlib
 import json
+import marshal
 import os
 import pickle
-import warnings
+import sys
+import tempfile
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba import config
+from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
+
+from .._compiling import say_compiling
+from .._messages import warn
 
 DIGEST_BYTES = 32
 
 
 def _sources() -> str:
-    """A hash of all files of this folder: machine code of one holds that of its callees in the others."""
+    """A hash of all modules of this folder: machine code of one holds that of its callees in the others."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    folder = sys.modules[__package__].__path__
+    for name in ["", *sorted(f".{module.name}" for module in iter_modules(folder))]:
+        digest.update(name.encode() + _content(__package__ + name))
     return digest.hexdigest()
 
 
+def _content(module: str) -> bytes:
+    """What a module is run from: the bytes of its source or its .pyc, in a folder or a zip; or else its code."""
+    loader: Any = find_spec(module).loader
+    with suppress(AttributeError, OSError):
+        return loader.get_data(loader.get_filename(module))
+    return marshal.dumps(loader.get_code(module), 2)  # later versions of the format differ from process to process
+
+
 SOURCES = _sources()
+ARE_FILES = __file__.endswith(".py") and os.path.exists(__file__)  # neither in a zip nor a .pyc alone, nor frozen
 
 
 @cache
 def warn_of_no_cache() -> None:
     """Once a process."""
-    warnings.warn(
+    warn(
         "fastbp: no folder to keep compiled kernels in, so every process compiles them anew; "
         "set NUMBA_CACHE_DIR to a folder that can be written to",
         RuntimeWarning,
@@ -44,8 +63,54 @@ def warn_of_no_cache() -> None:
     )
 
 
+class WithoutFiles:
+    """Where the cache is if the kernels' sources are no files, beside which Numba would put it: in the user's folder.
+
+    That is NUMBA_CACHE_DIR or, as for everything that Numba can't keep beside a source, the user's cache.
+    """
+
+    def __init__(self, function, folder):
+        self._py_file, self._line = function.__code__.co_filename, function.__code__.co_firstlineno
+        self._folder = folder
+
+    @classmethod
+    def from_function(cls, function, file):
+        if ARE_FILES or not function.__module__.startswith(f"{__package__}."):
+            return None
+        place = sys.executable if getattr(sys, "frozen", False) else __file__  # a program in one file unpacks anywhere
+        name = f"fastbp_{hash_of(os.path.abspath(place))}"
+        for folder in filter(None, (config.CACHE_DIR, AppDirs(appname="numba", appauthor=False).user_cache_dir)):
+            self = cls(function, os.path.join(folder, name))
+            with suppress(OSError):
+                self.ensure_cache_path()
+                return self
+        raise RuntimeError("no folder to keep machine code in")
+
+    def ensure_cache_path(self):
+        os.makedirs(self._folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=self._folder).close()
+
+    def get_cache_path(self):
+        return self._folder
+
+    def get_source_stamp(self):
+        """Nothing more: SOURCES is a hash of what runs."""
+
+    def get_disambiguator(self):
+        return str(self._line)
+
+
+class Implementation(FunctionCache._impl_class):
+    _locator_classes = (WithoutFiles, *FunctionCache._impl_class._locator_classes)
+
+
 class Disk(FunctionCache):
     """Where Numba looks for a kernel's machine code, and leaves it.
+
+    Parameters
+    ----------
+    function : the kernel
+    quick : whether its compilation is too short to be announced
 
     Raises
     ------
@@ -53,22 +118,49 @@ class Disk(FunctionCache):
         Where there is no folder that can be written to.
     """
 
-    def __init__(self, function):
+    _impl_class = Implementation
+
+    def __init__(self, function, quick=False):
         super().__init__(function)
+        self.quick = quick
         stamp = numba.__version__, SOURCES, self._impl.locator.get_source_stamp()
         self._cache_file = self.pieces = Pieces(Path(self.cache_path), self._impl.filename_base, stamp)
 
     def load_overload(self, sig, target_context):
         """As Numba does it, but without a refresh of the target: what that imports, only a compilation needs."""
         rtsys.initialize(target_context)
+        found = None  # also where the guard ignores an error
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
+        if found is None and not self.quick:
+            say_compiling(kept=True)
+        return found
 
     def save_overload(self, sig, data):
         try:
             super().save_overload(sig, data)
         except OSError:  # the folder isn't writable any more, or the disk is full
             warn_of_no_cache()
+
+
+class Nowhere(NullCache):
+    """The same where nothing can be kept."""
+
+    def __init__(self, quick=False):
+        self.quick = quick
+
+    def load_overload(self, sig, target_context):
+        if not self.quick:
+            say_compiling(kept=False)
+
+
+def cache_of(function, quick):
+    """The cache of a kernel: on disk, or none where Numba finds no folder that it can write to."""
+    try:
+        return Disk(function, quick)
+    except RuntimeError:
+        warn_of_no_cache()
+        return Nowhere(quick)
 
 
 class Pieces:

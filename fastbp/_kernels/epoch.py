@@ -9,7 +9,7 @@ from .backward import activate_outputs, descend, hidden_errors, output_errors
 from .codes import EPOCH, NONE, SAMPLE, SGD, Dropping, Operand, Team
 from .finite import run_is_finite
 from .forward import forward
-from .jit import inlined, inner, kernel
+from .jit import inlined, inner, kernel, quick
 from .llvm import HEIGHT, at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
 from .team import end_if_tired, meet, slice_of, was_last
@@ -214,7 +214,7 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
     return budget
 
 
-@kernel
+@quick
 def update(plan, buffers, memory, step, rate, weight, team):
     """Move the parameters along buffers.gradients, of a whole batch of samples of that weight; returns J's penalty."""
     team = member(team)
@@ -223,7 +223,7 @@ def update(plan, buffers, memory, step, rate, weight, team):
     return step_along(machine(plan, buffers), moments(memory), step, rate, memory.steps[0], weight, team)
 
 
-@kernel
+@quick
 def reorder(order, state):
     """The order of the next epoch, as `train` makes it."""
     shuffle(order, state)

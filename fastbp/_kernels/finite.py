@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .bits import total
-from .jit import inner, kernel
+from .jit import inner, quick
 from .llvm import at, get, lanes, load, number_of, splat
 
 
@@ -26,7 +26,7 @@ def run_is_finite(x, count):
     return not math.isnan(rest)
 
 
-@kernel
+@quick
 def is_finite(values):
     """Whether all of values, (n,) float32 or float64, are finite."""
     return values.size == 0 or run_is_finite(at(values, 0), values.size)

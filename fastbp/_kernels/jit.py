@@ -5,7 +5,7 @@ from typing import Any
 from numba import cfunc, njit
 from numba.core.extending import is_jitted
 
-from .disk import Disk, warn_of_no_cache
+from .disk import cache_of
 from .drafts import Drafting, DraftingWhole
 
 # Never nnan or ninf: a NaN must stay visible. No reassoc: it would reorder sums and break rounding tricks.
@@ -15,11 +15,17 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": HO
 
 def kernel(function: Any) -> Any:
     """Compile for Python to call: on the first call with a dtype, and keep the machine code on disk."""
+    return _kept(function, quick=False)
+
+
+def quick(function: Any) -> Any:
+    """The same of a few instructions: nobody is told that they are compiled."""
+    return _kept(function, quick=True)
+
+
+def _kept(function: Any, *, quick: bool) -> Any:
     dispatcher = njit(**OPTIONS)(function)
-    try:
-        dispatcher._cache = Disk(function)
-    except RuntimeError:  # Numba found no folder that it can write to
-        warn_of_no_cache()
+    dispatcher._cache = cache_of(function, quick)
     return dispatcher
 
 

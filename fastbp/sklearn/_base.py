@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .._checks import as_writable, no_stream
+from .._compiling import silent_if
 from ..activations import HIDDEN
 from ..history import History
 from ..network import Views
@@ -145,10 +146,11 @@ class BaseMLP(Solvers):
         if validation_data is not None:
             validation = self._validation(*validation_data)
         method = self._method()
-        if isinstance(method, LBFGS):
-            self._fit_lbfgs(samples, method, validation)
-        else:
-            self._fit_stochastic(samples, method, incremental, validation)
+        with silent_if(not self.verbose):
+            if isinstance(method, LBFGS):
+                self._fit_lbfgs(samples, method, validation)
+            else:
+                self._fit_stochastic(samples, method, incremental, validation)
         if not np.isfinite(trainer.network._parameters).all():
             raise ValueError(NON_FINITE)
         return self
