@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -327,11 +327,13 @@ class Engine:
         def call(_: int) -> None:
             with self._workspace(min(n, BLOCK)) as workspace:
                 while starts:
-                    with suppress(IndexError):  # another thread took the last one
+                    try:
                         start = starts.popleft()
-                        stop = min(start + per_call, n)
-                        if not epoch.evaluate(*workspace.flat, *given, start, stop, BLOCK, flat, losses):
-                            bad.append(start)
+                    except IndexError:  # another thread took the last one
+                        return
+                    stop = min(start + per_call, n)
+                    if not epoch.evaluate(*workspace.flat, *given, start, stop, BLOCK, flat, losses):
+                        bad.append(start)
 
         run_together(call, threads, starts.clear)
         return not bad

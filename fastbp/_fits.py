@@ -6,6 +6,7 @@ import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
@@ -212,7 +213,7 @@ class Fits:
             sources = self.samples.of(number, trainer, names, self.options)
             history = History()
             run = trainer._run([trainer.history, history], watchers, self.options["epochs"], seconds)
-            run.fit(*sources, names, self.options["class_weight"], silent=True)
+            run.fit(*sources, names, self.options["class_weight"], silent=False)
             return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:
             columns = {name: column[before:] for name, column in trainer.history.items()}
@@ -226,7 +227,7 @@ class Fits:
         logs: list[LazyHistory | None] = [None] * len(numbers)
         if len(numbers) > 1:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
-            with suppress(ValueError, TypeError, MemoryError, RuntimeError):  # each will say so of itself
+            with suppress(Exception):  # each will say so of itself
                 data, _ = self.samples.of(numbers[0], trainers[0], (), self.options)
                 logs = train_together(trainers, data, self.options["epochs"], self.halted)
             ended = zip(numbers, trainers, logs, strict=True)
@@ -255,21 +256,25 @@ class Fits:
         return [self.outcomes.get(number) or self._untouched(number) for number in self.networks]
 
     def by_threads(self, jobs: list[list[int]], cores: int, tell: Callable[[Outcome], None]) -> None:
-        """Fit all networks, group by group, in so many threads."""
-        waiting, finished = deque(jobs), SimpleQueue[list[Outcome] | None]()
+        """Fit all networks, group by group, in so many threads; what a thread raises is raised here."""
+        waiting, finished = deque(jobs), SimpleQueue[list[Outcome] | BaseException | None]()
 
         def work(i: int) -> None:
             try:
                 keep_to_share(i, len(threads))
-                while waiting and not self.halt.came:
-                    with suppress(IndexError):  # another thread took the last one
-                        for outcomes in self.group(waiting.popleft()):
-                            self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # told of or not
-                            finished.put(outcomes)
+                while not self.halt.came and (numbers := _taken(waiting)):
+                    for outcomes in self.group(numbers):
+                        self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # told of or not
+                        finished.put(outcomes)
+            except BaseException as error:  # whatever it is, the one who waits must hear of it
+                finished.put(error)
             finally:
                 finished.put(None)
 
-        threads = [Thread(target=work, args=(i,), name=f"fit_many {i}") for i in range(min(cores, len(jobs)))]
+        threads = [
+            Thread(target=copy_context().run, args=(work, i), name=f"fit_many {i}")
+            for i in range(min(cores, len(jobs)))
+        ]
         running = 0
         try:
             for thread in threads:
@@ -277,10 +282,15 @@ class Fits:
                 running += 1
             ends = 0
             while ends < running:
-                outcomes = finished.get()
-                if outcomes is None:
+                item = finished.get()
+                if isinstance(item, BaseException):
+                    try:
+                        raise item
+                    finally:
+                        del item  # else its traceback would keep what the thread had
+                if item is None:
                     ends += 1
-                for outcome in outcomes or ():
+                for outcome in item or ():
                     tell(outcome)
         finally:
             self.halt.came = True
@@ -292,3 +302,11 @@ class Fits:
         network, log = self.networks[number], LazyHistory()
         log.interrupted = True
         return Outcome(number, network if isinstance(network, Trainer) else None, log)
+
+
+def _taken(waiting: deque[list[int]]) -> list[int] | None:
+    """The next of what waits; None where another thread took the last one."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None

@@ -8,6 +8,7 @@ from _thread import LockType, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from functools import lru_cache
 from itertools import pairwise, repeat
 from time import sleep
@@ -35,16 +36,21 @@ if _keep_to:
 
 def usable_cores() -> int:
     """How many processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(_allowed()) or os.cpu_count() or 1
+
+
+def _allowed() -> set[int]:
+    """The processors that this thread may run on; none where the system can't say, or a sandbox forbids to ask."""
+    with suppress(AttributeError, OSError):
+        return os.sched_getaffinity(0)
+    return set()
 
 
 def other_cores() -> ctypes.Array[ctypes.c_ulong] | None:
     """Those that this thread may run on and doesn't run on now; None where there are none, or the system won't say."""
     if not (_this_core and _keep_to):
         return None
-    cores = os.sched_getaffinity(0) - {_this_core()}
+    cores = _allowed() - {_this_core()}
     if not cores or max(cores) >= MAX_CORES:
         return None
     mask = Mask()
@@ -58,9 +64,9 @@ def keep_to_share(i: int, count: int) -> None:
 
     Threads that often wait for Python's lock are otherwise woken on the core of whoever lets it go.
     """
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        if count <= len(cores):
+    cores = sorted(_allowed())
+    if count <= len(cores):
+        with suppress(AttributeError, OSError):  # it's for speed alone, and a sandbox may forbid it
             os.sched_setaffinity(0, cores[i::count])
 
 
@@ -76,24 +82,34 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
     ----------
     call : a function of the thread's number, which runs a kernel
     n_threads : at least 1
-    abandon : tells the other threads to end, when call(0) ends early, by Ctrl-C or anything else
+    abandon : tells all threads to end, when one of the calls ends early, by Ctrl-C or anything else
 
     Returns
     -------
     What call(0) returned. No thread is left then, nor when Ctrl-C comes while this one waits for the others.
+
+    Raises
+    ------
+    BaseException
+        What call(0) raised, or else the first that another thread did.
     """
     if n_threads == 1:
         return call(0)
     cores, gate = other_cores(), allocate_lock()
     ends = [allocate_lock() for _ in range(1, n_threads)]
+    contexts = [copy_context() for _ in ends]
     started: list[int] = []
     ended: list[int] = []
+    errors: list[BaseException] = []
 
     def run(thread: int, end: LockType) -> None:
         try:
             with gate:
                 pass
-            call(thread)
+            contexts[thread - 1].run(call, thread)
+        except BaseException as error:  # whatever it is, the caller must hear of it
+            errors.append(error)
+            abandon()
         finally:
             ended.append(thread)
             end.release()
@@ -107,7 +123,7 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
             if cores:
                 for identity in started:
                     _keep_to(identity, ctypes.sizeof(cores), cores)
-        return call(0)
+        result = call(0)
     except BaseException:
         abandon()
         raise
@@ -120,6 +136,12 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
                 with suppress(KeyboardInterrupt):
                     sleep(WAIT_SECONDS)
             raise
+    if errors:
+        try:
+            raise errors[0]
+        finally:
+            errors.clear()  # else its traceback would keep what the thread had
+    return result
 
 
 class TeamSize:

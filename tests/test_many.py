@@ -539,3 +539,31 @@ def test_a_callback_that_exits_ends_its_network_alone():
         outcomes = fit_many([Trainer([4, 3, 1], seed=seed) for seed in range(3)], X, y, callbacks=leaves, verbose=0)
     assert [outcome.error is None for outcome in outcomes] == [True, False, True]
     assert all(outcome.history.epochs == [1] for outcome in outcomes if outcome.error is None)
+
+
+class Escape(BaseException):
+    """Neither an Exception nor an exit."""
+
+
+@pytest.mark.parametrize("error", [Escape("what?"), IndexError("deque"), OSError("disk")])
+@pytest.mark.parametrize("n_jobs", [None, 1])
+def test_what_a_thread_cannot_ascribe_to_a_network_is_raised(monkeypatch, error, n_jobs):
+    """It was lost with its thread, and the networks came back untrained, without an error."""
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("fastbp._fits.Fits.one", fails)
+    with pytest.raises(type(error)) as raised:
+        fit_many(some(3, optimizer="adam"), X, Y, n_threads=2, n_jobs=n_jobs, verbose=0)
+    assert raised.value is error or n_jobs
+
+
+@pytest.mark.parametrize("error", [IndexError("deque"), OSError("disk"), AssertionError("never")])
+def test_networks_that_cannot_be_trained_together_are_trained_alone(monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("fastbp._fits.train_together", fails)
+    outcomes = fit_many(some(4), X, Y, epochs=3, n_threads=1, verbose=0)
+    assert [(outcome.epochs, outcome.error) for outcome in outcomes] == [(3, None)] * 4

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import _thread
+import contextvars
 import os
 import signal
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from fastbp import _team
+from fastbp import Trainer, _engine, _team, fit_many
+from fastbp._engine import Engine
 from fastbp._team import TeamSize, rows_team_size, run_together
 
 
@@ -39,6 +42,43 @@ def test_an_exception_here_abandons_the_others_and_waits_for_them():
     with pytest.raises(KeyboardInterrupt):
         run_together(call, 3, abandoned.set)
     assert sorted(ended) == [1, 2]
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), SystemExit(3)])
+def test_an_exception_in_a_thread_abandons_all_and_is_raised_here(error):
+    abandoned = threading.Event()
+
+    def call(thread: int) -> None:
+        if thread == 1:
+            raise error
+        assert abandoned.wait(10)
+
+    with pytest.raises(type(error)) as raised:
+        run_together(call, 3, abandoned.set)
+    assert raised.value is error
+
+
+def test_threads_have_the_context_of_their_caller():
+    variable = contextvars.ContextVar("variable", default=0)
+    token, seen = variable.set(7), []
+    run_together(lambda thread: seen.append(variable.get()), 3, lambda: None)
+    variable.reset(token)
+    assert seen == [7, 7, 7]
+
+
+def test_rows_that_a_thread_could_not_predict_are_an_error(monkeypatch):
+    """Whoever called would have taken what was in the memory for predictions."""
+    monkeypatch.setattr(_engine, "rows_team_size", lambda *_: 2)
+    trainer, here = Trainer([4, 3, 2]), threading.get_ident()
+
+    def borrow(*arguments, **options):
+        if threading.get_ident() != here:
+            raise MemoryError("no room for a workspace")
+        return Engine._borrow(trainer._engine, *arguments, **options)
+
+    monkeypatch.setattr(trainer._engine, "_borrow", borrow)
+    with pytest.raises(MemoryError, match="no room for a workspace"):
+        trainer.predict(np.zeros((5000, 4), np.float32))
 
 
 def test_a_thread_that_cannot_start_abandons_those_that_did(monkeypatch):
@@ -170,3 +210,26 @@ def test_rows_are_shared_out_where_it_pays(two_cores):
 
 def test_usable_cores_is_what_the_scheduler_allows():
     assert _team.usable_cores() >= 1
+
+
+def refused(*_):
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("names", [["setaffinity"], ["getaffinity"], ["setaffinity", "getaffinity"]])
+@pytest.mark.parametrize("how", ["refused", "absent"])
+def test_where_the_system_keeps_its_processors_to_itself_everything_goes_on(monkeypatch, names, how):
+    """A sandbox's filter of system calls refuses; macOS and Windows have no such calls."""
+    for name in names:
+        if how == "refused":
+            monkeypatch.setattr(os, f"sched_{name}", refused, raising=False)
+        else:
+            monkeypatch.delattr(os, f"sched_{name}", raising=False)
+    assert _team.usable_cores() >= 1
+    assert (_team.other_cores() is None) >= ("getaffinity" in names)
+    _team.keep_to_share(0, 1)
+    assert run_together(lambda thread: thread, 2, lambda: None) == 0
+    X = y = np.eye(3)
+    trainers = [Trainer([3, 4, 3], optimizer="adam", seed=seed) for seed in range(3)]
+    outcomes = fit_many(trainers, X, y, epochs=4, n_threads=2, verbose=0)
+    assert [(outcome.epochs, outcome.error) for outcome in outcomes] == [(4, None)] * 3
