@@ -4,11 +4,13 @@
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
+# make oldest  a minute's comparison with the reference, with the oldest numpy and numba that pyproject.toml admits
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 
-.PHONY: demo test docs stress matrix lint format bench compare clean
+.PHONY: demo test docs stress matrix oldest lint format bench compare clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -25,6 +27,15 @@ stress: $(VENV)/.test
 
 matrix: $(VENV)/.matrix
 	$(BIN)/nox
+
+# With a cache of its own: pieces of one numba replace those of another.
+oldest: $(OLDEST)/.installed
+	NUMBA_CACHE_DIR=$(OLDEST)/cache $(OLDEST)/bin/python -m tests.oldest
+
+$(OLDEST)/.installed: pyproject.toml tests/oldest.py
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --editable . $$($(OLDEST)/bin/python tests/oldest.py --pins)
+	touch $@
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -45,7 +56,7 @@ compare: $(VENV)/.compare
 	$(BIN)/python -m bench.compare --write
 
 clean:
-	rm -rf $(VENV) .asv site demo.png
+	rm -rf $(VENV) $(OLDEST) .asv site demo.png
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

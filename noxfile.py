@@ -4,21 +4,21 @@ nox                                 all of them, half an hour
 nox -s "tests-3.12(versions='oldest')"
 """
 
+import runpy
+from pathlib import Path
+
 import nox
 
-# The oldest that pyproject.toml admits and that a Python has; newer pyarrows want NumPy 2 without telling pip
-OLDEST = {
-    "3.10": ("numpy==1.24.*", "numba==0.61.*", "pyarrow==18.*"),
-    "3.11": ("numpy==1.24.*", "numba==0.61.*", "pyarrow==18.*"),
-    "3.12": ("numpy==1.26.*", "numba==0.61.*", "pyarrow==18.*"),
-    "3.13": ("numpy==2.1.*", "numba==0.61.*"),
-}
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYARROW = dict.fromkeys(PYTHONS[:3], ("pyarrow==18.*",))  # newer ones want NumPy 2 without telling pip
+pins = runpy.run_path(str(Path(__file__).parent / "tests" / "oldest.py"))["pins"]
 
 
-@nox.session(python=list(OLDEST))
+@nox.session(python=PYTHONS)
 @nox.parametrize("versions", ["oldest", "newest"])
 def tests(session: nox.Session, versions: str) -> None:
     """All tests."""
-    pinned = OLDEST[str(session.python)] if versions == "oldest" else ()
+    python = str(session.python)
+    pinned = (*pins(python), *PYARROW.get(python, ())) if versions == "oldest" else ()
     session.install("--editable", ".[test]", *pinned)
     session.run("python", "-m", "pytest", *session.posargs)
