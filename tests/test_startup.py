@@ -22,6 +22,7 @@ from fastbp._team import run_together
 from fastbp.sklearn import MLPClassifier
 
 ROOT = Path(__file__).parent.parent
+COMPILING = "fastbp: compiling the kernels for this machine"
 PREDICT = "import numpy as np, fastbp; print(fastbp.Trainer([2, 1], seed=0).predict(np.ones((1, 2), np.float32))[0, 0])"
 
 
@@ -76,6 +77,7 @@ def test_without_a_folder_for_the_cache_there_is_one_warning_and_everything_work
     out, err = finished(python(PREDICT, copy, HOME=nowhere, XDG_CACHE_HOME=nowhere, PYTHONDONTWRITEBYTECODE="1"))
     assert float(out) != 0
     assert err.count("RuntimeWarning: fastbp: no folder to keep compiled kernels in") == 1
+    assert err.count(COMPILING) == 1  # also by a call without a verbose
 
 
 IS_FINITE = """
@@ -173,9 +175,6 @@ def test_warm_up_fills_the_cache(tmp_path):
     assert err == ""
     out, _ = finished(python(SHARE, NUMBA_CACHE_DIR=str(tmp_path)))
     assert out.splitlines()[-1] == "[[0, 1], [0, 1], [0, 1]]"
-
-
-COMPILING = "fastbp: compiling the kernels for this machine"
 
 
 @pytest.fixture
