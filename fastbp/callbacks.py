@@ -56,8 +56,10 @@ class FunctionCallback(Callback):
 
 
 def as_callbacks(value: Any) -> list[Callback]:
-    """The callbacks given: one or several, each a Callback or a function."""
+    """The callbacks given: none, one or several, each a Callback or a function."""
     expected = "a Callback or a function of (trainer, epoch, measured), or several"
+    if value is None:
+        return []
     items = [value] if isinstance(value, Callback) or callable(value) else sequence("callbacks", value, expected)
     for item in items:
         if isinstance(item, type) or not (isinstance(item, Callback) or callable(item)):

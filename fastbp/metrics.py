@@ -219,6 +219,8 @@ def metric_names(value: Any) -> tuple[Metric, ...]:
         Where one needs scikit-learn, and that is not installed.
     """
     expected = "names of metrics, or functions of (y, output)"
+    if value is None:
+        return ()
     items = [value] if isinstance(value, str) or callable(value) else sequence("metrics", value, expected)
     chosen: dict[str, Metric] = {}
     for item in items:

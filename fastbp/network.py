@@ -90,14 +90,7 @@ class Network:
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take the weights that `get_weights` gave, or others of the same shapes."""
         views = self.parameters()
-        given = _checks.sequence("weights", weights, f"{len(views)} arrays, as get_weights gives them")
-        if len(given) != len(views):
-            raise ValueError(_checks.wrong("weights", f"{len(views)} arrays", len(given)))
-        arrays = [_checks.numbers(f"weights[{i}]", item) for i, item in enumerate(given)]
-        for i, (array, view) in enumerate(zip(arrays, views, strict=True)):
-            if array.shape != view.shape:
-                raise ValueError(_checks.wrong(f"weights[{i}]", f"shape {view.shape}", array.shape))
-            _checks.finite_in(f"weights[{i}]", array, view.dtype)
+        arrays = own_arrays("weights", views, weights)
         for array, view in zip(arrays, views, strict=True):
             view[...] = array
 
@@ -181,6 +174,28 @@ class Views(list[Array]):
 
     def __setitem__(self, l: Any, value: Any) -> None:
         self[l][...] = value
+
+
+def own_arrays(argument: str, views: Sequence[Array], given: Any) -> list[Array]:
+    """Arrays of finite numbers, each of its view's shape; copies of those that lie in the views' memory.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before anything is written.
+    """
+    expected = f"{len(views)} arrays"
+    items = _checks.sequence(argument, given, f"{expected}, one for each that get_weights or coefs_ gives")
+    if len(items) != len(views):
+        raise ValueError(_checks.wrong(argument, expected, len(items)))
+    arrays = [_checks.numbers(f"{argument}[{i}]", item) for i, item in enumerate(items)]
+    for i, (array, view) in enumerate(zip(arrays, views, strict=True)):
+        if array.shape != view.shape:
+            raise ValueError(_checks.wrong(f"{argument}[{i}]", f"shape {view.shape}", array.shape))
+        _checks.finite_in(f"{argument}[{i}]", array, view.dtype)
+        if any(np.may_share_memory(array, other) for other in views):
+            arrays[i] = array.copy()
+    return arrays
 
 
 def _layer_sizes(value: Any) -> tuple[int, ...]:

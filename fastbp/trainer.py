@@ -478,7 +478,7 @@ class Trainer:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state | {"_random": np.array(state["_random"])})  # a pickle's buffers may be read-only
         self._memory = self._engine.unpacked(state["_memory"])
 
     def _run(self, *arguments: Any, sharded: bool = False) -> Run:

@@ -19,9 +19,10 @@ from .._checks import as_writable, no_stream
 from .._compiling import silent_if
 from ..activations import HIDDEN
 from ..history import History
-from ..network import Views
+from ..network import Views, own_arrays
 from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
 from ..trainer import Trainer
+from ._changes import go_on
 from ._epochs import DENSE_BYTES, Samples, dense
 from ._solvers import NON_FINITE, Solvers
 
@@ -33,6 +34,12 @@ ROWS = 1 << 12  # of a sparse X that are made dense at once for a prediction
 def activation_name(name: str) -> str:
     """The name that fastbp has of an activation that may have scikit-learn's."""
     return {"logistic": "sigmoid"}.get(name, name)
+
+
+def assign(name: str, views: list[Array], values: Any) -> None:
+    """Check all arrays, and then copy them into the views."""
+    for view, array in zip(views, own_arrays(name, views, values), strict=True):
+        view[...] = array
 
 
 class BaseMLP(Solvers):
@@ -77,8 +84,7 @@ class BaseMLP(Solvers):
 
     @coefs_.setter
     def coefs_(self, values: Any) -> None:
-        for view, value in zip(self.coefs_, values, strict=True):
-            view[...] = value
+        assign("coefs_", self.coefs_, values)
 
     @property
     def intercepts_(self) -> list[Array]:
@@ -87,8 +93,7 @@ class BaseMLP(Solvers):
 
     @intercepts_.setter
     def intercepts_(self, values: Any) -> None:
-        for view, value in zip(self.intercepts_, values, strict=True):
-            view[...] = value
+        assign("intercepts_", self.intercepts_, values)
 
     def _fitted(self) -> Trainer:
         if "trainer_" not in vars(self):
@@ -139,6 +144,8 @@ class BaseMLP(Solvers):
         self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize(X, y, sizes)
+        else:
+            go_on(self, sizes, incremental=incremental)
         trainer = self.trainer_
         trainer.n_threads = self._threads()
         samples = self._samples(X, y, sample_weight)
@@ -185,25 +192,30 @@ class BaseMLP(Solvers):
             weights.append(self._random_state.uniform(-bound, bound, (n_in, n_out)).T)
             biases.append(self._random_state.uniform(-bound, bound, n_out))
         self._build(sizes, weights, biases, dtype=X.dtype)
-        if not isinstance(self._method(), LBFGS):
+        if isinstance(self._method(), LBFGS):
+            self.__dict__.pop("validation_scores_", None)
+        else:
             self._start_records()
 
     def _build(self, sizes: list[int], weights: list[Array], biases: list[Array], *, dtype: Any) -> None:
         """The trainer, with these weights."""
         loss, self.out_activation_ = self._objective()
-        n_hidden = len(sizes) - 2
+        n_hidden, method = len(sizes) - 2, self._method()
         self.trainer_ = Trainer(
             sizes,
             activation=self._activations(n_hidden)[:n_hidden],
             loss=loss,
-            optimizer=self._method(),
+            optimizer="lbfgs" if isinstance(method, LBFGS) else "sgd",  # `_equip` has the values that train
+            batch_size=200 if self.batch_size == "auto" else int(self.batch_size),
             initializer=(weights, biases),
             dropout=self.dropout,
+            shuffle=bool(self.shuffle),
             dtype=dtype,
             seed=self._dropout_seed(),
         )
+        self._equip(method)
         self.history_ = History()
-        self.__dict__.pop("_optimizer", None)  # its memory was the last trainer's
+        self.__dict__.pop("_optimizer")  # the first fit starts it
 
     def _activations(self, n_hidden: int) -> list[str]:
         """The hidden layers', of which there is one at least for the output layer to be drawn by."""

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from .._checks import wrong
+
 COMMON = ("classes_", "_label_binarizer", "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_", "n_iter_")
 COURSE = ("t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
 OURS = ("_no_improvement_count", "out_activation_", "_random_state")
@@ -17,7 +19,8 @@ def copy_fit(source: Any, target: Any) -> None:
     """The fitted attributes that both have, beside the weights."""
     for name in (*COMMON, *COURSE, *OURS):
         if name in vars(source):
-            setattr(target, name, vars(source)[name])
+            value = vars(source)[name]
+            setattr(target, name, list(value) if isinstance(value, list) else value)  # both may grow
 
 
 def to_sklearn(estimator: Any) -> Any:
@@ -34,14 +37,32 @@ def to_sklearn(estimator: Any) -> Any:
     kind = MLPClassifier if is_classifier(estimator) else MLPRegressor
     names = kind().get_params()
     parameters = {name: value for name, value in estimator.get_params().items() if name in names}
+    fitted = "trainer_" in vars(estimator)
+    if fitted:
+        parameters |= what_predicts(estimator, parameters)
     parameters["activation"] = one_activation(parameters["activation"])
     if parameters.get("loss", "squared_error") not in ("squared_error", "poisson"):
-        raise ValueError(f"scikit-learn has no loss={estimator.loss!r}; it has 'squared_error' and 'poisson'.")
+        raise ValueError(f"scikit-learn has no loss={parameters['loss']!r}; it has 'squared_error' and 'poisson'.")
     model = kind(**parameters)
-    if "trainer_" in vars(estimator):
+    if fitted:
         copy_fit(estimator, model)
         model.coefs_, model.intercepts_ = list(estimator.coefs_), list(estimator.intercepts_)
+        # scikit-learn's fits with early stopping end with these; after one of them they are the weights themselves
+        model._best_coefs, model._best_intercepts = model.coefs_, model.intercepts_
     return model
+
+
+def what_predicts(estimator: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that the weights were fitted with, where they may have been set to others since."""
+    trainer, fitted = estimator.trainer_, {}
+    if trainer.activation:
+        fitted["activation"] = trainer.activation
+    if "loss" in parameters:
+        fitted["loss"] = trainer.loss
+    sizes = estimator._hidden_layer_sizes()
+    if list(trainer.layer_sizes[1:-1]) != sizes:
+        fitted["hidden_layer_sizes"] = trainer.layer_sizes[1:-1]
+    return fitted
 
 
 def one_activation(activation: Any) -> str:
@@ -66,4 +87,7 @@ def adopted(model: Any, classifier: Any, regressor: Any) -> Any:
         sizes = [len(model.coefs_[0]), *(len(b) for b in model.intercepts_)]
         weights, biases = [np.asarray(coefs).T for coefs in model.coefs_], list(model.intercepts_)
         estimator._build(sizes, weights, biases, dtype=np.result_type(*model.coefs_))
+        if estimator.out_activation_ != model.out_activation_:
+            fitted = f"a loss for the output activation {model.out_activation_!r} that it was fitted with"
+            raise ValueError(wrong("model", fitted, f"loss={model.loss!r}"))
     return estimator

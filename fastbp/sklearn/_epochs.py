@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -62,6 +62,7 @@ class Pace:
     schedule : "constant", "invscaling" or "adaptive"
     power : of "invscaling"
     corrects : whether the rule is scikit-learn's Adam
+    asked : the estimator's parameters of which it is made
     """
 
     rule: codes.Rule
@@ -69,6 +70,7 @@ class Pace:
     schedule: str = "constant"
     power: float = 0.5
     corrects: bool = False
+    asked: dict[str, Any] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         self.learning_rate = float(self.initial)
@@ -126,15 +128,22 @@ class Epochs:
         order: Callable[[], npt.NDArray[np.int64]] | None = None,
     ) -> None:
         self.trainer, self.engine, self.samples = trainer, trainer._engine, samples
-        self.pace, self.batch_size, self.alpha, self.order = pace, batch_size, float(alpha), order
+        self.pace, self.alpha, self.order = pace, float(alpha), order
         self.n = samples.X.shape[0]
         self.n_outputs = trainer.layer_sizes[-1] if averages else 1
-        one_by_one = samples.weights is not None or (self.n_outputs > 1 and alpha > 0)
-        self.whole = isinstance(samples.X, np.ndarray) and not one_by_one
-        together = DENSE_BYTES // (batch_size * samples.X.shape[1] * trainer.dtype.itemsize)
-        self.piece = batch_size * (1 if one_by_one else max(1, together))
-        self.n_batches = -(-self.n // batch_size)
-        self.budget = first_budget(trainer, min(batch_size, BLOCK))
+        self.one_by_one = samples.weights is not None or (self.n_outputs > 1 and alpha > 0)
+        self.whole = isinstance(samples.X, np.ndarray) and not self.one_by_one
+        self.batch_size = 0
+        self.cut(batch_size)
+
+    def cut(self, batch_size: int) -> None:
+        """Have batches of this size from the next epoch on."""
+        if batch_size == self.batch_size:
+            return
+        self.batch_size, self.n_batches = batch_size, -(-self.n // batch_size)
+        together = DENSE_BYTES // (batch_size * self.samples.X.shape[1] * self.trainer.dtype.itemsize)
+        self.piece = batch_size * (1 if self.one_by_one else max(1, together))
+        self.budget = first_budget(self.trainer, min(batch_size, BLOCK))
 
     @property
     def at_once(self) -> int:

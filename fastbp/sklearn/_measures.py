@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from .._kernels import codes
+from .._kernels.finite import is_finite
 from .._measures import measure
 from .._run import stopped
 from ..callbacks import as_callbacks
-from ..metrics import metric_names
+from ..metrics import metric_names, name_of
 from ._epochs import Samples, dense
 
 
@@ -44,9 +46,14 @@ class Measures:
     @contextmanager
     def callbacks(self, epochs: int) -> Iterator[None]:
         """Tell the callbacks of begin and end."""
+        pace = vars(self.estimator).get("_optimizer")
         self.trainer.stop_training = False
+        if pace is not None:
+            self.trainer._learning_rate = pace.learning_rate
         for callback in self.watchers:
             callback.on_fit_begin(self.trainer, epochs)
+        if pace is not None:
+            pace.learning_rate = self.trainer._learning_rate
         try:
             yield
         finally:
@@ -57,21 +64,19 @@ class Measures:
         """Of the validation data."""
         assert self.validation is not None
         output = self.estimator._forward(self.validation.X)
-        if not np.isfinite(output).all():
+        if not is_classifier(self.estimator) and not np.isfinite(output).all():  # NaN is a class, as in scikit-learn
             return math.nan
         return float(self.estimator._score_outputs(output, self.validation))
 
     def after_epoch(self, loss: float) -> bool:
         """Measure, record and tell; whether to stop."""
-        if not self.busy:
-            return False
         records = [self.estimator.history_, self.trainer.history]
-        measured: dict[str, float] = {}
-        for prefix, data in self.sets.items():
-            values = measure(self.trainer, data, self.names) if self.names or prefix else {}
-            measured |= {prefix + name: value for name, value in values.items() if prefix or name != "loss"}
         for record in records:
             record.extend(len(record.epochs) + 1, [loss])
+        if not self.busy:
+            return False
+        measured = self._measured()
+        for record in records:
             record.add(measured)
         pace = vars(self.estimator).get("_optimizer")
         if pace is not None:
@@ -80,6 +85,17 @@ class Measures:
         if pace is not None:
             pace.learning_rate = self.trainer._learning_rate
         return stop
+
+    def _measured(self) -> dict[str, float]:
+        """What there is beside the training loss; NaN of weights that aren't finite."""
+        finite = is_finite(self.trainer.network._parameters)
+        nothing = dict.fromkeys(["loss", *map(name_of, self.names)], math.nan)
+        measured: dict[str, float] = {}
+        for prefix, data in self.sets.items():
+            if self.names or prefix:
+                values = measure(self.trainer, data, self.names) if finite else nothing
+                measured |= {prefix + name: value for name, value in values.items() if prefix or name != "loss"}
+        return measured
 
     def _data(self, samples: Samples) -> codes.Data:
         return self.trainer._engine.data(dense(samples.X), *samples[1:4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from .. import _messages
 from .._kernels import codes
-from ..optimizers import LBFGS, MOMENTS, SGD, Adam, Optimizer, optimizer as optimizer_of
+from ..optimizers import LBFGS, MOMENTS, OPTIMIZERS, SGD, Adam, Optimizer
 from ._epochs import Epochs, Pace, Samples, minimize
 from ._measures import Measures
 
@@ -24,6 +25,8 @@ Array = npt.NDArray[Any]
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
+PACE = ["solver", "optimizer", "learning_rate_init", "learning_rate", "power_t", "momentum", "nesterovs_momentum"]
+PACE += ["beta_1", "beta_2", "epsilon"]
 
 
 class Solvers(BaseEstimator):  # type: ignore[misc]
@@ -35,14 +38,27 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
     best_loss_: Any
 
     def _method(self) -> Optimizer:
-        """The optimizer."""
-        if self.optimizer is None and self.solver == "lbfgs":
-            return LBFGS(memory=10, tolerance=max(self.tol, np.finfo(float).tiny))
+        """The optimizer, with the values that it trains with."""
         if isinstance(self.optimizer, Optimizer):
             return self.optimizer
-        if self.optimizer is None:
-            return SGD() if self.solver == "sgd" else Adam()
-        return optimizer_of(self.optimizer)
+        if self.optimizer == "lbfgs":
+            return LBFGS()
+        rate = self.learning_rate_init
+        if self.optimizer is not None:
+            return unchecked(OPTIMIZERS[self.optimizer], learning_rate=rate)
+        if self.solver == "lbfgs":
+            return unchecked(LBFGS, tolerance=max(self.tol, np.finfo(float).tiny))
+        if self.solver == "adam":
+            return unchecked(Adam, learning_rate=rate, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon)
+        nesterov = bool(self.nesterovs_momentum and self.momentum > 0)
+        return unchecked(SGD, learning_rate=rate, momentum=self.momentum, nesterov=nesterov)
+
+    def _equip(self, method: Optimizer) -> None:
+        """Start an optimizer; the trainer, which shows it, has a memory of its size."""
+        trainer = self.trainer_
+        self._optimizer = pace = self._pace(method)
+        trainer._optimizer, trainer._learning_rate = method, pace.learning_rate
+        trainer._memory = trainer._engine.memory(MOMENTS[pace.rule.code], pace.first_step)
 
     def _start_records(self) -> None:
         self.loss_curve_ = []
@@ -67,8 +83,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
     def _fit_stochastic(self, samples: Samples, method: Optimizer, incremental: bool, validation: Any) -> None:
         trainer, n = self.trainer_, samples.X.shape[0]
         if not incremental or "_optimizer" not in vars(self):
-            self._optimizer = self._pace(method)
-            trainer._memory = trainer._engine.memory(MOMENTS[self._optimizer.rule.code], self._optimizer.first_step)
+            self._equip(method)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         self._complete_records()
@@ -76,27 +91,31 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         if self.early_stopping and validation is None:
             training, validation = self._split(samples)
             n = training.X.shape[0]
+        trainer._batch_size, trainer.shuffle = self._batch_size(n), bool(self.shuffle)
         epochs = Epochs(
             trainer,
             training,
             self._optimizer,
-            self._batch_size(n),
+            trainer.batch_size,
             self.alpha,
             averages=not is_classifier(self) and self.out_activation_ != "exp",
             order=self._shuffled(n) if self.shuffle else None,
         )
-        best = trainer.network._parameters.copy() if self.early_stopping else None
-        measures = Measures(self, samples, validation)
+        # A warm start keeps its last weights where no epoch is better than the best of all fits, as in scikit-learn.
+        best = [trainer.network._parameters.copy()] if self.early_stopping and self.t_ == 0 else []
+        measures, before = Measures(self, training, validation), self._optimizer.learning_rate
         try:
             with measures.callbacks(1 if incremental else self.max_iter):
+                epochs.change_rate(before)
+                epochs.cut(trainer.batch_size)
                 self._epochs(epochs, measures, best, incremental)
         except KeyboardInterrupt:
             _messages.warn("Training interrupted by user.", stacklevel=4)
-        if best is not None:
-            trainer.network._parameters[...] = best
+        if best:
+            trainer.network._parameters[...] = best[-1]
 
-    def _epochs(self, epochs: Epochs, measures: Measures, best: Array | None, incremental: bool) -> None:
-        """Epochs until one of scikit-learn's reasons to stop."""
+    def _epochs(self, epochs: Epochs, measures: Measures, best: list[Array], incremental: bool) -> None:
+        """Epochs until one of scikit-learn's reasons to stop; best: gets the weights that early stopping keeps."""
         self.n_iter_ = 0
         losses: Iterator[float] = iter(())
         for remaining in range(self.max_iter, 0, -1):
@@ -105,7 +124,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
                 losses = epochs.run(min(remaining, epochs.at_once, 1 if incremental else self._free_epochs(measures)))
                 loss = next(losses)
             if not math.isfinite(loss):
-                raise ValueError(NON_FINITE)
+                self._diverge()
             self.n_iter_ += 1
             self.loss_ = loss
             self.t_ += epochs.n
@@ -115,9 +134,11 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             self._note(measures, best)
             before = self._optimizer.learning_rate
             stop = measures.after_epoch(loss)
+            epochs.cut(self.trainer_.batch_size)
             self._optimizer.epoch_ends(self.t_)
             stop = self._stops() or stop
             epochs.change_rate(before)
+            self.trainer_._learning_rate = self._optimizer.learning_rate
             if stop or incremental:
                 return
         _messages.warn(
@@ -131,24 +152,39 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         """How many epochs can run before anything but their losses is asked for, or they could be the last."""
         if self.verbose or measures.asked or self._optimizer.schedule == "invscaling":
             return 1
-        return max(1, int(self.n_iter_no_change) + 1 - self._no_improvement_count)
+        return int(max(1, min(self.n_iter_no_change, self.max_iter) + 1 - self._no_improvement_count))
 
-    def _note(self, measures: Measures, best: Array | None) -> None:
+    def _diverge(self) -> None:
+        """What follows a loss that isn't finite: an error, but early stopping goes on to its end for the best weights.
+
+        The weights are NaN then, as scikit-learn's are.
+        """
+        if not self.early_stopping:
+            raise ValueError(NON_FINITE)
+        for view in self.trainer_.network.parameters():
+            view[...] = np.nan
+
+    def _note(self, measures: Measures, best: list[Array]) -> None:
         """Whether the epoch was better than the best."""
-        if measures.validation is not None:
-            score = measures.score()
-            self.validation_scores_ = self.validation_scores_ or []
-            self.validation_scores_.append(score)
-            if self.verbose:
-                say(f"Validation score: {score:f}")
-        if best is None:
+        score = math.nan if measures.validation is None else self._score_validation(measures)
+        if not self.early_stopping:
             self._count(self.loss_curve_[-1] > self.best_loss_ - self.tol)
             self.best_loss_ = min(self.best_loss_, self.loss_curve_[-1])
             return
         self._count(score < self.best_validation_score_ + self.tol)
         if score > self.best_validation_score_:
             self.best_validation_score_ = score
-            best[...] = self.trainer_.network._parameters
+            best[:] = [self.trainer_.network._parameters.copy()]
+
+    def _score_validation(self, measures: Measures) -> float:
+        """The score of the validation data, which is recorded."""
+        score = measures.score()
+        if vars(self).get("validation_scores_") is None:
+            self.validation_scores_ = []
+        self.validation_scores_.append(score)
+        if self.verbose:
+            say(f"Validation score: {score:f}")
+        return score
 
     def _count(self, no_better: bool) -> None:
         self._no_improvement_count = self._no_improvement_count + 1 if no_better else 0
@@ -171,6 +207,14 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return stops
 
     def _pace(self, method: Optimizer) -> Pace:
+        """η and the rule that the parameters ask for."""
+        pace = self._plain_pace(method)
+        pace.asked = {name: getattr(self, name) for name in PACE}
+        return pace
+
+    def _plain_pace(self, method: Optimizer) -> Pace:
+        if isinstance(method, LBFGS):
+            return Pace(method.rule(), method.learning_rate)
         if self.optimizer is not None:
             own = isinstance(self.optimizer, Optimizer)
             return Pace(method.rule(), method.learning_rate if own else self.learning_rate_init)
@@ -220,11 +264,30 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
 
     def _fit_lbfgs(self, samples: Samples, method: LBFGS, validation: Any) -> None:
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": method.tolerance, "maxcor": method.memory}
-        measures = Measures(self, samples, validation)
+        self._equip(method)
+        self.__dict__.pop("_optimizer")  # a later partial_fit starts one
+        self.trainer_._batch_size = samples.X.shape[0]
+        measures, iterations = Measures(self, samples, validation), count(1)
+
+        def after(loss: float) -> bool:
+            if self.verbose:
+                say(f"Iteration {next(iterations)}, loss = {loss:.8f}")
+            if validation is not None:
+                self._score_validation(measures)
+            return measures.after_epoch(loss)
+
         with measures.callbacks(self.max_iter):
-            result = minimize(self.trainer_, samples, self.alpha, options, measures.after_epoch)
+            result = minimize(self.trainer_, samples, self.alpha, options, after)
         self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
         self.loss_ = float(result.fun)
+
+
+def unchecked(kind: type[Any], **values: Any) -> Any:
+    """An optimizer with values that scikit-learn admits, which are more than its own: momentum=1 is one."""
+    optimizer = kind()
+    for name, value in values.items():
+        object.__setattr__(optimizer, name, value if isinstance(value, bool) else float(value))
+    return optimizer
 
 
 def say(text: str) -> None:
