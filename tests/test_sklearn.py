@@ -7,6 +7,7 @@ import pickle
 import warnings
 from threading import Thread
 
+import joblib
 import numpy as np
 import pytest
 import scipy.sparse
@@ -24,12 +25,12 @@ from sklearn.datasets import (
 )
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastbp.sklearn as ours
-from fastbp import EarlyStopping, losses, optimizers
+from fastbp import Callback, EarlyStopping, losses, optimizers
 from fastbp._engine import Engine
 
 pytestmark = pytest.mark.filterwarnings(
@@ -132,6 +133,55 @@ def test_partial_fits_and_warm_starts_go_on_as_scikit_learns(options):
     for estimator in (a, b):
         estimator.partial_fit(X, y, sample_weight=WEIGHTS[:150])
     assert_same(a, b)
+
+
+SOLVERS = [{"solver": "adam"}, {"solver": "lbfgs"}]
+SOLVERS += [
+    {"solver": "sgd", "learning_rate_init": 0.1, "learning_rate": name}
+    for name in ("constant", "invscaling", "adaptive")
+]
+
+
+@pytest.mark.parametrize("max_iter", [1, 6])
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: "-".join(map(str, solver.values())))
+@pytest.mark.parametrize(("kind", "data"), [("MLPClassifier", IRIS), ("MLPRegressor", DIABETES)])
+def test_warm_starts_with_early_stopping_are_scikit_learns(kind, data, solver, max_iter):
+    options = {"warm_start": True, "early_stopping": True, "max_iter": max_iter, "n_iter_no_change": 2, "tol": 1e-2}
+    a, b = (
+        getattr(module, kind)(hidden_layer_sizes=5, random_state=2, batch_size=50, **options, **solver)
+        for module in (theirs, ours)
+    )
+    for _ in range(5):
+        for estimator in (a, b):
+            estimator.fit(*data)
+        assert_same(a, b, rtol=1e-4 if solver["solver"] == "lbfgs" else 1e-8)
+        assert vars(a).get("_no_improvement_count") == vars(b).get("_no_improvement_count")
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first fit", "warm fit"])
+@pytest.mark.parametrize(("kind", "data"), [("MLPClassifier", IRIS), ("MLPRegressor", DIABETES)])
+def test_early_stopping_survives_a_divergence_as_scikit_learns(kind, data, first):
+    """The best weights are those from before; a warm fit has none unless an epoch is better than all before."""
+    options = {"solver": "sgd", "early_stopping": True, "max_iter": 4, "random_state": 0, "warm_start": True}
+    models = [getattr(module, kind)(hidden_layer_sizes=5, **options) for module in (theirs, ours)]
+    for model in models:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, in scikit-learn
+            if not first:
+                model.set_params(learning_rate_init=1e-5).fit(*data)
+            model.set_params(learning_rate_init=1e200)
+            if first:
+                model.fit(*data)
+            else:
+                with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+                    model.fit(*data)
+    a, b = models
+    assert a.n_iter_ == b.n_iter_ == 4
+    np.testing.assert_allclose(a.best_validation_score_, b.best_validation_score_)
+    np.testing.assert_allclose(a.validation_scores_, b.validation_scores_)
+    np.testing.assert_array_equal(np.isfinite(a.loss_curve_), np.isfinite(b.loss_curve_))
+    for x, y in zip([*a.coefs_, *a.intercepts_], [*b.coefs_, *b.intercepts_], strict=True):
+        np.testing.assert_allclose(x, y)
 
 
 @pytest.mark.parametrize("options", [{}, {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.5}])
@@ -318,6 +368,30 @@ def test_the_weights_are_views():
     assert (model.trainer_.weights[0] == 1).all()
 
 
+def test_refused_weights_leave_all_as_they_were():
+    model = ours.MLPClassifier((5,), max_iter=2, random_state=0).fit(*IRIS)
+    coefs, intercepts = [part.copy() for part in model.coefs_], [part.copy() for part in model.intercepts_]
+    for name, values, words in (
+        ("coefs_", [np.ones((4, 5)), np.ones((3, 5))], r"coefs_\[1\]: expected shape \(5, 3\), got \(3, 5\)"),
+        ("coefs_", [np.ones((4, 5))], "coefs_: expected 2 arrays, got 1"),
+        ("coefs_", [np.ones((4, 5)), np.full((5, 3), np.nan)], r"coefs_\[1\]: expected finite numbers"),
+        ("intercepts_", [np.ones(5), "abc"], r"intercepts_\[1\]: expected numbers"),
+        ("intercepts_", [np.ones(5), 1.0], r"intercepts_\[1\]: expected shape \(3,\), got \(\)"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=words):
+            setattr(model, name, values)
+    for before, after in zip([*coefs, *intercepts], [*model.coefs_, *model.intercepts_], strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_weights_may_change_places():
+    model = ours.MLPRegressor(hidden_layer_sizes=(3, 3, 3), max_iter=2, random_state=0).fit(*IRIS)
+    first, second = (part.copy() for part in model.coefs_[1:3])
+    model.coefs_ = [model.coefs_[0], model.coefs_[2], model.coefs_[1], model.coefs_[3]]
+    np.testing.assert_array_equal(model.coefs_[1], second)
+    np.testing.assert_array_equal(model.coefs_[2], first)
+
+
 def test_an_activation_for_each_layer():
     model = ours.MLPClassifier((20, 10), ["gelu", "logistic"], random_state=0).fit(*CANCER)
     assert model.trainer_.activation == ("gelu", "sigmoid")
@@ -389,6 +463,50 @@ def test_validation_data_metrics_and_callbacks():
     np.testing.assert_allclose(plain.loss_curve_, model.loss_curve_)
 
 
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+def test_metrics_of_training_are_of_the_rows_that_train(weighted, sparse):
+    X, y = CANCER
+    rows, weights = np.arange(len(X)), WEIGHTS[: len(X)] if weighted else None
+    told = []
+
+    def look(trainer, epoch, measured):
+        told.append((measured, (trainer.predict(X)[:, 0] > 0.5) == y))
+
+    options = {
+        "random_state": 0,
+        "early_stopping": True,
+        "validation_fraction": 0.3,
+        "max_iter": 2,
+        "metrics": "accuracy",
+    }
+    model = ours.MLPClassifier((5,), callbacks=look, **options)
+    model.fit(scipy.sparse.csr_matrix(X) if sparse else X, y, sample_weight=weights)
+    state = np.random.RandomState(0)
+    for n_in, n_out in ((X.shape[1], 5), (5, 1)):
+        state.uniform(size=(n_in + 1, n_out))
+    train, rest = train_test_split(rows, random_state=state, test_size=0.3, stratify=y)
+    for measured, right in told:
+        for name, part in (("accuracy", train), ("val_accuracy", rest)):
+            expected = np.average(right[part], weights=None if weights is None else weights[part])
+            assert measured[name] == pytest.approx(expected), name
+    assert model.history_["val_accuracy"] == pytest.approx(model.validation_scores_)
+
+
+def test_lbfgs_scores_validation_data_after_each_iteration(capsys):
+    X, y = IRIS
+    model = ours.MLPClassifier((5,), solver="lbfgs", max_iter=4, random_state=0, verbose=True, metrics="accuracy")
+    model.fit(X[::2], y[::2], validation_data=(X[1::2], y[1::2]))
+    assert model.validation_scores_ == pytest.approx(model.history_["val_accuracy"])
+    assert model.validation_scores_[-1] == pytest.approx(model.score(X[1::2], y[1::2]))
+    assert capsys.readouterr().out.count("Iteration") == len(model.validation_scores_) == model.n_iter_ == 4
+
+
+def test_no_metrics_and_no_callbacks_may_be_None():
+    model = ours.MLPClassifier((5,), max_iter=2, random_state=0, metrics=None, callbacks=None).fit(*IRIS)
+    assert model.history_["loss"] == model.trainer_.history["loss"] == model.loss_curve_
+
+
 def test_early_stopping_goes_by_validation_data():
     X, y = CANCER
     model = ours.MLPClassifier(early_stopping=True, random_state=0, n_iter_no_change=3)
@@ -404,6 +522,50 @@ def test_a_callback_stops_and_changes_the_learning_rate():
     model = ours.MLPClassifier(random_state=0, callbacks=slow).fit(*IRIS)
     assert model.n_iter_ == 4
     assert model.loss_curve_[1] == pytest.approx(model.loss_curve_[3], rel=1e-4)
+
+
+def test_a_callback_changes_the_rate_and_the_batches_from_the_start():
+    class Other(Callback):
+        def on_fit_begin(self, trainer, epochs):
+            trainer.learning_rate, trainer.batch_size = 0.02, 30
+
+        def on_epoch_end(self, trainer, epoch, measured):
+            assert (trainer.learning_rate, trainer.batch_size) == (0.02, 30)
+
+    options = {"hidden_layer_sizes": 5, "random_state": 0, "max_iter": 3, "solver": "sgd"}
+    model = ours.MLPClassifier(callbacks=Other(), **options).fit(*IRIS)
+    assert_same(theirs.MLPClassifier(learning_rate_init=0.02, batch_size=30, **options).fit(*IRIS), model)
+
+
+@pytest.mark.parametrize(
+    ("options", "optimizer"),
+    [
+        ({}, optimizers.Adam(learning_rate=0.02, beta_1=0.8, beta_2=0.99, epsilon=1e-4)),
+        ({"solver": "sgd"}, optimizers.SGD(learning_rate=0.02, momentum=0.7, nesterov=True)),
+        ({"solver": "sgd", "nesterovs_momentum": False}, optimizers.SGD(learning_rate=0.02, momentum=0.7)),
+        ({"solver": "lbfgs"}, optimizers.LBFGS(tolerance=1e-4)),
+        ({"optimizer": "rmsprop"}, optimizers.RMSprop(learning_rate=0.02)),
+        ({"optimizer": optimizers.Adagrad(learning_rate=0.5)}, optimizers.Adagrad(learning_rate=0.5)),
+    ],
+)
+def test_the_trainer_shows_what_trains(options, optimizer):
+    """After each of two fits between which everything changes, and while callbacks look on."""
+    seen = []
+    values = {"learning_rate_init": 0.02, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-4, "momentum": 0.7}
+    values |= {"batch_size": 40, "shuffle": False, "activation": "tanh", "loss": "huber"} | options
+    before = {"warm_start": True, "max_iter": 2, "random_state": 0, "callbacks": lambda *told: seen.append(told[0])}
+    for model in (
+        ours.MLPRegressor(hidden_layer_sizes=(5,), **before, **values).fit(*DIABETES),
+        ours.MLPRegressor(hidden_layer_sizes=(5,), **before).fit(*DIABETES).set_params(**values).fit(*DIABETES),
+    ):
+        trainer = model.trainer_
+        assert trainer.optimizer == optimizer
+        assert trainer.learning_rate == optimizer.learning_rate
+        assert trainer.batch_size == (442 if optimizer.name == "lbfgs" else 40)
+        assert (trainer.loss, trainer.activation, trainer.shuffle) == ("huber", ("tanh",), False)
+        assert trainer.epochs_trained == len(model.history_["loss"]) > 1
+        trainer.fit(*DIABETES, epochs=1, verbose=0)  # its memory is that of its optimizer
+    assert seen
 
 
 # To scikit-learn and back
@@ -429,6 +591,77 @@ def test_to_scikit_learn_and_back():
         ours.MLPRegressor("huber").to_sklearn()
     with pytest.raises(TypeError, match="model: expected scikit-learn's"):
         ours.from_sklearn(ours.MLPClassifier())
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["", "early stopping"])
+@pytest.mark.parametrize("solver", [{}, {"solver": "sgd", "learning_rate": "adaptive"}, {"solver": "lbfgs"}])
+@pytest.mark.parametrize(("kind", "data"), [("MLPClassifier", IRIS), ("MLPRegressor", DIABETES)])
+def test_training_goes_on_in_the_other_library(kind, data, solver, early):
+    """As scikit-learn's own model does when it is fitted again."""
+    options = {"hidden_layer_sizes": 5, "early_stopping": early, "warm_start": True, "random_state": 0, "max_iter": 5}
+    a, b = (getattr(module, kind)(**options, **solver).fit(*data) for module in (theirs, ours))
+    there, here = b.to_sklearn(), ours.from_sklearn(copy.deepcopy(a))
+    curve = list(vars(b).get("loss_curve_", []))
+    for model in (a, there, here):
+        model.fit(*data)
+    for model in (there, here):
+        assert_same(a, model, rtol=1e-4 if solver.get("solver") == "lbfgs" else 1e-8)
+    assert vars(b).get("loss_curve_", []) == curve
+    if solver.get("solver") != "lbfgs":
+        goes_on = ours.from_sklearn(here.to_sklearn())
+        goes_on.set_params(early_stopping=False).partial_fit(*data)
+        assert len(goes_on.loss_curve_) == len(a.loss_curve_) + 1
+
+
+def test_to_sklearn_predicts_as_the_model_does():
+    """Also where parameters were set that no fit has applied yet."""
+    X, y = DIABETES
+    model = ours.MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, y)
+    model.set_params(activation="tanh", loss="poisson", hidden_layer_sizes=(3, 3))
+    there = model.to_sklearn()
+    np.testing.assert_allclose(there.predict(X), model.predict(X))
+    assert (there.activation, there.loss, there.hidden_layer_sizes) == ("relu", "squared_error", (5,))
+    there.set_params(loss="poisson")
+    with pytest.raises(ValueError, match="model: expected a loss for the output activation 'identity'"):
+        ours.from_sklearn(there)
+
+
+# Read-only memory
+
+
+def unpickled(model):
+    """From buffers that can't be written to."""
+    buffers = []
+    data = pickle.dumps(model, 5, buffer_callback=buffers.append)
+    return pickle.loads(data, buffers=[bytes(buffer.raw()) for buffer in buffers])
+
+
+def mapped(path, mode):
+    def load(model):
+        joblib.dump(model, path)
+        return joblib.load(path, mmap_mode=mode)
+
+    return load
+
+
+@pytest.mark.parametrize("loaded", ["buffers", "r", "r+"])
+@pytest.mark.parametrize(
+    "options", [{}, {"solver": "sgd"}, {"solver": "lbfgs"}, {"early_stopping": True}, {"dropout": 0.2}], ids=str
+)
+def test_models_in_read_only_memory_train_on(options, loaded, tmp_path):
+    X, y, weights = (np.frombuffer(part.tobytes(), part.dtype).reshape(part.shape) for part in (*IRIS, WEIGHTS[:150]))
+    assert not X.flags.writeable
+    model = ours.MLPClassifier((5,), max_iter=2, random_state=0, warm_start=True, **options).fit(X, y, weights)
+    path = tmp_path / "model"
+    other = unpickled(model) if loaded == "buffers" else mapped(path, loaded)(model)
+    before = path.read_bytes() if path.exists() else None
+    for estimator in (model, other):
+        estimator.fit(X, y, weights, validation_data=(X, y, weights))
+        if estimator.solver != "lbfgs":
+            estimator.set_params(early_stopping=False).partial_fit(X, y, weights)
+        estimator.coefs_ = [np.frombuffer(part.tobytes()).reshape(part.shape) for part in estimator.coefs_]
+    np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
+    assert before is None or path.read_bytes() == before
 
 
 # In scikit-learn's company

@@ -147,7 +147,7 @@ class BaseMLP(Solvers):
         else:
             go_on(self, sizes, incremental=incremental)
         trainer = self.trainer_
-        trainer.n_threads = self._threads()
+        trainer.n_threads, trainer.shuffle = self._threads(), bool(self.shuffle)
         samples = self._samples(X, y, sample_weight)
         validation = None
         if validation_data is not None:
@@ -209,7 +209,6 @@ class BaseMLP(Solvers):
             batch_size=200 if self.batch_size == "auto" else int(self.batch_size),
             initializer=(weights, biases),
             dropout=self.dropout,
-            shuffle=bool(self.shuffle),
             dtype=dtype,
             seed=self._dropout_seed(),
         )

@@ -20,7 +20,8 @@ Array = npt.NDArray[Any]
 
 DENSE_BYTES = 1 << 26  # of a sparse matrix, that are made dense at once
 ORDERS = 1 << 22  # numbers of samples, in the orders of epochs that are run at once
-NO_CORRECTION = 1 << 40  # batches, after which the kernel's own corrections of Adam are 1
+NO_CORRECTION = 1 << 62  # batches, after which the kernel's own corrections of Adam are 1, for any β below 1
+ENOUGH = 1 << 40  # batches that no fit gets to; NO_CORRECTION is a multiple, and so is what older pickles have
 SLOWEST = 1e-6  # η from which "adaptive" ends a fit
 
 
@@ -84,13 +85,13 @@ class Pace:
         """η of the next batches, (n_batches,), after so many; (1,) where they have all the same."""
         if not self.corrects:
             return np.array([self.learning_rate])
-        t = np.arange(steps - NO_CORRECTION + 1, steps - NO_CORRECTION + n_batches + 1, dtype=np.float64)
+        t = steps % ENOUGH + np.arange(1.0, n_batches + 1)
         return self.learning_rate * np.sqrt(1 - self.rule.decay_2**t) / (1 - self.rule.decay_1**t)
 
     def epoch_ends(self, n_samples: int) -> None:
         """n_samples: seen so far."""
         if self.schedule == "invscaling":
-            self.learning_rate = float(self.initial) / (n_samples + 1) ** self.power
+            self.learning_rate = float(float(self.initial) / (n_samples + 1) ** self.power)
 
     def slows_down(self) -> bool:
         """Divide η by 5 where it is adaptive and not yet too small; whether it was."""

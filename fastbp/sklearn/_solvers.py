@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn import config_context
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -91,7 +92,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         if self.early_stopping and validation is None:
             training, validation = self._split(samples)
             n = training.X.shape[0]
-        trainer._batch_size, trainer.shuffle = self._batch_size(n), bool(self.shuffle)
+        trainer._batch_size = self._batch_size(n)
         epochs = Epochs(
             trainer,
             training,
@@ -168,7 +169,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         """Whether the epoch was better than the best."""
         score = math.nan if measures.validation is None else self._score_validation(measures)
         if not self.early_stopping:
-            self._count(self.loss_curve_[-1] > self.best_loss_ - self.tol)
+            self._count(self.loss_curve_[-1] > self.best_loss_ - float(self.tol))
             self.best_loss_ = min(self.best_loss_, self.loss_curve_[-1])
             return
         self._count(score < self.best_validation_score_ + self.tol)
@@ -237,12 +238,13 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
     def _split(self, samples: Samples) -> tuple[Samples, Samples]:
         """Samples that train, and samples that validate; of each class the same fraction where there are two."""
         stratify = samples.targets if is_classifier(self) and self.n_outputs_ == 1 else None
-        train, rest = train_test_split(
-            np.arange(samples.X.shape[0]),
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=stratify,
-        )
+        with config_context(skip_parameter_validation=True):  # validation_fraction's own has been; they differ
+            train, rest = train_test_split(
+                np.arange(samples.X.shape[0]),
+                random_state=self._random_state,
+                test_size=self.validation_fraction,
+                stratify=stratify,
+            )
         if len(rest) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
