@@ -325,11 +325,11 @@ class Trainer:
         validation_split : float in [0, 1)
             Sets this fraction of the samples aside, by chance (see ``seed``), to be measured as validation_data is; of
             each class the same fraction. Both parts are copies.
-        metrics : names or functions of (y, output), one or several
+        metrics : names or functions of (y, output), one or several, or None
             Measured after each epoch with the weights that it left; the names: fastbp.metrics. The training loss comes
             out of training itself: the mean over the samples of their batches' J, each with the weights before its
             update. Where X is a Stream or an iterable, only the validation data is measured.
-        callbacks : Callback or function of (trainer, epoch, measured), or several
+        callbacks : Callback or function of (trainer, epoch, measured), or several, or None
             Called after each epoch; one that returns True, or sets ``trainer.stop_training``, stops training.
         steps : int, optional
             Batches of an epoch, where X is an iterable of batches; by default until it ends.

@@ -413,7 +413,16 @@ def test_learning_rate_and_batch_size_matter():
     assert (all_parameters(trainer) != base).any()
 
 
-@pytest.mark.parametrize("clone", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))], ids=["copy", "pickle"])
+def from_read_only_buffers(trainer):
+    buffers = []
+    data = pickle.dumps(trainer, 5, buffer_callback=buffers.append)
+    return pickle.loads(data, buffers=[bytes(buffer.raw()) for buffer in buffers])
+
+
+CLONES = {"copy": copy.deepcopy, "pickle": lambda t: pickle.loads(pickle.dumps(t)), "buffers": from_read_only_buffers}
+
+
+@pytest.mark.parametrize("clone", CLONES.values(), ids=CLONES)
 def test_a_copy_goes_on_alike_and_apart(clone):
     X, y = problem()
     trainer = Trainer([5, 4, 2], seed=0)
@@ -432,3 +441,18 @@ def test_digits_are_learnt(digits):
     trainer = Trainer([64, 32, 10], activation="relu", loss="cross_entropy", learning_rate=0.2, seed=0)
     trainer.fit(X, y, epochs=60, verbose=0)
     assert trainer.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"] >= 0.95
+
+
+def test_no_metrics_and_no_callbacks_may_be_None():
+    X, y = problem()
+    trainer = Trainer([5, 4, 2], seed=0)
+    assert set(trainer.fit(X, y, metrics=None, callbacks=None, verbose=0)) == {"loss"}
+    assert set(trainer.evaluate(X, y, None)) == {"loss"}
+
+
+def test_weights_may_change_places():
+    trainer = Trainer([3, 3, 3], seed=0)
+    first, second = (theta.copy() for theta in trainer.weights)
+    trainer.set_weights([trainer.weights[1], trainer.biases[0], trainer.weights[0], trainer.biases[1]])
+    np.testing.assert_array_equal(trainer.weights[0], second)
+    np.testing.assert_array_equal(trainer.weights[1], first)

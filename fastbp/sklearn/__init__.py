@@ -70,7 +70,8 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
     verbose : bool
         Whether each epoch prints its loss.
     warm_start : bool
-        Whether fit goes on from the last fit's weights.
+        Whether fit goes on from the last fit's weights. Parameters that were set meanwhile are applied; for other
+        hidden_layer_sizes, another dtype or a loss with another output activation there is a ValueError.
     momentum : float
         Of "sgd", in [0, 1].
     nesterovs_momentum : bool
@@ -83,7 +84,7 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         β₁ and β₂ of "adam", in [0, 1).
     epsilon : float
         ε > 0 of "adam".
-    n_iter_no_change : int
+    n_iter_no_change : int or infinity
         Epochs without improvement, after which a fit ends.
     max_fun : int
         Calls of the loss that "lbfgs" may make.
@@ -91,10 +92,10 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         Which part of the hidden units each sample goes without while training: for all hidden layers, or for each.
     optimizer : str or fastbp.optimizers.Optimizer
         In place of solver: a name takes learning_rate_init, an object has its own learning rate.
-    metrics : names or functions of (y, output), one or several
+    metrics : names or functions of (y, output), one or several, or None
         Measured after each epoch, into history_; the names: fastbp.metrics. y is what the network learns: class
         numbers for more than two classes, 0 and 1 for two, and for labels.
-    callbacks : fastbp.Callback or function of (trainer, epoch, measured), or several
+    callbacks : fastbp.Callback or function of (trainer, epoch, measured), or several, or None
         Called after each epoch.
     class_weight : dict, "balanced" or None
         Weights of the classes, by their labels; they multiply sample_weight.
@@ -114,9 +115,9 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_, feature_names_in_, out_activation_
         As scikit-learn's.
     history_ : fastbp.History
-        What metrics and callbacks were told of each epoch.
+        The loss of each epoch, and what metrics and callbacks were told of it.
     trainer_ : fastbp.Trainer
-        What trained.
+        What trained; it shows the optimizer, the learning rate and the batch size of the last fit.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +35,7 @@ class Measures:
         self.watchers = as_callbacks(estimator.callbacks)
         self.busy = bool(self.names or self.watchers)
         self.sets = {}
+        self.unrecorded: list[float] = []
         if self.busy:
             self.sets = {"": self._data(training)} | ({"val_": self._data(validation)} if validation else {})
 
@@ -57,6 +58,7 @@ class Measures:
         try:
             yield
         finally:
+            self._record(self.unrecorded)
             for callback in self.watchers:
                 callback.on_fit_end(self.trainer)
 
@@ -70,14 +72,10 @@ class Measures:
 
     def after_epoch(self, loss: float) -> bool:
         """Measure, record and tell; whether to stop."""
-        records = [self.estimator.history_, self.trainer.history]
-        for record in records:
-            record.extend(len(record.epochs) + 1, [loss])
         if not self.busy:
+            self.unrecorded.append(loss)  # that takes less time
             return False
-        measured = self._measured()
-        for record in records:
-            record.add(measured)
+        self._record([loss], self._measured())
         pace = vars(self.estimator).get("_optimizer")
         if pace is not None:
             self.trainer._learning_rate = pace.learning_rate
@@ -85,6 +83,12 @@ class Measures:
         if pace is not None:
             pace.learning_rate = self.trainer._learning_rate
         return stop
+
+    def _record(self, losses: Sequence[float], measured: Mapping[str, float] | None = None) -> None:
+        """Add epochs to the histories, with what the last of them measured."""
+        for record in (self.estimator.history_, self.trainer.history):
+            record.extend(len(record.epochs) + 1, losses)
+            record.add(measured or {})
 
     def _measured(self) -> dict[str, float]:
         """What there is beside the training loss; NaN of weights that aren't finite."""
