@@ -60,7 +60,8 @@ def from_keras(model: Any, **options: Any) -> Trainer:
     model : keras.Sequential
         Built, of Dense layers, each with at most one activation, its own or a layer's, and one Dropout behind it;
         Sequentials in it will do, Flatten too, as X is flat already. log_softmax counts as softmax: predict gives
-        probabilities.
+        probabilities. A LoRA adapter is merged into its layer's weights; quantized layers are refused. A layer of a
+        mixed-precision policy keeps its float32 weights, and the trainer computes with them in float32.
     **options
         Of Trainer: ``loss=``, ``optimizer=`` … all but ``layer_sizes``, ``activation`` and ``initializer``, which the
         model has. ``dtype`` is the model's by default, and ``dropout`` takes the place of the model's. Where the model
@@ -81,10 +82,14 @@ def from_keras(model: Any, **options: Any) -> Trainer:
     --------
     >>> trainer = from_keras(model, loss="cross_entropy", optimizer="adam", batch_size=64)
     """
-    stack = Stack("model", options)
+    stack, denses = Stack("model", options), set()
     for place, layer in _flat("model", model):
+        _check_plain(place, layer)
         kind = type(layer)
         if kind is keras.layers.Dense:
+            if id(layer) in denses:
+                raise ValueError(_checks.wrong(place, "weights of its own", f"{layer.name!r} for a second time"))
+            denses.add(id(layer))
             _take_dense(stack, place, layer)
         elif kind is keras.layers.Activation:
             stack.activation(place, _name_of(place, layer))
@@ -103,7 +108,9 @@ def from_keras(model: Any, **options: Any) -> Trainer:
         elif kind is keras.layers.Softmax:
             _require(place, layer, axis=-1)
             stack.activation(place, "softmax")
-        elif kind is not keras.layers.Flatten:
+        elif kind is keras.layers.Flatten:
+            _require(place, layer, data_format="channels_last")  # else it moves the channels before it flattens
+        else:
             expected = f"a Sequential of {LAYERS}"
             hint = "; if it applies its layers in turn, keras.Sequential(model.layers) does"
             came = f"{kind.__name__} {layer.name!r}" + hint * (place == "model")
@@ -155,8 +162,20 @@ def _flat(place: str, layer: Any) -> Iterator[tuple[str, Any]]:
     if not isinstance(layer, keras.Sequential):
         yield place, layer
         return
+    _check_plain(place, layer)
+    if type(layer).call is not keras.Sequential.call or type(layer).__call__ is not keras.Sequential.__call__:
+        came = f"{type(layer).__name__} {layer.name!r}, which has its own call"
+        raise ValueError(_checks.wrong(place, "a Sequential that applies its layers in turn", came))
     for i, child in enumerate(layer.layers):
         yield from _flat(f"{place}.layers[{i}]", child)
+
+
+def _check_plain(place: str, layer: Any) -> None:
+    """Refuse a layer that gives something else than its class says."""
+    hooks = [name for name in ("_forward_hooks", "_forward_pre_hooks") if getattr(layer, name, None)]  # of torch
+    if "call" in vars(layer) or hooks:
+        came = f"{type(layer).__name__} {layer.name!r} with {'forward hooks' if hooks else 'another call'}"
+        raise ValueError(_checks.wrong(place, "a layer as its class has it", came))
 
 
 def _take_dense(stack: Stack, place: str, layer: Any) -> None:
@@ -165,14 +184,23 @@ def _take_dense(stack: Stack, place: str, layer: Any) -> None:
         raise ValueError(
             _checks.wrong(place, "a built model; call model.build((None, n)) first", "one without weights")
         )
+    if (mode := getattr(layer, "quantization_mode", None)) is not None:
+        raise ValueError(_checks.wrong(place, "a Dense without quantization", f"one of {mode}"))
+    shape = (layer.get_build_config() or {}).get("input_shape")
+    if shape is not None and len(shape) != 2:
+        raise ValueError(_checks.wrong(place, "inputs of shape (n, n_in); Flatten before it makes them so", shape))
     if found := [name for name in PENALTIES if getattr(layer, name, None) is not None]:
         warn(f"{place}: {', '.join(found)} not taken over; see l1=, l2= and max_norm= of Trainer", stacklevel=4)
-    variables = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
-    arrays = [np.asarray(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+    arrays = [_array_of(layer.kernel)] + ([_array_of(layer.bias)] if layer.use_bias else [])
     if any(array.dtype.name not in DTYPES for array in arrays):
         raise TypeError(_checks.wrong(place, "weights of float32 or float64", arrays[0].dtype.name))
     stack.dense(place, arrays[0].T, arrays[1] if layer.use_bias else None)
     stack.activation(place, _name_of(place, layer))
+
+
+def _array_of(value: Any) -> Any:
+    """A variable as an array; or a tensor, which is what LoRA makes of a kernel."""
+    return np.asarray(keras.ops.convert_to_numpy(value.value if isinstance(value, keras.Variable) else value))
 
 
 def _name_of(place: str, layer: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..checkpoint import named, unnamed
 from ..losses import LOSSES, Custom
 from ..trainer import Trainer
 from ._layers import Stack, layers_of
+from ._order import Parameters, listed, ordered
 
 Array = npt.NDArray[Any]
 
@@ -68,42 +69,56 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         file.write(content)
 
 
-def load_safetensors(path: str | os.PathLike[str], **options: Any) -> Trainer:
-    """A Trainer with the weights in a file, of `save_safetensors` or of anybody else's dense layers.
+def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | None = None, **options: Any) -> Trainer:
+    """A Trainer with the weights in a file that `save_safetensors` wrote, or in another file of dense layers.
 
     Parameters
     ----------
     path : str or path
-        Of tensors in pairs, <layer>.weight (n_out, n_in) and <layer>.bias (n_out,), or without any bias; layers are
-        taken in the order of the numbers in their names. So come the weights of an nn.Sequential's ``state_dict()``.
+        A file of tensors <layer>.weight, of shape (n_out, n_in), and <layer>.bias, of shape (n_out,), or without any
+        bias. The ``state_dict()`` of PyTorch's Linear layers is like this. Keras's kernels are (n_in, n_out): transpose
+        them before you write the file, because the shape of a square one doesn't show it.
+    order : sequence of str, optional
+        The names of the layers from the first to the last, without ".weight". You need it where the file doesn't
+        determine the order: the names must differ in numbers alone ("fc1", "fc2", "fc10"; "net.0", "net.2"), or the
+        shapes must fit in one order only. A file of `save_safetensors` knows its order.
     **options
-        Of Trainer, as in `from_torch`. A file of others doesn't say what the activations are: it needs ``activation=``
-        where there are hidden layers, and ``output_activation=`` where it isn't what goes with the loss.
+        Trainer's, as in `from_torch`. A file that `save_safetensors` did not write has no activations: it needs
+        ``activation=`` where there are hidden layers, and ``output_activation=`` where the output activation is not the
+        one that goes with the loss.
 
     Raises
     ------
     ModelFileError
-        For a file that is none of safetensors, or holds something else than dense layers.
+        For a file that is not a safetensors file, or that holds something other than dense layers.
     ValueError, TypeError
-        For layers that don't fit each other, and for options out of their range.
+        For layers whose order the file doesn't determine, for layers that don't fit each other, and for options out of
+        their range.
     """
     tensors, metadata = _read(path)
     activation = None if "fastbp" in metadata else options.pop("activation", None)
     stack = Stack("the file", options)
     layers = _layers(tensors)
     if "fastbp" in metadata:
+        if order is not None:
+            raise ValueError(_checks.wrong("order", "nothing, as the file has it", _checks.shown(order)))
         architecture = _architecture(metadata["fastbp"], len(layers))
+        _check_own_names(layers)
+        places = [f"layers.{i}" for i in range(len(layers))]
         names = [*architecture["activation"], architecture["output_activation"]]
         rates = architecture["dropout"]
         if architecture["loss"] is not None:
             options.setdefault("loss", unnamed("loss", architecture["loss"], LOSSES))
-    elif activation is None and len(layers) > 1:
-        raise ValueError(_checks.wrong("activation", "the hidden layers' activations, as the file has none", "none"))
     else:
+        places = ordered(layers) if order is None else _given_order(order, layers)
+        if activation is None and len(layers) > 1:
+            raise ValueError(
+                _checks.wrong("activation", "the hidden layers' activations, as the file has none", "none")
+            )
         names = [*hidden_activations(activation or "identity", len(layers) - 1), "identity"]
         rates = [0.0] * (len(layers) - 1)
-    for (place, weight, bias), name, rate in zip(layers, names, [*rates, 0.0], strict=True):
-        stack.dense(place, weight, bias)
+    for place, name, rate in zip(places, names, [*rates, 0.0], strict=True):
+        stack.dense(place or "the layer", *layers[place])
         stack.activation(place, name)
         stack.dropout(place, rate)
     return stack.trainer()
@@ -121,18 +136,22 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str
         raise refused(f"{type(error).__name__}: {error}", EXPECTED) from error
 
 
-def _layers(tensors: dict[str, Array]) -> list[tuple[str, Array, Array | None]]:
-    """The name, weight and bias of each layer, in the order of the names' numbers."""
-    names = sorted({name.rpartition(".")[0] for name in tensors}, key=_by_numbers)
-    layers = []
-    for name in names:
-        weight, bias = tensors.pop(f"{name}.weight", None), tensors.pop(f"{name}.bias", None)
+def _layers(tensors: dict[str, Array]) -> dict[str, Parameters]:
+    """The weight and bias of each layer, by its name; of a single Linear, whose tensors have no prefix, by ""."""
+    layers: dict[str, Parameters] = {}
+    for name in dict.fromkeys(name.rpartition(".")[0] for name in sorted(tensors)):
+        prefix = f"{name}." if name else ""
+        weight, bias = tensors.pop(f"{prefix}weight", None), tensors.pop(f"{prefix}bias", None)
         if weight is None or weight.ndim != 2 or not weight.size:
             came = "none" if weight is None else f"shape {weight.shape}"
-            raise refused(came, f"{EXPECTED}, with a matrix {name}.weight")
+            hint = "; a kernel is (n_in, n_out): store its transpose as weight" if f"{prefix}kernel" in tensors else ""
+            raise refused(came, f"{EXPECTED}, with a matrix {prefix}weight{hint}")
         if bias is not None and bias.shape != weight.shape[:1]:
-            raise refused(f"{name}.bias of shape {bias.shape}", f"{EXPECTED}, with one of {weight.shape[:1]}")
-        layers.append((name, weight, bias))
+            raise refused(f"{prefix}bias of shape {bias.shape}", f"{EXPECTED}, with one of {weight.shape[:1]}")
+        for part, array in (("weight", weight), ("bias", bias)):
+            if array is not None and array.dtype.kind != "f":
+                raise refused(f"{prefix}{part} of {array.dtype}", f"{EXPECTED} of floating-point numbers")
+        layers[name] = weight, bias
     if tensors:
         raise refused(f"one with {_checks.shown(sorted(tensors)[0])}", EXPECTED)
     if not layers:
@@ -140,9 +159,20 @@ def _layers(tensors: dict[str, Array]) -> list[tuple[str, Array, Array | None]]:
     return layers
 
 
-def _by_numbers(name: str) -> list[tuple[bool, int, str]]:
-    """A key that sorts numbers in names as numbers."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
+def _check_own_names(layers: Mapping[str, Parameters]) -> None:
+    """Look for the names that `save_safetensors` gives."""
+    expected = {f"layers.{i}" for i in range(len(layers))}
+    if others := sorted(set(layers) - expected):
+        raise refused(_checks.shown(others[0]), f"layers.0 to layers.{len(layers) - 1}, as fastbp wrote the file")
+
+
+def _given_order(order: Sequence[str], layers: Mapping[str, Parameters]) -> list[str]:
+    """The caller's order, which has each layer once."""
+    expected = f"each of the file's layers once ({listed(list(layers))})"
+    places = _checks.sequence("order", order, expected)
+    if not all(isinstance(place, str) for place in places) or sorted(places) != sorted(layers):
+        raise ValueError(_checks.wrong("order", expected, _checks.shown(places)))
+    return places
 
 
 def _architecture(text: str, n_layers: int) -> dict[str, Any]:

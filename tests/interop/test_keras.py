@@ -1,8 +1,9 @@
-"""Keras's Sequential to a Trainer and back, where Keras is installed; with its NumPy backend."""
+"""Keras's Sequential to a Trainer and back, where Keras is installed: with its NumPy backend, or PyTorch's."""
 
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,17 +12,20 @@ from fastbp import Trainer
 
 from ..cases import ACTIVATIONS, DTYPES
 
-os.environ.setdefault("KERAS_BACKEND", "numpy")
+os.environ.setdefault("KERAS_BACKEND", "numpy" if find_spec("jax") else "torch")  # the former needs JAX
 keras = pytest.importorskip("keras", reason="Keras is not installed")
 layers = keras.layers
 
 from fastbp.interop import from_keras, to_keras  # noqa: E402
 
+# Keras's PyTorch backend calls np.array of tensors
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
 X = np.random.default_rng(1).normal(size=(40, 7)).astype("f4")
 
 
 def given(model):
-    return keras.ops.convert_to_numpy(model(X))
+    return keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(X)))
 
 
 def sequential(*members):
@@ -57,6 +61,13 @@ def test_other_outputs():
     assert to_keras(trainer, output="logits").layers[-1].activation is keras.activations.linear
 
 
+class Twice(keras.Sequential):
+    """One whose own call hides behind its class."""
+
+    def call(self, inputs, **options):
+        return 2 * super().call(inputs, **options)
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -65,6 +76,11 @@ def test_other_outputs():
         ([layers.Dense(9), layers.LeakyReLU()], r"a LeakyReLU with negative_slope=0.01, got negative_slope=0.3"),
         ([layers.Dense(9), layers.ReLU(6.0)], "a ReLU with max_value=None, got max_value=6.0"),
         ([layers.Dense(9, "relu"), layers.Activation("tanh")], "no second activation"),
+        ([layers.Dense(9), layers.ReLU(threshold=1.0)], "a ReLU with threshold=0, got threshold=1.0"),
+        ([layers.Dense(9), layers.ELU(0.5)], "a ELU with alpha=1, got alpha=0.5"),
+        ([layers.Dense(9), layers.Flatten(data_format="channels_first")], "a Flatten with data_format=channels_last"),
+        ([Twice([layers.Dense(9)])], r"model.layers\[0\]: .* in turn, got Twice 'twice.*', which has its own call"),
+        ([tied := layers.Dense(7, name="tied"), keras.Sequential([tied])], "expected weights of its own, got 'tied'"),
     ],
 )
 def test_what_no_trainer_equals(members, message):
@@ -87,3 +103,44 @@ def test_other_models():
 def test_penalties_are_not_taken_over():
     with pytest.warns(UserWarning, match=r"model.layers\[0\]: kernel_regularizer not taken over"):
         from_keras(sequential(layers.Dense(5, kernel_regularizer="l2")))
+
+
+def test_lora_is_merged_into_the_weights():
+    layer = layers.Dense(9, "tanh")
+    model = sequential(layer, layers.Dense(5))
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.random.default_rng(3).normal(size=(2, 9)))
+    np.testing.assert_allclose(from_keras(model).predict(X), given(model), atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["int8", "float8"])
+def test_quantized_layers_are_refused(mode):
+    model = sequential(layers.Dense(8))
+    model.layers[0].quantize(mode)
+    with pytest.raises(
+        ValueError, match=rf"model.layers\[0\]: expected a Dense without quantization, got one of {mode}"
+    ):
+        from_keras(model)
+
+
+def test_inputs_of_more_dimensions_are_refused():
+    model = keras.Sequential([keras.Input((2, 7)), layers.Dense(5), layers.Flatten()])
+    with pytest.raises(
+        ValueError, match=r"model.layers\[0\]: expected inputs of shape \(n, n_in\).*, got \(None, 2, 7\)"
+    ):
+        from_keras(model)
+
+
+def test_a_layer_with_another_call_is_refused():
+    model = sequential(layers.Dense(5))
+    model.layers[0].call = lambda inputs, training=None: inputs
+    with pytest.raises(ValueError, match=r"model.layers\[0\]: expected a layer as its class has it, got Dense"):
+        from_keras(model)
+
+
+def test_mixed_precision_keeps_its_float32_weights():
+    model = sequential(layers.Dense(9, "relu", dtype="mixed_float16"), layers.Dense(5, dtype="mixed_float16"))
+    trainer = from_keras(model)
+    assert trainer.dtype == np.float32
+    np.testing.assert_array_equal(trainer.weights[0], keras.ops.convert_to_numpy(model.layers[0].kernel).T)
+    np.testing.assert_allclose(trainer.predict(X), given(model), atol=0.01)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from fastbp import ModelFileError, Trainer, losses
@@ -48,9 +49,143 @@ def test_files_of_others(tmp_path):
         load_safetensors(tmp_path / "theirs")
 
 
+def written(path, *layers: tuple[str, int, int], biases=True):
+    """A file of layers, each (name, n_in, n_out), whose numbers are its place; their names in order."""
+    tensors = {}
+    for place, (name, n_in, n_out) in enumerate(layers):
+        tensors[f"{name}.weight"] = np.full((n_out, n_in), place, np.float32)
+        if biases:
+            tensors[f"{name}.bias"] = np.full(n_out, place, np.float32)
+    save_file(tensors, path)
+    return [name for name, _, _ in layers]
+
+
+def places(trainer) -> list[int]:
+    return [int(theta[0, 0]) for theta in trainer.weights]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["fc1", "fc2", "fc10"],
+        ["layers.0", "layers.2", "layers.11"],
+        ["net.0.linear", "net.1.linear", "net.2.linear"],
+        ["0", "1.0", "1.2", "2"],
+        ["block1.fc1", "block1.fc2", "block2.fc1"],
+        ["block9_2", "block10_1"],
+    ],
+)
+def test_numbers_in_names_are_an_order(names, tmp_path):
+    written(tmp_path / "theirs", *((name, 4, 4) for name in names))
+    trainer = load_safetensors(tmp_path / "theirs", activation="relu")
+    assert places(trainer) == list(range(len(names)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["fc1", "fc2", "classifier"],
+        ["input", "hidden", "output"],
+        ["encoder.0", "head"],
+        ["layer1", "out"],
+        ["fc", "fc1"],
+        ["fc1", "fc01"],
+        ["encoder.1", "encoder.2", "decoder.1"],
+        ["net.0.up", "net.0.down"],
+        ["net.1", "net.1.0"],
+        ["in1out", "in2"],
+    ],
+)
+def test_names_that_are_no_order_want_one(names, tmp_path):
+    written(tmp_path / "theirs", *((name, 4, 4) for name in names))
+    with pytest.raises(
+        ValueError, match=r"order: expected the names of the layers from the first to the last.* got none"
+    ):
+        load_safetensors(tmp_path / "theirs", activation="relu")
+    trainer = load_safetensors(tmp_path / "theirs", activation="relu", order=names)
+    assert places(trainer) == list(range(len(names)))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [("input", 7, 9), ("hidden", 9, 4), ("output", 4, 2)],
+        [("b", 8, 4), ("c", 4, 8), ("a", 8, 3)],
+        [("z", 7, 9), ("y", 9, 9), ("x", 9, 2)],
+    ],
+)
+def test_shapes_that_fit_in_one_order_only_are_an_order(layers, tmp_path):
+    written(tmp_path / "theirs", *layers)
+    assert places(load_safetensors(tmp_path / "theirs", activation="relu")) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [("b", 8, 4), ("a", 4, 8)],
+        [("d", 8, 4), ("c", 4, 8), ("b", 8, 4), ("a", 4, 3)],
+        [("z", 7, 9), ("y", 9, 9), ("x", 9, 9), ("w", 9, 2)],
+        [("body", 7, 4), ("mean", 4, 2), ("variance", 4, 2)],
+        [(f"layer_{chr(97 + i)}", 4, 4) for i in range(26)],
+    ],
+)
+def test_shapes_that_fit_in_several_orders_or_none_are_no_order(layers, tmp_path):
+    written(tmp_path / "theirs", *layers)
+    with pytest.raises(ValueError, match="order: expected the names of the layers"):
+        load_safetensors(tmp_path / "theirs", activation="relu")
+
+
+def test_shapes_are_no_order_where_weights_may_be_transposed(tmp_path):
+    written(tmp_path / "theirs", ("input", 7, 9), ("output", 9, 5), biases=False)
+    with pytest.raises(ValueError, match="order: expected the names of the layers"):
+        load_safetensors(tmp_path / "theirs", activation="relu")
+
+
+def test_numbers_that_contradict_the_shapes(tmp_path):
+    written(tmp_path / "theirs", ("fc2", 7, 9), ("fc1", 9, 5))
+    with pytest.raises(ValueError, match=r"fc2: expected 5 inputs, as fc1 has so many outputs, got 7; order= takes"):
+        load_safetensors(tmp_path / "theirs", activation="relu")
+    assert places(load_safetensors(tmp_path / "theirs", activation="relu", order=("fc2", "fc1"))) == [0, 1]
+
+
+@pytest.mark.parametrize("order", [["fc1"], ["fc1", "fc1"], ["fc1", "fc2", "fc3"], ["fc1", 2], "fc1", [["fc1"], "fc2"]])
+def test_an_order_has_each_layer_once(order, tmp_path):
+    written(tmp_path / "theirs", ("fc1", 4, 4), ("fc2", 4, 4))
+    with pytest.raises(
+        (ValueError, TypeError), match=r"order: expected each of the file's layers once \('fc1', 'fc2'\)"
+    ):
+        load_safetensors(tmp_path / "theirs", activation="relu", order=order)
+
+
+def test_a_file_of_ones_own_has_its_order(tmp_path):
+    trainer = Trainer([4, 4, 4], seed=0)
+    save_safetensors(trainer, tmp_path / "own")
+    with pytest.raises(ValueError, match="order: expected nothing, as the file has it"):
+        load_safetensors(tmp_path / "own", order=["layers.1", "layers.0"])
+    with safe_open(tmp_path / "own", framework="numpy") as file:
+        save_file(
+            {name.replace("layers.1", "head"): file.get_tensor(name) for name in file.keys()},  # noqa: SIM118
+            tmp_path / "renamed",
+            metadata=file.metadata(),
+        )
+    with pytest.raises(ModelFileError, match=r"layers.0 to layers.1, as fastbp wrote the file, got 'head'"):
+        load_safetensors(tmp_path / "renamed")
+
+
+def test_a_single_layer_needs_no_name(tmp_path):
+    save_file({"weight": np.full((2, 3), 5.0), "bias": np.full(2, 6.0)}, tmp_path / "theirs")
+    trainer = load_safetensors(tmp_path / "theirs")
+    assert (trainer.layer_sizes, trainer.weights[0][0, 0], trainer.biases[0][0]) == ((3, 2), 5, 6)
+
+
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
+        (
+            {"0.kernel": np.ones((7, 9)), "0.bias": np.ones(9)},
+            r"0.weight; a kernel is \(n_in, n_out\): store its transpose",
+        ),
+        (ROWS | {"0.weight": np.ones((9, 7), np.int8)}, "0.weight of int8"),
         (ROWS | {"0.bias": np.ones(8)}, r"got 0.bias of shape \(8,\)"),
         (ROWS | {"0.running_mean": np.ones(8)}, "got one with '0.running_mean'"),
         (ROWS | {"1.bias": np.ones(8)}, "with a matrix 1.weight, got none"),

@@ -1,0 +1,97 @@
+"""The order of dense layers in a file that has them by name: from the names or the shapes, and never by a guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy.typing as npt
+
+from .. import _checks
+
+Array = npt.NDArray[Any]
+Parameters = tuple[Array, Array | None]  # a weight (n_out, n_in), and a bias (n_out,) or None
+
+MAX_TRIES = 10_000  # steps of the search for orders in which shapes fit
+MAX_LISTED = 20  # names in a message
+
+
+def ordered(layers: Mapping[str, Parameters]) -> list[str]:
+    """The layers' names from the first layer to the last.
+
+    Parameters
+    ----------
+    layers : weight and bias by name
+
+    Raises
+    ------
+    ValueError
+        Where neither the names nor the shapes determine the order.
+    """
+    names = sorted(layers, key=_numbers_of)
+    if all(_is_numbered(one, next_one) for one, next_one in pairwise(names)):
+        _check_fit(names, layers)
+        return names
+    by_shapes = _by_shapes(layers)
+    if by_shapes is None:
+        expected = "the names of the layers from the first to the last, as neither names nor shapes determine the order"
+        raise ValueError(_checks.wrong("order", expected, f"none for {listed(names)}"))
+    return by_shapes
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, the first ones of many."""
+    return ", ".join(map(repr, names[:MAX_LISTED])) + " …" * (len(names) > MAX_LISTED)
+
+
+def _numbers_of(name: str) -> list[tuple[bool, int, str]]:
+    """A key that sorts numbers in names as numbers."""
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _is_numbered(one: str, other: str) -> bool:
+    """Whether numbers order two names: where their parts between dots first differ, they differ in numbers alone."""
+    for part, other_part in zip(one.split("."), other.split("."), strict=False):
+        if part != other_part:
+            texts, other_texts = re.split(r"\d+", part), re.split(r"\d+", other_part)
+            values, other_values = ([int(number) for number in re.findall(r"\d+", text)] for text in (part, other_part))
+            return texts == other_texts and values != other_values
+    return False  # one is the beginning of the other
+
+
+def _check_fit(names: list[str], layers: Mapping[str, Parameters]) -> None:
+    """Refuse an order in which a layer doesn't take what the one before it gives."""
+    for one, other in pairwise(names):
+        n_out, n_in = len(layers[one][0]), layers[other][0].shape[1]
+        if n_in != n_out:
+            message = _checks.wrong(other, f"{n_out} inputs, as {one} has so many outputs", n_in)
+            raise ValueError(f"{message}; order= takes another order than that of the numbers")
+
+
+def _by_shapes(layers: Mapping[str, Parameters]) -> list[str] | None:
+    """The one order in which the shapes fit; None where there are several, or none.
+
+    Without a bias beside a matrix that isn't square, (n_in, n_out) would fit as well, the other way round.
+    """
+    if not any(bias is not None and weight.shape[0] != weight.shape[1] for weight, bias in layers.values()):
+        return None
+    found = list(islice(_fitting({name: weight.shape for name, (weight, _) in layers.items()}), 2))
+    return found[0] if len(found) == 1 else None
+
+
+def _fitting(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[list[str] | None]:
+    """Orders in which each layer takes what the one before it gives; None, twice, where the search takes too long."""
+    taking: dict[int, list[str]] = {}
+    for name, (_, n_in) in shapes.items():
+        taking.setdefault(n_in, []).append(name)
+    paths = [[name] for name in shapes]
+    for _ in range(MAX_TRIES):
+        if not paths:
+            return
+        path = paths.pop()
+        if len(path) == len(shapes):
+            yield path
+        paths.extend([*path, name] for name in taking.get(shapes[path[-1]][0], ()) if name not in path)
+    yield from (None, None)
