@@ -161,7 +161,10 @@ def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
         raise TypeError(_checks.wrong(place, "a torch.nn.Sequential", _checks.kind_shown(module, nn.Module)))
     if module._forward_hooks or module._forward_pre_hooks:
         raise ValueError(_checks.wrong(place, "no forward hooks", f"a {type(module).__name__} with some"))
-    if type(module).forward is nn.Sequential.forward:
+    if "forward" in vars(module):
+        came = f"a {type(module).__name__} with another forward"
+        raise ValueError(_checks.wrong(place, "a module as its class has it", came))
+    if _applies_children_in_turn(module):
         for i, child in enumerate(module):
             yield from _flat(f"{place}[{i}]", child)
     elif type(module) in ACTIVATIONS or type(module) in (nn.Linear, nn.Dropout, nn.Flatten):
@@ -173,6 +176,13 @@ def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
         raise ValueError(_checks.wrong(place, expected, came))
 
 
+def _applies_children_in_turn(module: Any) -> bool:
+    """Whether it is a Sequential, or one of a class that changes nothing of what a Sequential does."""
+    kind = type(module)
+    is_sequential = isinstance(module, nn.Sequential)
+    return is_sequential and kind.forward is nn.Sequential.forward and kind.__call__ is nn.Sequential.__call__
+
+
 def _require(place: str, layer: Any, complaint: Callable[[Any], str]) -> None:
     """Refuse a layer with attributes of other values than fastbp's formula has."""
     if expected := complaint(layer):
@@ -181,6 +191,8 @@ def _require(place: str, layer: Any, complaint: Callable[[Any], str]) -> None:
 
 def _numbers(place: str, parameter: Any) -> Any:
     """A parameter as an array."""
+    if parameter.device.type == "meta":
+        raise ValueError(_checks.wrong(place, "parameters with numbers", "some on the meta device"))
     if parameter.dtype not in DTYPES:
         raise TypeError(_checks.wrong(place, "float32 or float64; module.float() converts it", parameter.dtype))
     return parameter.detach().cpu().numpy()
@@ -193,7 +205,7 @@ def _tensor(view: Any, share: bool) -> Any:
 
 def _check_untied(linears: list[Any]) -> None:
     """Refuse layers that share parameters, which a Trainer would train apart."""
-    parameters = [id(parameter) for linear in linears for parameter in linear.parameters()]
+    parameters = [parameter.data_ptr() for linear in linears for parameter in linear.parameters()]
     if len(parameters) > len(set(parameters)):
         raise ValueError(_checks.wrong("module", "parameters of its own for each Linear", "some that share them"))
 

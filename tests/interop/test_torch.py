@@ -126,6 +126,25 @@ def test_nested_flat_and_dropout_before_relu():
 L = nn.Linear
 
 
+class Twice(nn.Sequential):
+    """One whose own call hides behind its class."""
+
+    def __call__(self, inputs):
+        return 2 * super().__call__(inputs)
+
+
+def with_another_forward(module):
+    module.forward = lambda inputs: inputs
+    return module
+
+
+def tied():
+    """Two layers on one memory, under two parameters."""
+    first, second = L(7, 9), L(9, 7)
+    second.weight = nn.Parameter(first.weight.data.T)
+    return [first, nn.Tanh(), second]
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
@@ -144,6 +163,11 @@ L = nn.Linear
         ([L(7, 9).bfloat16()], r"module\[0\]: expected float32 or float64.*, got torch.bfloat16"),
         ([], "module: expected at least one dense layer, got none"),
         ([L(7, 7)] * 2, "module: expected parameters of its own for each Linear"),
+        (tied(), "module: expected parameters of its own for each Linear"),
+        ([Twice(L(7, 5))], r"module\[0\]: expected a Sequential of Linear, .*, got Twice"),
+        ([with_another_forward(L(7, 5))], r"module\[0\]: expected a module as its class has it, got a Linear"),
+        ([with_another_forward(nn.Sequential(L(7, 5)))], r"module\[0\]: .* got a Sequential with another forward"),
+        ([L(7, 5, device="meta")], r"module\[0\]: expected parameters with numbers, got some on the meta device"),
     ],
 )
 def test_what_no_trainer_equals(layers, message):
