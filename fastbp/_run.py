@@ -24,6 +24,7 @@ from .callbacks import Callback, ReduceLROnPlateau
 from .history import History
 from .optimizers import LBFGS
 from .results import DivergenceError
+from .schedules import factors
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -140,7 +141,7 @@ class Run:
         if schedule is None:
             return np.array([base])
         parts = (np.arange(n_batches) if batches is None else batches) / n_batches
-        values = schedule(epoch + parts, self.epochs)
+        values = factors(schedule, epoch + parts, self.epochs)
         return values if schedule.absolute else base * values
 
     def count(self, data: codes.Data) -> int:

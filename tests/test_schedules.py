@@ -9,6 +9,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
+from fastbp import Trainer
 from fastbp.schedules import (
     SCHEDULES,
     Constant,
@@ -260,3 +261,74 @@ def test_what_is_no_schedule(value, came):
 def test_a_wrong_name_is_told_the_nearest():
     with pytest.raises(ValueError, match=r"^schedule: expected one of 'c.*, got 'one-cycle'; did you mean 'one_cycle'"):
         schedule("one-cycle")
+
+
+class Own(Schedule):
+    """A schedule of a user's own."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, epoch, epochs):
+        return self.function(epoch)
+
+
+X = np.random.default_rng(0).normal(size=(30, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda epoch: 1.0, r"schedule \(Own\): expected shape \(3,\), a number for each mini-batch, got \(\)"),
+        (lambda epoch: np.ones(1), r"expected shape \(3,\), a number for each mini-batch, got \(1,\)"),
+        (lambda epoch: np.ones(2), r"expected shape \(3,\), .* got \(2,\)"),
+        (lambda epoch: np.ones((3, 1)), r"expected shape \(3,\), .* got \(3, 1\)"),
+        (lambda epoch: epoch - 0.5, r"schedule \(Own\): expected finite numbers ≥ 0, got -0.5"),
+        (lambda epoch: epoch * np.nan, r"schedule \(Own\): expected finite numbers ≥ 0, got nan"),
+        (lambda epoch: epoch + np.inf, r"schedule \(Own\): expected finite numbers ≥ 0, got inf"),
+        (lambda epoch: epoch + 0j, r"schedule \(Own\): expected an array of numbers, got dtype complex128"),
+        (lambda epoch: ["a"] * 3, r"schedule \(Own\): expected an array of numbers, got text"),
+    ],
+)
+def test_what_ones_own_schedule_gives_is_checked(function, message):
+    trainer = Trainer([2, 1], schedule=Own(function), batch_size=10, seed=0)
+    with pytest.raises((ValueError, TypeError), match=message):
+        trainer.fit(X, X[:, 0], verbose=0)
+    assert trainer.epochs_trained == 0
+
+
+@pytest.mark.parametrize("kind", [list, np.float32, np.float16, ">f8", int])
+def test_ones_own_schedule_may_give_any_numbers(kind):
+    trainers = [
+        Trainer([2, 1], schedule=Own(function), batch_size=10, seed=0)
+        for function in (np.ones_like, lambda epoch: [1] * len(epoch) if kind is list else np.ones(len(epoch), kind))
+    ]
+    for trainer in trainers:
+        trainer.fit(X, X[:, 0], epochs=2, verbose=0)
+    np.testing.assert_array_equal(trainers[0].weights[0], trainers[1].weights[0])
+
+
+@pytest.mark.parametrize("name", ["step", "exponential", "cosine", "one_cycle"])
+def test_schedules_equal_pytorchs(name):
+    """Cosine and one-cycle batch by batch; the others at whole epochs."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    rates = torch.optim.lr_scheduler
+    epochs, batches = 20, 5
+    by_batch = name in ("cosine", "one_cycle")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = {
+        "step": lambda: rates.StepLR(optimizer, step_size=10),
+        "exponential": lambda: rates.ExponentialLR(optimizer, 0.95),
+        "cosine": lambda: rates.CosineAnnealingLR(optimizer, epochs * batches),
+        "one_cycle": lambda: rates.OneCycleLR(optimizer, 1.0, total_steps=epochs * batches, cycle_momentum=False),
+    }[name]()
+    expected = []
+    for _ in range(epochs * batches if by_batch else epochs):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step() if len(expected) < epochs * batches else None
+    got = SCHEDULES[name]()(starts(epochs, batches if by_batch else 1), epochs)
+    if name == "one_cycle":  # PyTorch's fall begins a mini-batch earlier, as the page says
+        peak = round(0.3 * epochs * batches)
+        expected, got = expected[peak - 1 : -1], got[peak:]
+    np.testing.assert_allclose(got, expected, atol=1e-12)
