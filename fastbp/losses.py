@@ -142,6 +142,11 @@ class CrossEntropy(Loss):
     ----------
     label_smoothing : float, in [0, 1)
         s: y becomes (1 − s) y + s / n_L; Szegedy et al., 2016.
+
+    Notes
+    -----
+    Weights of classes multiply a sample's whole loss, smoothing included, as in Keras. Without smoothing they equal
+    PyTorch's ``weight``. With smoothing PyTorch weighs each term of s / n_L Σ (−log aᴸ) by that term's class instead.
     """
 
     name, code, formula = "cross_entropy", codes.CROSS_ENTROPY, "−Σ y log aᴸ"

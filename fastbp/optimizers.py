@@ -1,11 +1,12 @@
 """The optimizers: frozen records of what the kernels need to move the parameters.
 
-Conventions are PyTorch's. θ is a parameter, g = ∂J/∂θ its gradient over a mini-batch, η the learning rate, t the number
-of the mini-batch from 1; what an optimizer keeps of each parameter (v, m) starts at 0.
+Formulas are PyTorch's; default values differ where the docstrings say so. θ is a parameter, g = ∂J/∂θ its gradient over
+a mini-batch, η the learning rate, t the number of the mini-batch from 1; what an optimizer keeps of each parameter
+(v, m) starts at 0.
 
 Weight decay is decoupled, as in AdamW (Loshchilov & Hutter 2019) and in Keras, for every optimizer here: before the
-formula, Θ ← Θ − η · weight_decay · Θ, over the weights Θˡ and not the biases. PyTorch's other optimizers add
-weight_decay · θ to g instead: that is the trainer's l2.
+formula, Θ ← Θ − η · weight_decay · Θ, over the weights Θˡ and not the biases, which Keras and PyTorch decay too.
+PyTorch's other optimizers add weight_decay · θ to g instead: that is the trainer's l2.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float
-        η > 0.
+        η > 0. PyTorch's default is 0.001, Keras's 0.01.
     momentum : float
         μ in [0, 1); 0 is plain descent, which keeps nothing.
     nesterov : bool
@@ -162,7 +163,7 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     learning_rate : float
-        η > 0.
+        η > 0. PyTorch's default is 0.01.
     rho : float
         ρ in [0, 1): how much of v stays. PyTorch calls it alpha and takes 0.99; 0.9 is the authors' and Keras's.
     epsilon : float
@@ -192,7 +193,7 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     learning_rate : float
-        η > 0.
+        η > 0. Keras's default is 0.001.
     epsilon : float
         ε > 0.
     weight_decay : float
@@ -259,7 +260,7 @@ class AdamW(Adam):
     epsilon : float
         ε > 0.
     weight_decay : float
-        ≥ 0.
+        ≥ 0. Keras's default is 0.004.
     """
 
     name = "adamw"

@@ -136,7 +136,8 @@ class Cosine(Schedule):
 class OneCycle(Schedule):
     """Up to η and down again, both shaped like half a cosine: Smith & Topin 2018, with PyTorch's OneCycleLR's defaults.
 
-    The trainer's learning rate is the peak. Momentum stays as it is.
+    The trainer's learning rate is the peak. Momentum stays as it is. In PyTorch the peak and the end of the fall come
+    one mini-batch earlier.
 
     Parameters
     ----------

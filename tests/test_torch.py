@@ -5,14 +5,15 @@ Gradients of every formula, and the weights after 50 mini-batches with each opti
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastbp import losses, reference
+from fastbp import losses, optimizers, reference
 
 from .cases import ACTIVATIONS, CASES, DTYPES, OUTPUTS, RULES, Case, Rule, assert_close, parameter_of
 
@@ -287,3 +288,58 @@ def test_class_numbers_are_smoothed_too(dtype):
 def test_training_with_dropout_off_equals_pytorch(rule, sizes, dtype):
     case = Case(sizes, "tanh", "softmax", "cross_entropy", dtype)
     assert_trains_as_pytorch(case, rule, trainer_options={"dropout": 0.0})
+
+
+def test_class_weights_equal_pytorch_without_label_smoothing():
+    case = Case(SIZES, "tanh", "softmax", "cross_entropy", "float64", n=N)
+    trainer = case.trainer(batch_size=N)
+    X, y = case.data()
+    labels, w = y.argmax(1), np.array([1, 5, 0.5, 2, 0])
+    expected = F.cross_entropy(logits(trainer, X), torch.tensor(labels), weight=torch.tensor(w)).item()
+    for targets in (labels, y):
+        copy = case.trainer(batch_size=N)
+        J = copy.fit(X, targets, class_weight=dict(enumerate(w)), verbose=0)["loss"][0]
+        np.testing.assert_allclose(J, expected, rtol=1e-12)
+
+
+def test_class_weights_with_label_smoothing_multiply_a_samples_whole_loss():
+    """As in Keras; PyTorch's differ, as docs/from-pytorch.md says."""
+    case = Case(SIZES, "tanh", "softmax", "cross_entropy", "float64", n=N)
+    smoothed = losses.CrossEntropy(label_smoothing=0.2)
+    X, y = case.data()
+    labels, w = y.argmax(1), torch.tensor([1, 5, 0.5, 2, 0.25], dtype=torch.float64)
+    trainer, target = case.trainer(batch_size=N, loss=smoothed), torch.tensor(labels)
+    z = logits(trainer, X)
+    each = F.cross_entropy(z, target, label_smoothing=0.2, reduction="none")
+    expected = (w[target] * each).sum() / w[target].sum()
+    J = trainer.fit(X, labels, class_weight=dict(enumerate(w.tolist())), verbose=0)["loss"][0]
+    np.testing.assert_allclose(J, expected.item(), rtol=1e-12)
+    log_a = torch.log_softmax(z, 1)
+    theirs = (-0.8 * w[target] * log_a[range(N), target] - 0.2 / 5 * (w * log_a).sum(1)).sum() / w[target].sum()
+    pytorch = F.cross_entropy(z, target, weight=w, label_smoothing=0.2)
+    np.testing.assert_allclose(pytorch.item(), theirs.item(), rtol=1e-12)
+    assert abs(pytorch - expected) > 0.01
+
+
+def logits(trainer, X):
+    """zᴸ of a network of tanh."""
+    first, last = (torch.tensor(np.array(theta)) for theta in trainer.weights)
+    b, c = (torch.tensor(np.array(bias)) for bias in trainer.biases)
+    return torch.tanh(torch.tensor(X) @ first.T + b) @ last.T + c
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"), [("SGD", {"lr"}), ("RMSprop", {"lr", "rho"}), ("Adagrad", ()), ("Adam", ()), ("AdamW", ())]
+)
+def test_default_values_are_pytorchs_but_for_those_that_the_page_names(name, differs):
+    theirs = inspect.signature(getattr(torch.optim, name)).parameters
+    theirs = {key: parameter.default for key, parameter in theirs.items()}
+    theirs["beta_1"], theirs["beta_2"] = theirs.pop("betas", (None, None))
+    names = {"learning_rate": "lr", "epsilon": "eps", "rho": "alpha"}
+    ours = getattr(optimizers, name)()
+    pairs = {
+        names.get(item.name, item.name): (getattr(ours, item.name), theirs[names.get(item.name, item.name)])
+        for item in fields(ours)
+    }
+    different = {key.replace("alpha", "rho") for key, (one, other) in pairs.items() if one != other}
+    assert different == set(differs)
