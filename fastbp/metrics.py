@@ -24,7 +24,15 @@ def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.N
     """Class numbers, (n,), from aᴸ, (n, n_L): the largest output's; a single one's by the threshold.
 
     Where each output is a label of its own, (n, n_L) of 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        For an output that is NaN: it says no class.
     """
+    if np.isnan(output).any():
+        row = int(np.flatnonzero(np.isnan(output).any(axis=1))[0])
+        raise ValueError(wrong("X", "inputs whose outputs are numbers, to tell their classes", f"NaN for row {row}"))
     if multi_label:
         return (output > threshold).astype(np.int64)
     if output.shape[1] == 1:

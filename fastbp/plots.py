@@ -213,6 +213,8 @@ def gradients(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
 
 def _ridges(rows: Mapping[str, Array], xlabel: str, title: str, ax: Axes | None) -> Axes:
     """A histogram for each row, the first at the top, each as high as the others."""
+    for name, values in rows.items():
+        _check_drawable(name, values)
     ax = _axes(ax)
     places = range(len(rows) - 1, -1, -1)
     for place, values in zip(places, rows.values(), strict=True):
@@ -325,7 +327,9 @@ def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
         raise ValueError(_checks.wrong("trainer", f"a network of exclusive classes, since {reason}", came))
     data = trainer._intake.data("X", X, "y", y)
     check_classes("y", data.targets, reason, trainer._threshold, False)
-    return Samples(data.targets, data.labels, trainer.predict(data.X), trainer._threshold, False)
+    output = trainer.predict(data.X)
+    _check_drawable("outputs", output)  # which class a NaN says, nobody knows
+    return Samples(data.targets, data.labels, output, trainer._threshold, False)
 
 
 def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
@@ -348,6 +352,9 @@ def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
     sizes = trainer.layer_sizes
     if len(sizes) > MAX_LAYERS:
         raise ValueError(_checks.wrong("trainer", f"a network of {MAX_LAYERS} layers at most", f"{len(sizes)} layers"))
+    for name, parts in (("weights", trainer.weights), ("biases", trainer.biases)):
+        for part in parts:
+            _check_drawable(name, part)
     ax = _axes(ax)
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection
@@ -410,6 +417,15 @@ def _axes(ax: Axes | None) -> Axes:
     if not isinstance(ax, Axes):
         raise TypeError(_checks.wrong("ax", "a matplotlib Axes", _checks.kind_shown(ax, Axes)))
     return ax
+
+
+def _check_drawable(what: str, values: Array) -> None:
+    """Refuse a network some of whose numbers are NaN or infinite."""
+    bad = values[~np.isfinite(values)]
+    if bad.size:
+        raise ValueError(
+            _checks.wrong("trainer", f"finite numbers as {what}", f"{bad.size} that are not, such as {bad[0]}")
+        )
 
 
 def _check_trainer(trainer: object) -> None:

@@ -383,3 +383,15 @@ def test_training_metrics_are_those_of_the_weights_after_the_epoch(digits):
     assert [history[name][-1] for name in names] == [after[name] for name in names]
     test = trainer.evaluate(X_test, y_test, metrics=names)
     assert [history[f"val_{name}"][-1] for name in ["loss", *names]] == list(test.values())
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_an_output_that_is_no_number_says_no_class(loss):
+    trainer = Trainer([2, 3, 3], loss=loss, activation="exponential", initializer="glorot", seed=0)
+    trainer.weights[1][...] = [[1, -1, 1]] * 3
+    X = np.array([[0, 0], [3e38, 3e38]], np.float32)
+    trainer.weights[0][...] = 1  # e^z is infinite: inf − inf
+    assert np.isnan(trainer.predict(X)[1]).any()
+    with pytest.raises(ValueError, match=r"X: expected inputs whose outputs are numbers, .* got NaN for row 1"):
+        trainer.predict_classes(X)
+    assert len(trainer.predict_classes(X[:1])) == 1

@@ -182,3 +182,12 @@ def test_network_says_what_it_leaves_out():
     assert len(ax.collections[0].get_segments()) == 12 * 10
     with pytest.raises(ValueError, match="trainer: expected a network of 9 layers at most, got 10 layers"):
         plots.network(Trainer([1] * 10))
+
+
+@pytest.mark.parametrize("name", [name for name in DRAWN if name != "range_test"])
+def test_a_network_with_numbers_that_are_not_finite_is_refused(name, spots, pyplot):
+    trainer, X, y = spots
+    trainer.weights[-1][1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"trainer: expected finite numbers as .*, got .* that are not, such as nan"):
+        DRAWN[name](trainer, X, y, None)
+    assert not pyplot.get_fignums()
