@@ -234,7 +234,7 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         raise ValueError(wrong(argument, "no missing values", "a masked array; fill it first"))
     try:
         if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
-            if hasattr(value, "isna") and value.isna().to_numpy().any():
+            if hasattr(value, "isna") and np.asarray(value.isna()).any():
                 raise ValueError(f"{argument}: expected no missing values, got a {kind} with some; fill or drop them")
             value = value.to_numpy()
         array = np.asarray(value)

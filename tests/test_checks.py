@@ -379,3 +379,14 @@ def test_a_link_is_followed(write, there, tmp_path):
 def test_the_memory_that_there_is():
     assert 1 << 26 < _checks.memory_limit() < 1 << 60
     _checks.fits("X", "one", 1 << 20)
+
+
+def test_arrays_of_pandas_are_taken_as_columns_are():
+    labels = [0, 1, 2, 0, 1, 2]
+    trainer = Trainer([3, 3], loss="cross_entropy", seed=0)
+    expected = trainer.evaluate(GOOD_X, labels)
+    for y in (pandas.Categorical(labels), pandas.array(labels, dtype="Int64"), pandas.Series(labels).array):
+        assert trainer.evaluate(GOOD_X, y) == expected
+    for y in (pandas.Categorical([*labels[:5], None]), pandas.array([*labels[:5], None], dtype="Int64")):
+        with pytest.raises(ValueError, match="y: expected no missing values"):
+            trainer.evaluate(GOOD_X, y)
