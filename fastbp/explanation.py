@@ -291,13 +291,11 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
 
 
 def _targets(trainer: Trainer, data: codes.Data) -> Array:
-    """Targets as `reference` takes them, (m, n_L): of class numbers, what the loss makes of them."""
-    if not len(data.labels):
-        return data.targets.astype(np.float64)
-    objective = trainer._loss.objective(trainer.layer_sizes[-1], trainer.dtype)
-    targets = np.full((len(data.labels), trainer.layer_sizes[-1]), objective.label_off)
-    np.put_along_axis(targets, data.labels[:, None], np.float64(objective.label_on), axis=1)
-    return targets
+    """Targets as `reference` takes them, (m, n_L): class numbers as rows, and what label smoothing makes of rows."""
+    n_outputs = trainer.layer_sizes[-1]
+    objective = trainer._loss.objective(n_outputs, trainer.dtype)
+    rows = np.eye(n_outputs)[data.labels] if len(data.labels) else data.targets.astype(np.float64)
+    return rows * (objective.label_on - objective.label_off) + objective.label_off
 
 
 def _formula(loss: Loss) -> tuple[reference.Loss, Any]:

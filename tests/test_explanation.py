@@ -132,6 +132,18 @@ def test_one_sample_and_its_target(y):
     np.testing.assert_allclose(found.layers[2].delta, found.layers[2].a - [[0.05, 0.05, 0.9]], rtol=1e-12)
 
 
+@pytest.mark.parametrize("y", [[2, 0], [[0, 0, 1], [1, 0, 0]], [[0.2, 0.3, 0.5], [0.9, 0.1, 0]]], ids=str)
+def test_label_smoothing_is_in_every_form_of_targets(y):
+    loss = losses.CrossEntropy(label_smoothing=0.3)
+    trainer, X = Trainer([2, 3], loss=loss, seed=0, epsilon=1, dtype="float64"), [[0.4, -0.9], [1, 2]]
+    rows = np.array(y) if np.ndim(y) == 2 else np.eye(3)[y]
+    a = trainer.predict(X)
+    found = explain(trainer, X, y)
+    np.testing.assert_allclose(found.J, -((0.7 * rows + 0.1) * np.log(a)).sum(1).mean(), rtol=1e-12)
+    np.testing.assert_allclose(found.J, trainer.evaluate(X, y)["loss"], rtol=1e-12)
+    assert found.kernel_difference < 1e-12
+
+
 def test_what_is_left_out_is_said():
     plain = example()
     assert plain.remarks == ()
