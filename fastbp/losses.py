@@ -85,7 +85,7 @@ class Huber(Loss):
         object.__setattr__(self, "delta", real("delta", self.delta, above=0, dtype=np.dtype("float64")))
 
     def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
-        return codes.Objective(self.code, (self.delta,))
+        return codes.Objective(self.code, (real("delta", self.delta, above=0, dtype=dtype),))
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,9 @@ class Quantile(Loss):
         if len(self.quantiles) not in (1, n_outputs):
             expected = f"{len(self.quantiles)} outputs, one for each quantile"
             raise ValueError(wrong("layer_sizes", expected, n_outputs))
+        if any(not 0 < dtype.type(q) < 1 for q in self.quantiles):
+            expected = f"numbers that are in (0, 1) as {dtype} too"
+            raise ValueError(wrong("quantiles", expected, shown(self.quantiles)))
         return codes.Objective(self.code, self.quantiles)
 
 

@@ -156,3 +156,18 @@ def test_a_loss_that_raises_an_error_is_no_loss_of_0():
     X, y = np.ones((4, 2)), np.array([[1.0], [2], [9], [1]])
     with pytest.raises(DivergenceError, match="the loss became nan"):
         Trainer([2, 1], loss=raising, seed=0).fit(X, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (losses.Huber(delta=1e39), "delta: expected a finite number > 0, got 1e[+]39, which is inf in float32"),
+        (losses.Huber(delta=1e-46), "delta: expected a finite number > 0, got 1e-46, which is 0 in float32"),
+        (losses.Quantile(1e-46), "quantiles: expected numbers that are in .0, 1. as float32 too, got .1e-46"),
+        (losses.Quantile(1 - 1e-12), "quantiles: expected numbers that are in .0, 1. as float32 too, got .0.999999"),
+    ],
+)
+def test_parameters_are_within_the_dtypes_range(loss, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer([2, 1], loss=loss)
+    assert Trainer([2, 1], loss=loss, dtype="float64").loss == loss.name
