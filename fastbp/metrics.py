@@ -284,9 +284,9 @@ def check_means(metrics: tuple[Metric, ...]) -> None:
 
 def check_classes(argument: str, targets: Array, reason: str, threshold: float, multi_label: bool) -> None:
     """Targets that are classes: 0 and 1, one-hot if exclusive; or −1 and 1 where the threshold is 0."""
-    low = 0 if threshold > 0 else -1
+    lows = (0,) if threshold > 0 else (0, -1)  # one of them, not both
     expected = f"classes (0 and 1, or one-hot), since {reason}"
-    if not ((targets == low) | (targets == 0) | (targets == 1)).all():
+    if not any(((targets == low) | (targets == 1)).all() for low in lows):
         raise ValueError(wrong(argument, expected, "other numbers"))
     if targets.shape[1] > 1 and not multi_label and not (ones := (targets == 1).sum(axis=1) == 1).all():
         row = int(np.argmin(ones))

@@ -105,6 +105,11 @@ def test_minus_one_is_a_class_where_the_threshold_is_zero(threshold, low, fine):
                 check("accuracy", targets, threshold=threshold)
 
 
+def test_three_values_are_not_two_classes():
+    with pytest.raises(ValueError, match=r"y: expected classes .* got other numbers"):
+        check("accuracy", [[-1], [0], [1]], threshold=0, output_activation="tanh")
+
+
 def test_class_numbers_need_no_check_of_targets():
     check(OF_CLASSES, np.empty((0, 6)))
 
