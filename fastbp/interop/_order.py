@@ -14,7 +14,8 @@ from .. import _checks
 Array = npt.NDArray[Any]
 Parameters = tuple[Array, Array | None]  # a weight (n_out, n_in), and a bias (n_out,) or None
 
-MAX_TRIES = 10_000  # steps of the search for orders in which shapes fit
+MAX_SEARCHED = 50  # layers whose order is sought by their shapes
+MAX_TRIES = 2_000  # steps of that search
 MAX_LISTED = 20  # names in a message
 
 
@@ -75,6 +76,8 @@ def _by_shapes(layers: Mapping[str, Parameters]) -> list[str] | None:
 
     Without a bias beside a matrix that isn't square, (n_in, n_out) would fit as well, the other way round.
     """
+    if len(layers) > MAX_SEARCHED:
+        return None
     if not any(bias is not None and weight.shape[0] != weight.shape[1] for weight, bias in layers.values()):
         return None
     found = list(islice(_fitting({name: weight.shape for name, (weight, _) in layers.items()}), 2))

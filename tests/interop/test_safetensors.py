@@ -127,6 +127,8 @@ def test_shapes_that_fit_in_one_order_only_are_an_order(layers, tmp_path):
         [("z", 7, 9), ("y", 9, 9), ("x", 9, 9), ("w", 9, 2)],
         [("body", 7, 4), ("mean", 4, 2), ("variance", 4, 2)],
         [(f"layer_{chr(97 + i)}", 4, 4) for i in range(26)],
+        [(f"{'ab'[i % 2]}{i}", (i - 1) % 7 + 2, i % 7 + 2) for i in range(49)],
+        [(f"{'ab'[i % 2]}{i}", (i - 1) % 7 + 2, i % 7 + 2) for i in range(3000)],
     ],
 )
 def test_shapes_that_fit_in_several_orders_or_none_are_no_order(layers, tmp_path):
