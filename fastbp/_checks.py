@@ -130,6 +130,17 @@ def fraction(argument: str, value: Any) -> float:
     return number
 
 
+def factors(argument: str, value: Any, shape: tuple[int, ...]) -> Array:
+    """Finite numbers ≥ 0 of a shape, one for each mini-batch, as float64."""
+    array = numbers(argument, value, "an array of numbers")
+    if array.shape != shape:
+        raise ValueError(wrong(argument, f"shape {shape}, a number for each mini-batch", array.shape))
+    good = np.isfinite(array) & (array >= 0)
+    if not good.all():
+        raise ValueError(wrong(argument, "finite numbers ≥ 0", array[~good][0]))
+    return array.astype(np.float64)
+
+
 def thread_count(value: Any) -> int | str:
     """A number of threads, or "auto"."""
     if isinstance(value, str):

@@ -24,7 +24,7 @@ from .callbacks import Callback, ReduceLROnPlateau
 from .history import History
 from .optimizers import LBFGS
 from .results import DivergenceError
-from .schedules import factors
+from .schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -141,7 +141,9 @@ class Run:
         if schedule is None:
             return np.array([base])
         parts = (np.arange(n_batches) if batches is None else batches) / n_batches
-        values = factors(schedule, epoch + parts, self.epochs)
+        values = schedule(epoch + parts, self.epochs)
+        if type(schedule) not in SCHEDULES.values():  # one of the user's own
+            values = _checks.factors(f"schedule ({type(schedule).__name__})", values, parts.shape)
         return values if schedule.absolute else base * values
 
     def count(self, data: codes.Data) -> int:

@@ -238,27 +238,6 @@ def schedule(value: Any) -> Schedule | None:
     raise TypeError(_checks.wrong("schedule", expected, _checks.kind_shown(value, Schedule)))
 
 
-def factors(schedule: Schedule, epoch: Array, epochs: int) -> Array:
-    """What a schedule gives for the batches; of a schedule of the user's own, checked.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Where it doesn't give a finite number ≥ 0 for each mini-batch.
-    """
-    values = schedule(epoch, epochs)
-    if type(schedule) in SCHEDULES.values():
-        return values
-    name = f"schedule ({type(schedule).__name__})"
-    array = _checks.numbers(name, values, "an array of numbers")
-    if array.shape != epoch.shape:
-        raise ValueError(_checks.wrong(name, f"shape {epoch.shape}, a number for each mini-batch", array.shape))
-    if not (np.isfinite(array).all() and (array >= 0).all()):
-        bad = array[~(np.isfinite(array) & (array >= 0))][0]
-        raise ValueError(_checks.wrong(name, "finite numbers ≥ 0", bad))
-    return array.astype(FLOAT64)
-
-
 def _between(first: float, last: float, done: Array) -> Array:
     """From first to last along half a cosine."""
     return last + (first - last) * 0.5 * (1 + np.cos(np.pi * done))

@@ -191,16 +191,20 @@ def _take_dense(stack: Stack, place: str, layer: Any) -> None:
         raise ValueError(_checks.wrong(place, "inputs of shape (n, n_in); Flatten before it makes them so", shape))
     if found := [name for name in PENALTIES if getattr(layer, name, None) is not None]:
         warn(f"{place}: {', '.join(found)} not taken over; see l1=, l2= and max_norm= of Trainer", stacklevel=4)
-    arrays = [_array_of(layer.kernel)] + ([_array_of(layer.bias)] if layer.use_bias else [])
-    if any(array.dtype.name not in DTYPES for array in arrays):
-        raise TypeError(_checks.wrong(place, "weights of float32 or float64", arrays[0].dtype.name))
+    arrays = [_array_of(place, layer.kernel)] + ([_array_of(place, layer.bias)] if layer.use_bias else [])
     stack.dense(place, arrays[0].T, arrays[1] if layer.use_bias else None)
     stack.activation(place, _name_of(place, layer))
 
 
-def _array_of(value: Any) -> Any:
+def _array_of(place: str, value: Any) -> Any:
     """A variable as an array; or a tensor, which is what LoRA makes of a kernel."""
-    return np.asarray(keras.ops.convert_to_numpy(value.value if isinstance(value, keras.Variable) else value))
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    if dtype not in DTYPES:
+        raise TypeError(_checks.wrong(place, "weights of float32 or float64", dtype))
+    tensor = value.value if isinstance(value, keras.Variable) else value
+    if hasattr(tensor, "detach"):  # PyTorch's, of which Keras makes arrays in a way that NumPy warns of
+        return tensor.detach().cpu().numpy()
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
 def _name_of(place: str, layer: Any) -> str:
