@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import os
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from . import _names
 from ._checks import is_sequence, shown, wrong
 
 Array = npt.NDArray[Any]
 Chunk = tuple[Any, ...]
+Kind = TypeVar("Kind", bound="ByName")
 
 BUFFER_BYTES = 1 << 16  # of a column that are read at a time, instead of all of its row group
 MAGIC = b"ARROW1"  # a file in Arrow's file format begins with it; the streaming format has no beginning of its own
@@ -50,25 +50,36 @@ class Names(NamedTuple):
             raise ValueError(wrong("features", "each column once, in X or in y", f"{repeated[0]!r} twice"))
         return cls(target if isinstance(target, str) else targets, chosen, weight)
 
-    def within(self, schema: Any, where: str) -> Columns:
-        """These among the columns of a file or table, all of numbers."""
+    def within(self, schema: Any, where: str, first: Columns | None = None) -> Columns:
+        """These among the columns of a file or table, all of numbers; with the first file's features and widths."""
         targets = (self.target,) if isinstance(self.target, str) else self.target
-        others = {*targets, self.weight}
-        features = self.features
-        if features is None:
-            features = tuple(name for name in schema.names if name not in others)
+        others = {*targets, self.weight} | _names.index_columns(schema)
+        features = self.features or tuple(name for name in schema.names if name not in others)
+        extra = []
+        if first is not None:
+            extra = [name for name in features if name not in first.features]
+            features = first.features
         if not features:
             raise ValueError(f"{where}: expected a column for X beside {', '.join(map(repr, targets))}, got none")
+        widths = []
         for name in (*features, *targets, *([] if self.weight is None else [self.weight])):
             count = schema.names.count(name)
             if count != 1:
                 came = f"{count} of that name" if count else f"columns {shown(schema.names)}"
-                raise ValueError(wrong(where, f"a column {name!r}", came))
+                expected = f"a column {name!r}" + (f", as in {first.where}" if first else "")
+                raise ValueError(wrong(where, expected, came))
             kind = schema.field(name).type
             if not _is_numeric(kind):
                 expected = "numbers, True and False, or lists of numbers of one length"
                 raise TypeError(wrong(f"{where}, column {name!r}", expected, f"{kind}"))
-        return Columns(features, self.target, self.weight, where)
+            widths.append(kind.list_size if _pyarrow().types.is_fixed_size_list(kind) else 0)
+            if first is not None and widths[-1] != first.width(name):
+                expected = f"{_shown_width(first.width(name))}, as in {first.where}"
+                raise ValueError(wrong(f"{where}, column {name!r}", expected, _shown_width(widths[-1])))
+        if extra and self.features is None:
+            came = f"also {', '.join(map(repr, extra))}; name the columns that you want with features="
+            raise ValueError(wrong(where, f"the columns of {first.where}" if first else "", came))
+        return Columns(features, self.target, self.weight, where, tuple(widths))
 
 
 class Columns(NamedTuple):
@@ -78,12 +89,31 @@ class Columns(NamedTuple):
     target: str | tuple[str, ...]
     weight: str | None
     where: str
+    widths: tuple[int, ...]  # of `names`: 0 for a column of numbers, k for one of lists of k
 
     @property
     def names(self) -> list[str]:
         """Of all columns that are read."""
         targets = (self.target,) if isinstance(self.target, str) else self.target
         return [*self.features, *targets, *([] if self.weight is None else [self.weight])]
+
+    def width(self, name: str) -> int:
+        """Of a column, as in `widths`."""
+        return self.widths[self.names.index(name)]
+
+    def labels(self, name: str) -> list[str]:
+        """The names of the columns of X, or of y, that a column becomes."""
+        width = self.width(name)
+        return [f"{name}[{i}]" for i in range(width)] if width else [name]
+
+    def ordered(self, labels: Sequence[str]) -> Columns:
+        """The same, the features in the order of these labels of X's columns, if they are the same columns."""
+        firsts = {self.labels(name)[0]: name for name in self.features}
+        features = tuple(firsts[label] for label in labels if label in firsts)
+        if {label for name in self.features for label in self.labels(name)} != set(labels):
+            return self
+        swapped = self._replace(features=features)
+        return swapped._replace(widths=tuple(map(self.width, swapped.names)))
 
     def chunk(self, batch: Any, piece: str = "") -> tuple[str, Chunk]:
         """X, y and perhaps the weights of a record batch, and what messages call it."""
@@ -100,7 +130,39 @@ class Columns(NamedTuple):
         return where, (matrix(self.features), y, *weight)
 
 
-class RowGroups:
+class ByName:
+    """Pieces of files or tables, whose columns have names.
+
+    Attributes
+    ----------
+    asked : what the user asked for
+    columns : of the first file
+    """
+
+    asked: Names
+    columns: Columns
+
+    @property
+    def names(self) -> _names.Names:
+        """Of X's columns, and of y's where they are several."""
+        target = self.columns.target
+        labels, targets = (
+            [label for name in names for label in self.columns.labels(name)]
+            for names in (self.columns.features, () if isinstance(target, str) else target)
+        )
+        return _names.Names(tuple(labels), tuple(targets) if len(targets) > 1 else None)
+
+    def ordered(self: Kind, labels: Sequence[str]) -> Kind:
+        """The same pieces, their features in the order of these labels where the user chose none."""
+        columns = self.columns if self.asked.features else self.columns.ordered(labels)
+        if columns == self.columns:
+            return self
+        pieces = copy.copy(self)
+        pieces.columns = columns
+        return pieces
+
+
+class RowGroups(ByName):
     """The row groups of Parquet files.
 
     Parameters
@@ -112,11 +174,13 @@ class RowGroups:
 
     def __init__(self, paths: list[str], names: Names, chunk: int) -> None:
         _pyarrow()
-        self.chunk, self.names, self.rows = chunk, names, 0
+        self.chunk, self.asked, self.rows = chunk, names, 0
         self.places: list[tuple[str, int]] = []
+        first = None
         for path in paths:
             with self._open(path) as file:
-                names.within(file.schema_arrow, path)
+                found = names.within(file.schema_arrow, path, first)
+                self.columns = first = first or found
                 self.places += [(path, group) for group in range(file.metadata.num_row_groups)]
                 self.rows += file.metadata.num_rows
         if not self.rows:
@@ -128,7 +192,7 @@ class RowGroups:
     def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
         path, group = self.places[i]
         with self._open(path) as file:
-            columns = self.names.within(file.schema_arrow, path)
+            columns = self.asked.within(file.schema_arrow, path, self.columns)
             # In this thread alone: the others train.
             batches = file.iter_batches(self.chunk, row_groups=[group], columns=columns.names, use_threads=False)
             for k, batch in enumerate(batches):
@@ -152,7 +216,7 @@ def batches_of(source: Any, names: Names, chunk: int) -> BatchesOfFiles | Batche
     return BatchesOfTable(source, names, chunk)
 
 
-class BatchesOfFiles:
+class BatchesOfFiles(ByName):
     """The record batches of Arrow files; a file in the streaming format is one piece.
 
     Parameters
@@ -165,13 +229,15 @@ class BatchesOfFiles:
     rows = None  # no file says
 
     def __init__(self, paths: list[str], names: Names, chunk: int) -> None:
-        self.chunk, self.names = chunk, names
+        self.chunk, self.asked = chunk, names
         self.places: list[tuple[str, int | None]] = []
+        first = None
         for path in paths:
             with open(path, "rb") as file:
                 is_file = file.read(len(MAGIC)) == MAGIC
             with self._open(path, is_file) as reader:
-                names.within(reader.schema, path)
+                found = names.within(reader.schema, path, first)
+                self.columns = first = first or found
                 self.places += [(path, i) for i in range(reader.num_record_batches)] if is_file else [(path, None)]
 
     def __len__(self) -> int:
@@ -180,7 +246,7 @@ class BatchesOfFiles:
     def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
         path, number = self.places[i]
         with self._open(path, number is not None) as reader:
-            columns = self.names.within(reader.schema, path)
+            columns = self.asked.within(reader.schema, path, self.columns)
             batches = enumerate(reader) if number is None else [(number, reader.get_batch(number))]
             for k, batch in batches:
                 yield from _cut(batch, columns, self.chunk, f", record batch {k}")
@@ -195,7 +261,7 @@ class BatchesOfFiles:
             raise ValueError(wrong("source", "Arrow files", f"{path}: {error}")) from None
 
 
-class BatchesOfTable:
+class BatchesOfTable(ByName):
     """The record batches of a pyarrow Table; a Dataset's one after the other, as one piece.
 
     Parameters
@@ -206,13 +272,27 @@ class BatchesOfTable:
     """
 
     def __init__(self, table: Any, names: Names, chunk: int) -> None:
-        self.columns, self.chunk = names.within(table.schema, "source"), chunk
+        self.asked, self.columns, self.chunk = names, names.within(table.schema, "source"), chunk
         self.table = table
         is_table = isinstance(table, _pyarrow().Table)
+        if not is_table:
+            self._check_fragments()
         self.rows = int(table.num_rows if is_table else table.count_rows())
         if not self.rows:
             raise ValueError(wrong("source", "at least one row", "none"))
         self.batches = table.select(self.columns.names).to_batches() if is_table else None
+
+    def _check_fragments(self) -> None:
+        """Refuse a Dataset with a file that lacks a column: pyarrow would give missing values for it."""
+        from pyarrow.dataset import get_partition_keys
+
+        for fragment in self.table.get_fragments():
+            there = {*fragment.physical_schema.names, *get_partition_keys(fragment.partition_expression)}
+            for name in self.columns.names:
+                if name not in there:
+                    where = getattr(fragment, "path", "source")
+                    came = f"columns {shown(fragment.physical_schema.names)}"
+                    raise ValueError(wrong(where, f"a column {name!r}, as the Dataset has", came))
 
     def __len__(self) -> int:
         return 1 if self.batches is None else len(self.batches)
@@ -255,10 +335,16 @@ def _is_numeric(kind: Any) -> bool:
     return any(check(kind) for check in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal))
 
 
+def _shown_width(width: int) -> str:
+    return f"lists of {width} numbers" if width else "numbers"
+
+
 def _texts(argument: str, value: Any, expected: str) -> tuple[str, ...]:
     texts = tuple(value) if is_sequence(value) else ()
     if not texts or not all(isinstance(text, str) for text in texts):
-        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
+        odd = [name for name in texts or [value] if not isinstance(name, str)]
+        hint = f"; files have names as text, such as {str(odd[0])!r}" if odd and hasattr(odd[0], "__index__") else ""
+        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__}){hint}"))
     return texts
 
 
@@ -272,15 +358,4 @@ def whole(path: str) -> Any:
     else:
         with open(path, "rb") as file:
             table = parquet.ParquetFile(file).read()
-    index = _index_columns(table.schema)
-    columns = [i for i, name in enumerate(table.column_names) if name not in index]
-    return table.select(columns).replace_schema_metadata(None)
-
-
-def _index_columns(schema: Any) -> set[str]:
-    """The columns that are the index of a pandas frame, with or without a name."""
-    found = {name for name in schema.names if re.fullmatch(r"__index_level_\d+__", name)}
-    with suppress(ValueError, TypeError, KeyError, AttributeError):  # metadata that pandas didn't write
-        said = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
-        found |= {name for name in said if isinstance(name, str)}  # a range is a dict, and no column
-    return found
+    return _names.without_index(table).replace_schema_metadata(None)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from . import _checks
 from ._feed import Feed
 from ._kernels import codes
+from ._names import NONE, Names, names_of, without_index
 from ._team import keep_to_share
 from ._together import train_together
 from .callbacks import Callback
@@ -106,6 +107,9 @@ class Samples:
     def __init__(self, given: dict[str, Any], own: bool) -> None:
         self.given, self.own = given, own
         self._converted, self._sources = dict[Any, Array](), dict[Any, Sources]()
+        self.names = NONE  # of everybody's columns
+        if not own:
+            self.names, given["X"] = names_of(given["X"], given["y"]), without_index(given["X"])
         if not own and not hasattr(given["y"], "dtype") and not hasattr(given["y"], "to_numpy"):
             given["y"] = _checks.numbers("y", given["y"])
 
@@ -116,14 +120,23 @@ class Samples:
         """
         fraction = _checks.fraction("validation_split", options["validation_split"])
         if self.own:
-            return _sources({name: values[number] for name, values in self.given.items()}, trainer, names, options)
+            given = {name: values[number] for name, values in self.given.items()}
+            return _sources(given, trainer, names, options, NONE)
+        trainer._names.check("X", self.names)
+        sources = self._shared(trainer, names, options, fraction)
+        trainer._names = trainer._names.or_else(self.names)
+        return sources
+
+    def _shared(self, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any], fraction: float) -> Sources:
+        """The same of what is everybody's."""
         given = self.given | {"X": self._matrix(trainer)}
         if fraction > 0 or isinstance(given.get("validation_data"), Stream):  # copies by seed; no two may read at once
-            return _sources(given, trainer, names, options)
+            return _sources(given, trainer, names, options, self.names)
         loss, outputs = trainer._loss, (trainer.layer_sizes[-1], trainer.output_activation)
-        key = trainer.layer_sizes[0], trainer.dtype, outputs, type(loss), loss.low, loss.high, trainer.shuffle
+        takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._names
+        key = *takes, outputs, type(loss), loss.low, loss.high
         if key not in self._sources:
-            self._sources[key] = _sources(given, trainer, names, options)
+            self._sources[key] = _sources(given, trainer, names, options, self.names)
         data, validation = self._sources[key]
         return trainer._engine.with_own_order(data), validation
 
@@ -151,9 +164,17 @@ class Samples:
         return self.__dict__ | {"_converted": {}, "_sources": {}}
 
 
-def _sources(given: dict[str, Any], trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any]) -> Sources:
-    """What `Trainer.fit` makes of its arguments."""
-    data, validation = trainer._intake.training(
+def _sources(
+    given: dict[str, Any],
+    trainer: Trainer,
+    names: tuple[Any, ...],
+    options: dict[str, Any],
+    columns: Names,
+) -> Sources:
+    """What `Trainer.fit` makes of its arguments; columns: the names of those of X and y, where these are arrays now."""
+    intake = trainer._intake
+    intake.names = intake.names.or_else(columns)
+    data, validation = intake.training(
         given["X"],
         given["y"],
         names,
@@ -228,8 +249,12 @@ class Fits:
         if len(numbers) > 1:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(Exception):  # each will say so of itself
+                for trainer in trainers:
+                    trainer._names.check("X", self.samples.names)
                 data, _ = self.samples.of(numbers[0], trainers[0], (), self.options)
                 logs = train_together(trainers, data, self.options["epochs"], self.halted)
+                for trainer in trainers:
+                    trainer._names = trainer._names.or_else(self.samples.names)
             ended = zip(numbers, trainers, logs, strict=True)
             yield [Outcome(number, trainer, log) for number, trainer, log in ended if log is not None]
         for number, log in zip(numbers, logs, strict=True):

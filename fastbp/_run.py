@@ -122,7 +122,8 @@ class Run:
             return self.stopped()
 
         if isinstance(source, Batches):
-            self.all_batches(source, lambda item: self.trainer._intake.batch(item, names, class_weight), after)
+            intake = source.intake
+            self.all_batches(source, lambda item: intake.batch(item, names, class_weight), after)
         elif isinstance(source, Feed):
             self.epoch_by_epoch(lambda done: self.over_feed(source, done), after)
         elif isinstance(self.trainer.optimizer, LBFGS):

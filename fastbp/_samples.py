@@ -11,6 +11,7 @@ import numpy.typing as npt
 from . import _checks
 from ._feed import Feed
 from ._kernels import codes
+from ._names import Names, names_of, without_index
 from .losses import encode
 from .metrics import check_classes, check_means, check_metrics, classes
 from .streams import Stream
@@ -97,6 +98,8 @@ class Batches:
     epochs : that will be asked for
     """
 
+    intake: Intake  # that checks each batch
+
     def __init__(self, source: Iterable[Any], steps: int | None, epochs: int) -> None:
         self.once = isinstance(source, Iterator)
         if self.once and steps is None and epochs > 1:
@@ -131,6 +134,11 @@ class Intake:
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
+        self.names = trainer._names  # of columns; where the trainer knows none, of what this has seen first
+
+    def remember(self, names: Names) -> None:
+        """Let the trainer know the names of the columns that it is trained with, if it knows none."""
+        self.trainer._names = self.trainer._names.or_else(names)
 
     def data(
         self,
@@ -148,11 +156,13 @@ class Intake:
         warns: bool = True,
     ) -> codes.Data:
         """X and y, checked, as kernels take them; of_more: of more samples, so that all of these may weigh nothing."""
-        X = _checks.matrix(X_name, X, self.trainer.layer_sizes[0], self.trainer.dtype)
+        columns = names_of(X, y)
+        self.names.check(X_name, columns, y_name)
+        X = _checks.matrix(X_name, without_index(X), self.trainer.layer_sizes[0], self.trainer.dtype)
         n_out = self.trainer.layer_sizes[-1]
         targets, labels = encode(
             y_name,
-            y,
+            without_index(y),
             len(X),
             n_out,
             self.trainer._loss,
@@ -173,6 +183,7 @@ class Intake:
             output_activation=self.trainer.output_activation,
             multi_label=self.trainer._multi_label,
         )
+        self.names = self.names.or_else(columns)
         return self.trainer._engine.data(X, targets, labels, weights, shuffle=shuffle)
 
     def _by_class(
@@ -216,19 +227,28 @@ class Intake:
             of_more = sharded and self.trainer._ranks is not None
             shuffle = self.trainer.shuffle
             data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
+            columns = names_of(X, y)
+            source: Source = data
+            validation: codes.Data | Feed | None
             if validates:
-                return data, self.validation(validation_data, names, epochs)
-            return self.split(data, validation_split)
+                validation = self.validation(validation_data, names, epochs)
+            else:
+                source, validation = self.split(data, validation_split)
+            self.remember(columns)
+            return source, validation
         self.check_goes_by_batches(f"X is {kind}")
-        source: Source
         if isinstance(X, Stream):
-            source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=self.trainer.shuffle)
+            shuffle = self.trainer.shuffle
+            source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=shuffle, trains=True)
         else:
             source = self.batches(X, steps, epochs)
         _checks.absent(f"as X is {kind}", sample_weight=sample_weight, validation_split=validation_split)
         if names and not validates:
             raise ValueError(_checks.wrong("metrics", f"validation_data to measure, where X is {kind}", "none"))
-        return source, self.validation(validation_data, names, epochs) if validates else None
+        columns = self.names
+        validation = self.validation(validation_data, names, epochs) if validates else None
+        self.remember(columns)
+        return source, validation
 
     def measured(self, X: Any, y: Any, names: tuple[Any, ...], sample_weight: Any) -> codes.Data | Feed:
         """What `evaluate` is given."""
@@ -260,7 +280,9 @@ class Intake:
     def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
         if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
             raise TypeError(_checks.wrong("y", "numbers, or as X an iterable of batches (X, y)", "None"))
-        return Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
+        batches = Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
+        batches.intake = self
+        return batches
 
     def feed(
         self,
@@ -271,8 +293,12 @@ class Intake:
         epochs: int = 1,
         class_weight: Any = None,
         shuffle: bool = False,
+        trains: bool = False,
     ) -> Feed:
         """The passes over a Stream, whose chunks are checked as they come."""
+        stream = stream._ordered(self.names)
+        self.names.check(argument, stream._names, argument)
+        self.names = self.names.or_else(stream._names)
         if stream._once and epochs > 1:
             expected = f"a Stream of a function or of what can start again, for {epochs} epochs"
             raise ValueError(_checks.wrong(argument, expected, "one of an iterator"))
@@ -283,7 +309,7 @@ class Intake:
 
         def take(name: str, chunk: Any, is_first: bool) -> codes.Data:
             parts = _checks.parts(name, chunk)
-            return self.data(
+            data = self.data(
                 f"X of {name}",
                 parts[0],
                 f"y of {name}",
@@ -295,15 +321,27 @@ class Intake:
                 of_more=True,
                 warns=is_first,
             )
+            if trains:
+                self.remember(names_of(parts[0], parts[1]))
+            return data
 
         return Feed(argument, stream, take, self.trainer._engine.data, shuffles=shuffle)
 
     def batch(self, item: Any, names: tuple[Any, ...], class_weight: Any) -> codes.Data:
         parts = _checks.parts("batch", item)
         weight = parts[2] if len(parts) > 2 else None
-        return self.data(
+        data = self.data(
             "batch[0]", parts[0], "batch[1]", parts[1], names, weight, class_weight, weight_name="batch[2]"
         )
+        self.remember(names_of(parts[0], parts[1]))
+        return data
+
+    def whole_batch(self, X: Any, y: Any, sample_weight: Any) -> codes.Data:
+        """What `train_on_batch` is given."""
+        self.check_goes_by_batches("train_on_batch is called")
+        data = self.data("X", X, "y", y, (), sample_weight)
+        self.remember(names_of(X, y))
+        return data
 
     def split(self, data: codes.Data, fraction: SupportsFloat) -> tuple[codes.Data, codes.Data | None]:
         """What trains and what validates, of a fraction of the samples."""

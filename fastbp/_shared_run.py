@@ -81,6 +81,7 @@ class SharedRun(Run):
             "X, y or sample_weight": self._seen(source),
             "validation_data": "None" if validation is None else _shown(validation),
             "metrics": f"{len(names)} of them",
+            "names of X's and y's columns": repr(tuple(trainer._names)),
             "bytes of the processor's vectors": f"{REGISTER}",  # they decide how parameters are padded
         }
 

@@ -14,6 +14,7 @@ import numpy as np
 from . import _checks, _model_file
 from ._columns import Table
 from ._model_file import check_fields, refused
+from ._names import NONE, Names
 from .history import History, LazyHistory
 from .losses import LOSSES, Loss
 from .network import DTYPES, MAX_LAYERS
@@ -73,6 +74,8 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     header = {"format": "fastbp", "version": VERSION, "options": options_of(trainer)} | _state(trainer)
     if trainer._table is not None:
         header["table"] = trainer._table.record()
+    if trainer._names != NONE:
+        header["names"] = trainer._names.record()
     _model_file.write(path, header, arrays)
 
 
@@ -94,6 +97,8 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) ->
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
         trainer = kind(**options, comm=comm)
     trainer._table = _table_of(header, trainer)
+    if "names" in header:
+        trainer._names = Names.from_record(header["names"], trainer.layer_sizes[0], trainer.layer_sizes[-1])
     trainer.network.unpack(arrays["parameters"])
     memory = trainer._memory
     trainer._memory = trainer._engine.unpacked(
@@ -110,7 +115,7 @@ def _checked(header: Any) -> dict[str, Any]:
     if about != ("fastbp", VERSION):
         came = "format {}, version {}".format(*map(_checks.shown, about))
         raise refused(came, f"a file of fastbp's format version {VERSION}")
-    optional = {"table"} & header.keys()  # only the command line's files have one
+    optional = {"table", "names"} & header.keys()  # of the command line's files; of those trained with named columns
     check_fields("a header", header, HEADER | dict.fromkeys(optional, RECORD))
     options = header["options"]
     check_fields("options", options, OPTIONS)

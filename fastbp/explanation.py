@@ -14,6 +14,7 @@ import numpy.typing as npt
 from . import _checks, reference
 from ._chains import Chains, Layer, Path, Symbol, count, parameter
 from ._kernels import codes
+from ._names import Names, labels_of_row, names_of, without_index
 from ._writing import replacing
 from .losses import Custom, Huber, Loss, Quantile
 from .trainer import Trainer
@@ -248,7 +249,10 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
     """
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
-    x, y = _checks.numbers("x", x), _checks.numbers("y", y)
+    trainer._names.check("x", Names(labels_of_row(x)))
+    columns = names_of(x, y)
+    trainer._names.check("x", columns)
+    x, y = _checks.numbers("x", without_index(x)), _checks.numbers("y", y)
     if x.ndim == 1:
         x, y = x[None], y if y.ndim == 2 else y[None]
     data = trainer._intake.data("x", x, "y", y)

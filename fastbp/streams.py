@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import mmap
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Protocol, SupportsIndex
 import numpy as np
 
 from . import _arrow_files, _checks
+from ._names import NONE, Names, names_of
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Chunk = tuple[Any, ...]  # (X, y) or (X, y, sample_weight)
@@ -21,6 +23,13 @@ class Pieces(Protocol):
     @property
     def rows(self) -> int | None:
         """Of all pieces, where known."""
+
+    @property
+    def names(self) -> Names:
+        """Of the columns, as far as they have some."""
+
+    def ordered(self, labels: Sequence[str]) -> Pieces:
+        """The same, X's columns in the order of these names, where the user chose no order."""
 
     def __len__(self) -> int: ...
 
@@ -131,12 +140,15 @@ class Stream:
         Parameters
         ----------
         paths : path, or several
-            Of files with these columns.
+            Of files with these columns, in any order: columns are matched by name. A file that lacks one is an error.
+            So is one with more columns than the first, unless `features` says which are X.
         target : str or several
             The column, or the columns, that are y.
         features : sequence of str, optional
-            The columns that are X, in this order; by default all others. They hold numbers, True and False, or lists
-            of numbers of a fixed length, which are as many columns.
+            The columns that are X, in this order; by default all others of the first file, but not the index of the
+            pandas frame that it was written from. They hold numbers, True and False, or lists of numbers of a fixed
+            length, which are as many columns. Without `features`, a trainer that knows the columns' names from an
+            earlier frame or Stream gets them in the order that it knows.
         sample_weight : str, optional
             The column of the samples' weights.
         chunk : int
@@ -210,6 +222,19 @@ class Stream:
         return f"Stream({kind}{rows}, shuffle_buffer={self.shuffle_buffer:,}, read_ahead={self.read_ahead})"
 
     @property
+    def _names(self) -> Names:
+        """Of the columns, where they are known before a chunk is read."""
+        return NONE if self._pieces is None else self._pieces.names
+
+    def _ordered(self, names: Names) -> Stream:
+        """The Stream, or one of the same samples with the columns of X in that order where the user chose none."""
+        if self._pieces is None or names.features is None:
+            return self
+        stream = copy.copy(self)
+        stream._pieces = self._pieces.ordered(names.features)
+        return stream
+
+    @property
     def _once(self) -> bool:
         """Whether there is one pass and no more."""
         return isinstance(self._source, Iterator)
@@ -249,7 +274,11 @@ class _Slices:
         for name, array in arrays.items():
             if len(array) != self.rows:
                 raise ValueError(_checks.wrong(name, f"{self.rows} rows, as many as X has", len(array)))
+        self.names = names_of(arrays["X"], arrays["y"])
         self.arrays = [getattr(array, "iloc", array) for array in arrays.values()]  # pandas cuts by labels without it
+
+    def ordered(self, _labels: Sequence[str]) -> Pieces:
+        return self
 
     def __len__(self) -> int:
         return len(range(0, self.rows, self.chunk))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from . import _checks, _messages, metrics as metric_functions
 from ._fits import Outcome, as_error
+from ._names import Names, names_of
 from .callbacks import direction
 from .history import frame
 from .many import fit_many
@@ -136,7 +137,7 @@ class Sweep:
         name = metric_functions.name_of(names[0]) if names else "loss"
         sign = -direction(name, _checks.one_of("mode", mode, ("auto", "min", "max")))
         parts = _checks.parts("validation_data", validation_data)
-        self._check_measurable(parts, names)
+        self._check_measurable(names_of(X, y), parts, names)
         rows = [
             {"number": i, **point, "loss": math.nan, "epochs": 0, "error": None, name: math.nan}
             for i, point in enumerate(self.points)
@@ -157,12 +158,14 @@ class Sweep:
                 break
         return self.table
 
-    def _check_measurable(self, validation_data: tuple[Any, ...], names: tuple[Any, ...]) -> None:
-        """Refuse, before any training, what can't be measured of any network."""
+    def _check_measurable(self, columns: Names, validation_data: tuple[Any, ...], names: tuple[Any, ...]) -> None:
+        """Refuse, before any training, what can't be measured of any network; columns: the names of X's and y's."""
         refusals = []
         for trainer in self.trainers:
             try:
-                trainer._intake.validation(validation_data, names, 1)
+                intake = trainer._intake
+                intake.names = intake.names.or_else(columns)
+                intake.validation(validation_data, names, 1)
             except (ValueError, TypeError) as error:
                 refusals.append(error)
             else:

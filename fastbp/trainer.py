@@ -15,6 +15,7 @@ from ._columns import Table
 from ._engine import Engine
 from ._kernels import codes
 from ._measures import gradients, measure
+from ._names import NONE, feature_names
 from ._run import Run
 from ._samples import Intake
 from .activations import ACTIVATIONS
@@ -106,6 +107,9 @@ class Trainer:
     """
 
     _ranks: distributed.Ranks | None = None
+    _names = NONE  # of the columns that it was trained with
+    feature_names = property(feature_names)
+    find_learning_rate = _range_test.find_learning_rate
     _table: Table | None = None  # that the command line trained on; travels with the model's file
 
     def __init__(
@@ -143,9 +147,8 @@ class Trainer:
             dtype=dtype,
         )
         if isinstance(self._loss, CrossEntropy) and self.layer_sizes[-1] == 1:
-            expected = "two or more outputs with loss='cross_entropy'"
             came = "one; for two classes in one output use loss='binary_cross_entropy'"
-            raise ValueError(_checks.wrong("layer_sizes", expected, came))
+            raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
         self._optimizer = optimizer_of(optimizer)
         self.learning_rate = self._optimizer.learning_rate if learning_rate is None else learning_rate
         self._schedule = schedule_of(schedule)
@@ -166,8 +169,7 @@ class Trainer:
         self._ranks = distributed.ranks_of(comm, self._optimizer.name)
         if self._ranks is not None:
             self._seed = self._ranks.seed(self._seed)
-        self._history = LazyHistory()
-        self.stop_training = False
+        self._history, self.stop_training = LazyHistory(), False
         rng = np.random.default_rng(self.seed)
         initialize(initializer, self.weights, self.biases if self.use_bias else [], self.epsilon, rng)
         self._random = rng.integers(0, 1 << 64, size=1, dtype=np.uint64)
@@ -309,7 +311,8 @@ class Trainer:
         X : (n, n_1) array, list or frame of numbers; or, without y, a Stream or an iterable of batches
             Not copied where it is C-contiguous and of the trainer's dtype; a numpy.memmap stays on disk. A Stream is
             read while the kernels train, in batches of batch_size. An iterable's batches are pairs (X, y) or triples
-            (X, y, sample_weight), each of them one update, whatever batch_size is.
+            (X, y, sample_weight), each of them one update, whatever batch_size is. The first frame or Stream with
+            column names sets `feature_names`: later ones, here and in all methods, must have the same, in this order.
         y : (n, n_L), or (n,) or (n, 1) where n_L is 1
             Targets. With the cross entropy and the hinge loss also class numbers 0 … n_L − 1 as (n,) or (n, 1). With
             the binary cross entropy each output is a label of its own, 0 or 1: for exclusive classes take the cross
@@ -397,11 +400,8 @@ class Trainer:
         RuntimeError
             Where another thread is training this trainer.
         """
-        self._intake.check_goes_by_batches("train_on_batch is called")
-        data = self._intake.data("X", X, "y", y, (), sample_weight)
+        data = self._intake.whole_batch(X, y, sample_weight)
         return self._run([], [], 1).train_on_batch(data, self.learning_rate)
-
-    find_learning_rate = _range_test.find_learning_rate
 
     def get_weights(self) -> list[Array]:
         """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""
@@ -427,7 +427,7 @@ class Trainer:
 
     def predict(self, X: Any) -> Array:
         """aᴸ for every row of X, (n, n_L); see `Network.predict`."""
-        return self.network.predict_with(self._engine, X, self._n_threads)
+        return self.network.predict_with(self._engine, self._names.inputs("X", X), self._n_threads)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """The class number of every row of X.
