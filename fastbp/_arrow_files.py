@@ -55,10 +55,9 @@ class Names(NamedTuple):
         targets = (self.target,) if isinstance(self.target, str) else self.target
         others = {*targets, self.weight} | _names.index_columns(schema)
         features = self.features or tuple(name for name in schema.names if name not in others)
-        extra = []
+        extra: list[str] = []
         if first is not None:
-            extra = [name for name in features if name not in first.features]
-            features = first.features
+            extra, features = [name for name in features if name not in first.features], first.features
         if not features:
             raise ValueError(f"{where}: expected a column for X beside {', '.join(map(repr, targets))}, got none")
         widths = []
@@ -68,17 +67,12 @@ class Names(NamedTuple):
                 came = f"{count} of that name" if count else f"columns {shown(schema.names)}"
                 expected = f"a column {name!r}" + (f", as in {first.where}" if first else "")
                 raise ValueError(wrong(where, expected, came))
-            kind = schema.field(name).type
-            if not _is_numeric(kind):
-                expected = "numbers, True and False, or lists of numbers of one length"
-                raise TypeError(wrong(f"{where}, column {name!r}", expected, f"{kind}"))
-            widths.append(kind.list_size if _pyarrow().types.is_fixed_size_list(kind) else 0)
-            if first is not None and widths[-1] != first.width(name):
-                expected = f"{_shown_width(first.width(name))}, as in {first.where}"
-                raise ValueError(wrong(f"{where}, column {name!r}", expected, _shown_width(widths[-1])))
-        if extra and self.features is None:
+            widths.append(_width(schema, name, where))
+            if first is not None:
+                first.check_width(name, widths[-1], where)
+        if first is not None and extra:
             came = f"also {', '.join(map(repr, extra))}; name the columns that you want with features="
-            raise ValueError(wrong(where, f"the columns of {first.where}" if first else "", came))
+            raise ValueError(wrong(where, f"the columns of {first.where}", came))
         return Columns(features, self.target, self.weight, where, tuple(widths))
 
 
@@ -100,6 +94,12 @@ class Columns(NamedTuple):
     def width(self, name: str) -> int:
         """Of a column, as in `widths`."""
         return self.widths[self.names.index(name)]
+
+    def check_width(self, name: str, width: int, where: str) -> None:
+        """Refuse another width of a column in another file."""
+        if width != self.width(name):
+            expected = f"{_shown_width(self.width(name))}, as in {self.where}"
+            raise ValueError(wrong(f"{where}, column {name!r}", expected, _shown_width(width)))
 
     def labels(self, name: str) -> list[str]:
         """The names of the columns of X, or of y, that a column becomes."""
@@ -283,16 +283,17 @@ class BatchesOfTable(ByName):
         self.batches = table.select(self.columns.names).to_batches() if is_table else None
 
     def _check_fragments(self) -> None:
-        """Refuse a Dataset with a file that lacks a column: pyarrow would give missing values for it."""
+        """Refuse a Dataset with a file that lacks a column, for which pyarrow gives missing values, or has another."""
         from pyarrow.dataset import get_partition_keys
 
         for fragment in self.table.get_fragments():
-            there = {*fragment.physical_schema.names, *get_partition_keys(fragment.partition_expression)}
+            schema, where = fragment.physical_schema, getattr(fragment, "path", "source")
+            in_path = get_partition_keys(fragment.partition_expression)
             for name in self.columns.names:
-                if name not in there:
-                    where = getattr(fragment, "path", "source")
-                    came = f"columns {shown(fragment.physical_schema.names)}"
-                    raise ValueError(wrong(where, f"a column {name!r}, as the Dataset has", came))
+                if name in schema.names:
+                    self.columns.check_width(name, _width(schema, name, where), where)
+                elif name not in in_path:
+                    raise ValueError(wrong(where, f"a column {name!r}", f"columns {shown(schema.names)}"))
 
     def __len__(self) -> int:
         return 1 if self.batches is None else len(self.batches)
@@ -333,6 +334,15 @@ def _is_numeric(kind: Any) -> bool:
     if types.is_fixed_size_list(kind):
         kind = kind.value_type
     return any(check(kind) for check in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal))
+
+
+def _width(schema: Any, name: str, where: str) -> int:
+    """0 for a column of numbers, k for one of lists of k."""
+    kind = schema.field(name).type
+    if not _is_numeric(kind):
+        expected = "numbers, True and False, or lists of numbers of one length"
+        raise TypeError(wrong(f"{where}, column {name!r}", expected, f"{kind}"))
+    return int(kind.list_size) if _pyarrow().types.is_fixed_size_list(kind) else 0
 
 
 def _shown_width(width: int) -> str:

@@ -14,6 +14,7 @@ from . import _checks
 from ._model_file import check_fields, refused
 
 SHOWN = 5  # names of a kind in a message, as many as scikit-learn lists
+MOST = 20  # of all names, in the advice
 NO_NAME = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name in a file
 
 Labels = tuple[str, ...]
@@ -148,7 +149,9 @@ def _difference(argument: str, what: str, known: Sequence[str], given: Sequence[
         text += f"{what.capitalize()} names seen at fit time, yet now missing:\n{_listed(missing)}"
     if not unseen and not missing:
         text += f"{what.capitalize()} names must be in the same order as they were in fit.\n"
-    return text + f"Pass these columns in this order: {_checks.shown(list(known))}; or an array, which has no names."
+    advice = "; a Stream of files takes them as features=. An array has no names, and is taken by position."
+    names = ", ".join(map(repr, known[:MOST])) + (", …" if len(known) > MOST else "")
+    return f"{text}Pass these columns in this order: {names}" + (advice if what == "feature" else ".")
 
 
 def _listed(names: Sequence[str]) -> str:
