@@ -237,9 +237,9 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         raise TypeError(wrong(argument, expected, "None"))
     no_stream(argument, value, expected)
     kind = type(value).__name__
-    if hasattr(value, "tocsr"):
+    if hasattr(type(value), "tocsr"):  # the type's, as a frame may have a column of that name
         raise TypeError(wrong(argument, "a dense array", f"{kind}; convert it with .toarray()"))
-    if hasattr(value, "sparse"):
+    if hasattr(getattr(value, "sparse", None), "to_dense"):  # likewise
         raise TypeError(wrong(argument, "a dense array", f"a sparse {kind}; convert it with .sparse.to_dense()"))
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(wrong(argument, "no missing values", "a masked array; fill it first"))
@@ -285,7 +285,7 @@ def finite_in(argument: str, array: Array, dtype: np.dtype[Any]) -> None:
 
 def no_stream(argument: str, value: Any, expected: str = "an array") -> None:
     """Refuse a Stream where samples are wanted as arrays."""
-    if hasattr(value, "shuffle_buffer"):
+    if "shuffle_buffer" in getattr(value, "__dict__", ()):
         came = "a Stream, which only fit and evaluate of a Trainer take; its chunks are arrays: for X, y in stream"
         raise TypeError(wrong(argument, expected, came))
 

@@ -203,6 +203,16 @@ class Frame:
         return self._array
 
 
+def test_columns_may_be_called_what_other_objects_have():
+    odd = X.set_axis(["sparse", "tocsr", "shuffle_buffer"], axis=1)
+    t = trainer()
+    t.fit(odd, Y, epochs=1, verbose=0)
+    np.testing.assert_array_equal(t.predict(odd), fitted().predict(X))
+    explain(t, odd.iloc[0], Y[0])
+    with pytest.raises(TypeError, match="a sparse DataFrame; convert it"):
+        t.predict(odd.astype(pandas.SparseDtype("float")))
+
+
 def test_frames_of_other_libraries():
     t = trainer()
     t.fit(Frame(X), Y, epochs=1, verbose=0)
