@@ -211,6 +211,11 @@ sys.stdout.write("same\\n")
             "trainer().fit(X, y, sample_weight=0 * y, sharded=True, verbose=0)",
             "sample_weight or class_weight: expected a weight > 0 for some sample of some rank, got only 0",
         ),
+        (
+            "import pandas; frame = pandas.DataFrame(X, columns=list('abcdefghijklmnopqrst')[:: 1 - 2 * comm.rank]); "
+            "trainer().fit(frame, y, sharded=True, verbose=0)",
+            "names of X's and y's columns: expected the same on all ranks of comm, got (('a', 'b'",
+        ),
         ("trainer().fit([(X, y)] * (2 + comm.rank), verbose=0)", "rows of a batch (−1: there is none): expected"),
         (
             "trainer().fit(Stream([(X, y)] * (2 + comm.rank)), verbose=0)",
