@@ -358,14 +358,41 @@ def _texts(argument: str, value: Any, expected: str) -> tuple[str, ...]:
     return texts
 
 
+class ColumnsError(ValueError):
+    """A file of several that has other columns than the first."""
+
+
 def whole(path: str) -> Any:
-    """The table in a Parquet file, or in a folder of them, without the index of the frame that it was made from."""
+    """The table in a Parquet file, or in a folder of them, without the index of the frame that it was made from.
+
+    Raises
+    ------
+    ColumnsError
+        Where a file of a folder has other columns; the message names both.
+    """
     _pyarrow()
     from pyarrow import parquet
 
     if os.path.isdir(path):
-        table = parquet.read_table(path)
+        files = parquet.ParquetDataset(path)
+        _check_alike(files.schema, files.fragments)
+        table = files.read()
     else:
         with open(path, "rb") as file:
             table = parquet.ParquetFile(file).read()
     return _names.without_index(table).replace_schema_metadata(None)
+
+
+def _check_alike(schema: Any, fragments: Any) -> None:
+    """Refuse other columns in a file than in the schema: pyarrow gives missing values for some, and drops others."""
+    from pyarrow.dataset import get_partition_keys
+
+    columns = [name for name in schema.names if name not in _names.index_columns(schema)]
+    for fragment in fragments:
+        own, in_path = fragment.physical_schema, get_partition_keys(fragment.partition_expression)
+        there = [name for name in own.names if name not in _names.index_columns(own)]
+        missing = [name for name in columns if name not in there and name not in in_path]
+        extra = [name for name in there if name not in columns]
+        if missing or extra:
+            expected = f"a column {missing[0]!r}" if missing else f"no column {extra[0]!r}"
+            raise ColumnsError(wrong(fragment.path, f"{expected}, as in the folder's first file", shown(there)))

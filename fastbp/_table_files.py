@@ -127,6 +127,8 @@ def _read_parquet(path: str) -> DataFrame:
         frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
     except ImportError:
         raise ImportError("Parquet files need pyarrow: pip install 'fastbp[cli]'") from None
+    except _arrow_files.ColumnsError as error:
+        raise TableError(str(error)) from None
     except (ValueError, TypeError, NotImplementedError) as error:
         raise TableError(f"this is no Parquet file: {error}") from None
     except OSError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastbp import Ensemble, ModelFileError, Stream, Sweep, Trainer, explain, fit_many, plots
-from fastbp._table_files import read
+from fastbp._table_files import TableError, read
 from tests.test_run import weights_of
 
 pandas = pytest.importorskip("pandas")
@@ -458,6 +458,21 @@ def test_names_that_are_no_text_are_text_in_files(tmp_path):
     np.testing.assert_array_equal(y, Y)
     with pytest.raises(TypeError, match=r"target: expected a column's name, or several, got 3 .*such as '3'"):
         Stream.from_parquet(tmp_path / "t.parquet", 3)
+
+
+def test_a_folder_of_files_on_the_command_line(tmp_path):
+    folder = tmp_path / "t.parquet"
+    folder.mkdir()
+    DATA.to_parquet(folder / "0.parquet")
+    SHUFFLED[["y", "zip", "income", "age"]].to_parquet(folder / "1.parquet")
+    frame = read(str(folder))
+    np.testing.assert_array_equal(frame, pandas.concat([DATA, SHUFFLED]))
+    DATA.drop(columns="age").to_parquet(folder / "1.parquet")
+    with pytest.raises(TableError, match=r"1.parquet: expected a column 'age', as in the folder's first file, got \["):
+        read(str(folder))
+    DATA.assign(id=1.0).to_parquet(folder / "1.parquet")
+    with pytest.raises(TableError, match=r"1.parquet: expected no column 'id', as in the folder's first file, got \["):
+        read(str(folder))
 
 
 # Streams of files and a trainer
