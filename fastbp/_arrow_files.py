@@ -137,10 +137,27 @@ class ByName:
     ----------
     asked : what the user asked for
     columns : of the first file
+    refusal : why a later file cannot be read with these columns
     """
 
     asked: Names
     columns: Columns
+    refusal: ValueError | TypeError | None = None
+
+    def check(self) -> None:
+        """Raise the refusal, if there is one, before anything is read."""
+        if self.refusal is not None:
+            raise self.refusal
+
+    def compare(self, schema: Any, path: str, *, is_first: bool) -> None:
+        """Compare the columns of a file with those of the first one, whose own must be right."""
+        if is_first:
+            self.columns = self.asked.within(schema, path)
+            return
+        try:
+            self.asked.within(schema, path, self.columns)
+        except (ValueError, TypeError) as error:
+            self.refusal = self.refusal or error
 
     @property
     def names(self) -> _names.Names:
@@ -176,11 +193,9 @@ class RowGroups(ByName):
         _pyarrow()
         self.chunk, self.asked, self.rows = chunk, names, 0
         self.places: list[tuple[str, int]] = []
-        first = None
         for path in paths:
             with self._open(path) as file:
-                found = names.within(file.schema_arrow, path, first)
-                self.columns = first = first or found
+                self.compare(file.schema_arrow, path, is_first=path is paths[0])
                 self.places += [(path, group) for group in range(file.metadata.num_row_groups)]
                 self.rows += file.metadata.num_rows
         if not self.rows:
@@ -231,13 +246,11 @@ class BatchesOfFiles(ByName):
     def __init__(self, paths: list[str], names: Names, chunk: int) -> None:
         self.chunk, self.asked = chunk, names
         self.places: list[tuple[str, int | None]] = []
-        first = None
         for path in paths:
             with open(path, "rb") as file:
                 is_file = file.read(len(MAGIC)) == MAGIC
             with self._open(path, is_file) as reader:
-                found = names.within(reader.schema, path, first)
-                self.columns = first = first or found
+                self.compare(reader.schema, path, is_first=path is paths[0])
                 self.places += [(path, i) for i in range(reader.num_record_batches)] if is_file else [(path, None)]
 
     def __len__(self) -> int:

@@ -28,6 +28,9 @@ class Pieces(Protocol):
     def names(self) -> Names:
         """Of the columns, as far as they have some."""
 
+    def check(self) -> None:
+        """Raise an error if a file cannot be read as the first one can."""
+
     def ordered(self, labels: Sequence[str]) -> Pieces:
         """The same, X's columns in the order of these names, where the user chose no order."""
 
@@ -159,7 +162,9 @@ class Stream:
         Raises
         ------
         ValueError, TypeError
-            For a column that isn't there, or isn't of numbers. Missing values are an error when they are read.
+            For a column that is missing or does not hold numbers. The first file is checked here, and the others before
+            a fit or an evaluation begins; a loop over the Stream raises the error when it reaches that file. Missing
+            values are an error when they are read.
         ImportError
             Where pyarrow is not installed.
         """
@@ -197,7 +202,9 @@ class Stream:
         Raises
         ------
         ValueError, TypeError
-            For a column that isn't there, or isn't of numbers. Missing values are an error when they are read.
+            For a column that is missing or does not hold numbers. The first file is checked here, and the others before
+            a fit or an evaluation begins; a loop over the Stream raises the error when it reaches that file. Missing
+            values are an error when they are read.
         ImportError
             Where pyarrow is not installed.
         """
@@ -228,7 +235,10 @@ class Stream:
 
     def _ordered(self, names: Names) -> Stream:
         """The Stream, or one of the same samples with the columns of X in that order where the user chose none."""
-        if self._pieces is None or names.features is None:
+        if self._pieces is None:
+            return self
+        self._pieces.check()
+        if names.features is None:
             return self
         stream = copy.copy(self)
         stream._pieces = self._pieces.ordered(names.features)
@@ -276,6 +286,9 @@ class _Slices:
                 raise ValueError(_checks.wrong(name, f"{self.rows} rows, as many as X has", len(array)))
         self.names = names_of(arrays["X"], arrays["y"])
         self.arrays = [getattr(array, "iloc", array) for array in arrays.values()]  # pandas cuts by labels without it
+
+    def check(self) -> None:
+        """Nothing is left to check."""
 
     def ordered(self, _labels: Sequence[str]) -> Pieces:
         return self

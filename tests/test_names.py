@@ -334,6 +334,21 @@ def opened(kind, paths, *arguments, **options):
     return (Stream.from_parquet if kind == "parquet" else Stream.from_arrow)(paths, *arguments, **options)
 
 
+def refuses(stream, message, rows=len(DATA)):
+    """A fit refuses the stream before it begins; a loop over it reads the first file, of so many rows."""
+    t = Trainer([len(stream._names.features), 1], seed=0)
+    before = t.get_weights()
+    for use in (t.fit, t.evaluate):
+        with pytest.raises(ValueError, match=message):
+            use(stream)
+    for left, right in zip(t.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(left, right)
+    read = iter(stream)
+    assert len(next(read)[0]) == rows
+    with pytest.raises(ValueError, match=message):
+        next(read)
+
+
 KINDS = pytest.mark.parametrize("kind", ["parquet", "arrow", "stream"])
 
 
@@ -352,15 +367,17 @@ def test_a_file_that_lacks_a_column_is_named(tmp_path, kind, missing):
     data = DATA.assign(w=1.0)
     paths = written(tmp_path, kind, [data, data.rename(columns={missing: "other"})])
     for options in ({}, {"features": COLUMNS}):
-        with pytest.raises(ValueError, match=rf"1\.{kind}: expected a column '{missing}', as in .*0\.{kind}, got"):
-            opened(kind, paths, "y", sample_weight="w", **options)
+        stream = opened(kind, paths, "y", sample_weight="w", **options)
+        refuses(stream, rf"1\.{kind}: expected a column '{missing}', as in .*0\.{kind}, got")
+    with pytest.raises(ValueError, match=r"0\.\w+: expected a column 'other', got"):
+        opened(kind, paths, "other")  # the first file is checked at once
 
 
 @KINDS
 def test_a_file_with_more_columns_needs_features(tmp_path, kind):
     paths = written(tmp_path, kind, [DATA, DATA.assign(id=1.0)])
-    with pytest.raises(ValueError, match=rf"1\.{kind}: expected the columns of .*0\.{kind}, got also 'id'; .*features"):
-        opened(kind, paths, "y")
+    message = rf"1\.{kind}: expected the columns of .*0\.{kind}, got also 'id'; .*features"
+    refuses(opened(kind, paths, "y"), message)
     chunks = list(opened(kind, paths, "y", features=["zip", "age"]))
     for x, _ in chunks:
         np.testing.assert_array_equal(x, DATA[["zip", "age"]])
@@ -377,8 +394,7 @@ def lists(width):
 def test_lists_of_another_width_in_another_file(tmp_path, kind, width, came):
     tables = [pyarrow.table({"l": lists(k), "y": [0.0, 1.0]}) for k in (2, width)]
     paths = written(tmp_path, kind, tables)
-    with pytest.raises(ValueError, match=f"column 'l': expected lists of 2 numbers, as in .*, got {came}"):
-        opened(kind, paths, "y")
+    refuses(opened(kind, paths, "y"), f"column 'l': expected lists of 2 numbers, as in .*, got {came}", rows=2)
     if kind != "stream":
         with pytest.raises(ValueError, match=f"column 'l': expected lists of 2 numbers, as in .*, got {came}"):
             Stream.from_arrow(dataset.dataset(paths, format="parquet" if kind == "parquet" else "ipc"), "y")
