@@ -19,7 +19,7 @@ import numpy as np
 from . import __version__, _checks, _machine, _messages, checkpoint, distributed, plots, tables
 from ._columns import Categories, Numbers, Table
 from ._explain_html import is_drawn, weight as weight_data
-from ._measures import penalty
+from ._measures import measure, penalty
 from ._model_file import ModelFileError
 from ._table_files import TableError, read, write_csv
 from ._team import usable_cores
@@ -71,18 +71,19 @@ def train(arguments: Namespace) -> dict[str, Any]:
         trainer = _resumed(arguments, Trainer(sizes, **options), table, comm)
     watchers: list[Callback] = [] if arguments.patience is None else [EarlyStopping(patience=arguments.patience)]
     watchers += [Checkpoint(arguments.out)] if arguments.resume else []
-    trainer._table = table
+    names = ("accuracy" if isinstance(table.target, Categories) else "r2",)
+    fit: dict[str, Any] = {"validation_split": arguments.validation, "metrics": names, "callbacks": watchers}
     shown = interactive() and not arguments.quiet and not arguments.json
-    trainer.fit(
-        X,
-        y,
-        epochs=max(0, arguments.epochs - trainer.epochs_trained),
-        validation_split=arguments.validation,
-        metrics=["accuracy" if isinstance(table.target, Categories) else "r2"],
-        callbacks=watchers,
-        verbose="auto" if shown else 0,
-    )
-    history = trainer.history
+    trainer._table = table
+    done = trainer.epochs_trained
+    trainer.fit(X, y, epochs=arguments.epochs, initial_epoch=done, **fit, verbose="auto" if shown else 0)
+    if arguments.resume and trainer.history.interrupted:  # back to the last whole epoch, to go on from it to the bit
+        there = os.path.exists(arguments.out)
+        trainer = _model(arguments.out, comm)[0] if there else Trainer(sizes, **options, comm=comm)
+        trainer._table, done = table, trainer.epochs_trained
+        trainer.fit(X, y, epochs=done, initial_epoch=done, **fit, verbose=0)
+        trainer.history.interrupted = True
+    history, silent = trainer.history, arguments.quiet and not arguments.json
     trainer.save(arguments.out)
     if arguments.plot:
         plots.save(history.plot(), arguments.plot)
@@ -94,8 +95,18 @@ def train(arguments: Namespace) -> dict[str, Any]:
         "parameters": trainer.n_parameters,
         "epochs": len(history.epochs),
         "interrupted": history.interrupted,
-        "measured": history.last()[1] if history.epochs else {},
+        "measured": {} if silent else _measured(trainer, X, y, names, arguments.validation),
     }
+
+
+def _measured(trainer: Trainer, X: Any, y: Any, names: tuple[str, ...], fraction: float) -> dict[str, float]:
+    """What the model measures with its weights as they are: not always the last epoch's."""
+    data = trainer._intake.data("X", X, "y", y, names, warns=False)
+    training, validation = trainer._intake.split(data, fraction)
+    measured = measure(trainer, training, names)
+    if validation is not None:
+        measured |= {f"val_{name}": value for name, value in measure(trainer, validation, names).items()}
+    return measured
 
 
 def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> Trainer:

@@ -233,7 +233,8 @@ class Fits:
             names = metric_names(self.options["metrics"])
             sources = self.samples.of(number, trainer, names, self.options)
             history = History()
-            run = trainer._run([trainer.history, history], watchers, self.options["epochs"], seconds)
+            epochs, before = self.options["epochs"], self.options["initial_epoch"]
+            run = trainer._run([trainer.history, history], watchers, epochs, seconds, before)
             run.fit(*sources, names, self.options["class_weight"], silent=False)
             return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:

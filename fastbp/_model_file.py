@@ -23,6 +23,7 @@ from ._writing import replacing
 Array = npt.NDArray[Any]
 
 ARRAYS = ("parameters", "first", "second")
+OPTIONAL = ("states",)  # which files of trainings with callbacks have
 HEADER_BYTES = 1 << 30  # a million epochs of forty measures; the file itself must be as large
 NPY_HEADER_BYTES = 256  # numpy pads a vector's to 128
 ENCRYPTED = 1  # the bit of a member's flags
@@ -80,8 +81,10 @@ class ModelFile:
             self._archive = ZipFile(file)
             members = self._archive.infolist()
         expected = [f"{name}.npy" for name in ("header", *ARRAYS)]
-        if sorted(member.filename for member in members) != sorted(expected):
-            came = _checks.shown([member.filename for member in members])
+        names = [member.filename for member in members]
+        more = {f"{name}.npy" for name in OPTIONAL}.intersection(names)
+        if sorted(names) != sorted([*expected, *more]):
+            came = _checks.shown(names)
             raise refused(f"an archive of {came}, not of {', '.join(expected)}")
         for member in members:
             plain = member.compress_type == ZIP_STORED and not member.flag_bits & ENCRYPTED
@@ -100,7 +103,11 @@ class ModelFile:
             return json.loads(self._read(member, BYTE, None).tobytes())
 
     def array(self, name: str, dtype: np.dtype[Any], count: int) -> Array:
-        """So many finite numbers."""
+        """So many finite numbers; none where the member is optional and isn't there."""
+        if name not in self._members:
+            if count > 0:
+                raise refused("none", f"{count:,} numbers as {name}")
+            return np.empty(0, dtype)
         with _content_errors():
             array = self._read(self._members[name], dtype, count)
         if not np.isfinite(array).all():

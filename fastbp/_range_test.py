@@ -14,6 +14,7 @@ import numpy.typing as npt
 from . import _checks, plots
 from ._kernels import codes
 from ._run import Run
+from ._samples import generator_of
 from .results import DivergenceError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _losses(trainer: Trainer, X: Any, y: Any, rates: Array) -> Iterator[float]:
 def _batches(trainer: Trainer, data: codes.Data) -> Iterator[codes.Data]:
     """Epoch after epoch, in an order that the seed gives."""
     n, m = len(data.X), trainer.batch_size
-    rng = np.random.default_rng(trainer.seed)
+    rng = generator_of(trainer)
     while True:
         order = rng.permutation(n) if trainer.shuffle else np.arange(n)
         for start in range(0, n, m):

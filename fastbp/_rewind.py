@@ -50,4 +50,5 @@ def take_over(trainer: Trainer, trained: Trainer) -> None:
     history.update(told)
     history.epochs[:], history.interrupted = told.epochs, told.interrupted
     trainer.learning_rate, trainer.batch_size = trained.learning_rate, trained.batch_size
-    trainer.stop_training, trainer._names = trained.stop_training, trained._names
+    trainer.stop_training, trainer._states = trained.stop_training, trained._states
+    trainer._names = trained._names

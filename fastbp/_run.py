@@ -20,7 +20,8 @@ from ._kernels.finite import is_finite
 from ._measures import gradients, measure
 from ._rewind import Rewind
 from ._samples import Batches, Source
-from .callbacks import Callback, ReduceLROnPlateau
+from ._states import gathered, give_back
+from .callbacks import Callback, Checkpoint, ReduceLROnPlateau
 from .history import History
 from .optimizers import LBFGS
 from .results import DivergenceError
@@ -50,6 +51,7 @@ class Run:
     watchers : callbacks
     epochs : of this fit
     seconds : after which `OutOfTime` is raised, between two batches
+    before : epochs of the same training that earlier fits have done
     """
 
     has_all = True  # whether this process has all samples that train
@@ -63,8 +65,11 @@ class Run:
         watchers: Sequence[Callback],
         epochs: int,
         seconds: float = math.inf,
+        before: int = 0,
     ) -> None:
-        self.trainer, self.histories, self.watchers, self.epochs = trainer, histories, watchers, epochs
+        self.trainer, self.histories, self.epochs, self.before = trainer, histories, epochs, before
+        # Files are written last, with the states of the other callbacks after the epoch.
+        self.watchers = sorted(watchers, key=lambda watcher: isinstance(watcher, Checkpoint))
         self.deadline = perf_counter() + seconds
         self.rewind = Rewind(trainer)
         lowers = any(isinstance(watcher, ReduceLROnPlateau) for watcher in watchers)
@@ -84,8 +89,9 @@ class Run:
             self.trainer.history.interrupted = self.trainer.stop_training = False
             try:
                 self.begin(ends, source, validation, names)
-                with silent_if(silent or not self.speaks):
-                    self.go(source, validation, names, class_weight)
+                if not self.trainer.stop_training:  # a callback says at once that the training was over
+                    with silent_if(silent or not self.speaks):
+                        self.go(source, validation, names, class_weight)
             except KeyboardInterrupt:
                 for history in self.histories:
                     history.interrupted = True
@@ -93,10 +99,19 @@ class Run:
                 pass
 
     def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
-        """Tell the callbacks, each of which will be told of the end, too."""
+        """Tell the callbacks, each of which will be told of the end, too; what they are then is kept."""
+        if self.before > 0:
+            give_back(self.trainer._states, self.watchers)
+        ends.callback(self._keep_states)
+        self.trainer._watchers = self.watchers
         for callback in self.watchers:
             callback.on_fit_begin(self.trainer, self.epochs)
             ends.callback(callback.on_fit_end, self.trainer)
+
+    def _keep_states(self) -> None:
+        """With which the training can go on in another fit."""
+        self.trainer._watchers = ()
+        self.trainer._states = gathered(self.watchers)
 
     def go(
         self,
@@ -142,7 +157,7 @@ class Run:
         if schedule is None:
             return np.array([base])
         parts = (np.arange(n_batches) if batches is None else batches) / n_batches
-        values = schedule(epoch + parts, self.epochs)
+        values = schedule(self.before + epoch + parts, self.before + self.epochs)
         if type(schedule) not in SCHEDULES.values():  # one of the user's own
             values = _checks.factors(f"schedule ({type(schedule).__name__})", values, parts.shape)
         return values if schedule.absolute else base * values

@@ -88,6 +88,11 @@ def divide(
     return np.sort(queue[count:]), np.sort(queue[:count])
 
 
+def generator_of(trainer: Trainer) -> np.random.Generator:
+    """Random numbers from the seed; without one always the same of one trainer, of its copies and of its file."""
+    return np.random.default_rng(trainer._dropout_seed if trainer.seed is None else trainer.seed)
+
+
 class Batches:
     """An iterable of batches, (X, y) or (X, y, sample_weight), for data that is not in memory.
 
@@ -351,7 +356,7 @@ class Intake:
         classes = None
         if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
             classes = class_numbers(data.targets, data.labels, self.trainer._threshold)
-        rng = np.random.default_rng(self.trainer.seed)
+        rng = generator_of(self.trainer)
         training, validating = divide(fraction, len(data.X), classes, rng)
         parts = self.rows(data, training, shuffle=self.trainer.shuffle), self.rows(data, validating)
         for part in parts:

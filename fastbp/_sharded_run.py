@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,12 @@ import numpy.typing as npt
 from . import _checks
 from ._feed import Feed
 from ._kernels import codes
+from ._run import Run
 from ._samples import Source
 from ._shared_run import SharedRun, weight_of
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 
 class ShardedRun(SharedRun):
@@ -56,3 +60,10 @@ class ShardedRun(SharedRun):
             row = sum(stop - start for start, stop in span[:rank])
             first, stop = span[rank]
             yield codes.Part(first, stop, row, float(weights[k])), (k + 1) / batches
+
+
+def run_of(trainer: Trainer, *arguments: Any, sharded: bool = False) -> Run:
+    """A run of this process alone, or of all processes of the communicator."""
+    if trainer._ranks is None:
+        return Run(trainer, *arguments)
+    return (ShardedRun if sharded else SharedRun)(trainer, *arguments)

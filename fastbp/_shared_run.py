@@ -58,6 +58,7 @@ class SharedRun(Run):
         ends.enter_context(self._interrupts_wait())
         ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
         ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, names))
+        self._take_the_first_ranks_state()  # with what callbacks changed in it
 
     def _meet(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
         """Raise on all ranks where they can't train together."""
@@ -77,6 +78,7 @@ class SharedRun(Run):
             "l1, l2, clip_value, clip_norm or max_norm": repr(trainer._bounds),
             "shuffle": repr(trainer.shuffle),
             "epochs": repr(self.epochs),
+            "initial_epoch": repr(self.before),
             "epochs trained before": repr(trainer.epochs_trained),
             "X, y or sample_weight": self._seen(source),
             "validation_data": "None" if validation is None else _shown(validation),

@@ -97,7 +97,7 @@ def _taken(trainer: Trainer, many: codes.Many, i: int) -> LazyHistory | None:
         return None
     trainer.network._parameters[:] = many.parameters[i]
     trainer._random[:] = many.randoms[i]
-    trainer.stop_training, log = False, LazyHistory()
+    trainer.stop_training, trainer._states, log = False, [], LazyHistory()
     first, losses = trainer.epochs_trained + 1, many.losses[i, :finished].copy()
     for record in (log, trainer._history):
         record.extend(first, losses)

@@ -3,137 +3,50 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from ._checks import file_to_write, flag, one_of, path as checked_path, real, sequence, shown, whole, wrong
+from ._checks import file_to_write, flag, path as checked_path, real, shown, whole, wrong
+from ._watch import (
+    FLOAT64,
+    Callback,
+    Watch,
+    as_callbacks,
+    direction,
+    is_arrays,
+    is_count,
+    is_count_or_none,
+    is_flag,
+    is_saved,
+)
 from ._writing import replacing
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-    EpochFunction = Callable[[Trainer, int, Mapping[str, float]], bool | None]
     Path = str | os.PathLike[str]
 
-FLOAT64 = np.dtype(np.float64)
-SMALLER = {"loss", "error", "deviance", "mse", "rmse", "mae"}  # a word of a measure's name: smaller is better
-LARGER = {"accuracy", "acc", "precision", "recall", "f1", "auc", "r2", "score"}
-
-
-class Callback:
-    """Override what you need; each does nothing here.
-
-    A plain function ``f(trainer, epoch, measured)`` will do as well: it is called as `on_epoch_end`.
-    """
-
-    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
-        """Before the first of `epochs` epochs."""
-
-    def on_progress(self, trainer: Trainer, done: float) -> None:
-        """Every tenth of a second or so: `done` epochs of this fit, with the fraction of the running one."""
-
-    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> bool | None:
-        """After each epoch, with its number (from 1) and what was measured; return True to stop training."""
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        """After the last epoch, also when training was stopped, interrupted, or failed."""
-
-
-class FunctionCallback(Callback):
-    """A plain function in a callback's place."""
-
-    def __init__(self, function: EpochFunction) -> None:
-        self.function = function
-
-    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> bool | None:
-        return self.function(trainer, epoch, measured)
-
-
-def as_callbacks(value: Any) -> list[Callback]:
-    """The callbacks given: none, one or several, each a Callback or a function."""
-    expected = "a Callback or a function of (trainer, epoch, measured), or several"
-    if value is None:
-        return []
-    items = [value] if isinstance(value, Callback) or callable(value) else sequence("callbacks", value, expected)
-    for item in items:
-        if isinstance(item, type) or not (isinstance(item, Callback) or callable(item)):
-            raise TypeError(wrong("callbacks", expected, shown(item)))
-    return [item if isinstance(item, Callback) else FunctionCallback(item) for item in items]
-
-
-class Watch(Callback):
-    """What the callbacks that look for the best epoch have in common.
-
-    Parameters
-    ----------
-    monitor : str
-        The measure's name, as in the History. "auto": val_loss where there is validation, else loss.
-    mode : {"auto", "min", "max"}
-        Whether smaller or larger is better. "auto" goes by the words of the name, as scikit-learn gives names: min
-        where one is loss, error, deviance, mse, rmse or mae; else max where one is accuracy, acc, precision, recall,
-        f1, auc, r2 or score. Another name wants "min" or "max".
-    min_delta : float
-        How much better than the best so far an epoch must be, to count as better. NaN never counts.
-
-    Attributes
-    ----------
-    best : float
-        The best so far; infinite before there is one.
-    best_epoch : int or None
-        Its epoch, by the trainer's number.
-    """
-
-    def __init__(self, monitor: str, mode: str, min_delta: SupportsFloat) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(
-                wrong("monitor", "'auto' or a measure's name", f"{shown(monitor)} ({type(monitor).__name__})")
-            )
-        self.monitor = monitor
-        self.mode = one_of("mode", mode, ["auto", "min", "max"])
-        self.min_delta = real("min_delta", min_delta, minimum=0, dtype=FLOAT64)
-        self._sign = direction(monitor, self.mode)
-        self._reset()
-
-    def _reset(self) -> None:
-        self.best = -self._sign * math.inf
-        self.best_epoch: int | None = None
-
-    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
-        self._reset()
-
-    def _is_better(self, epoch: int, measured: Mapping[str, float]) -> bool:
-        """Whether this epoch is better than the best so far; then it is the best so far."""
-        name = self.monitor
-        if name == "auto":
-            name = "val_loss" if "val_loss" in measured else "loss"
-        if name not in measured:
-            hint = "; for val_ give fit validation_data" if name.startswith("val_") else ""
-            raise ValueError(wrong("monitor", f"'auto' or what is measured ({', '.join(measured)})", repr(name)) + hint)
-        value = float(measured[name])
-        better = self._sign * (value - self.best) > self.min_delta
-        if better:
-            self.best, self.best_epoch = value, epoch
-        return better
-
-
-def direction(monitor: str, mode: str) -> int:
-    """1 where larger is better, −1 where smaller is."""
-    words = set(re.split(r"[\W_]+", monitor.lower()))
-    if mode == "min" or (mode == "auto" and (monitor == "auto" or words & SMALLER)):
-        return -1
-    if mode == "max" or words & LARGER:
-        return 1
-    raise ValueError(wrong("mode", f"'min' or 'max' for {monitor!r}, whose name doesn't say which is better", "'auto'"))
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+    "Watch",
+    "as_callbacks",
+    "direction",
+]
 
 
 class EarlyStopping(Watch):
     """Stop training when a measure no longer gets better, and go back to the best weights.
+
+    Each fit begins anew; a fit with an initial_epoch goes on where the one before it was, from its last weights.
 
     Parameters
     ----------
@@ -174,7 +87,30 @@ class EarlyStopping(Watch):
         super()._reset()
         self.stopped_epoch: int | None = None
         self._waited = 0
-        self._weights: list[Any] = []
+        self._weights: list[Any] = []  # the best; once they are the trainer's, its last ones, unless they are the same
+        self._restored = False
+
+    _state = Watch._state | {
+        "stopped_epoch": is_count_or_none,
+        "_waited": is_count,
+        "_weights": is_arrays,
+        "_restored": is_flag,
+    }
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
+        super().on_fit_begin(trainer, epochs)
+        if self._weights and [w.shape for w in self._weights] != [w.shape for w in trainer.get_weights()]:
+            raise ValueError(wrong("callbacks", "the state of a training of this network", "one with other weights"))
+        if self._restored:
+            self._restored = False
+            best = trainer.get_weights() if self.restore_best_weights else []
+            if self._weights:
+                self._give(trainer)
+            self._weights = best
+        if self._waited >= self.patience:
+            trainer.stop_training = True
+        else:
+            self.stopped_epoch = None
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> bool:
         if self._is_better(epoch, measured):
@@ -188,10 +124,18 @@ class EarlyStopping(Watch):
         return self._waited >= self.patience
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if self._weights:  # set_weights would refuse ones that are not finite, and so mask what the fit failed of
-            for view, best in zip(trainer.network.parameters(), self._weights, strict=True):
-                view[...] = best
-            self._weights = []
+        if self._weights:
+            last = trainer.get_weights()
+            self._give(trainer)
+            same = all(map(np.array_equal, last, self._weights))
+            finite = all(np.isfinite(array).all() for array in last)
+            self._weights = last if finite and not same else []
+            self._restored = True
+
+    def _give(self, trainer: Trainer) -> None:
+        """Write the kept weights; set_weights would refuse infinite ones, and mask what the fit failed of."""
+        for view, kept in zip(trainer.network.parameters(), self._weights, strict=True):
+            view[...] = kept
 
 
 class ReduceLROnPlateau(Watch):
@@ -243,6 +187,8 @@ class ReduceLROnPlateau(Watch):
         super()._reset()
         self._waited = self._cooling = 0
 
+    _state = Watch._state | {"_waited": is_count, "_cooling": is_count}
+
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         super().on_fit_begin(trainer, epochs)
         absolute = trainer.schedule is not None and trainer.schedule.absolute
@@ -254,7 +200,7 @@ class ReduceLROnPlateau(Watch):
         waits = not self._is_better(epoch, measured) and self._cooling == 0
         self._waited = self._waited + 1 if waits else 0
         self._cooling = max(0, self._cooling - 1)
-        if self._waited == self.patience:
+        if self._waited >= self.patience:
             self._waited, self._cooling = 0, self.cooldown
             # a rate that rounds to 0 would be refused
             least = max(self.min_learning_rate, float(np.finfo(trainer.dtype).tiny))
@@ -264,6 +210,11 @@ class ReduceLROnPlateau(Watch):
 
 class Checkpoint(Watch):
     """Save the trainer after each epoch, or after each that is the best so far.
+
+    The file also has the states of the fit's other callbacks: load it, and a fit with an initial_epoch goes on to the
+    bit. The best so far is that of all fits that this object was given to, of several trainers too, as Keras's
+    ModelCheckpoint has it. Where "auto" comes to mean another measure, the best so far begins anew; with save_best_only
+    that is an error.
 
     Parameters
     ----------
@@ -305,27 +256,80 @@ class Checkpoint(Watch):
     def _reset(self) -> None:
         super()._reset()
         self.best_path: str | None = None
-        self._best_file = ""
-        self._files: list[str] = []  # of this fit, the newest last; absolute, as the program may go to another folder
+        self._best_file, self._best_fields = "", dict[str, float]()
+        # This fit's files, the newest last, and what their names are made of; absolute: the program may change folders.
+        self._files: dict[str, dict[str, float]] = {}
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
+        """The best so far stays, and the files of earlier fits."""
+        if not self._goes_on:
+            self._files = {}
+        self._goes_on = False
+
+    def _other_measure(self, name: str) -> None:
+        if self.save_best_only:
+            expected = f"{self._measure!r}, of which the best so far is {self.best:g}; or take another Checkpoint"
+            raise ValueError(wrong("monitor", expected, repr(name)))
+        files = self._files
+        self._reset()
+        self._files = files
+
+    def state_dict(self) -> dict[str, Any]:
+        best = [self._best_fields] if self._best_fields else []
+        return super().state_dict() | {"files": list(self._files.values()), "best_file": best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        state = dict(state)
+        files, best = state.pop("files", None), state.pop("best_file", None)
+        if not (is_saved(files) and is_saved(best)):
+            raise ValueError(wrong("state", "files that Checkpoint.state_dict gives", shown(files)))
+        super().load_state_dict(state)
+        # No file is deleted but what this path can name: a state may come from anybody's file.
+        self._files = {}
+        for fields in files:
+            with suppress(ValueError):
+                self._files[os.path.abspath(self._path(fields))] = fields
+        for fields in best:
+            with suppress(ValueError):
+                self._note_best(self._path(fields), fields)
+
+    def _note_best(self, path: str, fields: dict[str, float]) -> None:
+        self.best_path, self._best_file, self._best_fields = path, os.path.abspath(path), fields
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
-        better = self._is_better(epoch, measured)
-        if not better and self.save_best_only:
-            return
-        fields = {**measured, "epoch": epoch}
+        with self._unchanged_by_failure():
+            better = self._is_better(epoch, measured)
+            if not better and self.save_best_only:
+                return
+            fields = {name: float(value) for name, value in measured.items()} | {"epoch": epoch}
+            path = self._path(fields)
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            file = os.path.abspath(path)
+            if better:
+                self._note_best(path, fields)
+            if self.keep is not None:
+                self._files = {name: other for name, other in self._files.items() if name != file} | {file: fields}
+            trainer.save(path)
+        if self.keep is not None:
+            self._delete(list(self._files)[: -self.keep])
+
+    def _path(self, fields: Mapping[str, float]) -> str:
+        """The path, filled in."""
         try:
-            path = self.path.format_map(fields)
+            return self.path.format_map(fields)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             expected = f"a path with fields out of {', '.join(f'{{{name}}}' for name in fields)}"
             raise ValueError(wrong("path", expected, f"{self.path!r}: {error}")) from None
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        trainer.save(path)
-        file = os.path.abspath(path)
-        if better:
-            self.best_path, self._best_file = path, file
-        self._files = [*(other for other in self._files if other != file), file]
-        if self.keep is not None:
-            self._delete(self._files[: -self.keep])
+
+    @contextmanager
+    def _unchanged_by_failure(self) -> Iterator[None]:
+        """What isn't saved is no best so far."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).update(before)
+            raise
 
     def _delete(self, files: Sequence[str]) -> None:
         """Delete all but the best of these."""
@@ -333,7 +337,7 @@ class Checkpoint(Watch):
             if file != self._best_file:
                 with suppress(FileNotFoundError):  # somebody tidied up before
                     os.remove(file)
-                self._files.remove(file)
+                del self._files[file]
 
 
 class CSVLogger(Callback):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _model_file
+from . import _checks, _model_file, _states
 from ._columns import Table
 from ._model_file import check_fields, refused
 from ._names import NONE, Names
@@ -38,6 +38,7 @@ HEADER = {  # what JSON makes of each field
     "epochs": LIST,
     "interrupted": FLAG,
 }
+OPTIONAL = {"table": RECORD, "callbacks": LIST, "names": RECORD}  # not every file has these
 OPTIONS = {
     "layer_sizes": LIST,
     "activation": LIST,
@@ -72,6 +73,11 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     for name, array in arrays.items():
         _checks.finite(f"trainer's {name}", array)  # what can't be loaded must not take the place of what can
     header = {"format": "fastbp", "version": VERSION, "options": options_of(trainer)} | _state(trainer)
+    records, numbers = _states.to_file(_states.states_of(trainer), trainer.dtype)
+    if records:
+        header["callbacks"] = records
+    if numbers.size:
+        arrays["states"] = numbers
     if trainer._table is not None:
         header["table"] = trainer._table.record()
     if trainer._names != NONE:
@@ -93,12 +99,17 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) ->
             name: file.array(name, np.dtype(options["dtype"]), count if i < kept else 0)
             for i, name in enumerate(_model_file.ARRAYS)
         }
+        states = header.get("callbacks", [])
+        dtype, wanted = np.dtype(options["dtype"]), _states.count_of(states)
+        numbers = file.array("states", dtype, wanted)
     with _argument_errors():
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
         trainer = kind(**options, comm=comm)
+    trainer._seed = options["seed"]  # also where ranks have drawn one: the split is the saved trainer's
     trainer._table = _table_of(header, trainer)
     if "names" in header:
         trainer._names = Names.from_record(header["names"], trainer.layer_sizes[0], trainer.layer_sizes[-1])
+    trainer._states = _states.from_file(states, numbers)
     trainer.network.unpack(arrays["parameters"])
     memory = trainer._memory
     trainer._memory = trainer._engine.unpacked(
@@ -115,8 +126,7 @@ def _checked(header: Any) -> dict[str, Any]:
     if about != ("fastbp", VERSION):
         came = "format {}, version {}".format(*map(_checks.shown, about))
         raise refused(came, f"a file of fastbp's format version {VERSION}")
-    optional = {"table", "names"} & header.keys()  # of the command line's files; of those trained with named columns
-    check_fields("a header", header, HEADER | dict.fromkeys(optional, RECORD))
+    check_fields("a header", header, HEADER | {name: kinds for name, kinds in OPTIONAL.items() if name in header})
     options = header["options"]
     check_fields("options", options, OPTIONS)
     sizes = options["layer_sizes"]

@@ -74,8 +74,12 @@ class Ensemble:
         ------
         ValueError, TypeError
             For bad input.
-        DivergenceError
-            Of the first network that diverged, after all others are trained.
+        ImportError
+            Where there is an n_jobs and joblib is not installed.
+        Exception
+            What `Trainer.fit` raises, such as DivergenceError or MemoryError, or a callback or a metric: the first
+            network's error, after all networks are trained. `fit_many` with ``ensemble.trainers`` returns the errors
+            instead.
         """
         outcomes = fit_many(self.trainers, X, y, **options)
         for outcome in outcomes:

@@ -24,6 +24,7 @@ def fit_many(
     y: Any,
     *,
     epochs: int = 1,
+    initial_epoch: SupportsIndex = 0,
     sample_weight: Any = None,
     class_weight: Any = None,
     validation_data: Any = None,
@@ -47,7 +48,7 @@ def fit_many(
         No Trainer twice.
     X, y : arrays as in `Trainer.fit`, for all networks; or two lists, of an (n, n_1) X and a y for each network
         Where X and y are lists for each, so are sample_weight and validation_data, if given.
-    epochs, class_weight, validation_split, metrics, max_seconds : as in `Trainer.fit`, for each network
+    epochs, initial_epoch, class_weight, validation_split, metrics, max_seconds : as in `Trainer.fit`, for each network
     sample_weight, validation_data : as in `Trainer.fit`
     callbacks : as in `Trainer.fit`
         Each network gets its own copies. None that write a file, since all would write to the same.
@@ -85,7 +86,8 @@ def fit_many(
     networks = [_built(network) for network in _networks(trainers)]
     threads = _checks.thread_count(n_threads)
     n_jobs = _jobs.jobs_asked(n_jobs)
-    epochs = _checks.whole("epochs", epochs, minimum=0)
+    before = _checks.whole("initial_epoch", initial_epoch, minimum=0)
+    epochs = max(0, _checks.whole("epochs", epochs, minimum=0) - before)
     if on_finish is not None and not callable(on_finish):
         raise TypeError(_checks.wrong("on_finish", "a function of an Outcome", _checks.shown(on_finish)))
     watchers = as_callbacks(callbacks)
@@ -101,7 +103,7 @@ def fit_many(
         _check_own(samples, len(networks))
     options = {"class_weight": class_weight, "validation_split": validation_split, "max_seconds": max_seconds}
     alone = own or watchers or any(map(_is_asked, (sample_weight, validation_data, metrics, *options.values())))
-    options |= {"epochs": epochs, "metrics": metrics}
+    options |= {"epochs": epochs, "initial_epoch": before, "metrics": metrics}
     if n_jobs is None:
         cores = usable_cores() if isinstance(threads, str) else threads
         each = max(1, cores // max(1, len(networks)))

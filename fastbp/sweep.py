@@ -45,10 +45,11 @@ class Sweep:
     points : list of dict
         The options of `space`, for each network.
     table : list of dict
-        After `fit`: for each network its number, its point, its loss, its epochs, its error and the metric; the best
-        first. What wasn't measured is NaN.
+        After `fit`: for each network its number, its point, its loss, its epochs, its error and the metric. Networks
+        that were trained for the most epochs come first, and of these the best. What wasn't measured is NaN.
     best : Trainer
-        After `fit`: the table's first.
+        After `fit`: the table's first. With halving it is the best of those that were trained to the end, as in
+        scikit-learn's HalvingGridSearchCV; a network that was left earlier may have measured better.
 
     Raises
     ------
@@ -205,7 +206,7 @@ class Sweep:
 
     @property
     def best(self) -> Trainer:
-        """The network of the table's first row."""
+        """The network of the table's first row: the best of those that were trained for the most epochs."""
         if not self.table:
             raise AttributeError("this Sweep was not fitted yet")
         return self.trainers[self.table[0]["number"]]

@@ -16,10 +16,11 @@ from ._engine import Engine
 from ._kernels import codes
 from ._measures import gradients, measure
 from ._names import NONE, feature_names
-from ._run import Run
 from ._samples import Intake
+from ._sharded_run import run_of
+from ._states import State, states_of
 from .activations import ACTIVATIONS
-from .callbacks import as_callbacks
+from .callbacks import Callback, as_callbacks
 from .history import History, LazyHistory
 from .initializers import initialize
 from .losses import BinaryCrossEntropy, CrossEntropy, loss_of, output_activation as resolve_output
@@ -111,6 +112,8 @@ class Trainer:
     feature_names = property(feature_names)
     find_learning_rate = _range_test.find_learning_rate
     _table: Table | None = None  # that the command line trained on; travels with the model's file
+    _states: Sequence[State] = ()  # of the last fit's callbacks
+    _watchers: Sequence[Callback] = ()  # of the fit that runs
 
     def __init__(
         self,
@@ -290,6 +293,7 @@ class Trainer:
         y: Any = None,
         *,
         epochs: int = 1,
+        initial_epoch: SupportsIndex = 0,
         sample_weight: Any = None,
         class_weight: Any = None,
         validation_data: Any = None,
@@ -319,6 +323,9 @@ class Trainer:
             entropy.
         epochs : int
             Passes over the samples.
+        initial_epoch : int
+            How many of the epochs an earlier fit has done. The others are trained, as that fit would have done it: the
+            schedule and the callbacks go on from there.
         sample_weight : (n,) numbers ≥ 0, optional
             J of a batch is the mean of its samples' losses by these weights.
         class_weight : {class number: weight} or "balanced", optional
@@ -326,8 +333,9 @@ class Trainer:
         validation_data : (X, y) or (X, y, sample_weight), or Stream, optional
             Measured after each epoch, under names that start with val_.
         validation_split : float in [0, 1)
-            Sets this fraction of the samples aside, by chance (see ``seed``), to be measured as validation_data is; of
-            each class the same fraction. Both parts are copies.
+            Sets this fraction of the samples aside, by chance, to be measured as validation_data is; of each class the
+            same fraction. Both parts are copies. A trainer, its copies and its file always set the same ones of the
+            same samples aside; a larger fraction adds to those of a smaller one.
         metrics : names or functions of (y, output), one or several, or None
             Measured after each epoch with the weights that it left; the names: fastbp.metrics. The training loss comes
             out of training itself: the mean over the samples of their batches' J, each with the weights before its
@@ -362,7 +370,8 @@ class Trainer:
         RuntimeError
             Where another thread is training this trainer.
         """
-        epochs = _checks.whole("epochs", epochs, minimum=0)
+        before = _checks.whole("initial_epoch", initial_epoch, minimum=0)
+        epochs = max(0, _checks.whole("epochs", epochs, minimum=0) - before)
         seconds = _checks.seconds("max_seconds", max_seconds)
         names = metric_functions.metric_names(metrics)
         source, validation = self._intake.training(
@@ -379,7 +388,7 @@ class Trainer:
         )
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
         history = History()
-        run = self._run([self.history, history], watchers, epochs, seconds, sharded=sharded)
+        run = self._run([self.history, history], watchers, epochs, seconds, before, sharded=sharded)
         run.fit(source, validation, names, class_weight, silent=not verbose)
         return history
 
@@ -465,30 +474,21 @@ class Trainer:
 
     @cached_property
     def _engine(self) -> Engine:
-        objective = self._loss.objective(self.layer_sizes[-1], self.dtype)
-        return self.network.engine(objective, self._dropout)
+        return self.network.engine(self._loss.objective(self.layer_sizes[-1], self.dtype), self._dropout)
 
     @property
     def _intake(self) -> Intake:
         return Intake(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in self.__dict__.items() if name not in ("_engine", "_ranks")}
-        state["_memory"] = self._engine.packed(self._memory)
-        return state
+        state = {name: value for name, value in vars(self).items() if name not in ("_engine", "_ranks", "_watchers")}
+        return state | {"_memory": self._engine.packed(self._memory), "_states": states_of(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state | {"_random": np.array(state["_random"])})  # a pickle's buffers may be read-only
         self._memory = self._engine.unpacked(state["_memory"])
 
-    def _run(self, *arguments: Any, sharded: bool = False) -> Run:
-        """A run of this process alone, or of all processes of the communicator."""
-        if self._ranks is None:
-            return Run(self, *arguments)
-        from ._sharded_run import ShardedRun
-        from ._shared_run import SharedRun
-
-        return (ShardedRun if sharded else SharedRun)(self, *arguments)
+    _run = run_of
 
     @property
     def _multi_label(self) -> bool:

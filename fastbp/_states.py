@@ -1,0 +1,114 @@
+"""The states of a training's callbacks, with which it goes on: gathered, given back, and in a model's file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+from ._model_file import check_fields, refused
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+Array = npt.NDArray[Any]
+State = tuple[str, dict[str, Any]]  # a callback's class, and what its state_dict gave
+
+RECORD = {"callback": (str,), "values": (dict,), "arrays": (dict,)}
+MAX_DIMENSIONS = 32
+
+
+def gathered(callbacks: Sequence[Callback]) -> list[State]:
+    """The states of the callbacks that have one."""
+    states = [(type(callback).__name__, callback.state_dict()) for callback in callbacks]
+    return [(name, state) for name, state in states if state]
+
+
+def states_of(trainer: Trainer) -> list[State]:
+    """Those of the fit that runs, or as the last one left them."""
+    return gathered(trainer._watchers) if trainer._watchers else list(trainer._states)
+
+
+def give_back(states: Sequence[State], callbacks: Sequence[Callback]) -> None:
+    """Let each callback go on from its state: the first of a class from the first state of that class, and so on."""
+    known: dict[tuple[str, int], dict[str, Any]] = {}
+    count = Counter[str]()
+    for name, state in states:
+        known[name, count[name]] = state
+        count[name] += 1
+    seen = Counter[str]()
+    for callback in callbacks:
+        name = type(callback).__name__
+        if (name, seen[name]) in known:
+            callback.load_state_dict(known[name, seen[name]])
+        seen[name] += 1
+
+
+def to_file(states: Sequence[State], dtype: np.dtype[Any]) -> tuple[list[dict[str, Any]], Array]:
+    """Records for a file's header, and all arrays of the states in a row."""
+    records, parts = [], []
+    for name, state in states:
+        arrays = {key: value for key, value in state.items() if _is_arrays(value)}
+        values = {key: value for key, value in state.items() if key not in arrays}
+        try:
+            json.dumps(values)
+        except (TypeError, ValueError, OverflowError) as error:
+            expected = "values that JSON has, and lists of arrays"
+            raise TypeError(_checks.wrong(f"{name}.state_dict", expected, error)) from None
+        for key, items in arrays.items():
+            for array in items:
+                if array.dtype != dtype:
+                    raise TypeError(
+                        _checks.wrong(f"{name}.state_dict", f"arrays of {dtype}", f"{key} of {array.dtype}")
+                    )
+                _checks.finite(f"{name}.state_dict", array.ravel())
+                parts.append(array.ravel())
+        shapes = {key: [list(array.shape) for array in items] for key, items in arrays.items()}
+        records.append({"callback": name, "values": values, "arrays": shapes})
+    return records, np.concatenate(parts) if parts else np.empty(0, dtype)
+
+
+def _is_arrays(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, np.ndarray) for item in value)
+
+
+def count_of(records: Any) -> int:
+    """How many numbers a file's records want; a ModelFileError for records that aren't any."""
+    total = 0
+    for record in records:
+        if type(record) is not dict:
+            raise refused(_checks.shown(record), "a record of each callback")
+        check_fields("a record of a callback", record, RECORD)
+        for shapes in record["arrays"].values():
+            if type(shapes) is not list or not all(map(_is_shape, shapes)):
+                raise refused(_checks.shown(shapes), "lists of shapes as a callback's arrays")
+            total += sum(map(math.prod, shapes))
+    return total
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        type(value) is list and len(value) <= MAX_DIMENSIONS and all(type(n) is int and 0 <= n < 1 << 63 for n in value)
+    )
+
+
+def from_file(records: Sequence[dict[str, Any]], numbers: Array) -> list[State]:
+    """The inverse of `to_file`, for records that `count_of` has looked at."""
+    states, start = [], 0
+    for record in records:
+        state = dict(record["values"])
+        for key, shapes in record["arrays"].items():
+            state[key] = []
+            for shape in shapes:
+                stop = start + math.prod(shape)
+                state[key].append(numbers[start:stop].reshape(shape))
+                start = stop
+        states.append((record["callback"], state))
+    return states
