@@ -89,7 +89,7 @@ class Run:
             self.trainer.history.interrupted = self.trainer.stop_training = False
             try:
                 self.begin(ends, source, validation, names)
-                if not self.trainer.stop_training:  # a callback says at once that the training was over
+                if self.epochs > 0 and not self.trainer.stop_training:  # which says at once that training was over
                     with silent_if(silent or not self.speaks):
                         self.go(source, validation, names, class_weight)
             except KeyboardInterrupt:

@@ -179,7 +179,7 @@ def test_best_weights_are_restored_also_where_nothing_stopped_the_fit():
     assert (stopping.stopped_epoch, trainer.weight) == (None, 2)
 
 
-@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau, lambda **options: Checkpoint("x", **options)])
+@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau])
 def test_every_fit_begins_anew(make):
     callback, once = make(monitor="loss"), make(monitor="loss")
     feed(callback, [1, 2, 0])
@@ -399,3 +399,83 @@ def test_callbacks_can_be_copied(make, tmp_path, monkeypatch):
     callback = make()
     feed(callback, [1, 2])
     assert vars(copy.deepcopy(callback)) == vars(callback)
+
+
+def test_a_training_that_is_over_begins_no_epoch(xor):
+    class Over(Callback):
+        def on_fit_begin(self, trainer, epochs):
+            trainer.stop_training = True
+
+    recorder = Recorder()
+    assert Trainer([2, 2, 1]).fit(*xor, epochs=3, callbacks=[Over(), recorder], verbose=0).epochs == []
+    assert recorder.calls == [("begin", 3), ("end",)]
+
+
+WATCHES = [EarlyStopping, ReduceLROnPlateau, lambda *arguments, **options: Checkpoint("{epoch}", *arguments, **options)]
+
+
+@pytest.mark.parametrize("make", WATCHES)
+def test_a_state_goes_on_in_another_callback(make):
+    values = [4, 3, 3.5, 2, 2.5, 2.5, 5]
+    whole, first, second = make(), make(), make()
+    feed(whole, values)
+    feed(first, values[:3])
+    second.load_state_dict(first.state_dict())
+    feed(second, values[3:], first=4)
+    assert second.best == 2
+    assert second.best_epoch == 4
+    assert repr(second.state_dict()) == repr(whole.state_dict())
+    feed(second, [9], first=8)  # a fit that doesn't go on
+    assert second.best == (2 if isinstance(second, Checkpoint) else 9)
+
+
+@pytest.mark.parametrize("make", WATCHES)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"best": "0"}, "state: expected a best that"),
+        ({"best": True}, "state: expected a best that"),
+        ({"best_epoch": 1.0}, "state: expected a best_epoch that"),
+        ({"best_epoch": -1}, "state: expected a best_epoch that"),
+        ({"measure": 3}, "state: expected a measure that"),
+        ({"more": 3}, "state: expected what .*state_dict gives, got the fields"),
+        ({"monitor": "val_loss"}, "callbacks: expected a .* with monitor='val_loss', as the training had that goes on"),
+        ({"mode": "min"}, "callbacks: expected a .* with mode='min'"),
+    ],
+)
+def test_a_state_of_another_kind_is_refused(make, change, message):
+    callback = make()
+    with pytest.raises(ValueError, match=message):
+        callback.load_state_dict(make().state_dict() | change)
+    assert vars(callback) == vars(make())
+
+
+def test_a_training_with_more_patience_goes_on_from_the_last_weights():
+    stopping, trainer = EarlyStopping(patience=2), Stub()
+    feed(stopping, [1, 2, 3], trainer)
+    assert trainer.weight == 1
+    more = EarlyStopping(patience=3)
+    more.load_state_dict(stopping.state_dict())
+    more.on_fit_begin(trainer, 1)
+    assert trainer.weight == 3
+    more.on_fit_end(trainer)
+    assert trainer.weight == 1
+
+
+def test_weights_of_another_network_are_refused(xor):
+    given = Trainer([2, 3, 1], seed=0)
+    stopping = EarlyStopping()
+    given.fit(*xor, epochs=3, callbacks=[stopping, lambda trainer, *_: trainer.set_weights(trainer.get_weights())])
+    other = Trainer([2, 2, 1], seed=0)
+    other._states = [("EarlyStopping", {**stopping.state_dict(), "weights": given.get_weights(), "restored": False})]
+    with pytest.raises(ValueError, match="callbacks: expected the state of a training of this network"):
+        other.fit(*xor, epochs=4, initial_epoch=3, callbacks=EarlyStopping(), verbose=0)
+
+
+@pytest.mark.parametrize("kind", [EarlyStopping, ReduceLROnPlateau])
+def test_another_measure_has_another_best(kind):
+    callback = kind()
+    callback.on_fit_begin(Stub(), 2)
+    callback.on_epoch_end(Stub(), 1, {"loss": 1, "val_loss": 0.1})
+    callback.on_epoch_end(Stub(), 2, {"loss": 0.5})
+    assert (callback.best, callback.best_epoch) == (0.5, 2)

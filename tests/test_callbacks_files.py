@@ -263,3 +263,60 @@ def test_tensorboard_writes_event_files(tmp_path):
     assert scalars[:3] == [("train", 3, "loss", 0.5), ("train", 4, "loss", 0.125), ("validation", 3, "loss", 0.25)]
     assert scalars[3][:3] == ("validation", 4, "loss")
     assert math.isnan(scalars[3][3])
+
+
+def test_checkpoint_keeps_its_best_over_fits(tmp_path):
+    """And over trainers, since there is one file for all."""
+    trainer, other = Saver(), Saver()
+    checkpoint = Checkpoint(tmp_path / "best", save_best_only=True)
+    feed(checkpoint, [3, 1, 2], trainer)
+    feed(checkpoint, [2, 0.5, 4], trainer, first=4)
+    feed(checkpoint, [0.75], other)
+    assert (len(trainer.saved), len(other.saved)) == (3, 0)
+    assert (checkpoint.best, checkpoint.best_epoch) == (0.5, 5)
+
+
+def test_checkpoint_keeps_the_file_of_its_best_over_fits(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "{epoch}", keep=1)
+    feed(checkpoint, [2, 1], Saver())
+    feed(checkpoint, [5, 6, 7], Saver(), first=3)
+    assert sorted(os.listdir(tmp_path)) == ["2", "5"]
+    assert checkpoint.best_path == str(tmp_path / "2")
+
+
+def test_a_best_that_is_not_saved_is_none():
+    class Full(Stub):
+        def save(self, path):
+            raise OSError("no space left")
+
+    checkpoint, trainer = Checkpoint("x", save_best_only=True), Stub()
+    with pytest.raises(OSError, match="no space"):
+        feed(checkpoint, [1], Full())
+    feed(checkpoint, [2], trainer)
+    assert (checkpoint.best, trainer.saved) == (2, ["x"])
+
+
+def test_a_checkpoint_of_the_best_compares_no_two_measures():
+    checkpoint = Checkpoint("x", save_best_only=True)
+    feed(checkpoint, [{"loss": 1, "val_loss": 2}])
+    with pytest.raises(ValueError, match=r"monitor: expected 'val_loss', of which the best so far is 2; or .* 'loss'"):
+        feed(checkpoint, [{"loss": 0.5}])
+    always = Checkpoint("{epoch}")
+    feed(always, [{"loss": 1, "val_loss": 2}])
+    feed(always, [{"loss": 3}], first=2)
+    assert (always.best, always.best_path) == (3, "2")
+
+
+def test_a_state_deletes_no_file_that_the_path_cannot_name(tmp_path):
+    """It may come from anybody's model file."""
+    (tmp_path / "mine").touch()
+    feed(first := Checkpoint(tmp_path / "run-{epoch}", keep=1), [1], Saver())
+    state = first.state_dict()
+    state["files"] = [*state["files"], {"epoch": 7, "path": 1}, {"loss": 3}]
+    goes_on = Checkpoint(tmp_path / "run-{epoch}", keep=1)
+    goes_on.load_state_dict(state)
+    feed(goes_on, [0.5], Saver(), first=2)
+    assert sorted(os.listdir(tmp_path)) == ["mine", "run-2"]
+    for wrong in ([str(tmp_path / "mine")], [{"epoch": "1"}], None):
+        with pytest.raises(ValueError, match="state: expected files that"):
+            Checkpoint("x").load_state_dict(state | {"files": wrong})

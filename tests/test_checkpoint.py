@@ -11,7 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastbp import ModelFileError, Trainer, losses, optimizers, schedules
+from fastbp import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    ModelFileError,
+    ReduceLROnPlateau,
+    Trainer,
+    fit_many,
+    losses,
+    optimizers,
+    schedules,
+)
 from tests.test_run import OPTIONS, X, Y, weights_of
 
 WITH_LOSSES = [
@@ -154,3 +165,111 @@ def test_an_archive_of_other_arrays(tmp_path):
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         Trainer.load(tmp_path / "nothing.npz")
+
+
+NOISY = (X[:, 0] + np.random.default_rng(1).normal(size=len(X)) > 0).astype(int)
+
+
+def classifier(**options) -> Trainer:
+    options = {"optimizer": "adam", "learning_rate": 0.03, "dropout": 0.2, "batch_size": 8, "seed": 3} | options
+    return Trainer([3, 16, 2], activation="relu", loss="cross_entropy", **options)
+
+
+def go_on(trainer: Trainer, callbacks, epochs: int = 14):
+    fit = {"validation_split": 0.3, "metrics": "accuracy", "callbacks": callbacks, "verbose": 0}
+    return trainer.fit(X, NOISY, epochs=epochs, initial_epoch=trainer.epochs_trained, **fit)
+
+
+def assert_same(trainer: Trainer, whole: Trainer) -> None:
+    np.testing.assert_array_equal(weights_of(trainer), weights_of(whole))
+    np.testing.assert_array_equal(trainer._memory.first, whole._memory.first)
+    assert repr(trainer.history.to_dict()) == repr(whole.history.to_dict())
+    assert (trainer.learning_rate, trainer._random[0]) == (whole.learning_rate, whole._random[0])
+
+
+@pytest.mark.parametrize("schedule", [None, *schedules.SCHEDULES])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_from_each_checkpoint_a_training_goes_on_to_the_bit(schedule, seed, tmp_path):
+    """Schedule, rate, patience, best weights and files are those of the training that nobody interrupted."""
+
+    def callbacks():
+        lowers = ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1)
+        watchers = EarlyStopping(patience=5), EarlyStopping("val_accuracy", patience=20), lowers
+        return [Checkpoint(tmp_path / "{epoch:02d}.npz", keep=50), *watchers]
+
+    whole, told = classifier(schedule=schedule, seed=seed), callbacks()
+    go_on(whole, told)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == whole.epochs_trained > told[1].best_epoch
+    for file in files:
+        trainer, again = Trainer.load(file), callbacks()
+        go_on(trainer, again)
+        assert_same(trainer, whole)
+        assert repr([c.state_dict() for c in again]) == repr([c.state_dict() for c in told])
+    whole.save(tmp_path / "end.npz")
+    trainer = Trainer.load(tmp_path / "end.npz")
+    assert go_on(trainer, callbacks(), 14).epochs == []  # it was over, and stays so
+    assert_same(trainer, whole)
+
+
+def test_a_training_that_was_over_goes_on_with_more_patience(tmp_path):
+    parts, whole = classifier(), classifier()
+    go_on(parts, EarlyStopping(patience=2), 40)
+    ended = parts.epochs_trained
+    parts.save(tmp_path / "parts.npz")
+    parts = Trainer.load(tmp_path / "parts.npz")
+    go_on(parts, EarlyStopping(patience=30), 40)
+    go_on(whole, EarlyStopping(patience=30), 40)
+    assert ended < parts.epochs_trained
+    assert_same(parts, whole)
+
+
+def test_many_trainings_go_on_as_one_does():
+    whole, parts = [[classifier(seed=seed, schedule="one_cycle") for seed in range(3)] for _ in range(2)]
+    fit = {"validation_split": 0.3, "verbose": 0}
+    fit_many(whole, X, NOISY, epochs=9, callbacks=EarlyStopping(patience=4), **fit)
+    # One schedule over all of nine epochs, which end after four.
+    first = [EarlyStopping(patience=4), lambda trainer, epoch, measured: epoch == 4]
+    fit_many(parts, X, NOISY, epochs=9, callbacks=first, n_jobs=2, **fit)
+    fit_many(parts, X, NOISY, epochs=9, initial_epoch=4, callbacks=EarlyStopping(patience=4), n_jobs=2, **fit)
+    for trainer, expected in zip(parts, whole, strict=True):
+        assert_same(trainer, expected)
+
+
+class Averages(Callback):
+    """A user's own, with numbers and arrays."""
+
+    def __init__(self, more=None):
+        self.count, self.mean, self.more = 0, [], more
+
+    def on_epoch_end(self, trainer, epoch, measured):
+        self.count += 1
+        old = self.mean or trainer.get_weights()
+        self.mean = [a + (b - a) / self.count for a, b in zip(old, trainer.get_weights(), strict=True)]
+
+    def state_dict(self):
+        return {"count": self.count, "mean": self.mean, "more": self.more}
+
+    def load_state_dict(self, state):
+        self.count, self.mean = state["count"], state["mean"]
+
+
+def test_ones_own_callback_goes_on_too(tmp_path):
+    whole, first, second = Averages(), Averages(), Averages()
+    go_on(classifier(), whole, 5)
+    trainer = classifier()
+    go_on(trainer, first, 2)
+    trainer.save(tmp_path / "model.npz")
+    go_on(Trainer.load(tmp_path / "model.npz"), second, 5)
+    assert second.count == 5
+    for got, expected in zip(second.mean, whole.mean, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("more", [{1, 2}, np.float32(1), [np.ones(2)], [np.ones(2, "f4"), 3]])
+def test_a_state_that_no_file_can_hold_is_refused(more, tmp_path):
+    trainer = classifier()
+    go_on(trainer, Averages(more), 1)
+    with pytest.raises(TypeError, match=r"Averages\.state_dict: expected "):
+        trainer.save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ import pandas
 import pytest
 from sklearn import datasets, metrics
 
-from fastbp import Trainer, _commands, tables
+from fastbp import Callback, Trainer, _commands, tables
 from fastbp.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -442,6 +442,110 @@ def test_resume_goes_on_from_the_model(model, folder, capsys):
         np.testing.assert_array_equal(a, b)
     assert run(f"{command} --out parts.npz --epochs 5 --seed 3 --l2 1") == 2
     assert "the same l2" in capsys.readouterr().err
+
+
+@pytest.fixture
+def noisy(folder) -> Path:
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=(120, 6))
+    y = (a[:, 0] + rng.normal(size=120) > 0).astype(int)
+    pandas.DataFrame(a, columns=list("abcdef")).assign(y=y).to_csv("noisy.csv", index=False)
+    return folder
+
+
+NOISY = "train noisy.csv --seed 1 --learning-rate 0.02 --json"
+
+
+@pytest.mark.parametrize("schedule", ["step", "exponential", "inverse_scaling"])
+def test_more_epochs_go_on_with_the_schedule(noisy, capsys, schedule):
+    command = f"{NOISY} --optimizer sgd --schedule {schedule} --resume"
+    assert run(f"{command} --out whole.npz --epochs 20") == 0
+    assert run(f"{command} --out parts.npz --epochs 8") == 0
+    assert run(f"{command} --out parts.npz --epochs 20") == 0
+    same_training("parts.npz", "whole.npz")
+
+
+def same_training(one: str, other: str) -> None:
+    a, b = Trainer.load(one), Trainer.load(other)
+    assert repr(a.history.to_dict()) == repr(b.history.to_dict())
+    for mine, theirs in zip(a.get_weights(), b.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+class Ends(Callback):
+    """Ends a run at an epoch, as a kill or Ctrl-C does in the middle of the next one."""
+
+    def __init__(self, epoch: int, how: type[BaseException]) -> None:
+        self.epoch, self.how = epoch, how
+
+    def on_progress(self, trainer, done):
+        if trainer.epochs_trained == self.epoch:
+            trainer.weights[0][...] += 1  # the next epoch has begun
+            raise self.how
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("how", [Killed, KeyboardInterrupt])
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_an_interrupted_training_goes_on_to_the_bit(noisy, capsys, monkeypatch, schedule, how):
+    """Also from its first epoch, before there is a file."""
+    command = f"{NOISY} --epochs 25 --patience 9 --schedule {schedule} --dropout 0.1 --resume"
+    assert run(f"{command} --out whole.npz") == 0
+    whole = said(capsys)
+    assert whole["epochs"] < 25
+    given = Trainer.fit
+    for epoch in (0, 3, whole["epochs"] - 1):
+
+        def fit(trainer, *arguments, callbacks, epoch=epoch, **options):
+            return given(trainer, *arguments, callbacks=[*callbacks, Ends(epoch, how)], **options)
+
+        monkeypatch.setattr(Trainer, "fit", fit)
+        if how is Killed:
+            with pytest.raises(Killed):
+                run(f"{command} --out parts.npz")
+            assert Path("parts.npz").exists() == (epoch > 0)
+        else:
+            assert run(f"{command} --out parts.npz") == 130
+            stopped = said(capsys)
+            assert (stopped["epochs"], stopped["interrupted"]) == (epoch, True)
+        monkeypatch.setattr(Trainer, "fit", given)
+    for _ in range(3):  # once it is over it stays so
+        assert run(f"{command} --out parts.npz") == 0
+        assert said(capsys) == whole | {"model": "parts.npz"}
+        same_training("parts.npz", "whole.npz")
+
+
+@pytest.mark.parametrize("task", ["", " --task numbers"])
+@pytest.mark.parametrize("ending", [" --patience 6", " --epochs 0", " --schedule cosine --validation 0"])
+def test_what_is_printed_is_measured_of_the_model_that_is_written(noisy, capsys, task, ending):
+    assert run(f"{NOISY} --out model.npz --epochs 30{task}{ending}") == 0
+    found = said(capsys)["measured"]
+    trainer = Trainer.load("model.npz")
+    table, frame = trainer._table, pandas.read_csv("noisy.csv")
+    data = trainer._intake.data("X", tables.inputs(table, frame), "y", tables.targets(table, frame))
+    parts = trainer._intake.split(data, 0 if "validation" in ending else 0.2)
+    metric = "r2" if task else "accuracy"
+    for start, part in zip(("", "val_"), parts, strict=True):
+        if part is not None:
+            y = part.labels if part.labels.size else part.targets
+            expected = trainer.evaluate(part.X, y, metric)
+            assert {name: found.pop(start + name) for name in expected} == expected
+            if start and "patience" in ending:
+                assert expected["loss"] == min(trainer.history["val_loss"])
+    assert not found
+
+
+def test_what_is_printed_after_ctrl_c_is_measured(noisy, capsys, monkeypatch):
+    given = Trainer.fit
+    end = {"callbacks": Ends(3, KeyboardInterrupt)}
+    monkeypatch.setattr(Trainer, "fit", lambda *arguments, **options: given(*arguments, **options | end))
+    assert run(f"{NOISY} --out model.npz") == 130
+    found = said(capsys)
+    assert found["interrupted"]
+    assert None not in found["measured"].values()
 
 
 def test_patience_ends_training(model, folder, capsys):

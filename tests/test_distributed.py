@@ -372,3 +372,37 @@ def test_a_job_without_mpi4py_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(ImportError, match=r"pip install 'fastbp\[mpi\]'"):
         distributed.communicator()
+
+
+@MPI
+def test_callbacks_and_the_split_go_on_from_a_file(tmp_path):
+    """On all ranks, although only the first one has callbacks; also where the file's trainer had no seed."""
+    code = """
+from fastbp import Checkpoint
+path = sys.argv[1]
+if comm.rank == 0:
+    single = trainer(seed=None, comm=None)
+    single.fit(X, y, epochs=1, validation_split=0.2, verbose=0)
+    single.save(path)
+comm.Barrier()
+def go_on(t, *more):
+    callbacks = [Checkpoint(path.replace("model", "{epoch}")), EarlyStopping(patience=2), *more]
+    t.fit(X, y, epochs=30, initial_epoch=t.epochs_trained, validation_split=0.2, callbacks=callbacks, verbose=0)
+whole = Trainer.load(path, comm=comm)
+rows = whole._intake.split(whole._intake.data("X", X, "y", y), 0.2)[1].X
+assert comm.rank or (rows == single._intake.split(single._intake.data("X", X, "y", y), 0.2)[1].X).all()
+whole.learning_rate = 0.5
+go_on(whole)
+assert whole.epochs_trained < 30
+parts = Trainer.load(path.replace("model", "3"), comm=comm)
+go_on(parts)
+assert parts.history == whole.history
+for a, b in zip(parts.get_weights(), whole.get_weights()):
+    assert (a == b).all()
+go_on(parts)
+assert parts.history == whole.history
+sys.stdout.write("same\\n")
+"""
+    done = job(2, code, str(tmp_path / "model.npz"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("same") == 2

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastbp import ModelFileError, Trainer, _model_file, optimizers
+from fastbp import EarlyStopping, ModelFileError, Trainer, _model_file, optimizers
 from tests.test_run import X, Y
 
 
@@ -405,3 +405,52 @@ def test_a_saved_file_is_as_readable_as_any_other(saved):
     other = saved.parent / "other"
     other.touch()
     assert saved.stat().st_mode == other.stat().st_mode
+
+
+@pytest.fixture
+def stopped(tmp_path) -> Path:
+    """A file that has a callback's state, and weights in it."""
+    path = tmp_path / "stopped.npz"
+    trainer = Trainer([3, 4, 2], optimizer="adam", seed=0)
+    trainer.fit(X, Y, epochs=3, callbacks=EarlyStopping("loss", mode="max"), verbose=0)
+    trainer.save(path)
+    assert Trainer.load(path)._states[0][0] == "EarlyStopping"
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ([3], "a record of each callback, got 3"),
+        ([{"callback": "x", "values": {}}], "got one that differs in ['arrays']"),
+        ([{"callback": "x", "values": [], "arrays": {}}], "values as dict, got []"),
+        ([{"callback": "x", "values": {}, "arrays": {"a": [3]}}], "lists of shapes as a callback's arrays, got [3]"),
+        ([{"callback": "x", "values": {}, "arrays": {"a": [[-1]]}}], "lists of shapes as a callback's arrays"),
+        ([{"callback": "x", "values": {}, "arrays": {"a": [[1 << 62] * 32]}}], "in states.npy, got"),
+        ([{"callback": "x", "values": {}, "arrays": {"a": [[1] * 33]}}], "lists of shapes as a callback's arrays"),
+        ([], "float32 of shape (0,) in states.npy, got dtype('float32') of shape (26,)"),
+        ({}, "callbacks as list, got {}"),
+    ],
+    ids=str,
+)
+def test_a_state_that_is_none(stopped, edit, message):
+    members = contents(stopped)
+    members["header"]["callbacks"] = edit
+    rewrite(stopped, members)
+    refuses(stopped, message)
+
+
+def test_a_state_without_its_numbers(stopped):
+    members = contents(stopped)
+    del members["states"]
+    rewrite(stopped, members)
+    refuses(stopped, "26 numbers as states, got none")
+
+
+def test_a_state_with_wrong_values_is_refused_by_its_callback(stopped):
+    members = contents(stopped)
+    members["header"]["callbacks"][0]["values"]["waited"] = "__import__"
+    rewrite(stopped, members)
+    trainer = Trainer.load(stopped)
+    with pytest.raises(ValueError, match=r"state: expected a waited that EarlyStopping\.state_dict gives"):
+        trainer.fit(X, Y, epochs=4, initial_epoch=3, callbacks=EarlyStopping("loss", mode="max"), verbose=0)

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from fastbp import ReduceLROnPlateau, Trainer, optimizers, schedules
+from fastbp import ReduceLROnPlateau, Stream, Trainer, optimizers, schedules
 from fastbp._run import Run
 
 RNG = np.random.default_rng(0)
@@ -282,3 +282,37 @@ def test_a_lowered_learning_rate_is_in_the_history():
     history = trainer.fit(X, Y, epochs=4, callbacks=callback, verbose=0)
     assert history["learning_rate"][0] == 0.1
     assert history["learning_rate"][-1] < 0.1
+
+
+def by_stream():
+    return {"X": Stream(lambda: [(X, Y)], rows=50)}
+
+
+def by_batches():
+    return {"X": [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 50, 8)]}
+
+
+@pytest.mark.parametrize("source", [lambda: {"X": X, "y": Y}, by_stream, by_batches])
+@pytest.mark.parametrize("schedule", ["cosine", lambda epoch: 0.1 / (1 + epoch)])
+def test_a_schedule_goes_on_from_the_initial_epoch(source, schedule):
+    whole, parts = (Trainer([3, 9, 2], batch_size=8, seed=0, schedule=schedule) for _ in range(2))
+    whole.fit(**source(), epochs=7, verbose=0)
+    parts.fit(**source(), epochs=7, callbacks=lambda trainer, epoch, _: epoch == 3, verbose=0)
+    assert parts.fit(**source(), epochs=7, initial_epoch=3, verbose=0).epochs == [4, 5, 6, 7]
+    np.testing.assert_array_equal(weights_of(parts), weights_of(whole))
+    assert parts.history == whole.history
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "2", None])
+def test_an_initial_epoch_is_a_number_of_epochs(value):
+    with pytest.raises((ValueError, TypeError), match="initial_epoch: expected an integer"):
+        Trainer([3, 2]).fit(X, Y, initial_epoch=value, verbose=0)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_no_epoch_is_left_after_the_last(optimizer):
+    trainer = Trainer([3, 2], optimizer=optimizer, seed=0)
+    before = weights_of(trainer)
+    assert trainer.fit(X, Y, epochs=3, initial_epoch=3, verbose=0).epochs == []
+    assert trainer.fit(X, Y, epochs=3, initial_epoch=5, verbose=0).epochs == []
+    np.testing.assert_array_equal(weights_of(trainer), before)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
 
-from fastbp import Trainer
+from fastbp import EarlyStopping, Trainer, fit_many
 from fastbp._samples import class_weights, divide, sample_weights
 
 RNG = np.random.default_rng(0)
@@ -106,6 +108,70 @@ def test_validation_split_trains_with_the_rest():
     expected = by_hand.fit(X[training], Y[training], validation_data=(X[validation], Y[validation]), verbose=0)
     assert history["loss"] == expected["loss"]
     assert history["val_loss"] == expected["val_loss"]
+
+
+def validating(t: Trainer, fraction: float = 0.2) -> np.ndarray:
+    """The rows that this trainer sets aside."""
+    return t._intake.split(t._intake.data("X", X, "y", Y), fraction)[1].X
+
+
+def saved_and_loaded(t: Trainer, path) -> Trainer:
+    t.save(path / "t.npz")
+    return Trainer.load(path / "t.npz")
+
+
+def trained_by_jobs(t: Trainer, _) -> Trainer:
+    fit_many([t], X, Y, epochs=1, validation_split=0.2, n_jobs=2, verbose=0)
+    return t
+
+
+@pytest.mark.parametrize(
+    "become",
+    [
+        lambda t, _: t,
+        lambda t, _: copy.copy(t),
+        lambda t, _: copy.deepcopy(t),
+        lambda t, _: pickle.loads(pickle.dumps(t)),
+        lambda t, _: fit_many([t], X, Y, validation_split=0.2, verbose=0)[0].trainer,
+        trained_by_jobs,
+        saved_and_loaded,
+    ],
+)
+@pytest.mark.parametrize("seed", [None, 0])
+def test_rows_that_validated_once_never_train_later(seed, become, tmp_path):
+    t = trainer(seed=seed)
+    t.fit(X, Y, epochs=2, validation_split=0.2, callbacks=EarlyStopping(), verbose=0)
+    first = validating(t)
+    t = become(t, tmp_path)
+    t.fit(X, Y, validation_split=0.2, verbose=0)
+    np.testing.assert_array_equal(validating(t), first)
+    assert t.history["val_loss"][-1] == t.evaluate(X[rows_of(first)], Y[rows_of(first)])["loss"]
+
+
+def rows_of(some: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((X[:, None] == some).all(axis=2).any(axis=1))
+
+
+def test_trainers_without_a_seed_set_other_rows_aside():
+    assert len({validating(trainer(seed=None)).tobytes() for _ in range(4)}) > 1
+
+
+def test_noise_stays_noise_over_fits():
+    """Where each fit draws its split anew, networks learn by heart what validates them."""
+    labels = np.random.default_rng(0).integers(0, 2, 200)
+    noise = np.random.default_rng(1).normal(size=(200, 20))
+    options = {"activation": "relu", "loss": "cross_entropy", "optimizer": "adam", "learning_rate": 0.01}
+    t = Trainer([20, 64, 2], **options)
+    for _ in range(4):
+        history = t.fit(noise, labels, epochs=20, validation_split=0.2, metrics="accuracy", verbose=0)
+    assert history["accuracy"][-1] > 0.95
+    assert history["val_accuracy"][-1] < 0.8
+
+
+@pytest.mark.parametrize("classes", [None, Y])
+def test_a_larger_fraction_adds_to_the_rows_of_a_smaller_one(classes):
+    parts = [set(divide(f, 60, classes, np.random.default_rng(3))[1].tolist()) for f in (0.1, 0.25, 0.5, 0.9)]
+    assert all(small < large for small, large in itertools.pairwise(parts))
 
 
 def test_a_fraction_that_leaves_nothing():

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from fastbp import Trainer
+from fastbp import Checkpoint, Trainer
 
 from ..cases import ACTIVATIONS, DTYPES
 
@@ -144,3 +144,36 @@ def test_mixed_precision_keeps_its_float32_weights():
     assert trainer.dtype == np.float32
     np.testing.assert_array_equal(trainer.weights[0], keras.ops.convert_to_numpy(model.layers[0].kernel).T)
     np.testing.assert_allclose(trainer.predict(X), given(model), atol=0.01)
+
+
+class Saves:
+    """As much of a Keras model as ModelCheckpoint wants."""
+
+    def __init__(self):
+        self.saved = []
+
+    def save(self, path, **options):
+        self.saved.append(path)
+
+
+class Noted(Saves):
+    """As much of a Trainer as Checkpoint wants."""
+
+
+@pytest.mark.parametrize("best_only", [False, True])
+def test_a_checkpoint_keeps_its_best_over_fits_as_keras_has_it(best_only, tmp_path):
+    fits = [[3.0, 1.0, 2.0], [2.0, 1.0, 0.5], [0.75, float("nan")]]
+    theirs = keras.callbacks.ModelCheckpoint(f"{tmp_path}/a.keras", "loss", save_best_only=best_only, mode="min")
+    ours = Checkpoint(tmp_path / "a.npz", "loss", save_best_only=best_only)
+    model, trainer = Saves(), Noted()
+    theirs.set_model(model)
+    for values in fits:
+        theirs.on_train_begin()
+        ours.on_fit_begin(trainer, len(values))
+        for epoch, value in enumerate(values):
+            theirs.on_epoch_begin(epoch)
+            theirs.on_epoch_end(epoch, {"loss": value})
+            ours.on_epoch_end(trainer, epoch + 1, {"loss": value})
+            assert len(trainer.saved) == len(model.saved)
+            if best_only:
+                assert ours.best == theirs.best
