@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def history(self) -> History:
-        """What each epoch of this fit measured."""
+        """What each epoch of this fit measured; the trainer may have an earlier one's weights, by `EarlyStopping`."""
         return self._history.read()
 
     @property

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
+from . import _watch
 from ._checks import file_to_write, flag, path as checked_path, real, shown, whole, wrong
 from ._watch import (
     FLOAT64,
     Callback,
+    FunctionCallback,
     Watch,
     as_callbacks,
     direction,
-    is_arrays,
-    is_count,
-    is_count_or_none,
-    is_flag,
-    is_saved,
 )
 from ._writing import replacing
 
@@ -35,6 +32,7 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "EarlyStopping",
+    "FunctionCallback",
     "ReduceLROnPlateau",
     "TensorBoard",
     "Watch",
@@ -91,10 +89,10 @@ class EarlyStopping(Watch):
         self._restored = False
 
     _state = Watch._state | {
-        "stopped_epoch": is_count_or_none,
-        "_waited": is_count,
-        "_weights": is_arrays,
-        "_restored": is_flag,
+        "stopped_epoch": _watch.is_count_or_none,
+        "_waited": _watch.is_count,
+        "_weights": _watch.is_arrays,
+        "_restored": _watch.is_flag,
     }
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
@@ -187,7 +185,7 @@ class ReduceLROnPlateau(Watch):
         super()._reset()
         self._waited = self._cooling = 0
 
-    _state = Watch._state | {"_waited": is_count, "_cooling": is_count}
+    _state = Watch._state | {"_waited": _watch.is_count, "_cooling": _watch.is_count}
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         super().on_fit_begin(trainer, epochs)
@@ -281,7 +279,7 @@ class Checkpoint(Watch):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         state = dict(state)
         files, best = state.pop("files", None), state.pop("best_file", None)
-        if not (is_saved(files) and is_saved(best)):
+        if not (_watch.is_saved(files) and _watch.is_saved(best)):
             raise ValueError(wrong("state", "files that Checkpoint.state_dict gives", shown(files)))
         super().load_state_dict(state)
         # No file is deleted but what this path can name: a state may come from anybody's file.
