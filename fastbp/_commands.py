@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import secrets
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import numpy as np
 
 from . import __version__, _checks, _machine, _messages, checkpoint, distributed, plots, tables
 from ._columns import Categories, Numbers, Table
+from ._compiling import announced_if
 from ._explain_html import is_drawn, weight as weight_data
 from ._measures import measure, penalty
 from ._model_file import ModelFileError
@@ -64,8 +64,6 @@ def train(arguments: Namespace) -> dict[str, Any]:
         "n_threads": arguments.threads,
     }
     sizes = (table.n_inputs, *arguments.hidden, table.n_outputs)
-    if arguments.resume and arguments.seed is None and comm is None:
-        options["seed"] = secrets.randbits(63)  # so that the same rows validate when training goes on
     trainer = Trainer(sizes, **options, comm=comm)
     if arguments.resume and os.path.exists(arguments.out):
         trainer = _resumed(arguments, Trainer(sizes, **options), table, comm)
@@ -76,7 +74,8 @@ def train(arguments: Namespace) -> dict[str, Any]:
     shown = interactive() and not arguments.quiet and not arguments.json
     trainer._table = table
     done = trainer.epochs_trained
-    trainer.fit(X, y, epochs=arguments.epochs, initial_epoch=done, **fit, verbose="auto" if shown else 0)
+    with announced_if(not arguments.quiet):
+        trainer.fit(X, y, epochs=arguments.epochs, initial_epoch=done, **fit, verbose="auto" if shown else 0)
     if arguments.resume and trainer.history.interrupted:  # back to the last whole epoch, to go on from it to the bit
         there = os.path.exists(arguments.out)
         trainer = _model(arguments.out, comm)[0] if there else Trainer(sizes, **options, comm=comm)

@@ -12,17 +12,28 @@ MESSAGE = "fastbp: compiling the kernels for this machine, which can take half a
 ADVICE = "; `python -m fastbp.warmup` compiles them beforehand"
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
+_announced: ContextVar[bool] = ContextVar("announced", default=False)
 _said: set[str] = set()
 
 
 @contextmanager
 def silent_if(silent: bool) -> Iterator[None]:
     """Keep compilations within the block silent; False changes nothing."""
-    token = _silent.set(silent or _silent.get())
+    token = _silent.set((silent or _silent.get()) and not _announced.get())
     try:
         yield
     finally:
         _silent.reset(token)
+
+
+@contextmanager
+def announced_if(announced: bool) -> Iterator[None]:
+    """Announce compilations within the block, also those of a fit with ``verbose=0``; False changes nothing."""
+    token = _announced.set(announced or _announced.get())
+    try:
+        yield
+    finally:
+        _announced.reset(token)
 
 
 def is_silent() -> bool:
