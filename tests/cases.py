@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -10,6 +11,12 @@ from typing import Any
 import numpy as np
 
 from fastbp import Trainer, distributed, losses, optimizers, reference
+
+
+def named(case: Any) -> str:
+    """A test's name for a case, the same in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(case))
+
 
 HIDDEN = (
     "identity",

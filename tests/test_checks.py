@@ -13,6 +13,8 @@ from scipy import sparse
 
 from fastbp import Network, Trainer, _checks, callbacks, explain
 
+from .cases import named
+
 GOOD_X = np.random.default_rng(0).uniform(size=(6, 3))
 GOOD_Y = GOOD_X[:, :2].copy()
 
@@ -315,7 +317,7 @@ class Bytes:
         return b"x"
 
 
-@pytest.mark.parametrize("value", ["", "\0", "a\0b", 5, 1, True, None, ["a"], b"x", Bytes()], ids=repr)
+@pytest.mark.parametrize("value", ["", "\0", "a\0b", 5, 1, True, None, ["a"], b"x", Bytes()], ids=named)
 @pytest.mark.parametrize(
     "take",
     [

@@ -20,7 +20,7 @@ import fastbp
 from fastbp import Trainer, _explain_text, explain, losses, optimizers, reference
 from fastbp._chains import count
 
-from .cases import HIDDEN, OUTPUTS, Case, log_cosh, parameter_of, reference_gradients
+from .cases import HIDDEN, OUTPUTS, Case, log_cosh, named, parameter_of, reference_gradients
 from .test_promises import run
 from .test_reference import chains_2_2_2
 
@@ -58,7 +58,7 @@ def example(sizes=(2, 2, 2), **options) -> fastbp.explanation.Explanation:
     return explain(article(sizes, **options), *SAMPLES[sizes])
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_sums_over_the_paths_are_the_references_and_the_kernels_gradients(case):
     trainer, (X, y) = case.trainer(), case.data()
     before = trainer.network.packed()
@@ -80,7 +80,7 @@ def test_sums_over_the_paths_are_the_references_and_the_kernels_gradients(case):
     np.testing.assert_array_equal(trainer.network.packed(), before)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_counts_are_those_of_the_paths_written_out(case):
     found = explain(case.trainer(), *case.data())
     paths = [path for g in found.gradients for path in g.paths]

@@ -13,6 +13,8 @@ from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sw
 from fastbp._samples import Intake
 from fastbp.schedules import Cosine, Schedule
 
+from .cases import named
+
 rng = np.random.default_rng(0)
 X = rng.normal(size=(50, 3))
 Y = rng.uniform(size=(50, 2))
@@ -320,7 +322,7 @@ class Falling(Schedule):
     [{"schedule": schedule} for schedule in ("cosine", "one_cycle", "inverse_scaling", "step", "exponential")]
     + [{"schedule": Falling()}, {"schedule": lambda epoch: 0.1 / (1 + epoch)}]
     + [{"dropout": 0.3}, {"optimizer": "adam", "schedule": "cosine", "dropout": 0.3, "shuffle": False}, {}],
-    ids=str,
+    ids=named,
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_who_goes_through_all_halvings_is_as_if_alone(options, dtype):

@@ -334,7 +334,7 @@ def opened(kind, paths, *arguments, **options):
     return (Stream.from_parquet if kind == "parquet" else Stream.from_arrow)(paths, *arguments, **options)
 
 
-def refuses(stream, message, rows=len(DATA)):
+def refuses(stream, message, rows=60):
     """A fit refuses the stream before it begins; a loop over it reads the first file, of so many rows."""
     t = Trainer([len(stream._names.features), 1], seed=0)
     before = t.get_weights()
