@@ -41,6 +41,9 @@ def sample_weights(
         raise ValueError(_checks.wrong(argument, "numbers ≥ 0", weights.min()))
     if not may_be_zero and weights.max() == 0:
         raise ValueError(_checks.wrong(argument, "a number > 0 among the weights", "only 0"))
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum(dtype=np.float64)):
+            raise ValueError(_checks.wrong(argument, "weights with a finite sum", f"numbers up to {weights.max():g}"))
     return weights
 
 

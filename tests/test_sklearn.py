@@ -234,6 +234,7 @@ def test_a_sparse_X_gives_what_a_dense_one_gives(monkeypatch):
     dense = ours.MLPClassifier(random_state=0, max_iter=3).fit(X, y)
     for whole in (1 << 30, 0):  # all at once, and a piece at a time
         monkeypatch.setattr("fastbp.sklearn._base.DENSE_BYTES", whole)
+        monkeypatch.setattr("fastbp.sklearn._pieces.DENSE_BYTES", whole)
         for matrix in (scipy.sparse.csr_matrix(X), scipy.sparse.csc_array(X)):
             sparse = ours.MLPClassifier(random_state=0, max_iter=3).fit(matrix, y)
             assert_same(dense, sparse)

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks import as_writable, no_stream
+from .._checks import as_writable, cast, whole, wrong
 from .._compiling import silent_if
 from ..activations import HIDDEN
 from ..history import History
@@ -23,12 +23,11 @@ from ..network import Views, own_arrays
 from ..optimizers import LBFGS, OPTIMIZERS, Optimizer
 from ..trainer import Trainer
 from ._changes import go_on
-from ._epochs import DENSE_BYTES, Samples, dense
+from ._input import FIT, VALIDATION, Names, Whole, named, refuse, sample_weights, validation_parts
+from ._pieces import DENSE_BYTES, Samples, as_rows, dense, rows_at_once
 from ._solvers import NON_FINITE, Solvers
 
 Array = npt.NDArray[Any]
-
-ROWS = 1 << 12  # of a sparse X that are made dense at once for a prediction
 
 
 def activation_name(name: str) -> str:
@@ -46,17 +45,17 @@ class BaseMLP(Solvers):
     """The estimators' common part."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Whole(1)],
         "activation": [StrOptions({"logistic", *HIDDEN}), "array-like"],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Whole(1)],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Whole(1)],
         "shuffle": ["boolean"],
-        "random_state": ["random_state"],
+        "random_state": [Whole(0, 2**32 - 1), np.random.RandomState, None],
         "tol": [Interval(Real, 0, None, closed="left")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
@@ -67,14 +66,14 @@ class BaseMLP(Solvers):
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Whole(1), Options(Real, {np.inf})],
+        "max_fun": [Whole(1)],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "optimizer": [None, StrOptions(set(OPTIMIZERS)), Optimizer],
         "metrics": "no_validation",
         "callbacks": "no_validation",
         "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "n_threads": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_threads": [StrOptions({"auto"}), Whole(1)],
     }
 
     @property
@@ -104,17 +103,17 @@ class BaseMLP(Solvers):
     # What the classifier and the regressor say each for itself
 
     def _validate_input(
-        self, X: Any, y: Any, *, incremental: bool, reset: bool, validating: bool = False
+        self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
     ) -> tuple[Any, Array]:
-        """X and y, checked; y is (n,) or (n, n_L)."""
+        """X and y, checked; y is (n,) or (n, n_L); names: what messages call them."""
         raise NotImplementedError
 
     def _n_outputs(self, y: Array) -> int:
         """n_L for such a y."""
         raise NotImplementedError
 
-    def _encode(self, y: Array, dtype: np.dtype[Any]) -> Samples:
-        """Targets and labels of y as `_validate_input` gave it; X is still to come."""
+    def _encode(self, argument: str, y: Array, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
+        """Targets and labels of y as `_validate_input` gave it, checked for the loss; X is still to come."""
         raise NotImplementedError
 
     def _objective(self) -> tuple[Any, str]:
@@ -125,22 +124,25 @@ class BaseMLP(Solvers):
         """Accuracy or R² of a network's outputs."""
         raise NotImplementedError
 
-    def _weights_of(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
-        """sample_weight, with class_weight in it."""
-        return sample_weight
+    def _class_weights(self, y: Any, incremental: bool, dtype: np.dtype[Any]) -> Array | None:
+        """(n,) weights of the samples by their classes."""
+        return None
 
     # A fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None) -> Any:
         """Fit, or go through the samples once."""
-        no_stream("X", X)
         self._validate_params()
         sizes = self._hidden_layer_sizes()
         first = "trainer_" not in vars(self) or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental=incremental, reset=first)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        sample_weight = self._weights_of(y, sample_weight, incremental)
+        n_outputs = self._n_outputs(y) if first else self.n_outputs_
+        dtype = X.dtype if first else self.trainer_.dtype
+        samples = self._samples(X, y, sample_weight, FIT, n_outputs, dtype)
+        samples = self._weighted(samples, y, incremental)
+        validation = None
+        if validation_data is not None:
+            validation = self._validation(validation_data, n_outputs, dtype)
         self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize(X, y, sizes)
@@ -148,10 +150,6 @@ class BaseMLP(Solvers):
             go_on(self, sizes, incremental=incremental)
         trainer = self.trainer_
         trainer.n_threads, trainer.shuffle = self._threads(), bool(self.shuffle)
-        samples = self._samples(X, y, sample_weight)
-        validation = None
-        if validation_data is not None:
-            validation = self._validation(*validation_data)
         method = self._method()
         with silent_if(not self.verbose):
             if isinstance(method, LBFGS):
@@ -165,9 +163,9 @@ class BaseMLP(Solvers):
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if np.any(np.array(sizes) <= 0):
+        if any(isinstance(size, Integral) and size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
+        return [whole("hidden_layer_sizes", size, minimum=1) for size in sizes]
 
     def _x_dtype(self) -> Any:
         return (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
@@ -233,25 +231,34 @@ class BaseMLP(Solvers):
         copy.set_state(self._random_state.get_state())
         return int(copy.randint(1 << 31))
 
-    def _samples(self, X: Any, y: Array, sample_weight: Any) -> Samples:
-        """Checked data as the epochs take it."""
-        dtype = self.trainer_.dtype
-        samples = self._encode(y, dtype)
-        if samples.targets.ndim == 2 and len(samples.targets) and samples.targets.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {samples.targets.shape[1]} outputs, but {self.n_outputs_} were fitted.")
+    def _samples(
+        self, X: Any, y: Array, sample_weight: Any, names: Names, n_outputs: int, dtype: np.dtype[Any]
+    ) -> Samples:
+        """What `_validate_input` gave, as the epochs take it."""
+        samples = self._encode(names.y, y, n_outputs, dtype)
         if not isinstance(X, np.ndarray):
             X = X.tocsr()
             if math.prod(X.shape) * dtype.itemsize <= DENSE_BYTES:
                 X = X.toarray()
-        X = as_writable(np.require(X, dtype, "C")) if isinstance(X, np.ndarray) else X.astype(dtype)
-        weights = None if sample_weight is None else as_writable(np.require(sample_weight, dtype, "C"))
-        targets, labels = as_writable(samples.targets), as_writable(samples.labels)
-        return samples._replace(X=X, targets=targets, labels=labels, weights=weights)
+        weights = sample_weights(names.sample_weight, sample_weight, X, dtype)
+        return samples._replace(X=as_rows(names.X, X, dtype), weights=weights)
 
-    def _validation(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
+    def _weighted(self, samples: Samples, y: Any, incremental: bool) -> Samples:
+        """The samples, with class_weight in their weights."""
+        by_class = self._class_weights(y, incremental, samples.targets.dtype)
+        if by_class is None:
+            return samples
+        weights = by_class if samples.weights is None else samples.weights * by_class
+        if not incremental and not weights.any():
+            raise ValueError(wrong("class_weight", "a weight > 0 for some sample", "only 0"))
+        return samples._replace(weights=cast("class_weight", weights, samples.targets.dtype))
+
+    def _validation(self, value: Any, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
         """Validation data that the user gives."""
-        X, y = self._validate_input(X, y, incremental=True, reset=False, validating=True)
-        return self._samples(X, y, sample_weight)
+        X, y, sample_weight = validation_parts(value)
+        with named("validation_data"):
+            X, y = self._validate_input(X, y, incremental=True, reset=False, names=VALIDATION)
+            return self._samples(X, y, sample_weight, VALIDATION, n_outputs, dtype)
 
     def _check_solver(self) -> bool:
         if isinstance(self._method(), LBFGS):
@@ -263,17 +270,17 @@ class BaseMLP(Solvers):
     def _outputs(self, X: Any) -> Array:
         """aᴸ of every row of X, (n, n_L)."""
         check_is_fitted(self)
-        no_stream("X", X)
+        refuse("X", X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
         return self._forward(X)
 
     def _forward(self, X: Any) -> Array:
         """aᴸ of an X that is checked; NaN where the weights or X are."""
         trainer, threads = self.trainer_, self._threads()
-        if not isinstance(X, np.ndarray) and X.shape[0] > ROWS:
+        if not isinstance(X, np.ndarray) and X.shape[0] > (count := rows_at_once(X, trainer.dtype)):
             X = X.tocsr()
-            return np.concatenate([self._forward(X[start : start + ROWS]) for start in range(0, X.shape[0], ROWS)])
-        rows = as_writable(np.require(dense(X), trainer.dtype, "C"))
+            return np.concatenate([self._forward(X[start : start + count]) for start in range(0, X.shape[0], count)])
+        rows = as_writable(np.require(dense(X, trainer.dtype), trainer.dtype, "C"))
         output = trainer._engine.predict(rows, threads)
         if output is None:
             raise ValueError(f"Input X contains infinity or a value too large for {trainer.dtype}.")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,38 +15,14 @@ from .._engine import BLOCK, NO_BOUNDS
 from .._kernels import codes
 from .._run import CHUNK_SECONDS, blocks_before, first_budget
 from ..trainer import Trainer
+from ._pieces import DENSE_BYTES, Samples, dense, gradients, pieces, rows_at_once, weight_of
 
 Array = npt.NDArray[Any]
 
-DENSE_BYTES = 1 << 26  # of a sparse matrix, that are made dense at once
 ORDERS = 1 << 22  # numbers of samples, in the orders of epochs that are run at once
 NO_CORRECTION = 1 << 62  # batches, after which the kernel's own corrections of Adam are 1, for any β below 1
 ENOUGH = 1 << 40  # batches that no fit gets to; NO_CORRECTION is a multiple, and so is what older pickles have
 SLOWEST = 1e-6  # η from which "adaptive" ends a fit
-
-
-class Samples(NamedTuple):
-    """What is learnt from: X, and of targets and labels the one that the loss takes."""
-
-    X: Any  # (n, n_1) C-contiguous of the trainer's dtype, or CSR
-    targets: Array  # (n, n_L) of the trainer's dtype, or (0, n_L)
-    labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
-    weights: Array | None = None  # (n,) of the trainer's dtype
-    constants: Array | None = None  # (n,) that the loss which is reported has more than the kernels'
-
-    def of(self, rows: npt.NDArray[np.int64]) -> Samples:
-        """Some of them."""
-        parts = (part if part is None or not part.shape[0] else part[rows] for part in self)
-        return Samples(*parts)  # type: ignore[arg-type]
-
-    def constant(self, take: Any) -> float:
-        """The mean of some samples' constants."""
-        if self.constants is None:
-            return 0.0
-        weights = None if self.weights is None else self.weights[take]
-        if weights is not None and not weights.any():
-            return 0.0
-        return float(np.average(self.constants[take], weights=weights))
 
 
 @dataclass
@@ -168,17 +144,50 @@ class Epochs:
 
     def _by_pieces(self, order: npt.NDArray[np.int64] | None, rates: Array) -> float:
         """An epoch."""
-        k, total = 0, 0.0
+        k, total, X, dtype = 0, 0.0, self.samples.X, self.trainer.dtype
+        in_parts = not isinstance(X, np.ndarray) and self.batch_size > rows_at_once(X, dtype)
         for start in range(0, self.n, self.piece):
             where = slice(start, min(start + self.piece, self.n))
             take = where if order is None else order[where]
-            data = self.engine.data(dense(self.samples.X[take]), *self._labelled(take))
-            for loss in self._train(data, rates[k:] if len(rates) > 1 else rates, 1):
+            next_rates = rates[k:] if len(rates) > 1 else rates
+            if in_parts:
+                losses = iter([self._batch_in_parts(self.samples.of(take), float(next_rates[0]))])
+            else:
+                losses = self._train(self.engine.data(dense(X[take], dtype), *self._labelled(take)), next_rates, 1)
+            for loss in losses:
                 if not math.isfinite(loss):
                     return loss
                 total += (loss + self.samples.constant(take)) * (where.stop - start)
             k += self.piece // self.batch_size
         return total / self.n
+
+    def _batch_in_parts(self, batch: Samples, rate: float) -> float:
+        """One update by a batch that is too large to be dense at once; gives its mean loss."""
+        trainer, weight, m = self.trainer, weight_of(batch), batch.X.shape[0]
+        if weight == 0:
+            return 0.0
+        total, first, sums = 0.0, 0, None
+        for data in pieces(trainer, batch):
+            rows = len(data.X)
+            part = codes.Part(0, rows, first, weight)
+            step = self._step(np.array([rate]), m)._replace(block=min(rows, BLOCK), part=part)
+            first += rows
+            with self.engine.part(data, trainer._memory, step, trainer.n_threads) as (gradients, loss, update):
+                total += loss
+                if not math.isfinite(total):
+                    return total
+                if sums is not None:
+                    np.add(gradients, sums, out=gradients)
+                if first < m:
+                    sums = gradients.copy()
+                else:
+                    total += weight * update(rate)
+        return self._reported(total / weight)
+
+    def _step(self, rates: Array, batch_size: int) -> codes.Step:
+        """How batches of this size move the parameters."""
+        seed, block = np.uint64(self.trainer._dropout_seed), min(batch_size, BLOCK)
+        return codes.Step(self.pace.rule, NO_BOUNDS, rates, seed, batch_size, block, self.alpha)
 
     def change_rate(self, before: float) -> None:
         """Let the velocities go on when η has changed: scikit-learn's have η inside, the kernels' have not."""
@@ -202,8 +211,7 @@ class Epochs:
             yield from [0.0] * count
             return
         trainer, memory, interruption = self.trainer, self.trainer._memory, None
-        seed, m = np.uint64(trainer._dropout_seed), min(self.batch_size, len(data.X))
-        step = codes.Step(self.pace.rule, NO_BOUNDS, rates, seed, m, min(m, BLOCK), self.alpha)
+        step = self._step(rates, min(self.batch_size, len(data.X)))
         at = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(count))
         position, losses = at.position, at.losses
         try:
@@ -228,11 +236,6 @@ class Epochs:
         return (loss - penalty) / self.n_outputs + penalty
 
 
-def dense(X: Any) -> Array:
-    """X as an array."""
-    return X if isinstance(X, np.ndarray) else X.toarray()
-
-
 def minimize(
     trainer: Trainer,
     samples: Samples,
@@ -240,7 +243,7 @@ def minimize(
     options: dict[str, Any],
     after: Callable[[float], bool],
 ) -> Any:
-    """Find the weights by scipy's L-BFGS-B, all samples at once; a sparse X is made dense.
+    """Find the weights by scipy's L-BFGS-B, all samples at once; a large sparse X is made dense a piece at a time.
 
     Parameters
     ----------
@@ -256,18 +259,20 @@ def minimize(
     """
     from scipy.optimize import minimize as scipy_minimize
 
-    data = trainer._engine.data(dense(samples.X), *samples[1:4])
-    l2, constant = float(alpha) / data.weight, samples.constant(slice(None))
+    data: codes.Data | Samples = samples
+    if isinstance(samples.X, np.ndarray):
+        data = trainer._engine.data(samples.X, *samples[1:4])
+    l2, constant = float(alpha) / weight_of(data), samples.constant(slice(None))
     theta_views, b_views = [theta.T for theta in trainer.weights], trainer.biases
 
     def cost(parameters: Array) -> tuple[float, Array]:
         place(parameters, [*theta_views, *b_views])
-        J, weights, biases = trainer._engine.gradients(data)
-        gradients, penalty = [], 0.0
+        J, weights, biases = gradients(trainer, data)
+        derivatives, penalty = [], 0.0
         for theta, gradient in zip(theta_views, weights, strict=True):
-            gradients.append(gradient.T + l2 * theta)
+            derivatives.append(gradient.T + l2 * theta)
             penalty += 0.5 * l2 * float(np.sum(theta * theta, dtype=np.float64))
-        return J + penalty + constant, flat([*gradients, *biases])
+        return J + penalty + constant, flat([*derivatives, *biases])
 
     def iteration(intermediate_result: Any) -> None:  # the name tells scipy what to give
         if after(float(intermediate_result.fun)):

@@ -12,11 +12,10 @@ from sklearn.base import is_classifier
 
 from .._kernels import codes
 from .._kernels.finite import is_finite
-from .._measures import measure
 from .._run import stopped
 from ..callbacks import as_callbacks
 from ..metrics import metric_names, name_of
-from ._epochs import Samples, dense
+from ._pieces import Samples, measure
 
 
 class Measures:
@@ -101,5 +100,6 @@ class Measures:
                 measured |= {prefix + name: value for name, value in values.items() if prefix or name != "loss"}
         return measured
 
-    def _data(self, samples: Samples) -> codes.Data:
-        return self.trainer._engine.data(dense(samples.X), *samples[1:4])
+    def _data(self, samples: Samples) -> codes.Data | Samples:
+        dense = isinstance(samples.X, np.ndarray)
+        return self.trainer._engine.data(samples.X, *samples[1:4]) if dense else samples

@@ -18,8 +18,9 @@ from sklearn.utils.optimize import _check_optimize_result
 from .. import _messages
 from .._kernels import codes
 from ..optimizers import LBFGS, MOMENTS, OPTIMIZERS, SGD, Adam, Optimizer
-from ._epochs import Epochs, Pace, Samples, minimize
+from ._epochs import Epochs, Pace, minimize
 from ._measures import Measures
+from ._pieces import Samples
 
 Array = npt.NDArray[Any]
 
@@ -237,19 +238,31 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples]:
         """Samples that train, and samples that validate; of each class the same fraction where there are two."""
-        stratify = samples.targets if is_classifier(self) and self.n_outputs_ == 1 else None
-        with config_context(skip_parameter_validation=True):  # validation_fraction's own has been; they differ
-            train, rest = train_test_split(
-                np.arange(samples.X.shape[0]),
-                random_state=self._random_state,
-                test_size=self.validation_fraction,
-                stratify=stratify,
-            )
+        stratify = samples.targets > 0.5 if is_classifier(self) and self.n_outputs_ == 1 else None
+        try:
+            with config_context(skip_parameter_validation=True):  # validation_fraction's own has been; they differ
+                train, rest = train_test_split(
+                    np.arange(samples.X.shape[0]),
+                    random_state=self._random_state,
+                    test_size=self.validation_fraction,
+                    stratify=stratify,
+                )
+        except ValueError as error:
+            if "Classes with too few members" not in str(error):
+                raise
+            raise ValueError(f"{error}. {self._binary_classes()}") from error
         if len(rest) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return samples.of(train), samples.of(rest)
+        parts = samples.of(train), samples.of(rest)
+        check_weights(parts)
+        return parts
+
+    def _binary_classes(self) -> str:
+        """Which classes scikit-learn calls True and False."""
+        names = dict(zip(("False", "True"), self.classes_.tolist(), strict=False))
+        return " and ".join(f"{name} is the class {label!r}" for name, label in names.items())
 
     def _shuffled(self, n: int) -> Callable[[], npt.NDArray[np.int64]]:
         """A function that gives scikit-learn's order of each epoch: the last one's, shuffled."""
@@ -290,6 +303,17 @@ def unchecked(kind: type[Any], **values: Any) -> Any:
     for name, value in values.items():
         object.__setattr__(optimizer, name, value if isinstance(value, bool) else float(value))
     return optimizer
+
+
+def check_weights(parts: tuple[Samples, Samples]) -> None:
+    """Refuse a split that leaves nothing to train with, or nothing to validate with."""
+    for part, what in zip(parts, ("train", "validate"), strict=True):
+        if part.weights is not None and not part.weights.any():
+            raise ValueError(
+                "sample_weight, or class_weight: Sample weights must contain at least one non-zero number. All "
+                f"{len(part.weights)} samples that early stopping keeps to {what} with weigh 0. Pass validation_data, "
+                "or another random_state."
+            )
 
 
 def say(text: str) -> None:

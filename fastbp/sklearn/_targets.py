@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
-from sklearn.utils.multiclass import unique_labels
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import is_multilabel, unique_labels
 from sklearn.utils.validation import validate_data
 
-from ..losses import Loss, loss_of
+from .._checks import numbers, wrong
+from ..losses import CrossEntropy, Loss, encode, loss_of
 from ._base import BaseMLP
-from ._epochs import Samples
+from ._input import FIT, Names, class_weights, refuse
+from ._pieces import Samples
 
 Array = npt.NDArray[Any]
 
 
-def validated(estimator: Any, X: Any, y: Any, **options: Any) -> tuple[Any, Array]:
+def validated(estimator: Any, X: Any, y: Any, names: Names, **options: Any) -> tuple[Any, Array]:
     """X and y as scikit-learn checks them; y of one column is (n,)."""
+    refuse(names.X, X)
+    refuse(names.y, y, dates=True)
     X, y = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], multi_output=True, order="C", **options)
     return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def check_labels(argument: str, y: Any) -> None:
+    """Refuse labels that scikit-learn mistakes: NaT, and a matrix of two values of which none is 0."""
+    if y.dtype.kind in "mM" and np.isnat(y).any():
+        raise ValueError(wrong(argument, "no missing labels", "NaT"))
+    if y.ndim == 2 and isinstance(y, np.ndarray) and y.dtype.kind in "biuf" and not (y == 0).any():
+        low, high = y.min(), y.max()
+        if low != high and is_multilabel(y):
+            raise ValueError(wrong(argument, "0 and one other number, as each column is a label", f"{low} and {high}"))
+
+
+def check_columns(argument: str, columns: int, n_outputs: int) -> None:
+    """Refuse a y of another width than the network's."""
+    if columns != n_outputs:
+        raise ValueError(wrong(argument, f"a column for each of the network's outputs ({n_outputs})", columns))
 
 
 class Classes(BaseMLP):
     """Classes, or labels of which a sample may have several."""
 
     def _validate_input(
-        self, X: Any, y: Any, *, incremental: bool, reset: bool, validating: bool = False
+        self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
     ) -> tuple[Any, Array]:
-        X, y = validated(self, X, y, dtype=self._x_dtype(), reset=reset)
+        X, y = validated(self, X, y, names, dtype=self._x_dtype(), reset=reset)
         if "classes_" not in vars(self) or (not self.warm_start and not incremental):
+            check_labels(names.y, y)
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            self._check_classes(unique_labels(y), same=self.warm_start and not validating)
+            self._check_classes(unique_labels(y), same=self.warm_start and names is FIT)
         return X, y
 
     def _check_classes(self, classes: Array, *, same: bool) -> None:
@@ -61,22 +83,27 @@ class Classes(BaseMLP):
             return "cross_entropy", "softmax"
         return "binary_cross_entropy", "logistic"
 
-    def _encode(self, y: Array, dtype: np.dtype[Any]) -> Samples:
-        if self.out_activation_ == "softmax":
-            return Samples(None, np.empty((0, self.n_outputs_), dtype), np.searchsorted(self.classes_, y))
-        targets = np.ascontiguousarray(self._label_binarizer.transform(y), dtype)
-        return Samples(None, targets, np.empty(0, np.int64))
+    def _encode(self, argument: str, y: Array, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
+        name, activation = self._objective()
+        if activation == "softmax":
+            self._label_binarizer.transform(y[:1])  # refuses labels in a matrix, of which several may be right
+            encoded = np.searchsorted(self.classes_, y)
+        else:
+            encoded = self._label_binarizer.transform(y) != 0  # 0 and v are a label's two values, for scikit-learn too
+            check_columns(argument, encoded.shape[1], n_outputs)
+        check_labels(argument, y)
+        loss = loss_of(name)
+        return Samples(None, *encode(argument, encoded, len(encoded), n_outputs, loss, loss.output, dtype))
 
-    def _weights_of(self, y: Any, sample_weight: Any, incremental: bool) -> Any:
+    def _class_weights(self, y: Any, incremental: bool, dtype: np.dtype[Any]) -> Array | None:
         if self.class_weight is None:
-            return sample_weight
+            return None
         if incremental and isinstance(self.class_weight, str):
             raise ValueError(
                 "class_weight 'balanced' is not supported for partial_fit, which sees a part of the samples: pass "
                 "the weights themselves, as sklearn.utils.compute_class_weight gives them."
             )
-        weights = compute_sample_weight(self.class_weight, y)
-        return weights if sample_weight is None else weights * sample_weight
+        return class_weights(self.class_weight, y, self.classes_, dtype)
 
     def _score_outputs(self, output: Array, samples: Samples) -> float:
         if self.out_activation_ == "softmax":
@@ -90,12 +117,14 @@ class Numbers(BaseMLP):
     """Numbers, one or several for each sample."""
 
     def _validate_input(
-        self, X: Any, y: Any, *, incremental: bool, reset: bool, validating: bool = False
+        self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
     ) -> tuple[Any, Array]:
-        X, y = validated(self, X, y, y_numeric=True, dtype=self._x_dtype(), reset=reset)
-        if self._loss().name == "poisson" and y.min() < 0:
-            raise ValueError("Some value(s) of y are out of the valid range of the loss 'poisson'.")
-        return X, y
+        its_own = y is None or hasattr(y, "tocsr") or getattr(getattr(y, "dtype", None), "kind", "") == "c"
+        if not its_own:  # scikit-learn has an error of its own for these, and for missing numbers
+            with suppress(ValueError):
+                numbers(names.y, y)
+        X, y = validated(self, X, y, names, y_numeric=True, dtype=self._x_dtype(), reset=reset)
+        return X, y if isinstance(y, np.ndarray) else y.toarray()
 
     def _loss(self) -> Loss:
         return loss_of(self.loss)
@@ -107,13 +136,21 @@ class Numbers(BaseMLP):
         loss = self._loss()
         return loss, "exp" if loss.name == "poisson" else "identity"
 
-    def _encode(self, y: Array, dtype: np.dtype[Any]) -> Samples:
-        targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype)
+    def _encode(self, argument: str, y: Array, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
+        loss, activation = self._objective()
+        y = y.reshape(len(y), -1)
+        check_columns(argument, y.shape[1], n_outputs)
+        if isinstance(loss, CrossEntropy) and n_outputs == 1:
+            expected = "a column for each class with loss=CrossEntropy(); class numbers are MLPClassifier's"
+            raise ValueError(wrong(argument, expected, "one column"))
+        if loss.name == "poisson" and y.min() < 0:
+            raise ValueError(f"Some value(s) of {argument} are out of the valid range of the loss 'poisson'.")
+        targets, labels = encode(argument, y, len(y), n_outputs, loss, loss.output, dtype)
         constants = None
-        if self.out_activation_ == "exp":  # half the deviance is y log y − y more than a − y log a
+        if activation == "exp":  # half the deviance is y log y − y more than a − y log a
             y = np.asarray(targets, np.float64)
             constants = (y * np.log(np.where(y > 0, y, 1)) - y).sum(axis=1)
-        return Samples(None, targets, np.empty(0, np.int64), constants=constants)
+        return Samples(None, targets, labels, constants=constants)
 
     def _score_outputs(self, output: Array, samples: Samples) -> float:
         return r2(samples.targets, output, samples.weights)

@@ -1,0 +1,139 @@
+"""What users give the estimators of fastbp.sklearn: checked as scikit-learn does, and then as Trainer does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import Interval, InvalidParameterError
+from sklearn.utils.validation import _check_sample_weight
+
+from .. import _checks, _samples
+from .._checks import wrong
+
+Array = npt.NDArray[Any]
+
+
+class Names(NamedTuple):
+    """What messages call X, y and the weights of samples."""
+
+    X: str = "X"
+    y: str = "y"
+    sample_weight: str = "sample_weight"
+
+
+FIT = Names()
+VALIDATION = Names("validation_data[0]", "validation_data[1]", "validation_data[2]")
+
+
+class Whole(Interval):  # type: ignore[misc]
+    """scikit-learn's constraint of an integer in a range. True is no integer."""
+
+    def __init__(self, left: int | None, right: int | None = None) -> None:
+        super().__init__(Integral, left, right, closed="left" if right is None else "both")
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
+
+
+@contextmanager
+def named(argument: str) -> Iterator[None]:
+    """Let scikit-learn's errors say which argument they are about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if argument in str(error):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{argument}: {error}") from error
+
+
+def refuse(argument: str, value: Any, *, dates: bool = False) -> None:
+    """Refuse what scikit-learn turns into numbers without a word: masked numbers, and dates unless they may be."""
+    _checks.no_stream(argument, value)
+    if np.ma.is_masked(value):
+        raise ValueError(wrong(argument, "no missing values", "a masked array; fill it first"))
+    if dates:
+        return
+    dtypes = getattr(value, "dtypes", None)  # a frame's
+    for dtype in dtypes if np.iterable(dtypes) else [getattr(value, "dtype", None)]:
+        if getattr(dtype, "kind", "") in ("m", "M"):
+            raise TypeError(wrong(argument, "numbers", f"dtype {dtype}"))
+
+
+def validation_parts(value: Any) -> tuple[Any, Any, Any]:
+    """X, y and sample_weight or None."""
+    try:
+        parts = _checks.parts("validation_data", value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return parts[0], parts[1], parts[2] if len(parts) > 2 else None
+
+
+def sample_weights(argument: str, value: Any, X: Any, dtype: np.dtype[Any]) -> Array | None:
+    """(n,) weights ≥ 0, not all 0, of an array, a list, a series or one number for all; None for None.
+
+    Raises
+    ------
+    ValueError
+        An InvalidParameterError, which is a TypeError too, where they are no numbers.
+    """
+    if value is None:
+        return None
+    try:
+        _checks.numbers(argument, value)
+        with named(argument):
+            value = _check_sample_weight(value, X)
+        return _samples.sample_weights(argument, value, X.shape[0], dtype)
+    except TypeError as error:
+        raise InvalidParameterError(str(error)) from None
+
+
+def class_weights(value: Any, y: Any, classes: Array, dtype: np.dtype[Any]) -> Array:
+    """(n,) weights of the samples by their classes, or by all their labels.
+
+    Parameters
+    ----------
+    value : {class: weight ≥ 0} or "balanced"; of labels a list of them, one for each
+        A class that isn't named weighs 1.
+    y : (n,) classes, or (n, n_L) labels
+    classes : all that there are
+    """
+    if y.ndim == 1:
+        if isinstance(value, str):
+            return np.asarray(compute_sample_weight(value, y))
+        return _by_class(value, y, list(classes), dtype)
+    if isinstance(value, str):
+        return np.asarray(compute_sample_weight(value, y))
+    if not isinstance(value, list) or len(value) != y.shape[1]:
+        expected = f"'balanced', or a list of {y.shape[1]} dicts, one for each label"
+        came = f"{len(value)} of them" if isinstance(value, list) else _checks.shown(value)
+        raise ValueError(wrong("class_weight", expected, came))
+    largest = y.max()
+    labels = [0, largest or y.min() or 1]
+    weights = np.ones(y.shape[0])
+    for k, weight in enumerate(value):
+        column = y[:, k] if isinstance(y, np.ndarray) else y[:, [k]].toarray().ravel()
+        weights *= _by_class(weight, column, labels, dtype)
+    return weights
+
+
+def _by_class(value: Any, y: Array, classes: list[Any], dtype: np.dtype[Any]) -> Array:
+    """(n,) weights, from a dict or, of a single label, "balanced" or None."""
+    if value is None:
+        return np.ones(len(y))
+    if isinstance(value, str) and value == "balanced":
+        return np.asarray(compute_sample_weight(value, y))
+    if not isinstance(value, Mapping):
+        raise InvalidParameterError(wrong("class_weight", "'balanced' or a dict of weights", _checks.shown(value)))
+    table = {label: _checks.real("class_weight", weight, minimum=0, dtype=dtype) for label, weight in value.items()}
+    unknown = [label for label in table if label not in classes]
+    if unknown and any(label not in table for label in classes):
+        raise ValueError(wrong("class_weight", f"weights of the classes {classes}", f"one of {unknown[0]!r}"))
+    found, places = np.unique(y, return_inverse=True)
+    return np.array([table.get(label, 1.0) for label in found], np.float64)[places]
