@@ -97,8 +97,9 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         numbers for more than two classes, 0 and 1 for two, and for labels.
     callbacks : fastbp.Callback or function of (trainer, epoch, measured), or several, or None
         Called after each epoch.
-    class_weight : dict, "balanced" or None
-        Weights of the classes, by their labels; they multiply sample_weight.
+    class_weight : dict, "balanced", list of them or None
+        Weights of the classes, which multiply sample_weight. A class that isn't named weighs 1. For several labels it is
+        a list with one for each label.
     dtype : {"auto", "float32", "float64"}
         Of weights and arithmetic. "auto" is scikit-learn's way: float32 where X is float32, else float64. float32 is
         up to twice as fast.
@@ -177,7 +178,8 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         X : (n, n_1) array, frame, or sparse matrix
             A sparse one is made dense, a piece at a time where it is large.
         y : (n,) classes of any kind, or (n, n_L) 0 and 1 for labels
-        sample_weight : (n,) numbers, optional
+            Labels may be 0 and any one other number, or sparse.
+        sample_weight : (n,) numbers ≥ 0, optional
         validation_data : (X, y) or (X, y, sample_weight), optional
             Scored after each epoch, into validation_scores_, and measured into history_; with early_stopping=True in
             place of a part of X.
@@ -318,7 +320,8 @@ class MLPRegressor(RegressorMixin, Numbers):  # type: ignore[misc]
         X : (n, n_1) array, frame, or sparse matrix
             A sparse one is made dense, a piece at a time where it is large.
         y : (n,) or (n, n_L) numbers
-        sample_weight : (n,) numbers, optional
+            In the range of the loss.
+        sample_weight : (n,) numbers ≥ 0, optional
         validation_data : (X, y) or (X, y, sample_weight), optional
             As in `MLPClassifier.fit`.
 

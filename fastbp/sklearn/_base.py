@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import threading
+from collections.abc import Mapping, Set
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks import as_writable, cast, whole, wrong
+from .._checks import as_writable, cast, is_sequence, shown, whole, wrong
 from .._compiling import silent_if
 from ..activations import HIDDEN
 from ..history import History
@@ -162,7 +163,9 @@ class BaseMLP(Solvers):
 
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if isinstance(sizes, Mapping | Set):
+            raise TypeError(wrong("hidden_layer_sizes", "an integer or a list of integers", shown(sizes)))
+        sizes = list(sizes) if is_sequence(sizes) else [sizes]
         if any(isinstance(size, Integral) and size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return [whole("hidden_layer_sizes", size, minimum=1) for size in sizes]

@@ -134,6 +134,8 @@ def _by_class(value: Any, y: Array, classes: list[Any], dtype: np.dtype[Any]) ->
     table = {label: _checks.real("class_weight", weight, minimum=0, dtype=dtype) for label, weight in value.items()}
     unknown = [label for label in table if label not in classes]
     if unknown and any(label not in table for label in classes):
-        raise ValueError(wrong("class_weight", f"weights of the classes {classes}", f"one of {unknown[0]!r}"))
+        raise ValueError(
+            wrong("class_weight", f"weights of the classes {np.array(classes).tolist()}", f"one of {unknown[0]!r}")
+        )
     found, places = np.unique(y, return_inverse=True)
     return np.array([table.get(label, 1.0) for label in found], np.float64)[places]

@@ -119,12 +119,12 @@ class Numbers(BaseMLP):
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
     ) -> tuple[Any, Array]:
-        its_own = y is None or hasattr(y, "tocsr") or getattr(getattr(y, "dtype", None), "kind", "") == "c"
-        if not its_own:  # scikit-learn has an error of its own for these, and for missing numbers
-            with suppress(ValueError):
+        if hasattr(y, "tocsr"):
+            y = y.toarray()
+        if y is not None and getattr(getattr(y, "dtype", None), "kind", "") != "c":
+            with suppress(ValueError):  # scikit-learn has its own errors for missing and for complex numbers
                 numbers(names.y, y)
-        X, y = validated(self, X, y, names, y_numeric=True, dtype=self._x_dtype(), reset=reset)
-        return X, y if isinstance(y, np.ndarray) else y.toarray()
+        return validated(self, X, y, names, y_numeric=True, dtype=self._x_dtype(), reset=reset)
 
     def _loss(self) -> Loss:
         return loss_of(self.loss)
