@@ -98,7 +98,7 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
     callbacks : fastbp.Callback or function of (trainer, epoch, measured), or several, or None
         Called after each epoch.
     class_weight : dict, "balanced", list of them or None
-        Weights of the classes, which multiply sample_weight. A class that isn't named weighs 1. For several labels it is
+        Weights of the classes, which multiply sample_weight. A class without one weighs 1. For several labels it is
         a list with one for each label.
     dtype : {"auto", "float32", "float64"}
         Of weights and arithmetic. "auto" is scikit-learn's way: float32 where X is float32, else float64. float32 is
