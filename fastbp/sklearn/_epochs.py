@@ -146,8 +146,9 @@ class Epochs:
         """An epoch."""
         k, total, X, dtype = 0, 0.0, self.samples.X, self.trainer.dtype
         in_parts = not isinstance(X, np.ndarray) and self.batch_size > rows_at_once(X, dtype)
-        for start in range(0, self.n, self.piece):
-            where = slice(start, min(start + self.piece, self.n))
+        piece = self.batch_size if in_parts else self.piece
+        for start in range(0, self.n, piece):
+            where = slice(start, min(start + piece, self.n))
             take = where if order is None else order[where]
             next_rates = rates[k:] if len(rates) > 1 else rates
             if in_parts:
@@ -158,7 +159,7 @@ class Epochs:
                 if not math.isfinite(loss):
                     return loss
                 total += (loss + self.samples.constant(take)) * (where.stop - start)
-            k += self.piece // self.batch_size
+            k += piece // self.batch_size
         return total / self.n
 
     def _batch_in_parts(self, batch: Samples, rate: float) -> float:
