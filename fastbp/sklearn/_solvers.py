@@ -256,7 +256,9 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         parts = samples.of(train), samples.of(rest)
-        check_weights(parts)
+        check_weights(
+            "sample_weight" if vars(self).get("class_weight") is None else "sample_weight, class_weight", parts
+        )
         return parts
 
     def _binary_classes(self) -> str:
@@ -305,14 +307,13 @@ def unchecked(kind: type[Any], **values: Any) -> Any:
     return optimizer
 
 
-def check_weights(parts: tuple[Samples, Samples]) -> None:
+def check_weights(argument: str, parts: tuple[Samples, Samples]) -> None:
     """Refuse a split that leaves nothing to train with, or nothing to validate with."""
     for part, what in zip(parts, ("train", "validate"), strict=True):
         if part.weights is not None and not part.weights.any():
             raise ValueError(
-                "sample_weight, or class_weight: Sample weights must contain at least one non-zero number. All "
-                f"{len(part.weights)} samples that early stopping keeps to {what} with weigh 0. Pass validation_data, "
-                "or another random_state."
+                f"{argument}: Sample weights must contain at least one non-zero number. All {len(part.weights)} "
+                f"samples that early stopping keeps to {what} with weigh 0. Pass validation_data instead."
             )
 
 

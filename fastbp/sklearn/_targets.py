@@ -119,6 +119,7 @@ class Numbers(BaseMLP):
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
     ) -> tuple[Any, Array]:
+        refuse(names.y, y)
         if hasattr(y, "tocsr"):
             y = y.toarray()
         if y is not None and getattr(getattr(y, "dtype", None), "kind", "") != "c":
