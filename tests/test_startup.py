@@ -16,6 +16,7 @@ import pytest
 
 import fastbp
 from fastbp import _compiling, fit_many, warmup
+from fastbp.__main__ import main
 from fastbp._kernels import disk, finite, jit
 from fastbp._run import Run
 from fastbp._team import run_together
@@ -231,12 +232,26 @@ def test_silence_reaches_the_threads_that_compile(monkeypatch, xor, capsys, verb
     assert not _compiling.is_silent()
 
 
-def test_an_estimator_is_silent_unless_it_is_verbose(monkeypatch, xor):
+def test_an_estimator_announces_a_compilation(monkeypatch, xor):
+    """Its default is verbose=False, which is about epochs: a first fit must not wait without a word."""
     seen = []
     monkeypatch.setattr(MLPClassifier, "_fit_stochastic", lambda *_: seen.append(_compiling.is_silent()))
-    for verbose in (False, True):
-        MLPClassifier((2,), verbose=verbose).fit(*xor)
-    assert seen == [True, False]
+    MLPClassifier((2,)).fit(*xor)
+    assert seen == [False]
+
+
+def test_the_command_line_announces_a_compilation_unless_it_is_quiet(monkeypatch, tmp_path):
+    (tmp_path / "t.csv").write_text("a,y\n" + "1,0\n2,1\n" * 9)
+    seen, real = [], Run.go
+
+    def go(self, *arguments):
+        seen.append(_compiling.is_silent())
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Run, "go", go)
+    for options in ([], ["--json"], ["--quiet"]):
+        assert main(["train", f"{tmp_path}/t.csv", "--out", f"{tmp_path}/m.npz", "--epochs", "1", *options]) == 0
+    assert seen == [False, False, True]
 
 
 @pytest.mark.parametrize("use", [*warmup.USES, warmup.MPI])

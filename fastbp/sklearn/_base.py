@@ -17,7 +17,6 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import as_writable, cast, is_sequence, shown, whole, wrong
-from .._compiling import silent_if
 from ..activations import HIDDEN
 from ..history import History
 from ..network import Views, own_arrays
@@ -152,11 +151,10 @@ class BaseMLP(Solvers):
         trainer = self.trainer_
         trainer.n_threads, trainer.shuffle = self._threads(), bool(self.shuffle)
         method = self._method()
-        with silent_if(not self.verbose):
-            if isinstance(method, LBFGS):
-                self._fit_lbfgs(samples, method, validation)
-            else:
-                self._fit_stochastic(samples, method, incremental, validation)
+        if isinstance(method, LBFGS):
+            self._fit_lbfgs(samples, method, validation)
+        else:
+            self._fit_stochastic(samples, method, incremental, validation)
         if not np.isfinite(trainer.network._parameters).all():
             raise ValueError(NON_FINITE)
         return self
