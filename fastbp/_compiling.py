@@ -47,3 +47,11 @@ def say_compiling(*, kept: bool) -> None:
     if not _silent.get() and text not in _said:
         _said.add(text)
         _messages.err(f"{text}\n")
+
+
+def import_what_kernels_need() -> None:
+    """Import the modules of Numba to which machine code on disk refers.
+
+    Numba cannot import them twice: after Ctrl-C in the middle of it this process could load no other kernel.
+    """
+    import numba.np.arrayobj  # noqa: F401

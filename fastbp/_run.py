@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._compiling import silent_if
+from ._compiling import import_what_kernels_need, silent_if
 from ._engine import BLOCK
 from ._feed import Feed
 from ._kernels import codes
@@ -85,6 +85,7 @@ class Run:
         silent: bool,
     ) -> None:
         """`go`, with the callbacks' beginnings and ends around it, until it is done, interrupted or out of time."""
+        import_what_kernels_need()  # before Ctrl-C is taken for the end of training
         with self.trainer._engine.exclusively(), ExitStack() as ends:
             self.trainer.history.interrupted = self.trainer.stop_training = False
             try:

@@ -263,6 +263,22 @@ def test_kernels_from_the_cache_need_no_compiler(use):
     assert out == "False\n"
 
 
+IMPORTS = """
+import sys, numpy as np
+from fastbp import Callback, Trainer
+class Imported(Callback):
+    def on_fit_begin(self, trainer, epochs): self.before = set(sys.modules)
+    def on_epoch_end(self, trainer, epoch, measured): print(sorted(set(sys.modules) - self.before))
+Trainer([3, 4, 1]).fit(np.ones((9, 3)), np.ones(9), callbacks=Imported(), verbose=0)
+"""
+
+
+def test_ctrl_c_in_a_fit_cannot_leave_half_of_numba():
+    """What is imported within the epochs, where Ctrl-C ends training, can't be imported again after it."""
+    finished(python(IMPORTS))  # fills the cache
+    assert finished(python(IMPORTS))[0] == "[]\n"
+
+
 def test_names_are_imported_when_they_are_asked_for():
     ask = "import sys, fastbp; print('numba' in sys.modules, fastbp.metrics.__name__, 'numba' in sys.modules)"
     lines = ["import threading, fastbp", "names, threads = [], []", "for name in ('Summary', 'Trainer'):"]
