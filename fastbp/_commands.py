@@ -78,7 +78,7 @@ def train(arguments: Namespace) -> dict[str, Any]:
         trainer.fit(X, y, epochs=arguments.epochs, initial_epoch=done, **fit, verbose="auto" if shown else 0)
     if arguments.resume and trainer.history.interrupted:  # back to the last whole epoch, to go on from it to the bit
         there = os.path.exists(arguments.out)
-        trainer = _model(arguments.out, comm)[0] if there else Trainer(sizes, **options, comm=comm)
+        trainer = _begun(arguments, comm)[0] if there else Trainer(sizes, **options, comm=comm)
         trainer._table, done = table, trainer.epochs_trained
         trainer.fit(X, y, epochs=done, initial_epoch=done, **fit, verbose=0)
         trainer.history.interrupted = True
@@ -110,7 +110,7 @@ def _measured(trainer: Trainer, X: Any, y: Any, names: tuple[str, ...], fraction
 
 def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> Trainer:
     """The model that is there, if it is what the arguments ask for."""
-    trainer, known = _model(arguments.out, comm)
+    trainer, known = _begun(arguments, comm)
     had, wanted = checkpoint.options_of(trainer), checkpoint.options_of(asked)
     if arguments.seed is None:
         had["seed"] = wanted["seed"] = None
@@ -120,6 +120,18 @@ def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> T
     if differing:
         raise TableError(f"{arguments.out}: to go on, the same {differing[0]} are expected; or another --out")
     return trainer
+
+
+def _begun(arguments: Namespace, comm: Any) -> tuple[Trainer, Table]:
+    """A training to go on with: without patience from its last weights, where the file has an earlier epoch's."""
+    trainer, table = _model(arguments.out, comm)
+    if arguments.patience is None:
+        for name, state in trainer._states:
+            if name == EarlyStopping.__name__:
+                stopping = EarlyStopping(restore_best_weights=False)
+                stopping.load_state_dict(state)
+                stopping.on_fit_begin(trainer, 0)
+    return trainer, table
 
 
 def predict(arguments: Namespace) -> dict[str, Any]:

@@ -518,6 +518,28 @@ def test_an_interrupted_training_goes_on_to_the_bit(noisy, capsys, monkeypatch, 
         same_training("parts.npz", "whole.npz")
 
 
+def test_without_patience_a_training_goes_on_from_its_last_weights(noisy, capsys, monkeypatch):
+    """Also after a Ctrl-C before the first epoch of what is to come."""
+    command = f"{NOISY} --schedule step --resume"
+    assert run(f"{command} --out whole.npz --epochs 20") == 0
+    whole = said(capsys)
+    assert run(f"{command} --out parts.npz --epochs 60 --patience 6") == 0
+    done = said(capsys)["epochs"]
+    assert done < 20
+    given, end = Trainer.fit, Ends(done, KeyboardInterrupt)
+
+    def fit(trainer, *arguments, callbacks, **options):
+        return given(trainer, *arguments, callbacks=[*callbacks, end], **options)
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    assert run(f"{command} --out parts.npz --epochs 20") == 130
+    assert said(capsys)["epochs"] == done
+    monkeypatch.setattr(Trainer, "fit", given)
+    assert run(f"{command} --out parts.npz --epochs 20") == 0
+    assert said(capsys) == whole | {"model": "parts.npz"}
+    same_training("parts.npz", "whole.npz")
+
+
 @pytest.mark.parametrize("task", ["", " --task numbers"])
 @pytest.mark.parametrize("ending", [" --patience 6", " --epochs 0", " --schedule cosine --validation 0"])
 def test_what_is_printed_is_measured_of_the_model_that_is_written(noisy, capsys, task, ending):
