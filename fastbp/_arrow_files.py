@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -372,16 +372,16 @@ def _texts(argument: str, value: Any, expected: str) -> tuple[str, ...]:
 
 
 class ColumnsError(ValueError):
-    """A file of several that has other columns than the first."""
+    """A file of several that has other columns than the first, or a file whose index is asked for."""
 
 
-def whole(path: str) -> Any:
+def whole(path: str, wanted: Collection[str] = ()) -> Any:
     """The table in a Parquet file, or in a folder of them, without the index of the frame that it was made from.
 
     Raises
     ------
     ColumnsError
-        Where a file of a folder has other columns; the message names both.
+        Where a file of a folder has other columns; the message names both. Where a wanted column is the index.
     """
     _pyarrow()
     from pyarrow import parquet
@@ -393,6 +393,9 @@ def whole(path: str) -> Any:
     else:
         with open(path, "rb") as file:
             table = parquet.ParquetFile(file).read()
+    if asked := sorted(_names.index_columns(table.schema) & set(wanted)):
+        advice = "write the file anew, after frame.reset_index()"
+        raise ColumnsError(f"{asked[0]!r} is the index of the pandas frame in this file, and no column; {advice}")
     return _names.without_index(table).replace_schema_metadata(None)
 
 

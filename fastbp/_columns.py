@@ -15,6 +15,7 @@ from ._model_file import check_fields, refused
 
 WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")  # an integer, also as a float is written
 FLOAT = re.compile(r"[+-]?[0-9](\.[0-9]*)?[eE][+-]?[0-9]{1,3}")  # a float as NumPy's savetxt writes it
+CLOCK = re.compile(r"(.* \d\d:\d\d:\d\d)(?:\.0*|(\.\d*[1-9])0*)?")  # a day, or a number of days, and its time
 EXACT = 1 << 53  # from here on float64 has no longer every integer
 
 
@@ -31,8 +32,10 @@ def label(text: str) -> str:
 
 
 def same(text: str) -> str:
-    """What texts of the same value have in common: 1, 1.0 and +1; true and True."""
+    """What texts of the same value have in common: 1, 1.0 and +1; true and True; a day and its midnight."""
     text = label(text)
+    if clock := CLOCK.fullmatch(text):
+        return clock[1] + clock[2] if clock[2] else clock[1].removesuffix(" 00:00:00")
     if text.lower() in ("true", "false"):
         return text.capitalize()
     return text[1:] if text[0:1] == "+" and WHOLE.fullmatch(text) else text

@@ -53,9 +53,14 @@ def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
     Parameters
     ----------
     path : of the file
-    wanted : columns that are looked for; a CSV file's first line may be all numbers only if it names one of them
+    wanted : columns that are looked for; a CSV file's first line may be all numbers only if it names one of them, and
+        the index of a Parquet file's frame is none of them
     """
-    readers = {".csv": lambda path: _read_csv(path, wanted), ".parquet": _read_parquet, ".npz": _read_npz}
+    readers = {
+        ".csv": lambda path: _read_csv(path, wanted),
+        ".parquet": lambda path: _read_parquet(path, wanted),
+        ".npz": _read_npz,
+    }
     reader = readers.get(Path(path).suffix.lower())
     if reader is None:
         raise TableError(f"a file called {', '.join(readers)} is expected")
@@ -75,7 +80,8 @@ def _read_csv(path: str, wanted: Collection[str]) -> DataFrame:
     if "" in names:
         raise TableError(f"column {names.index('') + 1} has no name in the first line; name it, or leave it out")
     if not _is_header(names, wanted):
-        raise TableError(f"the first line must name the columns, but holds numbers: {', '.join(names)}")
+        advice = "put names above them; if they are names, make one of them text, such as x1"
+        raise TableError(f"the first line must name the columns, but holds numbers: {', '.join(names)}; {advice}")
     rows.columns = names
     return rows
 
@@ -116,14 +122,14 @@ def _is_header(names: Sequence[str], wanted: Collection[str]) -> bool:
     return not set(wanted).isdisjoint(names) and (in_order or without_gaps)
 
 
-def _read_parquet(path: str) -> DataFrame:
+def _read_parquet(path: str, wanted: Collection[str]) -> DataFrame:
     pandas = _pandas()
     exact = {  # integers of which some are missing; NumPy has only floats for them
         kind.lower(): getattr(pandas, f"{kind}Dtype")()
         for kind in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
     }
     try:
-        table = _arrow_files.whole(path)
+        table = _arrow_files.whole(path, wanted)
         frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
     except ImportError:
         raise ImportError("Parquet files need pyarrow: pip install 'fastbp[cli]'") from None

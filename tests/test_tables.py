@@ -120,6 +120,14 @@ def test_parquets_columns_have_texts_as_names_and_pandas_index_is_none_of_them(t
     assert list(read(str(tmp_path / "data.parquet")).columns) == names
 
 
+def test_an_index_that_is_wanted_as_a_column_is_refused_by_name(tmp_path):
+    pytest.importorskip("pyarrow")
+    columns("a", "y").set_index("y").to_parquet(path := str(tmp_path / "data.parquet"))
+    with pytest.raises(TableError, match=r"'y' is the index of the pandas frame in this file.*frame\.reset_index\(\)"):
+        read(path, ["y"])
+    assert list(read(path, ["a"]).columns) == ["a"]
+
+
 def test_an_index_is_known_without_pandas_word_for_it(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -319,9 +327,21 @@ def test_the_names_of_classes(values, labels):
         (str(2**53), [2**53, str(2**53)], [float(2**53), 2**53 + 1, f"{2**53}.0"]),
         (
             "2020-01-01",
-            [pandas.Timestamp("2020-01-01"), datetime.date(2020, 1, 1)],
-            [pandas.Timestamp("2020-01-01 1:00")],
+            [
+                pandas.Timestamp("2020-01-01"),
+                datetime.date(2020, 1, 1),
+                "2020-01-01 00:00:00",
+                "2020-01-01 00:00:00.000",
+            ],
+            [pandas.Timestamp("2020-01-01 1:00"), "2020-01-01 00:00:01"],
         ),
+        ("2020-01-01 00:00:00", [pandas.Timestamp("2020-01-01"), "2020-01-01"], [pandas.Timestamp("2020-01-02")]),
+        (
+            "2020-01-01 10:00:00.500",
+            [pandas.Timestamp("2020-01-01 10:00:00.5")],
+            [pandas.Timestamp("2020-01-01 10:00")],
+        ),
+        ("1 days 00:00:00", [pandas.Timedelta("1D")], [pandas.Timedelta("10D")]),
         ("a", ["a", b"a", "a "], ["A"]),
     ],
 )
