@@ -144,7 +144,6 @@ def main() -> None:
     if options.write:
         if trained:
             draw(trained, trainers, ROOT / "docs" / "compare.png")
-            lines = ["![Training time of each peer, times that of fastbp](docs/compare.png)", "", *lines]
         write_between(lines, ROOT / "README.md", MARKS)
 
 

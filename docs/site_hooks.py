@@ -22,9 +22,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def measured() -> str:
-    """The README's tables and their picture, whose place is seen from docs/."""
-    section = README.read_text("utf-8").split("<!-- compare -->")[1].split("<!-- /compare -->")[0]
-    return section.replace("](docs/", "](")
+    """The README's tables."""
+    return README.read_text("utf-8").split("<!-- compare -->")[1].split("<!-- /compare -->")[0]
 
 
 def command_help(name: str) -> str:
