@@ -53,12 +53,17 @@ def _numbers_of(name: str) -> list[tuple[bool, int, str]]:
 
 
 def _is_numbered(one: str, other: str) -> bool:
-    """Whether numbers order two names: where their parts between dots first differ, they differ in numbers alone."""
+    """Whether numbers order two names: where their parts between dots first differ, they differ in numbers alone.
+
+    Of several numbers in a part none may fall while another rises.
+    """
     for part, other_part in zip(one.split("."), other.split("."), strict=False):
         if part != other_part:
             texts, other_texts = re.split(r"\d+", part), re.split(r"\d+", other_part)
+            if texts != other_texts:
+                return False
             values, other_values = ([int(number) for number in re.findall(r"\d+", text)] for text in (part, other_part))
-            return texts == other_texts and values != other_values
+            return values != other_values and all(a <= b for a, b in zip(values, other_values, strict=True))
     return False  # one is the beginning of the other
 
 

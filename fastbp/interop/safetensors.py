@@ -131,9 +131,18 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str
         pass
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, TypeError, AttributeError) as error:  # the latter of dtypes that NumPy doesn't have
+            return {name: _array(file, name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
         raise refused(f"{type(error).__name__}: {error}", EXPECTED) from error
+
+
+def _array(file: Any, name: str) -> Array:
+    """A tensor; of bfloat16, for one, NumPy makes no array."""
+    try:
+        return file.get_tensor(name)
+    except (TypeError, AttributeError):
+        expected = f"{EXPECTED} in float32 or float64, to which you can convert it"
+        raise refused(f"{name} of {file.get_slice(name).get_dtype()}", expected) from None
 
 
 def _layers(tensors: dict[str, Array]) -> dict[str, Parameters]:

@@ -72,7 +72,7 @@ def places(trainer) -> list[int]:
         ["net.0.linear", "net.1.linear", "net.2.linear"],
         ["0", "1.0", "1.2", "2"],
         ["block1.fc1", "block1.fc2", "block2.fc1"],
-        ["block9_2", "block10_1"],
+        ["block9_2", "block10_2", "block10_11"],
     ],
 )
 def test_numbers_in_names_are_an_order(names, tmp_path):
@@ -94,6 +94,8 @@ def test_numbers_in_names_are_an_order(names, tmp_path):
         ["net.0.up", "net.0.down"],
         ["net.1", "net.1.0"],
         ["in1out", "in2"],
+        ["layer1_of_block1", "layer2_of_block1", "layer1_of_block2"],
+        ["linear64_1", "linear32_2"],
     ],
 )
 def test_names_that_are_no_order_want_one(names, tmp_path):
@@ -150,7 +152,9 @@ def test_numbers_that_contradict_the_shapes(tmp_path):
     assert places(load_safetensors(tmp_path / "theirs", activation="relu", order=("fc2", "fc1"))) == [0, 1]
 
 
-@pytest.mark.parametrize("order", [["fc1"], ["fc1", "fc1"], ["fc1", "fc2", "fc3"], ["fc1", 2], "fc1", [["fc1"], "fc2"]])
+@pytest.mark.parametrize(
+    "order", [["fc1"], ["fc1", "fc1"], ["fc1", "fc2", "fc3"], ["fc1", 2], "fc1", [["fc1"], "fc2"], {"fc1", "fc2"}]
+)
 def test_an_order_has_each_layer_once(order, tmp_path):
     written(tmp_path / "theirs", ("fc1", 4, 4), ("fc2", 4, 4))
     with pytest.raises(
@@ -224,6 +228,14 @@ def test_what_is_no_safetensors_file(tmp_path):
         load_safetensors(tmp_path / "text")
     with pytest.raises(FileNotFoundError):
         load_safetensors(tmp_path / "nowhere")
+
+
+def test_bfloat16_is_refused_by_its_name(tmp_path):
+    tensors = {"0.weight": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [0, 4]}}
+    header = json.dumps(tensors).encode()
+    (tmp_path / "theirs").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    with pytest.raises(ModelFileError, match="to which you can convert it, got 0.weight of BF16"):
+        load_safetensors(tmp_path / "theirs")
 
 
 def test_weights_that_are_not_finite_do_not_replace_a_file(tmp_path):
