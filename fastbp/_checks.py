@@ -196,9 +196,9 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
 
 
-def sequence(argument: str, value: Any, expected: str) -> list[Any]:
-    """What `is_sequence`, as a list."""
-    if not is_sequence(value):
+def sequence(argument: str, value: Any, expected: str, *, ordered: bool = True) -> list[Any]:
+    """What `is_sequence`, as a list; a set has no order."""
+    if not is_sequence(value) or (ordered and isinstance(value, set | frozenset)):
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
     return list(value)
 

@@ -65,7 +65,11 @@ def as_callbacks(value: Any) -> list[Callback]:
     expected = "a Callback or a function of (trainer, epoch, measured), or several"
     if value is None:
         return []
-    items = [value] if isinstance(value, Callback) or callable(value) else sequence("callbacks", value, expected)
+    items = (
+        [value]
+        if isinstance(value, Callback) or callable(value)
+        else sequence("callbacks", value, expected, ordered=False)
+    )
     for item in items:
         if isinstance(item, type) or not (isinstance(item, Callback) or callable(item)):
             raise TypeError(wrong("callbacks", expected, shown(item)))

@@ -229,7 +229,9 @@ def metric_names(value: Any) -> tuple[Metric, ...]:
     expected = "names of metrics, or functions of (y, output)"
     if value is None:
         return ()
-    items = [value] if isinstance(value, str) or callable(value) else sequence("metrics", value, expected)
+    items = (
+        [value] if isinstance(value, str) or callable(value) else sequence("metrics", value, expected, ordered=False)
+    )
     chosen: dict[str, Metric] = {}
     for item in items:
         name = name_of(item)

@@ -392,3 +392,21 @@ def test_arrays_of_pandas_are_taken_as_columns_are():
     for y in (pandas.Categorical([*labels[:5], None]), pandas.array([*labels[:5], None], dtype="Int64")):
         with pytest.raises(ValueError, match="y: expected no missing values"):
             trainer.evaluate(GOOD_X, y)
+
+
+@pytest.mark.parametrize(
+    ("argument", "call"),
+    [
+        ("layer_sizes", lambda: Trainer({3, 4, 2})),
+        ("activation", lambda: Trainer([3, 4, 5, 2], activation={"tanh", "relu"})),
+        ("activation", lambda: Trainer([3, 4, 5, 2], activation=frozenset({"tanh", "relu"}))),
+    ],
+)
+def test_a_set_has_no_order(argument, call):
+    with pytest.raises(TypeError, match=rf"{argument}: expected .*, got .*set"):
+        call()
+
+
+def test_what_needs_no_order_may_be_a_set():
+    history = Trainer([3, 2]).fit(GOOD_X, GOOD_Y, metrics={"mae", "r2"}, callbacks={callbacks.EarlyStopping("loss")})
+    assert {"mae", "r2"} <= history.keys()
