@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, _messages, metrics as metric_functions
+from ._compiling import silent_if
 from ._fits import Outcome, as_error
 from ._names import Names, names_of
 from .callbacks import direction
@@ -151,7 +152,8 @@ class Sweep:
                 outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, n_jobs=n_jobs, verbose=verbose)
             before += length
             trained = dict(zip(alive, outcomes, strict=True))
-            ended = not self._measure(rows, trained, parts, names)
+            with silent_if(not verbose):
+                ended = not self._measure(rows, trained, parts, names)
             self.table = sorted(rows, key=lambda row: _place(row, name, sign))
             alive.sort(key=lambda i: _place(rows[i], name, sign))
             alive = [i for i in alive[:survivors] if rows[i]["error"] is None]

@@ -232,6 +232,20 @@ def test_silence_reaches_the_threads_that_compile(monkeypatch, xor, capsys, verb
     assert not _compiling.is_silent()
 
 
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_silence_holds_while_a_sweep_measures(monkeypatch, xor, verbose):
+    seen, real = [], fastbp.Trainer.evaluate
+
+    def evaluate(self, *arguments, **options):
+        seen.append(_compiling.is_silent())
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(fastbp.Trainer, "evaluate", evaluate)
+    sweep = fastbp.Sweep({"layer_sizes": [[2, 2, 1]], "learning_rate": [0.1, 0.2]}, seed=0)
+    sweep.fit(*xor, epochs=2, validation_data=xor, verbose=verbose)
+    assert seen == [verbose == 0] * 2
+
+
 def test_an_estimator_announces_a_compilation(monkeypatch, xor):
     """Its default is verbose=False, which is about epochs: a first fit must not wait without a word."""
     seen = []
