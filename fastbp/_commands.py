@@ -159,7 +159,8 @@ def predict(arguments: Namespace) -> dict[str, Any]:
     try:
         write_csv(columns, arguments.out or sys.stdout)
     except UnicodeEncodeError as error:
-        came = f"the encoding of standard output, {error.encoding}, lacks {error.object[error.start : error.end]!a}"
+        encoding = getattr(sys.stdout, "encoding", None) or error.encoding  # the error calls many of them charmap
+        came = f"the encoding of standard output, {encoding}, lacks {error.object[error.start : error.end]!a}"
         raise TableError(f"{came}: name a file with --out, or set PYTHONIOENCODING=utf-8") from None
     return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
 

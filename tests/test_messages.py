@@ -144,3 +144,6 @@ def test_help_and_explanations_in_any_encoding_but_never_a_label(table, monkeypa
         main(["train", "--help"])
     assert main(["predict", "model.npz", "data.csv"]) == 2
     assert "the encoding of standard output, ascii, lacks '\\u043" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    assert main(["predict", "model.npz", "data.csv"]) == 2
+    assert "the encoding of standard output, cp1252, lacks '\\u043" in capsys.readouterr().err
