@@ -234,7 +234,7 @@ def test_bfloat16_is_refused_by_its_name(tmp_path):
     tensors = {"0.weight": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [0, 4]}}
     header = json.dumps(tensors).encode()
     (tmp_path / "theirs").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
-    with pytest.raises(ModelFileError, match="to which you can convert it, got 0.weight of BF16"):
+    with pytest.raises(ModelFileError, match=r"to which you can convert it, got 0\.weight of BF16"):
         load_safetensors(tmp_path / "theirs")
 
 
