@@ -81,7 +81,8 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
     order : sequence of str, optional
         The names of the layers from the first to the last, without ".weight". You need it where the file doesn't
         determine the order: the names must differ in numbers alone ("fc1", "fc2", "fc10"; "net.0", "net.2"), or the
-        shapes must fit in one order only. A file of `save_safetensors` knows its order.
+        shapes must fit in one order only. Between dots a name may have several numbers if they give the same order
+        ("a1_2" and "a2_1" don't). A file of `save_safetensors` knows its order.
     **options
         Trainer's, as in `from_torch`. A file that `save_safetensors` did not write has no activations: it needs
         ``activation=`` where there are hidden layers, and ``output_activation=`` where the output activation is not the
