@@ -12,7 +12,7 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
-from . import _checks
+from . import _checks, _messages
 from ._compiling import is_silent, silent_if
 from ._fits import Fits, Halt, Outcome, Samples, as_error
 from ._rewind import take_over
@@ -76,7 +76,7 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
         if isinstance(fits.networks[numbers[0]], Trainer)
     )  # fmt: skip
     as_they_finish = getattr(backend, "supports_return_generator", False)
-    with _losses_told(backend) if hasattr(backend, "client") else nullcontext():
+    with _messages.flushable(), _losses_told(backend) if hasattr(backend, "client") else nullcontext():
         stream = Parallel(n_jobs, return_as="generator_unordered" if as_they_finish else "list")(calls)
         try:
             for outcomes in stream:

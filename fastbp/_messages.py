@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
 
@@ -58,6 +59,18 @@ def is_terminal(stream: Any) -> bool:
     with suppress(Exception):
         return bool(stream.isatty())
     return False
+
+
+@contextmanager
+def flushable() -> Iterator[None]:
+    """Within the block a library can flush both streams, as joblib does before it starts a process."""
+    with ExitStack() as replaced:
+        for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
+            try:
+                stream.flush()
+            except Exception:
+                replaced.enter_context(redirect(Safe(stream)))
+        yield
 
 
 class Safe:

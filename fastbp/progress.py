@@ -49,7 +49,8 @@ class ProgressBar(Callback):
 
     def new(self, **options: Any) -> Any:
         """Return a tqdm bar, which shows nothing where standard error can't be written."""
-        return self.tqdm(file=_messages.Safe(sys.stderr), **options)
+        with _messages.flushable():
+            return self.tqdm(file=_messages.Safe(sys.stderr), **options)
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         self.last = trainer.epochs_trained + epochs

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -29,6 +31,9 @@ class Broken(io.StringIO):
     """A pipe whose reader has gone."""
 
     def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def flush(self) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
     def isatty(self) -> bool:
@@ -75,6 +80,18 @@ def test_fits_of_many_go_on_whatever_the_streams_are(streams, xor, verbose):
     sweep = Sweep({"layer_sizes": [[2, 2, 1]], "learning_rate": [0.1, 0.2]}, seed=0)
     sweep.fit(*xor, epochs=2, validation_data=xor, verbose=verbose)
     assert [row["epochs"] for row in sweep.table] == [2, 2]
+
+
+def test_joblib_can_flush_the_streams_whatever_they_are(streams, xor):
+    def flush_as_joblib_does(_: Any) -> None:  # before it starts a process
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+    networks = [Trainer([2, 3, 1], seed=seed) for seed in range(2)]
+    streams()
+    with joblib.parallel_config("threading", n_jobs=2):
+        outcomes = fit_many(networks, *xor, epochs=2, on_finish=flush_as_joblib_does, verbose=1)
+    assert [outcome.epochs for outcome in outcomes] == [2, 2]
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
