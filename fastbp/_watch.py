@@ -154,9 +154,10 @@ class Watch(Callback):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        if "_goes_on" not in state:  # a pickle of 0.1.0, which every fit began anew
+        if "_goes_on" not in state:  # a pickle of 0.1.0, which lacks some of what there is now
             self._goes_on = False
             self._reset()
+            vars(self).update(state)
 
     _state: ClassVar[dict[str, Check]] = {"best": is_real, "best_epoch": is_count_or_none, "_measure": is_text_or_none}
 

@@ -479,3 +479,14 @@ def test_another_measure_has_another_best(kind):
     callback.on_epoch_end(Stub(), 1, {"loss": 1, "val_loss": 0.1})
     callback.on_epoch_end(Stub(), 2, {"loss": 0.5})
     assert (callback.best, callback.best_epoch) == (0.5, 2)
+
+
+def test_a_pickle_of_an_old_callback_keeps_its_best():
+    watch = EarlyStopping("loss")
+    state = vars(watch) | {"best": 0.25, "best_epoch": 3}
+    del state["_goes_on"], state["_restored"]  # which 0.1.0 didn't have
+    old = EarlyStopping.__new__(EarlyStopping)
+    old.__setstate__(state)
+    assert (old.best, old.best_epoch, old.stopped_epoch) == (0.25, 3, None)
+    Trainer([1, 1]).fit([[1.0]], [0.5], epochs=2, callbacks=old, verbose=0)
+    assert old.best_epoch in (1, 2)
