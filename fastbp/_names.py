@@ -42,6 +42,8 @@ class Names(NamedTuple):
 
     def or_else(self, others: Names) -> Names:
         """These; others where there are none."""
+        if others is NONE:  # as of arrays, where every microsecond counts
+            return self
         features = others.features if self.features is None else self.features
         return Names(features, others.targets if self.targets is None else self.targets)
 

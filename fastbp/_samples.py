@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import _checks
 from ._feed import Feed
 from ._kernels import codes
-from ._names import Names, names_of, without_index
+from ._names import NONE, Names, names_of, without_index
 from .losses import encode
 from .metrics import check_classes, check_means, check_metrics, classes
 from .streams import Stream
@@ -165,12 +165,14 @@ class Intake:
     ) -> codes.Data:
         """X and y, checked, as kernels take them; of_more: of more samples, so that all of these may weigh nothing."""
         columns = names_of(X, y)
-        self.names.check(X_name, columns, y_name)
-        X = _checks.matrix(X_name, without_index(X), self.trainer.layer_sizes[0], self.trainer.dtype)
+        if columns is not NONE:  # not arrays
+            self.names.check(X_name, columns, y_name)
+            X, y = without_index(X), without_index(y)
+        X = _checks.matrix(X_name, X, self.trainer.layer_sizes[0], self.trainer.dtype)
         n_out = self.trainer.layer_sizes[-1]
         targets, labels = encode(
             y_name,
-            without_index(y),
+            y,
             len(X),
             n_out,
             self.trainer._loss,
@@ -348,7 +350,7 @@ class Intake:
         """What `train_on_batch` is given."""
         self.check_goes_by_batches("train_on_batch is called")
         data = self.data("X", X, "y", y, (), sample_weight)
-        self.remember(names_of(X, y))
+        self.remember(self.names)
         return data
 
     def split(self, data: codes.Data, fraction: SupportsFloat) -> tuple[codes.Data, codes.Data | None]:
