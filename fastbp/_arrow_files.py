@@ -83,7 +83,7 @@ class Columns(NamedTuple):
     target: str | tuple[str, ...]
     weight: str | None
     where: str
-    widths: tuple[int, ...]  # of `names`: 0 for a column of numbers, k for one of lists of k
+    widths: tuple[int, ...] = ()  # of `names`: 0 for a column of numbers, k for one of lists of k; () in old pickles
 
     @property
     def names(self) -> list[str]:
@@ -143,6 +143,16 @@ class ByName:
     asked: Names
     columns: Columns
     refusal: ValueError | TypeError | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "asked" in state:
+            vars(self).update(state)
+        elif "places" in state:  # a pickle from before files were compared: look at the files now
+            paths = list(dict.fromkeys(path for path, _ in state["places"]))
+            self.__init__(paths, state["names"], state["chunk"])  # type: ignore[misc]
+        else:
+            old = state["columns"]
+            self.__init__(state["table"], Names(old.target, old.features, old.weight), state["chunk"])  # type: ignore[misc]
 
     def check(self) -> None:
         """Raise the refusal, if there is one, before anything is read."""

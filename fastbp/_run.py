@@ -20,8 +20,8 @@ from ._kernels.finite import is_finite
 from ._measures import gradients, measure
 from ._rewind import Rewind
 from ._samples import Batches, Source
-from ._states import gathered, give_back
-from .callbacks import Callback, Checkpoint, ReduceLROnPlateau
+from ._states import gathered, give_back, with_states_first
+from .callbacks import Callback, ReduceLROnPlateau
 from .history import History
 from .optimizers import LBFGS
 from .results import DivergenceError
@@ -68,8 +68,7 @@ class Run:
         before: int = 0,
     ) -> None:
         self.trainer, self.histories, self.epochs, self.before = trainer, histories, epochs, before
-        # Files are written last, with the states of the other callbacks after the epoch.
-        self.watchers = sorted(watchers, key=lambda watcher: isinstance(watcher, Checkpoint))
+        self.watchers = with_states_first(watchers)
         self.deadline = perf_counter() + seconds
         self.rewind = Rewind(trainer)
         lowers = any(isinstance(watcher, ReduceLROnPlateau) for watcher in watchers)

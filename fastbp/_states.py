@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from . import _checks
 from ._model_file import check_fields, refused
-from .callbacks import Callback
+from .callbacks import Callback, Checkpoint
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -29,6 +29,21 @@ def gathered(callbacks: Sequence[Callback]) -> list[State]:
     """The states of the callbacks that have one."""
     states = [(type(callback).__name__, callback.state_dict()) for callback in callbacks]
     return [(name, state) for name, state in states if state]
+
+
+def with_states_first(callbacks: Sequence[Callback]) -> list[Callback]:
+    """The callbacks in their order, but those that have a state before the first Checkpoint.
+
+    Its file then holds their states after the epoch. What you put behind a Checkpoint, to use its file, stays there.
+    """
+    first = next((i for i, callback in enumerate(callbacks) if isinstance(callback, Checkpoint)), len(callbacks))
+    stateful = [callback for callback in callbacks[first:] if _has_state(callback)]
+    others = [callback for callback in callbacks[first:] if not _has_state(callback)]
+    return [*callbacks[:first], *stateful, *others]
+
+
+def _has_state(callback: Callback) -> bool:
+    return type(callback).state_dict is not Callback.state_dict and not isinstance(callback, Checkpoint)
 
 
 def states_of(trainer: Trainer) -> list[State]:

@@ -273,6 +273,8 @@ class _Slices:
     chunk : rows of a slice
     """
 
+    names = NONE  # also of a pickle that is older than names
+
     def __init__(self, arrays: dict[str, Any], chunk: SupportsIndex) -> None:
         self.chunk = _checks.whole("chunk", chunk, minimum=1)
         for name, array in arrays.items():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastbp import Trainer
-from fastbp.callbacks import Checkpoint, CSVLogger, TensorBoard
+from fastbp.callbacks import Checkpoint, CSVLogger, EarlyStopping, TensorBoard
 
 from .test_callbacks import NAN, Stub, feed
 
@@ -320,3 +320,18 @@ def test_a_state_deletes_no_file_that_the_path_cannot_name(tmp_path):
     for wrong in ([str(tmp_path / "mine")], [{"epoch": "1"}], None):
         with pytest.raises(ValueError, match="state: expected files that"):
             Checkpoint("x").load_state_dict(state | {"files": wrong})
+
+
+def test_a_checkpoint_comes_after_states_and_before_what_uses_its_file(tmp_path):
+    """Whatever their order, its file has the states after the epoch; a function behind it finds the file."""
+    seen, path = [], tmp_path / "last.npz"
+
+    def use(trainer, epoch, measured):
+        seen.append(Trainer.load(path).epochs_trained)
+
+    stopping = EarlyStopping("loss", patience=99)
+    trainer = Trainer([2, 2, 1], seed=0)
+    trainer.fit(np.eye(2), [0, 1], epochs=3, callbacks=[Checkpoint(path), use, stopping], verbose=0)
+    assert seen == [1, 2, 3]
+    ((name, state),) = [each for each in Trainer.load(path)._states if each[0] == "EarlyStopping"]
+    assert (name, state["best_epoch"]) == ("EarlyStopping", stopping.best_epoch)

@@ -545,3 +545,23 @@ def test_columns_of_lists_are_matched_by_name_too():
     assert t.feature_names == ("l[0]", "l[1]", "zip")
     expected = t.evaluate(X.to_numpy(), Y)
     assert t.evaluate(Stream.from_arrow(table.select(["zip", "y", "l"]), "y")) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "table"])
+def test_a_stream_from_an_older_pickle_reads_its_columns_by_name(tmp_path, kind):
+    """Before columns were compared, pickles held what the user asked for, and no widths of columns."""
+    from fastbp._arrow_files import Columns, Names
+
+    asked = Names("y", None, None)
+    if kind == "table":
+        stream = Stream.from_arrow(pyarrow.Table.from_pandas(DATA), "y")
+        old = {"table": stream._pieces.table, "columns": Columns(tuple(COLUMNS), "y", None, "source"), "chunk": 4096}
+    else:
+        stream = opened(kind, written(tmp_path, kind, [DATA]), "y")
+        old = {"places": stream._pieces.places, "names": asked, "chunk": 4096, "rows": 60}
+    pieces = type(stream._pieces).__new__(type(stream._pieces))
+    pieces.__setstate__(old)
+    stream._pieces = pieces
+    t = Trainer([3, 1], seed=0)
+    t.fit(pickle.loads(pickle.dumps(stream)), verbose=0)
+    assert t.feature_names == tuple(COLUMNS)
