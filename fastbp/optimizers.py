@@ -63,7 +63,17 @@ def _checked(argument: str, value: Any) -> Any:
         return _checks.real(argument, value, above=0, dtype=FLOAT64)
     if argument == "weight_decay":
         return _checks.real(argument, value, minimum=0, dtype=FLOAT64)
-    return _checks.fraction(argument, value)  # momentum, ρ, β: at 1 averages would never forget
+    if argument == "momentum":
+        return _momentum(value)
+    return _checks.fraction(argument, value)  # ρ, β: at 1 averages would never change
+
+
+def _momentum(value: Any) -> float:
+    """A momentum in [0, 1], as Keras and scikit-learn admit it."""
+    number = _checks.real("momentum", value, minimum=0, dtype=FLOAT64)
+    if number > 1:
+        raise ValueError(_checks.wrong("momentum", "a number in [0, 1]", _checks.shown(value)))
+    return number
 
 
 def _descent(momentum: float, nesterov: bool, weight_decay: float) -> codes.Rule:
@@ -84,7 +94,7 @@ class SGD(Optimizer):
     learning_rate : float
         η > 0. PyTorch's default is 0.001, Keras's 0.01.
     momentum : float
-        μ in [0, 1); 0 is plain descent, which keeps nothing.
+        μ in [0, 1]; 0 is plain descent, which keeps nothing.
     nesterov : bool
         Whether a momentum above 0 is Nesterov's.
     weight_decay : float
@@ -117,7 +127,7 @@ class Momentum(Optimizer):
     learning_rate : float
         η > 0. Steps in one direction add up to η/(1 − μ): ten times η by default.
     momentum : float
-        μ in [0, 1).
+        μ in [0, 1].
     weight_decay : float
         ≥ 0, decoupled.
     """
@@ -142,7 +152,7 @@ class Nesterov(Momentum):
     learning_rate : float
         η > 0. Steps in one direction add up to η/(1 − μ): ten times η by default.
     momentum : float
-        μ in [0, 1).
+        μ in [0, 1].
     weight_decay : float
         ≥ 0, decoupled.
     """

@@ -133,7 +133,7 @@ def test_the_base_is_no_optimizer():
 
 
 NAN = float("nan")
-AVERAGES = [(SGD, "momentum"), (Momentum, "momentum"), (Nesterov, "momentum"), (RMSprop, "rho")]
+AVERAGES = [(RMSprop, "rho")]
 AVERAGES += [(kind, name) for kind in (Adam, AdamW) for name in ("beta_1", "beta_2")]
 POSITIVE = [(kind, "learning_rate") for kind in ALL]
 POSITIVE += [(kind, "epsilon") for kind in (RMSprop, Adagrad, Adam, AdamW)]
@@ -164,6 +164,16 @@ def test_what_must_be_below_one(kind, name):
     refused(ValueError, "a finite number ≥ 0, got nan", kind, name, NAN)
     refused(TypeError, "a finite number ≥ 0, got [0.5] (list)", kind, name, [0.5])
     assert getattr(kind(**{name: 0}), name) == 0
+
+
+@pytest.mark.parametrize("kind", [SGD, Momentum, Nesterov])
+def test_momentum_is_at_most_one_as_in_scikit_learn_and_keras(kind):
+    assert kind(momentum=1).momentum == 1
+    assert kind(momentum=0).momentum == 0
+    refused(ValueError, "a number in [0, 1], got 1.5", kind, "momentum", 1.5)
+    refused(ValueError, "a finite number ≥ 0, got -0.5", kind, "momentum", -0.5)
+    refused(ValueError, "a finite number ≥ 0, got nan", kind, "momentum", NAN)
+    refused(TypeError, "a finite number ≥ 0, got [0.5] (list)", kind, "momentum", [0.5])
 
 
 @pytest.mark.parametrize("kind", ALL)
