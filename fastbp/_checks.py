@@ -43,6 +43,7 @@ ELSEWHERE = {  # what Keras, PyTorch and scikit-learn call things
     "acc": "accuracy",
 }
 SMALL = 1 << 28  # bytes that every machine has
+NOT_REAL = (np.datetime64, np.timedelta64, np.complexfloating)
 BLOCK_BYTES = 1 << 20  # of a matrix looked at in one go, so that no check makes a second matrix
 
 
@@ -252,6 +253,9 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         if array.dtype == object:  # a frame of mixed columns, a list with None or of Python numbers too large
             if any(isinstance(item, str | bytes) for item in array.flat):
                 raise TypeError(wrong(argument, expected, "text"))
+            for item in array.flat:
+                if isinstance(item, NOT_REAL):  # float() takes these
+                    raise TypeError(wrong(argument, expected, f"{shown(item)} ({type(item).__name__})"))
             array = array.astype(np.float64)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         if str(error).startswith(argument):

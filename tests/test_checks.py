@@ -40,6 +40,12 @@ BAD_X = {
     "None": (None, TypeError, "a 2-D array"),
     "text": ("abc", TypeError, "of numbers, got text"),
     "list of text": ([["1", "2", "3"]], TypeError, "of numbers, got text"),
+    "NumPy's dates among numbers": ([[1.0, 2.0, np.datetime64("2020-01-01")]], TypeError, "got np.datetime64"),
+    "NumPy's complex among objects": (
+        np.array([[np.complex64(1j)] * 3], dtype=object),
+        TypeError,
+        "of numbers, got np.complex64",
+    ),
     "frame of text": (pandas.DataFrame({"a": ["x", "y"], "b": 1.0, "c": 2}), TypeError, "of numbers, got text"),
     "frame with a missing value": (
         pandas.DataFrame([[1, 2, None]] * 6),
@@ -77,6 +83,7 @@ BAD_Y = {
     "0-D": (0, ValueError, "a 1-D or 2-D array, got 0-D"),
     "text": (["a"] * 6, TypeError, "numbers (encode text classes as 0, 1, 2 …), got text"),
     "None": (None, TypeError, "numbers"),
+    "durations as objects": (np.array([[np.timedelta64(1, "D")] * 2] * 6, object), TypeError, "got np.timedelta64"),
     "sparse": (sparse.csr_matrix(GOOD_Y), TypeError, "a dense array, got csr_matrix"),
 }
 

@@ -134,6 +134,9 @@ NO_NUMBERS = {
     "durations": DURATIONS,
     "durations, one missing": DURATIONS.where(np.arange(N) != 5),
     "dates": np.datetime64("2020-01-01") + DURATIONS.to_numpy(),
+    "durations in objects": np.array(list(DURATIONS.to_numpy()), dtype=object),
+    "a list of durations": list(DURATIONS.to_numpy()),
+    "complex numbers in objects": np.array([np.complex128(1j)] * N, dtype=object),
     "text": CLASSES.astype(str),
     "text in objects": pd.Series(CLASSES.astype(str), dtype=object),
     "categories": pd.Series(pd.Categorical(["p", "q", "r"] * 20)),
@@ -172,8 +175,17 @@ def test_dates_and_masked_numbers_are_no_inputs():
         for dates in (X.astype("m8[s]"), X.astype("M8[s]"), pd.DataFrame(dict.fromkeys("abc", DURATIONS))):
             with pytest.raises(TypeError, match="X: expected numbers, got dtype"):
                 call(dates)
+        durations = np.array([list(row) for row in X.astype("m8[s]")], dtype=object)  # of NumPy's, which float() takes
+        for dates in (durations, durations.tolist(), pd.DataFrame(durations, dtype=object), [[1.0, *durations[0, :2]]]):
+            with pytest.raises(TypeError, match=r"X: expected numbers, got .*timedelta64"):
+                call(dates)
         with pytest.raises(ValueError, match="X: expected no missing values, got a masked array"):
             call(np.ma.masked_less(X, 0))
+
+
+@pytest.mark.parametrize("form", [X.astype(str), X.astype("S"), None, "text", np.zeros(N, [("a", float)])])
+def test_inputs_of_predict_that_are_none_are_scikit_learns(form):
+    assert_as_theirs(lambda library: model("MLPRegressor", library).fit(X, NUMBERS).predict(form).sum())
 
 
 OUTSIDE = [

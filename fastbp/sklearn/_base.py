@@ -272,7 +272,7 @@ class BaseMLP(Solvers):
         """aᴸ of every row of X, (n, n_L)."""
         check_is_fitted(self)
         refuse("X", X)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return self._forward(X)
 
     def _forward(self, X: Any) -> Array:

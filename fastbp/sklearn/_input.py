@@ -61,9 +61,25 @@ def refuse(argument: str, value: Any, *, dates: bool = False) -> None:
     if dates:
         return
     dtypes = getattr(value, "dtypes", None)  # a frame's
-    for dtype in dtypes if np.iterable(dtypes) else [getattr(value, "dtype", None)]:
+    dtypes = list(dtypes) if np.iterable(dtypes) else [getattr(value, "dtype", None)]
+    for dtype in dtypes:
         if getattr(dtype, "kind", "") in ("m", "M"):
             raise TypeError(wrong(argument, "numbers", f"dtype {dtype}"))
+    if any(getattr(dtype, "kind", "O") == "O" for dtype in dtypes):
+        refuse_inner_dates(argument, value)
+
+
+def refuse_inner_dates(argument: str, value: Any) -> None:
+    """Refuse dates in lists, in arrays of objects, and in frames whose dtypes are not NumPy's."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # scikit-learn has its own errors for these
+        return
+    if array.dtype.kind in "mM":
+        raise TypeError(wrong(argument, "numbers", f"dtype {array.dtype}"))
+    for item in array.flat if array.dtype == object else ():
+        if isinstance(item, np.datetime64 | np.timedelta64):
+            raise TypeError(wrong(argument, "numbers", f"{_checks.shown(item)} ({type(item).__name__})"))
 
 
 def validation_parts(value: Any) -> tuple[Any, Any, Any]:
