@@ -30,7 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastbp.sklearn as ours
-from fastbp import Callback, EarlyStopping, losses, optimizers
+from fastbp import Callback, EarlyStopping, Trainer, losses, optimizers
 from fastbp._engine import Engine
 
 pytestmark = pytest.mark.filterwarnings(
@@ -567,6 +567,37 @@ def test_the_trainer_shows_what_trains(options, optimizer):
         assert trainer.epochs_trained == len(model.history_["loss"]) > 1
         trainer.fit(*DIABETES, epochs=1, verbose=0)  # its memory is that of its optimizer
     assert seen
+
+
+@pytest.mark.parametrize("options", [{"momentum": 1}, {"momentum": 1, "nesterovs_momentum": False}, {"momentum": 0}])
+def test_the_trainer_can_be_saved_and_loaded(options, tmp_path):
+    model = ours.MLPClassifier(hidden_layer_sizes=3, solver="sgd", max_iter=2, random_state=0, **options).fit(*IRIS)
+    model.trainer_.save(tmp_path / "model.npz")
+    loaded = Trainer.load(tmp_path / "model.npz")
+    assert loaded.optimizer == model.trainer_.optimizer
+    np.testing.assert_array_equal(loaded.predict(IRIS[0]), model.predict_proba(IRIS[0]))
+
+
+def test_a_callback_lowers_a_rate_that_falls_by_itself():
+    def halve(trainer, epoch, measured):
+        rates.append(trainer.learning_rate)
+        if epoch == 2:
+            trainer.learning_rate /= 2
+
+    rates = []
+    options = {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1, "max_iter": 4}
+    ours.MLPClassifier(hidden_layer_sizes=3, random_state=0, callbacks=halve, **options).fit(*IRIS)
+    expected = [0.1, 0.1 / 151**0.5, 0.05 / 301**0.5, 0.05 / 451**0.5]  # scikit-learn's, and half of it
+    assert rates == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("y", [np.zeros(60), np.full(60, 3), np.full(60, "a")])
+def test_one_class_is_always_right(y):
+    options = {"hidden_layer_sizes": 3, "max_iter": 4, "random_state": 0, "early_stopping": True}
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    expected, model = (library.MLPClassifier(**options).fit(X, y) for library in (theirs, ours))
+    assert_same(expected, model)
+    assert model.validation_scores_ == expected.validation_scores_ == [1.0] * model.n_iter_
 
 
 # To scikit-learn and back

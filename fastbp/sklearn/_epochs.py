@@ -40,6 +40,7 @@ class Pace:
     power : of "invscaling"
     corrects : whether the rule is scikit-learn's Adam
     asked : the estimator's parameters of which it is made
+    scale : the product of what callbacks have multiplied η by
     """
 
     rule: codes.Rule
@@ -48,6 +49,7 @@ class Pace:
     power: float = 0.5
     corrects: bool = False
     asked: dict[str, Any] | None = field(default=None, compare=False)
+    scale: float = field(default=1.0, compare=False)
 
     def __post_init__(self) -> None:
         self.learning_rate = float(self.initial)
@@ -67,7 +69,13 @@ class Pace:
     def epoch_ends(self, n_samples: int) -> None:
         """n_samples: seen so far."""
         if self.schedule == "invscaling":
-            self.learning_rate = float(float(self.initial) / (n_samples + 1) ** self.power)
+            self.learning_rate = float(self.scale * float(self.initial) / (n_samples + 1) ** self.power)
+
+    def change(self, learning_rate: float) -> None:
+        """Take a callback's η, from which "invscaling" goes on."""
+        if learning_rate != self.learning_rate:
+            self.scale *= learning_rate / self.learning_rate if self.learning_rate > 0 else 1.0
+            self.learning_rate = learning_rate
 
     def slows_down(self) -> bool:
         """Divide η by 5 where it is adaptive and not yet too small; whether it was."""

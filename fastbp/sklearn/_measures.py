@@ -53,7 +53,7 @@ class Measures:
         for callback in self.watchers:
             callback.on_fit_begin(self.trainer, epochs)
         if pace is not None:
-            pace.learning_rate = self.trainer._learning_rate
+            pace.change(self.trainer._learning_rate)
         try:
             yield
         finally:
@@ -80,7 +80,7 @@ class Measures:
             self.trainer._learning_rate = pace.learning_rate
         stop = stopped(self.trainer, self.watchers, self.trainer.history)
         if pace is not None:
-            pace.learning_rate = self.trainer._learning_rate
+            pace.change(self.trainer._learning_rate)
         return stop
 
     def _record(self, losses: Sequence[float], measured: Mapping[str, float] | None = None) -> None:
