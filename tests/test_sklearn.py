@@ -321,6 +321,9 @@ def test_what_it_prints(capsys):
         ({"dtype": "float16"}, "'dtype' parameter"),
         ({"n_threads": 0}, "'n_threads' parameter"),
         ({"optimizer": "ghost"}, "'optimizer' parameter"),
+        ({"optimizer": 5}, "'optimizer' parameter"),
+        ({"learning_rate_init": "fast"}, "'learning_rate_init' parameter"),
+        ({"beta_1": None}, "'beta_1' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"class_weight": "even"}, "'class_weight' parameter"),
     ],
@@ -328,6 +331,8 @@ def test_what_it_prints(capsys):
 def test_bad_parameters(options, words):
     with pytest.raises(ValueError, match=words):
         ours.MLPClassifier(**options).fit(*IRIS)
+    with pytest.raises(ValueError, match=words):
+        ours.MLPClassifier(**options).partial_fit(*IRIS, classes=[0, 1, 2])
 
 
 def test_bad_calls():

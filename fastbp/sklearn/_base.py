@@ -262,7 +262,8 @@ class BaseMLP(Solvers):
             return self._samples(X, y, sample_weight, VALIDATION, n_outputs, dtype)
 
     def _check_solver(self) -> bool:
-        if isinstance(self._method(), LBFGS):
+        name = self.solver if self.optimizer is None else self.optimizer  # none of the parameters is checked yet
+        if isinstance(name, LBFGS) or (isinstance(name, str) and name == "lbfgs"):
             raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
         return True
 
