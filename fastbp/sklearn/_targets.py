@@ -86,7 +86,8 @@ class Classes(BaseMLP):
     def _encode(self, argument: str, y: Array, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
         name, activation = self._objective()
         if activation == "softmax":
-            self._label_binarizer.transform(y[:1])  # refuses labels in a matrix, of which several may be right
+            if y.ndim == 2:
+                self._label_binarizer.transform(y[:1])  # refuses labels, of which several may be right
             encoded = np.searchsorted(self.classes_, y)
         else:
             encoded = self._label_binarizer.transform(y) != 0  # 0 and v are a label's two values, for scikit-learn too
