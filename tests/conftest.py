@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fastbp import warmup
+
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_sessionstart(session):
+    """Compile the kernels before the first test, so that no test waits for them or hears that they are compiled."""
+    is_worker = hasattr(session.config, "workerinput")  # of pytest-xdist, whose controller has done it
+    if not is_worker and not session.config.option.collectonly:
+        warmup.warm_up_apart(warmup.DTYPES, (*warmup.USES, warmup.MPI))
 
 
 @pytest.fixture(scope="session")
