@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaint is an exception, so that every complaint is one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise it, with the place of the help."""
+        """Raise the error, with a hint to the help."""
         raise TableError(f"{message}; see {self.prog} --help")
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Completion(argparse.Action):
-    """Prints what a shell reads to complete commands, options and files."""
+    """Prints the shell script that completes commands, options and files."""
 
     def __call__(self, whole: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         """Print it, and end.
@@ -61,7 +61,7 @@ class Completion(argparse.Action):
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Hidden layers' sizes: 32,16; no layers for an empty text."""
+    """Parse the sizes of hidden layers: 32,16. An empty text means no hidden layers."""
     try:
         return tuple(int(size) for size in text.split(",")) if text else ()
     except ValueError:
@@ -69,7 +69,7 @@ def sizes(text: str) -> tuple[int, ...]:
 
 
 def network(text: str) -> tuple[int, ...]:
-    """A network's sizes: 64-32-10."""
+    """Parse the sizes of a network: 64-32-10."""
     parts = text.split("-")
     if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"expected sizes such as 64-32-10, got {text!r}")
@@ -77,7 +77,7 @@ def network(text: str) -> tuple[int, ...]:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """Numbers of threads: 1,2."""
+    """Parse numbers of threads: 1,2."""
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,2, got {text!r}")
@@ -85,7 +85,7 @@ def counts(text: str) -> tuple[int, ...]:
 
 
 def rows(text: str) -> tuple[range, ...]:
-    """Rows of a table: 3, or 1,5,9, or 1-4."""
+    """Parse rows of a table: 3, or 1,5,9, or 1-4."""
     found = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -96,7 +96,7 @@ def rows(text: str) -> tuple[range, ...]:
 
 
 def weight(text: str) -> tuple[int, ...]:
-    """A weight's layer, the unit that it goes to, the one that it comes from: 1,2,1."""
+    """Parse the layer of a weight, the unit that it goes to and the unit that it comes from: 1,2,1."""
     parts = text.split(",")
     if len(parts) != 3 or not all(part.isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"expected a layer and two units such as 1,2,1, got {text!r}")
@@ -104,39 +104,41 @@ def weight(text: str) -> tuple[int, ...]:
 
 
 def threads(text: str) -> int | str:
-    """How many, or auto."""
+    """Parse a number of threads, or auto."""
     return int(text) if text.isdigit() else text
 
 
 def parser() -> Parser:
-    """Of all commands."""
-    whole = Parser(prog="fastbp", description="Train feed-forward networks on tables, fast, on the CPU.")
+    """Return the parser of all commands."""
+    whole = Parser(prog="fastbp", description="Train feed-forward networks on tables, fast on the CPU.")
     whole.add_argument("--version", action="version", version=f"fastbp {__version__}")
     whole.add_argument(
         "--print-completion",
         choices=("bash", "zsh", "tcsh", "fish"),
         action=Completion,
-        help="what a shell reads to complete commands, options and files",
+        help="print a script with which the shell completes commands, options and files",
     )
     commands = whole.add_subparsers(required=True, metavar="command", title="commands")
     _add_train(commands)
     predict = _command(commands, "predict", _commands.predict)
-    predict.add_argument("model", help="from fastbp train")
+    predict.add_argument("model", help="a model that fastbp train wrote")
     predict.add_argument("data", help="a table with the model's columns")
-    predict.add_argument("--out", metavar="CSV", help="default: standard output")
-    predict.add_argument("--probabilities", action="store_true", help="a column more for each class")
+    predict.add_argument("--out", metavar="CSV", help="where to write the predictions; default: standard output")
+    predict.add_argument("--probabilities", action="store_true", help="add a column for each class")
     predict.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate = _command(commands, "evaluate", _commands.evaluate)
-    evaluate.add_argument("model", help="from fastbp train")
+    evaluate.add_argument("model", help="a model that fastbp train wrote")
     evaluate.add_argument("data", help="a table with the model's columns and the target")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     explain = _command(commands, "explain", _commands.explain)
-    explain.add_argument("model", help="from fastbp train")
+    explain.add_argument("model", help="a model that fastbp train wrote")
     explain.add_argument("data", help="a table with the model's columns and the target")
-    explain.add_argument("--row", type=rows, default=(range(1, 2),), metavar="N", help="3, 1,5,9 or 1-4; default: 1")
-    one = "the paths of one weight, of layer L to unit J from unit K; K = 0: the bias unit's"
+    some = "the rows to explain: 3, 1,5,9 or 1-4; default: 1"
+    explain.add_argument("--row", type=rows, default=(range(1, 2),), metavar="N", help=some)
+    one = "show only the paths of the weight in layer L to unit J from unit K; K = 0 is the bias unit"
     explain.add_argument("--weight", type=weight, metavar="L,J,K", help=one)
-    explain.add_argument("--out", metavar="FILE", help=".html, a page to step through; .tex; .txt; default: print it")
+    page = "where to write: .html for an interactive page, .tex or .txt for text; default: standard output"
+    explain.add_argument("--out", metavar="FILE", help=page)
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     _add_bench(commands)
     info = _command(commands, "info", _commands.info)
@@ -149,23 +151,27 @@ def _add_train(commands: Any) -> None:
     train.add_argument("data", help="a table with the target: .csv, .parquet, or .npz with X and y")
     train.add_argument("--target", default="y", help="the column to learn; default: %(default)s")
     train.add_argument("--out", required=True, metavar="MODEL", help="where to write the model, .npz")
-    train.add_argument("--task", choices=TASKS, default="auto", help="what the target is; default: %(default)s")
-    train.add_argument("--hidden", type=sizes, default=(32, 16), metavar="N,N", help="hidden layers; default: 32,16")
+    train.add_argument("--task", choices=TASKS, default="auto", help="type of the target; default: %(default)s")
+    hidden = "sizes of the hidden layers; default: 32,16"
+    train.add_argument("--hidden", type=sizes, default=(32, 16), metavar="N,N", help=hidden)
     train.add_argument("--epochs", type=int, default=50, help="passes over the rows; default: %(default)s")
-    train.add_argument("--batch-size", type=int, default=32, help="rows an update; default: %(default)s")
-    train.add_argument("--learning-rate", type=float, help="default: the optimizer's")
-    train.add_argument("--optimizer", default="adam", help="default: %(default)s")
-    train.add_argument("--activation", default="relu", help="of the hidden layers; default: %(default)s")
-    train.add_argument("--schedule", help="what the learning rate follows, such as cosine")
-    train.add_argument("--dropout", type=float, default=0.0, help="part of the hidden units left out; default: 0")
-    train.add_argument("--l2", type=float, default=0.0, help="penalty on the weights; default: 0")
-    train.add_argument("--patience", type=int, metavar="EPOCHS", help="stop after so many that are no better")
-    train.add_argument("--threads", type=threads, default="auto", help="that may work on it; default: auto")
-    train.add_argument("--validation", type=float, default=0.2, help="part set aside; default: %(default)s")
-    train.add_argument("--seed", type=int, help="the same seed gives the same model")
-    train.add_argument("--missing", choices=("refuse", "mean"), default="refuse", help="mean: fill missing inputs")
-    train.add_argument("--plot", metavar="PICTURE", help="where to draw the curves, .png, .svg or .pdf")
-    train.add_argument("--resume", action="store_true", help="save each epoch; go on from MODEL where it is there")
+    train.add_argument("--batch-size", type=int, default=32, help="rows per update; default: %(default)s")
+    train.add_argument("--learning-rate", type=float, help="learning rate; default: that of the optimizer")
+    train.add_argument("--optimizer", default="adam", help="name of the optimizer; default: %(default)s")
+    train.add_argument("--activation", default="relu", help="activation of the hidden layers; default: %(default)s")
+    train.add_argument("--schedule", help="learning rate schedule, such as cosine; default: constant")
+    train.add_argument("--dropout", type=float, default=0.0, help="fraction of hidden units to drop; default: 0")
+    train.add_argument("--l2", type=float, default=0.0, help="l2 penalty on the weights; default: 0")
+    patience = "stop after this many epochs without improvement; default: never"
+    train.add_argument("--patience", type=int, metavar="EPOCHS", help=patience)
+    train.add_argument("--threads", type=threads, default="auto", help="number of threads to use; default: auto")
+    train.add_argument("--validation", type=float, default=0.2, help="validation split; default: %(default)s")
+    train.add_argument("--seed", type=int, help="random seed; the same seed gives the same model")
+    missing = "refuse missing inputs, or fill in the mean or most frequent category; default: %(default)s"
+    train.add_argument("--missing", choices=("refuse", "mean"), default="refuse", help=missing)
+    train.add_argument("--plot", metavar="PICTURE", help="where to draw the learning curves, .png, .svg or .pdf")
+    resume = "save after each epoch, and continue from MODEL if it exists"
+    train.add_argument("--resume", action="store_true", help=resume)
     train.add_argument("--quiet", action="store_true", help="print nothing")
     train.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -173,19 +179,22 @@ def _add_train(commands: Any) -> None:
 def _add_bench(commands: Any) -> None:
     bench = _command(commands, "bench", _commands.bench)
     bench.add_argument("--sizes", type=network, nargs="+", metavar="N-N", help="networks, such as 64-32-10 784-128-10")
-    bench.add_argument("--batch", type=int, help="samples an update; default: 32 for --sizes, else each network's own")
-    bench.add_argument("--quick", action="store_true", help="shorter rounds, and one network unless --sizes says which")
-    bench.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default: %(default)s")
-    bench.add_argument("--threads", type=counts, metavar="N,N", help="to try; default: 1 and all processors")
+    batch = "samples per update; default: 32 with --sizes, otherwise each network's own"
+    bench.add_argument("--batch", type=int, help=batch)
+    bench.add_argument("--quick", action="store_true", help="shorter rounds, and only one network without --sizes")
+    dtype = "data type; default: %(default)s"
+    bench.add_argument("--dtype", choices=("float32", "float64"), default="float32", help=dtype)
+    cores = "numbers of threads to time; default: 1 and all processors"
+    bench.add_argument("--threads", type=counts, metavar="N,N", help=cores)
     bench.add_argument(
         "--peers",
         nargs="+",
         choices=tuple(report.PEERS),
         default=report.USUAL,
         metavar="NAME",
-        help=f"some of {', '.join(report.PEERS)}; default: all but torch.compile, as far as they are installed",
+        help=f"some of {', '.join(report.PEERS)}; default: all that are installed, except torch.compile",
     )
-    bench.add_argument("--rounds", type=int, default=3, help="that each peer has; default: %(default)s")
+    bench.add_argument("--rounds", type=int, default=3, help="rounds for each peer; default: %(default)s")
     bench.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -196,7 +205,7 @@ def _command(commands: Any, name: str, run: Any) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; what it returns is the process's exit code."""
+    """Run a command and return the exit code of the process."""
     try:
         arguments = parser().parse_args(argv)
         found = arguments.run(arguments)
@@ -205,8 +214,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _messages.result("")
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # a reader such as head has seen enough; Python's own flush at the end would fail again
-        with suppress(AttributeError, OSError, ValueError):  # of a stream that is none of the system's
+    except BrokenPipeError:  # a reader such as head has closed the pipe; Python's own flush at exit would fail again
+        with suppress(AttributeError, OSError, ValueError):  # the stream may have no file descriptor
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (DivergenceError, PeerError) as error:

@@ -22,7 +22,7 @@ MAGIC = b"ARROW1"  # a file in Arrow's file format begins with it; the streaming
 
 
 def _pyarrow() -> Any:
-    """The package, or the word how to get it."""
+    """Return the package, or raise an ImportError that names the extra to install."""
     try:
         import pyarrow
     except ImportError:
@@ -51,7 +51,7 @@ class Names(NamedTuple):
         return cls(target if isinstance(target, str) else targets, chosen, weight)
 
     def within(self, schema: Any, where: str, first: Columns | None = None) -> Columns:
-        """These among the columns of a file or table, all of numbers; with the first file's features and widths."""
+        """Return these columns of a file or table, which must hold numbers; compare them with the first file's."""
         targets = (self.target,) if isinstance(self.target, str) else self.target
         others = {*targets, self.weight} | _names.index_columns(schema)
         features = self.features or tuple(name for name in schema.names if name not in others)
@@ -59,55 +59,55 @@ class Names(NamedTuple):
         if first is not None:
             extra, features = [name for name in features if name not in first.features], first.features
         if not features:
-            raise ValueError(f"{where}: expected a column for X beside {', '.join(map(repr, targets))}, got none")
+            raise ValueError(wrong(where, f"a column for X besides {', '.join(map(repr, targets))}", "none"))
         widths = []
         for name in (*features, *targets, *([] if self.weight is None else [self.weight])):
             count = schema.names.count(name)
             if count != 1:
-                came = f"{count} of that name" if count else f"columns {shown(schema.names)}"
+                came = f"{count} columns of that name" if count else f"columns {shown(schema.names)}"
                 expected = f"a column {name!r}" + (f", as in {first.where}" if first else "")
                 raise ValueError(wrong(where, expected, came))
             widths.append(_width(schema, name, where))
             if first is not None:
                 first.check_width(name, widths[-1], where)
         if first is not None and extra:
-            came = f"also {', '.join(map(repr, extra))}; name the columns that you want with features="
+            came = f"also {', '.join(map(repr, extra))}; use features= to choose the columns of X"
             raise ValueError(wrong(where, f"the columns of {first.where}", came))
         return Columns(features, self.target, self.weight, where, tuple(widths))
 
 
 class Columns(NamedTuple):
-    """What becomes what, in one file or table."""
+    """The columns of one file or table that become X, y and the weights."""
 
     features: tuple[str, ...]
     target: str | tuple[str, ...]
     weight: str | None
     where: str
-    widths: tuple[int, ...] = ()  # of `names`: 0 for a column of numbers, k for one of lists of k; () in old pickles
+    widths: tuple[int, ...] = ()  # for each of `names`: 0 for numbers, k for lists of k numbers; () in old pickles
 
     @property
     def names(self) -> list[str]:
-        """Of all columns that are read."""
+        """Names of all columns that are read."""
         targets = (self.target,) if isinstance(self.target, str) else self.target
         return [*self.features, *targets, *([] if self.weight is None else [self.weight])]
 
     def width(self, name: str) -> int:
-        """Of a column, as in `widths`."""
+        """Return the width of a column, as in `widths`."""
         return self.widths[self.names.index(name)]
 
     def check_width(self, name: str, width: int, where: str) -> None:
-        """Refuse another width of a column in another file."""
+        """Refuse a column whose width in another file differs."""
         if width != self.width(name):
             expected = f"{_shown_width(self.width(name))}, as in {self.where}"
             raise ValueError(wrong(f"{where}, column {name!r}", expected, _shown_width(width)))
 
     def labels(self, name: str) -> list[str]:
-        """The names of the columns of X, or of y, that a column becomes."""
+        """Return the names of the columns of X or y that a column becomes."""
         width = self.width(name)
         return [f"{name}[{i}]" for i in range(width)] if width else [name]
 
     def ordered(self, labels: Sequence[str]) -> Columns:
-        """The same, the features in the order of these labels of X's columns, if they are the same columns."""
+        """Return the columns with the features in the order of these labels, if they are the same columns."""
         firsts = {self.labels(name)[0]: name for name in self.features}
         features = tuple(firsts[label] for label in labels if label in firsts)
         if {label for name in self.features for label in self.labels(name)} != set(labels):
@@ -116,7 +116,7 @@ class Columns(NamedTuple):
         return swapped._replace(widths=tuple(map(self.width, swapped.names)))
 
     def chunk(self, batch: Any, piece: str = "") -> tuple[str, Chunk]:
-        """X, y and perhaps the weights of a record batch, and what messages call it."""
+        """Return the name of a record batch for messages, and its X, y and optional weights."""
         where = self.where + piece
 
         def numbers(name: str) -> Array:
@@ -131,13 +131,13 @@ class Columns(NamedTuple):
 
 
 class ByName:
-    """Pieces of files or tables, whose columns have names.
+    """Pieces of files or tables whose columns have names.
 
     Attributes
     ----------
-    asked : what the user asked for
-    columns : of the first file
-    refusal : why a later file cannot be read with these columns
+    asked : the columns that the user asked for
+    columns : the columns of the first file
+    refusal : the error for a later file that cannot be read with these columns
     """
 
     asked: Names
@@ -147,7 +147,7 @@ class ByName:
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "asked" in state:
             vars(self).update(state)
-        elif "places" in state:  # a pickle from before files were compared: look at the files now
+        elif "places" in state:  # an old pickle, which did not compare files: compare them now
             paths = list(dict.fromkeys(path for path, _ in state["places"]))
             self.__init__(paths, state["names"], state["chunk"])  # type: ignore[misc]
         else:
@@ -155,12 +155,12 @@ class ByName:
             self.__init__(state["table"], Names(old.target, old.features, old.weight), state["chunk"])  # type: ignore[misc]
 
     def check(self) -> None:
-        """Raise the refusal, if there is one, before anything is read."""
+        """Raise the stored error, if there is one, before anything is read."""
         if self.refusal is not None:
             raise self.refusal
 
     def compare(self, schema: Any, path: str, *, is_first: bool) -> None:
-        """Compare the columns of a file with those of the first one, whose own must be right."""
+        """Check the columns of the first file now. Compare those of later files with it, and store an error."""
         if is_first:
             self.columns = self.asked.within(schema, path)
             return
@@ -171,7 +171,7 @@ class ByName:
 
     @property
     def names(self) -> _names.Names:
-        """Of X's columns, and of y's where they are several."""
+        """Names of the columns of X, and of y if there are several."""
         target = self.columns.target
         labels, targets = (
             [label for name in names for label in self.columns.labels(name)]
@@ -180,7 +180,7 @@ class ByName:
         return _names.Names(tuple(labels), tuple(targets) if len(targets) > 1 else None)
 
     def ordered(self: Kind, labels: Sequence[str]) -> Kind:
-        """The same pieces, their features in the order of these labels where the user chose none."""
+        """Return the pieces with the features in the order of these labels, unless the user chose an order."""
         columns = self.columns if self.asked.features else self.columns.ordered(labels)
         if columns == self.columns:
             return self
@@ -306,7 +306,7 @@ class BatchesOfTable(ByName):
         self.batches = table.select(self.columns.names).to_batches() if is_table else None
 
     def _check_fragments(self) -> None:
-        """Refuse a Dataset with a file that lacks a column, for which pyarrow gives missing values, or has another."""
+        """Refuse a Dataset if a file lacks a column (pyarrow would fill in nulls) or has lists of another length."""
         from pyarrow.dataset import get_partition_keys
 
         for fragment in self.table.get_fragments():
@@ -360,7 +360,7 @@ def _is_numeric(kind: Any) -> bool:
 
 
 def _width(schema: Any, name: str, where: str) -> int:
-    """0 for a column of numbers, k for one of lists of k."""
+    """Return 0 for a column of numbers, and k for a column of lists of k numbers."""
     kind = schema.field(name).type
     if not _is_numeric(kind):
         expected = "numbers, True and False, or lists of numbers of one length"
@@ -376,22 +376,24 @@ def _texts(argument: str, value: Any, expected: str) -> tuple[str, ...]:
     texts = tuple(value) if is_sequence(value) else ()
     if not texts or not all(isinstance(text, str) for text in texts):
         odd = [name for name in texts or [value] if not isinstance(name, str)]
-        hint = f"; files have names as text, such as {str(odd[0])!r}" if odd and hasattr(odd[0], "__index__") else ""
+        is_number = bool(odd) and hasattr(odd[0], "__index__")
+        hint = f"; column names in files are strings, so write {str(odd[0])!r}" if is_number else ""
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__}){hint}"))
     return texts
 
 
 class ColumnsError(ValueError):
-    """A file of several that has other columns than the first, or a file whose index is asked for."""
+    """A file whose columns differ from those of the first file, or whose index is used as a column."""
 
 
 def whole(path: str, wanted: Collection[str] = ()) -> Any:
-    """The table in a Parquet file, or in a folder of them, without the index of the frame that it was made from.
+    """Return the table in a Parquet file or in a folder of them, without the index column that pandas wrote.
 
     Raises
     ------
     ColumnsError
-        Where a file of a folder has other columns; the message names both. Where a wanted column is the index.
+        If the columns of a file in the folder differ; the message names the file and the column. If a wanted column is
+        the index.
     """
     _pyarrow()
     from pyarrow import parquet
@@ -404,13 +406,13 @@ def whole(path: str, wanted: Collection[str] = ()) -> Any:
         with open(path, "rb") as file:
             table = parquet.ParquetFile(file).read()
     if asked := sorted(_names.index_columns(table.schema) & set(wanted)):
-        advice = "write the file anew, after frame.reset_index()"
-        raise ColumnsError(f"{asked[0]!r} is the index of the pandas frame in this file, and no column; {advice}")
+        advice = "call frame.reset_index() and write the file again"
+        raise ColumnsError(f"{asked[0]!r} is the index of the pandas frame in this file, not a column; {advice}")
     return _names.without_index(table).replace_schema_metadata(None)
 
 
 def _check_alike(schema: Any, fragments: Any) -> None:
-    """Refuse other columns in a file than in the schema: pyarrow gives missing values for some, and drops others."""
+    """Refuse a file whose columns differ from the schema: pyarrow would fill in nulls or drop columns."""
     from pyarrow.dataset import get_partition_keys
 
     columns = [name for name in schema.names if name not in _names.index_columns(schema)]
@@ -421,4 +423,5 @@ def _check_alike(schema: Any, fragments: Any) -> None:
         extra = [name for name in there if name not in columns]
         if missing or extra:
             expected = f"a column {missing[0]!r}" if missing else f"no column {extra[0]!r}"
-            raise ColumnsError(wrong(fragment.path, f"{expected}, as in the folder's first file", shown(there)))
+            came = f"columns {shown(there)}"
+            raise ColumnsError(wrong(fragment.path, f"{expected}, as in the first file of the folder", came))

@@ -13,16 +13,16 @@ from typing import Any
 from . import _checks
 from ._model_file import check_fields, refused
 
-WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")  # an integer, also as a float is written
+WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")  # an integer, possibly written as a float
 FLOAT = re.compile(r"[+-]?[0-9](\.[0-9]*)?[eE][+-]?[0-9]{1,3}")  # a float as NumPy's savetxt writes it
 CLOCK = re.compile(r"(.* \d\d:\d\d:\d\d)(?:\.0*|(\.\d*[1-9])0*)?")  # a day, or a number of days, and its time
-EXACT = 1 << 53  # from here on float64 has no longer every integer
+EXACT = 1 << 53  # above this, float64 cannot represent every integer
 
 
 def label(text: str) -> str:
-    """The name of an integer class: 1 for 1.0 and 1.00e+00, but 007 and +1 as they are.
+    """Return the name of an integer class: 1 for 1.0 and 1.00e+00, but 007 and +1 unchanged.
 
-    A float from 2⁵³ on keeps its text: it may be any of several integers.
+    A float from 2⁵³ on keeps its text, because several integers have the same float.
     """
     text = text.strip()
     if not (WHOLE.fullmatch(text) or FLOAT.fullmatch(text)) or (text.lstrip("+-").isdecimal() and text != "-0"):
@@ -32,7 +32,7 @@ def label(text: str) -> str:
 
 
 def same(text: str) -> str:
-    """What texts of the same value have in common: 1, 1.0 and +1; true and True; a day and its midnight."""
+    """Return the same text for all spellings of a value: 1, 1.0 and +1; true and True; a day and its midnight."""
     text = label(text)
     if clock := CLOCK.fullmatch(text):
         return clock[1] + clock[2] if clock[2] else clock[1].removesuffix(" 00:00:00")
@@ -96,12 +96,12 @@ class Categories:
 
     @cached_property
     def _others(self) -> dict[str, int]:
-        """The number of each category that no other has the value of, by what its spellings have in common."""
+        """Number of each category, by `same`, if no other category has the same value."""
         shared = Counter(map(same, self.categories))
         return {same(text): i for text, i in self.codes.items() if shared[same(text)] == 1}
 
     def code(self, text: str) -> int:
-        """A category's number, however its value is spelled; -1 for what is none of them."""
+        """Return the number of a category in any spelling of its value, or -1 if there is no such category."""
         return self.codes[text] if text in self.codes else self._others.get(same(text), -1)
 
     def check(self) -> None:

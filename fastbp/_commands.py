@@ -1,4 +1,4 @@
-"""The commands of the command line: each takes parsed arguments and returns what it found; no printing, no exits."""
+"""The commands of the command line. Each takes parsed arguments and returns its results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FORMS = (".html", ".tex", ".txt")  # of an explanation
 
 
 def train(arguments: Namespace) -> dict[str, Any]:
-    """Learn a table's target from its other columns, and write the model."""
+    """Train a model that predicts a table's target from its other columns, and save it."""
     comm = distributed.communicator()
     if comm is not None and comm.Get_rank() > 0:  # the first rank prints and writes
         arguments.quiet, arguments.json, arguments.plot = True, False, None
@@ -76,7 +76,7 @@ def train(arguments: Namespace) -> dict[str, Any]:
     done = trainer.epochs_trained
     with announced_if(not arguments.quiet):
         trainer.fit(X, y, epochs=arguments.epochs, initial_epoch=done, **fit, verbose="auto" if shown else 0)
-    if arguments.resume and trainer.history.interrupted:  # back to the last whole epoch, to go on from it to the bit
+    if arguments.resume and trainer.history.interrupted:  # return to the last complete epoch, to resume exactly
         there = os.path.exists(arguments.out)
         trainer = _begun(arguments, comm)[0] if there else Trainer(sizes, **options, comm=comm)
         trainer._table, done = table, trainer.epochs_trained
@@ -99,7 +99,7 @@ def train(arguments: Namespace) -> dict[str, Any]:
 
 
 def _measured(trainer: Trainer, X: Any, y: Any, names: tuple[str, ...], fraction: float) -> dict[str, float]:
-    """What the model measures with its weights as they are: not always the last epoch's."""
+    """Measure the model with its current weights, which are not always those of the last epoch."""
     data = trainer._intake.data("X", X, "y", y, names, warns=False)
     training, validation = trainer._intake.split(data, fraction)
     measured = measure(trainer, training, names)
@@ -109,7 +109,7 @@ def _measured(trainer: Trainer, X: Any, y: Any, names: tuple[str, ...], fraction
 
 
 def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> Trainer:
-    """The model that is there, if it is what the arguments ask for."""
+    """Return the existing model if it fits the arguments."""
     trainer, known = _begun(arguments, comm)
     had, wanted = checkpoint.options_of(trainer), checkpoint.options_of(asked)
     if arguments.seed is None:
@@ -123,7 +123,7 @@ def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> T
 
 
 def _begun(arguments: Namespace, comm: Any) -> tuple[Trainer, Table]:
-    """A training to go on with: without patience from its last weights, where the file has an earlier epoch's."""
+    """Return the training to continue. Without --patience it gets its last weights, not those of its best epoch."""
     trainer, table = _model(arguments.out, comm)
     if arguments.patience is None:
         for name, state in trainer._states:
@@ -135,12 +135,13 @@ def _begun(arguments: Namespace, comm: Any) -> tuple[Trainer, Table]:
 
 
 def predict(arguments: Namespace) -> dict[str, Any]:
-    """Write the predictions for a table's rows, as CSV."""
+    """Predict the target for the rows of a table, and write CSV."""
     _check_output(arguments)
     trainer, table = _model(arguments.model)
     target = table.target
     if arguments.probabilities and isinstance(target, Numbers):
-        raise TableError(f"{arguments.model}: it predicts numbers; leave --probabilities out")
+        came = f"{arguments.model!r}, which predicts numbers"
+        raise TableError(f"--probabilities: expected a model that predicts classes, got {came}")
     X = _inputs(table, _read(arguments.data, _names(table)), arguments.data)
     output = trainer.predict(X)
     columns: dict[str, Any]
@@ -152,7 +153,8 @@ def predict(arguments: Namespace) -> dict[str, Any]:
             each = np.hstack([1 - output, output]) if table.n_outputs == 1 else output
             more = {f"probability_{name}": each[:, j] for j, name in enumerate(target.categories)}
             if target.name in more:
-                raise TableError(f"{arguments.model}: {target.name!r} is its target's name; leave --probabilities out")
+                came = f"a model whose target has the name {target.name!r}"
+                raise TableError(f"--probabilities: expected other names for the new columns, got {came}; omit it")
             columns |= more
     if arguments.json and not arguments.out:
         return {"rows": len(X), "predictions": {name: column.tolist() for name, column in columns.items()}}
@@ -160,13 +162,14 @@ def predict(arguments: Namespace) -> dict[str, Any]:
         write_csv(columns, arguments.out or sys.stdout)
     except UnicodeEncodeError as error:
         encoding = getattr(sys.stdout, "encoding", None) or error.encoding  # the error calls many of them charmap
-        came = f"the encoding of standard output, {encoding}, lacks {error.object[error.start : error.end]!a}"
-        raise TableError(f"{came}: name a file with --out, or set PYTHONIOENCODING=utf-8") from None
+        lacking = f"{error.object[error.start : error.end]!a}"
+        came = f"standard output uses the encoding {encoding}, which does not have {lacking}"
+        raise TableError(f"{came}; use --out, or set PYTHONIOENCODING=utf-8") from None
     return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
 
 
 def evaluate(arguments: Namespace) -> dict[str, Any]:
-    """Measure a model on a table that has the target."""
+    """Evaluate a model on a table with the target."""
     trainer, table = _model(arguments.model)
     frame = _read(arguments.data, [*_names(table), table.target.name])
     X = _inputs(table, frame, arguments.data)
@@ -176,7 +179,7 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
         measured = trainer.evaluate(X, y, metrics=["accuracy", "f1"])
     else:
         measured = trainer.evaluate(X, y, metrics=["r2", "mae", "rmse"])
-    measured["loss"] -= penalty(trainer)  # how well it predicts, whatever it was trained with
+    measured["loss"] -= penalty(trainer)  # without the penalty, which says nothing about the predictions
     if isinstance(table.target, Numbers):
         for name, power in (("loss", 2), ("mae", 1), ("rmse", 1)):  # from deviations to the target's own units
             measured[name] *= table.target.deviation**power
@@ -184,13 +187,13 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
 
 
 def explain(arguments: Namespace) -> dict[str, Any]:
-    """Write out one step of backpropagation for rows of a table: every z, a, δ and ∂J/∂θ."""
+    """Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ."""
     from .explanation import explain as explain_samples
 
     form = None if arguments.out is None else Path(arguments.out).suffix.lower()
     _check_output(arguments)
     if form is not None and form not in FORMS:
-        raise TableError(f"--out: a file called {', '.join(FORMS)} is expected, got {arguments.out!r}")
+        raise TableError(f"--out: expected a file of type {', '.join(FORMS)}, got {arguments.out!r}")
     trainer, table = _model(arguments.model)
     if arguments.weight:
         _check_weight(arguments.weight, trainer)
@@ -198,7 +201,7 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     for part in arguments.row:
         if not 0 < part[0] <= part[-1] <= len(frame):
             came = part[0] if part[0] <= 0 or part[0] > len(frame) else part[-1]
-            raise TableError(f"--row: rows of {arguments.data}, 1 to {len(frame)}, are expected, got {came}")
+            raise TableError(f"--row: expected rows of {arguments.data} from 1 to {len(frame)}, got {came}")
     rows = list(chain.from_iterable(arguments.row))
     with _about(arguments.data):
         samples = frame.iloc[[row - 1 for row in rows]]
@@ -230,18 +233,17 @@ def explain(arguments: Namespace) -> dict[str, Any]:
 
 
 def _check_weight(asked: tuple[int, int, int], trainer: Trainer) -> None:
-    """Look for a weight that the network has, before anything is computed."""
+    """Check that the network has the weight, before anything is computed."""
     sizes, (l, j, k) = trainer.layer_sizes, asked
     came, least = ",".join(map(str, asked)), 0 if trainer.use_bias else 1
     if not 1 <= l < len(sizes):
-        raise TableError(f"--weight: L,J,K with a layer L from 1 to {len(sizes) - 1} is expected, got {came}")
+        raise TableError(f"--weight: expected L,J,K with a layer L from 1 to {len(sizes) - 1}, got {came}")
     if not 1 <= j <= sizes[l]:
-        raise TableError(f"--weight: L,J,K to a unit J from 1 to {sizes[l]} of layer {l + 1} is expected, got {came}")
+        raise TableError(f"--weight: expected L,J,K with a unit J of layer {l + 1} from 1 to {sizes[l]}, got {came}")
     if not least <= k <= sizes[l - 1]:
-        bias = ", or 0 for the bias unit," if trainer.use_bias else ""
-        raise TableError(
-            f"--weight: L,J,K from a unit K from 1 to {sizes[l - 1]} of layer {l}{bias} is expected, got {came}"
-        )
+        bias = ", or 0 for the bias unit" if trainer.use_bias else ""
+        expected = f"L,J,K with a unit K of layer {l} from 1 to {sizes[l - 1]}{bias}"
+        raise TableError(f"--weight: expected {expected}, got {came}")
 
 
 def _weight(explanation: Explanation, asked: tuple[int, int, int]) -> Derivative:
@@ -250,7 +252,7 @@ def _weight(explanation: Explanation, asked: tuple[int, int, int]) -> Derivative
     except KeyError:
         shown = "-".join(map(str, explanation.sizes))
         came = f"{len(explanation.layers[0].a)} rows of {shown}"
-        raise TableError(f"--weight: weights and rows few enough to write each out are expected, got {came}") from None
+        raise TableError(f"--weight: expected few enough weights and rows to show each, got {came}") from None
 
 
 def _bounded(n: int) -> int | float:
@@ -259,7 +261,7 @@ def _bounded(n: int) -> int | float:
 
 
 def bench(arguments: Namespace) -> dict[str, Any]:
-    """Time training and prediction on this machine, beside the other libraries that are installed."""
+    """Time training and prediction on this machine, compared with other installed libraries."""
     _checks.whole("--rounds", arguments.rounds, minimum=1)
     networks = report.QUICK if arguments.quick else report.NETWORKS
     if arguments.sizes:
@@ -290,7 +292,7 @@ def bench(arguments: Namespace) -> dict[str, Any]:
 
 
 def info(_arguments: Namespace) -> dict[str, Any]:
-    """What fastbp makes of this machine."""
+    """Show versions, processor features and the cache of compiled kernels."""
     return {"fastbp": __version__} | _machine.facts()
 
 
@@ -300,7 +302,7 @@ def _read(path: str, wanted: list[str]) -> DataFrame:
 
 
 def _names(table: Table) -> list[str]:
-    """Of the columns that become inputs."""
+    """Return the names of the columns that become inputs."""
     return [column.name for column in table.columns]
 
 
@@ -310,13 +312,14 @@ def _inputs(table: Table, frame: DataFrame, path: str) -> Any:
 
 
 def _model(path: str, comm: Any = None) -> tuple[Trainer, Table]:
-    """A trainer and the table that it was trained on."""
+    """Return a trainer and the table that it was trained on."""
     try:
         trainer = Trainer.load(path, comm=comm)
     except ModelFileError as error:
         raise TableError(f"{path}: {str(error).removeprefix('path: ')}") from None
     if trainer._table is None:
-        raise TableError(f"{path}: a model of `fastbp train` is expected; this one of Trainer.save knows no columns")
+        came = "a file of Trainer.save, which has no column names"
+        raise TableError(f"{path}: expected a model that `fastbp train` wrote, got {came}")
     return trainer, trainer._table
 
 
@@ -326,25 +329,25 @@ def _target(table: Table) -> dict[str, Any]:
 
 
 def _check_place(option: str, path: str, **others: str) -> None:
-    """Look for a place to write a file to, before training rather than after it; not one of the command's other files.
+    """Check before training that a file can be written, and that it is not another file of the command.
 
     Parameters
     ----------
-    option : that says the place
-    path : of the file to be written
-    **others : the paths of the other files, by what they are: "data", "model", or an option without its dashes
+    option : the option that names the file
+    path : path of the file
+    **others : paths of the other files by their role: "data", "model", or an option without its dashes
     """
     if not Path(path).resolve().parent.is_dir():
-        raise TableError(f"{path}: there is no such folder to write to")
+        raise TableError(f"{option}: expected a file in an existing folder, got {path!r}; create the folder first")
     _checks.file_to_write(option, path)
     for what, other in others.items():
         if _is_same_file(path, other):
             role = f"the {what}" if what in ("data", "model") else f"--{what}"
-            raise TableError(f"{option}: another file than {role} is expected, got {path!r}, which is {other!r}")
+            raise TableError(f"{option}: expected a file other than {role}, got {path!r}, which is {other!r}")
 
 
 def _is_same_file(a: str, b: str) -> bool:
-    """Whether two paths lead to one file, links followed; also where there is none yet, or b is a folder around a."""
+    """Return whether two paths lead to the same file, even if it doesn't exist yet, or whether a is in the folder b."""
     if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
         return True
     place, other = (Path(os.path.normcase(os.path.realpath(path))) for path in (a, b))
@@ -352,16 +355,16 @@ def _is_same_file(a: str, b: str) -> bool:
 
 
 def _check_output(arguments: Namespace) -> None:
-    """Check the place that a command writes to: a path that is not one of its inputs, or standard output."""
+    """Check that a command can write its output: to a file that is not one of its inputs, or to standard output."""
     if arguments.out is not None:
         _check_place("--out", arguments.out, model=arguments.model, data=arguments.data)
     elif sys.stdout is None:
-        raise TableError("--out: a file is expected, as standard output is closed")
+        raise TableError("--out: expected a file, because standard output is closed, got none")
 
 
 @contextmanager
 def _about(path: str) -> Iterator[None]:
-    """Name the file in what is said of its table."""
+    """Put the file's name before the messages about its table."""
     try:
         yield
     except TableError as error:

@@ -25,17 +25,17 @@ from ._writing import replacing
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-# The texts that pandas.read_csv takes for missing by default, but for the empty one: Parquet has empty texts.
+# The texts that pandas.read_csv reads as missing by default, except the empty text, which Parquet files may contain.
 MISSING = (
     *("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 )
-NUMPY_KINDS = "biufUSmM"  # of arrays that make columns
-DIGITS = 100  # of a decimal number's integer that is written out
+NUMPY_KINDS = "biufUSmM"  # kinds of arrays that can be columns
+DIGITS = 100  # the most digits for which an integer Decimal is written out
 
 
 class TableError(ValueError):
-    """A table, or a model's file, that the command line can't work with; the message names the file or the column."""
+    """A table or model file that the command line can't use. The message names the file or the column."""
 
 
 def _pandas() -> Any:
@@ -48,13 +48,13 @@ def _pandas() -> Any:
 
 
 def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
-    """The table in a .csv, .parquet or .npz file, with a text as each column's name and at least one row.
+    """Return the table in a .csv, .parquet or .npz file. Column names are strings, and there is at least one row.
 
     Parameters
     ----------
-    path : of the file
-    wanted : columns that are looked for; a CSV file's first line may be all numbers only if it names one of them, and
-        the index of a Parquet file's frame is none of them
+    path : path of the file
+    wanted : names of needed columns; the first line of a CSV file may be all numbers only if it has one of them, and
+        none of them may be the index of a Parquet file's frame
     """
     readers = {
         ".csv": lambda path: _read_csv(path, wanted),
@@ -63,25 +63,25 @@ def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
     }
     reader = readers.get(Path(path).suffix.lower())
     if reader is None:
-        raise TableError(f"a file called {', '.join(readers)} is expected")
+        raise TableError(f"expected a file of type {', '.join(readers)}")
     frame = reader(path)
     if repeated := duplicates(list(frame.columns)):
         raise TableError(f"two columns are called {repeated[0]!r}; rename one")
     if not len(frame):
-        raise TableError("there are no rows")
+        raise TableError("expected at least one row, got none")
     return frame
 
 
 def _read_csv(path: str, wanted: Collection[str]) -> DataFrame:
-    """Every cell as text, so that a column means the same whatever else its file holds."""
+    """Read every cell as text, so that a column means the same whatever other values the file has."""
     cells = _cells(path)
     header, rows = cells.iloc[0], cells.iloc[1:].reset_index(drop=True)
     names = ["" if gone else str(name).strip() for name, gone in zip(header, header.isna(), strict=True)]
     if "" in names:
         raise TableError(f"column {names.index('') + 1} has no name in the first line; name it, or leave it out")
     if not _is_header(names, wanted):
-        advice = "put names above them; if they are names, make one of them text, such as x1"
-        raise TableError(f"the first line must name the columns, but holds numbers: {', '.join(names)}; {advice}")
+        advice = "add a line of names; if these are names, change one to text, such as x1"
+        raise TableError(f"expected column names in the first line, got numbers: {', '.join(names)}; {advice}")
     rows.columns = names
     return rows
 
@@ -89,18 +89,18 @@ def _read_csv(path: str, wanted: Collection[str]) -> DataFrame:
 def _cells(path: str) -> DataFrame:
     pandas = _pandas()
     options = {"dtype": str, "header": None, "skipinitialspace": True, "encoding": "utf-8-sig"}
-    texts = {"keep_default_na": False, "na_values": [""]}  # `missing_in` knows the other texts
+    texts = {"keep_default_na": False, "na_values": [""]}  # `missing_in` handles the other texts
     try:
         frame: DataFrame = pandas.read_csv(path, **options, **texts)
         return frame if frame.shape[1] > 1 else _only_column(path)
     except pandas.errors.EmptyDataError:
         raise TableError("the file is empty") from None
     except (pandas.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"this is no CSV file in UTF-8: {error}") from None
+        raise TableError(f"this is not a CSV file in UTF-8: {error}") from None
 
 
 def _only_column(path: str) -> DataFrame:
-    """A file of one column, whose blank lines are missing values but for the first and last ones; pandas skips them."""
+    """Read a file with one column. Blank lines inside it are missing values; pandas would skip them."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = list(csv.reader(file, skipinitialspace=True))
     filled = [i for i, row in enumerate(rows) if row]
@@ -108,9 +108,9 @@ def _only_column(path: str) -> DataFrame:
 
 
 def _is_header(names: Sequence[str], wanted: Collection[str]) -> bool:
-    """Whether a file's first line names its columns.
+    """Return whether the first line of a file names its columns.
 
-    Numbers do where one of them is looked for, and where they are in order or without gaps, as data seldom is.
+    Numbers may be names if one of them is wanted and they increase or have no gaps, which data seldom does.
     """
     numbers = _pandas().to_numeric(np.array(names, object), errors="coerce")
     if np.isnan(numbers).any():
@@ -124,7 +124,7 @@ def _is_header(names: Sequence[str], wanted: Collection[str]) -> bool:
 
 def _read_parquet(path: str, wanted: Collection[str]) -> DataFrame:
     pandas = _pandas()
-    exact = {  # integers of which some are missing; NumPy has only floats for them
+    exact = {  # for integer columns with missing values, which NumPy can store only as floats
         kind.lower(): getattr(pandas, f"{kind}Dtype")()
         for kind in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
     }
@@ -136,14 +136,14 @@ def _read_parquet(path: str, wanted: Collection[str]) -> DataFrame:
     except _arrow_files.ColumnsError as error:
         raise TableError(str(error)) from None
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise TableError(f"this is no Parquet file: {error}") from None
+        raise TableError(f"this is not a Parquet file: {error}") from None
     except OSError as error:
         if error.filename:
             raise
-        raise TableError(f"this is no Parquet file: {error}") from None
+        raise TableError(f"this is not a Parquet file: {error}") from None
     for place, name in enumerate(frame.columns):
         series = frame.iloc[:, place]
-        if series.dtype == np.float16:  # which pandas can't do much with
+        if series.dtype == np.float16:  # pandas hardly supports it
             frame.isetitem(place, series.to_numpy(np.float32))
         elif series.dtype == object:
             _check_cells(name, series)
@@ -151,7 +151,7 @@ def _read_parquet(path: str, wanted: Collection[str]) -> DataFrame:
 
 
 def _check_cells(name: str, series: Series[Any]) -> None:
-    """Refuse lists, and whatever else has parts; and bytes that are no text."""
+    """Refuse lists and other values with parts, and bytes that are not UTF-8 text."""
     for row, value in enumerate(series):
         if isinstance(value, str) or not isinstance(value, Iterable):
             continue
@@ -160,7 +160,7 @@ def _check_cells(name: str, series: Series[Any]) -> None:
                 value.decode()
                 continue
         came = f"{shown(value)} in row {row + 1}"
-        raise TableError(f"column {name!r} has {came}, which is neither a number nor text; leave it out")
+        raise TableError(f"column {name!r} has {came}, which is neither a number nor text; remove the column")
 
 
 def _read_npz(path: str) -> DataFrame:
@@ -173,36 +173,36 @@ def _read_npz(path: str) -> DataFrame:
         with found as file:
             arrays = {name: file[name] for name in ("X", "y") if name in file}
     except (ValueError, BadZipFile, EOFError, zlib.error, RuntimeError) as error:  # the last: encrypted, other methods
-        raise TableError(f"this is no .npz file of plain arrays: {error}") from None
+        raise TableError(f"this is not an .npz file of plain arrays: {error}") from None
     X = arrays.get("X")
     if X is None or X.ndim != 2:
-        raise TableError("a 2-D array X is expected, and y beside it to train or to evaluate")
+        raise TableError("expected a 2-D array X, and an array y for training and evaluation")
     frame = pandas.DataFrame(_native("X", X), columns=[f"x{j + 1}" for j in range(X.shape[1])])
     if "y" in arrays:
         if arrays["y"].shape not in ((len(X),), (len(X), 1)):
-            raise TableError(f"y must have one value for each of X's {len(X)} rows, but has shape {arrays['y'].shape}")
+            raise TableError(f"y: expected one value for each of the {len(X)} rows of X, got shape {arrays['y'].shape}")
         frame["y"] = _native("y", arrays["y"].ravel())
     return frame
 
 
 def _native(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same values in a dtype that pandas takes: of this machine's byte order, and not of the rare ones."""
+    """Return the values in a dtype that pandas supports, in the machine's byte order."""
     if array.dtype.kind not in NUMPY_KINDS:
-        raise TableError(f"{name} must hold numbers, text or true/false, but is of dtype {array.dtype}")
+        raise TableError(f"{name}: expected numbers, text or true/false, got dtype {array.dtype}")
     if array.dtype.kind == "S":
         try:
             return np.char.decode(array, "utf-8")
         except UnicodeDecodeError as error:
-            raise TableError(f"{name} holds bytes that are no text in UTF-8: {error}") from None
+            raise TableError(f"{name}: expected bytes that are UTF-8 text, got others: {error}") from None
     dtype = array.dtype.newbyteorder("=")
     if dtype.kind == "f" and dtype.itemsize not in (4, 8):
         dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
-    with np.errstate(over="ignore"):  # of a longdouble; infinite numbers are refused later
+    with np.errstate(over="ignore"):  # a longdouble may overflow; infinite numbers are refused later
         return array.astype(dtype, copy=False)
 
 
 def missing_in(series: Series[Any], known: Collection[str] = ()) -> npt.NDArray[np.bool_]:
-    """(n,) whether there is no value: nothing, NaN, and the texts in MISSING but for known categories."""
+    """Return (n,) whether a value is missing: null, NaN, or a text in MISSING that isn't a known category."""
     missing = series.isna().to_numpy(bool, copy=True)
     if series.dtype.kind not in "iufbmM":
         missing |= series.isin([text for text in MISSING if text not in known]).to_numpy(bool)
@@ -210,9 +210,9 @@ def missing_in(series: Series[Any], known: Collection[str] = ()) -> npt.NDArray[
 
 
 def texts_in(series: Series[Any]) -> Series[Any]:
-    """The values as text, in the same spelling whichever file they come from; for a series without missing ones."""
+    """Return the values as text, spelled the same for every kind of file. No value may be missing."""
     if series.dtype.kind == "f":
-        dtype: Any = getattr(series.dtype, "numpy_dtype", series.dtype)  # of pandas' own dtypes, or NumPy's
+        dtype: Any = getattr(series.dtype, "numpy_dtype", series.dtype)  # pandas has dtypes of its own
         numbers = series.to_numpy(dtype)
         return _pandas().Series(numbers.astype(str).astype(object), series.index)
     if isinstance(series.dtype, _pandas().StringDtype):
@@ -228,11 +228,11 @@ def _text(value: Any) -> str:
     if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < DIGITS and value == int(value):
         return str(int(value))
     text = str(value)
-    return text.removesuffix(" 00:00:00") if isinstance(value, datetime | timedelta) else text  # as in CSV of pandas
+    return text.removesuffix(" 00:00:00") if isinstance(value, datetime | timedelta) else text  # as pandas writes CSV
 
 
 def numbers_in(series: Series[Any]) -> npt.NDArray[np.float64]:
-    """(n,) float64; NaN for text, and for True and False, which are categories; for a series without missing values."""
+    """Return (n,) float64, with NaN for text and for True and False, which are categories. No value may be missing."""
     texts = None if series.dtype.kind in "iuf" else texts_in(series)
     numeric = _pandas().to_numeric(series if texts is None else texts, errors="coerce")
     numbers = numeric.to_numpy(np.float64, na_value=np.nan, copy=True)

@@ -20,24 +20,24 @@ Array = npt.NDArray[Any]
 
 FEW = 20  # different integers in a target that still are classes
 MANY = 100  # different texts in a column that are no categories any more: names, identifiers, dates
-INFINITE = "among numbers, which must be finite in float64; mend or remove such rows"
+INFINITE = "but numbers must be finite in float64; fix or remove such rows"
 TASKS = ("auto", "classes", "numbers")
-ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with zeros before it, as in a postal code
+ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with leading zeros, such as a postal code
 
 
 def recognise(frame: DataFrame, target: str, task: str = "auto", *, fill: bool = False) -> Table:
-    """How each column becomes numbers.
+    """Return how each column becomes numbers.
 
     Parameters
     ----------
     frame : from `_table_files.read`
     target : the name of the column to predict
     task : "classes", "numbers", or "auto": text and few different integers are classes
-    fill : whether missing inputs are taken for the mean, or the most frequent category, rather than refused
+    fill : whether missing inputs are replaced by the mean or the most frequent category, instead of refused
     """
     _check_columns(frame, [target])
     if len(frame.columns) < 2:
-        raise TableError(f"there is no column beside {target!r} to predict it from")
+        raise TableError(f"expected a column besides {target!r} to predict it from, got none")
     columns = [_recognised(frame[name], fill=fill) for name in frame.columns if name != target]
     return Table(tuple(columns), _recognised_target(frame[target], task))
 
@@ -46,7 +46,7 @@ def _recognised(series: Series[Any], *, fill: bool) -> Column:
     name, missing = str(series.name), missing_in(series)
     present = series[~missing]
     if present.empty:
-        raise TableError(f"column {name!r} holds no values; leave it out")
+        raise TableError(f"column {name!r} has no values; remove it")
     if zeros := _leading_zeros(present):
         return _categories(name, list(texts_in(present)), fill=fill, zeros=zeros)
     numbers = numbers_in(present)
@@ -54,13 +54,14 @@ def _recognised(series: Series[Any], *, fill: bool) -> Column:
     if is_number.all():
         return _scaled(series, missing, numbers, fill=fill)
     if is_number.mean() > 0.5:
-        _refuse_value(series, _among(missing, ~np.isfinite(numbers)), "among numbers; mend or remove")
+        advice = "but most of its values are numbers; fix or remove such rows"
+        _refuse_value(series, _among(missing, ~np.isfinite(numbers)), advice)
     return _categories(name, list(texts_in(present)), fill=fill)
 
 
 def _recognised_target(series: Series[Any], task: str) -> Column:
     name, missing = str(series.name), missing_in(series)
-    _refuse_missing(series, missing, "rows without a target teach nothing; remove them")
+    _refuse_missing(series, missing, "remove rows without a target")
     numbers, zeros = numbers_in(series), _leading_zeros(series)
     is_number = ~np.isnan(numbers)
     if is_number.all() and not zeros:
@@ -70,22 +71,23 @@ def _recognised_target(series: Series[Any], task: str) -> Column:
     labels = [label(text) for text in texts] if whole and is_number.all() and not zeros else texts
     few = bool(zeros) or (whole and len(set(labels)) <= FEW) or is_number.mean() <= 0.5
     if task == "auto" and not few:
-        _refuse_value(series, ~is_number, "among numbers; mend or remove it, or train with --task classes")
+        advice = "but most of its values are numbers; fix or remove such rows, or train with --task classes"
+        _refuse_value(series, ~is_number, advice)
     if task == "numbers" or (task == "auto" and not few):
         if not is_number.all():
-            raise TableError(f"column {name!r}, the target, holds text, not numbers")
+            raise TableError(f"column {name!r}, the target: expected numbers, got text; use --task classes")
         column: Column = _scaled(series, missing, numbers, fill=False)
         constant = len(np.unique(numbers)) < 2
     else:
         column = _categories(name, labels, fill=False, zeros=zeros)
         constant = len(column.categories) < 2
     if constant:
-        raise TableError(f"column {name!r}, the target, holds {shown(texts[0])} only; there is nothing to learn")
+        raise TableError(f"column {name!r}, the target: expected different values, got {shown(texts[0])} in all rows")
     return column
 
 
 def _leading_zeros(present: Series[Any]) -> str:
-    """The first text such as 007, or "": its zeros say that the column holds names, such as postal codes."""
+    """Return the first text such as 007, or "". Leading zeros mean that a column holds names, such as postal codes."""
     if present.dtype.kind in "iufbmM":
         return ""
     texts = texts_in(present)
@@ -94,29 +96,29 @@ def _leading_zeros(present: Series[Any]) -> str:
 
 
 def _scaled(series: Series[Any], missing: npt.NDArray[np.bool_], numbers: Array, *, fill: bool) -> Numbers:
-    """A column of these numbers, which are those of a series that aren't missing."""
+    """Return a scaled column of these numbers, which are the values of the series that aren't missing."""
     name = str(series.name)
     _refuse_value(series, _among(missing, np.isinf(numbers)), INFINITE)
     _refuse_rounded(name, series[~missing], numbers)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = float(numbers.mean()), float(numbers.std())
     if not math.isfinite(mean) or not math.isfinite(deviation):
-        raise TableError(f"column {name!r} holds numbers too large to be scaled")
+        raise TableError(f"column {name!r} has numbers that are too large to be scaled; divide them by a constant")
     return Numbers(name, mean, deviation if deviation > 1e-12 * abs(mean) else 1.0, fill)
 
 
 def _refuse_rounded(name: str, present: Series[Any], numbers: Array) -> None:
-    """Refuse different integers that are the same number in float64."""
+    """Refuse different integers that are equal in float64."""
     large = np.abs(numbers) > EXACT
     if large.any() and present.dtype.kind != "f":
         integers = {int(text) for text in texts_in(present[large]) if text.strip().lstrip("+-").isdecimal()}
         if len(integers) > len(set(map(float, integers))):
-            advice = "subtract what they have in common, or leave it out"
-            raise TableError(f"column {name!r} holds integers beyond 2**53 that float64 can't tell apart; {advice}")
+            advice = "subtract a constant from them, or remove the column"
+            raise TableError(f"column {name!r} has different integers above 2**53 that are equal in float64; {advice}")
 
 
 def _among(missing: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(n,) what was found among the values that aren't missing, for all rows."""
+    """Return (n,) for all rows what was found among the values that aren't missing."""
     every = np.zeros(len(missing), bool)
     every[~missing] = found
     return every
@@ -125,16 +127,16 @@ def _among(missing: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> npt.
 def _categories(name: str, texts: list[str], *, fill: bool, zeros: str = "") -> Categories:
     counts = Counter(texts)
     if len(counts) > MANY:
-        advice = "leave it out, or make numbers of it"
+        advice = "remove the column, or convert it to numbers"
         if zeros:
             advice += f"; it is text because of leading zeros, as in {zeros!r}"
-        raise TableError(f"column {name!r} holds {len(counts)} different texts, more than {MANY} categories; {advice}")
+        raise TableError(f"column {name!r}: expected at most {MANY} categories, got {len(counts)}; {advice}")
     categories = sorted(counts, key=lambda text: (_number(text), text))
     return Categories(name, tuple(categories), counts.most_common(1)[0][0] if fill else None)
 
 
 def inputs(table: Table, frame: DataFrame) -> Array:
-    """(n, n_1) numbers of the table's columns, in its order; other columns don't matter."""
+    """Return (n, n_1) numbers of the table's columns, in its order; other columns are ignored."""
     _check_columns(frame, [column.name for column in table.columns])
     return np.hstack([_encoded(column, frame[column.name]) for column in table.columns])
 
@@ -145,7 +147,7 @@ def targets(table: Table, frame: DataFrame) -> Array:
     _check_columns(frame, [column.name])
     series = frame[column.name]
     missing = _missing(column, series)
-    _refuse_missing(series, missing, "rows without a target can't be judged; remove them")
+    _refuse_missing(series, missing, "remove rows without a target")
     return _z(column, series, missing) if isinstance(column, Numbers) else _codes(column, series, missing)
 
 
@@ -157,31 +159,31 @@ def _encoded(column: Column, series: Series[Any]) -> Array:
     """(n, width)."""
     missing = _missing(column, series)
     if column.fill in (None, False):
-        _refuse_missing(series, missing, "mend or remove such rows, or train with --missing mean")
+        _refuse_missing(series, missing, "fill or remove such rows, or train with --missing mean")
     if isinstance(column, Numbers):
         return _z(column, series, missing)[:, None]
     return np.eye(column.width)[_codes(column, series, missing)]
 
 
 def _z(column: Numbers, series: Series[Any], missing: npt.NDArray[np.bool_]) -> Array:
-    """(n,) scaled numbers, 0 where they are missing."""
+    """Return (n,) scaled numbers, 0 for missing values."""
     numbers = numbers_in(series[~missing])
-    _refuse_value(series, _among(missing, ~np.isfinite(numbers)), "where a number is expected")
+    _refuse_value(series, _among(missing, ~np.isfinite(numbers)), "but a finite number is expected; fix it")
     z = np.zeros(len(series))
     z[~missing] = (numbers - column.mean) / column.deviation
     return z
 
 
 def _codes(column: Categories, series: Series[Any], missing: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(n,) numbers of the categories."""
+    """Return (n,) numbers of the categories."""
     codes = np.full(len(series), -1 if column.fill is None else column.codes[column.fill])
     codes[~missing] = [column.code(text) for text in texts_in(series[~missing])]
-    _refuse_value(series, codes < 0, f"which is none of its categories: {_listed(column.categories)}")
+    _refuse_value(series, codes < 0, f"which is not one of its categories: {_listed(column.categories)}")
     return codes
 
 
 def _number(text: str) -> float:
-    """What a text says as a number, to sort 10 after 9; infinite where it says none."""
+    """Return the number in a text, to sort 10 after 9; infinity if it has none."""
     try:
         number = int(text) if text.lstrip("+-").isdecimal() and len(text) < 300 else float(text)
     except ValueError:
@@ -193,7 +195,7 @@ def _check_columns(frame: DataFrame, names: list[str]) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         there = _listed(list(frame.columns))
-        raise TableError(f"there is no column {_listed(missing)}; the file has {there}")
+        raise TableError(f"expected a column {_listed(missing)}, got the columns {there}")
 
 
 def _refuse_missing(series: Series[Any], missing: npt.NDArray[np.bool_], advice: str) -> None:
@@ -201,9 +203,8 @@ def _refuse_missing(series: Series[Any], missing: npt.NDArray[np.bool_], advice:
         row = int(missing.argmax())
         value = series.iloc[row]
         counts = f" ({value!r} counts as missing)" if isinstance(value, str) else ""
-        raise TableError(
-            f"column {series.name!r} has no value in row {row + 1} and {missing.sum()} in all{counts}; {advice}"
-        )
+        found = f"{missing.sum()} missing value{'s' if missing.sum() > 1 else ''}"
+        raise TableError(f"column {series.name!r} has {found}, the first in row {row + 1}{counts}; {advice}")
 
 
 def _refuse_value(series: Series[Any], bad: npt.NDArray[np.bool_], why: str) -> None:

@@ -109,7 +109,7 @@ def test_a_probability_never_takes_the_place_of_the_class(folder, capsys):
     Path("p.csv").write_text("probability_x,b\nx,1\nz,2\nx,3\nz,1\nx,2\n")
     assert run("train p.csv --target probability_x --out p.npz --epochs 1 --quiet --validation 0") == 0
     assert run("predict p.npz p.csv --probabilities") == 2
-    assert "'probability_x' is its target's name" in capsys.readouterr().err
+    assert "got a model whose target has the name 'probability_x'" in capsys.readouterr().err
 
 
 def test_the_loss_of_numbers_has_no_penalty(folder, capsys):
@@ -175,14 +175,14 @@ def test_predictions_are_the_files_own_labels(folder, capsys, suffix, labels):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("train data.npz --out {data.npz}", "--out: another file than the data is expected"),
-        ("train data.npz --out {data.npz} --resume", "--out: another file than the data is expected"),
-        ("train data.png.csv --out new.npz --plot {data.png.csv}", "--plot: another file than the data is expected"),
-        ("train data.npz --out {curves.png} --plot curves.png", "--plot: another file than --out is expected"),
-        ("predict model.npz data.npz --out {model.npz}", "--out: another file than the model is expected"),
-        ("predict model.npz data.npz --out {data.npz}", "--out: another file than the data is expected"),
-        ("explain model.txt data.npz --out {model.txt}", "--out: another file than the model is expected"),
-        ("explain model.npz data.html.csv --out {data.html.csv}", "--out: another file than the data is expected"),
+        ("train data.npz --out {data.npz}", "--out: expected a file other than the data"),
+        ("train data.npz --out {data.npz} --resume", "--out: expected a file other than the data"),
+        ("train data.png.csv --out new.npz --plot {data.png.csv}", "--plot: expected a file other than the data"),
+        ("train data.npz --out {curves.png} --plot curves.png", "--plot: expected a file other than --out"),
+        ("predict model.npz data.npz --out {model.npz}", "--out: expected a file other than the model"),
+        ("predict model.npz data.npz --out {data.npz}", "--out: expected a file other than the data"),
+        ("explain model.txt data.npz --out {model.txt}", "--out: expected a file other than the model"),
+        ("explain model.npz data.html.csv --out {data.html.csv}", "--out: expected a file other than the data"),
     ],
 )
 def test_nothing_is_written_over_what_the_command_reads(folder, capsys, command, message, link):
@@ -206,13 +206,13 @@ def test_nothing_is_written_over_what_the_command_reads(folder, capsys, command,
 def test_a_file_that_is_not_there_yet_is_known_by_its_path(folder, capsys):
     os.symlink("none.png", "link.png")
     assert run("train data.csv --out link.png --plot none.png") == 2
-    assert "--plot: another file than --out is expected, got 'none.png', which is 'link.png'" in capsys.readouterr().err
+    assert "--plot: expected a file other than --out, got 'none.png', which is 'link.png'" in capsys.readouterr().err
 
 
 def test_nothing_is_written_into_a_folder_of_parquet_files_that_the_command_reads(folder, capsys):
     (folder / "data.parquet").mkdir()
     assert run("train data.parquet --out data.parquet/model.npz") == 2
-    assert "--out: another file than the data is expected" in capsys.readouterr().err
+    assert "--out: expected a file other than the data" in capsys.readouterr().err
 
 
 def test_a_model_is_a_trainers_and_stays_one(model):
@@ -335,21 +335,21 @@ def test_explain_one_weight(small, folder, capsys, weight):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--row 0", "--row: rows of data.csv, 1 to 6, are expected, got 0"),
-        ("--row 7", "--row: rows of data.csv, 1 to 6, are expected, got 7"),
-        ("--row 2,5-99999999999", "--row: rows of data.csv, 1 to 6, are expected, got 99999999999"),
+        ("--row 0", "--row: expected rows of data.csv from 1 to 6, got 0"),
+        ("--row 7", "--row: expected rows of data.csv from 1 to 6, got 7"),
+        ("--row 2,5-99999999999", "--row: expected rows of data.csv from 1 to 6, got 99999999999"),
         ("--row 3-1", "--row: expected rows such as 3, 1,5,9 or 1-4, got '3-1'"),
         ("--row 1,", "--row: expected rows such as 3, 1,5,9 or 1-4, got '1,'"),
         ("--row ²", "--row: expected rows such as 3, 1,5,9 or 1-4, got '²'"),
         ("--weight 1,2", "--weight: expected a layer and two units such as 1,2,1, got '1,2'"),
         ("--weight 1,x,2", "--weight: expected a layer and two units such as 1,2,1, got '1,x,2'"),
-        ("--weight 3,1,1", "--weight: L,J,K with a layer L from 1 to 2 is expected, got 3,1,1"),
-        ("--weight 0,1,1", "--weight: L,J,K with a layer L from 1 to 2 is expected, got 0,1,1"),
-        ("--weight 1,3,1", "--weight: L,J,K to a unit J from 1 to 2 of layer 2 is expected, got 1,3,1"),
-        ("--weight 1,0,1", "--weight: L,J,K to a unit J from 1 to 2 of layer 2 is expected, got 1,0,1"),
-        ("--weight 2,1,3", "--weight: L,J,K from a unit K from 1 to 2 of layer 2, or 0 for the bias unit, is expected"),
-        ("--out page.pdf", "--out: a file called .html, .tex, .txt is expected, got 'page.pdf'"),
-        ("--out nowhere/page.html", "nowhere/page.html: there is no such folder to write to"),
+        ("--weight 3,1,1", "--weight: expected L,J,K with a layer L from 1 to 2, got 3,1,1"),
+        ("--weight 0,1,1", "--weight: expected L,J,K with a layer L from 1 to 2, got 0,1,1"),
+        ("--weight 1,3,1", "--weight: expected L,J,K with a unit J of layer 2 from 1 to 2, got 1,3,1"),
+        ("--weight 1,0,1", "--weight: expected L,J,K with a unit J of layer 2 from 1 to 2, got 1,0,1"),
+        ("--weight 2,1,3", "--weight: expected L,J,K with a unit K of layer 2 from 1 to 2, or 0 for the bias unit"),
+        ("--out page.pdf", "--out: expected a file of type .html, .tex, .txt, got 'page.pdf'"),
+        ("--out nowhere/page.html", "--out: expected a file in an existing folder, got 'nowhere/page.html'"),
         ("--out folder.html", "--out: expected a file or a new name, got 'folder.html', which is a folder"),
     ],
 )
@@ -374,7 +374,7 @@ def test_a_page_without_a_picture_opens_at_no_weight(model, folder, capsys):
 def test_explain_a_weight_of_too_large_a_network(model, capsys):
     assert run("train data.csv --out large.npz --hidden 99,99 --epochs 1 --validation 0 --quiet") == 0
     assert run("explain large.npz data.csv --weight 1,1,1") == 2
-    assert "--weight: weights and rows few enough to write each out are expected, got 1 rows of 3-99-99-3" in (
+    assert "--weight: expected few enough weights and rows to show each, got 1 rows of 3-99-99-3" in (
         capsys.readouterr().err
     )
     assert run("explain large.npz data.csv --row 1-6") == 0
@@ -651,32 +651,36 @@ PREDICT = ("predict", "model.npz", "bad.csv")
     ("text", "command", "message"),
     [
         ("", TRAIN, "bad.csv: the file is empty"),
-        ("size,y\n", TRAIN, "bad.csv: there are no rows"),
-        ("1,2\n3,4\n", TRAIN, "bad.csv: the first line must name the columns, but holds numbers: 1, 2"),
-        (GOOD, (*TRAIN, "--target", "z"), "bad.csv: there is no column 'z'; the file has 'size', 'colour', 'y'"),
-        ("a,b,y\n1,,2\n2,,3\n", TRAIN, "bad.csv: column 'b' holds no values"),
-        ("a,y\n1,2\n2,3\n,3\n", TRAIN, "bad.csv: column 'a' has no value in row 3 and 1 in all"),
-        ("a,y\n1,2\nx,3\n4,3\n", TRAIN, "bad.csv: column 'a' has 'x' in row 2, among numbers"),
-        ("a,y\n1,p\n2,p\n", TRAIN, "bad.csv: column 'y', the target, holds 'p' only"),
-        ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y' has no value in row 2"),
+        ("size,y\n", TRAIN, "bad.csv: expected at least one row, got none"),
+        ("1,2\n3,4\n", TRAIN, "bad.csv: expected column names in the first line, got numbers: 1, 2"),
+        (GOOD, (*TRAIN, "--target", "z"), "bad.csv: expected a column 'z', got the columns 'size', 'colour', 'y'"),
+        ("a,b,y\n1,,2\n2,,3\n", TRAIN, "bad.csv: column 'b' has no values"),
+        ("a,y\n1,2\n2,3\n,3\n", TRAIN, "bad.csv: column 'a' has 1 missing value, the first in row 3"),
+        ("a,y\n1,2\nx,3\n4,3\n", TRAIN, "bad.csv: column 'a' has 'x' in row 2, but most of its values are numbers"),
+        ("a,y\n1,p\n2,p\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
+        ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y' has 1 missing value, the first in row 2"),
         ("a,a,y\n1,2,3\n", TRAIN, "bad.csv: two columns are called 'a'"),
-        ("y\n1\n2\n", TRAIN, "bad.csv: there is no column beside 'y'"),
-        ("a,y\n1,2\n1,2,3\n", TRAIN, "bad.csv: this is no CSV file"),
-        ("\x89PNG\udcff\udcfe\n", TRAIN, "bad.csv: this is no CSV file in UTF-8"),
-        ("a,y\n" + "".join(f"n{i},{i % 2}\n" for i in range(101)), TRAIN, "'a' holds 101 different texts"),
-        ("size,colour\n1,green\n", PREDICT, "bad.csv: column 'colour' has 'green' in row 1, which is none of its cat"),
-        ("size,colour\nbig,red\n", PREDICT, "bad.csv: column 'size' has 'big' in row 1, where a number is expected"),
-        ("size\n1\n", PREDICT, "bad.csv: there is no column 'colour'; the file has 'size'"),
-        ("size,colour\n1,red\n", ("evaluate", "model.npz", "bad.csv"), "bad.csv: there is no column 'y'"),
+        ("y\n1\n2\n", TRAIN, "bad.csv: expected a column besides 'y'"),
+        ("a,y\n1,2\n1,2,3\n", TRAIN, "bad.csv: this is not a CSV file"),
+        ("\x89PNG\udcff\udcfe\n", TRAIN, "bad.csv: this is not a CSV file in UTF-8"),
+        ("a,y\n" + "".join(f"n{i},{i % 2}\n" for i in range(101)), TRAIN, "'a': expected at most 100 categories, got"),
+        ("size,colour\n1,green\n", PREDICT, "column 'colour' has 'green' in row 1, which is not one of its categories"),
+        (
+            "size,colour\nbig,red\n",
+            PREDICT,
+            "bad.csv: column 'size' has 'big' in row 1, but a finite number is expected",
+        ),
+        ("size\n1\n", PREDICT, "bad.csv: expected a column 'colour', got the columns 'size'"),
+        ("size,colour\n1,red\n", ("evaluate", "model.npz", "bad.csv"), "bad.csv: expected a column 'y'"),
         (GOOD, ("predict", "bad.csv", "bad.csv"), "bad.csv: expected a file that Trainer.save wrote"),
-        (GOOD, ("predict", "plain.npz", "bad.csv"), "plain.npz: a model of `fastbp train` is expected"),
+        (GOOD, ("predict", "plain.npz", "bad.csv"), "plain.npz: expected a model that `fastbp train` wrote"),
         (GOOD, ("train", "none.csv", "--out", "x.npz"), "none.csv: No such file or directory"),
-        (GOOD, ("train", "bad.xls", "--out", "x.npz"), "bad.xls: a file called .csv, .parquet, .npz is expected"),
-        (GOOD, ("train", "bad.csv", "--out", "none/x.npz"), "none/x.npz: there is no such folder to write to"),
+        (GOOD, ("train", "bad.xls", "--out", "x.npz"), "bad.xls: expected a file of type .csv, .parquet, .npz"),
+        (GOOD, (*TRAIN[:-1], "none/x.npz"), "--out: expected a file in an existing folder, got 'none/x.npz'"),
         (GOOD, ("train", "none.csv", "--out", "."), "--out: expected a file or a new name, got '.', which is a folder"),
         (GOOD, (*TRAIN, "--plot", "curves.xyz"), ".webp, got 'curves.xyz'"),
         (GOOD, (*TRAIN, "--plot", "."), "--plot: expected a file or a new name, got '.', which is a folder"),
-        (GOOD, (*PREDICT, "--out", "none/x.csv"), "none/x.csv: there is no such folder to write to"),
+        (GOOD, (*PREDICT, "--out", "none/x.csv"), "--out: expected a file in an existing folder, got 'none/x.csv'"),
         (GOOD, (*PREDICT, "--out", "."), "--out: expected a file or a new name, got '.', which is a folder"),
         (GOOD, (*TRAIN, "--optimizer", "adm"), "did you mean 'adam'?"),
         (GOOD, (*TRAIN, "--hidden", "8,x"), "expected sizes such as 32,16, got '8,x'; see fastbp train --help"),

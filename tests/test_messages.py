@@ -149,7 +149,7 @@ def test_what_has_nowhere_to_go_is_an_error(table, monkeypatch, capsys, command)
     assert main(["train", "data.csv", "--out", "model.npz", "--epochs", "1", "--quiet"]) == 0
     monkeypatch.setattr(sys, "stdout", None)
     assert main([command, "model.npz", "data.csv"]) == 2
-    assert capsys.readouterr().err == "fastbp: --out: a file is expected, as standard output is closed\n"
+    assert capsys.readouterr().err == "fastbp: --out: expected a file, because standard output is closed, got none\n"
 
 
 def test_help_and_explanations_in_any_encoding_but_never_a_label(table, monkeypatch, capsys):
@@ -160,7 +160,7 @@ def test_help_and_explanations_in_any_encoding_but_never_a_label(table, monkeypa
     with pytest.raises(SystemExit, match="0"):
         main(["train", "--help"])
     assert main(["predict", "model.npz", "data.csv"]) == 2
-    assert "the encoding of standard output, ascii, lacks '\\u043" in capsys.readouterr().err
+    assert "standard output uses the encoding ascii, which does not have '\\u043" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
     assert main(["predict", "model.npz", "data.csv"]) == 2
-    assert "the encoding of standard output, cp1252, lacks '\\u043" in capsys.readouterr().err
+    assert "standard output uses the encoding cp1252, which does not have '\\u043" in capsys.readouterr().err
