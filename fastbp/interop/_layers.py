@@ -58,7 +58,7 @@ class Stack:
         if self._layers:
             above = self._layers[-1]
             if weight.shape[1] != len(above.weight):
-                expected = f"{len(above.weight)} inputs, as {above.place} has so many outputs"
+                expected = f"{len(above.weight)} inputs, because {above.place} has {len(above.weight)} outputs"
                 raise ValueError(_checks.wrong(place, expected, weight.shape[1]))
             if above.activation == "softmax":
                 raise ValueError(_checks.wrong(place, "nothing after a softmax, which ends a network", "another layer"))

@@ -1,4 +1,4 @@
-"""The order of dense layers in a file that has them by name: from the names or the shapes, and never by a guess."""
+"""The order of the dense layers in a file that stores them by name. It follows from names or shapes, never a guess."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .. import _checks
 Array = npt.NDArray[Any]
 Parameters = tuple[Array, Array | None]  # a weight (n_out, n_in), and a bias (n_out,) or None
 
-MAX_SEARCHED = 50  # layers whose order is sought by their shapes
-MAX_TRIES = 2_000  # steps of that search
-MAX_LISTED = 20  # names in a message
+MAX_SEARCHED = 50  # the most layers for a search by shapes
+MAX_TRIES = 2_000  # the most steps of that search
+MAX_LISTED = 20  # the most names in a message
 
 
 def ordered(layers: Mapping[str, Parameters]) -> list[str]:
-    """The layers' names from the first layer to the last.
+    """Return the names of the layers from the first to the last.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def ordered(layers: Mapping[str, Parameters]) -> list[str]:
     Raises
     ------
     ValueError
-        Where neither the names nor the shapes determine the order.
+        If neither the names nor the shapes determine the order.
     """
     names = sorted(layers, key=_numbers_of)
     if all(_is_numbered(one, next_one) for one, next_one in pairwise(names)):
@@ -37,25 +37,25 @@ def ordered(layers: Mapping[str, Parameters]) -> list[str]:
         return names
     by_shapes = _by_shapes(layers)
     if by_shapes is None:
-        expected = "the names of the layers from the first to the last, as neither names nor shapes determine the order"
+        expected = "the layer names from first to last, because neither names nor shapes determine the order"
         raise ValueError(_checks.wrong("order", expected, f"none for {listed(names)}"))
     return by_shapes
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message, the first ones of many."""
+    """Return the first names for a message."""
     return ", ".join(map(repr, names[:MAX_LISTED])) + " …" * (len(names) > MAX_LISTED)
 
 
 def _numbers_of(name: str) -> list[tuple[bool, int, str]]:
-    """A key that sorts numbers in names as numbers."""
+    """Return a key that sorts numbers in names as numbers."""
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _is_numbered(one: str, other: str) -> bool:
-    """Whether numbers order two names: where their parts between dots first differ, they differ in numbers alone.
+    """Return whether numbers order two names: the first parts between dots that differ must differ only in numbers.
 
-    Of several numbers in a part none may fall while another rises.
+    If such a part has several numbers, none may decrease while another increases.
     """
     for part, other_part in zip(one.split("."), other.split("."), strict=False):
         if part != other_part:
@@ -64,22 +64,22 @@ def _is_numbered(one: str, other: str) -> bool:
                 return False
             values, other_values = ([int(number) for number in re.findall(r"\d+", text)] for text in (part, other_part))
             return values != other_values and all(a <= b for a, b in zip(values, other_values, strict=True))
-    return False  # one is the beginning of the other
+    return False  # one name is a prefix of the other
 
 
 def _check_fit(names: list[str], layers: Mapping[str, Parameters]) -> None:
-    """Refuse an order in which a layer doesn't take what the one before it gives."""
+    """Refuse an order in which the inputs of a layer don't fit the outputs of the layer before it."""
     for one, other in pairwise(names):
         n_out, n_in = len(layers[one][0]), layers[other][0].shape[1]
         if n_in != n_out:
-            message = _checks.wrong(other, f"{n_out} inputs, as {one} has so many outputs", n_in)
-            raise ValueError(f"{message}; order= takes another order than that of the numbers")
+            message = _checks.wrong(other, f"{n_out} inputs, because {one} has {n_out} outputs", n_in)
+            raise ValueError(f"{message}; pass order= if the numbers in the names are not the order of the layers")
 
 
 def _by_shapes(layers: Mapping[str, Parameters]) -> list[str] | None:
-    """The one order in which the shapes fit; None where there are several, or none.
+    """Return the only order in which the shapes fit; None if there are several such orders, or none.
 
-    Without a bias beside a matrix that isn't square, (n_in, n_out) would fit as well, the other way round.
+    At least one non-square matrix must have a bias. Otherwise matrices (n_in, n_out) would fit in the reverse order.
     """
     if len(layers) > MAX_SEARCHED:
         return None
@@ -90,7 +90,7 @@ def _by_shapes(layers: Mapping[str, Parameters]) -> list[str] | None:
 
 
 def _fitting(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[list[str] | None]:
-    """Orders in which each layer takes what the one before it gives; None, twice, where the search takes too long."""
+    """Yield the orders in which the shapes fit; None, twice, if the search takes too long."""
     taking: dict[int, list[str]] = {}
     for name, (_, n_in) in shapes.items():
         taking.setdefault(n_in, []).append(name)

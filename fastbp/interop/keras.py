@@ -58,25 +58,25 @@ def from_keras(model: Any, **options: Any) -> Trainer:
     Parameters
     ----------
     model : keras.Sequential
-        Built, of Dense layers, each with at most one activation, its own or a layer's, and one Dropout behind it;
-        Sequentials in it will do, Flatten too, as X is flat already. log_softmax counts as softmax: predict gives
-        probabilities. A LoRA adapter is merged into its layer's weights; quantized layers are refused. A layer of a
-        mixed-precision policy keeps its float32 weights, and the trainer computes with them in float32.
+        A built model of Dense layers. Each may have one activation, its own or that of the next layer, followed by
+        one Dropout. Nested Sequentials and Flatten are allowed; X is already flat. log_softmax is imported as softmax,
+        so predict returns probabilities. A LoRA adapter is merged into the weights of its layer. Quantized layers are
+        refused. A layer with a mixed-precision policy keeps its float32 weights, and the trainer uses float32.
     **options
-        Of Trainer: ``loss=``, ``optimizer=`` … all but ``layer_sizes``, ``activation`` and ``initializer``, which the
-        model has. ``dtype`` is the model's by default, and ``dropout`` takes the place of the model's. Where the model
-        gives logits, with no activation at its end, the output activation is ``output_activation``, or what goes with
-        the loss: softmax with the cross entropy. What the model was compiled with is left alone.
+        Arguments of Trainer: ``loss=``, ``optimizer=`` … except ``layer_sizes``, ``activation`` and ``initializer``,
+        which come from the model. The default ``dtype`` is the model's. ``dropout`` replaces the model's. If the model
+        returns logits, without a final activation, the output activation is ``output_activation``, or the default for
+        the loss, such as softmax with the cross entropy. The arguments of the model's ``compile`` are ignored.
 
     Raises
     ------
     ValueError, TypeError
-        For a model that no Trainer equals; the message names the layer, its place and what is supported.
+        For a model that a Trainer can't represent. The message names the layer, where it is and what is supported.
 
     Warns
     -----
     UserWarning
-        Where a layer has a regularizer or a constraint, which are not taken over.
+        If a layer has a regularizer or a constraint. They are not imported.
 
     Examples
     --------
@@ -88,7 +88,8 @@ def from_keras(model: Any, **options: Any) -> Trainer:
         kind = type(layer)
         if kind is keras.layers.Dense:
             if id(layer) in denses:
-                raise ValueError(_checks.wrong(place, "weights of its own", f"{layer.name!r} for a second time"))
+                came = f"{layer.name!r} for a second time; use two layers"
+                raise ValueError(_checks.wrong(place, "a layer with its own weights", came))
             denses.add(id(layer))
             _take_dense(stack, place, layer)
         elif kind is keras.layers.Activation:
@@ -109,7 +110,7 @@ def from_keras(model: Any, **options: Any) -> Trainer:
             _require(place, layer, axis=-1)
             stack.activation(place, "softmax")
         elif kind is keras.layers.Flatten:
-            _require(place, layer, data_format="channels_last")  # else it moves the channels before it flattens
+            _require(place, layer, data_format="channels_last")  # channels_first moves the channels before it flattens
         else:
             expected = f"a Sequential of {LAYERS}"
             hint = "; if it applies its layers in turn, keras.Sequential(model.layers) does"
@@ -164,18 +165,18 @@ def _flat(place: str, layer: Any) -> Iterator[tuple[str, Any]]:
         return
     _check_plain(place, layer)
     if type(layer).call is not keras.Sequential.call or type(layer).__call__ is not keras.Sequential.__call__:
-        came = f"{type(layer).__name__} {layer.name!r}, which has its own call"
+        came = f"{type(layer).__name__} {layer.name!r}, which overrides call"
         raise ValueError(_checks.wrong(place, "a Sequential that applies its layers in turn", came))
     for i, child in enumerate(layer.layers):
         yield from _flat(f"{place}.layers[{i}]", child)
 
 
 def _check_plain(place: str, layer: Any) -> None:
-    """Refuse a layer that gives something else than its class says."""
-    hooks = [name for name in ("_forward_hooks", "_forward_pre_hooks") if getattr(layer, name, None)]  # of torch
+    """Refuse a layer that computes something other than its class does."""
+    hooks = [name for name in ("_forward_hooks", "_forward_pre_hooks") if getattr(layer, name, None)]  # PyTorch's
     if "call" in vars(layer) or hooks:
-        came = f"{type(layer).__name__} {layer.name!r} with {'forward hooks' if hooks else 'another call'}"
-        raise ValueError(_checks.wrong(place, "a layer as its class has it", came))
+        came = f"{type(layer).__name__} {layer.name!r} with {'forward hooks' if hooks else 'a replaced call'}"
+        raise ValueError(_checks.wrong(place, "a layer that computes what its class does", came))
 
 
 def _take_dense(stack: Stack, place: str, layer: Any) -> None:
@@ -185,24 +186,26 @@ def _take_dense(stack: Stack, place: str, layer: Any) -> None:
             _checks.wrong(place, "a built model; call model.build((None, n)) first", "one without weights")
         )
     if (mode := getattr(layer, "quantization_mode", None)) is not None:
-        raise ValueError(_checks.wrong(place, "a Dense without quantization", f"one of {mode}"))
+        came = f"one that is quantized to {mode}; convert the model before you quantize it"
+        raise ValueError(_checks.wrong(place, "a Dense layer without quantization", came))
     shape = (layer.get_build_config() or {}).get("input_shape")
     if shape is not None and len(shape) != 2:
-        raise ValueError(_checks.wrong(place, "inputs of shape (n, n_in); Flatten before it makes them so", shape))
+        raise ValueError(_checks.wrong(place, "inputs of shape (n, n_in)", f"{shape}; put a Flatten before the layer"))
     if found := [name for name in PENALTIES if getattr(layer, name, None) is not None]:
-        warn(f"{place}: {', '.join(found)} not taken over; see l1=, l2= and max_norm= of Trainer", stacklevel=4)
+        text = f"{place}: {', '.join(found)} cannot be imported; use l1=, l2= or max_norm= of Trainer instead"
+        warn(text, stacklevel=4)
     arrays = [_array_of(place, layer.kernel)] + ([_array_of(place, layer.bias)] if layer.use_bias else [])
     stack.dense(place, arrays[0].T, arrays[1] if layer.use_bias else None)
     stack.activation(place, _name_of(place, layer))
 
 
 def _array_of(place: str, value: Any) -> Any:
-    """A variable as an array; or a tensor, which is what LoRA makes of a kernel."""
+    """Return a variable as an array, or a tensor, which a kernel with LoRA is."""
     dtype = keras.backend.standardize_dtype(value.dtype)
     if dtype not in DTYPES:
-        raise TypeError(_checks.wrong(place, "weights of float32 or float64", dtype))
+        raise TypeError(_checks.wrong(place, "float32 or float64 weights", dtype))
     tensor = value.value if isinstance(value, keras.Variable) else value
-    if hasattr(tensor, "detach"):  # PyTorch's, of which Keras makes arrays in a way that NumPy warns of
+    if hasattr(tensor, "detach"):  # a PyTorch tensor; NumPy warns about Keras's own conversion
         return tensor.detach().cpu().numpy()
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 

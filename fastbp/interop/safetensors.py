@@ -75,23 +75,23 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
     Parameters
     ----------
     path : str or path
-        A file of tensors <layer>.weight, of shape (n_out, n_in), and <layer>.bias, of shape (n_out,), or without any
-        bias. The ``state_dict()`` of PyTorch's Linear layers is like this. Keras's kernels are (n_in, n_out): transpose
-        them before you write the file, because the shape of a square one doesn't show it.
+        A file with tensors <layer>.weight, of shape (n_out, n_in), and <layer>.bias, of shape (n_out,), or without any
+        bias, such as the ``state_dict()`` of PyTorch's Linear layers. Keras's kernels have the shape (n_in, n_out).
+        Transpose them before you write the file, because the shape of a square kernel doesn't show the difference.
     order : sequence of str, optional
-        The names of the layers from the first to the last, without ".weight". You need it where the file doesn't
-        determine the order: the names must differ in numbers alone ("fc1", "fc2", "fc10"; "net.0", "net.2"), or the
-        shapes must fit in one order only. Between dots a name may have several numbers if they give the same order
-        ("a1_2" and "a2_1" don't). A file of `save_safetensors` knows its order.
+        The names of the layers from the first to the last, without ".weight". You need it if the file doesn't determine
+        the order. A file does if the names differ only in numbers ("fc1", "fc2", "fc10"; "net.0", "net.2"), or if the
+        shapes fit in only one order. If names have several numbers between dots, these must give the same order ("a1_2"
+        and "a2_1" don't). A file of `save_safetensors` stores its order.
     **options
-        Trainer's, as in `from_torch`. A file that `save_safetensors` did not write has no activations: it needs
-        ``activation=`` where there are hidden layers, and ``output_activation=`` where the output activation is not the
-        one that goes with the loss.
+        Arguments of Trainer, as in `from_torch`. A file that `save_safetensors` did not write stores no activations.
+        Pass ``activation=`` if there are hidden layers, and ``output_activation=`` if the output activation is not the
+        default for the loss.
 
     Raises
     ------
     ModelFileError
-        For a file that is not a safetensors file, or that holds something other than dense layers.
+        For a file that is not a safetensors file, or that has something other than dense layers.
     ValueError, TypeError
         For layers whose order the file doesn't determine, for layers that don't fit each other, and for options out of
         their range.
@@ -102,7 +102,8 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
     layers = _layers(tensors)
     if "fastbp" in metadata:
         if order is not None:
-            raise ValueError(_checks.wrong("order", "nothing, as the file has it", _checks.shown(order)))
+            came = f"{_checks.shown(order)}; leave order= out"
+            raise ValueError(_checks.wrong("order", "nothing, because the file stores the order", came))
         architecture = _architecture(metadata["fastbp"], len(layers))
         _check_own_names(layers)
         places = [f"layers.{i}" for i in range(len(layers))]
@@ -114,7 +115,7 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
         places = ordered(layers) if order is None else _given_order(order, layers)
         if activation is None and len(layers) > 1:
             raise ValueError(
-                _checks.wrong("activation", "the hidden layers' activations, as the file has none", "none")
+                _checks.wrong("activation", "the hidden layers' activations, because the file has none", "none")
             )
         names = [*hidden_activations(activation or "identity", len(layers) - 1), "identity"]
         rates = [0.0] * (len(layers) - 1)
@@ -138,7 +139,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str
 
 
 def _array(file: Any, name: str) -> Array:
-    """A tensor; of bfloat16, for one, NumPy makes no array."""
+    """Return a tensor as an array. NumPy doesn't support some data types, such as bfloat16."""
     try:
         return file.get_tensor(name)
     except (TypeError, AttributeError):
@@ -147,17 +148,17 @@ def _array(file: Any, name: str) -> Array:
 
 
 def _layers(tensors: dict[str, Array]) -> dict[str, Parameters]:
-    """The weight and bias of each layer, by its name; of a single Linear, whose tensors have no prefix, by ""."""
+    """Return the weight and bias of each layer by its name. The name is "" for a single Linear without a prefix."""
     layers: dict[str, Parameters] = {}
     for name in dict.fromkeys(name.rpartition(".")[0] for name in sorted(tensors)):
         prefix = f"{name}." if name else ""
         weight, bias = tensors.pop(f"{prefix}weight", None), tensors.pop(f"{prefix}bias", None)
         if weight is None or weight.ndim != 2 or not weight.size:
             came = "none" if weight is None else f"shape {weight.shape}"
-            hint = "; a kernel is (n_in, n_out): store its transpose as weight" if f"{prefix}kernel" in tensors else ""
+            hint = "; a kernel is (n_in, n_out), so store its transpose as weight" * (f"{prefix}kernel" in tensors)
             raise refused(came, f"{EXPECTED}, with a matrix {prefix}weight{hint}")
         if bias is not None and bias.shape != weight.shape[:1]:
-            raise refused(f"{prefix}bias of shape {bias.shape}", f"{EXPECTED}, with one of {weight.shape[:1]}")
+            raise refused(f"{prefix}bias of shape {bias.shape}", f"{EXPECTED}, with a bias of shape {weight.shape[:1]}")
         for part, array in (("weight", weight), ("bias", bias)):
             if array is not None and array.dtype.kind != "f":
                 raise refused(f"{prefix}{part} of {array.dtype}", f"{EXPECTED} of floating-point numbers")
@@ -170,14 +171,14 @@ def _layers(tensors: dict[str, Array]) -> dict[str, Parameters]:
 
 
 def _check_own_names(layers: Mapping[str, Parameters]) -> None:
-    """Look for the names that `save_safetensors` gives."""
+    """Refuse names that `save_safetensors` doesn't write."""
     expected = {f"layers.{i}" for i in range(len(layers))}
     if others := sorted(set(layers) - expected):
-        raise refused(_checks.shown(others[0]), f"layers.0 to layers.{len(layers) - 1}, as fastbp wrote the file")
+        raise refused(_checks.shown(others[0]), f"layers.0 to layers.{len(layers) - 1}, because fastbp wrote the file")
 
 
 def _given_order(order: Sequence[str], layers: Mapping[str, Parameters]) -> list[str]:
-    """The caller's order, which has each layer once."""
+    """Return the caller's order, which must have each layer once."""
     expected = f"each of the file's layers once ({listed(list(layers))})"
     places = _checks.sequence("order", order, expected)
     if not all(isinstance(place, str) for place in places) or sorted(places) != sorted(layers):

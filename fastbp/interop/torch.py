@@ -162,8 +162,8 @@ def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
     if module._forward_hooks or module._forward_pre_hooks:
         raise ValueError(_checks.wrong(place, "no forward hooks", f"a {type(module).__name__} with some"))
     if "forward" in vars(module):
-        came = f"a {type(module).__name__} with another forward"
-        raise ValueError(_checks.wrong(place, "a module as its class has it", came))
+        came = f"a {type(module).__name__} with a replaced forward"
+        raise ValueError(_checks.wrong(place, "a module that computes what its class does", came))
     if _applies_children_in_turn(module):
         for i, child in enumerate(module):
             yield from _flat(f"{place}[{i}]", child)
@@ -177,7 +177,7 @@ def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _applies_children_in_turn(module: Any) -> bool:
-    """Whether it is a Sequential, or one of a class that changes nothing of what a Sequential does."""
+    """Return whether it is a Sequential, or of a subclass that computes the same."""
     kind = type(module)
     is_sequential = isinstance(module, nn.Sequential)
     return is_sequential and kind.forward is nn.Sequential.forward and kind.__call__ is nn.Sequential.__call__
@@ -192,7 +192,8 @@ def _require(place: str, layer: Any, complaint: Callable[[Any], str]) -> None:
 def _numbers(place: str, parameter: Any) -> Any:
     """A parameter as an array."""
     if parameter.device.type == "meta":
-        raise ValueError(_checks.wrong(place, "parameters with numbers", "some on the meta device"))
+        came = "parameters on the meta device; load the weights first"
+        raise ValueError(_checks.wrong(place, "parameters with values", came))
     if parameter.dtype not in DTYPES:
         raise TypeError(_checks.wrong(place, "float32 or float64; module.float() converts it", parameter.dtype))
     return parameter.detach().cpu().numpy()

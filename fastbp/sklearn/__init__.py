@@ -1,8 +1,8 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's estimators of these names, trained by fastbp; a door to scikit-learn.
+"""MLPClassifier and MLPRegressor: scikit-learn's estimators of these names, trained by fastbp.
 
 >>> from fastbp.sklearn import MLPClassifier  # in place of: from sklearn.neural_network import MLPClassifier
 
-What differs from scikit-learn's, and what there is beside it: docs/from-scikit-learn.md.
+docs/from-scikit-learn.md describes the differences from scikit-learn and the additional parameters.
 """
 
 from __future__ import annotations
@@ -34,91 +34,92 @@ REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "qua
 
 
 class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
-    """A neural network that classifies: scikit-learn's MLPClassifier, trained by fastbp.
+    """A neural network classifier: scikit-learn's MLPClassifier, trained by fastbp.
 
-    Log loss, of one logistic output for two classes, of a softmax for more, of a logistic output for each label.
+    It minimizes the log loss, with one logistic output for two classes, a softmax for more classes, and a logistic
+    output for each label of multi-label targets.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int
-        Units of each hidden layer.
+        Number of units in each hidden layer.
     activation : str or sequence of str
-        Of the hidden layers: scikit-learn's "identity", "logistic", "tanh", "relu" or any that `fastbp.Trainer` has;
-        one for all layers, or one for each.
+        Activation of the hidden layers: scikit-learn's "identity", "logistic", "tanh" or "relu", or any activation of
+        `fastbp.Trainer`. One for all layers, or one for each.
     solver : {"adam", "sgd", "lbfgs"}
-        What finds the weights.
+        The optimizer.
     alpha : float
         ≥ 0: J += ½ alpha Σ θ² / samples of the batch, over weights.
     batch_size : int or "auto"
-        Samples of a mini-batch; "auto" is 200, or all where there are fewer.
+        Number of samples in a mini-batch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}
-        With solver="sgd": η as it is; divided by (samples seen)^power_t; or divided by 5 each time that
-        n_iter_no_change epochs bring nothing.
+        Schedule for solver="sgd". "constant" keeps η. "invscaling" divides it by (samples seen)^power_t. "adaptive"
+        divides it by 5 after every n_iter_no_change epochs without improvement.
     learning_rate_init : float
-        η > 0 at first.
+        Initial η > 0.
     power_t : float
-        Of "invscaling".
+        Exponent of "invscaling".
     max_iter : int
-        Epochs; with "lbfgs" its iterations.
+        Maximum number of epochs, or of iterations with "lbfgs".
     shuffle : bool
-        Whether each epoch takes the samples in another order.
+        Whether to shuffle the samples in each epoch.
     random_state : int, RandomState or None
-        Of first weights, of the split of early stopping, of the order of samples; they are scikit-learn's for the same
-        random_state. And of dropout.
+        Determines the first weights, the validation split of early stopping, the order of samples, and dropout. Except
+        for dropout, they are the same as scikit-learn's for the same random_state.
     tol : float
-        Less is no improvement; with "lbfgs" the largest derivative at the end.
+        Smallest change that counts as an improvement; with "lbfgs" the largest derivative at the end.
     verbose : bool
-        Whether each epoch prints its loss.
+        Whether to print the loss of each epoch.
     warm_start : bool
-        Whether fit goes on from the last fit's weights. Parameters that were set meanwhile are applied; for other
-        hidden_layer_sizes, another dtype or a loss with another output activation there is a ValueError.
+        Whether fit continues from the weights of the last fit. Parameters that you have changed since then are applied.
+        Other hidden_layer_sizes, another dtype, or a loss with another output activation raise a ValueError.
     momentum : float
-        Of "sgd", in [0, 1].
+        Momentum of "sgd", in [0, 1].
     nesterovs_momentum : bool
-        Whether it is Nesterov's.
+        Whether to use Nesterov's momentum.
     early_stopping : bool
-        Whether a part of the samples is set aside to stop by their score, and the best weights are kept.
+        Whether to set aside a validation split, stop when its score no longer improves, and keep the best weights.
     validation_fraction : float
-        How large a part.
+        Fraction of the samples in the validation split.
     beta_1, beta_2 : float
         β₁ and β₂ of "adam", in [0, 1).
     epsilon : float
         ε > 0 of "adam".
     n_iter_no_change : int or infinity
-        Epochs without improvement, after which a fit ends.
+        Number of epochs without improvement after which a fit ends.
     max_fun : int
-        Calls of the loss that "lbfgs" may make.
+        Maximum number of calls of the loss with "lbfgs".
     dropout : float or sequence of float
-        Which part of the hidden units each sample goes without while training: for all hidden layers, or for each.
+        Fraction of the hidden units to drop for each sample while training: one for all hidden layers, or one for each.
     optimizer : str or fastbp.optimizers.Optimizer
-        In place of solver: a name takes learning_rate_init, an object has its own learning rate.
+        Replaces solver. A name uses learning_rate_init; an object has its own learning rate.
     metrics : names or functions of (y, output), one or several, or None
-        Measured after each epoch, into history_; the names: fastbp.metrics. y is what the network learns: class
-        numbers for more than two classes, 0 and 1 for two, and for labels.
+        Measured after each epoch and stored in history_; fastbp.metrics lists the names. y is the encoded target: class
+        numbers for more than two classes, 0 and 1 for two classes and for labels.
     callbacks : fastbp.Callback or function of (trainer, epoch, measured), or several, or None
         Called after each epoch.
     class_weight : dict, "balanced", list of them or None
-        Weights of the classes, which multiply sample_weight. A class without one weighs 1. For several labels it is
-        a list with one for each label.
+        Weights of the classes, which multiply sample_weight. A class that isn't named has the weight 1. For multi-label
+        targets, a list with one entry for each label.
     dtype : {"auto", "float32", "float64"}
-        Of weights and arithmetic. "auto" is scikit-learn's way: float32 where X is float32, else float64. float32 is
-        up to twice as fast.
+        Data type of parameters and computation. "auto" is float32 if X is float32, otherwise float64, as in
+        scikit-learn. float32 is up to twice as fast.
     n_threads : int or "auto"
-        How many threads may work on the network; "auto" measures what is fastest, and is 1 in joblib's workers.
+        Number of threads for the network. "auto" measures which is fastest, and is 1 in joblib's workers.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of array
-        (n_l, n_{l+1}) and (n_{l+1},), of each layer: views of what is trained, not copies.
+        Weights (n_l, n_{l+1}) and biases (n_{l+1},) of each layer: views of the trained parameters, not copies.
     classes_ : array, or list of arrays
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_
         As scikit-learn's.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_, feature_names_in_, out_activation_
         As scikit-learn's.
     history_ : fastbp.History
-        The loss of each epoch, and what metrics and callbacks were told of it.
+        The loss of each epoch and its measurements.
     trainer_ : fastbp.Trainer
-        What trained; it shows the optimizer, the learning rate and the batch size of the last fit.
+        The underlying trainer. It shows the optimizer, the learning rate and the batch size of the last fit.
 
     Examples
     --------
@@ -178,11 +179,11 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         X : (n, n_1) array, frame, or sparse matrix
             A sparse one is made dense, a piece at a time where it is large.
         y : (n,) classes of any kind, or (n, n_L) 0 and 1 for labels
-            Labels may be 0 and any one other number, or sparse.
+            Labels may use another number in place of 1, and may be sparse.
         sample_weight : (n,) numbers ≥ 0, optional
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Scored after each epoch, into validation_scores_, and measured into history_; with early_stopping=True in
-            place of a part of X.
+            Scored after each epoch, in validation_scores_, and measured, in history_. With early_stopping=True, it
+            replaces the validation split of X.
 
         Returns
         -------
@@ -320,7 +321,7 @@ class MLPRegressor(RegressorMixin, Numbers):  # type: ignore[misc]
         X : (n, n_1) array, frame, or sparse matrix
             A sparse one is made dense, a piece at a time where it is large.
         y : (n,) or (n, n_L) numbers
-            In the range of the loss.
+            They must be in the range of the loss.
         sample_weight : (n,) numbers ≥ 0, optional
         validation_data : (X, y) or (X, y, sample_weight), optional
             As in `MLPClassifier.fit`.

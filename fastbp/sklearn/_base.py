@@ -36,7 +36,7 @@ def activation_name(name: str) -> str:
 
 
 def assign(name: str, views: list[Array], values: Any) -> None:
-    """Check all arrays, and then copy them into the views."""
+    """Check all arrays, then copy them into the views."""
     for view, array in zip(views, own_arrays(name, views, values), strict=True):
         view[...] = array
 
@@ -105,7 +105,7 @@ class BaseMLP(Solvers):
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
     ) -> tuple[Any, Array]:
-        """X and y, checked; y is (n,) or (n, n_L); names: what messages call them."""
+        """Check X and y. The returned y is (n,) or (n, n_L); names: their names in messages."""
         raise NotImplementedError
 
     def _n_outputs(self, y: Array) -> int:
@@ -113,7 +113,7 @@ class BaseMLP(Solvers):
         raise NotImplementedError
 
     def _encode(self, argument: str, y: Array, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
-        """Targets and labels of y as `_validate_input` gave it, checked for the loss; X is still to come."""
+        """Return samples without X: the targets or labels of a y from `_validate_input`, checked for the loss."""
         raise NotImplementedError
 
     def _objective(self) -> tuple[Any, str]:
@@ -125,7 +125,7 @@ class BaseMLP(Solvers):
         raise NotImplementedError
 
     def _class_weights(self, y: Any, incremental: bool, dtype: np.dtype[Any]) -> Array | None:
-        """(n,) weights of the samples by their classes."""
+        """Return (n,) weights of the samples by their classes, or None."""
         return None
 
     # A fit
@@ -204,7 +204,7 @@ class BaseMLP(Solvers):
             sizes,
             activation=self._activations(n_hidden)[:n_hidden],
             loss=loss,
-            optimizer="lbfgs" if isinstance(method, LBFGS) else "sgd",  # `_equip` has the values that train
+            optimizer="lbfgs" if isinstance(method, LBFGS) else "sgd",  # `_equip` sets the optimizer that trains
             batch_size=200 if self.batch_size == "auto" else int(self.batch_size),
             initializer=(weights, biases),
             dropout=self.dropout,
@@ -213,7 +213,7 @@ class BaseMLP(Solvers):
         )
         self._equip(method)
         self.history_ = History()
-        self.__dict__.pop("_optimizer")  # the first fit starts it
+        self.__dict__.pop("_optimizer")  # the first fit starts one
 
     def _activations(self, n_hidden: int) -> list[str]:
         """The hidden layers', of which there is one at least for the output layer to be drawn by."""
@@ -235,7 +235,7 @@ class BaseMLP(Solvers):
     def _samples(
         self, X: Any, y: Array, sample_weight: Any, names: Names, n_outputs: int, dtype: np.dtype[Any]
     ) -> Samples:
-        """What `_validate_input` gave, as the epochs take it."""
+        """Convert the results of `_validate_input` for the epochs."""
         samples = self._encode(names.y, y, n_outputs, dtype)
         if not isinstance(X, np.ndarray):
             X = X.tocsr()
@@ -245,17 +245,17 @@ class BaseMLP(Solvers):
         return samples._replace(X=as_rows(names.X, X, dtype), weights=weights)
 
     def _weighted(self, samples: Samples, y: Any, incremental: bool) -> Samples:
-        """The samples, with class_weight in their weights."""
+        """Return the samples with class_weight multiplied into their weights."""
         by_class = self._class_weights(y, incremental, samples.targets.dtype)
         if by_class is None:
             return samples
         weights = by_class if samples.weights is None else samples.weights * by_class
         if not incremental and not weights.any():
-            raise ValueError(wrong("class_weight", "a weight > 0 for some sample", "only 0"))
+            raise ValueError(wrong("class_weight", "a weight > 0 for at least one sample", "only 0"))
         return samples._replace(weights=cast("class_weight", weights, samples.targets.dtype))
 
     def _validation(self, value: Any, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
-        """Validation data that the user gives."""
+        """Check and convert the user's validation data."""
         X, y, sample_weight = validation_parts(value)
         with named("validation_data"):
             X, y = self._validate_input(X, y, incremental=True, reset=False, names=VALIDATION)

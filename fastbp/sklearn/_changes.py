@@ -1,4 +1,4 @@
-"""Parameters that were set since the last fit: a fit that goes on applies them, or refuses them."""
+"""Parameters that were changed since the last fit. A fit that continues applies or refuses them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..optimizers import LBFGS
 from ..trainer import Trainer
 from ._epochs import Pace
 
-AGAIN = "; fit with warm_start=False starts from new weights"
+AGAIN = "; to start from new weights, fit with warm_start=False"
 
 
 def go_on(estimator: Any, hidden: list[int], *, incremental: bool) -> None:
-    """Give the estimator's trainer the activations, the loss and the dropout that the estimator has now.
+    """Set the trainer's activations, loss and dropout to the estimator's current parameters.
 
-    The weights stay, and so does the optimizer's memory.
+    The weights and the optimizer's memory stay unchanged.
 
     Raises
     ------
     ValueError
-        For a parameter that can't change while the weights stay; nothing is applied then.
+        For a parameter that doesn't fit the existing weights. Nothing is changed then.
     """
     trainer, n_hidden = estimator.trainer_, len(estimator.trainer_.layer_sizes) - 2
     check_kept("hidden_layer_sizes", list(trainer.layer_sizes[1:-1]), hidden)
@@ -31,7 +31,7 @@ def go_on(estimator: Any, hidden: list[int], *, incremental: bool) -> None:
         check_kept("dtype", trainer.dtype.name, np.dtype(estimator.dtype).name)
     loss = loss_of(estimator._objective()[0])
     if loss.output != trainer.output_activation:
-        expected = f"one with the output activation {trainer.output_activation!r}, as the weights were fitted with"
+        expected = f"one with the output activation {trainer.output_activation!r}, as in the fit of the weights"
         raise ValueError(_checks.wrong("loss", expected, _checks.shown(estimator.loss)) + AGAIN)
     method = estimator._method()
     if incremental and "_optimizer" in vars(estimator):
@@ -46,13 +46,13 @@ def go_on(estimator: Any, hidden: list[int], *, incremental: bool) -> None:
 
 
 def check_kept(name: str, fitted: Any, now: Any) -> None:
-    """Refuse another value than the weights have."""
+    """Refuse a value that differs from that of the weights."""
     if fitted != now:
-        raise ValueError(_checks.wrong(name, f"{fitted!r}, as the weights were fitted with", repr(now)) + AGAIN)
+        raise ValueError(_checks.wrong(name, f"{fitted!r}, as in the fit of the weights", repr(now)) + AGAIN)
 
 
 def check_pace(running: Pace, now: Pace) -> None:
-    """Refuse another optimizer in the middle of partial_fits, which scikit-learn doesn't notice."""
+    """Refuse another optimizer between two calls of partial_fit; scikit-learn ignores it."""
     if running == now:
         return
     before, after = running.asked or {}, now.asked or {}
@@ -61,15 +61,15 @@ def check_pace(running: Pace, now: Pace) -> None:
     raise ValueError(
         _checks.wrong(
             " and ".join(names),
-            f"{values or 'no other value'}, as partial_fit goes on with the optimizer that was started with it",
+            f"{values or 'no other value'}, because partial_fit continues with the optimizer of the call before",
             ", ".join(_checks.shown(after[name]) for name in names),
         )
-        + "; fit with warm_start=True starts another optimizer"
+        + "; to start another optimizer, fit with warm_start=True"
     )
 
 
 def set_objective(trainer: Trainer, activations: tuple[str, ...], loss: Loss, dropout: tuple[float, ...]) -> None:
-    """Another function for the same weights; the trainer's engine is made anew where something changes."""
+    """Give the same weights another function. If something changes, the trainer makes a new engine."""
     network = trainer.network
     if network.activations == activations and is_same(trainer._loss, loss) and trainer.dropout == dropout:
         return
@@ -79,12 +79,12 @@ def set_objective(trainer: Trainer, activations: tuple[str, ...], loss: Loss, dr
 
 
 def is_same(a: Loss, b: Loss) -> bool:
-    """Whether two losses are one; a function is compiled anew each time that a loss is made of it."""
+    """Return whether two losses are the same. A custom loss compiles its function each time that it is created."""
     if isinstance(a, Custom) and isinstance(b, Custom):
         return python(a.function) is python(b.function)
     return a == b
 
 
 def python(function: Any) -> Any:
-    """The function that Numba compiled."""
+    """Return the Python function that Numba compiled."""
     return getattr(function, "py_func", function)

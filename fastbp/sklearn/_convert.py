@@ -16,11 +16,11 @@ OURS = ("_no_improvement_count", "out_activation_", "_random_state")
 
 
 def copy_fit(source: Any, target: Any) -> None:
-    """The fitted attributes that both have, beside the weights."""
+    """Copy the fitted attributes that both estimators have, except the weights."""
     for name in (*COMMON, *COURSE, *OURS):
         if name in vars(source):
             value = vars(source)[name]
-            setattr(target, name, list(value) if isinstance(value, list) else value)  # both may grow
+            setattr(target, name, list(value) if isinstance(value, list) else value)  # each may append to its own
 
 
 def to_sklearn(estimator: Any) -> Any:
@@ -47,13 +47,13 @@ def to_sklearn(estimator: Any) -> Any:
     if fitted:
         copy_fit(estimator, model)
         model.coefs_, model.intercepts_ = list(estimator.coefs_), list(estimator.intercepts_)
-        # scikit-learn's fits with early stopping end with these; after one of them they are the weights themselves
+        # a scikit-learn fit with early stopping ends by restoring these; here they are the current weights
         model._best_coefs, model._best_intercepts = model.coefs_, model.intercepts_
     return model
 
 
 def what_predicts(estimator: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that the weights were fitted with, where they may have been set to others since."""
+    """Return the parameters of the last fit, because the user may have changed them since."""
     trainer, fitted = estimator.trainer_, {}
     if trainer.activation:
         fitted["activation"] = trainer.activation
@@ -88,6 +88,6 @@ def adopted(model: Any, classifier: Any, regressor: Any) -> Any:
         weights, biases = [np.asarray(coefs).T for coefs in model.coefs_], list(model.intercepts_)
         estimator._build(sizes, weights, biases, dtype=np.result_type(*model.coefs_))
         if estimator.out_activation_ != model.out_activation_:
-            fitted = f"a loss for the output activation {model.out_activation_!r} that it was fitted with"
+            fitted = f"a loss for the output activation {model.out_activation_!r}, with which the model was fitted"
             raise ValueError(wrong("model", fitted, f"loss={model.loss!r}"))
     return estimator

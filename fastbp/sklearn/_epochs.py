@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 ORDERS = 1 << 22  # numbers of samples, in the orders of epochs that are run at once
 NO_CORRECTION = 1 << 62  # batches, after which the kernel's own corrections of Adam are 1, for any β below 1
-ENOUGH = 1 << 40  # batches that no fit gets to; NO_CORRECTION is a multiple, and so is what older pickles have
+ENOUGH = 1 << 40  # more batches than any fit has; NO_CORRECTION, also that of older pickles, is a multiple of it
 SLOWEST = 1e-6  # η from which "adaptive" ends a fit
 
 
@@ -39,8 +39,8 @@ class Pace:
     schedule : "constant", "invscaling" or "adaptive"
     power : of "invscaling"
     corrects : whether the rule is scikit-learn's Adam
-    asked : the estimator's parameters of which it is made
-    scale : the product of what callbacks have multiplied η by
+    asked : the parameters of the estimator that it is made from
+    scale : product of the factors by which callbacks have changed η
     """
 
     rule: codes.Rule
@@ -60,7 +60,7 @@ class Pace:
         return NO_CORRECTION if self.corrects else 0
 
     def rates(self, steps: int, n_batches: int) -> Array:
-        """η of the next batches, (n_batches,), after so many; (1,) where they have all the same."""
+        """Return η of the n_batches after `steps` batches, (n_batches,); (1,) if it is the same for all."""
         if not self.corrects:
             return np.array([self.learning_rate])
         t = steps % ENOUGH + np.arange(1.0, n_batches + 1)
@@ -72,7 +72,7 @@ class Pace:
             self.learning_rate = float(self.scale * float(self.initial) / (n_samples + 1) ** self.power)
 
     def change(self, learning_rate: float) -> None:
-        """Take a callback's η, from which "invscaling" goes on."""
+        """Set η to a callback's value, from which "invscaling" continues."""
         if learning_rate != self.learning_rate:
             self.scale *= learning_rate / self.learning_rate if self.learning_rate > 0 else 1.0
             self.learning_rate = learning_rate
@@ -122,7 +122,7 @@ class Epochs:
         self.cut(batch_size)
 
     def cut(self, batch_size: int) -> None:
-        """Have batches of this size from the next epoch on."""
+        """Use this batch size from the next epoch on."""
         if batch_size == self.batch_size:
             return
         self.batch_size, self.n_batches = batch_size, -(-self.n // batch_size)
@@ -171,7 +171,7 @@ class Epochs:
         return total / self.n
 
     def _batch_in_parts(self, batch: Samples, rate: float) -> float:
-        """One update by a batch that is too large to be dense at once; gives its mean loss."""
+        """Do one update with a batch that is too large to be dense at once, and return its mean loss."""
         trainer, weight, m = self.trainer, weight_of(batch), batch.X.shape[0]
         if weight == 0:
             return 0.0
@@ -194,7 +194,7 @@ class Epochs:
         return self._reported(total / weight)
 
     def _step(self, rates: Array, batch_size: int) -> codes.Step:
-        """How batches of this size move the parameters."""
+        """Return the step for batches of this size."""
         seed, block = np.uint64(self.trainer._dropout_seed), min(batch_size, BLOCK)
         return codes.Step(self.pace.rule, NO_BOUNDS, rates, seed, batch_size, block, self.alpha)
 
@@ -252,7 +252,7 @@ def minimize(
     options: dict[str, Any],
     after: Callable[[float], bool],
 ) -> Any:
-    """Find the weights by scipy's L-BFGS-B, all samples at once; a large sparse X is made dense a piece at a time.
+    """Find the weights by scipy's L-BFGS-B over all samples. A large sparse X is made dense a piece at a time.
 
     Parameters
     ----------

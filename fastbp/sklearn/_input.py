@@ -1,4 +1,4 @@
-"""What users give the estimators of fastbp.sklearn: checked as scikit-learn does, and then as Trainer does."""
+"""Checks of the arguments of the estimators: first those of scikit-learn, then those of Trainer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 
 class Names(NamedTuple):
-    """What messages call X, y and the weights of samples."""
+    """Names of X, y and the sample weights in messages."""
 
     X: str = "X"
     y: str = "y"
@@ -32,7 +32,7 @@ VALIDATION = Names("validation_data[0]", "validation_data[1]", "validation_data[
 
 
 class Whole(Interval):  # type: ignore[misc]
-    """scikit-learn's constraint of an integer in a range. True is no integer."""
+    """scikit-learn's constraint for an integer in a range, which also refuses True and False."""
 
     def __init__(self, left: int | None, right: int | None = None) -> None:
         super().__init__(Integral, left, right, closed="left" if right is None else "both")
@@ -43,7 +43,7 @@ class Whole(Interval):  # type: ignore[misc]
 
 @contextmanager
 def named(argument: str) -> Iterator[None]:
-    """Let scikit-learn's errors say which argument they are about."""
+    """Add the argument's name to scikit-learn's errors."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -54,7 +54,7 @@ def named(argument: str) -> Iterator[None]:
 
 
 def refuse(argument: str, value: Any, *, dates: bool = False) -> None:
-    """Refuse what scikit-learn turns into numbers without a word: masked numbers, and dates unless they may be."""
+    """Refuse what scikit-learn silently converts to numbers: masked numbers, and dates unless they are allowed."""
     _checks.no_stream(argument, value)
     if np.ma.is_masked(value):
         raise ValueError(wrong(argument, "no missing values", "a masked array; fill it first"))
@@ -83,7 +83,7 @@ def refuse_inner_dates(argument: str, value: Any) -> None:
 
 
 def validation_parts(value: Any) -> tuple[Any, Any, Any]:
-    """X, y and sample_weight or None."""
+    """Return X, y, and sample_weight or None."""
     try:
         parts = _checks.parts("validation_data", value)
     except TypeError as error:
@@ -92,12 +92,12 @@ def validation_parts(value: Any) -> tuple[Any, Any, Any]:
 
 
 def sample_weights(argument: str, value: Any, X: Any, dtype: np.dtype[Any]) -> Array | None:
-    """(n,) weights ≥ 0, not all 0, of an array, a list, a series or one number for all; None for None.
+    """Return (n,) weights ≥ 0, not all 0, from an array, a list, a series or one number for all; None for None.
 
     Raises
     ------
     ValueError
-        An InvalidParameterError, which is a TypeError too, where they are no numbers.
+        If they are not numbers, it is an InvalidParameterError, which is a TypeError, too.
     """
     if value is None:
         return None
@@ -111,14 +111,14 @@ def sample_weights(argument: str, value: Any, X: Any, dtype: np.dtype[Any]) -> A
 
 
 def class_weights(value: Any, y: Any, classes: Array, dtype: np.dtype[Any]) -> Array:
-    """(n,) weights of the samples by their classes, or by all their labels.
+    """Return (n,) weights of the samples by their classes, or by all their labels.
 
     Parameters
     ----------
-    value : {class: weight ≥ 0} or "balanced"; of labels a list of them, one for each
-        A class that isn't named weighs 1.
+    value : {class: weight ≥ 0} or "balanced"; for labels a list of them, one for each label
+        A class that isn't named has the weight 1.
     y : (n,) classes, or (n, n_L) labels
-    classes : all that there are
+    classes : all classes
     """
     if y.ndim == 1:
         if isinstance(value, str):
@@ -128,7 +128,7 @@ def class_weights(value: Any, y: Any, classes: Array, dtype: np.dtype[Any]) -> A
         return np.asarray(compute_sample_weight(value, y))
     if not isinstance(value, list) or len(value) != y.shape[1]:
         expected = f"'balanced', or a list of {y.shape[1]} dicts, one for each label"
-        came = f"{len(value)} of them" if isinstance(value, list) else _checks.shown(value)
+        came = f"a list of {len(value)}" if isinstance(value, list) else _checks.shown(value)
         raise ValueError(wrong("class_weight", expected, came))
     largest = y.max()
     labels = [0, largest or y.min() or 1]
@@ -140,7 +140,7 @@ def class_weights(value: Any, y: Any, classes: Array, dtype: np.dtype[Any]) -> A
 
 
 def _by_class(value: Any, y: Array, classes: list[Any], dtype: np.dtype[Any]) -> Array:
-    """(n,) weights, from a dict or, of a single label, "balanced" or None."""
+    """Return (n,) weights from a dict or, for a single label, "balanced" or None."""
     if value is None:
         return np.ones(len(y))
     if isinstance(value, str) and value == "balanced":
@@ -151,7 +151,7 @@ def _by_class(value: Any, y: Array, classes: list[Any], dtype: np.dtype[Any]) ->
     unknown = [label for label in table if label not in classes]
     if unknown and any(label not in table for label in classes):
         raise ValueError(
-            wrong("class_weight", f"weights of the classes {np.array(classes).tolist()}", f"one of {unknown[0]!r}")
+            wrong("class_weight", f"weights of the classes {np.array(classes).tolist()}", f"a weight of {unknown[0]!r}")
         )
     found, places = np.unique(y, return_inverse=True)
     return np.array([table.get(label, 1.0) for label in found], np.float64)[places]

@@ -19,7 +19,7 @@ from ._pieces import Samples, measure
 
 
 class Measures:
-    """What is measured after an epoch, and who is told of it.
+    """Measures after each epoch, and calls the callbacks.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Measures:
 
     @contextmanager
     def callbacks(self, epochs: int) -> Iterator[None]:
-        """Tell the callbacks of begin and end."""
+        """Call on_fit_begin and on_fit_end of the callbacks."""
         pace = vars(self.estimator).get("_optimizer")
         self.trainer.stop_training = False
         if pace is not None:
@@ -62,17 +62,17 @@ class Measures:
                 callback.on_fit_end(self.trainer)
 
     def score(self) -> float:
-        """Of the validation data."""
+        """Return the score of the validation data."""
         assert self.validation is not None
         output = self.estimator._forward(self.validation.X)
-        if not is_classifier(self.estimator) and not np.isfinite(output).all():  # NaN is a class, as in scikit-learn
+        if not is_classifier(self.estimator) and not np.isfinite(output).all():  # NaN gives a class
             return math.nan
         return float(self.estimator._score_outputs(output, self.validation))
 
     def after_epoch(self, loss: float) -> bool:
-        """Measure, record and tell; whether to stop."""
+        """Measure, record and call the callbacks. Return whether to stop."""
         if not self.busy:
-            self.unrecorded.append(loss)  # that takes less time
+            self.unrecorded.append(loss)  # recording all at the end is faster
             return False
         self._record([loss], self._measured())
         pace = vars(self.estimator).get("_optimizer")
@@ -84,13 +84,13 @@ class Measures:
         return stop
 
     def _record(self, losses: Sequence[float], measured: Mapping[str, float] | None = None) -> None:
-        """Add epochs to the histories, with what the last of them measured."""
+        """Add epochs to the histories, with the measurements of the last one."""
         for record in (self.estimator.history_, self.trainer.history):
             record.extend(len(record.epochs) + 1, losses)
             record.add(measured or {})
 
     def _measured(self) -> dict[str, float]:
-        """What there is beside the training loss; NaN of weights that aren't finite."""
+        """Return all measurements except the training loss; NaN if the weights aren't finite."""
         finite = is_finite(self.trainer.network._parameters)
         nothing = dict.fromkeys(["loss", *map(name_of, self.names)], math.nan)
         measured: dict[str, float] = {}

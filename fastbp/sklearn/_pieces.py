@@ -1,4 +1,4 @@
-"""Samples as the epochs take them. A large sparse X stays sparse; a piece at a time of it is made dense."""
+"""Samples for the epochs. A large sparse X stays sparse and is made dense a piece at a time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ..trainer import Trainer
 
 Array = npt.NDArray[Any]
 
-DENSE_BYTES = 1 << 26  # of a sparse matrix, that are made dense at once
+DENSE_BYTES = 1 << 26  # size of the part of a sparse matrix that is made dense at once
 
 
 class Samples(NamedTuple):
-    """What is learnt from: X, and of targets and labels the one that the loss takes."""
+    """The samples: X, and either targets or labels, depending on the loss."""
 
     X: Any  # (n, n_1) C-contiguous of the trainer's dtype, or CSR
     targets: Array  # (n, n_L) of the trainer's dtype, or (0, n_L)
     labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
     weights: Array | None = None  # (n,) of the trainer's dtype
-    constants: Array | None = None  # (n,) that the loss which is reported has more than the kernels'
+    constants: Array | None = None  # (n,) to add to the kernels' loss for the reported one
 
     def of(self, rows: npt.NDArray[np.int64] | slice) -> Samples:
-        """Some of them."""
+        """Return some of the samples."""
         parts = (part if part is None or not part.shape[0] else part[rows] for part in self)
         return Samples(*parts)  # type: ignore[arg-type]
 
     def constant(self, take: Any) -> float:
-        """The mean of some samples' constants."""
+        """Return the mean of the constants of some samples."""
         if self.constants is None:
             return 0.0
         weights = None if self.weights is None else self.weights[take]
@@ -43,7 +43,7 @@ class Samples(NamedTuple):
 
 
 def as_rows(argument: str, X: Any, dtype: np.dtype[Any]) -> Any:
-    """A checked array C-contiguous, a checked CSR matrix as it is, of the dtype."""
+    """Return a checked array, C-contiguous, or a checked CSR matrix, in the dtype."""
     if not isinstance(X, np.ndarray):
         data = X.data if X.dtype == dtype else _checks.cast(argument, X.data, dtype)
         return type(X)((data, X.indices, X.indptr), X.shape)
@@ -53,7 +53,7 @@ def as_rows(argument: str, X: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def dense(X: Any, dtype: np.dtype[Any]) -> Array:
-    """X as an array; of the dtype where it was sparse."""
+    """Return X as an array, in the dtype if it was sparse."""
     if isinstance(X, np.ndarray):
         return X
     with np.errstate(over="ignore"):
@@ -62,13 +62,13 @@ def dense(X: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def rows_at_once(X: Any, dtype: np.dtype[Any]) -> int:
-    """How many rows of a sparse X are made dense at once: whole blocks, where there is room for one."""
+    """Return how many rows of a sparse X are made dense at once: whole blocks if at least one fits."""
     rows = max(1, DENSE_BYTES // max(1, X.shape[1] * dtype.itemsize))
     return rows // BLOCK * BLOCK or rows
 
 
 def pieces(trainer: Trainer, samples: Samples) -> Iterator[codes.Data]:
-    """Samples, dense, as kernels take them."""
+    """Yield dense pieces of the samples for the kernels."""
     n, rows = samples.X.shape[0], rows_at_once(samples.X, trainer.dtype)
     for start in range(0, n, rows):
         X, *others = (part[start : start + rows] if part is not None else None for part in samples[:4])
@@ -77,12 +77,12 @@ def pieces(trainer: Trainer, samples: Samples) -> Iterator[codes.Data]:
 
 
 def measure(trainer: Trainer, data: codes.Data | Samples, names: Any) -> dict[str, float]:
-    """The loss and the metrics with the weights as they are; of samples, whose X is sparse, piece by piece."""
+    """Return the loss and the metrics with the current weights, piece by piece if X is sparse."""
     if isinstance(data, codes.Data):
         return _measures.measure(trainer, data, names)
     total, outputs = 0.0, []
     for piece in pieces(trainer, data):
-        unweighted = piece._replace(weight=1.0)  # the loss is the sum then, and a piece may weigh 0
+        unweighted = piece._replace(weight=1.0)  # gives the sum of losses, even if all weights are 0
         loss, output = trainer._engine.evaluate(unweighted, trainer.n_threads, predictions=bool(names))
         total += loss
         outputs.append(output)
@@ -91,7 +91,7 @@ def measure(trainer: Trainer, data: codes.Data | Samples, names: Any) -> dict[st
 
 
 def gradients(trainer: Trainer, data: codes.Data | Samples) -> tuple[float, list[Array], list[Array]]:
-    """J and its gradients over all samples: [∂J/∂Θ¹, …], [∂J/∂b¹, …]; piece by piece where X is sparse."""
+    """Return J and its gradients over all samples: [∂J/∂Θ¹, …], [∂J/∂b¹, …]; piece by piece if X is sparse."""
     if isinstance(data, codes.Data):
         return trainer._engine.gradients(data)
     loss, weight = 0.0, weight_of(data)
@@ -109,7 +109,7 @@ def gradients(trainer: Trainer, data: codes.Data | Samples) -> tuple[float, list
 
 
 def weight_of(data: codes.Data | Samples) -> float:
-    """How much samples weigh together."""
+    """Return the sum of the sample weights."""
     if isinstance(data, codes.Data):
         return data.weight
     return float(data.X.shape[0] if data.weights is None else data.weights.sum(dtype=np.float64))

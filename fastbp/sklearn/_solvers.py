@@ -40,7 +40,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
     best_loss_: Any
 
     def _method(self) -> Optimizer:
-        """The optimizer, with the values that it trains with."""
+        """Return the optimizer with the values of the parameters."""
         if isinstance(self.optimizer, Optimizer):
             return self.optimizer
         if self.optimizer == "lbfgs":
@@ -56,7 +56,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return unchecked(SGD, learning_rate=rate, momentum=self.momentum, nesterov=nesterov)
 
     def _equip(self, method: Optimizer) -> None:
-        """Start an optimizer; the trainer, which shows it, has a memory of its size."""
+        """Start an optimizer: the trainer shows it and gets memory for it."""
         trainer = self.trainer_
         self._optimizer = pace = self._pace(method)
         trainer._optimizer, trainer._learning_rate = method, pace.learning_rate
@@ -103,7 +103,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             averages=not is_classifier(self) and self.out_activation_ != "exp",
             order=self._shuffled(n) if self.shuffle else None,
         )
-        # A warm start keeps its last weights where no epoch is better than the best of all fits, as in scikit-learn.
+        # As in scikit-learn, a warm start keeps its last weights if no epoch is better than the best of all fits.
         best = [trainer.network._parameters.copy()] if self.early_stopping and self.t_ == 0 else []
         measures, before = Measures(self, training, validation), self._optimizer.learning_rate
         try:
@@ -117,7 +117,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             trainer.network._parameters[...] = best[-1]
 
     def _epochs(self, epochs: Epochs, measures: Measures, best: list[Array], incremental: bool) -> None:
-        """Epochs until one of scikit-learn's reasons to stop; best: gets the weights that early stopping keeps."""
+        """Run epochs until one of scikit-learn's reasons to stop; best: gets the weights that early stopping keeps."""
         self.n_iter_ = 0
         losses: Iterator[float] = iter(())
         for remaining in range(self.max_iter, 0, -1):
@@ -151,15 +151,15 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         )
 
     def _free_epochs(self, measures: Measures) -> int:
-        """How many epochs can run before anything but their losses is asked for, or they could be the last."""
+        """Return how many epochs can run before anything but their losses is needed, or one of them may be the last."""
         if self.verbose or measures.asked or self._optimizer.schedule == "invscaling":
             return 1
         return int(max(1, min(self.n_iter_no_change, self.max_iter) + 1 - self._no_improvement_count))
 
     def _diverge(self) -> None:
-        """What follows a loss that isn't finite: an error, but early stopping goes on to its end for the best weights.
+        """Raise an error for a loss that isn't finite, but continue with early stopping, which keeps the best weights.
 
-        The weights are NaN then, as scikit-learn's are.
+        In that case the weights become NaN, as in scikit-learn.
         """
         if not self.early_stopping:
             raise ValueError(NON_FINITE)
@@ -167,7 +167,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             view[...] = np.nan
 
     def _note(self, measures: Measures, best: list[Array]) -> None:
-        """Whether the epoch was better than the best."""
+        """Record whether the epoch was better than the best one."""
         score = math.nan if measures.validation is None else self._score_validation(measures)
         if not self.early_stopping:
             self._count(self.loss_curve_[-1] > self.best_loss_ - float(self.tol))
@@ -179,7 +179,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             best[:] = [self.trainer_.network._parameters.copy()]
 
     def _score_validation(self, measures: Measures) -> float:
-        """The score of the validation data, which is recorded."""
+        """Record and return the score of the validation data."""
         score = measures.score()
         if vars(self).get("validation_scores_") is None:
             self.validation_scores_ = []
@@ -209,7 +209,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return stops
 
     def _pace(self, method: Optimizer) -> Pace:
-        """η and the rule that the parameters ask for."""
+        """Return η and the update rule for the parameters."""
         pace = self._plain_pace(method)
         pace.asked = {name: getattr(self, name) for name in PACE}
         return pace
@@ -237,10 +237,10 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return int(min(self.batch_size, n))
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples]:
-        """Samples that train, and samples that validate; of each class the same fraction where there are two."""
+        """Split the samples into those that train and those that validate, stratified if there are two classes."""
         stratify = samples.targets > 0.5 if is_classifier(self) and self.n_outputs_ == 1 else None
         try:
-            with config_context(skip_parameter_validation=True):  # validation_fraction's own has been; they differ
+            with config_context(skip_parameter_validation=True):  # validation_fraction is already checked
                 train, rest = train_test_split(
                     np.arange(samples.X.shape[0]),
                     random_state=self._random_state,
@@ -262,7 +262,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return parts
 
     def _binary_classes(self) -> str:
-        """Which classes scikit-learn calls True and False."""
+        """Say which classes scikit-learn's message calls True and False."""
         names = dict(zip(("False", "True"), self.classes_.tolist(), strict=False))
         return " and ".join(f"{name} is the class {label!r}" for name, label in names.items())
 
@@ -300,7 +300,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
 
 
 def unchecked(kind: type[Any], **values: Any) -> Any:
-    """An optimizer with values that scikit-learn admits, which are more than its own: momentum=1 is one."""
+    """Return an optimizer with values that only scikit-learn allows, such as momentum=1."""
     optimizer = kind()
     for name, value in values.items():
         object.__setattr__(optimizer, name, value if isinstance(value, bool) else float(value))
@@ -308,15 +308,15 @@ def unchecked(kind: type[Any], **values: Any) -> Any:
 
 
 def check_weights(argument: str, parts: tuple[Samples, Samples]) -> None:
-    """Refuse a split that leaves nothing to train with, or nothing to validate with."""
+    """Refuse a split in which all training or all validation samples have the weight 0."""
     for part, what in zip(parts, ("train", "validate"), strict=True):
         if part.weights is not None and not part.weights.any():
             raise ValueError(
                 f"{argument}: Sample weights must contain at least one non-zero number. All {len(part.weights)} "
-                f"samples that early stopping keeps to {what} with weigh 0. Pass validation_data instead."
+                f"samples that early stopping uses to {what} have the weight 0. Pass validation_data instead."
             )
 
 
 def say(text: str) -> None:
-    """A line on standard output, as scikit-learn's verbose fits print it."""
+    """Print a line to standard output, as scikit-learn's verbose fits do."""
     _messages.out(text + "\n")

@@ -1,4 +1,4 @@
-"""What X and y are to the networks of fastbp.sklearn: checked as scikit-learn does, and encoded for the kernels."""
+"""Checks of X and y as in scikit-learn, and the encoding of y for the kernels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 
 def validated(estimator: Any, X: Any, y: Any, names: Names, **options: Any) -> tuple[Any, Array]:
-    """X and y as scikit-learn checks them; y of one column is (n,)."""
+    """Check X and y as scikit-learn does. A y with one column becomes (n,)."""
     refuse(names.X, X)
     refuse(names.y, y, dates=True)
     X, y = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], multi_output=True, order="C", **options)
@@ -30,19 +30,20 @@ def validated(estimator: Any, X: Any, y: Any, names: Names, **options: Any) -> t
 
 
 def check_labels(argument: str, y: Any) -> None:
-    """Refuse labels that scikit-learn mistakes: NaT, and a matrix of two values of which none is 0."""
+    """Refuse labels that scikit-learn misreads: NaT, and a matrix of two values, neither of which is 0."""
     if y.dtype.kind in "mM" and np.isnat(y).any():
         raise ValueError(wrong(argument, "no missing labels", "NaT"))
     if y.ndim == 2 and isinstance(y, np.ndarray) and y.dtype.kind in "biuf" and not (y == 0).any():
         low, high = y.min(), y.max()
         if low != high and is_multilabel(y):
-            raise ValueError(wrong(argument, "0 and one other number, as each column is a label", f"{low} and {high}"))
+            came = f"{low} and {high}; replace one of them by 0"
+            raise ValueError(wrong(argument, "0 and one other number, because each column is a label", came))
 
 
 def check_columns(argument: str, columns: int, n_outputs: int) -> None:
-    """Refuse a y of another width than the network's."""
+    """Refuse a y whose number of columns differs from the number of outputs."""
     if columns != n_outputs:
-        raise ValueError(wrong(argument, f"a column for each of the network's outputs ({n_outputs})", columns))
+        raise ValueError(wrong(argument, f"{n_outputs} column{'s' * (n_outputs > 1)}, one for each output", columns))
 
 
 class Classes(BaseMLP):
@@ -87,10 +88,10 @@ class Classes(BaseMLP):
         name, activation = self._objective()
         if activation == "softmax":
             if y.ndim == 2:
-                self._label_binarizer.transform(y[:1])  # refuses labels, of which several may be right
+                self._label_binarizer.transform(y[:1])  # refuses a matrix of labels
             encoded = np.searchsorted(self.classes_, y)
         else:
-            encoded = self._label_binarizer.transform(y) != 0  # 0 and v are a label's two values, for scikit-learn too
+            encoded = self._label_binarizer.transform(y) != 0  # as in scikit-learn, a label is 0 or one other value
             check_columns(argument, encoded.shape[1], n_outputs)
         check_labels(argument, y)
         loss = loss_of(name)
@@ -101,8 +102,8 @@ class Classes(BaseMLP):
             return None
         if incremental and isinstance(self.class_weight, str):
             raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit, which sees a part of the samples: pass "
-                "the weights themselves, as sklearn.utils.compute_class_weight gives them."
+                "class_weight 'balanced' is not supported for partial_fit, which sees only a part of the samples: pass "
+                "the weights as a dict; sklearn.utils.compute_class_weight computes them."
             )
         return class_weights(self.class_weight, y, self.classes_, dtype)
 
@@ -126,7 +127,7 @@ class Numbers(BaseMLP):
         if hasattr(y, "tocsr"):
             y = y.toarray()
         if y is not None and getattr(getattr(y, "dtype", None), "kind", "") != "c":
-            with suppress(ValueError):  # scikit-learn has its own errors for missing and for complex numbers
+            with suppress(ValueError):  # scikit-learn has its own errors for missing and complex numbers
                 numbers(names.y, y)
         return validated(self, X, y, names, y_numeric=True, dtype=self._x_dtype(), reset=reset)
 
@@ -145,8 +146,8 @@ class Numbers(BaseMLP):
         y = y.reshape(len(y), -1)
         check_columns(argument, y.shape[1], n_outputs)
         if isinstance(loss, CrossEntropy) and n_outputs == 1:
-            expected = "a column for each class with loss=CrossEntropy(); class numbers are MLPClassifier's"
-            raise ValueError(wrong(argument, expected, "one column"))
+            expected = "a column for each class with loss=CrossEntropy()"
+            raise ValueError(wrong(argument, expected, "one column; for class numbers use MLPClassifier"))
         if loss.name == "poisson" and y.min() < 0:
             raise ValueError(f"Some value(s) of {argument} are out of the valid range of the loss 'poisson'.")
         targets, labels = encode(argument, y, len(y), n_outputs, loss, loss.output, dtype)

@@ -150,7 +150,7 @@ def tied():
     [
         ([L(7, 9), nn.BatchNorm1d(9)], r"module\[1\]: expected a Sequential of Linear, .*, got BatchNorm1d"),
         ([nn.Sequential(L(7, 9), nn.Conv1d(1, 1, 1))], r"module\[0\]\[1\]: .* got Conv1d"),
-        ([L(7, 9), L(8, 5)], r"module\[1\]: expected 9 inputs, as module\[0\] has so many outputs, got 8"),
+        ([L(7, 9), L(8, 5)], r"module\[1\]: expected 9 inputs, because module\[0\] has 9 outputs, got 8"),
         ([L(7, 9), nn.ReLU(), nn.Tanh()], r"module\[2\]: expected no second activation behind module\[0\]"),
         ([nn.ReLU(), L(7, 9)], r"module\[0\]: expected a dense layer before relu"),
         ([nn.Dropout(), L(7, 9)], r"module\[0\]: expected a dense layer before a dropout"),
@@ -165,9 +165,12 @@ def tied():
         ([L(7, 7)] * 2, "module: expected parameters of its own for each Linear"),
         (tied(), "module: expected parameters of its own for each Linear"),
         ([Twice(L(7, 5))], r"module\[0\]: expected a Sequential of Linear, .*, got Twice"),
-        ([with_another_forward(L(7, 5))], r"module\[0\]: expected a module as its class has it, got a Linear"),
-        ([with_another_forward(nn.Sequential(L(7, 5)))], r"module\[0\]: .* got a Sequential with another forward"),
-        ([L(7, 5, device="meta")], r"module\[0\]: expected parameters with numbers, got some on the meta device"),
+        (
+            [with_another_forward(L(7, 5))],
+            r"module\[0\]: expected a module that computes what its class does, got a Linear",
+        ),
+        ([with_another_forward(nn.Sequential(L(7, 5)))], r"module\[0\]: .* got a Sequential with a replaced forward"),
+        ([L(7, 5, device="meta")], r"module\[0\]: expected parameters with values, got parameters on the meta device"),
     ],
 )
 def test_what_no_trainer_equals(layers, message):
