@@ -132,10 +132,10 @@ def fraction(argument: str, value: Any) -> float:
 
 
 def factors(argument: str, value: Any, shape: tuple[int, ...]) -> Array:
-    """Finite numbers ≥ 0 of a shape, one for each mini-batch, as float64."""
+    """Return finite numbers ≥ 0 of a shape, one for each mini-batch, as float64."""
     array = numbers(argument, value, "an array of numbers")
     if array.shape != shape:
-        raise ValueError(wrong(argument, f"shape {shape}, a number for each mini-batch", array.shape))
+        raise ValueError(wrong(argument, f"shape {shape}, one number for each mini-batch", f"shape {array.shape}"))
     good = np.isfinite(array) & (array >= 0)
     if not good.all():
         raise ValueError(wrong(argument, "finite numbers ≥ 0", array[~good][0]))
@@ -198,7 +198,7 @@ def is_sequence(value: Any) -> bool:
 
 
 def sequence(argument: str, value: Any, expected: str, *, ordered: bool = True) -> list[Any]:
-    """What `is_sequence`, as a list; a set has no order."""
+    """Return a sequence as a list. A set is refused unless the order doesn't matter."""
     if not is_sequence(value) or (ordered and isinstance(value, set | frozenset)):
         raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
     return list(value)
@@ -238,7 +238,7 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         raise TypeError(wrong(argument, expected, "None"))
     no_stream(argument, value, expected)
     kind = type(value).__name__
-    if hasattr(type(value), "tocsr"):  # the type's, as a frame may have a column of that name
+    if hasattr(type(value), "tocsr"):  # ask the type, because a frame may have a column of that name
         raise TypeError(wrong(argument, "a dense array", f"{kind}; convert it with .toarray()"))
     if hasattr(getattr(value, "sparse", None), "to_dense"):  # likewise
         raise TypeError(wrong(argument, "a dense array", f"a sparse {kind}; convert it with .sparse.to_dense()"))

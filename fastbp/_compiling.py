@@ -1,4 +1,4 @@
-"""The message to whoever waits for a compilation."""
+"""The message that announces a compilation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _said: set[str] = set()
 
 @contextmanager
 def silent_if(silent: bool) -> Iterator[None]:
-    """Keep compilations within the block silent; False changes nothing."""
+    """Don't announce compilations in the block; False changes nothing."""
     token = _silent.set((silent or _silent.get()) and not _announced.get())
     try:
         yield
@@ -28,7 +28,7 @@ def silent_if(silent: bool) -> Iterator[None]:
 
 @contextmanager
 def announced_if(announced: bool) -> Iterator[None]:
-    """Announce compilations within the block, also those of a fit with ``verbose=0``; False changes nothing."""
+    """Announce compilations in the block, even those of a fit with ``verbose=0``; False changes nothing."""
     token = _announced.set(announced or _announced.get())
     try:
         yield
@@ -37,12 +37,12 @@ def announced_if(announced: bool) -> Iterator[None]:
 
 
 def is_silent() -> bool:
-    """Whether compilations are silent here."""
+    """Return whether compilations are not announced here."""
     return _silent.get()
 
 
 def say_compiling(*, kept: bool) -> None:
-    """Say on standard error, once a process, that a compilation begins; kept: whether its result is kept on disk."""
+    """Announce a compilation on standard error, once for each process; kept: whether its result is stored on disk."""
     text = MESSAGE + (ADVICE if kept else "")
     if not _silent.get() and text not in _said:
         _said.add(text)
@@ -50,8 +50,8 @@ def say_compiling(*, kept: bool) -> None:
 
 
 def import_what_kernels_need() -> None:
-    """Import the modules of Numba to which machine code on disk refers.
+    """Import the Numba modules that machine code on disk refers to.
 
-    Numba cannot import them twice: after Ctrl-C in the middle of it this process could load no other kernel.
+    Numba cannot import them twice. If Ctrl-C interrupted the import, this process could not load another kernel.
     """
     import numba.np.arrayobj  # noqa: F401

@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def history(self) -> History:
-        """What each epoch of this fit measured; the trainer may have an earlier one's weights, by `EarlyStopping`."""
+        """Measurements of each epoch. With `EarlyStopping`, the trainer may have the weights of an earlier epoch."""
         return self._history.read()
 
     @property
@@ -107,16 +107,16 @@ class Samples:
     def __init__(self, given: dict[str, Any], own: bool) -> None:
         self.given, self.own = given, own
         self._converted, self._sources = dict[Any, Array](), dict[Any, Sources]()
-        self.names = NONE  # of everybody's columns
+        self.names = NONE  # column names of shared arrays
         if not own:
             self.names, given["X"] = names_of(given["X"], given["y"]), without_index(given["X"])
         if not own and not hasattr(given["y"], "dtype") and not hasattr(given["y"], "to_numpy"):
             given["y"] = _checks.numbers("y", given["y"])
 
     def of(self, number: int, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any]) -> Sources:
-        """What trains a network and what validates it; what is everybody's is checked once, not for each network.
+        """Return the training and validation samples of a network. Shared arrays are checked only once.
 
-        names, options : metrics, and the arguments of `Trainer.fit` beside arrays
+        names, options : the metrics, and the arguments of `Trainer.fit` that are not arrays
         """
         fraction = _checks.fraction("validation_split", options["validation_split"])
         if self.own:
@@ -128,7 +128,7 @@ class Samples:
         return sources
 
     def _shared(self, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any], fraction: float) -> Sources:
-        """The same of what is everybody's."""
+        """Return the training and validation samples from shared arrays."""
         given = self.given | {"X": self._matrix(trainer)}
         if fraction > 0 or isinstance(given.get("validation_data"), Stream):  # copies by seed; no two may read at once
             return _sources(given, trainer, names, options, self.names)
@@ -171,7 +171,7 @@ def _sources(
     options: dict[str, Any],
     columns: Names,
 ) -> Sources:
-    """What `Trainer.fit` makes of its arguments; columns: the names of those of X and y, where these are arrays now."""
+    """Convert arguments as `Trainer.fit` does; columns: the column names of X and y, if these are arrays by now."""
     intake = trainer._intake
     intake.names = intake.names.or_else(columns)
     data, validation = intake.training(
@@ -249,7 +249,7 @@ class Fits:
         logs: list[LazyHistory | None] = [None] * len(numbers)
         if len(numbers) > 1:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
-            with suppress(Exception):  # each will say so of itself
+            with suppress(Exception):  # each network will raise its own error below
                 for trainer in trainers:
                     trainer._names.check("X", self.samples.names)
                 data, _ = self.samples.of(numbers[0], trainers[0], (), self.options)
@@ -282,7 +282,7 @@ class Fits:
         return [self.outcomes.get(number) or self._untouched(number) for number in self.networks]
 
     def by_threads(self, jobs: list[list[int]], cores: int, tell: Callable[[Outcome], None]) -> None:
-        """Fit all networks, group by group, in so many threads; what a thread raises is raised here."""
+        """Fit all networks, group by group, in `cores` threads. An error in a thread is raised here."""
         waiting, finished = deque(jobs), SimpleQueue[list[Outcome] | BaseException | None]()
 
         def work(i: int) -> None:
@@ -290,9 +290,9 @@ class Fits:
                 keep_to_share(i, len(threads))
                 while not self.halt.came and (numbers := _taken(waiting)):
                     for outcomes in self.group(numbers):
-                        self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # told of or not
+                        self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # even if nobody is told
                         finished.put(outcomes)
-            except BaseException as error:  # whatever it is, the one who waits must hear of it
+            except BaseException as error:  # the waiting thread must get any error
                 finished.put(error)
             finally:
                 finished.put(None)
@@ -313,7 +313,7 @@ class Fits:
                     try:
                         raise item
                     finally:
-                        del item  # else its traceback would keep what the thread had
+                        del item  # otherwise its traceback would keep the thread's objects alive
                 if item is None:
                     ends += 1
                 for outcome in item or ():
@@ -324,14 +324,14 @@ class Fits:
                 thread.join()
 
     def _untouched(self, number: int) -> Outcome:
-        """Of a network before whose turn Ctrl-C came."""
+        """Return the outcome of a network whose training Ctrl-C prevented."""
         network, log = self.networks[number], LazyHistory()
         log.interrupted = True
         return Outcome(number, network if isinstance(network, Trainer) else None, log)
 
 
 def _taken(waiting: deque[list[int]]) -> list[int] | None:
-    """The next of what waits; None where another thread took the last one."""
+    """Return the next waiting job, or None if another thread took the last one."""
     try:
         return waiting.popleft()
     except IndexError:

@@ -22,8 +22,8 @@ OPTIONAL = (
     *("jax", "keras", "matplotlib", "mpi4py", "onnx", "onnxruntime", "pandas", "pyarrow", "rich", "safetensors"),
     *("scikit-learn", "scipy", "shtab", "tensorboardX", "torch", "tqdm"),
 )
-BESIDES = {"update": epoch.update, "reorder": epoch.reorder}  # those that it compiles if it is asked to
-KERNELS = {  # those that `python -m fastbp.warmup` compiles
+BESIDES = {"update": epoch.update, "reorder": epoch.reorder}  # kernels that it compiles only on request
+KERNELS = {  # kernels that `python -m fastbp.warmup` always compiles
     "is_finite": finite.is_finite,
     "train": epoch.train,
     "evaluate": epoch.evaluate,
@@ -65,7 +65,7 @@ def version_of(package: str) -> str | None:
 
 
 def _cache() -> dict[str, Any]:
-    """The folder of machine code, whose it is, and what is still to be compiled; no folder where Numba found none."""
+    """Describe the cache of machine code: its folder (None if there is none), its pieces, and the missing kernels."""
     folder = epoch.train.stats.cache_path
     files = list(Path(folder).glob("*.nbc")) if folder else []
     abouts = {name: _pieces(kernel) for name, kernel in (KERNELS | BESIDES).items()}

@@ -1,6 +1,6 @@
-"""Messages to standard output and standard error, which never end what they are about.
+"""Messages to standard output and standard error. An error while writing one never stops the work.
 
-Either stream may be missing (``None`` in a service, or under pythonw), closed, broken, or unable to encode a character.
+A stream may be missing (``None`` in a service or under pythonw), closed, broken, or unable to encode a character.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ def err(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """Write what a command was asked for to standard output, if there is one.
+    """Write the result of a command to standard output, if there is one.
 
     Raises
     ------
     OSError
-        If the text cannot be written: the reader has gone, or the disk is full.
+        If the text cannot be written, because the reader has closed the pipe or the disk is full.
     """
     write(sys.stdout, text)
 
 
 def write(stream: Any, text: str) -> None:
-    """Write and flush; None takes nothing. Characters that the stream cannot encode become escapes."""
+    """Write and flush. Do nothing for None. Characters that the stream cannot encode are escaped."""
     if stream is None:
         return
     try:
@@ -49,13 +49,13 @@ def write(stream: Any, text: str) -> None:
 
 
 def warn(message: str, category: type[Warning] = UserWarning, stacklevel: int = 1) -> None:
-    """Call `warnings.warn`, which lets a closed standard error end the caller."""
-    with suppress(OSError, ValueError, AttributeError):  # a warning that a filter turns into an error is none of these
+    """Call `warnings.warn`, but ignore its errors when standard error is closed."""
+    with suppress(OSError, ValueError, AttributeError):  # a warning that a filter turns into an error still passes
         warnings.warn(message, category, stacklevel + 1)
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether somebody watches the stream."""
+    """Return whether the stream is a terminal."""
     with suppress(Exception):
         return bool(stream.isatty())
     return False
@@ -63,7 +63,7 @@ def is_terminal(stream: Any) -> bool:
 
 @contextmanager
 def flushable() -> Iterator[None]:
-    """Within the block a library can flush both streams, as joblib does before it starts a process."""
+    """Let a library flush both streams in the block, as joblib does before it starts a process."""
     with ExitStack() as replaced:
         for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
             try:
@@ -74,21 +74,21 @@ def flushable() -> Iterator[None]:
 
 
 class Safe:
-    """A stream for a library that writes by itself, such as tqdm: like the given one, but its errors are ignored."""
+    """A stream that ignores errors, for a library that writes by itself, such as tqdm."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write it, if that is possible."""
+        """Write the text, if possible."""
         with suppress(Exception):
             write(self._stream, text)
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is left to flush."""
+        """Do nothing: `write` has flushed."""
 
-    def __eq__(self, other: object) -> bool:  # by which tqdm.write finds the bars of a stream
+    def __eq__(self, other: object) -> bool:  # tqdm.write finds the bars of a stream by this
         return bool(self._stream == getattr(other, "_stream", other))
 
     def __hash__(self) -> int:

@@ -23,7 +23,7 @@ from ._writing import replacing
 Array = npt.NDArray[Any]
 
 ARRAYS = ("parameters", "first", "second")
-OPTIONAL = ("states",)  # which files of trainings with callbacks have
+OPTIONAL = ("states",)  # only in files of trainings with callbacks
 HEADER_BYTES = 1 << 30  # a million epochs of forty measures; the file itself must be as large
 NPY_HEADER_BYTES = 256  # numpy pads a vector's to 128
 ENCRYPTED = 1  # the bit of a member's flags
@@ -103,7 +103,7 @@ class ModelFile:
             return json.loads(self._read(member, BYTE, None).tobytes())
 
     def array(self, name: str, dtype: np.dtype[Any], count: int) -> Array:
-        """So many finite numbers; none where the member is optional and isn't there."""
+        """Return `count` finite numbers; an empty array if the member is optional and missing."""
         if name not in self._members:
             if count > 0:
                 raise refused("none", f"{count:,} numbers as {name}")

@@ -1,4 +1,4 @@
-"""Names of columns: a frame's, and whether they are those that a trainer was fitted with."""
+"""Column names of frames, and the check that they are those that a trainer was fitted with."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import numpy as np
 from . import _checks
 from ._model_file import check_fields, refused
 
-SHOWN = 5  # names of a kind in a message, as many as scikit-learn lists
-MOST = 20  # of all names, in the advice
-NO_NAME = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name in a file
+SHOWN = 5  # names of each kind in a message, as in scikit-learn
+MOST = 20  # names in the advice
+NO_NAME = re.compile(r"__index_level_\d+__")  # pandas' column name for an unnamed index in a file
 
 Labels = tuple[str, ...]
 
 
 class Names(NamedTuple):
-    """The columns' names that a trainer knows: of the frame or Stream that it was first fitted with."""
+    """The column names that a trainer knows: those of the frame or Stream that it was first fitted with."""
 
     features: Labels | None = None
-    targets: Labels | None = None  # where there are two or more
+    targets: Labels | None = None  # None for a single target
 
     def inputs(self, argument: str, X: Any) -> Any:
-        """X, whose columns must be these; of an Arrow table without pandas' index.
+        """Return X after a check of its column names. An Arrow table loses the index column that pandas wrote.
 
         Raises
         ------
         ValueError, TypeError
-            As scikit-learn's `validate_data`: for other names or another order; for names that are text only in part.
+            As in scikit-learn's `validate_data`: if names or their order differ, or if only some names are strings.
         """
         if type(X) is np.ndarray:
             return X
@@ -41,14 +41,14 @@ class Names(NamedTuple):
         return X
 
     def or_else(self, others: Names) -> Names:
-        """These; others where there are none."""
-        if others is NONE:  # as of arrays, where every microsecond counts
+        """Return these names, with those of `others` in place of unknown ones."""
+        if others is NONE:  # arrays have no names, and every microsecond counts
             return self
         features = others.features if self.features is None else self.features
         return Names(features, others.targets if self.targets is None else self.targets)
 
     def check(self, argument: str, came: Names, target_argument: str = "y") -> None:
-        """Refuse other names than these, where both are known."""
+        """Refuse names that differ from these, if both are known."""
         for name, what, known, given in (
             (argument, "feature", self.features, came.features),
             (target_argument, "target", self.targets, came.targets),
@@ -57,23 +57,23 @@ class Names(NamedTuple):
                 raise ValueError(_difference(name, what, known, given))
 
     def record(self) -> dict[str, Any]:
-        """It all, as JSON takes it."""
+        """Return the names as JSON values."""
         return {name: None if labels is None else list(labels) for name, labels in self._asdict().items()}
 
     @classmethod
     def from_record(cls, record: dict[str, Any], n_in: int, n_out: int) -> Names:
-        """The inverse of `record`, for a record out of the file of a network with so many inputs and outputs.
+        """Return the names in a record from the file of a network with n_in inputs and n_out outputs.
 
         Raises
         ------
         ModelFileError
-            For whatever `record` doesn't make.
+            For a record that `record` cannot have made.
         """
         check_fields("names", record, {"features": (list, type(None)), "targets": (list, type(None))})
         for name, count in (("features", n_in), ("targets", n_out)):
             labels = record[name]
             if labels is not None and (len(labels) != count or any(type(label) is not str for label in labels)):
-                raise refused(_checks.shown(labels), f"{count} texts as names of {name}")
+                raise refused(_checks.shown(labels), f"{count} strings as names of {name}")
         return cls(*(None if record[name] is None else tuple(record[name]) for name in cls._fields))
 
 
@@ -81,23 +81,23 @@ NONE = Names()
 
 
 def feature_names(trainer: Any) -> tuple[str, ...] | None:
-    """The names of X's columns in the first `fit` that had some, from a frame or a Stream; None where none had."""
+    """The column names of X in the first `fit` with a frame or Stream that has names; None if no fit had names."""
     names: Names = trainer._names
     return names.features
 
 
 def names_of(X: Any, y: Any) -> Names:
-    """Those of frames; of a single target there is none, as its name says nothing of an order."""
-    if type(X) is np.ndarray and type(y) is np.ndarray:  # of a batch, or a row, every microsecond counts
+    """Return the column names of frames. A single target has no name here, because it has no order to check."""
+    if type(X) is np.ndarray and type(y) is np.ndarray:  # for a batch or a row, every microsecond counts
         return NONE
     targets = labels_of(without_index(y), strict=False)
     return Names(labels_of(without_index(X)), targets if targets and len(targets) > 1 else None)
 
 
 def labels_of(value: Any, *, strict: bool = True) -> Labels | None:
-    """The names of a frame's columns (pandas, polars, pyarrow, …) where all are text, as scikit-learn has it; or None.
+    """Return the column names of a frame (pandas, polars, pyarrow, …) if all are strings, as in scikit-learn; or None.
 
-    strict : whether names that are text only in part are an error
+    strict : whether a mixture of strings and other names is an error
     """
     if type(value) in (np.ndarray, list, tuple):
         return None
@@ -106,7 +106,7 @@ def labels_of(value: Any, *, strict: bool = True) -> Labels | None:
 
 
 def labels_of_row(value: Any) -> Labels | None:
-    """The index of a pandas Series, which is one row of a frame, where all of it is text; or None."""
+    """Return the index of a pandas Series, which is one row of a frame, if all labels are strings; or None."""
     index: Any = getattr(value, "index", None)
     return _texts(index, strict=False) if getattr(value, "ndim", 0) == 1 and _checks.is_sequence(index) else None
 
@@ -125,16 +125,16 @@ def _texts(labels: Iterable[Any], *, strict: bool) -> Labels | None:
 
 
 def index_columns(schema: Any) -> set[str]:
-    """The columns of an Arrow schema that are the index of a pandas frame."""
+    """Return the columns of an Arrow schema that hold the index of a pandas frame."""
     found = {name for name in schema.names if NO_NAME.fullmatch(name)}
     with suppress(ValueError, TypeError, KeyError, AttributeError):  # metadata that pandas didn't write
         said = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
-        found |= {name for name in said if isinstance(name, str)}  # a range is a dict, and no column
+        found |= {name for name in said if isinstance(name, str)}  # a RangeIndex is a dict, not a column
     return found & set(schema.names)
 
 
 def without_index(X: Any) -> Any:
-    """X; of an Arrow table or record batch without the index of the frame that it was made from."""
+    """Return X. An Arrow table or record batch loses the index columns of the frame that it was made from."""
     if not hasattr(type(X), "column_names") or not hasattr(X, "schema"):
         return X
     index = index_columns(X.schema)
@@ -142,7 +142,7 @@ def without_index(X: Any) -> Any:
 
 
 def _difference(argument: str, what: str, known: Sequence[str], given: Sequence[str]) -> str:
-    """scikit-learn's words, after the argument's name; and what to do."""
+    """Return the argument's name, scikit-learn's message, and what to do."""
     text = f"{argument}: The {what} names should match those that were passed during fit.\n"
     unseen, missing = sorted(set(given) - set(known)), sorted(set(known) - set(given))
     if unseen:
@@ -151,7 +151,7 @@ def _difference(argument: str, what: str, known: Sequence[str], given: Sequence[
         text += f"{what.capitalize()} names seen at fit time, yet now missing:\n{_listed(missing)}"
     if not unseen and not missing:
         text += f"{what.capitalize()} names must be in the same order as they were in fit.\n"
-    advice = "; a Stream of files takes them as features=. An array has no names, and is taken by position."
+    advice = ". For a Stream of files, pass them as features=. Arrays have no names and are matched by position."
     names = ", ".join(map(repr, known[:MOST])) + (", …" if len(known) > MOST else "")
     return f"{text}Pass these columns in this order: {names}" + (advice if what == "feature" else ".")
 

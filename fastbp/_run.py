@@ -51,7 +51,7 @@ class Run:
     watchers : callbacks
     epochs : of this fit
     seconds : after which `OutOfTime` is raised, between two batches
-    before : epochs of the same training that earlier fits have done
+    before : number of epochs of the same training that earlier fits have done
     """
 
     has_all = True  # whether this process has all samples that train
@@ -89,7 +89,7 @@ class Run:
             self.trainer.history.interrupted = self.trainer.stop_training = False
             try:
                 self.begin(ends, source, validation, names)
-                if self.epochs > 0 and not self.trainer.stop_training:  # which says at once that training was over
+                if self.epochs > 0 and not self.trainer.stop_training:  # a restored callback may have stopped training
                     with silent_if(silent or not self.speaks):
                         self.go(source, validation, names, class_weight)
             except KeyboardInterrupt:
@@ -99,7 +99,7 @@ class Run:
                 pass
 
     def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
-        """Tell the callbacks, each of which will be told of the end, too; what they are then is kept."""
+        """Call on_fit_begin of the callbacks. At the end, call on_fit_end and keep their states."""
         if self.before > 0:
             give_back(self.trainer._states, self.watchers)
         ends.callback(self._keep_states)
@@ -109,7 +109,7 @@ class Run:
             ends.callback(callback.on_fit_end, self.trainer)
 
     def _keep_states(self) -> None:
-        """With which the training can go on in another fit."""
+        """Keep the states of the callbacks, so that another fit can continue the training."""
         self.trainer._watchers = ()
         self.trainer._states = gathered(self.watchers)
 
@@ -158,7 +158,7 @@ class Run:
             return np.array([base])
         parts = (np.arange(n_batches) if batches is None else batches) / n_batches
         values = schedule(self.before + epoch + parts, self.before + self.epochs)
-        if type(schedule) not in SCHEDULES.values():  # one of the user's own
+        if type(schedule) not in SCHEDULES.values():  # check the user's own schedule
             values = _checks.factors(f"schedule ({type(schedule).__name__})", values, parts.shape)
         return values if schedule.absolute else base * values
 

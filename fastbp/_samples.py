@@ -43,7 +43,8 @@ def sample_weights(
         raise ValueError(_checks.wrong(argument, "a number > 0 among the weights", "only 0"))
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum(dtype=np.float64)):
-            raise ValueError(_checks.wrong(argument, "weights with a finite sum", f"numbers up to {weights.max():g}"))
+            came = f"an infinite sum of weights up to {weights.max():g}; divide them by a constant"
+            raise ValueError(_checks.wrong(argument, "weights with a finite sum", came))
     return weights
 
 
@@ -92,7 +93,7 @@ def divide(
 
 
 def generator_of(trainer: Trainer) -> np.random.Generator:
-    """Random numbers from the seed; without one always the same of one trainer, of its copies and of its file."""
+    """Return a random generator from the seed. Without a seed, a trainer, its copies and its file have the same one."""
     return np.random.default_rng(trainer._dropout_seed if trainer.seed is None else trainer.seed)
 
 
@@ -106,7 +107,7 @@ class Batches:
     epochs : that will be asked for
     """
 
-    intake: Intake  # that checks each batch
+    intake: Intake  # checks each batch
 
     def __init__(self, source: Iterable[Any], steps: int | None, epochs: int) -> None:
         self.once = isinstance(source, Iterator)
@@ -138,14 +139,14 @@ Source = codes.Data | Batches | Feed  # of the samples that train
 
 
 class Intake:
-    """What a trainer is given, checked, as kernels take it."""
+    """Checks and converts a trainer's input for the kernels."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.names = trainer._names  # of columns; where the trainer knows none, of what this has seen first
+        self.names = trainer._names  # column names; if the trainer has none, those of the first input
 
     def remember(self, names: Names) -> None:
-        """Let the trainer know the names of the columns that it is trained with, if it knows none."""
+        """Give the trainer the column names of the training data, if it has none."""
         self.trainer._names = self.trainer._names.or_else(names)
 
     def data(
@@ -163,7 +164,7 @@ class Intake:
         of_more: bool = False,
         warns: bool = True,
     ) -> codes.Data:
-        """X and y, checked, as kernels take them; of_more: of more samples, so that all of these may weigh nothing."""
+        """Check and convert X and y for the kernels; of_more: whether they are a part, whose weights may all be 0."""
         columns = names_of(X, y)
         if columns is not NONE:  # not arrays
             self.names.check(X_name, columns, y_name)
@@ -305,7 +306,7 @@ class Intake:
         shuffle: bool = False,
         trains: bool = False,
     ) -> Feed:
-        """The passes over a Stream, whose chunks are checked as they come."""
+        """Return the passes over a Stream, whose chunks are checked when they are read."""
         stream = stream._ordered(self.names)
         self.names.check(argument, stream._names, argument)
         self.names = self.names.or_else(stream._names)
@@ -347,14 +348,14 @@ class Intake:
         return data
 
     def whole_batch(self, X: Any, y: Any, sample_weight: Any) -> codes.Data:
-        """What `train_on_batch` is given."""
+        """Check and convert the arguments of `train_on_batch`."""
         self.check_goes_by_batches("train_on_batch is called")
         data = self.data("X", X, "y", y, (), sample_weight)
         self.remember(self.names)
         return data
 
     def split(self, data: codes.Data, fraction: SupportsFloat) -> tuple[codes.Data, codes.Data | None]:
-        """What trains and what validates, of a fraction of the samples."""
+        """Split the samples into those that train and a fraction that validates."""
         fraction = _checks.fraction("validation_split", fraction)
         if fraction == 0:
             return data, None

@@ -63,7 +63,7 @@ class ShardedRun(SharedRun):
 
 
 def run_of(trainer: Trainer, *arguments: Any, sharded: bool = False) -> Run:
-    """A run of this process alone, or of all processes of the communicator."""
+    """Return a run of this process alone, or of all processes of the communicator."""
     if trainer._ranks is None:
         return Run(trainer, *arguments)
     return (ShardedRun if sharded else SharedRun)(trainer, *arguments)

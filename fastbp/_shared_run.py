@@ -58,7 +58,7 @@ class SharedRun(Run):
         ends.enter_context(self._interrupts_wait())
         ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
         ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, names))
-        self._take_the_first_ranks_state()  # with what callbacks changed in it
+        self._take_the_first_ranks_state()  # its callbacks may have changed it
 
     def _meet(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
         """Raise on all ranks where they can't train together."""

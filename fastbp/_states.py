@@ -1,4 +1,4 @@
-"""The states of a training's callbacks, with which it goes on: gathered, given back, and in a model's file."""
+"""Collect, restore and save the states of callbacks, so that a training can continue."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 Array = npt.NDArray[Any]
-State = tuple[str, dict[str, Any]]  # a callback's class, and what its state_dict gave
+State = tuple[str, dict[str, Any]]  # the name of a callback's class, and what its state_dict returned
 
 RECORD = {"callback": (str,), "values": (dict,), "arrays": (dict,)}
 MAX_DIMENSIONS = 32
 
 
 def gathered(callbacks: Sequence[Callback]) -> list[State]:
-    """The states of the callbacks that have one."""
+    """Return the states of the callbacks that have one."""
     states = [(type(callback).__name__, callback.state_dict()) for callback in callbacks]
     return [(name, state) for name, state in states if state]
 
 
 def with_states_first(callbacks: Sequence[Callback]) -> list[Callback]:
-    """The callbacks in their order, but those that have a state before the first Checkpoint.
+    """Return the callbacks in order, but move those with a state before the first Checkpoint.
 
-    Its file then holds their states after the epoch. What you put behind a Checkpoint, to use its file, stays there.
+    Its file then has their states after the epoch. Other callbacks behind a Checkpoint stay there and can use its file.
     """
     first = next((i for i, callback in enumerate(callbacks) if isinstance(callback, Checkpoint)), len(callbacks))
     stateful = [callback for callback in callbacks[first:] if _has_state(callback)]
@@ -47,12 +47,12 @@ def _has_state(callback: Callback) -> bool:
 
 
 def states_of(trainer: Trainer) -> list[State]:
-    """Those of the fit that runs, or as the last one left them."""
+    """Return the states of the running fit, or those at the end of the last fit."""
     return gathered(trainer._watchers) if trainer._watchers else list(trainer._states)
 
 
 def give_back(states: Sequence[State], callbacks: Sequence[Callback]) -> None:
-    """Let each callback go on from its state: the first of a class from the first state of that class, and so on."""
+    """Restore the callbacks: the first of a class gets the first state of that class, and so on."""
     known: dict[tuple[str, int], dict[str, Any]] = {}
     count = Counter[str]()
     for name, state in states:
@@ -67,7 +67,7 @@ def give_back(states: Sequence[State], callbacks: Sequence[Callback]) -> None:
 
 
 def to_file(states: Sequence[State], dtype: np.dtype[Any]) -> tuple[list[dict[str, Any]], Array]:
-    """Records for a file's header, and all arrays of the states in a row."""
+    """Return records for the file's header, and the numbers of all arrays in one vector."""
     records, parts = [], []
     for name, state in states:
         arrays = {key: value for key, value in state.items() if _is_arrays(value)}
@@ -75,7 +75,7 @@ def to_file(states: Sequence[State], dtype: np.dtype[Any]) -> tuple[list[dict[st
         try:
             json.dumps(values)
         except (TypeError, ValueError, OverflowError) as error:
-            expected = "values that JSON has, and lists of arrays"
+            expected = "values that JSON can store, and lists of arrays"
             raise TypeError(_checks.wrong(f"{name}.state_dict", expected, error)) from None
         for key, items in arrays.items():
             for array in items:
@@ -95,7 +95,7 @@ def _is_arrays(value: Any) -> bool:
 
 
 def count_of(records: Any) -> int:
-    """How many numbers a file's records want; a ModelFileError for records that aren't any."""
+    """Return how many numbers the records need. Records that `to_file` cannot have made raise a ModelFileError."""
     total = 0
     for record in records:
         if type(record) is not dict:
@@ -115,7 +115,7 @@ def _is_shape(value: Any) -> bool:
 
 
 def from_file(records: Sequence[dict[str, Any]], numbers: Array) -> list[State]:
-    """The inverse of `to_file`, for records that `count_of` has looked at."""
+    """Return the states that `to_file` was given, from records that `count_of` has checked."""
     states, start = [], 0
     for record in records:
         state = dict(record["values"])

@@ -35,12 +35,12 @@ if _keep_to:
 
 
 def usable_cores() -> int:
-    """How many processors this process may run on."""
+    """Return the number of processors that this process may run on."""
     return len(_allowed()) or os.cpu_count() or 1
 
 
 def _allowed() -> set[int]:
-    """The processors that this thread may run on; none where the system can't say, or a sandbox forbids to ask."""
+    """Return the processors that this thread may run on; an empty set if the system or a sandbox doesn't tell."""
     with suppress(AttributeError, OSError):
         return os.sched_getaffinity(0)
     return set()
@@ -66,7 +66,7 @@ def keep_to_share(i: int, count: int) -> None:
     """
     cores = sorted(_allowed())
     if count <= len(cores):
-        with suppress(AttributeError, OSError):  # it's for speed alone, and a sandbox may forbid it
+        with suppress(AttributeError, OSError):  # only for speed; a sandbox may forbid it
             os.sched_setaffinity(0, cores[i::count])
 
 
@@ -82,7 +82,7 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
     ----------
     call : a function of the thread's number, which runs a kernel
     n_threads : at least 1
-    abandon : tells all threads to end, when one of the calls ends early, by Ctrl-C or anything else
+    abandon : tells all threads to end; called if one of the calls raises an exception, such as KeyboardInterrupt
 
     Returns
     -------
@@ -91,7 +91,7 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
     Raises
     ------
     BaseException
-        What call(0) raised, or else the first that another thread did.
+        The exception of call(0), or else the first exception of another thread.
     """
     if n_threads == 1:
         return call(0)
@@ -107,7 +107,7 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
             with gate:
                 pass
             contexts[thread - 1].run(call, thread)
-        except BaseException as error:  # whatever it is, the caller must hear of it
+        except BaseException as error:  # the caller must get any error
             errors.append(error)
             abandon()
         finally:
@@ -140,7 +140,7 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
         try:
             raise errors[0]
         finally:
-            errors.clear()  # else its traceback would keep what the thread had
+            errors.clear()  # otherwise its traceback would keep the thread's objects alive
     return result
 
 

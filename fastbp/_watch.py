@@ -1,4 +1,4 @@
-"""What all callbacks are, and what those that look for the best epoch have in common."""
+"""The base class of all callbacks, and the base class of those that look for the best epoch."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
     EpochFunction = Callable[[Trainer, int, Mapping[str, float]], bool | None]
 
 FLOAT64 = np.dtype(np.float64)
-SMALLER = {"loss", "error", "deviance", "mse", "rmse", "mae"}  # a word of a measure's name: smaller is better
+SMALLER = {"loss", "error", "deviance", "mse", "rmse", "mae"}  # words in names of measures where smaller is better
 LARGER = {"accuracy", "acc", "precision", "recall", "f1", "auc", "r2", "score"}
 
 
 class Callback:
-    """Override what you need; each does nothing here.
+    """Base class of callbacks. Override the methods that you need; each does nothing by default.
 
-    A plain function ``f(trainer, epoch, measured)`` will do as well: it is called as `on_epoch_end`.
+    You can also pass a plain function ``f(trainer, epoch, measured)``. It is called like `on_epoch_end`.
     """
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
-        """Before the first of `epochs` epochs."""
+        """Called before the first of `epochs` epochs."""
 
     def on_progress(self, trainer: Trainer, done: float) -> None:
-        """Every tenth of a second or so: `done` epochs of this fit, with the fraction of the running one."""
+        """Called about every tenth of a second. `done` is the number of epochs of this fit, with a fraction."""
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> bool | None:
-        """After each epoch, with its number (from 1) and what was measured; return True to stop training."""
+        """Called after each epoch with its number (from 1) and the measurements. Return True to stop training."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """After the last epoch, also when training was stopped, interrupted, or failed."""
+        """Called after the last epoch, also if training was stopped, interrupted or failed."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What this callback needs to go on in another fit: values that JSON has, and lists of the trainer's arrays.
+        """Return the state from which another fit can continue: JSON values, and lists of the trainer's arrays.
 
-        `Trainer.save` writes it, and a fit with an initial_epoch hands it to `load_state_dict`.
+        `Trainer.save` saves the state. A fit with initial_epoch > 0 passes it to `load_state_dict`.
         """
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what `state_dict` gave, before `on_fit_begin`; it may come from a file, so check it."""
+        """Restore a state that `state_dict` returned, before `on_fit_begin`. It may come from a file, so check it."""
 
 
 class FunctionCallback(Callback):
-    """A plain function in a callback's place."""
+    """A callback that calls a plain function."""
 
     def __init__(self, function: EpochFunction) -> None:
         self.function = function
@@ -61,7 +61,7 @@ class FunctionCallback(Callback):
 
 
 def as_callbacks(value: Any) -> list[Callback]:
-    """The callbacks given: none, one or several, each a Callback or a function."""
+    """Return a list of callbacks from None, one or several, each a Callback or a function."""
     expected = "a Callback or a function of (trainer, epoch, measured), or several"
     if value is None:
         return []
@@ -76,7 +76,7 @@ def as_callbacks(value: Any) -> list[Callback]:
     return [item if isinstance(item, Callback) else FunctionCallback(item) for item in items]
 
 
-Check = Callable[[Any], bool]  # whether a value is one that a state may have; JSON may give any
+Check = Callable[[Any], bool]  # whether a state may have this value, which may come from any JSON
 
 
 def is_real(value: Any) -> bool:
@@ -104,30 +104,30 @@ def is_arrays(value: Any) -> bool:
 
 
 def is_saved(value: Any) -> bool:
-    """Whether it is a list of an epoch's numbers, by name."""
+    """Whether the value is a list of dicts from names to numbers, one for each epoch."""
     return type(value) is list and all(type(row) is dict and all(map(is_real, row.values())) for row in value)
 
 
 class Watch(Callback):
-    """What the callbacks that look for the best epoch have in common.
+    """Base class of the callbacks that look for the best epoch.
 
     Parameters
     ----------
     monitor : str
-        The measure's name, as in the History. "auto": val_loss where there is validation, else loss.
+        Name of the measure, as in the History. "auto" is val_loss if there is validation data, otherwise loss.
     mode : {"auto", "min", "max"}
-        Whether smaller or larger is better. "auto" goes by the words of the name, as scikit-learn gives names: min
-        where one is loss, error, deviance, mse, rmse or mae; else max where one is accuracy, acc, precision, recall,
-        f1, auc, r2 or score. Another name wants "min" or "max".
+        Whether smaller or larger values are better. "auto" decides by the words in the name: "min" if one of them is
+        loss, error, deviance, mse, rmse or mae; otherwise "max" if one of them is accuracy, acc, precision, recall, f1,
+        auc, r2 or score. For any other name, pass "min" or "max".
     min_delta : float
-        How much better than the best so far an epoch must be, to count as better. NaN never counts.
+        How much better than the best value an epoch must be to count as an improvement. NaN is never an improvement.
 
     Attributes
     ----------
     best : float
-        The best so far; infinite before there is one.
+        The best value so far; infinite before the first.
     best_epoch : int or None
-        Its epoch, by the trainer's number.
+        The epoch of the best value, in the trainer's numbering.
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: SupportsFloat) -> None:
@@ -139,13 +139,13 @@ class Watch(Callback):
         self.mode = one_of("mode", mode, ["auto", "min", "max"])
         self.min_delta = real("min_delta", min_delta, minimum=0, dtype=FLOAT64)
         self._sign = direction(monitor, self.mode)
-        self._goes_on = False  # whether the next fit goes on from a state
+        self._goes_on = False  # whether the next fit continues from a loaded state
         self._reset()
 
     def _reset(self) -> None:
         self.best = -self._sign * math.inf
         self.best_epoch: int | None = None
-        self._measure: str | None = None  # of which best is
+        self._measure: str | None = None  # the measure that best is a value of
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         if not self._goes_on:
@@ -154,7 +154,7 @@ class Watch(Callback):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        if "_goes_on" not in state:  # a pickle of 0.1.0, which lacks some of what there is now
+        if "_goes_on" not in state:  # a pickle of 0.1.0, which lacks newer attributes
             self._goes_on = False
             self._reset()
             vars(self).update(state)
@@ -169,26 +169,27 @@ class Watch(Callback):
         checks = {name.removeprefix("_"): check for name, check in self._state.items()}
         kind = type(self).__name__
         if state.keys() != checks.keys() | {"monitor", "mode"}:
-            raise ValueError(wrong("state", f"what {kind}.state_dict gives", f"the fields {shown(sorted(state))}"))
+            raise ValueError(wrong("state", f"what {kind}.state_dict returns", f"the fields {shown(sorted(state))}"))
         for name, own in (("monitor", self.monitor), ("mode", self.mode)):
             if state[name] != own:
-                expected = f"a {kind} with {name}={state[name]!r}, as the training had that goes on"
+                expected = f"a {kind} with {name}={state[name]!r}, as in the training that continues"
                 raise ValueError(wrong("callbacks", expected, f"one with {name}={own!r}"))
         for name, check in checks.items():
             if not check(state[name]):
-                raise ValueError(wrong("state", f"a {name} that {kind}.state_dict gives", shown(state[name])))
+                raise ValueError(wrong("state", f"a {name} that {kind}.state_dict returns", shown(state[name])))
         for name in self._state:
             setattr(self, name, state[name.removeprefix("_")])
         self._goes_on = True
 
     def _is_better(self, epoch: int, measured: Mapping[str, float]) -> bool:
-        """Whether this epoch is better than the best so far; then it is the best so far."""
+        """Return whether this epoch is better than the best so far; if it is, it becomes the best."""
         name = self.monitor
         if name == "auto":
             name = "val_loss" if "val_loss" in measured else "loss"
         if name not in measured:
-            hint = "; for val_ give fit validation_data" if name.startswith("val_") else ""
-            raise ValueError(wrong("monitor", f"'auto' or what is measured ({', '.join(measured)})", repr(name)) + hint)
+            hint = "; pass validation_data to fit to measure it" if name.startswith("val_") else ""
+            expected = f"'auto' or one of the measures ({', '.join(measured)})"
+            raise ValueError(wrong("monitor", expected, repr(name)) + hint)
         if self._measure not in (None, name):
             self._other_measure(name)
         self._measure = name
@@ -199,15 +200,16 @@ class Watch(Callback):
         return better
 
     def _other_measure(self, name: str) -> None:
-        """The best so far is no best of this measure, which "auto" has come to mean."""
+        """Forget the best value, because "auto" now means another measure."""
         self._reset()
 
 
 def direction(monitor: str, mode: str) -> int:
-    """1 where larger is better, −1 where smaller is."""
+    """Return 1 if larger is better, −1 if smaller is better."""
     words = set(re.split(r"[\W_]+", monitor.lower()))
     if mode == "min" or (mode == "auto" and (monitor == "auto" or words & SMALLER)):
         return -1
     if mode == "max" or words & LARGER:
         return 1
-    raise ValueError(wrong("mode", f"'min' or 'max' for {monitor!r}, whose name doesn't say which is better", "'auto'"))
+    expected = f"'min' or 'max' for {monitor!r}, because the name doesn't show which is better"
+    raise ValueError(wrong("mode", expected, "'auto'"))

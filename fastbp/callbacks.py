@@ -42,9 +42,9 @@ __all__ = [
 
 
 class EarlyStopping(Watch):
-    """Stop training when a measure no longer gets better, and go back to the best weights.
+    """Stop training when a measure no longer improves, and restore the best weights.
 
-    Each fit begins anew; a fit with an initial_epoch goes on where the one before it was, from its last weights.
+    Each fit resets the callback. A fit with initial_epoch > 0 continues from the last weights and the saved state.
 
     Parameters
     ----------
@@ -53,19 +53,19 @@ class EarlyStopping(Watch):
     patience : int
         The fit ends after so many epochs in a row that are not better.
     min_delta : float
-        How much better counts as better.
+        How much better an epoch must be to count as an improvement.
     mode : {"auto", "min", "max"}
         As in `Watch`.
     restore_best_weights : bool
-        Whether the trainer has the best epoch's weights after the fit, however it ended: also where it wasn't stopped,
-        was interrupted, or diverged. The history keeps all epochs.
+        Whether the trainer has the best epoch's weights after the fit, however it ended: also if it wasn't stopped, was
+        interrupted or diverged. The history keeps all epochs.
 
     Attributes
     ----------
     best, best_epoch
         See `Watch`.
     stopped_epoch : int or None
-        The epoch after which training was stopped, if it was.
+        The epoch after which training was stopped, or None.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class EarlyStopping(Watch):
         super()._reset()
         self.stopped_epoch: int | None = None
         self._waited = 0
-        self._weights: list[Any] = []  # the best; once they are the trainer's, its last ones, unless they are the same
+        self._weights: list[Any] = []  # the best weights; after they are restored, the last weights if these differ
         self._restored = False
 
     _state = Watch._state | {
@@ -98,7 +98,8 @@ class EarlyStopping(Watch):
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         super().on_fit_begin(trainer, epochs)
         if self._weights and [w.shape for w in self._weights] != [w.shape for w in trainer.get_weights()]:
-            raise ValueError(wrong("callbacks", "the state of a training of this network", "one with other weights"))
+            came = "an EarlyStopping state with weights of other shapes; load the trainer that this state belongs to"
+            raise ValueError(wrong("callbacks", "the state of a training of this network", came))
         if self._restored:
             self._restored = False
             best = trainer.get_weights() if self.restore_best_weights else []
@@ -131,7 +132,7 @@ class EarlyStopping(Watch):
             self._restored = True
 
     def _give(self, trainer: Trainer) -> None:
-        """Write the kept weights; set_weights would refuse infinite ones, and mask what the fit failed of."""
+        """Copy the kept weights to the trainer; set_weights would refuse infinite ones and hide why the fit failed."""
         for view, kept in zip(trainer.network.parameters(), self._weights, strict=True):
             view[...] = kept
 
@@ -207,34 +208,34 @@ class ReduceLROnPlateau(Watch):
 
 
 class Checkpoint(Watch):
-    """Save the trainer after each epoch, or after each that is the best so far.
+    """Save the trainer after each epoch, or after each epoch that is the best so far.
 
-    The file also has the states of the fit's other callbacks: load it, and a fit with an initial_epoch goes on to the
-    bit. The best so far is that of all fits that this object was given to, of several trainers too, as Keras's
-    ModelCheckpoint has it. Where "auto" comes to mean another measure, the best so far begins anew; with save_best_only
-    that is an error.
+    The file also has the states of the other callbacks of the fit. If you load it, a fit with initial_epoch continues
+    bit-identically. As in Keras's ModelCheckpoint, the best value covers all fits that you pass this object to, even
+    of several trainers. If "auto" comes to mean another measure, the best value is reset; with save_best_only this is
+    an error.
 
     Parameters
     ----------
     path : str or path
-        Where; ``{epoch}`` and the names of measures in braces are filled in, formatted if you like:
-        ``"run-{epoch:03d}-{val_loss:.3f}.npz"``. Folders that aren't there are made.
+        Where to save. ``{epoch}`` and names of measures in braces are replaced, with an optional format:
+        ``"run-{epoch:03d}-{val_loss:.3f}.npz"``. Missing folders are created.
     monitor : str
         The measure, as in `Watch`.
     save_best_only : bool
-        Whether only an epoch that is the best so far is saved.
+        Whether to save only an epoch that is the best so far.
     mode : {"auto", "min", "max"}
         As in `Watch`.
     keep : int, optional
-        How many files of a fit to keep, and the best one beside these: an older one is deleted when a new one is
-        there. All by default.
+        How many of the latest files of a fit to keep, besides the best one. Older files are deleted. By default all
+        files are kept.
 
     Attributes
     ----------
     best, best_epoch
         See `Watch`.
     best_path : str or None
-        Where that epoch was saved.
+        The path to which the best epoch was saved.
     """
 
     def __init__(
@@ -255,19 +256,19 @@ class Checkpoint(Watch):
         super()._reset()
         self.best_path: str | None = None
         self._best_file, self._best_fields = "", dict[str, float]()
-        # This fit's files, the newest last, and what their names are made of; absolute: the program may change folders.
+        # Files of this fit, newest last, with the values in their names. Paths are absolute: the program may chdir.
         self._files: dict[str, dict[str, float]] = {}
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
-        """The best so far stays, and the files of earlier fits."""
+        """Keep the best value and the files of earlier fits."""
         if not self._goes_on:
             self._files = {}
         self._goes_on = False
 
     def _other_measure(self, name: str) -> None:
         if self.save_best_only:
-            expected = f"{self._measure!r}, of which the best so far is {self.best:g}; or take another Checkpoint"
-            raise ValueError(wrong("monitor", expected, repr(name)))
+            expected = f"{self._measure!r}, because the best value so far, {self.best:g}, is of this measure"
+            raise ValueError(wrong("monitor", expected, f"{name!r}; use another Checkpoint for it"))
         files = self._files
         self._reset()
         self._files = files
@@ -280,9 +281,9 @@ class Checkpoint(Watch):
         state = dict(state)
         files, best = state.pop("files", None), state.pop("best_file", None)
         if not (_watch.is_saved(files) and _watch.is_saved(best)):
-            raise ValueError(wrong("state", "files that Checkpoint.state_dict gives", shown(files)))
+            raise ValueError(wrong("state", "files that Checkpoint.state_dict returns", shown(files)))
         super().load_state_dict(state)
-        # No file is deleted but what this path can name: a state may come from anybody's file.
+        # Delete only files that this path can name, because the state may come from an untrusted file.
         self._files = {}
         for fields in files:
             with suppress(ValueError):
@@ -312,16 +313,16 @@ class Checkpoint(Watch):
             self._delete(list(self._files)[: -self.keep])
 
     def _path(self, fields: Mapping[str, float]) -> str:
-        """The path, filled in."""
+        """Return the path with its fields replaced."""
         try:
             return self.path.format_map(fields)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
-            expected = f"a path with fields out of {', '.join(f'{{{name}}}' for name in fields)}"
+            expected = f"a path whose fields are among {', '.join(f'{{{name}}}' for name in fields)}"
             raise ValueError(wrong("path", expected, f"{self.path!r}: {error}")) from None
 
     @contextmanager
     def _unchanged_by_failure(self) -> Iterator[None]:
-        """What isn't saved is no best so far."""
+        """Undo changes if saving fails: an epoch that isn't saved is not the best so far."""
         before = dict(vars(self))
         try:
             yield
@@ -330,10 +331,10 @@ class Checkpoint(Watch):
             raise
 
     def _delete(self, files: Sequence[str]) -> None:
-        """Delete all but the best of these."""
+        """Delete these files, except the best one."""
         for file in files:
             if file != self._best_file:
-                with suppress(FileNotFoundError):  # somebody tidied up before
+                with suppress(FileNotFoundError):  # somebody else has deleted it
                     os.remove(file)
                 del self._files[file]
 

@@ -38,7 +38,7 @@ HEADER = {  # what JSON makes of each field
     "epochs": LIST,
     "interrupted": FLAG,
 }
-OPTIONAL = {"table": RECORD, "callbacks": LIST, "names": RECORD}  # not every file has these
+OPTIONAL = {"table": RECORD, "callbacks": LIST, "names": RECORD}  # fields that not every file has
 OPTIONS = {
     "layer_sizes": LIST,
     "activation": LIST,
@@ -105,7 +105,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) ->
     with _argument_errors():
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
         trainer = kind(**options, comm=comm)
-    trainer._seed = options["seed"]  # also where ranks have drawn one: the split is the saved trainer's
+    trainer._seed = options["seed"]  # even if ranks have drawn one: the validation split must stay the same
     trainer._table = _table_of(header, trainer)
     if "names" in header:
         trainer._names = Names.from_record(header["names"], trainer.layer_sizes[0], trainer.layer_sizes[-1])

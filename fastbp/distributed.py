@@ -52,7 +52,7 @@ def turn() -> str:
 
 
 def end_job(code: int) -> None:
-    """End all processes of the job, which would wait for this one; nothing where there are no others."""
+    """End all processes of the job, which would wait for this one. Do nothing if there are no others."""
     if _world():
         _world().Abort(code)
 
@@ -157,11 +157,11 @@ class Ranks:
         raise error
 
     def end_unless_agreed(self, error: BaseException) -> None:
-        """End the whole job for an exception that the other ranks don't know of, and would wait for ever after."""
+        """End the whole job for an exception that the other ranks don't have, because they would wait forever."""
         if error is self.agreed or isinstance(error, DivergenceError):
             return
         _messages.err("".join(traceback.format_exception(type(error), error, error.__traceback__)))
-        _messages.err(f"fastbp: rank {self.rank} of {self.size} failed, and so the job ends: {_text(error)}\n")
+        _messages.err(f"fastbp: rank {self.rank} of {self.size} failed, so the job ends: {_text(error)}\n")
         self.comm.Abort(1)
 
     def _raise_if_any(self, error: Exception | None, texts: list[str | None]) -> None:

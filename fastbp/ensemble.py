@@ -75,11 +75,11 @@ class Ensemble:
         ValueError, TypeError
             For bad input.
         ImportError
-            Where there is an n_jobs and joblib is not installed.
+            If you pass n_jobs and joblib is not installed.
         Exception
-            What `Trainer.fit` raises, such as DivergenceError or MemoryError, or a callback or a metric: the first
-            network's error, after all networks are trained. `fit_many` with ``ensemble.trainers`` returns the errors
-            instead.
+            The first network's error, after all networks are trained. It may come from `Trainer.fit`, such as a
+            DivergenceError or a MemoryError, or from a callback or a metric. Use `fit_many` with
+            ``ensemble.trainers`` to get the errors in the outcomes instead.
         """
         outcomes = fit_many(self.trainers, X, y, **options)
         for outcome in outcomes:

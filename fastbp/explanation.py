@@ -295,7 +295,7 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
 
 
 def _targets(trainer: Trainer, data: codes.Data) -> Array:
-    """Targets as `reference` takes them, (m, n_L): class numbers as rows, and what label smoothing makes of rows."""
+    """Return targets as `reference` takes them, (m, n_L): class numbers as one-hot rows, with label smoothing."""
     n_outputs = trainer.layer_sizes[-1]
     objective = trainer._loss.objective(n_outputs, trainer.dtype)
     rows = np.eye(n_outputs)[data.labels] if len(data.labels) else data.targets.astype(np.float64)

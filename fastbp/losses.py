@@ -116,7 +116,7 @@ class Quantile(Loss):
             expected = f"{len(self.quantiles)} outputs, one for each quantile"
             raise ValueError(wrong("layer_sizes", expected, n_outputs))
         if any(not 0 < dtype.type(q) < 1 for q in self.quantiles):
-            expected = f"numbers that are in (0, 1) as {dtype} too"
+            expected = f"numbers that are in (0, 1) after conversion to {dtype}"
             raise ValueError(wrong("quantiles", expected, shown(self.quantiles)))
         return codes.Objective(self.code, self.quantiles)
 
@@ -144,12 +144,12 @@ class CrossEntropy(Loss):
     Parameters
     ----------
     label_smoothing : float, in [0, 1)
-        s: y becomes (1 − s) y + s / n_L; Szegedy et al., 2016.
+        s; y becomes (1 − s) y + s / n_L (Szegedy et al., 2016).
 
     Notes
     -----
-    Weights of classes multiply a sample's whole loss, smoothing included, as in Keras. Without smoothing they equal
-    PyTorch's ``weight``. With smoothing PyTorch weighs each term of s / n_L Σ (−log aᴸ) by that term's class instead.
+    Class weights multiply the whole loss of a sample, including the smoothing, as in Keras. Without smoothing they are
+    the same as PyTorch's ``weight``. With smoothing, PyTorch weights each term of s / n_L Σ (−log aᴸ) by its own class.
     """
 
     name, code, formula = "cross_entropy", codes.CROSS_ENTROPY, "−Σ y log aᴸ"

@@ -39,43 +39,43 @@ def fit_many(
 ) -> list[Outcome]:
     """Train many networks for some epochs, as many at once as there are threads.
 
-    Each comes out as `Trainer.fit` alone would have made it, to the bit. An error in one never stops the others. Ctrl-C
-    stops all after a whole batch, and what there is is returned.
+    Each result is bit-identical to that of `Trainer.fit` alone. An error in one network does not stop the others.
+    Ctrl-C stops all networks after the current batch, and the results so far are returned.
 
     Parameters
     ----------
     trainers : sequence of Trainer, or of dicts of Trainer's arguments, ``{"layer_sizes": [64, 32, 10], "seed": 1}``
-        No Trainer twice.
+        Each Trainer may appear only once.
     X, y : arrays as in `Trainer.fit`, for all networks; or two lists, of an (n, n_1) X and a y for each network
-        Where X and y are lists for each, so are sample_weight and validation_data, if given.
+        If X and y are lists, sample_weight and validation_data must be lists, too, if you pass them.
     epochs, initial_epoch, class_weight, validation_split, metrics, max_seconds : as in `Trainer.fit`, for each network
     sample_weight, validation_data : as in `Trainer.fit`
     callbacks : as in `Trainer.fit`
-        Each network gets its own copies. None that write a file, since all would write to the same.
+        Each network gets its own copies. Callbacks that write a file are refused, because all would write the same one.
     on_finish : function of an Outcome, optional
-        Called in the caller's thread as soon as a network is trained; what it raises ends everything.
+        Called in the caller's thread when a network is trained. An exception in it ends all training.
     n_threads : int or "auto"
-        How many networks are trained at once; "auto": one for each processor. With jobs: how many threads each network
-        may have; "auto": one.
+        How many networks are trained at once; "auto" is one for each processor. With n_jobs, how many threads each
+        network may use; "auto" is one.
     n_jobs : int, optional
-        How many jobs train the networks, by joblib's active backend (``joblib.parallel_config``: processes by default,
-        threads, a Dask cluster); −1: all it has. By default the number that parallel_config says, where it is in
-        force; else there are no jobs, and threads of this process do it.
+        How many jobs of joblib's active backend train the networks (``joblib.parallel_config``: processes by default,
+        threads, a Dask cluster). −1 uses all that the backend has. By default, the number of an active parallel_config;
+        without one, threads of this process train the networks.
     verbose : {"auto", 0, 1, 2}
-        0 is silent, 1 a bar (needs tqdm), 2 a line a network; "auto" takes the bar in a terminal or a notebook where
-        tqdm is installed, else lines.
+        0 is silent, 1 shows a bar (needs tqdm), 2 prints a line for each network. "auto" shows the bar in a terminal
+        or a notebook if tqdm is installed, and otherwise prints lines.
 
     Returns
     -------
     list of Outcome
-        In the order of trainers. A RuntimeWarning says how many failed, if any.
+        In the order of trainers. If some networks failed, a RuntimeWarning says how many.
 
     Raises
     ------
     ValueError, TypeError
-        For bad input; for what `Trainer` or `Trainer.fit` refuse, where they refuse it for every network.
+        For bad input, and for input that `Trainer` or `Trainer.fit` refuse for every network.
     ImportError
-        Where there is an n_jobs and joblib is not installed.
+        If you pass n_jobs and joblib is not installed.
 
     Examples
     --------

@@ -28,11 +28,11 @@ def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.N
     Raises
     ------
     ValueError
-        For an output that is NaN: it says no class.
+        If an output is NaN, because it belongs to no class.
     """
     if np.isnan(output).any():
         row = int(np.flatnonzero(np.isnan(output).any(axis=1))[0])
-        raise ValueError(wrong("X", "inputs whose outputs are numbers, to tell their classes", f"NaN for row {row}"))
+        raise ValueError(wrong("X", "inputs whose outputs are not NaN, to choose their classes", f"NaN for row {row}"))
     if multi_label:
         return (output > threshold).astype(np.int64)
     if output.shape[1] == 1:
@@ -286,7 +286,7 @@ def check_means(metrics: tuple[Metric, ...]) -> None:
 
 def check_classes(argument: str, targets: Array, reason: str, threshold: float, multi_label: bool) -> None:
     """Targets that are classes: 0 and 1, one-hot if exclusive; or −1 and 1 where the threshold is 0."""
-    lows = (0,) if threshold > 0 else (0, -1)  # one of them, not both
+    lows = (0,) if threshold > 0 else (0, -1)  # the lower class is 0 or −1, never both
     expected = f"classes (0 and 1, or one-hot), since {reason}"
     if not any(((targets == low) | (targets == 1)).all() for low in lows):
         raise ValueError(wrong(argument, expected, "other numbers"))

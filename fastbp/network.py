@@ -88,7 +88,7 @@ class Network:
         return [view.copy() for view in self.parameters()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Take the weights that `get_weights` gave, or others of the same shapes."""
+        """Set the weights to those that `get_weights` returned, or to others of the same shapes."""
         views = self.parameters()
         arrays = own_arrays("weights", views, weights)
         for array, view in zip(arrays, views, strict=True):
@@ -177,15 +177,15 @@ class Views(list[Array]):
 
 
 def own_arrays(argument: str, views: Sequence[Array], given: Any) -> list[Array]:
-    """Arrays of finite numbers, each of its view's shape; copies of those that lie in the views' memory.
+    """Return arrays of finite numbers with the views' shapes. An array that shares the views' memory is copied.
 
     Raises
     ------
     ValueError, TypeError
-        Before anything is written.
+        For arrays that don't fit. Nothing is written.
     """
     expected = f"{len(views)} arrays"
-    items = _checks.sequence(argument, given, f"{expected}, one for each that get_weights or coefs_ gives")
+    items = _checks.sequence(argument, given, f"{expected}, with the shapes that get_weights or coefs_ returns")
     if len(items) != len(views):
         raise ValueError(_checks.wrong(argument, expected, len(items)))
     arrays = [_checks.numbers(f"{argument}[{i}]", item) for i, item in enumerate(items)]

@@ -1,12 +1,12 @@
 """The optimizers: frozen records of what the kernels need to move the parameters.
 
-Formulas are PyTorch's; default values differ where the docstrings say so. θ is a parameter, g = ∂J/∂θ its gradient over
-a mini-batch, η the learning rate, t the number of the mini-batch from 1; what an optimizer keeps of each parameter
-(v, m) starts at 0.
+The formulas are PyTorch's. Default values differ where the docstrings say so. θ is a parameter, g = ∂J/∂θ its gradient
+over a mini-batch, η the learning rate, and t the number of the mini-batch from 1. The state that an optimizer keeps for
+each parameter (v, m) starts at 0.
 
-Weight decay is decoupled, as in AdamW (Loshchilov & Hutter 2019) and in Keras, for every optimizer here: before the
-formula, Θ ← Θ − η · weight_decay · Θ, over the weights Θˡ and not the biases, which Keras and PyTorch decay too.
-PyTorch's other optimizers add weight_decay · θ to g instead: that is the trainer's l2.
+Weight decay is decoupled for every optimizer here, as in AdamW (Loshchilov & Hutter 2019) and in Keras. It applies
+Θ ← Θ − η · weight_decay · Θ before the formula, to the weights Θˡ but not to the biases. Keras and PyTorch decay the
+biases, too. PyTorch's other optimizers add weight_decay · θ to g instead; the trainer's l2 does the same.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _checked(argument: str, value: Any) -> Any:
 
 
 def _momentum(value: Any) -> float:
-    """A momentum in [0, 1], as Keras and scikit-learn admit it."""
+    """Return a momentum in [0, 1], as in Keras and scikit-learn."""
     number = _checks.real("momentum", value, minimum=0, dtype=FLOAT64)
     if number > 1:
         raise ValueError(_checks.wrong("momentum", "a number in [0, 1]", _checks.shown(value)))

@@ -212,7 +212,7 @@ def gradients(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
 
 
 def _ridges(rows: Mapping[str, Array], xlabel: str, title: str, ax: Axes | None) -> Axes:
-    """A histogram for each row, the first at the top, each as high as the others."""
+    """Draw a histogram for each row, from top to bottom, all of the same height."""
     for name, values in rows.items():
         _check_drawable(name, values)
     ax = _axes(ax)
@@ -328,7 +328,7 @@ def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
     data = trainer._intake.data("X", X, "y", y)
     check_classes("y", data.targets, reason, trainer._threshold, False)
     output = trainer.predict(data.X)
-    _check_drawable("outputs", output)  # which class a NaN says, nobody knows
+    _check_drawable("outputs", output)  # NaN belongs to no class
     return Samples(data.targets, data.labels, output, trainer._threshold, False)
 
 
@@ -420,12 +420,11 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _check_drawable(what: str, values: Array) -> None:
-    """Refuse a network some of whose numbers are NaN or infinite."""
+    """Refuse a network with NaN or infinite numbers."""
     bad = values[~np.isfinite(values)]
     if bad.size:
-        raise ValueError(
-            _checks.wrong("trainer", f"finite numbers as {what}", f"{bad.size} that are not, such as {bad[0]}")
-        )
+        came = f"{bad.size} that are not finite, such as {bad[0]}"
+        raise ValueError(_checks.wrong("trainer", f"finite {what}", came))
 
 
 def _check_trainer(trainer: object) -> None:

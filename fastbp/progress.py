@@ -28,7 +28,7 @@ class EpochLines(Callback):
 class ProgressBar(Callback):
     """A tqdm bar over the epochs of a fit, in a terminal or a notebook.
 
-    A notebook without ipywidgets gets the terminal's bar.
+    A notebook without ipywidgets shows the terminal's bar.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class ProgressBar(Callback):
         self.tqdm = tqdm
 
     def new(self, **options: Any) -> Any:
-        """Return a tqdm bar, which shows nothing where standard error can't be written."""
+        """Return a tqdm bar, which shows nothing if standard error can't be written."""
         with _messages.flushable():
             return self.tqdm(file=_messages.Safe(sys.stderr), **options)
 

@@ -134,10 +134,10 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to η and down again, both shaped like half a cosine: Smith & Topin 2018, with PyTorch's OneCycleLR's defaults.
+    """Rise to η and fall again, each along half a cosine: Smith & Topin 2018, with PyTorch's OneCycleLR's defaults.
 
-    The trainer's learning rate is the peak. Momentum stays as it is. In PyTorch the peak and the end of the fall come
-    one mini-batch earlier.
+    The trainer's learning rate is the peak. The momentum stays constant. In PyTorch, the peak and the end of the fall
+    come one mini-batch earlier.
 
     Parameters
     ----------

@@ -22,17 +22,17 @@ class Pieces(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """Of all pieces, where known."""
+        """Number of rows in all pieces, if known."""
 
     @property
     def names(self) -> Names:
-        """Of the columns, as far as they have some."""
+        """Names of the columns, if they have names."""
 
     def check(self) -> None:
-        """Raise an error if a file cannot be read as the first one can."""
+        """Raise an error if a file cannot be read like the first one."""
 
     def ordered(self, labels: Sequence[str]) -> Pieces:
-        """The same, X's columns in the order of these names, where the user chose no order."""
+        """Return the pieces with X's columns in the order of these names, unless the user chose an order."""
 
     def __len__(self) -> int: ...
 
@@ -135,27 +135,27 @@ class Stream:
         shuffle_buffer: SupportsIndex = 10_000,
         read_ahead: SupportsIndex = 2,
     ) -> Stream:
-        """The rows of Parquet files, by row groups; needs pyarrow.
+        """Stream the rows of Parquet files by row groups; needs pyarrow.
 
-        A trainer that shuffles takes the row groups of all files in random order, and their rows through the shuffle
-        buffer.
+        A trainer that shuffles reads the row groups of all files in random order, and their rows pass through the
+        shuffle buffer.
 
         Parameters
         ----------
         paths : path, or several
-            Of files with these columns, in any order: columns are matched by name. A file that lacks one is an error.
-            So is one with more columns than the first, unless `features` says which are X.
+            Parquet files. Columns are matched by name, so they may have any order. A file that lacks a column is an
+            error, and so is a file with more columns than the first, unless you pass `features`.
         target : str or several
-            The column, or the columns, that are y.
+            The column or columns of y.
         features : sequence of str, optional
-            The columns that are X, in this order; by default all others of the first file, but not the index of the
-            pandas frame that it was written from. They hold numbers, True and False, or lists of numbers of a fixed
-            length, which are as many columns. Without `features`, a trainer that knows the columns' names from an
-            earlier frame or Stream gets them in the order that it knows.
+            The columns of X, in this order. By default, all other columns of the first file, except the index of the
+            pandas frame that it was written from. A column holds numbers, True and False, or lists of numbers of a
+            fixed length, each of which becomes that many columns of X. Without `features`, a trainer that knows the
+            column names from an earlier frame or Stream gets them in the order that it knows.
         sample_weight : str, optional
-            The column of the samples' weights.
+            The column of the sample weights.
         chunk : int
-            Rows that are decoded at a time.
+            Number of rows that are decoded at a time.
         shuffle_buffer, read_ahead : int
             As in `Stream`.
 
@@ -195,7 +195,7 @@ class Stream:
         target, features, sample_weight : str or sequence of str
             As in `from_parquet`.
         chunk : int
-            Rows that are converted at a time.
+            Number of rows that are converted at a time.
         shuffle_buffer, read_ahead : int
             As in `Stream`.
 
@@ -230,11 +230,11 @@ class Stream:
 
     @property
     def _names(self) -> Names:
-        """Of the columns, where they are known before a chunk is read."""
+        """Names of the columns, if they are known before a chunk is read."""
         return NONE if self._pieces is None else self._pieces.names
 
     def _ordered(self, names: Names) -> Stream:
-        """The Stream, or one of the same samples with the columns of X in that order where the user chose none."""
+        """Return the Stream with the columns of X in this order, unless the user chose an order."""
         if self._pieces is None:
             return self
         self._pieces.check()
@@ -290,7 +290,7 @@ class _Slices:
         self.arrays = [getattr(array, "iloc", array) for array in arrays.values()]  # pandas cuts by labels without it
 
     def check(self) -> None:
-        """Nothing is left to check."""
+        """Do nothing: the arrays are checked when they are given."""
 
     def ordered(self, _labels: Sequence[str]) -> Pieces:
         return self

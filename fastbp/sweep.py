@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 
 
 class Sweep:
-    """Networks at the points of a space of options, trained at once and sorted by how well they do on other data.
+    """Networks with the options in a search space, trained at once and sorted by their results on other data.
 
     Parameters
     ----------
     space : {option of Trainer: values}
-        A list of values for each option; with n, also a distribution as scipy.stats has them, which has ``rvs``.
+        A list of values for each option. With n, also a distribution with ``rvs``, such as those of scipy.stats.
     n : int, optional
-        How many points are drawn at random; by default the whole grid.
+        Number of points to draw at random; by default the whole grid.
     seed : int, optional
-        Of the points drawn, and of each network that `space` gives no seed.
+        Seed of the points drawn, and of each network for which `space` has no seed.
     **options : any
-        Of `Trainer`, the same for all.
+        Arguments of `Trainer` that are the same for all networks.
 
     Attributes
     ----------
     points : list of dict
-        The options of `space`, for each network.
+        The options of `space` for each network.
     table : list of dict
-        After `fit`: for each network its number, its point, its loss, its epochs, its error and the metric. Networks
-        that were trained for the most epochs come first, and of these the best. What wasn't measured is NaN.
+        After `fit`: the number, point, loss, epochs, error and metric of each network. The networks that were trained
+        for the most epochs come first, from best to worst. A value that wasn't measured is NaN.
     best : Trainer
-        After `fit`: the table's first. With halving it is the best of those that were trained to the end, as in
-        scikit-learn's HalvingGridSearchCV; a network that was left earlier may have measured better.
+        After `fit`: the network of the first row. With halving, this is the best of those that were trained to the
+        end, as in scikit-learn's HalvingGridSearchCV. A network that was dropped earlier may have a better metric.
 
     Raises
     ------
@@ -162,7 +162,7 @@ class Sweep:
         return self.table
 
     def _check_measurable(self, columns: Names, validation_data: tuple[Any, ...], names: tuple[Any, ...]) -> None:
-        """Refuse, before any training, what can't be measured of any network; columns: the names of X's and y's."""
+        """Refuse, before any training, data on which no network can be measured; columns: the names of X and y."""
         refusals = []
         for trainer in self.trainers:
             try:
@@ -210,7 +210,7 @@ class Sweep:
     def best(self) -> Trainer:
         """The network of the table's first row: the best of those that were trained for the most epochs."""
         if not self.table:
-            raise AttributeError("this Sweep was not fitted yet")
+            raise AttributeError("this Sweep is not fitted yet; call fit first")
         return self.trainers[self.table[0]["number"]]
 
     def to_frame(self) -> DataFrame:

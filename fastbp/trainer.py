@@ -108,12 +108,12 @@ class Trainer:
     """
 
     _ranks: distributed.Ranks | None = None
-    _names = NONE  # of the columns that it was trained with
+    _names = NONE  # names of the columns of the training data
     feature_names = property(feature_names)
     find_learning_rate = _range_test.find_learning_rate
-    _table: Table | None = None  # that the command line trained on; travels with the model's file
-    _states: Sequence[State] = ()  # of the last fit's callbacks
-    _watchers: Sequence[Callback] = ()  # of the fit that runs
+    _table: Table | None = None  # the command line's table, which is saved with the model
+    _states: Sequence[State] = ()  # states of the last fit's callbacks
+    _watchers: Sequence[Callback] = ()  # callbacks of the running fit
 
     def __init__(
         self,
@@ -307,68 +307,68 @@ class Trainer:
     ) -> History:
         """Train for some epochs, from the weights as they are.
 
-        Ctrl-C ends it after a whole batch: what was learnt is kept, and the history so far is returned, with
+        Ctrl-C ends the fit after the current batch. The weights are kept, and the history so far is returned, with
         ``interrupted`` set.
 
         Parameters
         ----------
         X : (n, n_1) array, list or frame of numbers; or, without y, a Stream or an iterable of batches
-            Not copied where it is C-contiguous and of the trainer's dtype; a numpy.memmap stays on disk. A Stream is
-            read while the kernels train, in batches of batch_size. An iterable's batches are pairs (X, y) or triples
-            (X, y, sample_weight), each of them one update, whatever batch_size is. The first frame or Stream with
-            column names sets `feature_names`: later ones, here and in all methods, must have the same, in this order.
+            Not copied if it is C-contiguous and has the trainer's dtype; a numpy.memmap stays on disk. A Stream is
+            read in batches of batch_size while the kernels train. The batches of an iterable are pairs (X, y) or
+            triples (X, y, sample_weight); each is one update, whatever batch_size is. The first frame or Stream with
+            column names sets `feature_names`. Later ones, in all methods, must have the same names in the same order.
         y : (n, n_L), or (n,) or (n, 1) where n_L is 1
             Targets. With the cross entropy and the hinge loss also class numbers 0 … n_L − 1 as (n,) or (n, 1). With
-            the binary cross entropy each output is a label of its own, 0 or 1: for exclusive classes take the cross
+            the binary cross entropy each output is a separate label, 0 or 1. For exclusive classes use the cross
             entropy.
         epochs : int
-            Passes over the samples.
+            Number of passes over the samples, including the first initial_epoch.
         initial_epoch : int
-            How many of the epochs an earlier fit has done. The others are trained, as that fit would have done it: the
-            schedule and the callbacks go on from there.
+            Number of epochs that an earlier fit has already done. This fit trains the remaining ones as the earlier
+            fit would have done: the schedule and the callbacks continue.
         sample_weight : (n,) numbers ≥ 0, optional
-            J of a batch is the mean of its samples' losses by these weights.
+            Weights of the samples. J of a batch is the weighted mean of the losses of its samples.
         class_weight : {class number: weight} or "balanced", optional
-            The same by class; "balanced" makes all classes count alike. Multiplies sample_weight.
+            Weights of the classes, which multiply sample_weight. "balanced" gives all classes the same total weight.
         validation_data : (X, y) or (X, y, sample_weight), or Stream, optional
             Measured after each epoch, under names that start with val_.
         validation_split : float in [0, 1)
-            Sets this fraction of the samples aside, by chance, to be measured as validation_data is; of each class the
-            same fraction. Both parts are copies. A trainer, its copies and its file always set the same ones of the
-            same samples aside; a larger fraction adds to those of a smaller one.
+            Fraction of the samples that is set aside at random, stratified by class, and measured like validation_data.
+            Both parts are copies. For the same samples, a trainer, its copies and its saved file always use the same
+            split. A larger fraction adds samples to the split of a smaller one.
         metrics : names or functions of (y, output), one or several, or None
-            Measured after each epoch with the weights that it left; the names: fastbp.metrics. The training loss comes
-            out of training itself: the mean over the samples of their batches' J, each with the weights before its
-            update. Where X is a Stream or an iterable, only the validation data is measured.
+            Measured after each epoch with the weights at its end; fastbp.metrics lists the names. The training loss is
+            measured while training: the mean over the samples of their batches' J, with the weights before the update.
+            If X is a Stream or an iterable, only the validation data is measured.
         callbacks : Callback or function of (trainer, epoch, measured), or several, or None
-            Called after each epoch; one that returns True, or sets ``trainer.stop_training``, stops training.
+            Called after each epoch. A callback stops training if it returns True or sets ``trainer.stop_training``.
         steps : int, optional
-            Batches of an epoch, where X is an iterable of batches; by default until it ends.
+            Number of batches in an epoch, if X is an iterable of batches; by default until it ends.
         sharded : bool
-            Whether X, y and sample_weight are this rank's alone, of a comm whose ranks may have different numbers of
-            rows; see docs/distributed.md.
+            Whether X, y and sample_weight are only this rank's part of the data. The ranks may have different numbers
+            of rows; see docs/distributed.md.
         max_seconds : float, optional
-            Ends training after so much time, between two batches.
+            Time limit in seconds. Training ends after the batch that exceeds it.
         verbose : {"auto", 0, 1, 2}
-            0 is silent, 1 a bar (needs tqdm), 2 a line an epoch; "auto" takes the bar in a terminal or a notebook where
-            tqdm is installed, else lines.
+            0 is silent, 1 shows a bar (needs tqdm), 2 prints a line for each epoch. "auto" shows the bar in a terminal
+            or a notebook if tqdm is installed, and otherwise prints lines.
 
         Returns
         -------
         History
-            Of these epochs; ``trainer.history`` has those of all fits.
+            The epochs of this fit; ``trainer.history`` has those of all fits.
 
         Raises
         ------
         ValueError, TypeError
-            For bad input; the weights are untouched then.
+            For bad input. The weights stay unchanged.
         MemoryError
-            Where the samples of a batch in all layers don't fit into memory; nothing is allocated then.
+            If the samples of a batch in all layers don't fit into memory. Nothing is allocated.
         DivergenceError
-            When the loss or a weight becomes NaN or infinite; weights, optimizer and history are then those of the
-            epoch before, and training can go on with a smaller learning rate.
+            If the loss or a weight becomes NaN or infinite. Weights, optimizer and history return to those of the
+            epoch before, and you can continue with a smaller learning rate.
         RuntimeError
-            Where another thread is training this trainer.
+            If another thread is training this trainer.
         """
         before = _checks.whole("initial_epoch", initial_epoch, minimum=0)
         epochs = max(0, _checks.whole("epochs", epochs, minimum=0) - before)

@@ -31,14 +31,14 @@ def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float
 
     Parameters
     ----------
-    dtypes : names out of {"float32", "float64"}
-    uses : out of {"training", "prediction", "tiny", "mpi"}
-        "tiny" is for networks that are small enough for kernels of their own, "mpi" what a Trainer with a comm needs
-        besides "training"; it is left out by default.
+    dtypes : some of {"float32", "float64"}
+    uses : some of {"training", "prediction", "tiny", "mpi"}
+        "tiny" is for small networks, which have their own kernels. "mpi" is what a Trainer with a comm needs besides
+        "training"; it is not compiled by default.
 
     Returns
     -------
-    The seconds that it took.
+    The time in seconds.
     """
     with silent_if(True):
         return _warm_up(dtypes, uses)
@@ -100,13 +100,14 @@ def main() -> None:
     """Command line of `python -m fastbp.warmup`."""
     parser = argparse.ArgumentParser(prog="python -m fastbp.warmup", description=__doc__)
     parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=DTYPES, dest="dtypes")
-    what = "what it is for; mpi, which is left out by default, needs training, too"
+    what = "kernels to compile; default: all except mpi, which also needs training"
     parser.add_argument("--only", nargs="+", default=list(USES), choices=(*USES, MPI), dest="uses", help=what)
     arguments = parser.parse_args()
     alone = usable_cores() == 1 or len(arguments.dtypes) == len(arguments.uses) == 1
     seconds = (warm_up if alone else warm_up_apart)(arguments.dtypes, arguments.uses)
     folder = epoch.train.stats.cache_path
-    kept = f"kept in {folder}" if folder else "but there is no folder to keep them in; set NUMBA_CACHE_DIR to one"
+    lost = "but not stored, because there is no writable folder; set NUMBA_CACHE_DIR to one"
+    kept = f"stored in {folder}" if folder else lost
     _messages.result(f"kernels ready in {seconds:.1f} s, {kept}\n")
 
 

@@ -214,7 +214,7 @@ def test_auto_mode_goes_by_the_name(name, larger):
 
 @pytest.mark.parametrize("name", ["kappa", "lossless", "farce", "val_gap", ""])
 def test_a_name_that_does_not_say_wants_a_mode(name):
-    with pytest.raises(ValueError, match=f"mode: expected 'min' or 'max' for '{name}', whose name .* got 'auto'"):
+    with pytest.raises(ValueError, match=f"mode: expected 'min' or 'max' for '{name}', because the name .* got 'auto'"):
         EarlyStopping(name)
     stopping = EarlyStopping(name, mode="max")
     feed(stopping, [1, 2, 0], name=name)
@@ -240,7 +240,7 @@ def test_what_is_not_measured_is_not_to_be_watched(kind):
     measured = {"loss": 1, "accuracy": 2}
     with pytest.raises(ValueError, match=r"monitor: expected .* \(loss, accuracy\), got 'mse'$"):
         feed(kind("mse"), [measured])
-    with pytest.raises(ValueError, match=r"got 'val_loss'; for val_ give fit validation_data"):
+    with pytest.raises(ValueError, match=r"got 'val_loss'; pass validation_data to fit"):
         feed(kind("val_loss"), [measured])
 
 
@@ -438,8 +438,11 @@ def test_a_state_goes_on_in_another_callback(make):
         ({"best_epoch": 1.0}, "state: expected a best_epoch that"),
         ({"best_epoch": -1}, "state: expected a best_epoch that"),
         ({"measure": 3}, "state: expected a measure that"),
-        ({"more": 3}, "state: expected what .*state_dict gives, got the fields"),
-        ({"monitor": "val_loss"}, "callbacks: expected a .* with monitor='val_loss', as the training had that goes on"),
+        ({"more": 3}, "state: expected what .*state_dict returns, got the fields"),
+        (
+            {"monitor": "val_loss"},
+            "callbacks: expected a .* with monitor='val_loss', as in the training that continues",
+        ),
         ({"mode": "min"}, "callbacks: expected a .* with mode='min'"),
     ],
 )

@@ -244,7 +244,7 @@ comm.Barrier()
 def test_an_error_of_one_rank_ends_the_job():
     done = job(2, "t = trainer()\nif comm.rank: t._engine.part = None\nt.fit(X, y, verbose=0)")
     assert done.returncode != 0
-    assert "fastbp: rank 1 of 2 failed, and so the job ends: TypeError" in done.stderr
+    assert "fastbp: rank 1 of 2 failed, so the job ends: TypeError" in done.stderr
 
 
 @MPI

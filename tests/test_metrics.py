@@ -392,6 +392,6 @@ def test_an_output_that_is_no_number_says_no_class(loss):
     X = np.array([[0, 0], [3e38, 3e38]], np.float32)
     trainer.weights[0][...] = 1  # e^z is infinite: inf − inf
     assert np.isnan(trainer.predict(X)[1]).any()
-    with pytest.raises(ValueError, match=r"X: expected inputs whose outputs are numbers, .* got NaN for row 1"):
+    with pytest.raises(ValueError, match=r"X: expected inputs whose outputs are not NaN, .* got NaN for row 1"):
         trainer.predict_classes(X)
     assert len(trainer.predict_classes(X[:1])) == 1

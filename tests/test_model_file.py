@@ -452,5 +452,5 @@ def test_a_state_with_wrong_values_is_refused_by_its_callback(stopped):
     members["header"]["callbacks"][0]["values"]["waited"] = "__import__"
     rewrite(stopped, members)
     trainer = Trainer.load(stopped)
-    with pytest.raises(ValueError, match=r"state: expected a waited that EarlyStopping\.state_dict gives"):
+    with pytest.raises(ValueError, match=r"state: expected a waited that EarlyStopping\.state_dict returns"):
         trainer.fit(X, Y, epochs=4, initial_epoch=3, callbacks=EarlyStopping("loss", mode="max"), verbose=0)

@@ -188,6 +188,6 @@ def test_network_says_what_it_leaves_out():
 def test_a_network_with_numbers_that_are_not_finite_is_refused(name, spots, pyplot):
     trainer, X, y = spots
     trainer.weights[-1][1, 0] = np.nan
-    with pytest.raises(ValueError, match=r"trainer: expected finite numbers as .*, got .* that are not, such as nan"):
+    with pytest.raises(ValueError, match=r"trainer: expected finite .*, got .* that are not finite, such as nan"):
         DRAWN[name](trainer, X, y, None)
     assert not pyplot.get_fignums()

@@ -279,10 +279,10 @@ X = np.random.default_rng(0).normal(size=(30, 2))
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda epoch: 1.0, r"schedule \(Own\): expected shape \(3,\), a number for each mini-batch, got \(\)"),
-        (lambda epoch: np.ones(1), r"expected shape \(3,\), a number for each mini-batch, got \(1,\)"),
-        (lambda epoch: np.ones(2), r"expected shape \(3,\), .* got \(2,\)"),
-        (lambda epoch: np.ones((3, 1)), r"expected shape \(3,\), .* got \(3, 1\)"),
+        (lambda epoch: 1.0, r"schedule \(Own\): expected shape \(3,\), one number for each mini-batch, got shape \(\)"),
+        (lambda epoch: np.ones(1), r"expected shape \(3,\), one number for each mini-batch, got shape \(1,\)"),
+        (lambda epoch: np.ones(2), r"expected shape \(3,\), .* got shape \(2,\)"),
+        (lambda epoch: np.ones((3, 1)), r"expected shape \(3,\), .* got shape \(3, 1\)"),
         (lambda epoch: epoch - 0.5, r"schedule \(Own\): expected finite numbers ≥ 0, got -0.5"),
         (lambda epoch: epoch * np.nan, r"schedule \(Own\): expected finite numbers ≥ 0, got nan"),
         (lambda epoch: epoch + np.inf, r"schedule \(Own\): expected finite numbers ≥ 0, got inf"),

@@ -285,7 +285,7 @@ def test_weights_of_which_a_part_has_none(which):
 def _trains(options, weights):
     """Whether the sample that has a weight is one of those that train."""
     result = outcome(lambda: classifier(**options).fit(X, CLASSES, weights))
-    return "to validate with" in str(result)
+    return "uses to validate have" in str(result)
 
 
 WRONG_VALIDATION = {

@@ -32,7 +32,7 @@ DIGEST_BYTES = 32
 
 
 def _sources() -> str:
-    """A hash of all modules of this folder: machine code of one holds that of its callees in the others."""
+    """Return a hash of all modules of this folder, because machine code includes that of callees in other modules."""
     digest = hashlib.sha256()
     folder = sys.modules[__package__].__path__
     for name in ["", *sorted(f".{module.name}" for module in iter_modules(folder))]:
@@ -41,32 +41,32 @@ def _sources() -> str:
 
 
 def _content(module: str) -> bytes:
-    """What a module is run from: the bytes of its source or its .pyc, in a folder or a zip; or else its code."""
+    """Return the bytes that a module runs from: its source or .pyc, in a folder or a zip, or else its code object."""
     loader: Any = find_spec(module).loader
     with suppress(AttributeError, OSError):
         return loader.get_data(loader.get_filename(module))
-    return marshal.dumps(loader.get_code(module), 2)  # later versions of the format differ from process to process
+    return marshal.dumps(loader.get_code(module), 2)  # later format versions give other bytes in each process
 
 
 SOURCES = _sources()
-ARE_FILES = __file__.endswith(".py") and os.path.exists(__file__)  # neither in a zip nor a .pyc alone, nor frozen
+ARE_FILES = __file__.endswith(".py") and os.path.exists(__file__)  # not in a zip, not only a .pyc, and not frozen
 
 
 @cache
 def warn_of_no_cache() -> None:
-    """Once a process."""
+    """Warn once for each process."""
     warn(
-        "fastbp: no folder to keep compiled kernels in, so every process compiles them anew; "
-        "set NUMBA_CACHE_DIR to a folder that can be written to",
+        "fastbp: no folder to keep compiled kernels in, so every process compiles them again; "
+        "set NUMBA_CACHE_DIR to a writable folder",
         RuntimeWarning,
         stacklevel=3,
     )
 
 
 class WithoutFiles:
-    """Where the cache is if the kernels' sources are no files, beside which Numba would put it: in the user's folder.
+    """Location of the cache if the kernels' sources are not files: in NUMBA_CACHE_DIR or the user's cache folder.
 
-    That is NUMBA_CACHE_DIR or, as for everything that Numba can't keep beside a source, the user's cache.
+    Numba would otherwise put the cache beside the source file.
     """
 
     def __init__(self, function, folder):
@@ -77,7 +77,7 @@ class WithoutFiles:
     def from_function(cls, function, file):
         if ARE_FILES or not function.__module__.startswith(f"{__package__}."):
             return None
-        place = sys.executable if getattr(sys, "frozen", False) else __file__  # a program in one file unpacks anywhere
+        place = sys.executable if getattr(sys, "frozen", False) else __file__  # a one-file program moves
         name = f"fastbp_{hash_of(os.path.abspath(place))}"
         for folder in filter(None, (config.CACHE_DIR, AppDirs(appname="numba", appauthor=False).user_cache_dir)):
             self = cls(function, os.path.join(folder, name))
@@ -94,7 +94,7 @@ class WithoutFiles:
         return self._folder
 
     def get_source_stamp(self):
-        """Nothing more: SOURCES is a hash of what runs."""
+        """Return None: SOURCES is already a hash of the code."""
 
     def get_disambiguator(self):
         return str(self._line)
@@ -105,7 +105,7 @@ class Implementation(FunctionCache._impl_class):
 
 
 class Disk(FunctionCache):
-    """Where Numba looks for a kernel's machine code, and leaves it.
+    """The cache in which Numba looks for the machine code of a kernel and stores it.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Disk(FunctionCache):
     Raises
     ------
     RuntimeError
-        Where there is no folder that can be written to.
+        If there is no writable folder.
     """
 
     _impl_class = Implementation
@@ -129,7 +129,7 @@ class Disk(FunctionCache):
     def load_overload(self, sig, target_context):
         """As Numba does it, but without a refresh of the target: what that imports, only a compilation needs."""
         rtsys.initialize(target_context)
-        found = None  # also where the guard ignores an error
+        found = None  # also if the guard ignores an error
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
         if found is None and not self.quick:
@@ -144,7 +144,7 @@ class Disk(FunctionCache):
 
 
 class Nowhere(NullCache):
-    """The same where nothing can be kept."""
+    """The cache if nothing can be stored. It only announces compilations."""
 
     def __init__(self, quick=False):
         self.quick = quick
@@ -155,7 +155,7 @@ class Nowhere(NullCache):
 
 
 def cache_of(function, quick):
-    """The cache of a kernel: on disk, or none where Numba finds no folder that it can write to."""
+    """Return the cache of a kernel: on disk, or none if Numba finds no writable folder."""
     try:
         return Disk(function, quick)
     except RuntimeError:

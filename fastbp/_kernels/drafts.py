@@ -38,7 +38,7 @@ class Whole(Draft):
     """A draft that stays a function of its own, whoever calls it."""
 
     def add_ir_module(self, ir_module):
-        """Mark the functions while they are text: on parsed ones llvmlite before 0.48 marks the return value."""
+        """Mark the functions as noinline before parsing. After it, llvmlite before 0.48 would mark the return value."""
         for function in ir_module.functions:
             if not function.is_declaration:
                 function.attributes.add("noinline")

@@ -14,12 +14,12 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": HO
 
 
 def kernel(function: Any) -> Any:
-    """Compile for Python to call: on the first call with a dtype, and keep the machine code on disk."""
+    """Compile for calls from Python, on the first call with a dtype, and store the machine code on disk."""
     return _kept(function, quick=False)
 
 
 def quick(function: Any) -> Any:
-    """The same of a few instructions: nobody is told that they are compiled."""
+    """Compile like `kernel`, but without an announcement, because the compilation is short."""
     return _kept(function, quick=True)
 
 
