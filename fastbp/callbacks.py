@@ -211,9 +211,10 @@ class Checkpoint(Watch):
     """Save the trainer after each epoch, or after each epoch that is the best so far.
 
     The file also has the states of the other callbacks of the fit. If you load it, a fit with initial_epoch continues
-    bit-identically. As in Keras's ModelCheckpoint, the best value covers all fits that you pass this object to, even
-    of several trainers. If "auto" comes to mean another measure, the best value is reset; with save_best_only this is
-    an error.
+    bit-identically. Callbacks that have a state, such as EarlyStopping, are therefore called before a Checkpoint.
+
+    As in Keras's ModelCheckpoint, the best value covers all fits that you pass this object to, even of several
+    trainers. If "auto" comes to mean another measure, the best value is reset; with save_best_only this is an error.
 
     Parameters
     ----------

@@ -139,12 +139,16 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str
 
 
 def _array(file: Any, name: str) -> Array:
-    """Return a tensor as an array. NumPy doesn't support some data types, such as bfloat16."""
+    """Return a tensor as an array of one of NumPy's own data types; bfloat16 is none, even if ml_dtypes adds it."""
+    array: Array | None
     try:
-        return file.get_tensor(name)
+        array = file.get_tensor(name)
     except (TypeError, AttributeError):
+        array = None
+    if array is None or array.dtype.kind not in "biufc":
         expected = f"{EXPECTED} in float32 or float64, to which you can convert it"
-        raise refused(f"{name} of {file.get_slice(name).get_dtype()}", expected) from None
+        raise refused(f"{name} of {file.get_slice(name).get_dtype()}", expected)
+    return array
 
 
 def _layers(tensors: dict[str, Array]) -> dict[str, Parameters]:
