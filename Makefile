@@ -4,13 +4,15 @@
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
+# make dist    the source distribution and the wheel, into dist/
 # make oldest  a minute's comparison with the reference, with the oldest numpy and numba that pyproject.toml admits
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test docs stress matrix oldest lint format bench compare clean
+.PHONY: demo test docs stress matrix oldest lint format bench compare dist check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -30,11 +32,11 @@ matrix: $(VENV)/.matrix
 
 # With a cache of its own: pieces of one numba replace those of another.
 oldest: $(OLDEST)/.installed
-	NUMBA_CACHE_DIR=$(OLDEST)/cache $(OLDEST)/bin/python -m tests.oldest
+	NUMBA_CACHE_DIR=$(OLDEST)/cache $(OLDEST)/$(SCRIPTS)/python -m tests.oldest
 
 $(OLDEST)/.installed: pyproject.toml tests/oldest.py
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --editable . $$($(OLDEST)/bin/python tests/oldest.py --pins)
+	$(OLDEST)/$(SCRIPTS)/python -m pip install --quiet --editable . $$($(OLDEST)/$(SCRIPTS)/python tests/oldest.py --pins)
 	touch $@
 
 lint: $(VENV)/.lint
@@ -55,13 +57,22 @@ bench: $(VENV)/.bench
 compare: $(VENV)/.compare
 	$(BIN)/python -m bench.compare --write
 
-clean:
-	rm -rf $(VENV) $(OLDEST) .asv site demo.png
+dist: $(VENV)/.dist
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
 
-$(VENV)/bin/python:
+# A release's tag must be the version: make check-tag TAG=v0.1.0
+check-tag:
+	test "$(TAG)" = "v$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' fastbp/__init__.py)"
+
+clean:
+	rm -rf dist $(VENV) $(OLDEST) .asv site demo.png
+
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # One stamp for each set of extras: an install happens once, and again when pyproject.toml changes.
-$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	touch $@
