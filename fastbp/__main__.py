@@ -1,4 +1,4 @@
-"""The command line: its arguments, what it prints, how it exits; the door to shtab."""
+"""The command line: parses arguments, prints results and returns exit codes. Only this module imports shtab."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from .progress import number_text
 from .results import DivergenceError
 from .tables import TASKS
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes; 130 is the shell's for Ctrl-C
-FILES = ("data", "model", "out", "plot")  # arguments that are files
+FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes; shells use 130 after Ctrl-C
+FILES = ("data", "model", "out", "plot")  # arguments that name files
 COMPLAINTS = (TableError, ValueError, TypeError, OverflowError, MemoryError, OSError, ImportError)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is an exception, so that every complaint is one line."""
+    """A parser that raises an exception for bad arguments, so that `main` prints every error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the error, with a hint to the help."""
+        """Raise the error and mention --help."""
         raise TableError(f"{message}; see {self.prog} --help")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Print help in any encoding."""
+        """Print the help, also to a stream whose encoding lacks some of its characters."""
         with suppress(AttributeError, OSError):
             _messages.write(file or sys.stderr, message)
 
 
 class Completion(argparse.Action):
-    """Prints the shell script that completes commands, options and files."""
+    """An option that prints the shell script for completing commands, options and files."""
 
     def __call__(self, whole: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        """Print it, and end.
+        """Print the script and exit.
 
         Raises
         ------
         ImportError
-            Where shtab is not installed.
+            If shtab is not installed.
         """
         try:
             import shtab
@@ -77,7 +77,7 @@ def network(text: str) -> tuple[int, ...]:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """Parse numbers of threads: 1,2."""
+    """Parse a list of thread counts: 1,2."""
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,2, got {text!r}")
@@ -116,7 +116,7 @@ def parser() -> Parser:
         "--print-completion",
         choices=("bash", "zsh", "tcsh", "fish"),
         action=Completion,
-        help="print a script with which the shell completes commands, options and files",
+        help="print a script that lets the shell complete commands, options and files",
     )
     commands = whole.add_subparsers(required=True, metavar="command", title="commands")
     _add_train(commands)
@@ -133,7 +133,7 @@ def parser() -> Parser:
     explain = _command(commands, "explain", _commands.explain)
     explain.add_argument("model", help="a model that fastbp train wrote")
     explain.add_argument("data", help="a table with the model's columns and the target")
-    some = "the rows to explain: 3, 1,5,9 or 1-4; default: 1"
+    some = "rows to explain, such as 3, 1,5,9 or 1-4; default: 1"
     explain.add_argument("--row", type=rows, default=(range(1, 2),), metavar="N", help=some)
     one = "show only the paths of the weight in layer L to unit J from unit K; K = 0 is the bias unit"
     explain.add_argument("--weight", type=weight, metavar="L,J,K", help=one)
@@ -148,8 +148,8 @@ def parser() -> Parser:
 
 def _add_train(commands: Any) -> None:
     train = _command(commands, "train", _commands.train)
-    train.add_argument("data", help="a table with the target: .csv, .parquet, or .npz with X and y")
-    train.add_argument("--target", default="y", help="the column to learn; default: %(default)s")
+    train.add_argument("data", help="a table with the target: .csv, .parquet, or .npz with arrays X and y")
+    train.add_argument("--target", default="y", help="the column to predict; default: %(default)s")
     train.add_argument("--out", required=True, metavar="MODEL", help="where to write the model, .npz")
     train.add_argument("--task", choices=TASKS, default="auto", help="type of the target; default: %(default)s")
     hidden = "sizes of the hidden layers; default: 32,16"
@@ -165,9 +165,10 @@ def _add_train(commands: Any) -> None:
     patience = "stop after this many epochs without improvement; default: never"
     train.add_argument("--patience", type=int, metavar="EPOCHS", help=patience)
     train.add_argument("--threads", type=threads, default="auto", help="number of threads to use; default: auto")
-    train.add_argument("--validation", type=float, default=0.2, help="validation split; default: %(default)s")
-    train.add_argument("--seed", type=int, help="random seed; the same seed gives the same model")
-    missing = "refuse missing inputs, or fill in the mean or most frequent category; default: %(default)s"
+    validation = "fraction of rows for validation; default: %(default)s"
+    train.add_argument("--validation", type=float, default=0.2, help=validation)
+    train.add_argument("--seed", type=int, help="random seed; with the same seed, you get the same model")
+    missing = "refuse missing inputs, or replace them by the mean or most frequent category; default: %(default)s"
     train.add_argument("--missing", choices=("refuse", "mean"), default="refuse", help=missing)
     train.add_argument("--plot", metavar="PICTURE", help="where to draw the learning curves, .png, .svg or .pdf")
     resume = "save after each epoch, and continue from MODEL if it exists"
@@ -181,10 +182,10 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--sizes", type=network, nargs="+", metavar="N-N", help="networks, such as 64-32-10 784-128-10")
     batch = "samples per update; default: 32 with --sizes, otherwise each network's own"
     bench.add_argument("--batch", type=int, help=batch)
-    bench.add_argument("--quick", action="store_true", help="shorter rounds, and only one network without --sizes")
-    dtype = "data type; default: %(default)s"
+    bench.add_argument("--quick", action="store_true", help="use shorter rounds, and only one network without --sizes")
+    dtype = "data type of parameters and computation; default: %(default)s"
     bench.add_argument("--dtype", choices=("float32", "float64"), default="float32", help=dtype)
-    cores = "numbers of threads to time; default: 1 and all processors"
+    cores = "numbers of threads to try; default: 1 and all processor cores"
     bench.add_argument("--threads", type=counts, metavar="N,N", help=cores)
     bench.add_argument(
         "--peers",
@@ -233,7 +234,7 @@ def _complain(error: BaseException, code: int) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """The same for JSON, which has no NaN."""
+    """Replace NaN and infinity by None, because JSON has neither."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -242,7 +243,7 @@ def _plain(value: Any) -> Any:
 
 
 def _lines(found: dict[str, Any], indent: str = "") -> list[str]:
-    """A line a fact."""
+    """Return the results as lines of text, one for each value."""
     lines = []
     for name, value in found.items():
         if isinstance(value, dict) and value:
