@@ -17,8 +17,9 @@ OLDEST := .venv-oldest
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
+# In two processes; the tests of a file stay in one, as some of them watch signals, memory or time.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The variables: a notice of the theme's about its successor, and where the notebooks' kernels are told to start without one.
 docs: $(VENV)/.docs

@@ -1,4 +1,4 @@
-"""The sizes and batches of docs/design.md, and awkward neighbours of them; how asv times.
+"""The sizes and batches of the benchmarks, and awkward neighbours of them; how asv times.
 
 What is computed for them is in fastbp/benchmark/workloads.py.
 """

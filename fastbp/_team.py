@@ -14,7 +14,7 @@ from itertools import pairwise, repeat
 from time import sleep
 from typing import Any
 
-MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in float32, in the middle of the sizes in docs/design.md
+MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in float32, for the medium sizes of the benchmarks
 MEETING_SECONDS = 3e-7  # of a meeting, for each thread that takes part
 START_PAYS = 3e-4  # seconds of work that are worth starting threads for
 REMEMBERED = 5  # calls of each number of threads, of which the median counts: one that was disturbed changes nothing

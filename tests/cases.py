@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from fastbp import Trainer, distributed, losses, optimizers, reference
+
+KERAS_BACKEND = "numpy" if find_spec("jax") else "torch"  # Keras's NumPy backend needs JAX
 
 
 def named(case: Any) -> str:

@@ -17,6 +17,7 @@ import fastbp
 from fastbp import interop
 from fastbp.warmup import warm_up
 
+from .cases import KERAS_BACKEND
 from .pages import FENCE, NOT_RUN, PICTURE, ROOT, agrees, blocks, check, pages
 
 RUN = [page for page in pages() if blocks(page.read_text("utf-8"))]
@@ -86,7 +87,7 @@ def warm() -> None:
 @pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs_and_prints_what_the_page_shows(page, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "numpy")  # any will do
+    monkeypatch.setenv("KERAS_BACKEND", KERAS_BACKEND)
     if page.name in NEEDS:
         pytest.importorskip(NEEDS[page.name], reason=f"{NEEDS[page.name]} is not installed")
     if page.name in APART:

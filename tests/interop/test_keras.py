@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from fastbp import Checkpoint, Trainer
 
-from ..cases import ACTIVATIONS, DTYPES
+from ..cases import ACTIVATIONS, DTYPES, KERAS_BACKEND
 
-os.environ.setdefault("KERAS_BACKEND", "numpy" if find_spec("jax") else "torch")  # the former needs JAX
+os.environ.setdefault("KERAS_BACKEND", KERAS_BACKEND)
 keras = pytest.importorskip("keras", reason="Keras is not installed")
 layers = keras.layers
 
