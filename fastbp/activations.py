@@ -1,4 +1,4 @@
-"""The activations: their names, their codes, and the range of their values."""
+"""Activations: their names, codes, formulas and ranges."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ._kernels import codes
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation f: what a kernel calls it and what users must know of it."""
+    """One activation f: its code in the kernels, its formula, and its range."""
 
     code: int
     formula: str
     low: float = float("-inf")
     high: float = float("inf")
-    hidden: bool = True  # whether it may stand in a hidden layer
-    threshold: float = 0.5  # of a single output, above which it says class 1
+    hidden: bool = True  # whether a hidden layer may have it
+    threshold: float = 0.5  # a single output above it is class 1
 
 
 ACTIVATIONS = {
@@ -44,7 +44,7 @@ HIDDEN = [name for name, activation in ACTIVATIONS.items() if activation.hidden]
 
 
 def hidden_activations(value: Any, n_hidden: int) -> tuple[str, ...]:
-    """The names for the hidden layers, (n_hidden,), from one name or one for each."""
+    """Return the names for the hidden layers, (n_hidden,), given one name for all or one for each."""
     if isinstance(value, str):
         return (one_of("activation", value, HIDDEN),) * n_hidden
     expected = f"one name, or one for each of the {n_hidden} hidden layers"

@@ -1,4 +1,4 @@
-"""History: what each epoch measured."""
+"""History: the measurements of each epoch."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-_reading = RLock()  # held by the thread that makes lists of losses
-if hasattr(os, "register_at_fork"):  # no fork may come meanwhile: the child would lack the thread that lets it go
+_reading = RLock()  # held by the thread that makes the lists of losses
+if hasattr(os, "register_at_fork"):  # don't fork while it is held: the child would lack the thread that releases it
     os.register_at_fork(before=_reading.acquire, after_in_parent=_reading.release, after_in_child=_reading.release)
 
 
 class History(dict[str, list[float]]):
-    """A list of numbers, one an epoch, for each name: ``history["loss"]``, ``history["val_accuracy"]``.
+    """Measurements of each epoch: a dict from names to lists with one number per epoch, as ``history["val_accuracy"]``.
 
-    A dict, so that what takes a dict takes it: ``pandas.DataFrame(history)``, ``json.dumps(history)``. All lists are as
-    long as `epochs`; an epoch that did not measure a name has NaN there.
+    You can pass it wherever a dict is accepted, such as ``pandas.DataFrame(history)`` or ``json.dumps(history)``. All
+    lists are as long as `epochs`. An epoch in which a name was not measured has NaN in its list.
 
     Attributes
     ----------
     epochs : list of int
-        The trainer's number of each epoch, from 1.
+        Number of each epoch in the trainer's count, from 1.
     interrupted : bool
-        Whether Ctrl-C ended the fit, or the trainer's last one.
+        Whether Ctrl-C ended the fit; in ``trainer.history``, the last fit.
     """
 
     def __init__(self) -> None:
@@ -47,30 +47,30 @@ class History(dict[str, list[float]]):
         self.put(len(self.epochs), first, losses)
 
     def put(self, place: int, first: int, losses: Sequence[float]) -> None:
-        """The same from a place in the lists on, which may have been filled already."""
+        """Write them into the lists from a given index, over values that may already be there."""
         stop = place + len(losses)
         self.epochs[place:stop] = range(first, first + len(losses))
         self["loss"][place:stop] = losses
         self._fill()
 
     def _fill(self) -> None:
-        """NaN where the last epochs did not measure a name."""
+        """Append NaN to the lists of names that the last epochs did not measure."""
         for column in self.values():
             column.extend([math.nan] * (len(self.epochs) - len(column)))
 
     def add(self, measured: Mapping[str, float]) -> None:
-        """Add to the last epoch what else it measured."""
+        """Add more measurements to the last epoch."""
         for name, value in measured.items():
             self.setdefault(name, [math.nan] * len(self.epochs))[-1] = value
 
     def drop_last(self) -> None:
-        """Forget the last epoch."""
+        """Delete the last epoch."""
         del self.epochs[-1]
         for column in self.values():
             del column[-1]
 
     def last(self) -> tuple[int, dict[str, float]]:
-        """The last epoch's number and what it measured."""
+        """Return the number and the measurements of the last epoch."""
         return self.epochs[-1], {name: column[-1] for name, column in self.items()}
 
     def __missing__(self, name: str) -> list[float]:
@@ -78,7 +78,7 @@ class History(dict[str, list[float]]):
 
     @classmethod
     def restored(cls, columns: Mapping[str, list[float]], epochs: Sequence[int], interrupted: bool) -> History:
-        """A History of what another one held."""
+        """Return a History with the contents of a saved one."""
         history = cls()
         history.update({name: list(column) for name, column in columns.items()})
         history.epochs, history.interrupted = list(epochs), interrupted
@@ -88,26 +88,26 @@ class History(dict[str, list[float]]):
         return History.restored, (dict(self), self.epochs, self.interrupted)
 
     def to_dict(self) -> dict[str, list[float]]:
-        """A plain dict of lists, its own."""
+        """Return a plain dict with copies of the lists."""
         return {name: list(column) for name, column in self.items()}
 
     def to_frame(self) -> DataFrame:
-        """A pandas DataFrame, a column for each name, indexed by epoch.
+        """Return a pandas DataFrame with a column for each name, indexed by epoch.
 
         Raises
         ------
         ImportError
-            Where pandas is not installed.
+            If pandas is not installed.
         """
         return frame("History.to_frame", self.to_dict()).set_axis(self.epochs).rename_axis("epoch")
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the curves over the epochs; metrics go to a second axis on the right.
+        """Plot the curves over the epochs. Metrics have a second axis on the right.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; a new figure by default.
+            Axes to draw on; a new figure by default.
 
         Returns
         -------
@@ -116,7 +116,7 @@ class History(dict[str, list[float]]):
         Raises
         ------
         ImportError
-            Where matplotlib is not installed.
+            If matplotlib is not installed.
         """
         return plots.curves(self.epochs, self.to_dict(), ax)
 
@@ -129,32 +129,32 @@ class History(dict[str, list[float]]):
 
 
 class LazyHistory:
-    """A History whose lists are made when it is read: that takes longer than epochs of tiny networks do.
+    """A History that makes its lists only when it is read. Making them takes longer than epochs of tiny networks.
 
-    Any thread may read it, and Ctrl-C may come meanwhile: losses are let go of once they are in the lists, where each
-    has its place.
+    Any thread may read it, and Ctrl-C may interrupt it. Each loss has a fixed index in the lists, and the arrays are
+    released only after the lists have their values.
 
     Parameters
     ----------
-    history : what it begins with; by default nothing
+    history : the initial History; empty by default
     """
 
     def __init__(self, history: History | None = None) -> None:
         self._history = History() if history is None else history
-        self._unread: list[tuple[int, int, npt.NDArray[np.float64]]] = []  # place, number of the first epoch, losses
+        self._unread: list[tuple[int, int, npt.NDArray[np.float64]]] = []  # index, number of the first epoch, losses
 
     def __len__(self) -> int:
-        """How many epochs there are."""
+        """Number of epochs."""
         for place, _, losses in self._unread[-1:]:
             return place + len(losses)
         return len(self._history.epochs)
 
     def extend(self, first: int, losses: npt.NDArray[np.float64]) -> None:
-        """Add epochs first, first + 1, … with their losses, to which nobody writes any more."""
+        """Add epochs first, first + 1, … with their losses, an array that is not written to again."""
         self._unread.append((len(self), first, losses))
 
     def read(self) -> History:
-        """The History, always the same one."""
+        """Return the History, always the same object."""
         if self._unread:
             with _reading:
                 while self._unread:
@@ -165,7 +165,7 @@ class LazyHistory:
 
     @property
     def interrupted(self) -> bool:
-        """As the History has it."""
+        """Whether Ctrl-C ended the last fit."""
         return self._history.interrupted
 
     @interrupted.setter
@@ -174,7 +174,7 @@ class LazyHistory:
 
 
 def frame(caller: str, data: Any) -> DataFrame:
-    """A pandas DataFrame of what pandas takes for one; where it is missing, the word how to get it."""
+    """Return a pandas DataFrame. If pandas is missing, raise an ImportError that names the extra to install."""
     try:
         import pandas
     except ImportError:

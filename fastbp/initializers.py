@@ -1,4 +1,4 @@
-"""First values of the parameters."""
+"""Initializers: the first values of the parameters."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from . import _checks
 
 Array = npt.NDArray[Any]
 
-DRAWN_AT_ONCE = 1 << 16  # numbers
-VARIANCES = {  # of a weight, by the units that it comes from (n_in) and goes to (n_out)
+DRAWN_AT_ONCE = 1 << 16  # how many random numbers to draw at once
+VARIANCES = {  # variance of a weight, given the numbers of input units (n_in) and output units (n_out)
     "glorot": lambda n_in, n_out: 2 / (n_in + n_out),
     "he": lambda n_in, n_out: 2 / n_in,
     "lecun": lambda n_in, n_out: 1 / n_in,
@@ -39,30 +39,31 @@ def initialize(
         lecun_uniform            uniform in ±√(3/n_in)
         lecun_normal, lecun      normal, variance 1/n_in: LeCun et al. 1998, section 4.6, eq. 16
         orthogonal               orthonormal rows or columns, whichever are fewer: Saxe et al. 2014
-        zeros                    0: the units of a hidden layer then stay alike for ever
+        zeros                    0; all units of a hidden layer then stay identical
         ======================== ================================================================================
 
-    A short name is the variant that its paper has, or is best known for: "glorot" as Keras's Dense layers default to;
-    "he" as in its paper; "lecun" as selu wants it (Klambauer et al. 2017, and Keras's advice). The normal distribution
-    is a whole one, as in PyTorch; Keras cuts it off at two standard deviations.
+    A short name stands for the best-known variant: "glorot" is the default of Keras's Dense layers, "he" is that of its
+    paper, and "lecun" is recommended for selu (Klambauer et al. 2017; Keras). The normal distribution is not truncated,
+    as in PyTorch; Keras truncates it at two standard deviations.
 
-    All but the orthogonal are drawn in blocks; that one needs memory for some five more of the largest Θˡ, as float64.
+    Values are drawn in blocks. Only "orthogonal" needs memory for about five more arrays of the size of the largest Θˡ,
+    as float64.
 
     Parameters
     ----------
     initializer : str, or (weights, biases)
-        A name, or a list of arrays for each: (n_{l+1}, n_l) and (n_{l+1},); no biases where there are no bias units.
+        A name, or two lists of arrays: weights (n_{l+1}, n_l) and biases (n_{l+1},). Without bias units, biases is [].
     weights : [(n_2, n_1), …] writable views
-    biases : [(n_2,), …] writable views, or [] where there are no bias units
+    biases : [(n_2,), …] writable views, or [] if there are no bias units
     epsilon : float
         ε ≥ 0, for "uniform".
     rng : numpy.random.Generator
-        Draws nothing for arrays and zeros.
+        Not used for arrays and "zeros".
 
     Raises
     ------
     ValueError, TypeError
-        Before anything is written.
+        For bad input. Nothing is written.
     """
     if isinstance(initializer, tuple | list):
         _copy(initializer, weights, biases)
@@ -90,18 +91,18 @@ def initialize(
 def uniform(views: Iterable[Array], epsilon: float, rng: np.random.Generator) -> None:
     """Fill every view with numbers drawn uniformly from [−ε, ε], in the order given.
 
-    Method: method.md, "One mini-batch", last paragraph; it breaks the symmetry between the units of a layer.
+    Random values break the symmetry between the units of a layer; see method.md, "One mini-batch", last paragraph.
     """
     for view in views:
         limit = view.dtype.type(epsilon)
-        if float(limit) > epsilon:  # the nearest float32 may lie outside
+        if float(limit) > epsilon:  # the nearest float32 may be outside the range
             limit = np.nextafter(limit, view.dtype.type(0))
         for part in _parts(view):
             part[...] = np.clip(rng.uniform(-epsilon, epsilon, part.shape).astype(view.dtype), -limit, limit)
 
 
 def _scaled(family: str, shape: str, view: Array, rng: np.random.Generator) -> None:
-    """Draw Θˡ with the family's variance; a uniform distribution in ±limit has the variance limit²/3."""
+    """Draw Θˡ with the family's variance. A uniform distribution in ±limit has the variance limit²/3."""
     n_out, n_in = view.shape
     variance = VARIANCES[family](n_in, n_out)
     if shape == "uniform":
@@ -112,7 +113,7 @@ def _scaled(family: str, shape: str, view: Array, rng: np.random.Generator) -> N
 
 
 def _orthogonal(view: Array, rng: np.random.Generator) -> None:
-    """Make Θˡ the Q of a normal matrix's QR, whose signs are those of R's diagonal: then it is uniform among all."""
+    """Set Θˡ to Q of a normal matrix's QR decomposition. The signs of R's diagonal make Q uniformly distributed."""
     n_out, n_in = view.shape
     q, r = np.linalg.qr(rng.normal(size=(max(n_out, n_in), min(n_out, n_in))))
     q *= np.copysign(1, np.diagonal(r))
@@ -120,7 +121,7 @@ def _orthogonal(view: Array, rng: np.random.Generator) -> None:
 
 
 def _parts(view: Array) -> Iterator[Array]:
-    """A view's rows, a few or a piece at a time: a second Θˡ, in float64, would be the peak of memory."""
+    """Yield a view in blocks, because a copy of all of Θˡ as float64 would raise the peak of memory."""
     rows = np.atleast_2d(view)
     some = max(1, DRAWN_AT_ONCE // rows.shape[1])
     for start in range(0, len(rows), some):
@@ -129,7 +130,7 @@ def _parts(view: Array) -> Iterator[Array]:
 
 
 def _copy(given: Sequence[Any], weights: Sequence[Array], biases: Sequence[Array]) -> None:
-    """Check one's own arrays, all of them, and then copy them into the views."""
+    """Check all of the user's arrays, then copy them into the views."""
     if len(given) != 2:
         came = f"a {type(given).__name__} of {len(given)}"
         raise ValueError(_checks.wrong("initializer", "a name or a pair (weights, biases)", came))
@@ -139,7 +140,7 @@ def _copy(given: Sequence[Any], weights: Sequence[Array], biases: Sequence[Array
 
 
 def _own(argument: str, symbol: str, given: Any, views: Sequence[Array]) -> list[Array]:
-    """Arrays that fit the views."""
+    """Return the arrays, checked against the shapes of the views."""
     expected = f"a list of {len(views)} arrays" if views else "an empty list, as there are no bias units"
     items = _checks.sequence(argument, given, expected)
     if len(items) != len(views):
@@ -151,7 +152,7 @@ def _own(argument: str, symbol: str, given: Any, views: Sequence[Array]) -> list
 
 
 def _fitting(argument: str, symbol: str, item: Any, view: Array) -> Array:
-    """An array of a view's shape whose numbers are finite, in its dtype too."""
+    """Return an array with the shape of the view, whose numbers are finite in the dtype of the view."""
     array = _checks.numbers(argument, item)
     if array.shape != view.shape:
         hint = "; transpose it" if array.shape == view.shape[::-1] else ""

@@ -1,4 +1,4 @@
-"""The losses: their names and codes, the output activation that each goes with, and the targets that each takes."""
+"""Losses: their names and codes, their default output activations, and the targets that they accept."""
 
 from __future__ import annotations
 
@@ -34,47 +34,49 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Loss:
-    """What all losses have: a name, a formula of one sample, and an output activation.
+    """Base class of losses. A loss has a name, a formula for one sample, and a default output activation.
 
-    J is the mean over a batch's samples, by their weights if they have some; sums over outputs are sums.
+    J is the mean over the samples of a batch, weighted if there are sample weights. Losses of outputs are summed.
     """
 
     name: ClassVar[str]
     code: ClassVar[int]
     formula: ClassVar[str]
-    output: ClassVar[str] = "identity"  # what output_activation="auto" means
-    any_output: ClassVar[bool] = True  # whether other output activations will do
-    threshold: ClassVar[float | None] = None  # of a single output, above which it says class 1; None: the activation's
-    low: ClassVar[float] = -math.inf  # of targets for which it means something
-    high: ClassVar[float] = math.inf
+    output: ClassVar[str] = "identity"  # the output activation that "auto" selects
+    any_output: ClassVar[bool] = True  # whether other output activations are allowed
+    threshold: ClassVar[float | None] = None  # a single output above it is class 1; None: as the activation
+    low: ClassVar[float] = -math.inf  # the smallest valid target
+    high: ClassVar[float] = math.inf  # the largest valid target
 
     def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
-        """The loss as kernels take it."""
+        """Return the loss in the form that the kernels take."""
         return codes.Objective(self.code)
 
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
-    """½ Σ (y − aᴸ)² over the outputs."""
+    """Squared error: ½ Σ (y − aᴸ)² over the outputs."""
 
     name, code, formula = "squared_error", codes.SQUARED_ERROR, "½ Σ (y − aᴸ)²"
 
 
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
-    """Σ |y − aᴸ| over the outputs."""
+    """Absolute error: Σ |y − aᴸ| over the outputs."""
 
     name, code, formula = "absolute_error", codes.ABSOLUTE_ERROR, "Σ |y − aᴸ|"
 
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """½ e² where |e| ≤ delta, else delta (|e| − ½ delta), e = aᴸ − y; Huber, 1964. PyTorch's HuberLoss.
+    """Huber loss (Huber, 1964): ½ e² where |e| ≤ delta, otherwise delta (|e| − ½ delta), with e = aᴸ − y.
+
+    The formula is that of PyTorch's HuberLoss.
 
     Parameters
     ----------
     delta : float
-        Errors beyond it count as their size, not its square.
+        Size of the error above which the loss is linear instead of quadratic.
     """
 
     name, code, formula = "huber", codes.HUBER, "Σ ½ e², delta (|e| − ½ delta) beyond delta"
@@ -90,12 +92,15 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class Quantile(Loss):
-    """q (y − aᴸ) above aᴸ, (1 − q) (aᴸ − y) below: least where aᴸ is the q-quantile; Koenker and Bassett, 1978.
+    """Quantile loss (Koenker and Bassett, 1978): q (y − aᴸ) where y > aᴸ, otherwise (1 − q) (aᴸ − y).
+
+    The mean loss is smallest where aᴸ is the q-quantile of y. The loss is also known as pinball loss.
 
     Parameters
     ----------
     quantiles : float or sequence of float, each in (0, 1)
-        One for all outputs, or one for each: several of one target then come from one network, and y may be (n,).
+        One quantile for all outputs, or one for each output. One network can thus predict several quantiles of one
+        target; y may then have the shape (n,).
     """
 
     name, code, formula = "quantile", codes.QUANTILE, "Σ max(q (y − aᴸ), (1 − q) (aᴸ − y))"
@@ -123,7 +128,7 @@ class Quantile(Loss):
 
 @dataclass(frozen=True)
 class Hinge(Loss):
-    """Σ max(0, 1 − y aᴸ) with y = ±1; class numbers become one against the rest."""
+    """Hinge loss: Σ max(0, 1 − y aᴸ) with y = ±1. Class numbers are encoded as one class against the rest."""
 
     name, code, formula, threshold = "hinge", codes.HINGE, "Σ max(0, 1 − y aᴸ), y = ±1", 0.0
     low, high = -1, 1
@@ -131,7 +136,7 @@ class Hinge(Loss):
 
 @dataclass(frozen=True)
 class Poisson(Loss):
-    """Σ (aᴸ − y log aᴸ) with aᴸ = e^zᴸ, for counts; PyTorch's PoissonNLLLoss, from the logits."""
+    """Poisson loss for counts: Σ (aᴸ − y log aᴸ) with aᴸ = e^zᴸ, computed from zᴸ, as PyTorch's PoissonNLLLoss."""
 
     name, code, formula = "poisson", codes.POISSON, "Σ (aᴸ − y log aᴸ)"
     output, any_output, low = "exponential", False, 0
@@ -139,12 +144,12 @@ class Poisson(Loss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """−Σ y log aᴸ with aᴸ = softmax(zᴸ), from the logits.
+    """Cross entropy: −Σ y log aᴸ with aᴸ = softmax(zᴸ), computed from the logits zᴸ.
 
     Parameters
     ----------
     label_smoothing : float, in [0, 1)
-        s; y becomes (1 − s) y + s / n_L (Szegedy et al., 2016).
+        Smoothing s (Szegedy et al., 2016): y is replaced by (1 − s) y + s / n_L.
 
     Notes
     -----
@@ -167,7 +172,10 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """−Σ (y log aᴸ + (1 − y) log(1 − aᴸ)) with aᴸ = sigmoid(zᴸ), from the logits; each output a label of its own."""
+    """Binary cross entropy: −Σ (y log aᴸ + (1 − y) log(1 − aᴸ)) with aᴸ = sigmoid(zᴸ), computed from the logits zᴸ.
+
+    Each output is a separate label.
+    """
 
     name, code = "binary_cross_entropy", codes.BINARY_CROSS_ENTROPY
     formula = "−Σ (y log aᴸ + (1 − y) log(1 − aᴸ))"
@@ -176,15 +184,17 @@ class BinaryCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Custom(Loss):
-    """One's own loss, a sum over outputs, compiled into the kernels' loops; its derivative is checked at the start.
+    """A loss function of your own, summed over outputs. It is compiled into the kernels.
+
+    The derivative that the function returns is checked against central differences.
 
     Parameters
     ----------
-    function : of (output, target), two numbers, giving (loss, derivative of the loss by the output)
-        With Numba's @njit, or plain Python that @njit would take.
+    function : function of (output, target), two numbers, that returns (loss, derivative of the loss by the output)
+        It is decorated with Numba's @njit, or plain Python that @njit can compile.
     """
 
-    name, code, formula = "custom", codes.CUSTOM, "Σ of one's own function of aᴸ and y"
+    name, code, formula = "custom", codes.CUSTOM, "Σ of your function of aᴸ and y"
 
     function: Callable[[float, float], tuple[float, float]]
 
@@ -195,7 +205,7 @@ class Custom(Loss):
             wrongs = [(a, y) for a in PROBES for y in (-1.0, 0.0, 0.6, 1.0, 3.0) if not _is_derivative(compiled, a, y)]
         except Exception as error:  # whatever the user's function or Numba raises
             raise ValueError(
-                f"loss: expected a function of (output, target) that Numba compiles and that gives a pair "
+                f"loss: expected a function of (output, target) that Numba compiles and that returns a pair "
                 f"(loss, derivative by the output), got: {error}"
             ) from error
         if wrongs:
@@ -206,11 +216,11 @@ class Custom(Loss):
         return codes.Objective(self.code, foreign=loss_address(self.function, dtype.name))
 
 
-PROBES = (-40.3, -7.1, -1.7, -0.3, 0.4, 1.9, 6.2, 33.7)  # outputs at which one's own derivative is checked
+PROBES = (-40.3, -7.1, -1.7, -0.3, 0.4, 1.9, 6.2, 33.7)  # outputs at which the derivative of a user's loss is checked
 
 
 def _is_derivative(function: Callable[[float, float], tuple[float, float]], a: float, y: float) -> bool:
-    """Whether a derivative is near a central difference; True where the loss has none there."""
+    """Return whether the derivative is close to the central difference; True where the loss has no derivative."""
     step = 1e-5 * max(1.0, abs(a))
     try:
         above, below, (value, derivative) = function(a + step, y)[0], function(a - step, y)[0], function(a, y)
@@ -239,7 +249,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def loss_of(value: Any) -> Loss:
-    """A Loss from its name, from one, or from a function of (output, target)."""
+    """Return a Loss, given its name, a Loss, or a function of (output, target)."""
     if isinstance(value, Loss):
         return value
     if callable(value) and not isinstance(value, type):
@@ -249,11 +259,11 @@ def loss_of(value: Any) -> Loss:
     return LOSSES[one_of("loss", value, LOSSES)]()
 
 
-SUM_TOLERANCE = 1e-3  # of the row sums of probabilities given as targets
+SUM_TOLERANCE = 1e-3  # for the row sums of targets that are probabilities
 
 
 def output_activation(value: Any, loss: Loss) -> str:
-    """The output activation's name: the one that the loss goes with for "auto", else the one asked for, checked."""
+    """Return the name of the output activation: that of the loss for "auto", otherwise the given one, checked."""
     name = one_of("output_activation", value, ["auto", *ACTIVATIONS])
     if name == "auto":
         return loss.output
@@ -265,25 +275,25 @@ def output_activation(value: Any, loss: Loss) -> str:
 def encode(
     argument: str, y: Any, n: int, n_outputs: int, loss: Loss, output: str, dtype: npt.DTypeLike, *, warns: bool = True
 ) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Check y and give it as kernels take it.
+    """Check y and convert it to the form that the kernels take.
 
     Parameters
     ----------
-    argument : what messages call y
-    y : (n,) or (n, 1), or (n, n_L); class numbers 0 … n_L − 1 as (n,) or (n, 1) where the loss is one of classes
-    n, n_outputs : rows of X, and n_L
+    argument : name of y in messages
+    y : (n,) or (n, 1), or (n, n_L); class numbers 0 … n_L − 1 as (n,) or (n, 1) if the loss is for classes
+    n, n_outputs : number of rows of X, and n_L
     loss, output : the loss, and the name of the output activation
-    dtype : the trainer's
-    warns : whether of targets that the output can't reach
+    dtype : dtype of the trainer
+    warns : whether to warn of targets that the output can't reach
 
     Returns
     -------
-    targets, labels : (n, n_L) of the dtype and (0,) int64; or, for class numbers, (0, n_L) and (n,) int64.
+    targets, labels : (n, n_L) of the dtype and (0,) int64; for class numbers, (0, n_L) and (n,) int64
 
     Warns
     -----
     UserWarning
-        Where targets lie outside what the output activation can give.
+        If targets lie outside the range of the output activation.
     """
     array = numbers(argument, y, "numbers (encode text classes as 0, 1, 2 …)")
     if array.ndim == 0 or array.ndim > 2:
@@ -306,7 +316,7 @@ def encode(
 
 
 def _signs(argument: str, values: Array, columns: int, n_outputs: int) -> Array:
-    """−1 and 1 from those, from 0 and 1, or from class numbers 0 … n_outputs − 1."""
+    """Return targets of −1 and 1, given −1 and 1, 0 and 1, or class numbers 0 … n_outputs − 1."""
     if columns == 1 and n_outputs > 1:
         return 2.0 * np.eye(n_outputs)[_class_numbers(argument, values.reshape(-1), n_outputs)] - 1
     if columns != n_outputs:
@@ -320,7 +330,7 @@ def _signs(argument: str, values: Array, columns: int, n_outputs: int) -> Array:
 
 
 def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[np.int64]:
-    """(n,) int64 in 0 … n_classes − 1; floats will do where they are whole."""
+    """Return class numbers 0 … n_classes − 1, (n,) int64. Floats are accepted if they are whole numbers."""
     labels = values
     if values.dtype.kind == "f":
         values = cast(argument, values, np.float64)
@@ -334,7 +344,7 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
 
 
 def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: bool) -> None:
-    """Refuse targets for which the loss means nothing; warn, if wanted, of those that the output can't reach."""
+    """Refuse targets that the loss isn't defined for. If warns, warn of targets that the output can't reach."""
     low, high = float(targets.min()), float(targets.max())
     came = f"numbers from {low:g} to {high:g}"
     if low < loss.low or high > loss.high:

@@ -1,4 +1,4 @@
-"""Metrics: what the targets y and the predictions aᴸ, both (n, n_L), say in one number; the door to scikit-learn."""
+"""Metrics of the targets y and the predictions aᴸ, both (n, n_L). Some of them are computed by scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from ._checks import one_of, sequence, shown, wrong
 from .activations import ACTIVATIONS
 
 Array = npt.NDArray[Any]
-Function = Callable[[Array, Array], float]  # a user's own, of y and aᴸ
+Function = Callable[[Array, Array], float]  # a user's function of y and aᴸ
 Metric = str | Function
 
 
 def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.NDArray[np.int64]:
-    """Class numbers, (n,), from aᴸ, (n, n_L): the largest output's; a single one's by the threshold.
+    """Return the class numbers, (n,), for aᴸ, (n, n_L): the number of the largest output.
 
-    Where each output is a label of its own, (n, n_L) of 0 and 1.
+    A single output is class 1 above the threshold, otherwise 0. If each output is a separate label, return (n, n_L) of 0
+    and 1.
 
     Raises
     ------
     ValueError
-        If an output is NaN, because it belongs to no class.
+        If an output is NaN.
     """
     if np.isnan(output).any():
         row = int(np.flatnonzero(np.isnan(output).any(axis=1))[0])
@@ -42,15 +43,15 @@ def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.N
 
 @dataclass
 class Samples:
-    """What metrics look at.
+    """The samples that metrics are computed from.
 
     Attributes
     ----------
-    targets, labels : (n, n_L), or (n,) class numbers; the other one is empty
+    targets, labels : (n, n_L), or (n,) class numbers; one of the two is empty
     output : (n, n_L) aᴸ
-    threshold : above which a single output, or a label of its own, says 1
-    multi_label : whether each output is a label of its own
-    weight : (n,), ≥ 0 and not all 0, or None where all samples count the same
+    threshold : a single output, or that of a separate label, is 1 above it
+    multi_label : whether each output is a separate label
+    weight : (n,), ≥ 0 and not all 0, or None for equal weights
     """
 
     targets: Array
@@ -62,22 +63,22 @@ class Samples:
 
     @cached_property
     def y(self) -> Array:
-        """(n, n_L)."""
+        """Targets, (n, n_L)."""
         return self.targets if len(self.targets) else np.eye(self.output.shape[1])[self.labels]
 
     @cached_property
     def truth(self) -> npt.NDArray[np.int64]:
-        """(n,) class numbers; or (n, n_L) of 0 and 1 where each output is a label of its own."""
+        """True class numbers, (n,); (n, n_L) of 0 and 1 if each output is a separate label."""
         return self._said(self.targets) if len(self.targets) else self.labels
 
     @cached_property
     def said(self) -> npt.NDArray[np.int64]:
-        """What aᴸ says, in the form of `truth`."""
+        """Predicted class numbers or labels, in the form of `truth`."""
         return self._said(self.output)
 
     @cached_property
     def indicators(self) -> npt.NDArray[np.bool_]:
-        """(n, n_L): whether the sample is of the class, or has the label."""
+        """Whether each sample belongs to each class, or has each label, (n, n_L)."""
         n_outputs = self.output.shape[1]
         if n_outputs > 1 and not self.multi_label:
             return self.truth[:, None] == np.arange(n_outputs)
@@ -89,14 +90,14 @@ class Samples:
         return bool(np.isfinite(self.output).all())
 
     def each_label(self) -> list[Samples]:
-        """Of labels, each by itself, as a single output; of classes, these samples."""
+        """Split separate labels into one Samples with a single output each. Classes are not split."""
         if not self.multi_label:
             return [self]
         columns = [slice(j, j + 1) for j in range(self.output.shape[1])]
         return [replace(self, targets=self.targets[:, j], output=self.output[:, j], multi_label=False) for j in columns]
 
     def without_zero_weights(self) -> Samples:
-        """Those whose weight is not 0."""
+        """Return the samples whose weight is not 0."""
         if self.weight is None or (self.weight > 0).all():
             return self
         kept = np.flatnonzero(self.weight)
@@ -109,24 +110,24 @@ class Samples:
 
 
 def mse(samples: Samples) -> float:
-    """Mean of (y − aᴸ)² over samples and outputs; no ½ in it."""
+    """Mean squared error: the mean of (y − aᴸ)² over samples and outputs, without the factor ½ of the loss."""
     return float(np.average(_errors(samples) ** 2, axis=0, weights=samples.weight).mean())
 
 
 def rmse(samples: Samples) -> float:
-    """√ of the mean of (y − aᴸ)² over samples, averaged over outputs; as scikit-learn has it."""
+    """Root mean squared error: √ of the mean of (y − aᴸ)² over samples, averaged over outputs as in scikit-learn."""
     return float(np.sqrt(np.average(_errors(samples) ** 2, axis=0, weights=samples.weight)).mean())
 
 
 def mae(samples: Samples) -> float:
-    """Mean of |y − aᴸ| over samples and outputs."""
+    """Mean absolute error: the mean of |y − aᴸ| over samples and outputs."""
     return float(np.average(np.abs(_errors(samples)), axis=0, weights=samples.weight).mean())
 
 
 def r2(samples: Samples) -> float:
     """Coefficient of determination, 1 − Σ (y − aᴸ)² / Σ (y − ȳ)², averaged over outputs.
 
-    An output whose y is constant counts as 1 where it is met exactly, else as 0; as scikit-learn has it.
+    If y is constant for an output, its value is 1 if all predictions are exact, otherwise 0, as in scikit-learn.
     """
     y = np.asarray(samples.y, np.float64)
     residual = np.average(_errors(samples) ** 2, axis=0, weights=samples.weight)
@@ -137,14 +138,14 @@ def r2(samples: Samples) -> float:
 
 
 def accuracy(samples: Samples) -> float:
-    """Fraction of samples whose class is right; where labels are not exclusive, of those with every label right."""
+    """Fraction of samples with the correct class; with separate labels, of those with all labels correct."""
     right = samples.truth == samples.said
     return float(np.average(right.reshape(len(right), -1).all(axis=1), weights=samples.weight))
 
 
 def balanced_accuracy(samples: Samples) -> float:
-    """Fraction of a class's samples that is right, averaged over the classes that y has; then over labels."""
-    # scikit-learn's balanced_accuracy_score is this, with a warning for each class that is predicted but not in y
+    """Recall, averaged over the classes that occur in y, and then over separate labels."""
+    # scikit-learn's balanced_accuracy_score is the same, but warns of predicted classes that are not in y
     recall = _scikit_learn("balanced_accuracy").recall_score
     return _mean(
         recall(s.truth, s.said, labels=np.unique(s.truth), average="macro", zero_division=0, sample_weight=s.weight)
@@ -153,10 +154,10 @@ def balanced_accuracy(samples: Samples) -> float:
 
 
 def averaged(name: str, samples: Samples) -> float:
-    """precision, recall or f1: of class 1 for a single output; else the mean over classes, or labels.
+    """Return precision, recall or f1: that of class 1 for a single output, otherwise the mean over classes or labels.
 
-    Classes that neither occur nor are predicted don't count; a class that is never predicted has precision 0, one that
-    doesn't occur recall 0. Labels all count.
+    Classes that neither occur nor are predicted are left out of the mean. A class that is never predicted has precision
+    0; a class that doesn't occur has recall 0. All separate labels are in the mean.
     """
     score = getattr(_scikit_learn(name), f"{name}_score")
     average = "binary" if samples.output.shape[1] == 1 else "macro"
@@ -164,10 +165,10 @@ def averaged(name: str, samples: Samples) -> float:
 
 
 def auc(samples: Samples) -> float:
-    """Area under the ROC curve of each class against the rest, or of each label, averaged over them.
+    """Area under the ROC curve, averaged over classes (each against the rest) or labels.
 
-    By the order of the outputs alone, so that they needn't be probabilities. NaN, without a warning, where a class, or
-    a label, is that of no sample or of all.
+    It depends only on the order of the outputs, so they need not be probabilities. It is NaN, without a warning, if no
+    sample or every sample has one of the classes or labels.
     """
     score = _scikit_learn("auc").roc_auc_score
     y = samples.indicators
@@ -177,9 +178,9 @@ def auc(samples: Samples) -> float:
 
 
 def log_loss(samples: Samples) -> float:
-    """−log of the probability that aᴸ gives to the class, averaged over samples; then over labels.
+    """−log of the predicted probability of the true class, averaged over samples, and then over separate labels.
 
-    As scikit-learn has it, which takes a probability of 0 for the dtype's ε.
+    As in scikit-learn, a probability of 0 is replaced by the machine epsilon of the dtype.
     """
     score = _scikit_learn("log_loss").log_loss
     return _mean(
@@ -194,18 +195,18 @@ def log_loss(samples: Samples) -> float:
 
 
 def top_accuracy(k: int, samples: Samples) -> float:
-    """Fraction of samples whose class is among those of the k largest outputs; of equal ones, the later is larger."""
+    """Fraction of samples whose class is among the k largest outputs. Of equal outputs, the later one ranks higher."""
     n_classes = samples.output.shape[1]
-    if n_classes == 2:  # for which scikit-learn wants one column, and k is 1
+    if n_classes == 2:  # scikit-learn expects one column here; k is 1
         return accuracy(samples)
     score = _scikit_learn("top_k_accuracy").top_k_accuracy_score
     return float(score(samples.truth, samples.output, k=k, labels=np.arange(n_classes), sample_weight=samples.weight))
 
 
 Measured = Callable[[Samples], float]
-OF_NUMBERS: dict[str, Measured] = {"mse": mse, "rmse": rmse, "mae": mae, "r2": r2}  # the others are of classes
+OF_NUMBERS: dict[str, Measured] = {"mse": mse, "rmse": rmse, "mae": mae, "r2": r2}  # the others are for classes
 OWN = OF_NUMBERS | {"accuracy": accuracy}  # the others need scikit-learn
-MEANS = ("mse", "mae", "accuracy", "log_loss")  # over samples, so that those of parts make that of the whole
+MEANS = ("mse", "mae", "accuracy", "log_loss")  # means over samples, which can be combined from parts of the data
 METRICS = OWN | {
     "balanced_accuracy": balanced_accuracy,
     "precision": partial(averaged, "precision"),
@@ -214,17 +215,17 @@ METRICS = OWN | {
     "auc": auc,
     "log_loss": log_loss,
 }
-TAKEN = ("epoch", "loss", "learning_rate")  # by other columns of a History
+TAKEN = ("epoch", "loss", "learning_rate")  # names of other columns of a History
 TOP = re.compile(r"top_(k|[1-9][0-9]*)_accuracy")
 
 
 def metric_names(value: Any) -> tuple[Metric, ...]:
-    """The metrics asked for, each once: names, and functions of (y, output), one or several.
+    """Return the metrics without duplicates: names and functions of (y, output), given one or several.
 
     Raises
     ------
     ImportError
-        Where one needs scikit-learn, and that is not installed.
+        If a metric needs scikit-learn, and it is not installed.
     """
     expected = "names of metrics, or functions of (y, output)"
     if value is None:
@@ -238,7 +239,7 @@ def metric_names(value: Any) -> tuple[Metric, ...]:
         if not (callable(item) or (isinstance(item, str) and _top(item))):
             one_of("metrics", item, [*METRICS, "top_k_accuracy"])
         if chosen.setdefault(name, item) != item:
-            raise ValueError(wrong("metrics", "one metric of a name", f"two called {name!r}"))
+            raise ValueError(wrong("metrics", "each name only once", f"two metrics called {name!r}"))
         if isinstance(item, str) and item not in OWN:
             _scikit_learn(item)
     return tuple(chosen.values())
@@ -253,15 +254,15 @@ def check_metrics(
     output_activation: str,
     multi_label: bool,
 ) -> None:
-    """Refuse a metric that means nothing for these targets or outputs.
+    """Refuse a metric that is not defined for these targets or outputs.
 
     Parameters
     ----------
-    argument : what messages call the targets
-    targets : (n, n_L), or (0, n_L) where they are class numbers
+    argument : name of the targets in messages
+    targets : (n, n_L), or (0, n_L) for class numbers
     metrics : from `metric_names`
     threshold, multi_label : as `measure` takes them
-    output_activation : its name
+    output_activation : name of the output activation
     """
     n_outputs = targets.shape[1]
     for name in metrics:
@@ -277,17 +278,17 @@ def check_metrics(
 
 
 def check_means(metrics: tuple[Metric, ...]) -> None:
-    """Refuse a metric that wants all samples at once."""
+    """Refuse a metric that needs all samples at once."""
     for name in metrics:
         if not isinstance(name, str) or not (name in MEANS or _top(name)):
-            expected = f"means over samples ({', '.join(MEANS)}, top_k_accuracy), as there is a Stream to be measured"
+            expected = f"means over samples ({', '.join(MEANS)}, top_k_accuracy), because the data is a Stream"
             raise ValueError(wrong("metrics", expected, repr(name_of(name))))
 
 
 def check_classes(argument: str, targets: Array, reason: str, threshold: float, multi_label: bool) -> None:
-    """Targets that are classes: 0 and 1, one-hot if exclusive; or −1 and 1 where the threshold is 0."""
+    """Refuse targets that are not classes: 0 and 1, one-hot if exclusive; or −1 and 1 if the threshold is 0."""
     lows = (0,) if threshold > 0 else (0, -1)  # the lower class is 0 or −1, never both
-    expected = f"classes (0 and 1, or one-hot), since {reason}"
+    expected = f"classes (0 and 1, or one-hot), because {reason}"
     if not any(((targets == low) | (targets == 1)).all() for low in lows):
         raise ValueError(wrong(argument, expected, "other numbers"))
     if targets.shape[1] > 1 and not multi_label and not (ones := (targets == 1).sum(axis=1) == 1).all():
@@ -313,24 +314,24 @@ def measure(
     multi_label: bool,
     sample_weight: Array | None = None,
 ) -> dict[str, float]:
-    """Each metric's value, by its name.
+    """Return the value of each metric under its name.
 
-    Metrics of classes are NaN where an output is NaN or infinite.
+    Metrics for classes are NaN if an output is NaN or infinite.
 
     Parameters
     ----------
     metrics : from `metric_names`, checked by `check_metrics`
-    targets, labels : (n, n_L), or (n,) class numbers; the other one is empty
+    targets, labels : (n, n_L), or (n,) class numbers; one of the two is empty
     output : (n, n_L) aᴸ
-    threshold : above which a single output, or a label of its own, says 1
-    multi_label : whether each output is a label of its own
+    threshold : a single output, or that of a separate label, is 1 above it
+    multi_label : whether each output is a separate label
     sample_weight : (n,), ≥ 0 and not all 0, or None
-        For all but a user's own functions. A sample of weight 0 is as good as not there.
+        Not passed to functions of the user. Samples of weight 0 are left out of the other metrics.
 
     Raises
     ------
     TypeError, ValueError
-        Where a user's function doesn't return a number that is finite or NaN.
+        If a user's function doesn't return a finite number or NaN.
     """
     if not metrics:
         return {}
@@ -352,7 +353,7 @@ def _metric(name: str) -> Measured:
 
 
 def _top(name: str) -> int:
-    """The k of top_k_accuracy (5), top_3_accuracy …; 0 for other names."""
+    """Return k for top_k_accuracy (5), top_3_accuracy (3) and so on; 0 for other names."""
     match = TOP.fullmatch(name)
     if not match:
         return 0
@@ -360,12 +361,12 @@ def _top(name: str) -> int:
 
 
 def name_of(metric: Any) -> Any:
-    """What a metric is measured under: itself, or a user's function's name."""
+    """Return the name under which a metric is reported: its own, or that of the user's function."""
     return _function_name(metric) if callable(metric) else metric
 
 
 def _function_name(function: Any) -> str:
-    """What a user's function is measured under."""
+    """Return the name of a user's function, checked."""
     name = getattr(function, "__name__", None)
     if isinstance(function, type) or not isinstance(name, str):
         raise TypeError(wrong("metrics", "names, or functions of (y, output) that have a __name__", shown(function)))
@@ -375,7 +376,7 @@ def _function_name(function: Any) -> str:
 
 
 def _own(function: Function, samples: Samples) -> float:
-    """What a user's function makes of y and aᴸ, which it may read only."""
+    """Return the value of a user's function for read-only views of y and aᴸ."""
     y, output = samples.y.view(), samples.output.view()
     y.flags.writeable = output.flags.writeable = False
     value: Any = function(y, output)
@@ -396,12 +397,12 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _errors(samples: Samples) -> npt.NDArray[np.float64]:
-    """(n, n_L) of y − aᴸ."""
+    """Return y − aᴸ, (n, n_L)."""
     return np.asarray(samples.y, np.float64) - samples.output
 
 
 def _scikit_learn(name: str) -> Any:
-    """scikit-learn's metrics, for the one of that name."""
+    """Import scikit-learn's metrics, for the metric of that name."""
     try:
         from sklearn import metrics
     except ImportError:

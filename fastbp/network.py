@@ -1,4 +1,4 @@
-"""Network: sizes, activations, and the one buffer in which all parameters live."""
+"""Network: layer sizes, activations, and one buffer with all parameters."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from .activations import ACTIVATIONS, hidden_activations
 
 Array = npt.NDArray[Any]
 
-MAX_LAYERS = 10_000  # each costs some hundred bytes of Python's objects, whatever its size
+MAX_LAYERS = 10_000  # each layer takes a few hundred bytes of Python objects, whatever its size
 DTYPES = (np.dtype("float32"), np.dtype("float64"))
 
 
 class Network:
-    """A feed-forward network: a¹ = X, aˡ⁺¹ = f(aˡ Θˡᵀ + bˡ), for l = 1 … L − 1.
+    """Feed-forward network: a¹ = X, aˡ⁺¹ = f(aˡ Θˡᵀ + bˡ) for l = 1 … L − 1.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        n_1 … n_L, inputs and outputs included; 2 ≤ L ≤ 10,000.
+        Numbers of units n_1 … n_L, including inputs and outputs; 2 ≤ L ≤ 10,000.
     activation : str or sequence of str
-        The hidden layers' f: one name for all, or one for each of the L − 2.
+        Activation f of the hidden layers: one name for all, or one for each of the L − 2 layers.
     output_activation : str
-        The output layer's f.
+        Activation f of the output layer.
     use_bias : bool
-        Whether there are bias weights bˡ to be trained; without them they stay zero.
+        Whether the bias weights bˡ are trained. Otherwise they stay zero.
     dtype : {"float32", "float64"}
-        Of parameters and arithmetic.
+        Data type of parameters and computation.
 
     Raises
     ------
     ValueError, TypeError
-        For an argument out of its range or of the wrong kind; the message names it.
+        If an argument has the wrong type or is out of range. The message names it.
     MemoryError
-        Where the parameters don't fit into memory; none of it is taken then.
+        If the parameters don't fit into memory. Nothing is allocated.
     """
 
     def __init__(
@@ -64,27 +64,27 @@ class Network:
 
     @property
     def weights(self) -> list[Array]:
-        """[Θ¹, …]: views of shape (n_{l+1}, n_l); write into them to set the weights."""
+        """[Θ¹, …]: views of shape (n_{l+1}, n_l). Write to them to set the weights."""
         return Views(self._layout.weight_views(self._parameters))
 
     @property
     def biases(self) -> list[Array]:
-        """[b¹, …]: views of shape (n_{l+1},); without bias units zero, and never trained."""
+        """[b¹, …]: views of shape (n_{l+1},). Without bias units they are zero and not trained."""
         return Views(self._layout.bias_views(self._parameters))
 
     @property
     def n_parameters(self) -> int:
-        """How many weights there are, bias weights included if the network has them."""
+        """Number of weights, including bias weights if the network has bias units."""
         return self._layout.n_weights + self.use_bias * sum(self.layer_sizes[1:])
 
     def parameters(self) -> list[Array]:
-        """[Θ¹, b¹, Θ², …] as writable views, bˡ only where there are bias units."""
+        """Return writable views [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
         if not self.use_bias:
             return self.weights
         return [view for pair in zip(self.weights, self.biases, strict=True) for view in pair]
 
     def get_weights(self) -> list[Array]:
-        """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""
+        """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
         return [view.copy() for view in self.parameters()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -95,23 +95,23 @@ class Network:
             view[...] = array
 
     def packed(self) -> Array:
-        """Copies of all parameters in a row, (n,): Θ¹ row by row, b¹, Θ², …; bˡ also without bias units."""
+        """Return a copy of all parameters as a vector, (n,): Θ¹ row by row, b¹, Θ², …; bˡ also without bias units."""
         return self._layout.pack(self._parameters)
 
     def unpack(self, packed: Array) -> None:
-        """Take what `packed` gave."""
+        """Set all parameters from the vector that `packed` returned."""
         self._layout.unpack(packed, self._parameters)
 
     def predict(self, X: Any, *, n_threads: int | str = "auto") -> Array:
-        """aᴸ for every row of X.
+        """Return aᴸ for every row of X.
 
-        Any number of threads may call this at once, as long as none trains.
+        Several threads may call this at the same time, but not while a thread trains the network.
 
         Parameters
         ----------
         X : (n, n_1) array, list or frame of numbers
         n_threads : int or "auto"
-            How many threads share the rows; the result doesn't depend on it.
+            Number of threads that share the rows. The result doesn't depend on it.
 
         Returns
         -------
@@ -120,24 +120,24 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            For an X of another shape, with NaN or infinity, or not of numbers.
+            If X has another shape, contains NaN or infinity, or isn't numeric.
         """
         n_threads = _checks.thread_count(n_threads)
         return self.predict_with(self._predictor, X, n_threads)
 
     def predict_with(self, engine: Engine, X: Any, n_threads: int | str) -> Array:
-        """aᴸ from an engine of this network, for an X that is checked here."""
+        """Check X, and return aᴸ from an engine of this network."""
         n_in = self.layer_sizes[0]
         output = None
         if _checks.is_ready(X, n_in, self.dtype):
             output = engine.predict(X, n_threads)
         if output is None:
             output = engine.predict(_checks.matrix("X", X, n_in, self.dtype), n_threads)
-        assert output is not None  # X is finite now
+        assert output is not None  # X is finite here
         return output
 
     def engine(self, objective: codes.Objective, dropout: tuple[float, ...] = ()) -> Engine:
-        """The kernels for this network, a loss, and the hidden layers' rates of dropout."""
+        """Return the kernels for this network, a loss, and the dropout rates of the hidden layers."""
         activations = tuple(ACTIVATIONS[name].code for name in self.activations)
         return Engine(self._layout, self._parameters, activations, objective, self.use_bias, dropout)
 
@@ -153,7 +153,7 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__ | {"_parameters": self.packed()}
-        del state["_layout"]  # the other machine's vectors may be wider
+        del state["_layout"]  # another machine may have wider vectors
         state.pop("_predictor", None)
         return state
 
@@ -170,7 +170,7 @@ class Network:
 
 
 class Views(list[Array]):
-    """Views into the parameters, in a list: to set an item writes into the view, as ``views[l][...] = value`` does."""
+    """List of views of the parameters. ``views[l] = value`` writes to the view, like ``views[l][...] = value``."""
 
     def __setitem__(self, l: Any, value: Any) -> None:
         self[l][...] = value
@@ -182,7 +182,7 @@ def own_arrays(argument: str, views: Sequence[Array], given: Any) -> list[Array]
     Raises
     ------
     ValueError, TypeError
-        For arrays that don't fit. Nothing is written.
+        If the arrays don't fit. Nothing is written.
     """
     expected = f"{len(views)} arrays"
     items = _checks.sequence(argument, given, f"{expected}, with the shapes that get_weights or coefs_ returns")

@@ -1,8 +1,8 @@
-"""The optimizers: frozen records of what the kernels need to move the parameters.
+"""Optimizers: frozen dataclasses with the settings that the kernels need to update the parameters.
 
 The formulas are PyTorch's. Default values differ where the docstrings say so. θ is a parameter, g = ∂J/∂θ its gradient
-over a mini-batch, η the learning rate, and t the number of the mini-batch from 1. The state that an optimizer keeps for
-each parameter (v, m) starts at 0.
+over a mini-batch, η the learning rate, and t the number of the mini-batch, from 1. The state (v, m) that an optimizer
+keeps for each parameter starts at 0.
 
 Weight decay is decoupled for every optimizer here, as in AdamW (Loshchilov & Hutter 2019) and in Keras. It applies
 Θ ← Θ − η · weight_decay · Θ before the formula, to the weights Θˡ but not to the biases. Keras and PyTorch decay the
@@ -21,7 +21,7 @@ from . import _checks
 from ._kernels import codes
 
 FLOAT64 = np.dtype("float64")
-MOMENTS = {  # code → numbers kept for each parameter
+MOMENTS = {  # code → number of state values for each parameter
     codes.SGD: 0,
     codes.MOMENTUM: 1,
     codes.NESTEROV: 1,
@@ -33,9 +33,9 @@ MOMENTS = {  # code → numbers kept for each parameter
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """What all optimizers have: a learning rate η > 0, a name, and a rule for the kernels."""
+    """Base class of optimizers. An optimizer has a learning rate η > 0, a name, and a rule for the kernels."""
 
-    name: ClassVar[str]  # of the class, as `optimizer` takes it
+    name: ClassVar[str]  # the name that `optimizer` accepts
 
     learning_rate: float
 
@@ -45,16 +45,16 @@ class Optimizer(ABC):
 
     @abstractmethod
     def rule(self) -> codes.Rule:
-        """The optimizer in numbers, without η."""
+        """Return the settings for the kernels, without η."""
 
     @property
     def n_moments(self) -> int:
-        """How many numbers are kept for each parameter: 0, 1 or 2."""
+        """Number of state values that the optimizer keeps for each parameter: 0, 1 or 2."""
         return MOMENTS[self.rule().code]
 
 
 def _checked(argument: str, value: Any) -> Any:
-    """An optimizer's argument in its range: what a name means is the same for all of them."""
+    """Check an argument of an optimizer. A name means the same in all optimizers."""
     if argument == "nesterov":
         return _checks.flag(argument, value)
     if argument == "memory":
@@ -65,7 +65,7 @@ def _checked(argument: str, value: Any) -> Any:
         return _checks.real(argument, value, minimum=0, dtype=FLOAT64)
     if argument == "momentum":
         return _momentum(value)
-    return _checks.fraction(argument, value)  # ρ, β: at 1 averages would never change
+    return _checks.fraction(argument, value)  # ρ and β: with 1, the averages would never change
 
 
 def _momentum(value: Any) -> float:
@@ -77,7 +77,7 @@ def _momentum(value: Any) -> float:
 
 
 def _descent(momentum: float, nesterov: bool, weight_decay: float) -> codes.Rule:
-    """The rule of gradient descent, which without momentum is the plain one."""
+    """Return the rule of gradient descent; with momentum 0 it is plain gradient descent."""
     code = codes.SGD if momentum == 0 else codes.NESTEROV if nesterov else codes.MOMENTUM
     return codes.Rule(code, momentum, 0.0, 0.0, weight_decay)
 
@@ -86,19 +86,19 @@ def _descent(momentum: float, nesterov: bool, weight_decay: float) -> codes.Rule
 class SGD(Optimizer):
     """Mini-batch gradient descent: θ ← θ − η g.
 
-    With momentum μ, as PyTorch has it: v ← μ v + g, θ ← θ − η v; with Nesterov's, v likewise, θ ← θ − η (g + μ v).
-    Keras multiplies g by η before it goes into v, which is the same as long as η stays the same.
+    With momentum μ: v ← μ v + g, θ ← θ − η v. With Nesterov momentum: v ← μ v + g, θ ← θ − η (g + μ v). Both are as in
+    PyTorch. Keras multiplies g by η before it adds g to v; the result is the same as long as η is constant.
 
     Parameters
     ----------
     learning_rate : float
         η > 0. PyTorch's default is 0.001, Keras's 0.01.
     momentum : float
-        μ in [0, 1]; 0 is plain descent, which keeps nothing.
+        μ in [0, 1]. With 0 it is plain gradient descent, which keeps no state.
     nesterov : bool
-        Whether a momentum above 0 is Nesterov's.
+        Whether to use Nesterov momentum; needs momentum > 0.
     weight_decay : float
-        ≥ 0, decoupled.
+        Decoupled weight decay, ≥ 0.
     """
 
     name = "sgd"
@@ -114,7 +114,7 @@ class SGD(Optimizer):
             raise ValueError(_checks.wrong("momentum", "a number > 0 with nesterov=True", 0))
 
     def rule(self) -> codes.Rule:
-        """The optimizer in numbers, without η."""
+        """Return the settings for the kernels, without η."""
         return _descent(self.momentum, self.nesterov, self.weight_decay)
 
 
@@ -125,11 +125,11 @@ class Momentum(Optimizer):
     Parameters
     ----------
     learning_rate : float
-        η > 0. Steps in one direction add up to η/(1 − μ): ten times η by default.
+        η > 0. With a constant gradient, the effective learning rate approaches η/(1 − μ), by default ten times η.
     momentum : float
         μ in [0, 1].
     weight_decay : float
-        ≥ 0, decoupled.
+        Decoupled weight decay, ≥ 0.
     """
 
     name = "momentum"
@@ -139,28 +139,28 @@ class Momentum(Optimizer):
     weight_decay: float = 0.0
 
     def rule(self) -> codes.Rule:
-        """The optimizer in numbers, without η."""
+        """Return the settings for the kernels, without η."""
         return _descent(self.momentum, False, self.weight_decay)
 
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """Gradient descent with Nesterov's momentum: v ← μ v + g, θ ← θ − η (g + μ v) (PyTorch's convention).
+    """Gradient descent with Nesterov momentum: v ← μ v + g, θ ← θ − η (g + μ v) (PyTorch's convention).
 
     Parameters
     ----------
     learning_rate : float
-        η > 0. Steps in one direction add up to η/(1 − μ): ten times η by default.
+        η > 0. With a constant gradient, the effective learning rate approaches η/(1 − μ), by default ten times η.
     momentum : float
         μ in [0, 1].
     weight_decay : float
-        ≥ 0, decoupled.
+        Decoupled weight decay, ≥ 0.
     """
 
     name = "nesterov"
 
     def rule(self) -> codes.Rule:
-        """The optimizer in numbers, without η."""
+        """Return the settings for the kernels, without η."""
         return _descent(self.momentum, True, self.weight_decay)
 
 
@@ -168,18 +168,18 @@ class Nesterov(Momentum):
 class RMSprop(Optimizer):
     """RMSprop (Tieleman & Hinton 2012): v ← ρ v + (1 − ρ) g², θ ← θ − η g/(√v + ε).
 
-    ε stands outside the root, as in PyTorch; in Keras it stands inside.
+    ε is outside the square root, as in PyTorch; in Keras it is inside.
 
     Parameters
     ----------
     learning_rate : float
         η > 0. PyTorch's default is 0.01.
     rho : float
-        ρ in [0, 1): how much of v stays. PyTorch calls it alpha and takes 0.99; 0.9 is the authors' and Keras's.
+        Decay rate ρ of v, in [0, 1). PyTorch calls it alpha, with the default 0.99; the authors and Keras use 0.9.
     epsilon : float
         ε > 0.
     weight_decay : float
-        ≥ 0, decoupled.
+        Decoupled weight decay, ≥ 0.
     """
 
     name = "rmsprop"
@@ -190,7 +190,7 @@ class RMSprop(Optimizer):
     weight_decay: float = 0.0
 
     def rule(self) -> codes.Rule:
-        """The optimizer in numbers, without η."""
+        """Return the settings for the kernels, without η."""
         return codes.Rule(codes.RMSPROP, 0.0, self.rho, self.epsilon, self.weight_decay)
 
 
@@ -198,7 +198,7 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Adagrad (Duchi, Hazan & Singer 2011): v ← v + g², θ ← θ − η g/(√v + ε).
 
-    ε stands outside the root and v starts at 0, as in PyTorch; in Keras ε stands inside and v starts at 0.1.
+    ε is outside the square root and v starts at 0, as in PyTorch. In Keras, ε is inside and v starts at 0.1.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ class Adagrad(Optimizer):
     epsilon : float
         ε > 0.
     weight_decay : float
-        ≥ 0, decoupled.
+        Decoupled weight decay, ≥ 0.
     """
 
     name = "adagrad"
@@ -217,7 +217,7 @@ class Adagrad(Optimizer):
     weight_decay: float = 0.0
 
     def rule(self) -> codes.Rule:
-        """The optimizer in numbers, without η."""
+        """Return the settings for the kernels, without η."""
         return codes.Rule(codes.ADAGRAD, 0.0, 0.0, self.epsilon, self.weight_decay)
 
 
@@ -227,19 +227,19 @@ class Adam(Optimizer):
 
     m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − η/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε).
 
-    ε is added to the corrected root, as in the paper's algorithm and in PyTorch; Keras has the form of the paper's
-    section 2, where ε is added to √v.
+    ε is added to the bias-corrected root, as in the paper's algorithm and in PyTorch. Keras uses the form of section 2
+    of the paper, where ε is added to √v.
 
     Parameters
     ----------
     learning_rate : float
         η > 0.
     beta_1, beta_2 : float
-        β₁ and β₂ in [0, 1): how much of m and v stays.
+        Decay rates β₁ and β₂ of m and v, in [0, 1).
     epsilon : float
         ε > 0.
     weight_decay : float
-        ≥ 0, decoupled: with it this is AdamW.
+        Decoupled weight decay, ≥ 0. With a value > 0 this is AdamW.
     """
 
     name = "adam"
@@ -251,26 +251,26 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
 
     def rule(self) -> codes.Rule:
-        """The optimizer in numbers, without η."""
+        """Return the settings for the kernels, without η."""
         return codes.Rule(codes.ADAM, self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
 
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), PyTorch's AdamW.
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch's AdamW.
 
-    Θ ← Θ − η · weight_decay · Θ, then `Adam`. PyTorch decays the biases too, if they are given to it.
+    It applies Θ ← Θ − η · weight_decay · Θ, then `Adam`. PyTorch also decays the biases if you pass them to it.
 
     Parameters
     ----------
     learning_rate : float
         η > 0.
     beta_1, beta_2 : float
-        β₁ and β₂ in [0, 1): how much of m and v stays.
+        Decay rates β₁ and β₂ of m and v, in [0, 1).
     epsilon : float
         ε > 0.
     weight_decay : float
-        ≥ 0. Keras's default is 0.004.
+        Decoupled weight decay, ≥ 0. Keras's default is 0.004.
     """
 
     name = "adamw"
@@ -280,28 +280,28 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class LBFGS(Optimizer):
-    """Limited-memory BFGS over all samples at once (Liu & Nocedal 1989), by scipy: an epoch is one of its iterations.
+    """Limited-memory BFGS on all samples at once (Liu & Nocedal 1989), by scipy. An epoch is one iteration.
 
-    For small data: each iteration takes the gradient over all samples, once or a few times, in one thread. It finds the
-    length of its steps itself, and does without batches, learning rate, clipping, max-norm and dropout: trainers that
-    have one of the last three refuse it.
+    It suits small data: each iteration computes the gradient over all samples, once or a few times, in one thread. A
+    line search finds the step size. There are no batches. A learning rate, a schedule, clipping, max_norm or dropout
+    raises ValueError.
 
     Parameters
     ----------
     memory : int
-        How many past steps describe the curvature.
+        Number of past steps that approximate the curvature.
     tolerance : float
-        A fit ends where no derivative of J is larger.
+        Training stops when no component of the gradient of J is larger in absolute value.
     """
 
     name = "lbfgs"
 
-    learning_rate: float = field(default=1.0, init=False, repr=False)  # it finds its own
+    learning_rate: float = field(default=1.0, init=False, repr=False)  # scipy finds the step size
     memory: int = 10
     tolerance: float = 1e-5
 
     def rule(self) -> codes.Rule:
-        """That of the kernels that give it gradients."""
+        """Return the rule of the kernels that compute the gradients for scipy."""
         return codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -311,7 +311,7 @@ OPTIMIZERS: dict[str, type[Any]] = {
 
 
 def optimizer(value: Any) -> Optimizer:
-    """The optimizer that is meant: by its name, with its default values, or itself."""
+    """Return an Optimizer, given one, or the name of one, which then has its default values."""
     if isinstance(value, Optimizer):
         return value
     if isinstance(value, str):

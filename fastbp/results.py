@@ -1,4 +1,4 @@
-"""What a trainer hands out, beside arrays and histories: gradients, a summary, the news of a divergence."""
+"""Gradients, Summary and DivergenceError, which methods of a trainer return or raise."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Array = npt.NDArray[Any]
 
 
 class DivergenceError(ArithmeticError):
-    """Training was stopped because the loss or a weight became NaN or infinite; the epoch before is what is left.
+    """The loss or a weight became NaN or infinite. The trainer is back in the state of the epoch before.
 
     Attributes
     ----------
     epoch : int
-        The trainer's number, from 1, of the epoch in which it happened.
+        Number of the epoch in which it happened, in the trainer's count from 1.
     """
 
     def __init__(self, message: str, epoch: int) -> None:
@@ -32,13 +32,13 @@ class DivergenceError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Gradients:
-    """The gradients of J over all samples given.
+    """Gradients of J over all given samples.
 
     Attributes
     ----------
     weights : [∂J/∂Θ¹, …], each (n_{l+1}, n_l)
-    biases : [∂J/∂b¹, …], each (n_{l+1},); zero without bias units
-    loss : J
+    biases : [∂J/∂b¹, …], each (n_{l+1},); zero if there are no bias units
+    loss : the value of J
     """
 
     weights: list[Array]
@@ -47,20 +47,20 @@ class Gradients:
 
 
 class Summary(str):
-    """Text that an interactive session shows as it is, without quotes."""
+    """Text that an interactive session displays without quotes."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row, with its cells in columns."""
+    """Return one line for each row, with the cells aligned in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def layer_table(network: Network, remark: str) -> Summary:
-    """A line for each layer, and one of what there is in all."""
+    """Return a table with one line for each layer and one for the totals."""
     rows = [("layer", "units", "activation", "weights", "parameters")]
     rows.append(("1 (input)", str(network.layer_sizes[0]), "", "", ""))
     for l, theta in enumerate(network.weights):

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: how η changes in the course of a fit."""
+"""Learning-rate schedules: how η changes during a fit."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from . import _checks
 Array = npt.NDArray[np.float64]
 
 FLOAT64 = np.dtype("float64")
-WARMUP_START = 0.01  # the first factor of a warm-up: from 0 the first mini-batch would be wasted
+WARMUP_START = 0.01  # the first factor of a warm-up; with 0, the first mini-batch would change nothing
 
 
 class Schedule(ABC):
-    """A function of how far a fit has come; it starts anew with every fit.
+    """Base class of schedules. A schedule is a function of the progress of a fit; every fit starts it again.
 
-    Derive from it, and define ``__call__``, for a schedule of your own.
+    For a schedule of your own, derive a class and define ``__call__``.
     """
 
-    absolute: ClassVar[bool] = False  # whether the result is η itself, and not a factor on the trainer's η
+    absolute: ClassVar[bool] = False  # whether the result is η itself instead of a factor of the trainer's η
 
     @abstractmethod
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """The factors on η.
+        """Return the factors of η.
 
         Parameters
         ----------
         epoch : (n,) float64
-            Epochs of this fit done at the start of each mini-batch: e + k/n for batch k of n in epoch e, both from 0.
+            Epochs of this fit completed at the start of each mini-batch: e + k/n for batch k of n in epoch e, from 0.
         epochs : int
-            Of the fit.
+            Number of epochs of the fit.
 
         Returns
         -------
@@ -46,23 +46,23 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """η as it is."""
+    """Constant η."""
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """1."""
+        """Return 1 for each mini-batch."""
         return np.ones(np.shape(epoch))
 
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """η · factor^⌊epoch / every⌋ (PyTorch's StepLR).
+    """Multiply η by a factor at regular intervals: η · factor^⌊epoch / every⌋ (PyTorch's StepLR).
 
     Parameters
     ----------
     every : int
-        ≥ 1: after so many epochs η is multiplied by the factor, again and again.
+        Number of epochs, ≥ 1, after which η is multiplied by the factor each time.
     factor : float
-        In (0, 1].
+        Factor in (0, 1].
     """
 
     every: int = 10
@@ -72,20 +72,20 @@ class StepDecay(Schedule):
         _set(self, every=_checks.whole("every", self.every, minimum=1), factor=_factor("factor", self.factor))
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """factor^⌊epoch / every⌋."""
+        """Return factor^⌊epoch / every⌋."""
         return np.power(self.factor, np.floor_divide(epoch, self.every))
 
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """η · factor^epoch, from mini-batch to mini-batch.
+    """Exponential decay, updated at every mini-batch: η · factor^epoch.
 
-    At whole epochs it is PyTorch's ExponentialLR, in between Keras's ExponentialDecay without its staircase.
+    At whole epochs it equals PyTorch's ExponentialLR; in between, Keras's ExponentialDecay with staircase=False.
 
     Parameters
     ----------
     factor : float
-        In (0, 1]: of an epoch.
+        Factor for each epoch, in (0, 1].
     """
 
     factor: float = 0.95
@@ -94,24 +94,24 @@ class ExponentialDecay(Schedule):
         _set(self, factor=_factor("factor", self.factor))
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """factor^epoch."""
+        """Return factor^epoch."""
         return np.power(self.factor, epoch)
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine from η down to minimum · η at the end of the fit, after an optional warm-up.
+    """Cosine decay from η to minimum · η at the end of the fit, after an optional warm-up.
 
-    The factor is minimum + (1 − minimum) · ½ (1 + cos π s), s the part done of the epochs after the warm-up: Loshchilov
-    & Hutter 2017, eq. 5, without restarts. In the warm-up it rises in a straight line from 0.01 at the very first
-    mini-batch to 1.
+    The factor is minimum + (1 − minimum) · ½ (1 + cos π s), where s is the completed fraction of the epochs after the
+    warm-up (Loshchilov & Hutter 2017, eq. 5, without restarts). In the warm-up the factor rises linearly from 0.01 at
+    the first mini-batch to 1.
 
     Parameters
     ----------
     warmup : float
-        ≥ 0: epochs. A fit that is no longer than this sees nothing but the warm-up.
+        Length of the warm-up in epochs, ≥ 0. A fit that is not longer consists of the warm-up alone.
     minimum : float
-        In [0, 1]: of η, approached by the last mini-batch.
+        Final factor, in [0, 1], that the last mini-batch approaches.
     """
 
     warmup: float = 0.0
@@ -122,7 +122,7 @@ class Cosine(Schedule):
         _set(self, warmup=warmup, minimum=_fraction("minimum", self.minimum))
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """The rise, then the fall."""
+        """Return the factors of the rise, then of the fall."""
         epoch = np.asarray(epoch, FLOAT64)
         factors = np.empty(epoch.shape)
         rising = epoch < self.warmup
@@ -134,19 +134,19 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Rise to η and fall again, each along half a cosine: Smith & Topin 2018, with PyTorch's OneCycleLR's defaults.
+    """One-cycle schedule (Smith & Topin 2018): rise to η, then fall, each along half a cosine.
 
-    The trainer's learning rate is the peak. The momentum stays constant. In PyTorch, the peak and the end of the fall
-    come one mini-batch earlier.
+    The trainer's learning rate is the peak. The momentum stays constant. The defaults are those of PyTorch's
+    OneCycleLR, where the peak and the end of the fall come one mini-batch earlier.
 
     Parameters
     ----------
     rise : float
-        In (0, 1): the part of the fit that goes up.
+        Fraction of the fit in which η rises, in (0, 1).
     start : float
-        In (0, 1]: the first factor on η; 1/25.
+        First factor of η, in (0, 1]; by default 1/25.
     end : float
-        In [0, 1]: the factor approached by the last mini-batch; a ten-thousandth of `start`.
+        Factor in [0, 1] that the last mini-batch approaches; by default a ten-thousandth of the default `start`.
     """
 
     rise: float = 0.3
@@ -160,7 +160,7 @@ class OneCycle(Schedule):
         _set(self, rise=rise, start=_factor("start", self.start), end=_fraction("end", self.end))
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """The rise, then the fall."""
+        """Return the factors of the rise, then of the fall."""
         done = np.asarray(epoch, FLOAT64) / epochs
         up = _between(self.start, 1, np.minimum(done, self.rise) / self.rise)
         down = _between(1, self.end, (done - self.rise) / (1 - self.rise))
@@ -169,14 +169,14 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    """η / (1 + epoch)^power.
+    """Inverse scaling: η / (1 + epoch)^power.
 
     scikit-learn's "invscaling" counts samples instead of epochs.
 
     Parameters
     ----------
     power : float
-        > 0.
+        Exponent > 0.
     """
 
     power: float = 0.5
@@ -185,18 +185,18 @@ class InverseScaling(Schedule):
         _set(self, power=_checks.real("power", self.power, above=0, dtype=FLOAT64))
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """(1 + epoch)^−power."""
+        """Return (1 + epoch)^−power."""
         return np.power(1 + np.asarray(epoch, FLOAT64), -self.power)
 
 
 @dataclass(frozen=True)
 class EpochFunction(Schedule):
-    """η itself, as a function of the epoch gives it.
+    """A schedule from a function of the epoch that returns η itself.
 
     Parameters
     ----------
     function : callable
-        Called with the number of the epoch in the fit, an int from 0; returns η > 0 for all its mini-batches.
+        Called with the number of the epoch in the fit, an int from 0. It returns η > 0 for the whole epoch.
     """
 
     absolute = True
@@ -204,12 +204,12 @@ class EpochFunction(Schedule):
     function: Callable[[int], Any]
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
-        """η for each mini-batch; the function is called once for each epoch among them, in order.
+        """Return η for each mini-batch. The function is called once for each of their epochs, in order.
 
         Raises
         ------
         ValueError, TypeError
-            Where its answer is no finite number > 0.
+            If the function doesn't return a finite number > 0.
         """
         wholes, place = np.unique(np.floor(epoch).astype(np.int64), return_inverse=True)
         rates = [_checks.real(f"schedule({e})", self.function(e), above=0, dtype=FLOAT64) for e in wholes.tolist()]
@@ -227,7 +227,7 @@ SCHEDULES: dict[str, type[Any]] = {
 
 
 def schedule(value: Any) -> Schedule | None:
-    """The schedule that is meant: by its name, with its default values; itself; of a function of the epoch; or None."""
+    """Return a Schedule or None, given one, a name (with its default values), or a function of the epoch."""
     if value is None or isinstance(value, Schedule):
         return value
     if isinstance(value, str):
@@ -239,12 +239,12 @@ def schedule(value: Any) -> Schedule | None:
 
 
 def _between(first: float, last: float, done: Array) -> Array:
-    """From first to last along half a cosine."""
+    """Interpolate from first to last along half a cosine."""
     return last + (first - last) * 0.5 * (1 + np.cos(np.pi * done))
 
 
 def _fraction(argument: str, value: Any) -> float:
-    """A number in [0, 1]."""
+    """Return a number in [0, 1]."""
     number = _checks.real(argument, value, minimum=0, dtype=FLOAT64)
     if number > 1:
         raise ValueError(_checks.wrong(argument, "a number in [0, 1]", _checks.shown(value)))
@@ -252,7 +252,7 @@ def _fraction(argument: str, value: Any) -> float:
 
 
 def _factor(argument: str, value: Any) -> float:
-    """A number in (0, 1]."""
+    """Return a number in (0, 1]."""
     number = _checks.real(argument, value, above=0, dtype=FLOAT64)
     if number > 1:
         raise ValueError(_checks.wrong(argument, "a number in (0, 1]", _checks.shown(value)))
@@ -260,6 +260,6 @@ def _factor(argument: str, value: Any) -> float:
 
 
 def _set(record: Schedule, **values: float) -> None:
-    """Put checked values into a frozen record."""
+    """Set the checked values of a frozen dataclass."""
     for name, value in values.items():
         object.__setattr__(record, name, value)

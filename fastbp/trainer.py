@@ -1,4 +1,4 @@
-"""Trainer: checks what it is given, then runs epochs in the kernels, in chunks between which Python lives."""
+"""Trainer: checks its arguments and runs the epochs in kernel calls; callbacks and Ctrl-C run between the calls."""
 
 from __future__ import annotations
 
@@ -36,68 +36,68 @@ Array = npt.NDArray[Any]
 class Trainer:
     """Train a feed-forward network by backpropagation and mini-batch gradient descent.
 
-    The method, and the symbols: docs/method.md. The kernels do whole epochs; this class checks, orders and reports.
+    docs/method.md defines the method and the symbols. This class checks the arguments; the kernels run whole epochs.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        n_1 … n_L: inputs, hidden layers, outputs; 2 ≤ L ≤ 10,000.
+        Numbers of units n_1 … n_L: inputs, hidden layers, outputs; 2 ≤ L ≤ 10,000.
     activation : str or a sequence of them
-        The hidden layers' f: one for all, or one for each. "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu",
-        "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "exponential".
+        Activation f of the hidden layers: one for all, or one for each. "identity", "sigmoid", "tanh", "relu",
+        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid",
+        "hard_tanh", "exponential".
     output_activation : str
-        "auto": what goes with the loss (identity; softmax, sigmoid, exponential for cross_entropy,
-        binary_cross_entropy, poisson). Any activation, softmax too, may end a network that has another loss.
+        "auto" is softmax for cross_entropy, sigmoid for binary_cross_entropy, exponential for poisson, and identity
+        for the other losses. Those other losses also accept any other activation, including softmax.
     loss : str, fastbp.losses.Loss, or function
-        J, a mean over samples and a sum over outputs: "squared_error", ½ (y − aᴸ)², "absolute_error", "huber",
+        Loss J, summed over outputs and averaged over samples: "squared_error", ½ (y − aᴸ)², "absolute_error", "huber",
         "quantile", "hinge", "poisson", "cross_entropy", "binary_cross_entropy", or an object such as
-        ``losses.Huber(delta=0.5)``. A function of (output, target), with or without Numba's @njit, that gives the loss
-        and its derivative by the output is compiled into the kernels.
+        ``losses.Huber(delta=0.5)``. You can also pass a function of (output, target) that returns the loss
+        and its derivative by the output. It is compiled into the kernels, with or without Numba's @njit.
     optimizer : str or fastbp.optimizers.Optimizer
         "sgd" (Θ ← Θ − η ∂J/∂Θ after each mini-batch), "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw",
-        "lbfgs" (all samples at once, by scipy), or an object such as ``optimizers.Adam(beta_1=0.8)``.
+        "lbfgs" (scipy's, on all samples at once), or an object such as ``optimizers.Adam(beta_1=0.8)``.
     learning_rate : float, optional
-        η > 0; by default the optimizer's.
+        η > 0; by default, that of the optimizer.
     schedule : str, fastbp.schedules.Schedule or function of the epoch, optional
-        What η follows within a fit: "step", "exponential", "cosine", "one_cycle", "inverse_scaling", or an object,
-        which scale learning_rate. A function of the epoch's number in the fit, from 0, gives η itself.
+        How η changes within a fit. "step", "exponential", "cosine", "one_cycle", "inverse_scaling" and objects scale
+        learning_rate. A function of the epoch's number in the fit (from 0) returns η itself.
     batch_size : int
-        m ≥ 1; the last batch of an epoch may be shorter, and is averaged over its own samples.
+        Samples in a mini-batch, m ≥ 1. The last batch of an epoch may be smaller; its J is a mean of fewer samples.
     initializer : str, or a pair of lists of arrays
-        First weights: "uniform" in [−ε, ε]; "glorot", "he", "lecun" (each also with _uniform or _normal), "orthogonal",
-        "zeros", whose biases are 0; or one's own ([Θ¹, …], [b¹, …]).
+        First weights: "uniform" in [−ε, ε]; "glorot", "he", "lecun" (each also with _uniform or _normal), "orthogonal"
+        or "zeros", which set the biases to 0; or your own arrays ([Θ¹, …], [b¹, …]).
     epsilon : float
-        ε ≥ 0 of the initializer "uniform".
+        ε ≥ 0 for the initializer "uniform".
     use_bias : bool
         Whether the layers have bias units.
     dropout : float or a sequence of float, each in [0, 1)
-        Which part of the hidden units each sample goes without while training: one rate for all hidden layers, or one
-        for each.
+        Fraction of the hidden units to drop in training: one rate for all hidden layers, or one for each.
     l1, l2 : float
-        J += ½ l2 Σ θ² + l1 Σ |θ| over the weights, biases not among them.
+        Penalties on the weights, not on the biases: J += ½ l2 Σ θ² + l1 Σ |θ|.
     clip_value, clip_norm : float, optional
-        The gradient's numbers are cut to ± clip_value, then the whole is scaled to a norm of no more than clip_norm.
+        Each component of the gradient is clipped to ± clip_value. Then the gradient's norm is limited to clip_norm.
     max_norm : float, optional
-        Of the weights into each unit, after every update.
+        Upper bound on the norm of each unit's incoming weights, applied after every update.
     shuffle : bool
-        Whether each epoch takes the samples in a new random order.
+        Whether to shuffle the samples before each epoch.
     dtype : {"float32", "float64"}
-        Of parameters and arithmetic.
+        Data type of parameters and computation.
     seed : int, optional
-        Of first weights, shuffling and dropout: the same seed gives the same result, to the bit.
+        Seed of the first weights, shuffling and dropout. The same seed gives bit-identical results.
     n_threads : int or "auto"
-        How many threads may work on one network, and no more than there are processors to run on; the results don't
-        depend on it. "auto" measures what is fastest.
+        Maximum number of threads for one network; more than the available processors are never used. The results
+        don't depend on it. "auto" measures which number is fastest.
     comm : mpi4py communicator, optional
-        Such as ``MPI.COMM_WORLD``: its processes, which all do the same calls with the same arguments and the same
-        data, train one network together, each by its rows of every batch; see docs/distributed.md.
+        For example ``MPI.COMM_WORLD``. Its processes train one network together, each on its rows of every batch. All
+        must make the same calls with the same arguments and data; see docs/distributed.md.
 
     Raises
     ------
     ValueError, TypeError
-        For an argument out of its range or of the wrong kind; the message names it, what was expected and what came.
+        If an argument has the wrong type or is out of range. The message says what was expected and what came.
     MemoryError
-        Where the parameters, and what the optimizer keeps for each, don't fit into memory; none of it is taken then.
+        If the parameters and the optimizer's state don't fit into memory. Nothing is allocated.
 
     Examples
     --------
@@ -181,47 +181,47 @@ class Trainer:
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """n_1 … n_L."""
+        """Number of units in each layer, n_1 … n_L."""
         return self.network.layer_sizes
 
     @property
     def loss(self) -> str:
-        """The loss's name."""
+        """Name of the loss."""
         return self._loss.name
 
     @property
     def optimizer(self) -> Optimizer:
-        """The optimizer, as an object."""
+        """The optimizer object."""
         return self._optimizer
 
     @property
     def schedule(self) -> Schedule | None:
-        """What the learning rate follows within a fit."""
+        """The schedule of the learning rate within a fit, or None."""
         return self._schedule
 
     @property
     def dropout(self) -> tuple[float, ...]:
-        """The hidden layers' rates."""
+        """Dropout rate of each hidden layer."""
         return self._dropout
 
     @property
     def epsilon(self) -> float:
-        """ε of the first weights."""
+        """ε of the initializer "uniform"."""
         return self._epsilon
 
     @property
     def seed(self) -> int | None:
-        """Of first weights and shuffling."""
+        """Seed of the first weights, shuffling and dropout."""
         return self._seed
 
     @property
     def activation(self) -> tuple[str, ...]:
-        """The hidden layers' activations, one for each."""
+        """Activation of each hidden layer."""
         return self.network.activations[:-1]
 
     @property
     def output_activation(self) -> str:
-        """The output layer's activation."""
+        """Activation of the output layer."""
         return self.network.activations[-1]
 
     @property
@@ -231,27 +231,27 @@ class Trainer:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of parameters and arithmetic."""
+        """Data type of parameters and computation."""
         return self.network.dtype
 
     @property
     def weights(self) -> list[Array]:
-        """[Θ¹, …]: zero-copy views of shape (n_{l+1}, n_l); write into them to set the weights."""
+        """[Θ¹, …]: zero-copy views of shape (n_{l+1}, n_l). Write to them to set the weights."""
         return self.network.weights
 
     @property
     def biases(self) -> list[Array]:
-        """[b¹, …]: zero-copy views of shape (n_{l+1},); with ``use_bias=False`` zero, and never trained."""
+        """[b¹, …]: zero-copy views of shape (n_{l+1},). With ``use_bias=False`` they are zero and not trained."""
         return self.network.biases
 
     @property
     def n_parameters(self) -> int:
-        """How many weights there are, bias weights included."""
+        """Number of weights, including bias weights."""
         return self.network.n_parameters
 
     @property
     def learning_rate(self) -> float:
-        """η; may be set between fits, or by a callback between epochs."""
+        """η. You can set it between fits, or in a callback between epochs."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -260,7 +260,7 @@ class Trainer:
 
     @property
     def batch_size(self) -> int:
-        """m; may be set between fits, or by a callback between epochs."""
+        """m. You can set it between fits, or in a callback between epochs."""
         return self._batch_size
 
     @batch_size.setter
@@ -269,7 +269,7 @@ class Trainer:
 
     @property
     def n_threads(self) -> int | str:
-        """How many threads may work on the network, or "auto"."""
+        """Maximum number of threads for the network, or "auto"."""
         return self._n_threads
 
     @n_threads.setter
@@ -278,12 +278,12 @@ class Trainer:
 
     @property
     def epochs_trained(self) -> int:
-        """How many epochs the weights have seen, over all fits."""
+        """Number of epochs in all fits."""
         return len(self._history)
 
     @property
     def history(self) -> History:
-        """What each epoch measured, over all fits."""
+        """Measurements of each epoch, over all fits."""
         return self._history.read()
 
     @distributed.together
@@ -305,7 +305,7 @@ class Trainer:
         max_seconds: SupportsFloat | None = None,
         verbose: int | str = "auto",
     ) -> History:
-        """Train for some epochs, from the weights as they are.
+        """Train for a number of epochs, starting from the current weights.
 
         Ctrl-C ends the fit after the current batch. The weights are kept, and the history so far is returned, with
         ``interrupted`` set.
@@ -394,7 +394,7 @@ class Trainer:
 
     @distributed.together
     def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """One update along the gradient over all the samples given, in no epoch; X, y, sample_weight as in `fit`.
+        """Update the parameters once, with all samples as one batch, not counted as an epoch; arguments as in `fit`.
 
         Returns
         -------
@@ -403,63 +403,63 @@ class Trainer:
         Raises
         ------
         ValueError, TypeError
-            For bad input; the weights are untouched then.
+            For bad input. The weights stay unchanged.
         DivergenceError
-            When J or a weight becomes NaN or infinite; the weights are those from before.
+            If J or a weight becomes NaN or infinite. The weights stay unchanged.
         RuntimeError
-            Where another thread is training this trainer.
+            If another thread is training this trainer.
         """
         data = self._intake.whole_batch(X, y, sample_weight)
         return self._run([], [], 1).train_on_batch(data, self.learning_rate)
 
     def get_weights(self) -> list[Array]:
-        """Copies of [Θ¹, b¹, Θ², …], bˡ only where there are bias units."""
+        """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
         return self.network.get_weights()
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Take the weights that `get_weights` gave, or others of the same shapes."""
+        """Set the weights to those that `get_weights` returned, or to others of the same shapes."""
         self.network.set_weights(weights)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the trainer to a file from which `load` makes one that goes on to the bit where this one was.
+        """Save weights, options, state and history to a file. After `load`, training continues bit-identically.
 
-        Weights, options, the optimizer's and the random state and the history; a crash leaves the old file or the new
-        one, never half of it. A link is followed; what is there and no file, such as a folder or a device, is refused.
-        One's own loss or schedule can't be saved, nor weights that are not finite.
+        A crash leaves the old file or the new one, never part of it. Symlinks are followed. A path to a folder, a
+        device or anything else that is not a file raises ValueError. So do a loss or schedule of your own, and weights
+        that are not finite.
         """
         checkpoint.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, comm: Any = None) -> Trainer:
-        """The trainer that `save` wrote; of any other file a ModelFileError, and nothing in it is executed."""
+        """Load a trainer that `save` wrote. Any other file raises ModelFileError; no code in a file is executed."""
         return checkpoint.load(cls, path, comm)
 
     def predict(self, X: Any) -> Array:
-        """aᴸ for every row of X, (n, n_L); see `Network.predict`."""
+        """Return aᴸ for every row of X, (n, n_L); see `Network.predict`."""
         return self.network.predict_with(self._engine, self._names.inputs("X", X), self._n_threads)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
-        """The class number of every row of X.
+        """Return the class number of every row of X.
 
         Returns
         -------
         (n,) int64
-            The largest output's number; of a single output, 1 where it is above 0.5 (tanh: above 0), else 0.
-            With the binary cross entropy and several outputs, which are labels of their own: (n, n_L) of 0 and 1.
+            Number of the largest output. With a single output, 1 where it is above 0.5 (tanh: above 0), otherwise 0.
+            With the binary cross entropy, several outputs are separate labels: (n, n_L) of 0 and 1.
         """
         return metric_functions.classes(self.predict(X), self._threshold, self._multi_label)
 
     def evaluate(self, X: Any, y: Any = None, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
-        """The loss J over all the samples, penalties included, under "loss", and the metrics; arguments as in `fit`."""
+        """Return J over all samples, with penalties, as "loss", and the metrics. The arguments are as in `fit`."""
         names = metric_functions.metric_names(metrics)
         return measure(self, self._intake.measured(X, y, names, sample_weight), names)
 
     def gradients(self, X: Any, y: Any) -> Gradients:
-        """The gradients of J over all the samples, as one batch; the weights stay as they are. X, y as in `fit`."""
+        """Return the gradients of J over all samples as one batch. The weights stay unchanged; X, y as in `fit`."""
         return gradients(self, self._intake.data("X", X, "y", y))
 
     def summary(self) -> Summary:
-        """A table of the layers: size, activation, shape of the weights, number of parameters."""
+        """Return a table of the layers: size, activation, shape of the weights, number of parameters."""
         return layer_table(self.network, f"loss {self.loss}")
 
     def __repr__(self) -> str:
