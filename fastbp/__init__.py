@@ -1,4 +1,4 @@
-"""fastbp: train feed-forward neural networks with backpropagation, fast, on the CPU.
+"""fastbp: fast training of feed-forward neural networks on the CPU.
 
 >>> from fastbp import Trainer
 >>> trainer = Trainer([64, 32, 10], loss="cross_entropy", optimizer="adam")
@@ -42,10 +42,10 @@ else:
     }
     _MODULES = {"activations", "initializers", "losses", "metrics", "optimizers", "plots", "reference", "schedules"}
     _MODULES |= {module for module in _FROM if not module.startswith("_")}
-    importlib.import_module("numpy")  # which fails where two threads import different parts of it at once
+    importlib.import_module("numpy")  # importing parts of it from two threads at once would fail
 
     def __getattr__(name):
-        """Import a name, or a module, when it is asked for: Numba takes most of half a second."""
+        """Import a name or a module when it is first used, because importing Numba takes almost half a second."""
         for module, names in _FROM.items():
             if name in names:
                 globals()[name] = value = getattr(importlib.import_module(f".{module}", __name__), name)

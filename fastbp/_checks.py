@@ -1,4 +1,4 @@
-"""Argument checks; every message names the argument, what was expected, and what came."""
+"""Argument checks. Every message names the argument, what was expected, and what came."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._kernels.finite import is_finite
 
 Array = npt.NDArray[Any]
 
-ELSEWHERE = {  # what Keras, PyTorch and scikit-learn call things
+ELSEWHERE = {  # names in Keras, PyTorch and scikit-learn
     "bce": "binary_cross_entropy",
     "binary_crossentropy": "binary_cross_entropy",
     "categorical_crossentropy": "cross_entropy",
@@ -42,18 +42,18 @@ ELSEWHERE = {  # what Keras, PyTorch and scikit-learn call things
     "roc_auc": "auc",
     "acc": "accuracy",
 }
-SMALL = 1 << 28  # bytes that every machine has
+SMALL = 1 << 28  # bytes; every machine has so much memory
 NOT_REAL = (np.datetime64, np.timedelta64, np.complexfloating)
-BLOCK_BYTES = 1 << 20  # of a matrix looked at in one go, so that no check makes a second matrix
+BLOCK_BYTES = 1 << 20  # of a matrix to check at once, so that a check doesn't copy the whole matrix
 
 
 def wrong(argument: str, expected: str, got: object) -> str:
-    """The words of every complaint."""
+    """Return the message of an error about an argument."""
     return f"{argument}: expected {expected}, got {got}"
 
 
 def level_outside() -> int:
-    """The stacklevel at which a warning of whoever calls this names the line outside of fastbp that led to it."""
+    """Return the stacklevel at which a warning of the caller points to the line outside of fastbp."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "fastbp":
         frame, level = frame.f_back, level + 1
@@ -61,20 +61,20 @@ def level_outside() -> int:
 
 
 def shown(value: object) -> str:
-    """A short repr."""
+    """Return a short repr."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def kind_shown(value: object, kind: type) -> str:
-    """A short repr and the type; of a class in an object's place, how to make one."""
+    """Return a short repr and the type. For a class instead of an object, tell how to create the object."""
     if isinstance(value, type) and issubclass(value, kind):
         return f"the class {value.__name__}; write {value.__name__}()"
     return f"{shown(value)} ({type(value).__name__})"
 
 
 def whole(argument: str, value: Any, minimum: int) -> int:
-    """An integer that is at least minimum."""
+    """Return an integer ≥ minimum."""
     expected = f"an integer ≥ {minimum}"
     if isinstance(value, bool | np.bool_):
         raise TypeError(wrong(argument, expected, shown(value)))
@@ -90,7 +90,7 @@ def whole(argument: str, value: Any, minimum: int) -> int:
 def real(
     argument: str, value: Any, *, dtype: np.dtype[Any], above: float | None = None, minimum: float | None = None
 ) -> float:
-    """A number that is finite in the dtype, more than `above` or at least `minimum`."""
+    """Return a number that is finite in the dtype, and > `above` or ≥ `minimum`."""
     expected = "a finite number" + (f" > {above:g}" if above is not None else f" ≥ {minimum:g}")
     if isinstance(value, bool | np.bool_ | str | bytes) or np.ma.is_masked(value):
         raise TypeError(wrong(argument, expected, shown(value)))
@@ -110,12 +110,12 @@ def real(
 
 
 def rates(argument: str, value: Any, count: int) -> tuple[float, ...]:
-    """Numbers in [0, 1), (count,), from one for all or one for each."""
+    """Return numbers in [0, 1), (count,), given one for all or one for each."""
     expected = f"a number in [0, 1), or one for each of the {count} hidden layers"
     values = sequence(argument, value, expected) if is_sequence(value) else [value] * count
     if len(values) != count:
         raise ValueError(wrong(argument, expected, f"{len(values)} numbers"))
-    if not is_sequence(value):  # looked at even where there is no layer for it
+    if not is_sequence(value):  # check it even if there is no hidden layer
         real(argument, value, minimum=0, dtype=np.dtype("float64"))
     numbers = tuple(real(argument, rate, minimum=0, dtype=np.dtype("float64")) for rate in values)
     if any(rate >= 1 for rate in numbers):
@@ -124,7 +124,7 @@ def rates(argument: str, value: Any, count: int) -> tuple[float, ...]:
 
 
 def fraction(argument: str, value: Any) -> float:
-    """A number in [0, 1)."""
+    """Return a number in [0, 1)."""
     number = real(argument, value, minimum=0, dtype=np.dtype("float64"))
     if number >= 1:
         raise ValueError(wrong(argument, "a number in [0, 1)", shown(value)))
@@ -143,7 +143,7 @@ def factors(argument: str, value: Any, shape: tuple[int, ...]) -> Array:
 
 
 def thread_count(value: Any) -> int | str:
-    """A number of threads, or "auto"."""
+    """Return a number of threads or "auto"."""
     if isinstance(value, str):
         if value != "auto":
             raise ValueError(wrong("n_threads", "an integer ≥ 1 or 'auto'", repr(value)))
@@ -152,14 +152,14 @@ def thread_count(value: Any) -> int | str:
 
 
 def flag(argument: str, value: Any) -> bool:
-    """True or False."""
+    """Return True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(wrong(argument, "True or False", shown(value)))
     return bool(value)
 
 
 def path(argument: str, value: Any) -> str:
-    """A path as text: not empty, and one that a system could take."""
+    """Return a path as a string that is not empty and has no NUL."""
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
         raise TypeError(wrong(argument, "a path", f"{shown(value)} ({type(value).__name__})"))
@@ -169,7 +169,7 @@ def path(argument: str, value: Any) -> str:
 
 
 def file_to_write(argument: str, value: Any) -> str:
-    """The file that a path leads to, links followed, where a new one may take its place: nothing but a file is lost."""
+    """Resolve the symlinks of an output path. Refuse a path to an existing folder, device, pipe or socket."""
     text = path(argument, value)
     place, folder = os.path.realpath(text), text.endswith((os.sep, os.altsep or os.sep))
     if folder or (os.path.exists(place) and not os.path.isfile(place)):
@@ -179,7 +179,7 @@ def file_to_write(argument: str, value: Any) -> str:
 
 
 def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
-    """One of the names; a near miss is told the nearest."""
+    """Return one of the names. The error for another name suggests the closest one."""
     names = sorted(names)
     expected = "one of " + ", ".join(repr(name) for name in names)
     if not isinstance(value, str):
@@ -193,7 +193,7 @@ def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether it is a list, tuple, array of one dimension or more, or other iterable, but not text."""
+    """Return whether it is a list, a tuple, an array that is not 0-D, or another iterable, but not text."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
 
 
@@ -205,7 +205,7 @@ def sequence(argument: str, value: Any, expected: str, *, ordered: bool = True) 
 
 
 def parts(argument: str, value: Any) -> tuple[Any, ...]:
-    """A tuple or list of two or three: X, y and perhaps the samples' weights."""
+    """Return a tuple or list of X, y and optionally the sample weights as a tuple."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
         came = f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, tuple | list) else "")
         raise TypeError(wrong(argument, "a pair (X, y), or (X, y, sample_weight)", came))
@@ -213,19 +213,19 @@ def parts(argument: str, value: Any) -> tuple[Any, ...]:
 
 
 def seconds(argument: str, value: Any) -> float:
-    """A time > 0; infinite for None."""
+    """Return a time > 0; infinity for None."""
     return limit(argument, value, dtype=np.dtype("float64"))
 
 
 def absent(reason: str, **arguments: Any) -> None:
-    """Arguments that mean nothing here: None or 0."""
+    """Refuse arguments that are not allowed here, unless they are None or 0."""
     for name, value in arguments.items():
         if value is not None and _is_something(value):
             raise ValueError(wrong(name, f"nothing {reason}", shown(value)))
 
 
 def _is_something(value: Any) -> bool:
-    """Whether any of it isn't 0; what NumPy makes no array of is something."""
+    """Return whether any of it isn't 0. True if NumPy can't convert it to an array."""
     try:
         return bool(np.any(value))
     except (ValueError, TypeError):
@@ -233,7 +233,7 @@ def _is_something(value: Any) -> bool:
 
 
 def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
-    """An array of a real dtype (bool, integer or float) from an array, a list, a pandas frame or series."""
+    """Return an array of bools, integers or floats, given an array, a list, or a pandas frame or series."""
     if value is None:
         raise TypeError(wrong(argument, expected, "None"))
     no_stream(argument, value, expected)
@@ -250,11 +250,11 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
                 raise ValueError(f"{argument}: expected no missing values, got a {kind} with some; fill or drop them")
             value = value.to_numpy()
         array = np.asarray(value)
-        if array.dtype == object:  # a frame of mixed columns, a list with None or of Python numbers too large
+        if array.dtype == object:  # a frame with mixed columns, or a list with None or with integers that are too large
             if any(isinstance(item, str | bytes) for item in array.flat):
                 raise TypeError(wrong(argument, expected, "text"))
             for item in array.flat:
-                if isinstance(item, NOT_REAL):  # float() takes these
+                if isinstance(item, NOT_REAL):  # float() accepts these
                     raise TypeError(wrong(argument, expected, f"{shown(item)} ({type(item).__name__})"))
             array = array.astype(np.float64)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
@@ -268,7 +268,7 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
 
 
 def finite(argument: str, array: Array) -> None:
-    """Every number finite, else a message that says where the first is that isn't."""
+    """Refuse an array with NaN or infinity. The error shows where the first one is."""
     if array.dtype.kind != "f" or array.size == 0:
         return
     rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
@@ -281,21 +281,21 @@ def finite(argument: str, array: Array) -> None:
 
 
 def finite_in(argument: str, array: Array, dtype: np.dtype[Any]) -> None:
-    """Every number finite, in the dtype too; of an array that isn't empty."""
+    """Refuse a non-empty array with numbers that are not finite in the dtype."""
     finite(argument, array)
     if max(float(array.max()), -float(array.min())) > float(np.finfo(dtype).max):
         raise ValueError(wrong(argument, f"numbers within {dtype}'s range", "larger ones"))
 
 
 def no_stream(argument: str, value: Any, expected: str = "an array") -> None:
-    """Refuse a Stream where samples are wanted as arrays."""
+    """Refuse a Stream where an array is expected."""
     if "shuffle_buffer" in getattr(value, "__dict__", ()):
         came = "a Stream, which only fit and evaluate of a Trainer take; its chunks are arrays: for X, y in stream"
         raise TypeError(wrong(argument, expected, came))
 
 
 def is_ready(value: Any, columns: int, dtype: np.dtype[Any]) -> bool:
-    """Whether a value is what `matrix` would give, as far as can be seen without looking at its numbers."""
+    """Return whether `matrix` would return the value unchanged, apart from the check that its numbers are finite."""
     return (
         type(value) is np.ndarray
         and value.dtype == dtype
@@ -307,7 +307,7 @@ def is_ready(value: Any, columns: int, dtype: np.dtype[Any]) -> bool:
 
 
 def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Array:
-    """(n, columns), C-contiguous, of the dtype, finite, n ≥ 1; the caller's own memory where that already is so."""
+    """Return a finite, C-contiguous array (n, columns) of the dtype, n ≥ 1. It isn't copied if it already is one."""
     expected = f"a 2-D array of shape (n, {columns})"
     array = numbers(argument, value, f"{expected} of numbers")
     if array.size == 0 and array.ndim < 2:
@@ -323,19 +323,19 @@ def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Arr
 
 
 def cast(argument: str, array: Array, dtype: npt.DTypeLike) -> Array:
-    """Finite numbers as the dtype, C-contiguous, aligned and writable as far as Numba's typing goes."""
+    """Convert finite numbers to the dtype, C-contiguous, aligned, and writable for Numba's types."""
     with np.errstate(over="ignore"):
         converted = as_writable(np.require(array, dtype, ["C", "ALIGNED"]))
     if not is_finite(converted.reshape(-1)):
-        finite(argument, array)  # says where
+        finite(argument, array)  # its message shows where
         raise ValueError(wrong(argument, f"numbers within {np.dtype(dtype)}'s range", "larger ones"))
     return converted
 
 
 def as_writable(array: Array) -> Array:
-    """The same memory, not marked read-only: for Numba that would be another type, and a second compilation.
+    """Return an array of the same memory that isn't marked read-only. Use it only for arrays that kernels just read.
 
-    For arrays that kernels only read.
+    A read-only array has another type in Numba and would need a second compilation.
     """
     if array.flags.writeable and type(array) is np.ndarray:
         return array
@@ -343,7 +343,7 @@ def as_writable(array: Array) -> Array:
 
 
 class _Memory:
-    """An array's memory, kept alive, under NumPy's array interface."""
+    """Expose the memory of an array through NumPy's array interface, and keep it alive."""
 
     def __init__(self, array: Array) -> None:
         self.array = array
@@ -351,12 +351,12 @@ class _Memory:
 
 
 def limit(argument: str, value: Any, *, dtype: np.dtype[Any]) -> float:
-    """A number > 0; infinite for None."""
+    """Return a number > 0; infinity for None."""
     return math.inf if value is None else real(argument, value, above=0, dtype=dtype)
 
 
 def memory_limit() -> float:
-    """Bytes of memory that this process may take: the machine's free ones, its container's, its own limit."""
+    """Return the bytes that this process may use: the least of free memory, container limit and process limit."""
     limits: list[float] = [math.inf]
     with suppress(AttributeError, ValueError, OSError):
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -364,7 +364,7 @@ def memory_limit() -> float:
         free = dict(line.split(":") for line in file if line.startswith(("MemAvailable", "SwapFree")))
         limits.append(1024 * sum(int(number.split()[0]) for number in free.values()))
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(ValueError, OSError), open(path) as file:  # "max" is none
+        with suppress(ValueError, OSError), open(path) as file:  # "max" means no limit
             limits.append(int(file.read()))
     with suppress(ImportError):
         import resource
@@ -376,7 +376,7 @@ def memory_limit() -> float:
 
 
 def fits(argument: str, what: str, needed: int) -> None:
-    """Refuse what needs more bytes than there are, before any of them is taken.
+    """Raise MemoryError if more bytes are needed than available. Nothing is allocated.
 
     Raises
     ------

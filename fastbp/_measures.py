@@ -1,4 +1,4 @@
-"""What is measured with the weights as they are: the loss, metrics, gradients."""
+"""Measure the loss, metrics and gradients with the current weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 
 def measure(trainer: Trainer, data: codes.Data | Feed, names: Any) -> dict[str, float]:
-    """The loss and the metrics with the weights as they are."""
+    """Return the loss and the metrics with the current weights."""
     if isinstance(data, Feed):
         return _measure_feed(trainer, data, names)
     loss, output = trainer._engine.evaluate(data, trainer.n_threads, predictions=bool(names))
@@ -28,7 +28,7 @@ def measure(trainer: Trainer, data: codes.Data | Feed, names: Any) -> dict[str, 
 
 
 def _measure_feed(trainer: Trainer, feed: Feed, names: Any) -> dict[str, float]:
-    """The same over a Stream: means of its pieces' by their weights, in one pass."""
+    """Return the loss and the metrics over a Stream: weighted means over its pieces, in one pass."""
     sums: dict[str, float] = {}
     weight = 0.0
     with feed.epoch(BLOCK, trainer._random, lambda: None) as pieces:
@@ -43,12 +43,12 @@ def _measure_feed(trainer: Trainer, feed: Feed, names: Any) -> dict[str, float]:
 
 
 def measured_of(trainer: Trainer, data: codes.Data, names: Any, loss: float, output: Array) -> dict[str, float]:
-    """The loss and the metrics from J without penalties, and aᴸ of all rows where there are metrics."""
+    """Return the loss and the metrics, given J without penalties, and aᴸ of all rows if there are metrics."""
     return {"loss": loss + penalty(trainer)} | metrics_of(trainer, data, names, output)
 
 
 def metrics_of(trainer: Trainer, data: codes.Data, names: Any, output: Array) -> dict[str, float]:
-    """The metrics of aᴸ of all rows."""
+    """Return the metrics, given aᴸ of all rows."""
     return metric_functions.measure(
         names,
         data.targets,
@@ -61,7 +61,7 @@ def metrics_of(trainer: Trainer, data: codes.Data, names: Any, output: Array) ->
 
 
 def gradients(trainer: Trainer, data: codes.Data) -> Gradients:
-    """J over all of data and its gradients, penalties included."""
+    """Return the gradients of J over all of data, and J. Both include the penalties."""
     loss, weights, biases = trainer._engine.gradients(data)
     l1, l2 = trainer._bounds.l1, trainer._bounds.l2
     if l1 > 0 or l2 > 0:
@@ -71,7 +71,7 @@ def gradients(trainer: Trainer, data: codes.Data) -> Gradients:
 
 
 def penalty(trainer: Trainer) -> float:
-    """What l1 and l2 add to J."""
+    """Return the penalties that l1 and l2 add to J."""
     l1, l2, penalty = trainer._bounds.l1, trainer._bounds.l2, 0.0
     if l1 > 0 or l2 > 0:
         for theta in trainer.weights:

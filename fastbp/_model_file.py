@@ -1,6 +1,6 @@
-"""The file of a model: a zip archive of arrays as numpy.savez has it, written whole or not at all, read with suspicion.
+"""Model files: zip archives of arrays, as numpy.savez writes them. They are written atomically.
 
-Nothing that a file says is believed before it is held against the number of bytes that are there.
+A file may be malicious, so that all sizes that it declares are compared with its actual size before they are used.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ Array = npt.NDArray[Any]
 
 ARRAYS = ("parameters", "first", "second")
 OPTIONAL = ("states",)  # only in files of trainings with callbacks
-HEADER_BYTES = 1 << 30  # a million epochs of forty measures; the file itself must be as large
-NPY_HEADER_BYTES = 256  # numpy pads a vector's to 128
-ENCRYPTED = 1  # the bit of a member's flags
+HEADER_BYTES = 1 << 30  # enough for a million epochs of forty measures
+NPY_HEADER_BYTES = 256  # numpy pads the header of a vector to 128
+ENCRYPTED = 1  # bit in the flags of a member
 BYTE = np.dtype("uint8")
 
 
 class ModelFileError(ValueError):
-    """A file that no trainer can be made from."""
+    """Raised for a file that a trainer can't be loaded from."""
 
 
 def refused(got: object, expected: str = "a file that Trainer.save wrote") -> ModelFileError:
-    """The complaint about a file's content."""
+    """Return the error for the content of a file."""
     return ModelFileError(_checks.wrong("path", expected, got))
 
 
 def check_fields(what: str, record: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
-    """Look for exactly these fields, each of one of its kinds."""
+    """Check that a record has exactly these fields, each with one of its types."""
     if record.keys() != kinds.keys():
         odd = _checks.shown(sorted(record.keys() ^ kinds.keys()))
         raise refused(f"one that differs in {odd}", f"{what} of {', '.join(kinds)}")
     for name, allowed in kinds.items():
-        if type(record[name]) not in allowed:  # True is an int to isinstance
+        if type(record[name]) not in allowed:  # isinstance would accept True as an int
             expected = " or ".join(kind.__name__ for kind in allowed)
             raise refused(_checks.shown(record[name]), f"{name} as {expected}")
 
 
 def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write the file."""
+    """Write a model file."""
     text = np.frombuffer(json.dumps(header).encode(), BYTE)
     if text.size > HEADER_BYTES:
         raise ValueError(_checks.wrong("history", f"no more than {HEADER_BYTES:,} bytes as JSON", f"{text.size:,}"))
@@ -61,18 +61,18 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
-    """The file, to be read."""
+    """Open a model file for reading."""
     with Path(_checks.path("path", path)).open("rb") as file:
         yield ModelFile(file)
 
 
 class ModelFile:
-    """An open file that has the right members, none of them compressed and none larger than the file.
+    """An open model file. It has the expected members, none of them compressed or larger than the file.
 
     Raises
     ------
     ModelFileError
-        From here on, for whatever isn't as `write` makes it.
+        If the content differs from what `write` writes. The methods raise it, too.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -95,7 +95,7 @@ class ModelFile:
         self._members = {member.filename.removesuffix(".npy"): member for member in members}
 
     def header(self) -> Any:
-        """What the header says, as JSON has it."""
+        """Return the header, parsed as JSON."""
         member = self._members["header"]
         if member.file_size > HEADER_BYTES:
             raise refused(f"a header of {member.file_size:,} bytes", f"a header of no more than {HEADER_BYTES:,} bytes")
@@ -115,7 +115,7 @@ class ModelFile:
         return array
 
     def _read(self, member: ZipInfo, dtype: np.dtype[Any], count: int | None) -> Array:
-        """One vector of the dtype, of a known length if there is one, which fills its member."""
+        """Read a vector of the dtype that fills its member; check its length if count isn't None."""
         with self._archive.open(member) as file:
             version = np.lib.format.read_magic(file)
             if version != (1, 0):
@@ -124,7 +124,7 @@ class ModelFile:
             length = (member.file_size - file.tell()) // dtype.itemsize
             expected = length if count is None else count
             if fortran_order or shape != (expected,) or found != dtype:
-                came = f"{_checks.shown(found)} of shape {_checks.shown(shape)}" + " in Fortran's order" * fortran_order
+                came = f"{_checks.shown(found)} of shape {_checks.shown(shape)}" + " in Fortran order" * fortran_order
                 raise refused(came, f"{dtype} of shape ({expected},) in {member.filename}")
             if file.tell() + expected * dtype.itemsize != member.file_size:
                 raise refused(f"{member.filename} of {member.file_size:,} bytes for {expected:,} numbers")
@@ -133,13 +133,13 @@ class ModelFile:
 
 @contextmanager
 def _content_errors() -> Iterator[None]:
-    """One error for all that zipfile, json and numpy raise over bytes they can't read."""
+    """Raise ModelFileError for all errors of zipfile, json and numpy about bytes that they can't read."""
     try:
         yield
     except (ModelFileError, MemoryError):
         raise
     except OSError as error:
-        if error.errno != errno.EINVAL:  # that is a place before the file's start; others are the disk's
+        if error.errno != errno.EINVAL:  # EINVAL is a seek to before the start of the file; other errors come from the disk
             raise
         raise refused(f"{error}") from error
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Which learning rate to take: the learning-rate range test, on a copy of the trainer."""
+"""Learning-rate range test, which runs on a copy of the trainer."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-KEPT = 0.8  # of the smoothed loss, at each batch
-EXPLOSION = 2  # first losses above the lowest loss
-MARGIN = 10  # from the rate where the loss is lowest, which is nearly too large, to the one suggested
+KEPT = 0.8  # decay of the moving average of the loss, per batch
+EXPLOSION = 2  # multiple of the first loss above the lowest one at which the test stops
+MARGIN = 10  # ratio of the rate with the lowest loss, which is almost too large, to the suggested rate
 
 
 @dataclass(frozen=True, eq=False)
 class RangeTest:
-    """What `Trainer.find_learning_rate` measured.
+    """Result of `Trainer.find_learning_rate`.
 
     Attributes
     ----------
     learning_rates : (k,)
-        η of each batch, ascending.
+        η of each batch, in ascending order.
     losses : (k,)
         J of each batch before its update.
     smoothed : (k,)
-        The losses' moving average, from which the suggestion comes.
+        Moving average of the losses, from which the suggestion is computed.
     suggestion : float
         A tenth of the rate at which the smoothed loss is lowest.
     """
@@ -51,12 +51,12 @@ class RangeTest:
     suggestion: float
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the losses over the learning rates, with the suggestion.
+        """Plot the losses over the learning rates, with the suggestion.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; a new figure by default.
+            Axes to draw on; a new figure by default.
 
         Returns
         -------
@@ -65,7 +65,7 @@ class RangeTest:
         Raises
         ------
         ImportError
-            Where matplotlib is not installed.
+            If matplotlib is not installed.
         """
         return plots.range_test(self.learning_rates, self.losses, self.smoothed, self.suggestion, ax)
 
@@ -79,19 +79,19 @@ def find_learning_rate(
     highest: SupportsFloat = 100.0,
     steps: SupportsIndex = 100,
 ) -> RangeTest:
-    """Try learning rates from low to high, one a batch, until the loss explodes; the trainer stays as it is.
+    """Find a learning rate: raise it from batch to batch until the loss explodes. The trainer stays unchanged.
 
-    The range test of Smith (2017), "Cyclical Learning Rates for Training Neural Networks", section 3.3, with rates that
-    grow exponentially. The loss falls fastest below the rate at which it is lowest, and soon explodes above it: a tenth
-    of that rate is suggested, a rule of thumb. All of it happens on a copy of the trainer, without its schedule.
+    This is the range test of Smith (2017), "Cyclical Learning Rates for Training Neural Networks", section 3.3, with
+    rates that grow exponentially. The loss is lowest just before it explodes. As a rule of thumb, a tenth of the rate
+    with the lowest loss is suggested. The test trains a copy of the trainer, without its schedule.
 
     Parameters
     ----------
     X, y : as in `Trainer.fit`
     lowest, highest : float
-        The first rate and the last; 0 < lowest < highest.
+        First and last learning rate; 0 < lowest < highest.
     steps : int
-        How many rates there are, and batches at the most; ≥ 2. Samples come as often as they must.
+        Number of learning rates, ≥ 2, and maximum number of batches. Samples are repeated as often as needed.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def find_learning_rate(
     Raises
     ------
     ValueError, TypeError
-        For bad input, and where training diverges at the lowest rate.
+        For bad input, or if training diverges at the lowest rate.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def find_learning_rate(
 
 
 def _losses(trainer: Trainer, X: Any, y: Any, rates: Array) -> Iterator[float]:
-    """J of each batch, while it doesn't explode."""
+    """Yield J of each batch until it explodes."""
     data = trainer._intake.data("X", X, "y", y)
     run = Run(trainer, [], [], 1)
     losses: list[float] = []
@@ -136,7 +136,7 @@ def _losses(trainer: Trainer, X: Any, y: Any, rates: Array) -> Iterator[float]:
 
 
 def _batches(trainer: Trainer, data: codes.Data) -> Iterator[codes.Data]:
-    """Epoch after epoch, in an order that the seed gives."""
+    """Yield batches of epoch after epoch, in an order that depends on the seed."""
     n, m = len(data.X), trainer.batch_size
     rng = generator_of(trainer)
     while True:
@@ -146,7 +146,7 @@ def _batches(trainer: Trainer, data: codes.Data) -> Iterator[codes.Data]:
 
 
 def _smoothed(losses: Any) -> Iterator[float]:
-    """Exponential moving average, without the bias towards 0 of its start."""
+    """Yield the exponential moving average, with bias correction."""
     average = 0.0
     for k, loss in enumerate(losses):
         average = KEPT * average + (1 - KEPT) * loss

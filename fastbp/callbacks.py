@@ -1,4 +1,4 @@
-"""Callbacks: what may look on and step in while a trainer fits; the door to tensorboardX."""
+"""Callbacks, which a trainer calls during a fit. TensorBoard writes its files with tensorboardX."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class EarlyStopping(Watch):
     monitor : str
         The measure, as in `Watch`.
     patience : int
-        The fit ends after so many epochs in a row that are not better.
+        Number of epochs in a row without improvement after which training stops.
     min_delta : float
         How much better an epoch must be to count as an improvement.
     mode : {"auto", "min", "max"}
         As in `Watch`.
     restore_best_weights : bool
-        Whether the trainer has the best epoch's weights after the fit, however it ended: also if it wasn't stopped, was
+        Whether the trainer has the weights of the best epoch after the fit, even if training was not stopped, was
         interrupted or diverged. The history keeps all epochs.
 
     Attributes
@@ -138,29 +138,30 @@ class EarlyStopping(Watch):
 
 
 class ReduceLROnPlateau(Watch):
-    """Lower the trainer's learning rate when a measure no longer gets better.
+    """Reduce the learning rate when a measure no longer improves.
 
     Parameters
     ----------
     monitor : str
         The measure, as in `Watch`.
     factor : float
-        η ← factor · η, 0 < factor < 1.
+        Factor by which the learning rate is reduced: η ← factor · η, 0 < factor < 1.
     patience : int
-        After so many epochs in a row that are not better.
+        Number of epochs in a row without improvement after which the learning rate is reduced.
     min_delta : float
-        How much better counts as better.
+        How much better an epoch must be to count as an improvement.
     cooldown : int
-        So many epochs after a reduction are not counted as ones that are not better.
+        Number of epochs after a reduction in which the callback doesn't count epochs without improvement.
     min_learning_rate : float
-        η goes no lower.
+        Lower bound of η.
     mode : {"auto", "min", "max"}
         As in `Watch`.
 
     Raises
     ------
     ValueError
-        When a fit begins whose learning rate isn't the trainer's: with optimizer "lbfgs", or a function as schedule.
+        At the start of a fit that doesn't use the trainer's learning rate, because the optimizer is "lbfgs" or the
+        schedule is a function.
     """
 
     def __init__(
@@ -192,7 +193,7 @@ class ReduceLROnPlateau(Watch):
         super().on_fit_begin(trainer, epochs)
         absolute = trainer.schedule is not None and trainer.schedule.absolute
         if absolute or trainer.optimizer.name == "lbfgs":
-            came = "a schedule that gives it" if absolute else "optimizer 'lbfgs', which has none"
+            came = "a schedule that sets it" if absolute else "optimizer 'lbfgs', which has none"
             raise ValueError(wrong("callbacks", "a learning rate for ReduceLROnPlateau to lower", came))
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
@@ -201,7 +202,7 @@ class ReduceLROnPlateau(Watch):
         self._cooling = max(0, self._cooling - 1)
         if self._waited >= self.patience:
             self._waited, self._cooling = 0, self.cooldown
-            # a rate that rounds to 0 would be refused
+            # the trainer refuses a learning rate that rounds to 0
             least = max(self.min_learning_rate, float(np.finfo(trainer.dtype).tiny))
             if trainer.learning_rate > least:
                 trainer.learning_rate = max(self.factor * trainer.learning_rate, least)
@@ -335,36 +336,36 @@ class Checkpoint(Watch):
         """Delete these files, except the best one."""
         for file in files:
             if file != self._best_file:
-                with suppress(FileNotFoundError):  # somebody else has deleted it
+                with suppress(FileNotFoundError):  # another process has deleted it
                     os.remove(file)
                 del self._files[file]
 
 
 class CSVLogger(Callback):
-    """Write a line an epoch to a CSV file: its number, by the trainer's count, and what was measured.
+    """Write one line per epoch to a CSV file: the number of the epoch in the trainer's count, and the measurements.
 
-    The header is of the first epoch; a name that comes later is one more column, empty in the lines before it. Each
-    line is in the file before the next epoch begins.
+    The first epoch determines the columns. A name that first occurs later adds a column, which is empty in the lines
+    before. Each line is written before the next epoch begins.
 
     Parameters
     ----------
     path : str or path
-        The file; folders that aren't there are made.
+        The file. Missing folders are created.
     separator : str
-        Between columns, one character.
+        Separator of the columns, one character.
     append : bool
-        Whether to go on in a file that is there; else each fit begins it anew.
+        Whether to append to an existing file. Otherwise each fit overwrites it.
     """
 
     def __init__(self, path: Path, *, separator: str = ",", append: bool = False) -> None:
         self.path = checked_path("path", path)
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
-            raise ValueError(wrong("separator", "one character, no quote and no new line", shown(separator)))
+            raise ValueError(wrong("separator", "one character that is not a quote or a new line", shown(separator)))
         self.separator = separator
         self.append = flag("append", append)
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
-        self._file = file_to_write("path", self.path)  # absolute: the program may go to another folder during the fit
+        self._file = file_to_write("path", self.path)  # absolute: the program may chdir during the fit
         os.makedirs(os.path.dirname(self._file), exist_ok=True)
         rows = self._rows() if self.append and os.path.exists(self._file) else []
         self._columns = rows[0] if rows else []
@@ -387,7 +388,7 @@ class CSVLogger(Callback):
             return list(csv.reader(file, delimiter=self.separator))
 
     def _replace(self, rows: Sequence[list[str]]) -> None:
-        """Write the whole file, so that at any time either the old one or the new one is there."""
+        """Replace the whole file at once, so that a crash leaves the old or the new one."""
         with replacing(self._file, text=True) as file:
             self._write(file, (row + [""] * (len(self._columns) - len(row)) for row in rows))
 
@@ -396,19 +397,19 @@ class CSVLogger(Callback):
 
 
 class TensorBoard(Callback):
-    """Write what is measured for TensorBoard, over the trainer's number of the epoch.
+    """Log the measurements for TensorBoard, with the trainer's epoch number as the step.
 
     Training and validation are two runs, ``log_dir/train`` and ``log_dir/validation``, so that one chart shows both.
 
     Parameters
     ----------
     log_dir : str or path
-        The folder that ``tensorboard --logdir`` is given.
+        Folder to pass to ``tensorboard --logdir``.
 
     Raises
     ------
     ImportError
-        Where tensorboardX is not installed.
+        If tensorboardX is not installed.
     """
 
     def __init__(self, log_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""A trainer in a file: weights, options, the optimizer's state, the random state and the history."""
+"""Save and load a trainer: weights, options, state of the optimizer, random state and history."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .schedules import SCHEDULES, Schedule
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-VERSION = 1  # of the format
+VERSION = 1  # version of the format
 
 FLAG, WHOLE, REAL, TEXT, LIST, RECORD, NOTHING = (bool,), (int,), (int, float), (str,), (list,), (dict,), (type(None),)
-HEADER = {  # what JSON makes of each field
+HEADER = {  # types of the fields in Python, after JSON is read
     "format": TEXT,
     "version": WHOLE,
     "options": RECORD,
@@ -65,13 +65,13 @@ OPTIONS = {
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
-    """Write a trainer to a file, from which `load` makes one that goes on to the bit."""
-    if trainer._ranks is not None and trainer._ranks.rank > 0:  # the first rank does it for all
+    """Save a trainer to a file. After `load`, training continues bit-identically."""
+    if trainer._ranks is not None and trainer._ranks.rank > 0:  # the first rank writes the file
         return
     memory = trainer._engine.packed(trainer._memory)
     arrays = {"parameters": trainer.network.packed(), "first": memory.first, "second": memory.second}
     for name, array in arrays.items():
-        _checks.finite(f"trainer's {name}", array)  # what can't be loaded must not take the place of what can
+        _checks.finite(f"trainer's {name}", array)  # don't replace a good file with one that can't be loaded
     header = {"format": "fastbp", "version": VERSION, "options": options_of(trainer)} | _state(trainer)
     records, numbers = _states.to_file(_states.states_of(trainer), trainer.dtype)
     if records:
@@ -86,7 +86,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
 
 
 def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) -> Trainer:
-    """A trainer that goes on where the saved one was."""
+    """Load a trainer, which continues training where the saved one stopped."""
     with _model_file.opened(path) as file:
         header = _checked(file.header())
         options = header["options"]
@@ -94,7 +94,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) ->
             for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
                 options[name] = unnamed(name, options[name], kinds)
         count = sum((n + 1) * n_next for n, n_next in pairwise(options["layer_sizes"]))
-        kept = 1 + options["optimizer"].n_moments  # of the three arrays; the others are empty
+        kept = 1 + options["optimizer"].n_moments  # how many of the three arrays have values; the others are empty
         arrays = {
             name: file.array(name, np.dtype(options["dtype"]), count if i < kept else 0)
             for i, name in enumerate(_model_file.ARRAYS)
@@ -121,7 +121,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) ->
 
 
 def _checked(header: Any) -> dict[str, Any]:
-    """The header, if all in it is of the right kind and in range, but for what Trainer itself looks at."""
+    """Check the types and ranges of the header. Trainer checks the remaining options."""
     about = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
     if about != ("fastbp", VERSION):
         came = "format {}, version {}".format(*map(_checks.shown, about))
@@ -150,7 +150,7 @@ def _checked(header: Any) -> dict[str, Any]:
 
 
 def _table_of(header: dict[str, Any], trainer: Trainer) -> Table | None:
-    """The table that the network was trained on, if there is one and it fits the network."""
+    """Return the table that the network was trained on, or None. Refuse one that doesn't fit the network."""
     if "table" not in header:
         return None
     table = Table.from_record(header["table"])
@@ -165,26 +165,26 @@ def _table_of(header: dict[str, Any], trainer: Trainer) -> Table | None:
 
 
 def _in_range(name: str, value: Any, low: int, limit: int) -> None:
-    """Look for an integer in [low, limit)."""
+    """Check that a value is an integer in [low, limit)."""
     if type(value) is not int or not low <= value < limit:
         raise refused(_checks.shown(value), f"{name} as integers from {low} to {limit - 1}")
 
 
 def _check_history(columns: Mapping[str, Any], n_epochs: int) -> None:
-    """Look for numbers, as many as there are epochs, for each name."""
+    """Check that the history has one number per epoch for each name."""
     if "loss" not in columns:
         raise refused("none", "a history of the loss")
     for name, column in columns.items():
         expected = f"a list of {n_epochs} numbers as history of {_checks.shown(name)}"
         if type(column) is not list or len(column) != n_epochs:
             raise refused(_checks.shown(column), expected)
-        odd = [number for number in column if type(number) not in REAL]  # NaN is one: not measured
+        odd = [number for number in column if type(number) not in REAL]  # NaN is allowed: not measured
         if odd:
             raise refused(_checks.shown(odd[0]), expected)
 
 
 def unnamed(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, type[Any]]) -> Any:
-    """The inverse of `named`."""
+    """Return the object that `named` described."""
     if record is None:
         return None
     kind = kinds[_checks.one_of(f"{argument}'s name", record.pop("name", None), kinds)]
@@ -196,7 +196,7 @@ def unnamed(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, ty
 
 @contextmanager
 def _argument_errors() -> Iterator[None]:
-    """Make complaints about arguments, which came out of the file, ones about the file."""
+    """Turn errors about arguments into errors about the file that they were read from."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -204,7 +204,7 @@ def _argument_errors() -> Iterator[None]:
 
 
 def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | None:
-    """A record as a name and its fields."""
+    """Describe an object of fastbp by its name and its fields."""
     if item is None:
         return None
     names = [name for name, kind in kinds.items() if type(item) is kind]
@@ -214,7 +214,7 @@ def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | N
 
 
 def options_of(trainer: Trainer) -> dict[str, Any]:
-    """Arguments of Trainer."""
+    """Return the arguments of Trainer."""
     loss: Loss = trainer._loss
     schedule: Schedule | None = trainer.schedule
     bounds = {name: None if limit == np.inf else limit for name, limit in trainer._bounds._asdict().items()}

@@ -24,7 +24,7 @@ if hasattr(os, "register_at_fork"):  # don't fork while it is held: the child wo
 
 
 class History(dict[str, list[float]]):
-    """Measurements of each epoch: a dict from names to lists with one number per epoch, as ``history["val_accuracy"]``.
+    """Dict of lists with one number per epoch for each name: ``history["loss"]``, ``history["val_accuracy"]``.
 
     You can pass it wherever a dict is accepted, such as ``pandas.DataFrame(history)`` or ``json.dumps(history)``. All
     lists are as long as `epochs`. An epoch in which a name was not measured has NaN in its list.

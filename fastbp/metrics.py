@@ -23,8 +23,8 @@ Metric = str | Function
 def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.NDArray[np.int64]:
     """Return the class numbers, (n,), for aᴸ, (n, n_L): the number of the largest output.
 
-    A single output is class 1 above the threshold, otherwise 0. If each output is a separate label, return (n, n_L) of 0
-    and 1.
+    A single output is class 1 above the threshold, otherwise class 0. If each output is a separate label, return 0 or 1
+    for each, (n, n_L).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How a fit shows its progress: a bar, or a line an epoch; the door to tqdm."""
+"""Progress of a fit: a tqdm bar, or one line per epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EpochLines(Callback):
-    """A line an epoch, to standard output."""
+    """Print one line per epoch to standard output."""
 
     def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
         self.last = trainer.epochs_trained + epochs
@@ -28,15 +28,15 @@ class EpochLines(Callback):
 class ProgressBar(Callback):
     """A tqdm bar over the epochs of a fit, in a terminal or a notebook.
 
-    A notebook without ipywidgets shows the terminal's bar.
+    A notebook without ipywidgets shows the bar as text.
 
     Raises
     ------
     ImportError
-        Where tqdm is not installed.
+        If tqdm is not installed.
     """
 
-    FORMAT = "{desc} {bar:6} {elapsed}{postfix}"  # four measures, and all in 80 columns
+    FORMAT = "{desc} {bar:6} {elapsed}{postfix}"  # four measures fit into 80 columns
 
     def __init__(self) -> None:
         try:
@@ -69,11 +69,11 @@ class ProgressBar(Callback):
 
 
 class Tally:
-    """How many networks of many are trained: a bar, a line for each, or nothing, as `progress` has it.
+    """Progress of training many networks: a bar, one line per network, or nothing, chosen as in `progress`.
 
     Parameters
     ----------
-    total : networks in all
+    total : number of networks
     verbose : as in `progress`
     """
 
@@ -86,7 +86,7 @@ class Tally:
             self.bar = displays[0].new(total=total, desc="networks")
 
     def add(self, line: Callable[[], str]) -> None:
-        """One more is done; line() says which."""
+        """Count one more trained network; line() returns its text."""
         self.done += 1
         if self.bar is not None:
             self.bar.update()
@@ -94,23 +94,23 @@ class Tally:
             _messages.out(f"{self.done}/{self.total}  {line()}\n")
 
     def close(self) -> None:
-        """No more will come."""
+        """Close the bar."""
         if self.bar is not None:
             self.bar.close()
 
 
 def number_text(value: float) -> str:
-    """Four decimals, or three digits of a small number."""
+    """Format with four decimals; small numbers with three significant digits."""
     return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.3g}"
 
 
 def measured_text(measured: Mapping[str, float]) -> str:
-    """Names and numbers: loss 0.1234  accuracy 0.9876  val_loss 0.2345  val_accuracy 0.8765."""
+    """Format names and numbers: loss 0.1234  accuracy 0.9876  val_loss 0.2345  val_accuracy 0.8765."""
     return "  ".join(f"{name} {number_text(value)}" for name, value in measured.items())
 
 
 def paired_text(measured: Mapping[str, float]) -> str:
-    """The same, shorter: loss 0.1234 (val 0.2345) accuracy 0.9876 (val 0.8765)."""
+    """Format them in a shorter way: loss 0.1234 (val 0.2345) accuracy 0.9876 (val 0.8765)."""
     parts = []
     for name, value in measured.items():
         if not name.startswith("val_"):
@@ -120,10 +120,10 @@ def paired_text(measured: Mapping[str, float]) -> str:
 
 
 def progress(verbose: Any) -> list[Callback]:
-    """The display that `verbose` asks for.
+    """Return the callback for a value of `verbose`.
 
-    0 or False: none; 1 or True: a bar; 2: a line an epoch; "auto": a bar in a terminal or a notebook where tqdm is
-    installed, else lines.
+    0 or False shows nothing, 1 or True a bar, and 2 one line per epoch. "auto" shows a bar in a terminal or a notebook
+    if tqdm is installed, and otherwise lines.
     """
     if isinstance(verbose, str) and verbose == "auto":
         if interactive():
@@ -133,12 +133,12 @@ def progress(verbose: Any) -> list[Callback]:
                 pass
         return [EpochLines()]
     if getattr(verbose, "ndim", 0) or verbose not in (0, 1, 2):
-        raise ValueError(wrong("verbose", "'auto', 0 (silent), 1 (a bar) or 2 (a line an epoch)", shown(verbose)))
+        raise ValueError(wrong("verbose", "'auto', 0 (silent), 1 (a bar) or 2 (one line per epoch)", shown(verbose)))
     if verbose == 0:
         return []
     return [ProgressBar()] if verbose == 1 else [EpochLines()]
 
 
 def interactive() -> bool:
-    """Whether standard error is a terminal, or this is a notebook."""
+    """Return whether standard error is a terminal, or this is a notebook."""
     return _messages.is_terminal(sys.stderr) or "ipykernel" in sys.modules

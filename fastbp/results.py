@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 
 class DivergenceError(ArithmeticError):
-    """The loss or a weight became NaN or infinite. The trainer is back in the state of the epoch before.
+    """Raised if the loss or a weight becomes NaN or infinite. The trainer returns to the end of the epoch before.
 
     Attributes
     ----------

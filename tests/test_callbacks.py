@@ -335,7 +335,7 @@ def test_a_learning_rate_below_the_least_is_left_alone_and_none_rounds_to_zero()
     ("options", "came"),
     [
         ({"optimizer": "lbfgs"}, "optimizer 'lbfgs', which has none"),
-        ({"absolute": True}, "a schedule that gives it"),
+        ({"absolute": True}, "a schedule that sets it"),
         ({"absolute": False}, None),
     ],
 )

@@ -172,7 +172,7 @@ BAD_FIT = {
         "validation_data[1]",
         "6 rows, as many as X has, got 3",
     ),
-    "accuracy": ({"metrics": ["accuracy"]}, ValueError, "y", "classes (0 and 1, or one-hot), since metrics has"),
+    "accuracy": ({"metrics": ["accuracy"]}, ValueError, "y", "classes (0 and 1, or one-hot), because metrics has"),
 }
 
 

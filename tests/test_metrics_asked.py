@@ -51,8 +51,8 @@ def named(name):
         (3, TypeError, "expected names of metrics, or functions of (y, output), got 3 (int)"),
         (dict, TypeError, "functions of (y, output) that have a __name__, got <class 'dict'>"),
         ([partial(gap)], TypeError, "functions of (y, output) that have a __name__, got functools.partial"),
-        ([gap, named("gap")], ValueError, "expected one metric of a name, got two called 'gap'"),
-        (["mse", named("mse")], ValueError, "expected one metric of a name, got two called 'mse'"),
+        ([gap, named("gap")], ValueError, "expected each name only once, got two metrics called 'gap'"),
+        (["mse", named("mse")], ValueError, "expected each name only once, got two metrics called 'mse'"),
         *(
             (named(name), ValueError, f"isn't called epoch, loss, learning_rate or val_…, got '{name}'")
             for name in ("epoch", "loss", "learning_rate", "val_x")
@@ -81,7 +81,7 @@ OF_CLASSES = sorted(set(EVERY_NAME) - {"mse", "rmse", "mae", "r2"})
 @pytest.mark.parametrize("name", OF_CLASSES)
 def test_targets_must_be_classes(name):
     numbers = np.eye(6)[:3] + 0.5
-    with pytest.raises(ValueError, match=f"y: expected classes .*, since metrics has '{name}', got other numbers"):
+    with pytest.raises(ValueError, match=f"y: expected classes .*, because metrics has '{name}', got other numbers"):
         check(["mse", name], numbers)
     check(["mse", "rmse", "mae", "r2", gap], numbers)
 
