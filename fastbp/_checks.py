@@ -311,7 +311,7 @@ def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Arr
     expected = f"a 2-D array of shape (n, {columns})"
     array = numbers(argument, value, f"{expected} of numbers")
     if array.size == 0 and array.ndim < 2:
-        raise ValueError(wrong(argument, expected, "nothing (an empty array)"))
+        raise ValueError(wrong(argument, expected, "an empty array"))
     if array.ndim != 2:
         hint = "; for one sample use [x], for one column x[:, None]" if array.ndim == 1 else ""
         raise ValueError(wrong(argument, expected, f"{array.ndim}-D of shape {array.shape}{hint}"))

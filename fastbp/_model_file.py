@@ -139,7 +139,7 @@ def _content_errors() -> Iterator[None]:
     except (ModelFileError, MemoryError):
         raise
     except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL is a seek to before the start of the file; other errors come from the disk
+        if error.errno != errno.EINVAL:  # EINVAL: a seek to before the start; others: the disk
             raise
         raise refused(f"{error}") from error
     except Exception as error:

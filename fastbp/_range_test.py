@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 KEPT = 0.8  # decay of the moving average of the loss, per batch
-EXPLOSION = 2  # multiple of the first loss above the lowest one at which the test stops
+EXPLOSION = 2  # the test stops when the loss is so many first losses above the lowest
 MARGIN = 10  # ratio of the rate with the lowest loss, which is almost too large, to the suggested rate
 
 
@@ -82,8 +82,9 @@ def find_learning_rate(
     """Find a learning rate: raise it from batch to batch until the loss explodes. The trainer stays unchanged.
 
     This is the range test of Smith (2017), "Cyclical Learning Rates for Training Neural Networks", section 3.3, with
-    rates that grow exponentially. The loss is lowest just before it explodes. As a rule of thumb, a tenth of the rate
-    with the lowest loss is suggested. The test trains a copy of the trainer, without its schedule.
+    rates that grow exponentially. The loss falls fastest below the rate at which it is lowest, and explodes soon above
+    it. As a rule of thumb, a tenth of that rate is suggested. The test trains a copy of the trainer, without its
+    schedule.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A run of fit: passes over the samples in calls of a kernel, between which Python lives."""
+"""A run of fit: passes over the samples in kernel calls. Callbacks and Ctrl-C run between the calls."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-CHUNK_SECONDS = 0.1  # that a kernel may run before Python is asked for Ctrl-C, progress and callbacks
-AT_ONCE = 1 << 20  # epochs for which losses are kept apart
-FIRST_CHUNK = 4e8  # weights times samples in the first kernel call of a fit, whose speed is not known yet
+CHUNK_SECONDS = 0.1  # target duration of a kernel call; Ctrl-C, progress and callbacks are handled between calls
+AT_ONCE = 1 << 20  # epochs whose losses are stored in one array
+FIRST_CHUNK = 4e8  # weights times samples in the first kernel call, before the speed is known
 
 
 class OutOfTime(Exception):
-    """The run's seconds are over."""
+    """Raised when the time limit of the run is exceeded."""
 
 
 class Run:
-    """What passes over the samples share; _shared_run.py overrides what processes do together.
+    """The passes over the samples in one process. _shared_run.py overrides what several processes do together.
 
     Parameters
     ----------
-    trainer : whose network is trained
-    histories : to which epochs and their losses are added
+    trainer : the trainer of the network
+    histories : the Histories that get the epochs and their losses
     watchers : callbacks
-    epochs : of this fit
-    seconds : after which `OutOfTime` is raised, between two batches
+    epochs : number of epochs of this fit
+    seconds : time limit, after which `OutOfTime` is raised between two batches
     before : number of epochs of the same training that earlier fits have done
     """
 
-    has_all = True  # whether this process has all samples that train
-    by_epochs = False  # whether each epoch is a call of its own, whatever is to be done after it
-    speaks = True  # whether this process is the one that says what is going on
+    has_all = True  # whether this process has all training samples
+    by_epochs = False  # whether each epoch is always a separate call
+    speaks = True  # whether this process prints the progress
 
     def __init__(
         self,
@@ -83,8 +83,8 @@ class Run:
         *,
         silent: bool,
     ) -> None:
-        """`go`, with the callbacks' beginnings and ends around it, until it is done, interrupted or out of time."""
-        import_what_kernels_need()  # before Ctrl-C is taken for the end of training
+        """Train until all epochs are done, Ctrl-C is pressed or the time is over; call on_fit_begin and on_fit_end."""
+        import_what_kernels_need()  # before Ctrl-C ends the training
         with self.trainer._engine.exclusively(), ExitStack() as ends:
             self.trainer.history.interrupted = self.trainer.stop_training = False
             try:
@@ -120,10 +120,10 @@ class Run:
         names: Any,
         class_weight: Any,
     ) -> None:
-        """All epochs over a source of samples, with what is to be measured after each."""
+        """Train all epochs over a source of samples, and measure after each."""
 
         def after(done: int) -> bool:
-            """Measure and record what belongs to an epoch; whether to stop."""
+            """Measure and record an epoch; return whether to stop."""
             measured = self.after_epoch(source, validation, names)
             if self.reports_rate:
                 measured["learning_rate"] = float(self.rates(done, 1)[0])
@@ -145,14 +145,14 @@ class Run:
             self.by_lbfgs(source, self.trainer.optimizer, after)
         elif self.by_epochs or names or validation or self.trainer.schedule or any(map(watches_epochs, self.watchers)):
             self.epoch_by_epoch(lambda done: self.over(source, done, 1), after)
-        else:  # the kernel may run through all of them
+        else:  # the kernel may run all epochs in one call
             for done in range(0, self.epochs, AT_ONCE):
                 if done > 0:
                     self._look_at_the_clock()
                 self.over(source, done, min(AT_ONCE, self.epochs - done))
 
     def rates(self, epoch: int, n_batches: int, batches: Array | None = None) -> Array:
-        """η of the batches of an epoch, (n_batches,), or of some of them; (1,) where they have all the same."""
+        """Return η of all or some batches of an epoch, (n_batches,); (1,) if all have the same η."""
         base, schedule = self.trainer.learning_rate, self.trainer.schedule
         if schedule is None:
             return np.array([base])
@@ -163,11 +163,11 @@ class Run:
         return values if schedule.absolute else base * values
 
     def count(self, data: codes.Data) -> int:
-        """How many samples train."""
+        """Return the number of training samples."""
         return len(data.X)
 
     def over(self, data: codes.Data, done: int, epochs: int) -> None:
-        """Some epochs over data in memory, after `done` of this fit."""
+        """Train some epochs over data in memory, after `done` epochs of this fit."""
         trainer, n = self.trainer, self.count(data)
         batch_size = min(trainer.batch_size, n)
         step = step_of(self.trainer, batch_size, self.rates(done, -(-n // batch_size)))
@@ -177,7 +177,7 @@ class Run:
         self.rewind.keep(0)
         try:
             self._calls(data, step, at, done)
-        except (OutOfTime, KeyboardInterrupt):  # just after a kernel call; a divergence in that one is the greater news
+        except (OutOfTime, KeyboardInterrupt):  # report a divergence in the last kernel call instead
             self._conclude(data, step, at, first)
             raise
         except BaseException:
@@ -187,13 +187,13 @@ class Run:
         self._conclude(data, step, at, first)
 
     def _conclude(self, data: codes.Data, step: codes.Step, at: codes.Progress, first: int) -> None:
-        """Record the epochs that are finished; after a divergence go back to the start of its epoch, and raise it."""
+        """Record the finished epochs. After a divergence, go back to the start of its epoch and raise the error."""
         losses, finished = at.losses, int(at.position[codes.EPOCH])
         name, value = "loss", float(losses[finished]) if finished < len(losses) else 0.0
         diverged = not math.isfinite(value)
         if not diverged and not is_finite(self.trainer.network._parameters):
             diverged, name, value = True, "largest weight", math.inf
-            finished -= at.position[codes.SAMPLE] == 0 and finished > 0  # in the last update of the epoch before
+            finished -= at.position[codes.SAMPLE] == 0 and finished > 0  # it was in the last update of the epoch before
         if diverged:
             self._go_back(data, step, finished)
             if finished > self.rewind.epoch and not is_finite(self.trainer.network._parameters):  # likewise
@@ -205,9 +205,9 @@ class Run:
             raise self.divergence(name, value, first + finished)
 
     def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: float, share: float = 1.0) -> None:
-        """Calls of the kernel until the epochs are full, or the loss isn't finite; they end with epochs if they can.
+        """Call the kernel until all epochs are done or the loss isn't finite. If possible, a call ends with an epoch.
 
-        share: what part of an epoch, in what callbacks hear, one over this data is.
+        share: fraction of an epoch that one pass over this data is, for the progress that callbacks get.
         """
         position, losses, n = at.position, at.losses, len(data.X)
         budget, seconds = first_budget(self.trainer, step.block), 0.0
@@ -229,14 +229,14 @@ class Run:
             self._between_calls(done + share * (position[codes.EPOCH] + position[codes.SAMPLE] / n), unfinished)
 
     def _go_back(self, data: codes.Data, step: codes.Step, epoch: int) -> None:
-        """The state at the start of an epoch: what was kept of it, or of one before, from where it is trained again."""
+        """Go back to the start of an epoch: restore the latest state kept before it, and train again from there."""
         self.rewind.back()
         at = codes.Progress(np.array([self.rewind.epoch, 0]), self.trainer._random, np.zeros(epoch))
         while at.position[codes.EPOCH] < epoch:
             self._call(data, step, at, blocks_before(len(data.X), step))
 
     def epoch_by_epoch(self, train: Callable[[int], None], after: Callable[[int], bool]) -> None:
-        """All epochs, each trained by `train`; `after` is told of each, and answers whether to stop."""
+        """Train all epochs with `train`. Call `after` after each epoch; it returns whether to stop."""
         for done in range(self.epochs):
             train(done)
             if after(done):
@@ -245,20 +245,20 @@ class Run:
                 self._look_at_the_clock()
 
     def all_batches(self, source: Batches, take: Callable[[Any], codes.Data], after: Callable[[int], bool]) -> None:
-        """All epochs over batches that come one by one; `take` makes of each what kernels take."""
+        """Train all epochs over an iterable of batches. `take` converts a batch for the kernels."""
         for done in range(self.epochs):
             self.over_batches(map(take, source), source.length, done)
             if after(done):
                 break
 
     def over_batches(self, batches: Iterable[codes.Data], steps: int | None, done: int) -> None:
-        """An epoch over batches, each an update."""
+        """Train an epoch over batches, with one update for each."""
         total = weight = 0.0
         first = self.trainer.epochs_trained + 1
         self.rewind.keep(0)
         for k, data in enumerate(batches):
             batch = np.array([min(k, (steps or 1) - 1)])
-            rate = self.rates(done, steps or 1, batch)  # of one: an epoch may be without end
+            rate = self.rates(done, steps or 1, batch)  # for one batch only: an epoch may be endless
             loss = self.one_batch(data, rate[0])
             total, weight = total + loss * data.weight, weight + data.weight
             self._between_calls(done + (k + 1) / steps if steps else done, True)
@@ -266,13 +266,13 @@ class Run:
             history.extend(first, [total / weight if weight else 0.0])
 
     def over_feed(self, feed: Feed, done: int) -> None:
-        """An epoch over a Stream; the way back from a divergence is to its start, for which no sample is needed."""
+        """Train an epoch over a Stream. After a divergence, go back to its start, for which no samples are needed."""
         total = np.zeros(1)  # the sum of the losses
         first = self.trainer.epochs_trained + 1
         self.rewind.keep(0)
         try:
             weight = self._over_pieces(feed, done, total)
-        except (OutOfTime, KeyboardInterrupt):  # a divergence just before is the greater news
+        except (OutOfTime, KeyboardInterrupt):  # report a divergence just before instead
             self._check(float(total[0]), first)
             raise
         except BaseException:
@@ -284,7 +284,7 @@ class Run:
             history.extend(first, [float(total[0]) / weight])
 
     def _over_pieces(self, feed: Feed, done: int, total: Array) -> float:
-        """Train over the pieces of a pass until the loss isn't finite; returns the weight of the samples."""
+        """Train over the pieces of a pass until the loss isn't finite. Return the weight of the samples."""
         trainer, batch_size = self.trainer, self.trainer.batch_size
         n_batches = -(-feed.rows // batch_size) if feed.rows else 0
         share = 1 / feed.rows if feed.rows else 0.0
@@ -299,7 +299,7 @@ class Run:
                     trainer, batch_size if rows else min(batch_size, n), self.rates(done, n_batches or 1, numbers)
                 )
                 at = codes.Progress(np.zeros(2, np.int64), trainer._random, total)
-                # The kernels divide by the weight in the end: by 1 the sum goes on from piece to piece.
+                # The kernels divide the sum by the weight at the end; with weight 1 it continues from piece to piece.
                 self._calls(data._replace(weight=1.0), step, at, done + share * rows, share * n)
                 if not math.isfinite(total[0]):
                     break
@@ -307,14 +307,14 @@ class Run:
         return weight
 
     def _check(self, loss: float, epoch: int) -> None:
-        """After a divergence go back to the epoch's start, and raise it."""
+        """After a divergence, go back to the start of the epoch and raise the error."""
         if not (math.isfinite(loss) and is_finite(self.trainer.network._parameters)):
             self.rewind.back()
             name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
             raise self.divergence(name, value, epoch)
 
     def by_lbfgs(self, data: codes.Data, optimizer: LBFGS, after: Callable[[int], bool]) -> None:
-        """Epochs that are scipy's iterations; `after` is told of each, and answers whether to stop."""
+        """Train with scipy, one iteration per epoch. Call `after` after each; it returns whether to stop."""
         try:
             from scipy.optimize import minimize
         except ImportError:
@@ -334,7 +334,7 @@ class Run:
             pairs = zip(J.weights, J.biases, strict=True)
             return J.loss, np.concatenate([part.ravel() for pair in pairs for part in pair]).astype(np.float64)
 
-        def step(intermediate_result: Any) -> None:  # the name tells scipy what to give
+        def step(intermediate_result: Any) -> None:  # scipy chooses the argument by this name
             nonlocal accepted, done
             network.unpack(intermediate_result.x)
             first = trainer.epochs_trained + 1
@@ -343,34 +343,34 @@ class Run:
             done += 1
             try:
                 stop = after(done - 1)
-            finally:  # a callback may have set them, a divergence gone back
+            finally:  # a callback or a divergence may have changed the weights
                 accepted = network.packed().astype(np.float64)
             self.rewind.keep(done)
             if stop:
                 raise StopIteration
 
         options = {"maxiter": self.epochs, "maxcor": optimizer.memory, "gtol": optimizer.tolerance, "ftol": 0.0}
-        options["maxfun"] = 100 * (self.epochs + 1)  # a line search ends long before
+        options["maxfun"] = 100 * (self.epochs + 1)  # a limit that a line search never reaches
         self.rewind.keep(0)
         try:
             minimize(cost, accepted, jac=True, method="L-BFGS-B", callback=step, options=options)
-        finally:  # an end may come in the middle of a search, at weights that nobody wants
+        finally:  # the end may come during a line search; go back to the accepted weights
             network.unpack(accepted)
 
     def train_on_batch(self, data: codes.Data, rate: float) -> float:
-        """`one_batch`, in no epoch."""
+        """Train on one batch, which is not counted as an epoch."""
         with self.trainer._engine.exclusively():
             self.rewind.keep(0)
             return self.one_batch(data, rate)
 
     def one_batch(self, data: codes.Data, rate: float) -> float:
-        """One update along the gradient over all of data, after `rewind.keep`; returns J before it."""
+        """Update once with the gradient over all of data, after `rewind.keep`. Return J before the update."""
         loss = self._descend(data, rate)
         self._check(loss, self.trainer.epochs_trained + 1)
         return loss
 
     def _descend(self, data: codes.Data, rate: float) -> float:
-        """The update itself, or a part of it that ends where J isn't finite."""
+        """Make the update, until it is complete or J isn't finite."""
         step = step_of(self.trainer, len(data.X), np.array([rate]))
         at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
         budget = first_budget(self.trainer, step.block)
@@ -379,7 +379,7 @@ class Run:
         return float(at.losses[0])
 
     def after_epoch(self, training: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, float]:
-        """What is measured after an epoch, beside the loss that training itself gave."""
+        """Return the measurements after an epoch, except the training loss."""
         measured = {}
         if names and self.has_all and isinstance(training, codes.Data):
             measured = self.measure(training, names)
@@ -389,18 +389,18 @@ class Run:
         return measured
 
     def measure(self, data: codes.Data | Feed, names: Any) -> dict[str, float]:
-        """The loss and the metrics with the weights as they are."""
+        """Return the loss and the metrics with the current weights."""
         return measure(self.trainer, data, names)
 
     def stopped(self) -> bool:
-        """Tell the callbacks of the last epoch; whether one of them ends training."""
+        """Call the callbacks for the last epoch. Return whether one of them stops training."""
         return stopped(self.trainer, self.watchers, self.histories[-1])
 
     def divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
-        """The news that training diverged, to be raised."""
+        """Return the error that says that training diverged."""
         message = (
-            f"training diverged: the {name} became {value} in epoch {epoch}; the weights are those from before that "
-            f"epoch again; try a smaller learning_rate (it is {self.trainer.learning_rate:g}), clip_norm, inputs "
+            f"training diverged: the {name} became {value} in epoch {epoch}; the weights are reset to those before "
+            f"that epoch; try a smaller learning_rate (it is {self.trainer.learning_rate:g}), clip_norm, inputs "
             "scaled to about [-1, 1], or a new Trainer with a smaller epsilon"
         )
         return DivergenceError(message, epoch)
@@ -416,11 +416,11 @@ class Run:
             self._look_at_the_clock()
 
     def _while_waiting(self) -> None:
-        """Ten times a second, for samples of a Stream."""
+        """Called ten times a second while waiting for samples of a Stream."""
         self._look_at_the_clock()
 
     def _alike(self, pieces: Iterator[codes.Data]) -> Iterator[codes.Data]:
-        """Pieces of which all processes have as many, of as many rows."""
+        """Give all processes equally many pieces of equally many rows. Here there is only one process."""
         return pieces
 
     def _look_at_the_clock(self) -> None:
@@ -429,29 +429,29 @@ class Run:
 
 
 def step_of(trainer: Trainer, batch_size: int, rates: Array) -> codes.Step:
-    """How a trainer's parameters move, with the learning rate of each batch of an epoch."""
+    """Return the settings of an update, with the learning rate of each batch of an epoch."""
     block, seed = min(batch_size, BLOCK), np.uint64(trainer._dropout_seed)
     return codes.Step(trainer.optimizer.rule(), trainer._bounds, rates, seed, batch_size, block)
 
 
 def first_budget(trainer: Trainer, block: int) -> int:
-    """Blocks in the first kernel call of a fit."""
+    """Return the number of blocks in the first kernel call of a fit."""
     return 1 + int(FIRST_CHUNK / (block * trainer.n_parameters))
 
 
 def blocks_before(sample: int, step: codes.Step) -> int:
-    """How many blocks an epoch has before one of its samples, at which a block starts or the epoch ends."""
+    """Return the number of blocks of an epoch before a sample at which a block starts or the epoch ends."""
     batches, rest = divmod(int(sample), step.batch_size)
     return batches * -(-step.batch_size // step.block) + -(-rest // step.block)
 
 
 def watches_epochs(callback: Callback) -> bool:
-    """Whether a callback wants to be called after each epoch."""
+    """Return whether a callback overrides on_epoch_end."""
     return type(callback).on_epoch_end is not Callback.on_epoch_end
 
 
 def stopped(trainer: Trainer, watchers: Sequence[Callback], history: History) -> bool:
-    """Tell the callbacks of the history's last epoch; whether one of them ends training."""
+    """Call the callbacks for the last epoch of the history. Return whether one of them stops training."""
     epoch, row = history.last()
     answers = [callback.on_epoch_end(trainer, epoch, row) for callback in watchers]
     return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers) or trainer.stop_training

@@ -1,4 +1,4 @@
-"""What users say about samples beside X and y: weights of samples and of classes, which of them validate."""
+"""Prepare the samples: check X and y, apply sample and class weights, split off validation data."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Array = npt.NDArray[Any]
 
 
 def class_numbers(targets: Array, labels: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.int64]:
-    """(n,) class numbers from what `losses.encode` gave: labels, one-hot rows, or one output's 0 and 1 (−1 and 1)."""
+    """Return class numbers, (n,), from `losses.encode`: labels, one-hot rows, or one output's 0 and 1 (−1 and 1)."""
     return labels if labels.size else classes(targets, threshold)
 
 
 def sample_weights(
     argument: str, value: Any, n: int, dtype: np.dtype[Any], *, may_be_zero: bool = False
 ) -> Array | None:
-    """(n,) weights ≥ 0, not all 0 unless they may; None for None."""
+    """Return sample weights ≥ 0, (n,), or None for None. They may be all 0 only if may_be_zero."""
     if value is None:
         return None
     weights = _checks.numbers(argument, value)
@@ -49,12 +49,12 @@ def sample_weights(
 
 
 def class_weights(value: Any, classes: npt.NDArray[np.int64], n_classes: int, dtype: np.dtype[Any]) -> Array:
-    """(n,) weights of the samples by their classes.
+    """Return the weights of the samples, (n,), given their classes.
 
     Parameters
     ----------
-    value : {class number: weight ≥ 0}, or "balanced": n / (n_classes · samples of the class), as scikit-learn has it
-        A class that isn't named weighs 1.
+    value : {class number: weight ≥ 0}, or "balanced": n / (n_classes · samples of the class), as in scikit-learn
+        Other classes have the weight 1.
     classes : (n,) class numbers
     """
     table = np.ones(n_classes)
@@ -78,16 +78,16 @@ def class_weights(value: Any, classes: npt.NDArray[np.int64], n_classes: int, dt
 def divide(
     fraction: float, n: int, classes: npt.NDArray[np.int64] | None, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Which samples train and which validate, by chance; of each class the same fraction, where classes are given."""
+    """Choose at random which samples train and which validate. If classes are given, the split is stratified."""
     groups = [np.arange(n)] if classes is None else [np.flatnonzero(classes == k) for k in np.unique(classes)]
     shuffled = [rng.permutation(group) for group in groups]
-    # One queue in which every class is spread evenly: any piece of it is stratified, the first piece validates.
+    # Every class is spread evenly over the queue, so any part of it is stratified. The first part validates.
     places = np.concatenate([(np.arange(len(group)) + rng.random()) / len(group) for group in shuffled])
     queue = np.concatenate(shuffled)[np.argsort(places, kind="stable")]
     count = round(fraction * n)
     if not 0 < count < n:
         raise ValueError(
-            _checks.wrong("validation_split", "samples both to train with and to validate with", f"{count} of {n}")
+            _checks.wrong("validation_split", "samples for both training and validation", f"{count} of {n}")
         )
     return np.sort(queue[count:]), np.sort(queue[:count])
 
@@ -102,9 +102,9 @@ class Batches:
 
     Parameters
     ----------
-    source : iterable; an iterator goes on where the last epoch left it
-    steps : batches of an epoch; None: until the iterable ends
-    epochs : that will be asked for
+    source : iterable; an iterator continues where the last epoch stopped
+    steps : number of batches in an epoch; None: until the iterable ends
+    epochs : number of epochs to be read
     """
 
     intake: Intake  # checks each batch
@@ -112,13 +112,13 @@ class Batches:
     def __init__(self, source: Iterable[Any], steps: int | None, epochs: int) -> None:
         self.once = isinstance(source, Iterator)
         if self.once and steps is None and epochs > 1:
-            expected = "a number of batches an epoch, since an iterator can't start again"
+            expected = "a number of batches per epoch, because an iterator can't start again"
             raise ValueError(_checks.wrong("steps", expected, "None"))
         self.source, self.steps = source, steps
-        self.length = steps or (len(source) if isinstance(source, Sized) else None)  # batches of an epoch, where known
+        self.length = steps or (len(source) if isinstance(source, Sized) else None)  # batches of an epoch, if known
 
     def __iter__(self) -> Iterator[Any]:
-        batches, fresh = iter(self.source), True  # fresh: has given nothing yet
+        batches, fresh = iter(self.source), True  # fresh: hasn't yielded a batch yet
         count = 0
         while self.steps is None or count < self.steps:
             try:
@@ -128,14 +128,14 @@ class Batches:
                     return
                 if self.once or fresh:
                     raise ValueError(
-                        _checks.wrong("X", f"{self.steps or 'some'} batches an epoch", f"an end after {count}")
+                        _checks.wrong("X", f"{self.steps or 'some'} batches per epoch", f"an end after {count}")
                     ) from None
                 batches, fresh = iter(self.source), True
                 continue
             count, fresh = count + 1, False
 
 
-Source = codes.Data | Batches | Feed  # of the samples that train
+Source = codes.Data | Batches | Feed  # of the training samples
 
 
 class Intake:
@@ -164,9 +164,9 @@ class Intake:
         of_more: bool = False,
         warns: bool = True,
     ) -> codes.Data:
-        """Check and convert X and y for the kernels; of_more: whether they are a part, whose weights may all be 0."""
+        """Check and convert X and y for the kernels. If of_more, they are only a part, and all weights may be 0."""
         columns = names_of(X, y)
-        if columns is not NONE:  # not arrays
+        if columns is not NONE:  # frames or series
             self.names.check(X_name, columns, y_name)
             X, y = without_index(X), without_index(y)
         X = _checks.matrix(X_name, X, self.trainer.layer_sizes[0], self.trainer.dtype)
@@ -200,10 +200,10 @@ class Intake:
     def _by_class(
         self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None
     ) -> Array:
-        """Weights of the samples, times those of their classes."""
+        """Return the weights of the samples, multiplied by those of their classes."""
         threshold, n_out = self.trainer._threshold, self.trainer.layer_sizes[-1]
         if self.trainer._multi_label:
-            raise ValueError(_checks.wrong("class_weight", "None, as each output is a label of its own", "weights"))
+            raise ValueError(_checks.wrong("class_weight", "None, because each output is a separate label", "weights"))
         check_classes(y_name, targets, "there is a class_weight", threshold, False)
         numbers = class_numbers(targets, labels, threshold)
         by_class = class_weights(class_weight, numbers, max(2, n_out), self.trainer.dtype)
@@ -223,13 +223,13 @@ class Intake:
         validation_split: SupportsFloat,
         sharded: bool,
     ) -> tuple[Source, codes.Data | Feed | None]:
-        """What trains, and what validates, of the arguments of fit."""
+        """Return the training data and the validation data, given the arguments of fit."""
         validates = validation_data is not None
         if validates:
             _checks.absent("beside validation_data", validation_split=validation_split)
         kind = "a Stream" if isinstance(X, Stream) else "an iterable of batches" if y is None else "an array"
         if steps is not None and kind != "an iterable of batches":
-            raise ValueError(_checks.wrong("steps", f"None, as X is {kind}", steps))
+            raise ValueError(_checks.wrong("steps", f"None, because X is {kind}", steps))
         if isinstance(X, Stream):
             _refuse("y", y)
         if sharded:
@@ -253,16 +253,16 @@ class Intake:
             source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=shuffle, trains=True)
         else:
             source = self.batches(X, steps, epochs)
-        _checks.absent(f"as X is {kind}", sample_weight=sample_weight, validation_split=validation_split)
+        _checks.absent(f"because X is {kind}", sample_weight=sample_weight, validation_split=validation_split)
         if names and not validates:
-            raise ValueError(_checks.wrong("metrics", f"validation_data to measure, where X is {kind}", "none"))
+            raise ValueError(_checks.wrong("metrics", f"validation_data to measure, because X is {kind}", "none"))
         columns = self.names
         validation = self.validation(validation_data, names, epochs) if validates else None
         self.remember(columns)
         return source, validation
 
     def measured(self, X: Any, y: Any, names: tuple[Any, ...], sample_weight: Any) -> codes.Data | Feed:
-        """What `evaluate` is given."""
+        """Check and convert the arguments of `evaluate`."""
         if not isinstance(X, Stream):
             return self.data("X", X, "y", y, names, sample_weight)
         _refuse("y", y)
@@ -284,13 +284,13 @@ class Intake:
         )
 
     def check_goes_by_batches(self, reason: str) -> None:
-        """L-BFGS takes all samples at once."""
+        """Refuse L-BFGS, which needs all samples at once."""
         if self.trainer.optimizer.name == "lbfgs":
-            raise ValueError(_checks.wrong("optimizer", f"one that goes by batches, as {reason}", "'lbfgs'"))
+            raise ValueError(_checks.wrong("optimizer", f"one that trains in batches, because {reason}", "'lbfgs'"))
 
     def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
         if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
-            raise TypeError(_checks.wrong("y", "numbers, or as X an iterable of batches (X, y)", "None"))
+            raise TypeError(_checks.wrong("y", "numbers, or an iterable of batches (X, y) as X", "None"))
         batches = Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
         batches.intake = self
         return batches
@@ -311,11 +311,11 @@ class Intake:
         self.names.check(argument, stream._names, argument)
         self.names = self.names.or_else(stream._names)
         if stream._once and epochs > 1:
-            expected = f"a Stream of a function or of what can start again, for {epochs} epochs"
+            expected = f"a Stream of a function or of an iterable that can start again, for {epochs} epochs"
             raise ValueError(_checks.wrong(argument, expected, "one of an iterator"))
         if isinstance(class_weight, str):
             came = f"{class_weight!r}, for which all classes must have been counted"
-            raise ValueError(_checks.wrong("class_weight", "a dict of weights, as X is a Stream", came))
+            raise ValueError(_checks.wrong("class_weight", "a dict of weights, because X is a Stream", came))
         check_means(names)
 
         def take(name: str, chunk: Any, is_first: bool) -> codes.Data:
@@ -372,7 +372,7 @@ class Intake:
         return parts
 
     def rows(self, data: codes.Data, rows: npt.NDArray[np.int64], *, shuffle: bool = False) -> codes.Data:
-        """Copies of some of the samples."""
+        """Return copies of some of the samples."""
         return self.trainer._engine.data(
             data.X[rows],
             data.targets[rows] if data.targets.size else data.targets,
@@ -383,17 +383,17 @@ class Intake:
 
 
 def _check_sharded(kind: str, class_weight: Any, validation_split: SupportsFloat, blind: bool) -> None:
-    """Refuse what needs more samples than one rank has."""
+    """Refuse arguments that need more samples than one rank has."""
     if kind != "an array":
-        raise ValueError(_checks.wrong("X", "an array, as sharded=True", kind))
+        raise ValueError(_checks.wrong("X", "an array, because sharded=True", kind))
     if class_weight is not None and not isinstance(class_weight, Mapping):
-        raise ValueError(_checks.wrong("class_weight", "a dict, as sharded=True", _checks.shown(class_weight)))
+        raise ValueError(_checks.wrong("class_weight", "a dict, because sharded=True", _checks.shown(class_weight)))
     _checks.absent("with sharded=True", validation_split=validation_split)
     if blind:
-        raise ValueError(_checks.wrong("metrics", "validation_data to measure, as sharded=True", "none"))
+        raise ValueError(_checks.wrong("metrics", "validation_data to measure, because sharded=True", "none"))
 
 
 def _refuse(argument: str, value: Any) -> None:
-    """What a Stream's chunks have themselves."""
+    """Refuse an argument whose values are in the chunks of the Stream."""
     if value is not None:
-        raise ValueError(_checks.wrong(argument, "None, as X is a Stream", _checks.shown(value)))
+        raise ValueError(_checks.wrong(argument, "None, because X is a Stream", _checks.shown(value)))

@@ -1,8 +1,8 @@
-"""The method in plain NumPy, step by step and slow: the truth that every kernel must match.
+"""Reference implementation of the method in plain NumPy. The tests compare every kernel with it.
 
-It refuses to be fast, and imports nothing that it judges. Symbols (docs/method.md): X = a¹ is (m, n_1), zˡ and aˡ are
-(m, n_l), Θˡ is (n_{l+1}, n_l), bˡ is (n_{l+1},), y is (m, n_L), δˡ = ∂J/∂zˡ is (m, n_l). Lists start at the first layer
-that has the thing: ``weights[0]`` is Θ¹, ``activations[0]`` names the f of layer 2.
+It is slow and simple on purpose, and imports no other module of fastbp. Symbols (docs/method.md): X = a¹ is (m, n_1),
+zˡ and aˡ are (m, n_l), Θˡ is (n_{l+1}, n_l), bˡ is (n_{l+1},), y is (m, n_L), δˡ = ∂J/∂zˡ is (m, n_l). Lists start at
+the first layer that has the item: ``weights[0]`` is Θ¹, ``activations[0]`` is the name of the f of layer 2.
 """
 
 from __future__ import annotations
@@ -15,59 +15,59 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Loss = str | Callable[[float, float], tuple[float, float]]  # a name, or (a, y) → ℓ and ∂ℓ/∂a of one output
+Loss = str | Callable[[float, float], tuple[float, float]]  # a name, or a function (a, y) → (ℓ, ∂ℓ/∂a) of one output
 
-SLOPE = 0.01  # of leaky_relu, where z < 0
+SLOPE = 0.01  # slope of leaky_relu where z < 0
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017
 GELU_LINEAR, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715  # Hendrycks and Gimpel, 2016
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + e⁻ᶻ), without an e^z that overflows."""
+    """Return 1 / (1 + e⁻ᶻ), without overflow."""
     e = np.exp(-np.abs(z))
     return np.where(z >= 0, 1 / (1 + e), e / (1 + e))
 
 
 def softplus(z: Array) -> Array:
-    """log(1 + e^z), likewise."""
+    """Return log(1 + e^z), without overflow."""
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
 def softmax(z: Array) -> Array:
-    """e^z / Σ e^z over the units of each sample."""
+    """Return e^z / Σ e^z, summed over the units of each sample."""
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
 
 
 def normal_cdf(z: Array) -> Array:
-    """Φ(z), the share of a standard normal distribution below z."""
+    """Return Φ(z), the cumulative distribution function of the standard normal distribution."""
     return np.vectorize(math.erfc, otypes=[float])(-z / math.sqrt(2)) / 2
 
 
 def normal_pdf(z: Array) -> Array:
-    """Φ′(z)."""
+    """Return Φ′(z), the density of the standard normal distribution."""
     return np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def gelu_tanh(z: Array) -> tuple[Array, Array]:
-    """Give tanh u, by which gelu_tanh replaces 2Φ(z) − 1, and u′; u = √(2/π) (z + 0.044715 z³)."""
+    """Return tanh u, with which gelu_tanh approximates 2Φ(z) − 1, and u′; u = √(2/π) (z + 0.044715 z³)."""
     u = GELU_LINEAR * (z + GELU_CUBIC * z**3)
     return np.tanh(u), GELU_LINEAR * (1 + 3 * GELU_CUBIC * z**2)
 
 
 def gelu_tanh_derivative(z: Array) -> Array:
-    """f′(z) of gelu_tanh."""
+    """Return f′(z) of gelu_tanh."""
     t, u_prime = gelu_tanh(z)
     return (1 + t) / 2 + z / 2 * (1 - t**2) * u_prime
 
 
 def mish_derivative(z: Array) -> Array:
-    """f′(z) of mish (Misra, 2019)."""
+    """Return f′(z) of mish (Misra, 2019)."""
     t = np.tanh(softplus(z))
     return t + z * (1 - t**2) * sigmoid(z)
 
 
-FORMULAS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {  # f and f′, unit by unit
+FORMULAS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {  # f and f′, elementwise
     "identity": (np.copy, np.ones_like),
     "sigmoid": (sigmoid, lambda z: sigmoid(z) * sigmoid(-z)),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
@@ -91,7 +91,7 @@ FORMULAS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] =
 
 
 def activation(z: Array, name: str) -> Array:
-    """f(z), for z of shape (m, n)."""
+    """Return f(z) for z of shape (m, n)."""
     if name == "softmax":
         return softmax(z)
     if name not in FORMULAS:
@@ -100,7 +100,7 @@ def activation(z: Array, name: str) -> Array:
 
 
 def through_activation(gradient: Array, z: Array, name: str) -> Array:
-    """∂J/∂z from ∂J/∂a, both (m, n): times f′(z) unit by unit, or softmax's Jacobian."""
+    """Return ∂J/∂z, given ∂J/∂a, both (m, n): elementwise times f′(z), or times the Jacobian of softmax."""
     if name == "softmax":
         a = softmax(z)
         return a * (gradient - (gradient * a).sum(axis=1, keepdims=True))
@@ -114,7 +114,7 @@ def forward(
     X: Array,
     masks: Sequence[Array | None] | None = None,
 ) -> tuple[list[Array], list[Array]]:
-    """Step 1: zˡ⁺¹ = aˡ Θˡᵀ + bˡ and aˡ⁺¹ = f(zˡ⁺¹) ⊙ mask. Returns [z², …, zᴸ] and [a¹, …, aᴸ]."""
+    """Step 1: zˡ⁺¹ = aˡ Θˡᵀ + bˡ and aˡ⁺¹ = f(zˡ⁺¹) ⊙ mask. Return [z², …, zᴸ] and [a¹, …, aᴸ]."""
     z, a = [], [X]
     for theta, b, name, mask in zip(weights, biases, activations, _all_masks(masks, len(weights)), strict=True):
         z.append(a[-1] @ theta.T + b)
@@ -123,14 +123,14 @@ def forward(
 
 
 def _all_masks(masks: Sequence[Array | None] | None, n: int) -> list[Array | None]:
-    """One for each of the layers 2 … L, which are n: the last has none."""
+    """Return one mask or None for each of the n layers 2 … L. The last layer has no mask."""
     return [None] * n if masks is None else [*masks, None]
 
 
 def output_losses(a: Array, y: Array, loss: Loss, parameter: Any = None) -> tuple[Array, Array]:
-    """ℓ and ∂ℓ/∂a of every output, (m, n_L) both.
+    """Return ℓ and ∂ℓ/∂a of every output, both (m, n_L).
 
-    The parameter is huber's delta (1), or quantile's q of each output, (n_L,) (0.5).
+    The parameter is delta of huber (default 1), or the quantiles q of the outputs, (n_L,) (default 0.5).
     """
     e = a - y
     if callable(loss):
@@ -153,9 +153,9 @@ def output_losses(a: Array, y: Array, loss: Loss, parameter: Any = None) -> tupl
 
 
 def losses(z: Array, y: Array, activation_name: str, loss: Loss, parameter: Any = None) -> tuple[Array, Array]:
-    """ℓ and ∂ℓ/∂z of every output, (m, n_L) both, from zᴸ and y.
+    """Return ℓ and ∂ℓ/∂z of every output, both (m, n_L), given zᴸ and y.
 
-    A few losses take zᴸ itself, where their output activation would overflow or round to a logarithm of 0.
+    Some losses are computed from zᴸ, because aᴸ could overflow, or the logarithm of 0 could be needed.
     """
     if loss == "cross_entropy":
         shifted = z - z.max(axis=1, keepdims=True)
@@ -169,7 +169,7 @@ def losses(z: Array, y: Array, activation_name: str, loss: Loss, parameter: Any 
 
 
 def shares(m: int, sample_weight: Array | None = None) -> Array:
-    """Each sample's w / Σ w, (m, 1): 1/m without weights, 0 where all weights are."""
+    """Return w / Σ w of each sample, (m, 1): 1/m without weights, 0 if all weights are 0."""
     w = np.ones(m) if sample_weight is None else np.asarray(sample_weight, np.float64)
     return (w / (w.sum() or 1))[:, None]
 
@@ -177,7 +177,7 @@ def shares(m: int, sample_weight: Array | None = None) -> Array:
 def cost(
     z: Array, y: Array, activation_name: str, loss: Loss, parameter: Any = None, sample_weight: Array | None = None
 ) -> float:
-    """J = Σ_samples w Σ_outputs ℓ / Σ_samples w, from zᴸ and y, both (m, n_L)."""
+    """Return J = Σ_samples w Σ_outputs ℓ / Σ_samples w, given zᴸ and y, both (m, n_L)."""
     values, _ = losses(z, y, activation_name, loss, parameter)
     return float((shares(len(y), sample_weight) * values).sum())
 
@@ -185,7 +185,7 @@ def cost(
 def output_delta(
     z: Array, y: Array, activation_name: str, loss: Loss, parameter: Any = None, sample_weight: Array | None = None
 ) -> Array:
-    """Step 2: δᴸ = ∂J/∂zᴸ. The article writes y − aᴸ for the squared error; (aᴸ − y) is what descends."""
+    """Step 2: δᴸ = ∂J/∂zᴸ. For the squared error the article writes y − aᴸ; the descent needs aᴸ − y."""
     _, slopes = losses(z, y, activation_name, loss, parameter)
     return shares(len(y), sample_weight) * slopes
 
@@ -212,8 +212,8 @@ def gradients(
 ) -> tuple[float, list[Array], list[Array]]:
     """Steps 1 to 3 for one mini-batch: J, [∂J/∂Θ¹, …] and [∂J/∂b¹, …].
 
-    To the samples' J it adds ½ l2 Σ θ² + l1 Σ |θ| over the weights, not over the biases. sample_weight is (m,); masks
-    hold the multipliers of the dropout, (m, n_l), or None, of each hidden layer.
+    J includes the penalty ½ l2 Σ θ² + l1 Σ |θ| over the weights, not over the biases. sample_weight is (m,). masks has
+    the dropout mask, (m, n_l), or None for each hidden layer.
     """
     z, a = forward(weights, biases, activations, X, masks)
     delta = output_delta(z[-1], y, activations[-1], loss, parameter, sample_weight)
@@ -231,7 +231,7 @@ def gradients(
 
 
 def clip(gradients: Sequence[Array], by_value: float | None = None, by_norm: float | None = None) -> None:
-    """Clip a batch's whole gradient in place: each number into ±by_value, then the norm of it all to by_norm."""
+    """Clip the gradient of a batch in place: each component to ±by_value, then the norm of all to by_norm."""
     if by_value is not None:
         for gradient in gradients:
             np.clip(gradient, -by_value, by_value, out=gradient)
@@ -242,18 +242,19 @@ def clip(gradients: Sequence[Array], by_value: float | None = None, by_norm: flo
 
 
 def limit_norms(weights: Sequence[Array], max_norm: float) -> None:
-    """Scale the weights into a unit, a row of Θˡ, to the norm max_norm where theirs is larger, in place."""
+    """Scale the incoming weights of a unit, a row of Θˡ, in place to the norm max_norm if their norm is larger."""
     for theta in weights:
         norms = np.sqrt((theta**2).sum(axis=1, keepdims=True))
         np.multiply(theta, np.where(norms > max_norm, max_norm / np.maximum(norms, max_norm), 1), out=theta)
 
 
 def dropout_mask(rate: float, seed: int, batch: int, layer: int, m: int, n: int) -> Array:
-    """0 for the dropped units of a layer's m samples, 1/(1 − rate) for the others, (m, n).
+    """Return the dropout mask of a layer, (m, n): 0 for dropped units, 1/(1 − rate) for the others.
 
-    Which are dropped is a hash of a number for each unit and sample, keyed by the seed, the batch (from 0, over all
-    epochs) and the layer (the method's number). Key: SplitMix64's last steps (Steele, Lea, Flood, 2014), hash: the
-    32-bit "lowbias32" (Wellons, 2018, https://nullprogram.com/blog/2018/07/31/).
+    A hash of the number of each unit and sample decides which units are dropped. Its key depends on the seed, the batch
+    (from 0, over all epochs) and the layer (numbered as in the method). The key is computed with the last steps of
+    SplitMix64 (Steele, Lea, Flood, 2014), the hash is the 32-bit "lowbias32" (Wellons, 2018,
+    https://nullprogram.com/blog/2018/07/31/).
     """
     key = (seed + batch * 0x9E3779B97F4A7C15 + layer * 0xD1B54A32D192ED03) % 2**64
     key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % 2**64
@@ -281,10 +282,11 @@ def update(
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> None:
-    """Step 4, in place, once all gradients are known: Θˡ ← Θˡ − η ∂J/∂Θˡ, or another optimizer's rule.
+    """Step 4, in place, after all gradients are computed: Θˡ ← Θˡ − η ∂J/∂Θˡ, or the rule of another optimizer.
 
-    The rules are PyTorch's (torch.optim): ε stands outside the root, and momentum isn't damped. The state, a dict that
-    is empty at first, is theirs from batch to batch: moments m and v, like the parameters, and the number t of updates.
+    The rules are those of torch.optim: ε is outside the square root, and the momentum has no dampening. The state is a
+    dict that is empty at first. It keeps the moments m and v, with the shapes of the parameters, and the number t of
+    updates.
     """
     state = {} if state is None else state
     t = state["t"] = state.get("t", 0) + 1
@@ -339,7 +341,7 @@ def train_epoch(
     seed: int = 0,
     **hyperparameters: float,
 ) -> float:
-    """One pass over the samples in the order given, in place; returns the mean over the samples of their batches' J.
+    """Train one epoch in place, in the given order. Return the mean over the samples of the J of their batches.
 
     Parameters
     ----------
@@ -347,18 +349,18 @@ def train_epoch(
     loss : as in `output_losses`
     learning_rate : η, or the η of each batch
     batch_size : m; the last batch may be shorter
-    use_bias : whether biases are trained
+    use_bias : whether the biases are trained
     parameter : as in `output_losses`
-    sample_weight : (n,); the mean that is returned is weighted likewise
-    optimizer : as in `update`, and so the hyperparameters
-    state : the dict of `update`, to hand on from epoch to epoch; its t also counts the batches for the dropout
+    sample_weight : (n,); also weights the returned mean
+    optimizer : as in `update`
+    state : the dict of `update`, to be passed from epoch to epoch; its t also counts the batches for the dropout
     l1, l2 : as in `gradients`
     clip_value, clip_norm : as in `clip`
     max_norm : as in `limit_norms`
     weight_decay : decoupled, before the optimizer's step: Θ ← Θ − η · weight_decay · Θ, not for biases
     dropout : the rate of each hidden layer
-    seed : of `dropout_mask`
-    hyperparameters : of `update`
+    seed : as in `dropout_mask`
+    hyperparameters : as in `update`
     """
     state = {} if state is None else state
     w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)

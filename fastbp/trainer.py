@@ -65,14 +65,14 @@ class Trainer:
     batch_size : int
         Samples in a mini-batch, m ≥ 1. The last batch of an epoch may be smaller; its J is a mean of fewer samples.
     initializer : str, or a pair of lists of arrays
-        First weights: "uniform" in [−ε, ε]; "glorot", "he", "lecun" (each also with _uniform or _normal), "orthogonal"
-        or "zeros", which set the biases to 0; or your own arrays ([Θ¹, …], [b¹, …]).
+        First weights: "uniform" in [−ε, ε], biases too; with biases of 0, "glorot", "he", "lecun" (each also with
+        _uniform or _normal), "orthogonal" or "zeros"; or your own arrays ([Θ¹, …], [b¹, …]).
     epsilon : float
         ε ≥ 0 for the initializer "uniform".
     use_bias : bool
         Whether the layers have bias units.
     dropout : float or a sequence of float, each in [0, 1)
-        Fraction of the hidden units to drop in training: one rate for all hidden layers, or one for each.
+        Fraction of the hidden units to drop for each sample in training: one for all hidden layers, or one for each.
     l1, l2 : float
         Penalties on the weights, not on the biases: J += ½ l2 Σ θ² + l1 Σ |θ|.
     clip_value, clip_norm : float, optional
@@ -95,7 +95,7 @@ class Trainer:
     Raises
     ------
     ValueError, TypeError
-        If an argument has the wrong type or is out of range. The message says what was expected and what came.
+        If an argument has the wrong type or is out of range. The message names it, what was expected and what came.
     MemoryError
         If the parameters and the optimizer's state don't fit into memory. Nothing is allocated.
 
@@ -251,7 +251,7 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """η. You can set it between fits, or in a callback between epochs."""
+        """Learning rate η. You can set it between fits, or in a callback between epochs."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -260,7 +260,7 @@ class Trainer:
 
     @property
     def batch_size(self) -> int:
-        """m. You can set it between fits, or in a callback between epochs."""
+        """Mini-batch size m. You can set it between fits, or in a callback between epochs."""
         return self._batch_size
 
     @batch_size.setter
@@ -444,8 +444,8 @@ class Trainer:
         Returns
         -------
         (n,) int64
-            Number of the largest output. With a single output, 1 where it is above 0.5 (tanh: above 0), otherwise 0.
-            With the binary cross entropy, several outputs are separate labels: (n, n_L) of 0 and 1.
+            Number of the largest output. A single output is class 1 above 0.5 (tanh, softsign, hard_tanh, hinge loss:
+            above 0). With the binary cross entropy, several outputs are separate labels: (n, n_L) of 0 and 1.
         """
         return metric_functions.classes(self.predict(X), self._threshold, self._multi_label)
 

@@ -33,7 +33,7 @@ BAD_X = {
     "beyond float32": (GOOD_X * 1e300, ValueError, "numbers within float32's range, got larger ones"),
     "columns": (GOOD_X[:, :2], ValueError, "a 2-D array of shape (n, 3), got shape (6, 2)"),
     "empty": (GOOD_X[:0], ValueError, "at least one row, got none"),
-    "empty list": ([], ValueError, "a 2-D array of shape (n, 3), got nothing (an empty array)"),
+    "empty list": ([], ValueError, "a 2-D array of shape (n, 3), got an empty array"),
     "1-D": (GOOD_X[0], ValueError, "a 2-D array of shape (n, 3), got 1-D of shape (3,); for one sample use [x]"),
     "3-D": (GOOD_X[None], ValueError, "a 2-D array of shape (n, 3), got 3-D of shape (1, 6, 3)"),
     "0-D": (1.0, ValueError, "a 2-D array of shape (n, 3), got 0-D"),

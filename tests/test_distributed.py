@@ -155,15 +155,15 @@ def test_a_shard_is_not_enough_for_everything():
     X, y = np.ones((9, 2)), np.arange(9) % 2
     for options, message in (
         ({"validation_split": 0.5}, "validation_split: expected nothing with sharded=True"),
-        ({"class_weight": "balanced"}, "class_weight: expected a dict, as sharded=True"),
-        ({"metrics": "accuracy"}, "metrics: expected validation_data to measure, as sharded=True"),
+        ({"class_weight": "balanced"}, "class_weight: expected a dict, because sharded=True"),
+        ({"metrics": "accuracy"}, "metrics: expected validation_data to measure, because sharded=True"),
         ({"sharded": 1}, "sharded: expected True or False"),
         ({"sample_weight": np.zeros(9)}, "sample_weight: expected a number > 0 among the weights, got only 0"),
         ({"class_weight": {0: 0, 1: 0}}, "class_weight: expected a weight > 0 for some sample, got only 0"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             Trainer([2, 2], loss="cross_entropy").fit(X, y, **{"sharded": True} | options, verbose=0)
-    with pytest.raises(ValueError, match="X: expected an array, as sharded=True, got an iterable of batches"):
+    with pytest.raises(ValueError, match="X: expected an array, because sharded=True, got an iterable of batches"):
         Trainer([2, 2], loss="cross_entropy").fit([(X, y)], sharded=True, verbose=0)
     alone, sharded = (Trainer([2, 2], seed=0, loss="cross_entropy") for _ in "12")
     alone.fit(X, y, verbose=0)

@@ -181,7 +181,7 @@ def test_numbers_that_are_not_finite_are_not_loaded_and_not_saved(saved, name, n
         (lambda a: a[:-1], "of shape (25,)"),
         (lambda a: a[:0], "of shape (0,)"),
         (lambda a: a.reshape(2, 13), "of shape (2, 13)"),
-        (lambda a: a.reshape(2, 13, order="F"), "of shape (2, 13) in Fortran's order"),
+        (lambda a: a.reshape(2, 13, order="F"), "of shape (2, 13) in Fortran order"),
         (lambda a: np.append(a, a), "of shape (52,)"),
     ],
 )

@@ -96,5 +96,5 @@ def test_what_diverges_at_once_is_refused(samples):
 
 
 def test_lbfgs_is_refused(samples):
-    with pytest.raises(ValueError, match="optimizer: expected one that goes by batches, as find_learning_rate"):
+    with pytest.raises(ValueError, match="optimizer: expected one that trains in batches, because find_learning_rate"):
         Trainer([3, 1], optimizer="lbfgs").find_learning_rate(*samples)

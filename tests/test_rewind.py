@@ -39,7 +39,7 @@ def test_a_divergence_leaves_the_epoch_before(monkeypatch, sizes, options, toget
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
     diverged, stopped = (Trainer(sizes, batch_size=8, **DIVERGES, **options) for _ in range(2))
-    with pytest.raises(DivergenceError, match="the weights are those from before that epoch again") as error:
+    with pytest.raises(DivergenceError, match="the weights are reset to those before that epoch") as error:
         diverged.fit(X, y, epochs=2000, verbose=0, callbacks=() if together else lambda *_: None)
     epoch = error.value.epoch
     assert epoch > 2

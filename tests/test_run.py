@@ -217,9 +217,12 @@ def test_copies_of_trainers_train_apart():
     [
         (
             lambda t: t.fit([(X, Y)], verbose=0),
-            "optimizer: expected one that goes by batches, as X is an iterable of batches",
+            "optimizer: expected one that trains in batches, because X is an iterable of batches",
         ),
-        (lambda t: t.train_on_batch(X, Y), "optimizer: expected one that goes by batches, as train_on_batch is called"),
+        (
+            lambda t: t.train_on_batch(X, Y),
+            "optimizer: expected one that trains in batches, because train_on_batch is called",
+        ),
         (
             lambda t: Trainer([3, 2], optimizer="lbfgs", learning_rate=1),
             "learning_rate: expected nothing with optimizer",

@@ -175,7 +175,7 @@ def test_a_larger_fraction_adds_to_the_rows_of_a_smaller_one(classes):
 
 
 def test_a_fraction_that_leaves_nothing():
-    with pytest.raises(ValueError, match="validation_split: expected samples both to train with"):
+    with pytest.raises(ValueError, match="validation_split: expected samples for both training and validation"):
         trainer().fit(X[:3], Y[:3], validation_split=0.01, verbose=0)
 
 
@@ -221,15 +221,15 @@ def test_batches_with_weights_and_validation():
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"X": X}, TypeError, "y: expected numbers, or as X an iterable of batches"),
-        ({"X": iter(batches()), "epochs": 2}, ValueError, "steps: expected a number of batches an epoch"),
-        ({"X": iter(batches()), "steps": 5}, ValueError, "X: expected 5 batches an epoch, got an end after 3"),
-        ({"X": Shared(), "steps": 8}, ValueError, "X: expected 8 batches an epoch, got an end after 3"),
-        ({"X": []}, ValueError, "X: expected some batches an epoch, got an end after 0"),
+        ({"X": X}, TypeError, "y: expected numbers, or an iterable of batches"),
+        ({"X": iter(batches()), "epochs": 2}, ValueError, "steps: expected a number of batches per epoch"),
+        ({"X": iter(batches()), "steps": 5}, ValueError, "X: expected 5 batches per epoch, got an end after 3"),
+        ({"X": Shared(), "steps": 8}, ValueError, "X: expected 8 batches per epoch, got an end after 3"),
+        ({"X": []}, ValueError, "X: expected some batches per epoch, got an end after 0"),
         ({"X": [X]}, TypeError, r"batch: expected a pair \(X, y\), or \(X, y, sample_weight\), got a ndarray"),
         ({"X": batches(), "sample_weight": Y}, ValueError, "sample_weight: expected nothing as X is an iterable"),
         ({"X": batches(), "metrics": "accuracy"}, ValueError, "metrics: expected validation_data to measure"),
-        ({"X": X, "y": Y, "steps": 3}, ValueError, "steps: expected None, as X is an array, got 3"),
+        ({"X": X, "y": Y, "steps": 3}, ValueError, "steps: expected None, because X is an array, got 3"),
     ],
 )
 def test_bad_batches(arguments, kind, message):
