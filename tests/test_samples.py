@@ -227,7 +227,7 @@ def test_batches_with_weights_and_validation():
         ({"X": Shared(), "steps": 8}, ValueError, "X: expected 8 batches per epoch, got an end after 3"),
         ({"X": []}, ValueError, "X: expected some batches per epoch, got an end after 0"),
         ({"X": [X]}, TypeError, r"batch: expected a pair \(X, y\), or \(X, y, sample_weight\), got a ndarray"),
-        ({"X": batches(), "sample_weight": Y}, ValueError, "sample_weight: expected nothing as X is an iterable"),
+        ({"X": batches(), "sample_weight": Y}, ValueError, "sample_weight: expected nothing because X is an iterable"),
         ({"X": batches(), "metrics": "accuracy"}, ValueError, "metrics: expected validation_data to measure"),
         ({"X": X, "y": Y, "steps": 3}, ValueError, "steps: expected None, because X is an array, got 3"),
     ],
@@ -252,7 +252,7 @@ def test_a_memmap_stays_on_disk(tmp_path):
     [
         (
             {"y": np.linspace(0, 3, 60), "class_weight": {0: 2}},
-            "y: expected classes .* since there is a class_weight",
+            "y: expected classes .* because there is a class_weight",
         ),
         ({"y": (Y > 0) * 1.0, "class_weight": {0: 0, 1: 0}}, "class_weight: expected a weight > 0 for some sample"),
         (

@@ -850,9 +850,13 @@ def test_a_source_that_cannot_start_again():
         (lambda: Stream.from_arrays(X, Y[1:]), ValueError, "y: expected 203 rows, as many as X has, got 202"),
         (lambda: Stream.from_arrays(X[:0], Y[:0]), ValueError, "X: expected at least one row"),
         (lambda: Stream.from_arrays(3, Y), TypeError, "X: expected an array, got 3"),
-        (lambda: trainer(optimizer="lbfgs").fit(Stream([(X, Y)])), ValueError, "optimizer: .* as X is a Stream"),
+        (lambda: trainer(optimizer="lbfgs").fit(Stream([(X, Y)])), ValueError, "optimizer: .* because X is a Stream"),
         (lambda: trainer().evaluate(Stream([(X, Y)]), 0 * Y), ValueError, "y: expected None, because X is a Stream"),
-        (lambda: trainer().evaluate(Stream([(X, Y)]), sample_weight=W), ValueError, "sample_weight: expected None, as"),
+        (
+            lambda: trainer().evaluate(Stream([(X, Y)]), sample_weight=W),
+            ValueError,
+            "sample_weight: expected None, because",
+        ),
         (lambda: trainer().evaluate(Stream([(X, Y, W * 0)])), ValueError, "X: expected a Stream with some weight > 0"),
         (lambda: trainer().fit(Stream([(X, Y, W * 0)])), ValueError, "X: expected a Stream with some weight > 0"),
         (
