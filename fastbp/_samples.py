@@ -226,7 +226,7 @@ class Intake:
         """Return the training data and the validation data, given the arguments of fit."""
         validates = validation_data is not None
         if validates:
-            _checks.absent("beside validation_data", validation_split=validation_split)
+            _checks.absent("together with validation_data", validation_split=validation_split)
         kind = "a Stream" if isinstance(X, Stream) else "an iterable of batches" if y is None else "an array"
         if steps is not None and kind != "an iterable of batches":
             raise ValueError(_checks.wrong("steps", f"None, because X is {kind}", steps))

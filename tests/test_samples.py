@@ -257,7 +257,7 @@ def test_a_memmap_stays_on_disk(tmp_path):
         ({"y": (Y > 0) * 1.0, "class_weight": {0: 0, 1: 0}}, "class_weight: expected a weight > 0 for some sample"),
         (
             {"y": Y > 0, "validation_split": 0.1, "validation_data": (X, Y > 0)},
-            "validation_split: expected nothing beside",
+            "validation_split: expected nothing together with",
         ),
         ({"y": Y > 0, "validation_split": 1}, r"validation_split: expected a number in \[0, 1\), got 1"),
         ({"y": Y > 0, "validation_data": (X, Y > 0, -np.ones(60))}, r"validation_data\[2\]: expected numbers ≥ 0"),
