@@ -200,7 +200,8 @@ def test_from_each_checkpoint_a_training_goes_on_to_the_bit(schedule, seed, tmp_
     whole, told = classifier(schedule=schedule, seed=seed), callbacks()
     go_on(whole, told)
     files = sorted(tmp_path.iterdir())
-    assert len(files) == whole.epochs_trained > told[1].best_epoch
+    assert len(files) == whole.epochs_trained
+    assert seed is None or whole.epochs_trained > told[1].best_epoch  # so that weights other than the last are restored
     for file in files:
         trainer, again = Trainer.load(file), callbacks()
         go_on(trainer, again)
