@@ -1,4 +1,4 @@
-"""Parquet and Arrow files, piece by piece: the door to pyarrow."""
+"""Parquet and Arrow files, read piece by piece. Only this module imports pyarrow."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Array = npt.NDArray[Any]
 Chunk = tuple[Any, ...]
 Kind = TypeVar("Kind", bound="ByName")
 
-BUFFER_BYTES = 1 << 16  # of a column that are read at a time, instead of all of its row group
-MAGIC = b"ARROW1"  # a file in Arrow's file format begins with it; the streaming format has no beginning of its own
+BUFFER_BYTES = 1 << 16  # read at a time from a column, instead of its whole row group
+MAGIC = b"ARROW1"  # the first bytes of Arrow's file format; the streaming format has no such mark
 
 
 def _pyarrow() -> Any:
@@ -31,20 +31,20 @@ def _pyarrow() -> Any:
 
 
 class Names(NamedTuple):
-    """The columns that are X, y and the samples' weights."""
+    """The names of the columns for X, y and the sample weights."""
 
-    target: str | tuple[str, ...]  # a name: y is (n,); several: (n, n_L)
-    features: tuple[str, ...] | None  # None: all others
+    target: str | tuple[str, ...]  # one name makes y (n,), several make it (n, n_L)
+    features: tuple[str, ...] | None  # None: all other columns
     weight: str | None
 
     @classmethod
     def checked(cls, target: Any, features: Any, weight: Any) -> Names:
-        """Text, each once."""
-        expected = "a column's name, or several"
+        """Return the names after checking that each is a text and occurs once."""
+        expected = "a column name, or several"
         targets = _texts("target", [target] if isinstance(target, str) else target, expected)
-        chosen = None if features is None else _texts("features", features, "columns' names")
+        chosen = None if features is None else _texts("features", features, "column names")
         if weight is not None:
-            _texts("sample_weight", [weight], "a column's name")
+            _texts("sample_weight", [weight], "a column name")
         everything = [*targets, *(chosen or ()), *([] if weight is None else [weight])]
         if repeated := [name for name in everything if everything.count(name) > 1]:
             raise ValueError(wrong("features", "each column once, in X or in y", f"{repeated[0]!r} twice"))
@@ -194,9 +194,9 @@ class RowGroups(ByName):
 
     Parameters
     ----------
-    paths : of the files
-    names : of the columns
-    chunk : rows that are decoded at a time
+    paths : paths of the files
+    names : names of the columns
+    chunk : number of rows that are decoded at a time
     """
 
     def __init__(self, paths: list[str], names: Names, chunk: int) -> None:
@@ -218,7 +218,7 @@ class RowGroups(ByName):
         path, group = self.places[i]
         with self._open(path) as file:
             columns = self.asked.within(file.schema_arrow, path, self.columns)
-            # In this thread alone: the others train.
+            # Use only this thread, because the others train.
             batches = file.iter_batches(self.chunk, row_groups=[group], columns=columns.names, use_threads=False)
             for k, batch in enumerate(batches):
                 yield columns.chunk(batch, f", row group {group}, rows from {k * self.chunk} on")
@@ -234,7 +234,7 @@ class RowGroups(ByName):
 
 
 def batches_of(source: Any, names: Names, chunk: int) -> BatchesOfFiles | BatchesOfTable:
-    """The pieces of Arrow files, of a Table or of a Dataset."""
+    """Return the pieces of Arrow files, of a Table or of a Dataset."""
     _pyarrow()
     if isinstance(source, list):
         return BatchesOfFiles(source, names, chunk)
@@ -242,16 +242,16 @@ def batches_of(source: Any, names: Names, chunk: int) -> BatchesOfFiles | Batche
 
 
 class BatchesOfFiles(ByName):
-    """The record batches of Arrow files; a file in the streaming format is one piece.
+    """The record batches of Arrow files. A file in the streaming format is one piece.
 
     Parameters
     ----------
-    paths : of the files
-    names : of the columns
-    chunk : rows that are converted at a time
+    paths : paths of the files
+    names : names of the columns
+    chunk : number of rows that are converted at a time
     """
 
-    rows = None  # no file says
+    rows = None  # the files don't store it
 
     def __init__(self, paths: list[str], names: Names, chunk: int) -> None:
         self.chunk, self.asked = chunk, names
@@ -285,13 +285,13 @@ class BatchesOfFiles(ByName):
 
 
 class BatchesOfTable(ByName):
-    """The record batches of a pyarrow Table; a Dataset's one after the other, as one piece.
+    """The record batches of a pyarrow Table. A Dataset is one piece with all its record batches.
 
     Parameters
     ----------
     table : Table or Dataset
-    names : of the columns
-    chunk : rows that are converted at a time
+    names : names of the columns
+    chunk : number of rows that are converted at a time
     """
 
     def __init__(self, table: Any, names: Names, chunk: int) -> None:
@@ -332,13 +332,13 @@ class BatchesOfTable(ByName):
 
 
 def _cut(batch: Any, columns: Columns, chunk: int, piece: str) -> Iterator[tuple[str, Chunk]]:
-    """A record batch by chunks."""
+    """Cut a record batch into chunks."""
     for start in range(0, batch.num_rows, chunk):
         yield columns.chunk(batch.slice(start, chunk), f"{piece}, rows from {start} on")
 
 
 def _numbers(array: Any, where: str) -> Array:
-    """(n,) numbers of a column; (n, k) where it holds lists of k."""
+    """Return (n,) numbers of a column, or (n, k) if it holds lists of k numbers."""
     pyarrow = _pyarrow()
     values = array
     is_list = pyarrow.types.is_fixed_size_list(array.type)

@@ -1,6 +1,6 @@
-"""The chain rule path by path: symbols, local derivatives, and the ways from a weight to the cost.
+"""The chain rule path by path: symbols, local derivatives, and the paths from a weight to the cost.
 
-Units and layers count from 1, as the method's symbols do; the bias unit of a layer is its unit 0.
+Units and layers count from 1, like the method's symbols. The bias unit of a layer is unit 0.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Symbol(NamedTuple):
 
     @property
     def indices(self) -> str:
-        """The units, apart from each other where one has two digits."""
+        """The numbers of the units, separated if one has two digits."""
         return ("," if max(self.units, default=0) > 9 else "").join(map(str, self.units))
 
     @property
     def latex(self) -> str:
-        """In LaTeX's mathematics."""
+        """The symbol in LaTeX."""
         letter = LATEX.get(self.letter, self.letter)
         return letter + f"^{{{self.layer}}}" * bool(self.layer) + f"_{{{self.indices}}}" * bool(self.units)
 
@@ -47,17 +47,17 @@ J = Symbol("J")
 
 
 def parameter(l: int, j: int, k: int) -> Symbol:
-    """θˡ_jk, or for k = 0 bˡ_j."""
+    """Return the symbol of θˡ_jk, or of bˡ_j for k = 0."""
     return Symbol("θ", l, (j, k)) if k else Symbol("b", l, (j,))
 
 
 def count(n: int) -> str:
-    """A number of paths with commas; one with so many digits that they say nothing as a power of ten."""
+    """Return a number of paths with commas, or as a power of ten if it is very large."""
     return f"{n:,}" if n < 10**15 else f"some 10^{math.log10(n):.0f}"
 
 
 class Factor(NamedTuple):
-    """A local derivative: ∂of/∂by and its number."""
+    """A local derivative ∂of/∂by and its value."""
 
     of: Symbol
     by: Symbol
@@ -65,7 +65,7 @@ class Factor(NamedTuple):
 
     @property
     def latex(self) -> str:
-        """In LaTeX's mathematics."""
+        """The derivative in LaTeX."""
         return rf"\frac{{\partial {self.of.latex}}}{{\partial {self.by.latex}}}"
 
     def __str__(self) -> str:
@@ -73,12 +73,12 @@ class Factor(NamedTuple):
 
 
 class Path(NamedTuple):
-    """One way from a weight to the cost.
+    """A path from a weight to the cost.
 
     Attributes
     ----------
-    sample : which one of the batch, from 1
-    units : (k, j, …): the unit that the weight comes from (0: the bias unit), the one it goes to … the output
+    sample : number of the sample in the batch, from 1
+    units : (k, j, …): the unit that the weight comes from (0: the bias unit), the one it goes to, … the output
     factors : the chain of local derivatives, from the cost back to the weight
     """
 
@@ -88,21 +88,21 @@ class Path(NamedTuple):
 
     @property
     def product(self) -> float:
-        """Of the chain."""
+        """The product of the chain."""
         return math.prod(factor.value for factor in self.factors)
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What the method computes of a layer l, for m samples.
+    """The quantities of layer l for m samples.
 
     Attributes
     ----------
-    l : its number, from 1
-    activation : the name of f; of the inputs none
+    l : number of the layer, from 1
+    activation : name of f; None for the inputs
     a : (m, n_l)
-    z, delta : (m, n_l), or None of the inputs
-    slopes : (m, n_l), f′(z); None of the inputs, and of softmax, which isn't a function unit by unit
+    z, delta : (m, n_l), or None for the inputs
+    slopes : (m, n_l), f′(z); None for the inputs, and for softmax, which doesn't act unit by unit
     """
 
     l: int
@@ -115,14 +115,14 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Chains:
-    """The local derivatives of a network at some samples, and the chains that they make.
+    """The local derivatives of a network for some samples, and the chains that they form.
 
     Attributes
     ----------
     layers : the L layers
     weights : [Θ¹, …]
     use_bias : whether there are bias units
-    cost_slopes : (m, n_L), ∂J/∂aᴸ; None where ∂J/∂zᴸ is one closed form, with which the chains then begin
+    cost_slopes : (m, n_L), ∂J/∂aᴸ; None if ∂J/∂zᴸ has one closed form, with which the chains then begin
     """
 
     layers: Sequence[Layer]
@@ -132,31 +132,31 @@ class Chains:
 
     @property
     def n_paths(self) -> int:
-        """From all weights to the cost, over all samples."""
+        """Number of paths from all weights to the cost, over all samples."""
         return sum(count for count, _ in self._counts())
 
     @property
     def n_derivatives(self) -> int:
-        """Local derivatives written out in all these paths' chains."""
+        """Number of local derivatives in the chains of all these paths."""
         return sum(count * length for count, length in self._counts())
 
     def _counts(self) -> Iterator[tuple[int, int]]:
-        """Paths, and local derivatives in each, of the weights of each layer."""
+        """Yield, for the weights of each layer, the number of paths and of local derivatives in each path."""
         onwards, length = len(self.layers[0].a), (1 if self.cost_slopes is None else 2) + 1
         for theta in reversed(self.weights):
-            onwards *= len(theta)  # ways from a unit's z to J, for each of the unit's weights
+            onwards *= len(theta)  # paths from a unit's z to J, for each of the unit's weights
             yield onwards * (theta.shape[1] + self.use_bias), length
             length += 2
 
     def parameters(self) -> Iterator[tuple[int, int, int]]:
-        """Every weight as (l, j, k): those to a unit one after the other, its bias weight at their end."""
+        """Yield every weight as (l, j, k), sorted by the unit that it goes to, with the bias weight last."""
         for l, theta in enumerate(self.weights, start=1):
             sources = [*range(1, theta.shape[1] + 1), *([0] if self.use_bias else [])]
             for j, k in product(range(1, len(theta) + 1), sources):
                 yield l, j, k
 
     def paths(self, l: int, j: int, k: int) -> tuple[Path, ...]:
-        """All chains of ∂J/∂θˡ_jk: one a sample and way through the units of the layers after l + 1."""
+        """Return all chains of ∂J/∂θˡ_jk: one for each sample and path through the units of the layers after l + 1."""
         onwards = [range(1, len(theta) + 1) for theta in self.weights[l:]]
         return tuple(
             Path(s + 1, (k, j, *units), self._chain(s, l, (k, j, *units)))
@@ -165,7 +165,7 @@ class Chains:
         )
 
     def short_paths(self, l: int, j: int, k: int) -> tuple[Path, ...]:
-        """The same sum with all that comes after unit j in its δ: ∂J/∂θˡ_jk = Σ_samples δˡ⁺¹_j aˡ_k."""
+        """Return the same sum with δ for all that comes after unit j: ∂J/∂θˡ_jk = Σ_samples δˡ⁺¹_j aˡ_k."""
         z = Symbol("z", l + 1, (j,))
         return tuple(
             Path(s + 1, (k, j), (Factor(J, z, _number(self.layers[l].delta, s, j)), self._last(s, l, j, k)))
@@ -173,7 +173,7 @@ class Chains:
         )
 
     def _chain(self, s: int, l: int, units: tuple[int, ...]) -> tuple[Factor, ...]:
-        """The local derivatives along a path, from the cost back to the weight."""
+        """Return the local derivatives along a path, from the cost back to the weight."""
         factors = self._output(s, units[-1])
         for layer in range(len(self.layers) - 1, l, -1):  # from zˡᵃʸᵉʳ⁺¹ back to zˡᵃʸᵉʳ
             to, unit = units[layer + 1 - l], units[layer - l]
@@ -183,7 +183,7 @@ class Chains:
         return (*factors, self._last(s, l, units[1], units[0]))
 
     def _output(self, s: int, i: int) -> list[Factor]:
-        """∂J/∂aᴸ_i and ∂aᴸ_i/∂zᴸ_i, or ∂J/∂zᴸ_i at once."""
+        """Return ∂J/∂aᴸ_i and ∂aᴸ_i/∂zᴸ_i, or ∂J/∂zᴸ_i directly."""
         output = self.layers[-1]
         a, z = Symbol("a", output.l, (i,)), Symbol("z", output.l, (i,))
         if self.cost_slopes is None:
@@ -191,12 +191,12 @@ class Chains:
         return [Factor(J, a, _number(self.cost_slopes, s, i)), Factor(a, z, _number(output.slopes, s, i))]
 
     def _last(self, s: int, l: int, j: int, k: int) -> Factor:
-        """∂zˡ⁺¹_j/∂θˡ_jk = aˡ_k, 1 for the bias unit."""
+        """Return ∂zˡ⁺¹_j/∂θˡ_jk = aˡ_k, or 1 for the bias unit."""
         value = _number(self.layers[l - 1].a, s, k) if k else 1.0
         return Factor(Symbol("z", l + 1, (j,)), parameter(l, j, k), value)
 
 
 def _number(array: Array | None, row: int, unit: int) -> float:
-    """Of a unit, from 1, in a row, from 0."""
+    """Return the value of a unit, from 1, in a row, from 0."""
     assert array is not None
     return float(array[row, unit - 1])

@@ -1,4 +1,4 @@
-"""What a model keeps of its table: how each column becomes numbers, and back; plain JSON in its file."""
+"""The columns of a model's table: how each becomes numbers and back. The model file stores them as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._model_file import check_fields, refused
 
 WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")  # an integer, possibly written as a float
 FLOAT = re.compile(r"[+-]?[0-9](\.[0-9]*)?[eE][+-]?[0-9]{1,3}")  # a float as NumPy's savetxt writes it
-CLOCK = re.compile(r"(.* \d\d:\d\d:\d\d)(?:\.0*|(\.\d*[1-9])0*)?")  # a day, or a number of days, and its time
+CLOCK = re.compile(r"(.* \d\d:\d\d:\d\d)(?:\.0*|(\.\d*[1-9])0*)?")  # a date or a number of days, and a time
 EXACT = 1 << 53  # above this, float64 cannot represent every integer
 
 
@@ -43,13 +43,13 @@ def same(text: str) -> str:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column of numbers, scaled to mean 0 and deviation 1.
+    """A column of numbers, scaled to mean 0 and standard deviation 1.
 
     Attributes
     ----------
-    name : the column's
-    mean, deviation : before scaling; a constant column's deviation counts as 1
-    fill : whether a missing number is taken for the mean, or refused
+    name : name of the column
+    mean, deviation : before scaling; a constant column has the deviation 1
+    fill : whether a missing number is replaced by the mean, instead of refused
     """
 
     name: str
@@ -59,11 +59,11 @@ class Numbers:
 
     @property
     def width(self) -> int:
-        """How many inputs the column makes."""
+        """Number of inputs that the column becomes."""
         return 1
 
     def check(self) -> None:
-        """Refuse what scales nothing."""
+        """Refuse a mean or deviation that can't scale numbers."""
         if not math.isfinite(self.mean) or not 0 < self.deviation < math.inf:
             came = f"{self.mean}, {self.deviation}"
             raise refused(came, f"a finite mean and a deviation > 0 of {_checks.shown(self.name)}")
@@ -71,13 +71,13 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Categories:
-    """A column of categories, one-hot.
+    """A column of categories, one-hot encoded.
 
     Attributes
     ----------
-    name : the column's
-    categories : each once, as text
-    fill : the category that a missing one is taken for; None refuses it
+    name : name of the column
+    categories : each category once, as text
+    fill : the category that replaces a missing one; None refuses missing ones
     """
 
     name: str
@@ -86,17 +86,17 @@ class Categories:
 
     @property
     def width(self) -> int:
-        """How many inputs the column makes."""
+        """Number of inputs that the column becomes."""
         return len(self.categories)
 
     @cached_property
     def codes(self) -> dict[str, int]:
-        """Each category's number."""
+        """The number of each category."""
         return {category: i for i, category in enumerate(self.categories)}
 
     @cached_property
     def _others(self) -> dict[str, int]:
-        """Number of each category, by `same`, if no other category has the same value."""
+        """The number of each category by `same`, if no other category has the same value."""
         shared = Counter(map(same, self.categories))
         return {same(text): i for text, i in self.codes.items() if shared[same(text)] == 1}
 
@@ -105,7 +105,7 @@ class Categories:
         return self.codes[text] if text in self.codes else self._others.get(same(text), -1)
 
     def check(self) -> None:
-        """Refuse what are no categories."""
+        """Refuse values that can't be categories."""
         texts = all(type(category) is str for category in self.categories)
         if not texts or not 0 < len(self.categories) == len(set(self.categories)):
             came = _checks.shown(list(self.categories))
@@ -116,7 +116,7 @@ class Categories:
 
 Column = Numbers | Categories
 KINDS: dict[str, type[Column]] = {"numbers": Numbers, "categories": Categories}
-FIELDS: dict[str, dict[str, tuple[type, ...]]] = {  # what JSON makes of each
+FIELDS: dict[str, dict[str, tuple[type, ...]]] = {  # the types of each field in JSON
     "numbers": {"kind": (str,), "name": (str,), "mean": (float,), "deviation": (float,), "fill": (bool,)},
     "categories": {"kind": (str,), "name": (str,), "categories": (list,), "fill": (str, type(None))},
 }
@@ -124,7 +124,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {  # what JSON makes of each
 
 @dataclass(frozen=True)
 class Table:
-    """The columns that become a network's inputs, in their order, and the one that it predicts."""
+    """The columns that become a network's inputs, in order, and the column that it predicts."""
 
     columns: tuple[Column, ...]
     target: Column
@@ -136,28 +136,28 @@ class Table:
 
     @property
     def n_outputs(self) -> int:
-        """n_L; two classes share one output."""
+        """n_L of a network for this table; two classes share one output."""
         return 1 if self.target.width == 2 else self.target.width
 
     @property
     def loss(self) -> str:
-        """What goes with the target."""
+        """The loss for the target."""
         if isinstance(self.target, Numbers):
             return "squared_error"
         return "binary_cross_entropy" if self.n_outputs == 1 else "cross_entropy"
 
     def record(self) -> dict[str, Any]:
-        """It all, as JSON takes it."""
+        """Return all fields as JSON values."""
         return {"columns": [_record(column) for column in self.columns], "target": _record(self.target)}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Table:
-        """The inverse of `record`, for a record out of a file.
+        """Create a Table from a `record` that was read from a file.
 
         Raises
         ------
         ModelFileError
-            For whatever `record` doesn't make.
+            If the record is not one that `record` returns.
         """
         check_fields("a table", record, {"columns": (list,), "target": (dict,)})
         table = cls(tuple(_column(column) for column in record["columns"]), _column(record["target"]))
@@ -169,7 +169,7 @@ class Table:
 
 
 def duplicates(names: Sequence[str]) -> list[str]:
-    """The names that come more than once."""
+    """Return the names that occur more than once."""
     return [name for name, count in Counter(names).items() if count > 1]
 
 

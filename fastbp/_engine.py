@@ -1,4 +1,4 @@
-"""Engine: runs the kernels for one network, with workspaces to run them in and threads to run them on."""
+"""Engine: runs the kernels for one network, with the workspaces and threads that they need."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ._team import rows_team_size, run_together, team_size
 
 Array = npt.NDArray[Any]
 
-BLOCK = 256  # rows that go through the workspace at once
-CALL_MULTIPLICATIONS = 5e8  # of one kernel call that goes over rows: some 10 ms, so that Ctrl-C is heard
+BLOCK = 256  # the most rows that are in a workspace at once
+CALL_MULTIPLICATIONS = 5e8  # in one kernel call over rows: some 10 ms, so that Ctrl-C works
 _compiled: set[np.dtype[Any]] = set()  # dtypes for which the training kernel is ready in this process
 NO_LOSSES = np.empty(0)
 NO_BOUNDS = codes.Bounds(0.0, 0.0, np.inf, np.inf, np.inf)
@@ -31,34 +31,34 @@ NO_SEED = np.uint64(0)
 PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 NO_RULE = PLAIN_RULE._replace(code=codes.NONE)
 SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
-UPDATE_PAYS = 1 << 22  # bytes of parameters whose update by itself is worth starting threads for
-TAIL = 2  # numbers behind the gradients that travel with them: the sum of the losses, and how many want an end
+UPDATE_PAYS = 1 << 22  # bytes of parameters from which starting threads for the update alone pays
+TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
 
 class Workspace(NamedTuple):
-    """What a call of a kernel works in, and the plan that knows it."""
+    """The memory for a kernel call, with the plan that describes it."""
 
     rows: int
     plan: codes.Plan
     buffers: codes.Buffers
-    flat: tuple[Array, ...]  # what epoch.evaluate wants of plan and buffers
-    programs: dict[int, codes.Program]  # by the samples of a batch
+    flat: tuple[Array, ...]  # the parts of plan and buffers that epoch.evaluate takes
+    programs: dict[int, codes.Program]  # by the number of samples in a batch
 
     def program(self, m: int) -> codes.Program:
-        """What small.py does to a batch of m samples; made once."""
+        """Return small.py's tasks for a batch of m samples, which are made only once."""
         if m not in self.programs:
             self.programs[m] = program(self.plan, m, self.buffers.parameters.itemsize)
         return self.programs[m]
 
 
 def _is_fused(step: codes.Step) -> bool:
-    """Whether batches descend along gradients as they are made (`epoch.is_at_once`), and need no place for them."""
+    """Return whether batches update the weights while they compute gradients (`epoch.is_at_once`), and store none."""
     return step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
 
 
 def _by_team(call: Callable[[codes.Team], Any], threads: int) -> Any:
-    """Call a kernel in each of so many threads; what the first one's returned."""
+    """Call a kernel in each of so many threads, and return the result of the first."""
     meeting = np.zeros(codes.MEETING_SIZE, np.int64)
 
     def abandon() -> None:
@@ -72,12 +72,12 @@ class Engine:
 
     Parameters
     ----------
-    layout : where the parameters are
-    parameters : the buffer, of layout.size
+    layout : the places of the parameters
+    parameters : the buffer, of layout.size numbers
     activations : (L − 1,) codes for the layers 2 … L
     objective : the loss
     use_bias : bool
-    dropout : rates of the hidden layers, or none
+    dropout : rates of the hidden layers, or ()
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Engine:
         shuffle: bool = False,
         order: npt.NDArray[np.int64] | None = None,
     ) -> codes.Data:
-        """Checked arrays as kernels take them; order: of the rows, for one epoch after another, where it is given."""
+        """Return checked arrays as the kernels' data; order: orders of the rows for consecutive epochs, if given."""
         return codes.Data(
             X,
             self._no_targets if targets is None else targets,
@@ -123,7 +123,7 @@ class Engine:
         )
 
     def with_own_order(self, data: codes.Data) -> codes.Data:
-        """The data, with room for an order that no other training shuffles."""
+        """Return the data with its own memory for the order, which no other training shuffles."""
         return data._replace(order=aligned_zeros(len(data.X), np.int64)) if data.shuffles else data
 
     @contextmanager
@@ -133,24 +133,25 @@ class Engine:
         Raises
         ------
         RuntimeError
-            Where another thread trains it, or a callback of a training does.
+            If another thread trains the network, or the call comes from a callback of its training.
         """
-        if self._process != os.getpid():  # the parent of a fork may have been training
+        if self._process != os.getpid():  # before a fork, the parent may have been training
             self._trains, self._process = Lock(), os.getpid()
         if not self._trains.acquire(blocking=False):
-            raise RuntimeError("this Trainer is being trained already, by another thread or around this callback")
+            where = "in another thread or by the fit that called this callback"
+            raise RuntimeError(f"this Trainer is already being trained, {where}")
         try:
             yield
         finally:
             self._trains.release()
 
     def memory(self, moments: int, kept: int) -> codes.Memory:
-        """What an optimizer keeps, all 0.
+        """Return the state of an optimizer, all 0.
 
         Parameters
         ----------
-        moments : how many numbers for each parameter
-        kept : batches so far
+        moments : how many moments each parameter has
+        kept : number of batches so far
         """
         size, dtype = self.layout.size, self.parameters.dtype
         _checks.fits("optimizer", "one", size * dtype.itemsize * (1 + moments))
@@ -158,12 +159,12 @@ class Engine:
         return codes.Memory(first, second, np.zeros(2 * self.layout.chunks), np.array([kept]))
 
     def packed(self, memory: codes.Memory) -> codes.Memory:
-        """The same without padding, which depends on the host's vectors."""
+        """Return the state without padding, which depends on the vectors of the host."""
         first, second = (self.layout.pack(moment) if moment.size else moment for moment in memory[:2])
         return codes.Memory(first, second, memory.sums, memory.steps)
 
     def unpacked(self, packed: codes.Memory) -> codes.Memory:
-        """What `packed` was made from, in this host's layout."""
+        """Return the state that `packed` was made from, in the layout of this host."""
         n_moments = (packed.first.size > 0) + (packed.second.size > 0)
         memory = self.memory(n_moments, int(packed.steps[0]))
         for numbers, moment in ((packed.first, memory.first), (packed.second, memory.second)):
@@ -172,12 +173,12 @@ class Engine:
         return memory
 
     def predict(self, X: Array, n_threads: int | str) -> Array | None:
-        """aᴸ, (n, n_L); None where X, which is as the kernels want it otherwise, isn't finite."""
+        """Return aᴸ, (n, n_L); None if X isn't finite. Everything else about X must be checked before."""
         n = len(X)
         output = self._outputs(n)
         if n > BLOCK:
             return output if self._for_rows(self.data(X), output, NO_LOSSES, n_threads) else None
-        # Without detours: this is where a service with one row at a time spends its time.
+        # The short way, because a service that predicts single rows spends its time here.
         workspace = self._borrow(n)
         nothing, flat = (self._no_targets, self._no_labels, self._no_weights), output.reshape(-1)
         finite = epoch.evaluate(*workspace.flat, X, *nothing, 0, n, BLOCK, flat, NO_LOSSES)
@@ -185,7 +186,7 @@ class Engine:
         return output if finite else None
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
-        """J over all samples, and aᴸ, (n, n_L), in the order of X, or (0, n_L) where it isn't wanted."""
+        """Return J over all samples, and aᴸ in the order of X, (n, n_L), or (0, n_L) without predictions."""
         n = len(data.X)
         output = self._outputs(n if predictions else 0)
         losses = np.zeros(-(-n // BLOCK))
@@ -193,7 +194,7 @@ class Engine:
         return float(losses.sum()) / data.weight, output
 
     def gradients(self, data: codes.Data) -> tuple[float, list[Array], list[Array]]:
-        """J and its gradients over all samples as one batch: [∂J/∂Θ¹, …], [∂J/∂b¹, …]."""
+        """Return J and its gradients over all samples as one batch: [∂J/∂Θ¹, …], [∂J/∂b¹, …]."""
         n = len(data.X)
         step = codes.Step(NO_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, batch_size=n, block=min(n, BLOCK))
         progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(1))
@@ -203,7 +204,7 @@ class Engine:
                 epoch.train(plan, buffers, self._no_memory, data, step, progress, blocks, ALONE)
             weights = [view.copy() for view in self.layout.weight_views(buffers.gradients)]
             biases = [view.copy() for view in self.layout.bias_views(buffers.gradients)]
-        if progress.position[codes.EPOCH] == 0 and step.block < n:  # blocks after one whose J isn't finite are missing
+        if progress.position[codes.EPOCH] == 0 and step.block < n:  # the last blocks are missing if J isn't finite
             for gradient in (*weights, *biases):
                 gradient.fill(np.nan)
         return float(progress.losses[0]), weights, biases
@@ -217,7 +218,7 @@ class Engine:
         budget: int,
         n_threads: int | str,
     ) -> int:
-        """Go on with some epochs for at most `budget` blocks; returns how many were done."""
+        """Continue with some epochs for at most `budget` blocks. Return how many blocks were done."""
         if self._may_be_small and _is_fused(step) and not data.weights.size:
             with self._workspace(step.block) as workspace:
                 tasks = workspace.program(step.block)
@@ -235,9 +236,9 @@ class Engine:
         budget: int,
         n_threads: int | str,
     ) -> int:
-        """Train in a workspace by as many threads as the clock says."""
+        """Train in a workspace with the number of threads that is fastest by the clock."""
         size = team_size(self.layout.sizes, step.block, self.parameters.itemsize, n_threads)
-        compiled = self.parameters.dtype in _compiled  # else in this thread alone, where Ctrl-C is heard
+        compiled = self.parameters.dtype in _compiled  # otherwise use only this thread, where Ctrl-C works
         threads, budget = size.choose(budget) if compiled else (1, 1)
         started = perf_counter()
         blocks = self._train_together(workspace, data, memory, step, progress, budget, threads)
@@ -247,11 +248,11 @@ class Engine:
         return blocks
 
     def goes_with_others(self, step: codes.Step) -> bool:
-        """Whether `train_each` takes such networks: tiny ones, that descend along their gradients and nothing else."""
+        """Return whether `train_each` can train such networks: tiny ones with plain gradient descent."""
         return self._may_be_small and _is_fused(step)
 
     def train_each(self, data: codes.Data, step: codes.Step, many: codes.Many, budget: int) -> int:
-        """Go on with networks that are as this one is, but for what they have of their own; returns blocks done."""
+        """Continue with networks of this architecture, each with its own state in `many`. Return the blocks done."""
         with self._workspace(step.block) as workspace:
             tasks = workspace.program(step.block)
             return int(small.train_each(workspace.plan, tasks, workspace.buffers, data, step, many, budget))
@@ -276,10 +277,10 @@ class Engine:
     def part(
         self, data: codes.Data, memory: codes.Memory, step: codes.Step, n_threads: int | str
     ) -> Iterator[tuple[Array, float, Callable[[float], float]]]:
-        """What step.part's rows give: gradients, with room for TAIL numbers behind them, and the sum of the losses.
+        """Yield the gradients of step.part's rows, with space for TAIL more numbers, the sum of losses, and a function.
 
-        And a function of η that moves the parameters, once the gradients are those of the whole batch, and returns
-        what penalties add to J. Gradients are unfinished where the sum isn't finite.
+        Call the function with η when the gradients are those of the whole batch. It updates the parameters and returns
+        what penalties add to J. The gradients are incomplete if the sum isn't finite.
         """
         rows, itemsize = step.part, self.parameters.itemsize
         progress = codes.Progress(np.array([0, rows.first]), np.zeros(1, np.uint64), np.zeros(1))
@@ -304,18 +305,18 @@ class Engine:
             yield workspace.buffers.gradients, float(progress.losses[0]), update
 
     def reordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
-        """The data in the next epoch's order, given."""
+        """Return the data in the order of the next epoch."""
         if data.shuffles:
             epoch.reorder(data.order, random)
         return data._replace(shuffles=False)
 
     def _outputs(self, n: int) -> Array:
-        """Room for aᴸ of n rows, (n, n_L)."""
+        """Return memory for aᴸ of n rows, (n, n_L)."""
         _checks.fits("X", f"{n} rows of {self.n_out} outputs each,", n * self.n_out * self.parameters.itemsize)
         return np.empty((n, self.n_out), self.parameters.dtype)
 
     def _for_rows(self, data: codes.Data, output: Array, losses: Array, n_threads: int | str) -> bool:
-        """epoch.evaluate for all rows, in ranges that are cut between blocks, in threads where that pays."""
+        """Call epoch.evaluate for all rows, in ranges of whole blocks, with threads if that pays."""
         n, flat = len(data.X), output.reshape(-1)
         per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / self.multiplications), BLOCK))
         threads = rows_team_size(n_threads, n * self.multiplications, -(-n // BLOCK))
@@ -340,7 +341,7 @@ class Engine:
 
     @contextmanager
     def _workspace(self, rows: int, *, gradients: bool = False) -> Iterator[Workspace]:
-        """A workspace for blocks of so many rows, the caller's alone; kept for the next one."""
+        """A workspace for blocks of so many rows, which only the caller uses. It is kept for the next caller."""
         workspace = self._borrow(rows, gradients=gradients)
         try:
             yield workspace

@@ -1,4 +1,4 @@
-"""An Explanation as one page of HTML: the template explain.html, with the numbers in it."""
+"""An Explanation as one HTML page: the template explain.html with the numbers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ._chains import Path
 if TYPE_CHECKING:
     from .explanation import Derivative, Explanation
 
-MAX_DRAWN = 16  # units of a layer, and layers, that a picture has room for
+MAX_DRAWN = 16  # the most layers, and units in a layer, of a picture
 
 
 def page(explanation: Explanation) -> str:
-    """The whole page; it needs nothing else."""
+    """Return the whole page, which is self-contained."""
     template = (resources.files(__package__) / "explain.html").read_text(encoding="utf-8")
     contents = {
         "heading": escape(words.heading(explanation)),
@@ -35,13 +35,13 @@ def page(explanation: Explanation) -> str:
 
 
 def frame(explanation: Explanation) -> str:
-    """The page in a frame, whose styles and scripts leave a notebook alone."""
+    """Return the page in a frame, so that its styles and scripts don't affect a notebook."""
     source = escape(page(explanation), quote=True)
     return f'<iframe title="fastbp.explain" srcdoc="{source}" style="width:100%;height:54rem;border:0"></iframe>'
 
 
 def data(explanation: Explanation) -> dict[str, Any]:
-    """What the page's script draws, in plain numbers and lists; nothing of a network that it doesn't draw."""
+    """Return what the page's script draws, as plain numbers and lists; nothing for a network that it doesn't draw."""
     drawn, m = is_drawn(explanation), len(explanation.layers[0].a)
     return {
         "J": explanation.J,
@@ -67,19 +67,19 @@ def data(explanation: Explanation) -> dict[str, Any]:
 
 
 def is_drawn(explanation: Explanation) -> bool:
-    """Whether the page has a picture, in which weights can be chosen."""
+    """Return whether the page has a picture in which you can choose weights."""
     return max(*explanation.sizes, len(explanation.sizes)) <= MAX_DRAWN and bool(explanation.gradients)
 
 
 def _remarks(explanation: Explanation) -> tuple[str, ...]:
-    """What is left out, of the page too."""
+    """Return what is left out, also from the page."""
     if is_drawn(explanation):
         return explanation.remarks
     return *explanation.remarks, f"The network is too large for a picture ({MAX_DRAWN} layers of {MAX_DRAWN} units)."
 
 
 def weight(derivative: Derivative, m: int) -> dict[str, Any]:
-    """A weight with its paths, in plain numbers and lists; of m samples."""
+    """Return a weight with its paths as plain numbers and lists, for m samples."""
     return {
         "id": _identity(derivative),
         "symbol": str(derivative.symbol),
@@ -106,17 +106,17 @@ def _path(path: Path, m: int) -> dict[str, Any]:
 
 
 def _identity(derivative: Derivative) -> str:
-    """What a link to a weight ends in."""
+    """Return the fragment of a link to a weight."""
     return f"weight-{derivative.l}-{derivative.j}-{derivative.k}"
 
 
 def _json(value: Any) -> str:
-    """JSON that can't end the element it stands in."""
+    """Return JSON that can't close the HTML element around it."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _updates(explanation: Explanation) -> str:
-    """The table of weights, each linked to its chains where they are drawn."""
+    """Return the table of weights, each with a link to its chains if they are drawn."""
     if not explanation.gradients:
         return ""
     (head, *rows), left_out = words.update_rows(explanation)
@@ -128,7 +128,7 @@ def _updates(explanation: Explanation) -> str:
 
 
 def _table(name: str, caption: str, rows: words.Rows) -> str:
-    """The first column names the rows; cells are HTML."""
+    """Return an HTML table. The first column names the rows; the cells are HTML."""
     head, *shown = rows.shown
     names = "".join(f'<th scope="col">{column}</th>' for column in head)
     body = "".join(

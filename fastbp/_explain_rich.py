@@ -1,4 +1,4 @@
-"""An Explanation as tables of rich; the door to rich."""
+"""An Explanation as rich tables. Only this module imports rich."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _rich() -> Any:
-    """The package, or the word how to get it."""
+    """Return rich's classes, or raise an ImportError that names the extra to install."""
     try:
         import rich.box
         import rich.console
@@ -26,7 +26,7 @@ def _rich() -> Any:
 
 
 def whole(explanation: Explanation) -> Group:
-    """Heading, units, chains, weights and remarks, one after the other."""
+    """Return the heading, units, chains, weights and remarks in a group."""
     rich = _rich()
     parts: list[Any] = [words.heading(explanation), f"J = {words.number(explanation.J)}", units(explanation)]
     if explanation.view == "paths":
@@ -40,12 +40,12 @@ def whole(explanation: Explanation) -> Group:
 
 
 def units(explanation: Explanation) -> Table:
-    """What each unit computes."""
+    """Return the table of what each unit computes."""
     return _table("What each unit computes", words.unit_rows(explanation))
 
 
 def chains(explanation: Explanation) -> Table:
-    """Every path of every weight: its local derivatives, their numbers under the symbols, and the product."""
+    """Return the table of every weight's paths: the derivatives, the numbers below them, and the product."""
     m = len(explanation.layers[0].a)
     rows = []
     for derivative in explanation.gradients:
@@ -57,13 +57,13 @@ def chains(explanation: Explanation) -> Table:
 
 
 def weights(explanation: Explanation) -> Table:
-    """The sums over the paths, the reference's and the kernels' gradients, and the step."""
+    """Return the table of the sums over the paths, the gradients of the reference and the kernels, and the step."""
     eta = words.number(explanation.learning_rate)
     return _table(f"The weights, and a step of gradient descent with η = {eta}", words.update_rows(explanation))
 
 
 def _table(title: str, rows: words.Rows, left: int = 1) -> Table:
-    """Of the columns so many are aligned to the left."""
+    """Return a table; left: how many columns are aligned to the left."""
     rich = _rich()
     caption = f"… and {rows.left_out:,} more" if rows.left_out else None
     table: Table = rich.table.Table(title=title, caption=caption, box=rich.box.SIMPLE)

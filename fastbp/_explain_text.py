@@ -1,4 +1,4 @@
-"""An Explanation in words and numbers: for a terminal, and for LaTeX."""
+"""An Explanation as text for a terminal and as LaTeX."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ._chains import Layer, Path, Symbol, count, parameter
 if TYPE_CHECKING:
     from .explanation import Derivative, Explanation
 
-MAX_ROWS = 200  # of a table
+MAX_ROWS = 200  # the most rows of a table
 
 UNITS = ("layer", "sample", "unit", "z", "a", "f′(z)", "δ = ∂J/∂z")
 UPDATES = ("weight", "θ", "Σ paths", "reference", "kernel", "θ − η ∂J/∂θ")
 
 
 class Rows(NamedTuple):
-    """A table: the names of its columns, then its rows, and how many of them there is no room for."""
+    """A table: the column names, the rows, and how many rows are left out."""
 
     shown: list[tuple[str, ...]]
     left_out: int
 
 
 def number(value: float | None) -> str:
-    """Six digits, or nothing."""
+    """Return six digits, or "" for None."""
     return "" if value is None else f"{value + 0.0:.6g}"  # 0 for −0
 
 
 def heading(explanation: Explanation) -> str:
-    """Sizes, activations, loss, and how many samples."""
+    """Return the sizes, the activations, the loss and the number of samples."""
     m = len(explanation.layers[0].a)
     activations = ", ".join(str(layer.activation) for layer in explanation.layers[1:])
     samples = "one sample" if m == 1 else f"{m} samples"
@@ -40,7 +40,7 @@ def heading(explanation: Explanation) -> str:
 
 
 def unit_rows(explanation: Explanation) -> Rows:
-    """UNITS, and then z, a, f′ and δ of every unit for every sample; of one sample without its number."""
+    """Return UNITS and the z, a, f′ and δ of every unit for every sample, without a number for a single sample."""
     m = len(explanation.layers[0].a)
     rows: list[tuple[str, ...]] = [UNITS]
     for layer, s, i in islice(_units(explanation), MAX_ROWS):
@@ -51,12 +51,12 @@ def unit_rows(explanation: Explanation) -> Rows:
 
 
 def _units(explanation: Explanation) -> Iterator[tuple[Layer, int, int]]:
-    """Every unit of every layer for every sample, counted from 0."""
+    """Yield every unit of every layer for every sample; they count from 0."""
     return ((layer, s, i) for layer in explanation.layers for s, i in np.ndindex(layer.a.shape))
 
 
 def update_rows(explanation: Explanation) -> Rows:
-    """UPDATES, and then those of every weight."""
+    """Return UPDATES and these values for every weight."""
     return first_rows(
         UPDATES,
         [
@@ -67,12 +67,12 @@ def update_rows(explanation: Explanation) -> Rows:
 
 
 def first_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Rows:
-    """As many as a table has room for."""
+    """Return as many rows as a table may have."""
     return Rows([head, *rows[:MAX_ROWS]], max(0, len(rows) - MAX_ROWS))
 
 
 def agreement(explanation: Explanation) -> tuple[str, str]:
-    """How many chains there are, and how far the three gradients are from each other."""
+    """Return how many chains there are, and how much the three gradients differ."""
     counted = (
         f"{count(explanation.n_paths)} path{'s' * (explanation.n_paths != 1)} from the weights to J, "
         f"with {count(explanation.n_derivatives)} derivatives in the chains."
@@ -85,13 +85,13 @@ def agreement(explanation: Explanation) -> tuple[str, str]:
 
 
 def route(path: Path, m: int) -> str:
-    """The units on the way, 1 → 2 → 1; of a batch also which sample."""
+    """Return the units on a path, such as 1 → 2 → 1; for a batch, also the sample."""
     way = " → ".join(str(unit) if unit else "bias" for unit in path.units)
     return f"sample {path.sample}: {way}" if m > 1 else way
 
 
 def table(rows: Rows) -> str:
-    """Columns of numbers under their names, aligned to the right."""
+    """Return the columns with their names, aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows.shown, strict=True)]
     lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows.shown]
     if rows.left_out:
@@ -100,7 +100,7 @@ def table(rows: Rows) -> str:
 
 
 def text(explanation: Explanation) -> str:
-    """All of it for a terminal."""
+    """Return the whole explanation for a terminal."""
     if explanation.view == "paths":
         chains = [chains_text(derivative) for derivative in explanation.gradients]
     else:
@@ -112,7 +112,7 @@ def text(explanation: Explanation) -> str:
 
 
 def chain_rows(derivative: Derivative) -> list[tuple[Path, str, str]]:
-    """Each path with its chain in symbols, and in numbers that stand under them."""
+    """Return each path with its chain in symbols, and with the numbers aligned below the symbols."""
     n = len(derivative.paths)
     rows = [[str(factor) for factor in path.factors] for path in derivative.paths]
     rows += [[number(factor.value) for factor in path.factors] for path in derivative.paths]
@@ -122,7 +122,7 @@ def chain_rows(derivative: Derivative) -> list[tuple[Path, str, str]]:
 
 
 def chains_text(derivative: Derivative) -> str:
-    """∂J/∂θ: for each path its chain, the numbers under the symbols, and the sum."""
+    """Return ∂J/∂θ: for each path the chain, the numbers below the symbols, and then the sum."""
     m, n = max(path.sample for path in derivative.paths), len(derivative.paths)
     lines = [f"∂J/∂{derivative.symbol} = {number(derivative.sum)}{f', the sum over {n} paths' if n > 1 else ''}"]
     for path, symbols, numbers in chain_rows(derivative):
@@ -132,7 +132,7 @@ def chains_text(derivative: Derivative) -> str:
 
 
 def matrices(explanation: Explanation) -> list[str]:
-    """∂J/∂Θˡ and ∂J/∂bˡ, each as one array."""
+    """Return ∂J/∂Θˡ and ∂J/∂bˡ, each as an array."""
     named = [("Θ", explanation.weight_gradients), ("b", explanation.bias_gradients)]
     texts = []
     for letter, gradients in named:
@@ -143,7 +143,7 @@ def matrices(explanation: Explanation) -> list[str]:
 
 
 def latex(explanation: Explanation) -> str:
-    """What each unit computes, then each weight's chains and its step, in one aligned environment."""
+    """Return the units' values, then each weight's chains and step, in one aligned environment."""
     m = len(explanation.layers[0].a)
     lines = [rf"J &= {latex_number(explanation.J)}"]
     for layer, s, i in islice(_units(explanation), MAX_ROWS - 1):
@@ -160,23 +160,23 @@ def latex(explanation: Explanation) -> str:
 
 
 def chains_latex(derivative: Derivative) -> str:
-    """∂J/∂θ as the sum of its chains, in symbols, then in numbers."""
+    """Return ∂J/∂θ as the sum of its chains, first in symbols, then in numbers."""
     return _aligned(_chain_lines(derivative))
 
 
 def latex_number(value: float) -> str:
-    """Six digits, 1e-5 as a power of ten."""
+    """Return six digits, with a power of ten in place of e notation."""
     mantissa, _, exponent = number(value).partition("e")
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
 def _factor_latex(value: float) -> str:
-    """A number as a factor: with a minus, in brackets."""
+    """Return a number as a factor, in brackets if it is negative."""
     return f"({latex_number(value)})" if value < 0 else latex_number(value)
 
 
 def _unit_latex(explanation: Explanation, layer: Layer, s: int, i: int) -> str:
-    """Z, a, f′ and δ of a unit for a sample, each with its formula."""
+    """Return z, a, f′ and δ of a unit for a sample, each with its formula."""
     z, a, delta = (Symbol(letter, layer.l, (i + 1,)).latex for letter in "zaδ")
     if layer.z is None or layer.delta is None:
         return f"{a} &= {latex_number(layer.a[s, i])}"
@@ -194,7 +194,7 @@ def _unit_latex(explanation: Explanation, layer: Layer, s: int, i: int) -> str:
 
 
 def _chain_lines(derivative: Derivative) -> list[str]:
-    """The rows of an aligned environment: a path's symbols in each, then their numbers, then the sum."""
+    """Return the rows of an aligned environment: each path in symbols, then in numbers, then the sum."""
     m = max(path.sample for path in derivative.paths)
     symbols = [r" \cdot ".join(factor.latex for factor in path.factors) for path in derivative.paths]
     numbers = [r" \cdot ".join(_factor_latex(factor.value) for factor in path.factors) for path in derivative.paths]
@@ -206,12 +206,12 @@ def _chain_lines(derivative: Derivative) -> list[str]:
 
 
 def _sum_rows(terms: Sequence[str]) -> list[str]:
-    """One row a term."""
+    """Return one row for each term."""
     return [f"&= {terms[0]}", *(rf"&\quad {{}} + {term}" for term in terms[1:])]
 
 
 def _update_latex(derivative: Derivative, eta: float) -> str:
-    """θ − η ∂J/∂θ, in symbols and numbers."""
+    """Return θ − η ∂J/∂θ in symbols and numbers."""
     theta = derivative.symbol.latex
     return (
         rf"{theta} - \eta \frac{{\partial J}}{{\partial {theta}}} &= {latex_number(derivative.theta)} - "

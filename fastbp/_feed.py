@@ -1,4 +1,4 @@
-"""A Stream as a trainer takes it: a thread reads and checks ahead, and hands over pieces of whole batches."""
+"""The reader of a Stream: a thread reads and checks ahead, and hands over pieces of whole batches."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .streams import Stream
 
 Array = npt.NDArray[Any]
 
-SLAB_BYTES = 1 << 22  # of a piece, if a batch is no larger: some milliseconds of training, and the caches hold it
-LOOK_SECONDS = 0.1  # between two looks at the clock, and at the reader, of one who waits for it
-GRACE_SECONDS = 1.0  # that a reader gets to end, after which nobody waits for its source any more
-COLUMNS = ("X", "targets", "labels", "weights")  # of codes.Data
+SLAB_BYTES = 1 << 22  # size of a piece (at least a batch): some milliseconds of training, and fits the caches
+LOOK_SECONDS = 0.1  # between two checks of the time and the thread while waiting for it
+GRACE_SECONDS = 1.0  # the longest wait for a reader to end
+COLUMNS = ("X", "targets", "labels", "weights")  # fields of codes.Data
 IN_WORDS = {"X": "X", "targets": "y", "labels": "class numbers", "weights": "sample_weight"}
 
 
 class Stopped(Exception):
-    """Nobody wants what the reader reads."""
+    """Ends the reader when its pieces are no longer needed."""
 
 
 class Feed:
@@ -34,15 +34,15 @@ class Feed:
 
     Parameters
     ----------
-    argument : what messages call the stream
+    argument : the name of the stream in messages
     stream : the samples
-    take : checks a chunk, by the name that messages have for it; whether it is the first one
-    data : makes of columns what kernels take
-    shuffles : whether the order is to be random
+    take : checks a chunk; its arguments are the chunk's name in messages, the chunk, and whether it is the first one
+    data : turns columns into the kernels' data
+    shuffles : whether the order is random
 
     Attributes
     ----------
-    rows : of a pass, where known
+    rows : number of rows in a pass, or None if unknown
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Feed:
         self.argument, self.stream, self.take, self.data = argument, stream, take, data
         self.rows, self.shuffles = stream.rows, shuffles and stream.shuffle_buffer > 0
         self.passes = 0
-        self.names: tuple[str, ...] = ()  # of the columns, once the first chunk was there
+        self.names: tuple[str, ...] = ()  # names of the columns, set by the first chunk
         self.slabs: list[Slab | None] = [None] * (stream.read_ahead + 1)
         self.buffer: ShuffleBuffer | None = None
 
@@ -65,22 +65,22 @@ class Feed:
     def epoch(
         self, batch_size: int, random: npt.NDArray[np.uint64], look: Callable[[], None]
     ) -> Iterator[Iterator[codes.Data]]:
-        """Read all samples once: pieces of whole batches, the last of which may be shorter; each until the next.
+        """Yield pieces of whole batches, the last of which may be shorter. Each piece is valid until the next.
 
         Parameters
         ----------
         batch_size : m
-        random : (1,) state, which moves on where the order is random
-        look : called ten times a second while a piece isn't there yet; what it raises ends the pass
+        random : (1,) state, which advances if the order is random
+        look : called ten times a second while waiting for a piece; an exception from it ends the pass
 
         Raises
         ------
         ValueError, TypeError
-            For a chunk that `take` refuses, another number of rows than there should be, none, or none of any weight.
+            For a chunk that `take` refuses, a wrong number of rows, no rows, or weights that are all 0.
         RuntimeError
-            Where the reader ended without a word.
+            If the reader ended unexpectedly.
         Exception
-            Whatever the source raises.
+            Any exception of the source.
         """
         rng = None
         if self.shuffles:
@@ -95,7 +95,7 @@ class Feed:
             reader.stop()
 
     def columns(self, name: str, data: codes.Data) -> list[Array]:
-        """Those of a chunk, which all chunks must have."""
+        """Return the columns of a chunk. All chunks must have the same columns."""
         names = tuple(column for column in COLUMNS if len(getattr(data, column)))
         self.names = self.names or names
         if names != self.names:
@@ -105,38 +105,38 @@ class Feed:
 
 
 class Reader:
-    """A thread that reads one pass ahead of whoever trains over it.
+    """A thread that reads one pass ahead of the training.
 
     Parameters
     ----------
-    feed : whose stream is read
-    batch_size : of which the rows of a piece are a multiple
-    rng : of the order; None: the source's
+    feed : its stream is read
+    batch_size : each piece, except the last one, has a multiple of so many rows
+    rng : for the order; None keeps the order of the source
     """
 
     def __init__(self, feed: Feed, batch_size: int, rng: np.random.Generator | None) -> None:
         self.feed, self.batch_size, self.rng = feed, batch_size, rng
-        self.full: SimpleQueue[Slab | BaseException | None] = SimpleQueue()  # None: the end
+        self.full: SimpleQueue[Slab | BaseException | None] = SimpleQueue()  # None marks the end
         self.free: SimpleQueue[int] = SimpleQueue()  # places in feed.slabs
         for place in range(len(feed.slabs)):
             self.free.put(place)
         self.stopping = False
-        self.slab: Slab | None = None  # that is being filled
+        self.slab: Slab | None = None  # the slab that is being filled
         self.thread = threading.Thread(target=self._run, name="fastbp reader", daemon=True)
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the thread."""
         self.thread.start()
 
     def stop(self) -> None:
-        """End the thread; one whose source waits for something ends when that has come."""
+        """End the thread. A thread whose source is blocked on I/O ends when that read returns."""
         self.stopping = True
         self.free.put(-1)  # wakes it up
         if self.thread.ident is not None:
             self.thread.join(GRACE_SECONDS)
 
     def pieces(self, look: Callable[[], None]) -> Iterator[codes.Data]:
-        """What is read, each piece until the next one is asked for."""
+        """Yield the pieces. Each one is valid until the next is requested."""
         while (slab := self._next(look)) is not None:
             yield self.feed.data(**dict(zip(self.feed.names, slab.taken, strict=True)))
             slab.count = 0
@@ -144,14 +144,14 @@ class Reader:
 
     def _next(self, look: Callable[[], None]) -> Slab | None:
         while True:
-            alive = self.thread.is_alive()  # before the look into the queue
+            alive = self.thread.is_alive()  # check before reading the queue
             try:
                 item = self.full.get(timeout=LOOK_SECONDS)
             except Empty:
                 look()
                 if not alive:
                     raise RuntimeError(
-                        f"{self.feed.argument}: the thread that reads the Stream ended without a word"
+                        f"{self.feed.argument}: the thread that reads the Stream ended unexpectedly"
                     ) from None
                 continue
             if not isinstance(item, BaseException):
@@ -159,16 +159,16 @@ class Reader:
             try:
                 raise item
             finally:
-                del item  # else its traceback, and all that the reader had, would wait for the garbage collector
+                del item  # otherwise its traceback would keep the reader's objects alive
 
     def _run(self) -> None:
         try:
             with closing(self.feed.stream._named(self.rng)) as chunks:
                 self._read(chunks)
             self.full.put(None)
-        except Stopped:  # nobody waits
+        except Stopped:  # no one is waiting
             pass
-        except BaseException as error:  # whatever it is, the one who waits must hear of it
+        except BaseException as error:  # the waiting thread must get any error
             self.full.put(error)
 
     def _read(self, chunks: Iterator[tuple[str, Any]]) -> None:
@@ -193,8 +193,9 @@ class Reader:
                 for chosen in self._buffer(columns).put(columns, self.rng):
                     self._hand_over(*chosen)
         if seen < (expected or 1):
-            came = f"an end after {seen:,}, in {count} chunks, in pass {feed.passes} over it"
-            hint = "; an iterator can't start again, a function that returns one can" if feed.passes > 1 else ""
+            came = f"{seen:,} rows in {count} chunks in pass {feed.passes}"
+            advice = "; an iterator can be read only once, so pass a function that returns a new one"
+            hint = advice if feed.passes > 1 else ""
             rows = f"{expected:,} rows" if expected else "at least one row"
             raise ValueError(_checks.wrong(feed.argument, f"a Stream of {rows}", came + hint))
         if weight == 0:
@@ -206,7 +207,7 @@ class Reader:
             self.full.put(self.slab)
 
     def _buffer(self, columns: Sequence[Array]) -> ShuffleBuffer:
-        """The feed's shuffle buffer, which each pass leaves empty."""
+        """Return the feed's shuffle buffer, which is empty after each pass."""
         feed = self.feed
         if feed.buffer is None:
             size = min(feed.stream.shuffle_buffer, feed.rows or feed.stream.shuffle_buffer)
@@ -215,7 +216,7 @@ class Reader:
         return feed.buffer
 
     def _hand_over(self, columns: Sequence[Array], rows: npt.NDArray[np.int64] | None = None) -> None:
-        """Copy rows, all or those that are named, into slabs, and let go of those that are full."""
+        """Copy rows, all or those in `rows`, into slabs, and hand over the slabs that are full."""
         done, n = 0, len(columns[0]) if rows is None else len(rows)
         while done < n:
             if self.slab is None:
@@ -226,7 +227,7 @@ class Reader:
                 self.slab = None
 
     def _free_slab(self, columns: Sequence[Array]) -> Slab:
-        """One that nobody trains with, once there is one."""
+        """Wait for a slab that is not in use, and return it."""
         place = self.free.get()
         if self.stopping:
             raise Stopped
@@ -245,7 +246,7 @@ def _row_bytes(columns: Sequence[Array]) -> int:
 
 
 def _is_empty(chunk: Any) -> bool:
-    """Whether a chunk has no rows in any of its parts: that is no error."""
+    """Return whether all parts of a chunk have no rows. Such a chunk is skipped."""
     if not isinstance(chunk, tuple | list) or len(chunk) < 2:
         return False
     return all(hasattr(part, "__len__") and len(part) == 0 for part in chunk if part is not None)

@@ -1,4 +1,4 @@
-"""Fits of many networks: each as if alone, in threads of this process; how each of them ended."""
+"""Training of many networks: each as if alone, in threads of this process, and its outcome."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from .streams import Stream
 from .trainer import Trainer
 
 Array = npt.NDArray[Any]
-Sources = tuple[codes.Data, codes.Data | Feed | None]  # the samples that train, and those that validate
+Sources = tuple[codes.Data, codes.Data | Feed | None]  # training samples, validation samples
 
 
 @dataclass(frozen=True, repr=False)
 class Outcome:
-    """How the training of one of many networks ended.
+    """The result of training one of many networks.
 
     Attributes
     ----------
     number : int
-        The network's place among those given, from 0.
+        Index of the network among those given, from 0.
     trainer : Trainer or None
-        None where its configuration was refused, or Ctrl-C came before its turn.
+        None if its configuration was refused, or if Ctrl-C came before its turn.
     history : History
-        Of this fit; of the epochs before the error where there was one.
+        The history of this fit; after an error, of the epochs before it.
     error : Exception or None
-        What ended it, as `Trainer.fit` raised it.
+        The exception that ended the training, as `Trainer.fit` raised it.
     """
 
     number: int
@@ -60,48 +60,48 @@ class Outcome:
 
     @property
     def epochs(self) -> int:
-        """How many epochs the history has."""
+        """Number of epochs in the history."""
         return len(self._history)
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C ended it."""
+        """Whether Ctrl-C ended the training."""
         return self._history.interrupted
 
     def __repr__(self) -> str:
         return f"Outcome({self.line()})"
 
     def line(self) -> str:
-        """What progress says of it."""
+        """Return a line for the progress output."""
         if self.error:
             return f"network {self.number}: {type(self.error).__name__}"
         return f"network {self.number}: {self.history!r}"
 
 
 def as_error(ended: BaseException) -> Exception:
-    """What ended one of many networks, and must not end the process."""
+    """Convert what ended one network's training to an Exception, so that it doesn't end the process."""
     return ended if isinstance(ended, Exception) else RuntimeError(f"{type(ended).__name__}: {ended}")
 
 
 class Halt(Callback):
-    """Brings Ctrl-C, which only the main thread hears, to fits in other threads, between two calls of the kernel."""
+    """Passes Ctrl-C from the main thread to fits in other threads, between two kernel calls."""
 
     def __init__(self) -> None:
         self.came = False
 
     def on_progress(self, trainer: Trainer, done: float) -> None:
-        """End the fit where it has come."""
+        """End the fit after Ctrl-C."""
         if self.came:
             raise KeyboardInterrupt
 
 
 class Samples:
-    """Arguments of `Trainer.fit` that are arrays, for each network.
+    """The array arguments of `Trainer.fit` for each network.
 
     Parameters
     ----------
-    given : by name; where each network has its own, a list, or a dict by number
-    own : whether each has its own
+    given : the arguments by name; if each network has its own, a list of them, or a dict by number
+    own : whether each network has its own arguments
     """
 
     def __init__(self, given: dict[str, Any], own: bool) -> None:
@@ -130,7 +130,8 @@ class Samples:
     def _shared(self, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any], fraction: float) -> Sources:
         """Return the training and validation samples from shared arrays."""
         given = self.given | {"X": self._matrix(trainer)}
-        if fraction > 0 or isinstance(given.get("validation_data"), Stream):  # copies by seed; no two may read at once
+        # A split depends on the seed, and a Stream may have only one reader at a time.
+        if fraction > 0 or isinstance(given.get("validation_data"), Stream):
             return _sources(given, trainer, names, options, self.names)
         loss, outputs = trainer._loss, (trainer.layer_sizes[-1], trainer.output_activation)
         takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._names
@@ -141,21 +142,21 @@ class Samples:
         return trainer._engine.with_own_order(data), validation
 
     def _matrix(self, trainer: Trainer) -> Array:
-        """Everybody's X, converted once for each dtype."""
+        """Return the shared X, converted once for each dtype."""
         key = trainer.layer_sizes[0], trainer.dtype
         if key not in self._converted:
             self._converted[key] = _checks.matrix("X", self.given["X"], *key)
         return self._converted[key]
 
     def convert(self, trainers: Sequence[Trainer]) -> None:
-        """Convert an X that is everybody's, if all want the same of it, before it travels."""
+        """Convert a shared X before it is sent to other processes, if all trainers need the same conversion."""
         wanted = {(trainer.layer_sizes[0], trainer.dtype) for trainer in trainers}
         if not self.own and len(wanted) == 1 and not isinstance(self.given["X"], np.memmap):
-            with suppress(ValueError, TypeError):  # each network will say so of itself
+            with suppress(ValueError, TypeError):  # each network will raise the error itself
                 self.given["X"] = _checks.matrix("X", self.given["X"], *wanted.pop())
 
     def part(self, numbers: Sequence[int]) -> Samples:
-        """Those of some networks."""
+        """Return the samples of some networks."""
         if not self.own:
             return self
         return Samples({name: {i: values[i] for i in numbers} for name, values in self.given.items()}, True)
@@ -171,7 +172,7 @@ def _sources(
     options: dict[str, Any],
     columns: Names,
 ) -> Sources:
-    """Convert arguments as `Trainer.fit` does; columns: the column names of X and y, if these are arrays by now."""
+    """Convert arguments as `Trainer.fit` does; columns: the column names of X and y if these are already arrays."""
     intake = trainer._intake
     intake.names = intake.names.or_else(columns)
     data, validation = intake.training(
@@ -191,16 +192,16 @@ def _sources(
 
 
 class Fits:
-    """Fits of many networks.
+    """The training of many networks.
 
     Parameters
     ----------
-    networks : Trainers by number, and exceptions in the place of those that were refused
-    samples : arguments of `Trainer.fit`, for a network by its number
-    options : more of them, for all networks
-    watchers : callbacks, of which each network gets copies
-    threads : of one network
-    halt : by which others end these fits
+    networks : a Trainer, or the exception that refused it, by number
+    samples : the array arguments of `Trainer.fit` for a network, by its number
+    options : the other arguments, the same for all networks
+    watchers : callbacks; each network gets copies
+    threads : number of threads for one network
+    halt : ends these fits from outside
     """
 
     def __init__(
@@ -245,7 +246,7 @@ class Fits:
             trainer.n_threads = asked
 
     def group(self, numbers: Sequence[int]) -> Iterator[list[Outcome]]:
-        """Fit one network, or some that may go together; gives outcomes as they are there."""
+        """Fit one network, or several that can be trained together. Yield outcomes as soon as they are there."""
         logs: list[LazyHistory | None] = [None] * len(numbers)
         if len(numbers) > 1:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
@@ -265,7 +266,10 @@ class Fits:
     def all(
         self, run: Callable[[Callable[[Outcome], None]], None], on_finish: Callable[[Outcome], Any] | None, tally: Tally
     ) -> list[Outcome]:
-        """Outcomes of all networks, by a function that runs the fits and is given one to tell of each, here."""
+        """Fit all networks and return their outcomes.
+
+        run : a function that trains them and calls its argument with each outcome, in this thread
+        """
 
         def tell(outcome: Outcome) -> None:
             self.outcomes[outcome.number] = outcome
@@ -290,7 +294,7 @@ class Fits:
                 keep_to_share(i, len(threads))
                 while not self.halt.came and (numbers := _taken(waiting)):
                     for outcomes in self.group(numbers):
-                        self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # even if nobody is told
+                        self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # even if no one collects it
                         finished.put(outcomes)
             except BaseException as error:  # the waiting thread must get any error
                 finished.put(error)
@@ -324,7 +328,7 @@ class Fits:
                 thread.join()
 
     def _untouched(self, number: int) -> Outcome:
-        """Return the outcome of a network whose training Ctrl-C prevented."""
+        """Return the outcome of a network that Ctrl-C prevented from training."""
         network, log = self.networks[number], LazyHistory()
         log.interrupted = True
         return Outcome(number, network if isinstance(network, Trainer) else None, log)

@@ -1,4 +1,4 @@
-"""Fits of many networks as jobs of joblib's backends: processes, threads, a cluster; the door to joblib."""
+"""Training of many networks in joblib's backends: processes, threads or a cluster. Only this module imports joblib."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ ASKED = "None, or an integer other than 0"
 
 
 def jobs_asked(n_jobs: Any) -> int | None:
-    """How many jobs are asked for, as joblib has it: −1 for all; None where nobody asks joblib.
+    """Return the number of jobs in joblib's convention, where −1 means all; None if joblib isn't used.
 
     Raises
     ------
     ImportError
-        Where joblib is asked, and is not installed.
+        If joblib is asked for and not installed.
     """
     if n_jobs is None:
-        if "joblib" not in sys.modules:  # whoever has set a backend has imported it
+        if "joblib" not in sys.modules:  # a backend can only be set after this import
             return None
     elif isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
         raise TypeError(_checks.wrong("n_jobs", ASKED, _checks.shown(n_jobs)))
@@ -47,19 +47,19 @@ def jobs_asked(n_jobs: Any) -> int | None:
 
 
 def jobs_at_once(n_jobs: int) -> int:
-    """How many jobs the active backend runs at once."""
+    """Return how many jobs the active backend runs at once."""
     from joblib import effective_n_jobs
 
     return int(effective_n_jobs(n_jobs))
 
 
 def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Outcome], None]) -> None:
-    """Fit all networks, group by group, in jobs, whose results the caller's trainers then take over."""
+    """Fit all networks, group by group, in joblib's jobs. The caller's trainers take over the results."""
     from joblib import Parallel, delayed
     from joblib.parallel import get_active_backend
 
     for number, network in fits.networks.items():
-        if isinstance(network, Exception):  # it was refused, and is a job of its own
+        if isinstance(network, Exception):  # it was refused; its outcome is the error
             tell(fits.one(number))
     backend, _ = get_active_backend()
     fits.samples.convert([network for network in fits.networks.values() if isinstance(network, Trainer)])
@@ -82,20 +82,20 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
             for outcomes in stream:
                 for outcome in outcomes:
                     tell(_taken(fits, outcome))
-                if any(outcome.interrupted for outcome in outcomes):  # a job heard of Ctrl-C first
+                if any(outcome.interrupted for outcome in outcomes):  # Ctrl-C reached a job first
                     raise KeyboardInterrupt
         finally:
             fits.halt.came = True
             if as_they_finish:
-                with warnings.catch_warnings():  # of joblib, that not all results were taken
+                with warnings.catch_warnings():  # joblib warns if not all results were taken
                     warnings.simplefilter("ignore")
                     stream.close()
 
 
 @contextmanager
 def _losses_told(backend: Any) -> Iterator[None]:
-    """Make outcomes of jobs that Dask gives up: joblib, which hears of results alone, would wait for ever."""
-    name = "submit" if hasattr(backend, "submit") else "apply_async"  # which joblib had before 1.5
+    """Turn jobs that Dask gives up into outcomes. Joblib only gets results, so it would wait for them forever."""
+    name = "submit" if hasattr(backend, "submit") else "apply_async"  # its name before joblib 1.5
     given, own = getattr(backend, name), vars(backend).get(name)
 
     def submit(batch: Any, callback: Any = None) -> Any:
@@ -117,16 +117,16 @@ def _losses_told(backend: Any) -> Iterator[None]:
 
 
 def _lost(networks: Mapping[int, Trainer], error: Exception) -> list[Outcome]:
-    """The outcomes of a job that is not coming back."""
+    """Return the outcomes of a job that was lost."""
     return [Outcome(number, None, LazyHistory(), error) for number in networks]
 
 
 def _on_cluster(client: Any, samples: Samples) -> Any:
-    """A Dask future of the samples, a copy in each worker: a task's result outlasts them, what is scattered not."""
-    with warnings.catch_warnings():  # that they are large
+    """Return a Dask future of the samples, copied to each worker. Unlike scattered data, it survives lost workers."""
+    with warnings.catch_warnings():  # Dask warns that they are large
         warnings.simplefilter("ignore")
         future = client.submit(_itself, samples, pure=False)
-    with suppress(Exception):  # a worker may just have gone; the others fetch it when they need it
+    with suppress(Exception):  # a worker may be lost; the others fetch the future when they need it
         client.replicate([future])
     return future
 
@@ -144,8 +144,8 @@ def _job(
     halt: Halt,
     silent: bool,
 ) -> list[Outcome]:
-    """Fit copies of some networks: where the caller's are in reach, Ctrl-C must find them as they were."""
-    if not isinstance(samples, Samples):  # joblib works here where a cluster has but one thread
+    """Fit copies of some networks. In threads, the caller's own networks must stay unchanged if Ctrl-C comes."""
+    if not isinstance(samples, Samples):  # joblib passes the future if a cluster has only one thread
         samples = samples.result()
     fits = Fits(copy.deepcopy(dict(networks)), samples, options, watchers, threads, halt)
     with silent_if(silent):
@@ -154,7 +154,7 @@ def _job(
 
 
 def _portable(error: Exception | None) -> Exception | None:
-    """An exception that gets through to the caller's process; those with arguments of their own often can't."""
+    """Return an exception that can be pickled. Those with their own constructor arguments often can't."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -163,7 +163,7 @@ def _portable(error: Exception | None) -> Exception | None:
 
 
 def _taken(fits: Fits, outcome: Outcome) -> Outcome:
-    """The outcome, of the caller's trainer."""
+    """Return the outcome with the caller's trainer, which takes over the result."""
     trainer, trained = fits.networks[outcome.number], outcome.trainer
     assert isinstance(trainer, Trainer)
     if trained is None:

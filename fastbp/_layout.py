@@ -1,4 +1,4 @@
-"""Where everything lies: Θˡ and bˡ in the flat buffer, a block of samples in the workspace; padding, views, packing."""
+"""The memory layout: Θˡ and bˡ in the flat buffer, and a block of samples in the workspace."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ._kernels.wide import WIDE, room
 Array = npt.NDArray[Any]
 
 LINE = 64  # bytes of a cache line
-SMALL_WIDTH = 20  # of the widest layer but the inputs, up to which a network may be small
-SMALL = 300  # weights up to which it is
-LONG = 2048  # bytes of a row from which on the number of its lines is odd
+SMALL_WIDTH = 20  # the largest layer after the inputs in a small network
+SMALL = 300  # the most weights in a small network
+LONG = 2048  # rows from this many bytes on have an odd number of cache lines
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> Array:
-    """Zeros, (size,), on cache lines of their own: what threads write to lines that they share, slows both."""
+    """Return zeros, (size,), on separate cache lines. Threads that write to a shared line slow each other down."""
     itemsize = np.dtype(dtype).itemsize
     raw = np.zeros(up_to(size * itemsize, LINE) + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
@@ -34,16 +34,16 @@ def aligned_zeros(size: int, dtype: npt.DTypeLike) -> Array:
 
 
 def up_to(size: int, unit: int) -> int:
-    """The least multiple of unit that holds size."""
+    """Return the smallest multiple of unit that is at least size."""
     return -(-size // unit) * unit
 
 
 def padded(n: int, itemsize: int) -> int:
-    """How many numbers of itemsize bytes a row of n takes in memory.
+    """Return how many numbers of itemsize bytes a padded row of n takes in memory.
 
-    A quarter or a half of a register if that holds it, else whole registers. Long rows get an odd number of cache
-    lines: columns of a matrix with a power of two of them fall on few sets of the cache (1024 columns: 101 against 106
-    GFLOP/s).
+    It is a quarter or a half of a register if n fits, otherwise whole registers. Long rows get an odd number of cache
+    lines: with a power of two, the columns of a matrix use only a few sets of the cache (1024 columns: 101 instead of
+    106 GFLOP/s).
     """
     lanes = max(REGISTER // itemsize, SIDE)
     for width in (lanes // 4, lanes // 2):
@@ -56,7 +56,7 @@ def padded(n: int, itemsize: int) -> int:
 
 
 class _Counter:
-    """Hands out places in a buffer, each on a whole pair of registers."""
+    """Assigns places in a buffer, each aligned to a pair of registers."""
 
     def __init__(self, unit: int) -> None:
         self.unit, self.used = unit, 0
@@ -69,22 +69,23 @@ class _Counter:
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of all numbers of a network.
+    """The places of all numbers of a network.
 
-    In the parameters layer l has Θˡ transposed, n_l rows of p_{l+1} numbers, then bˡ as one more row; p is n padded to
-    whole vectors. The padding stays zero for ever. It depends on the host's vectors: what leaves the process is packed.
+    In the parameters, layer l has Θˡ transposed, n_l rows of p_{l+1} numbers, followed by bˡ as one more row; p is n
+    padded to whole vectors. The padding always stays zero. It depends on the host's vectors, so stored parameters are
+    packed.
 
     Parameters
     ----------
     sizes : (L,) n_1 … n_L
-    itemsize : bytes of a number
+    itemsize : number of bytes per number
     """
 
     sizes: tuple[int, ...]
     itemsize: int
     widths: tuple[int, ...] = field(init=False)  # (L,) p_l
     weights: tuple[int, ...] = field(init=False)  # (L − 1,) offsets of Θˡ
-    size: int = field(init=False)  # numbers in the buffer, padding included
+    size: int = field(init=False)  # numbers in the buffer, including padding
 
     def __post_init__(self) -> None:
         widths = tuple(padded(n, self.itemsize) for n in self.sizes)
@@ -104,17 +105,17 @@ class Layout:
 
     @cached_property
     def n_weights(self) -> int:
-        """How many weights there are, those of bias units not counted: the multiplications of a forward pass."""
+        """Number of weights without those of bias units: the multiplications in a forward pass."""
         return sum(n * n_next for n, n_next in pairwise(self.sizes))
 
     @property
     def is_small(self) -> bool:
-        """Whether training is faster with vectors across the samples (small.py)."""
+        """Whether training is faster with vectors over the samples (small.py)."""
         return max(self.sizes[1:]) <= SMALL_WIDTH and self.n_weights <= SMALL
 
     @cached_property
     def chunks(self) -> int:
-        """How many chunks of `updates.CHUNK` the layers' parameters have."""
+        """Number of chunks of `updates.CHUNK` in the layers' parameters."""
         return sum(-(-(n + 1) * p // CHUNK) for n, p in zip(self.sizes, self.widths[1:], strict=False))
 
     def plan(
@@ -125,7 +126,7 @@ class Layout:
         rows: int,
         dropout: tuple[float, ...] = (),
     ) -> tuple[codes.Plan, int]:
-        """The network as kernels read it, for blocks of so many rows, and the size of their workspace.
+        """Return the network in the kernels' form, for blocks of so many rows, and the size of their workspace.
 
         Parameters
         ----------
@@ -133,9 +134,9 @@ class Layout:
         objective : the loss
         use_bias : as in `codes.Plan`
         rows : s
-        dropout : rates of the hidden layers, or none
+        dropout : rates of the hidden layers, or ()
         """
-        # Kernels write whole vectors, and so past the last row, not past HEIGHT rows; small.py has samples in lanes.
+        # Kernels write whole vectors past the last row, up to HEIGHT rows; small.py keeps samples in vector lanes.
         rows = up_to(rows, max(HEIGHT, REGISTER // self.itemsize))
         places = _Counter(self._unit)
         zeros = places.take(self._unit)
@@ -173,7 +174,7 @@ class Layout:
         return plan, places.used
 
     def _packed(self, rows: int) -> int:
-        """Room for A of the largest product that wide.py may do: a or δ of so many rows, or a transposed."""
+        """Return the space for A in the largest product of wide.py: a or δ of so many rows, or a transposed."""
         lanes, most = REGISTER // self.itemsize, 0
         for l, (n, n_next) in enumerate(pairwise(self.sizes)):
             if self.widths[l + 1] >= WIDE * lanes:
@@ -183,7 +184,7 @@ class Layout:
         return most
 
     def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike, parameter: Sequence[float]) -> Array:
-        """What a plan wants to work in, with its constants in place; parameter: the objective's."""
+        """Return the workspace of a plan, with its constants; parameter: the parameter of the objective."""
         work = aligned_zeros(size, dtype)
         for place, number in ((plan.mask, 1), (plan.parameter, parameter)):
             rows = work[place : place + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
@@ -191,7 +192,7 @@ class Layout:
         return work
 
     def weight_views(self, buffer: Array) -> list[Array]:
-        """[Θ¹, …], each a writable view of shape (n_{l+1}, n_l)."""
+        """Return [Θ¹, …], each a writable view of shape (n_{l+1}, n_l)."""
         views = []
         for l, start in enumerate(self.weights):
             rows, width = self.sizes[l], self.widths[l + 1]
@@ -200,16 +201,16 @@ class Layout:
         return views
 
     def bias_views(self, buffer: Array) -> list[Array]:
-        """[b¹, …], each a writable view of shape (n_{l+1},)."""
+        """Return [b¹, …], each a writable view of shape (n_{l+1},)."""
         return [buffer[b : b + n] for b, n in zip(self.biases, self.sizes[1:], strict=True)]
 
     def pack(self, buffer: Array) -> Array:
-        """All parameters without padding, in the method's order: Θ¹ row by row, b¹, Θ², b², …; a copy."""
+        """Return a copy of all parameters without padding, in the method's order: Θ¹ row by row, b¹, Θ², b², …"""
         pairs = zip(self.weight_views(buffer), self.bias_views(buffer), strict=True)
         return np.concatenate([part.ravel() for pair in pairs for part in pair])
 
     def unpack(self, packed: Array, buffer: Array) -> None:
-        """Write what `pack` gave into a buffer of this layout."""
+        """Write the numbers from `pack` into a buffer of this layout."""
         start = 0
         for pair in zip(self.weight_views(buffer), self.bias_views(buffer), strict=True):
             for part in pair:

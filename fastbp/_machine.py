@@ -1,4 +1,4 @@
-"""What fastbp makes of the machine that it runs on."""
+"""Facts about the machine and how fastbp uses it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KERNELS = {  # kernels that `python -m fastbp.warmup` always compiles
 
 
 def facts() -> dict[str, Any]:
-    """Versions of other packages, the processor, what the kernels take of it, where their machine code is kept."""
+    """Return package versions, the processor, the features that the kernels use, and the cache folder."""
     return {
         "python": platform.python_version(),
         "packages": {name: version_of(name) for name in (*NEEDED, *OPTIONAL)},
@@ -48,7 +48,7 @@ def facts() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name as its maker writes it."""
+    """Return the processor's name from its maker."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -57,7 +57,7 @@ def processor() -> str:
 
 
 def version_of(package: str) -> str | None:
-    """A package's version; None where it isn't installed."""
+    """Return a package's version, or None if it isn't installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -88,10 +88,10 @@ def _cache() -> dict[str, Any]:
 
 
 def _pieces(kernel: Any) -> list[dict[str, str]]:
-    """What there is on disk of a kernel, for any processor, as `Pieces.abouts` has it."""
+    """Return what is on disk for a kernel, for any processor, as in `Pieces.abouts`."""
     return kernel._cache.pieces.abouts() if isinstance(kernel._cache, Disk) else []
 
 
 def _is_of(about: dict[str, str], dtype: str, target: str) -> bool:
-    """Whether it serves this process and dtype; the kernels of float32 take arrays of float64 as well."""
+    """Return whether it fits this process and dtype. The float32 kernels also take float64 arrays."""
     return about["target"] == target and ("float32" in about["signature"]) == (dtype == "float32")

@@ -1,6 +1,6 @@
-"""What training a tiny network does to a batch, square by square: the lists of tasks that small.py goes through.
+"""The task lists of small.py: what training a tiny network does for each batch, square by square.
 
-Loops over layers, units and samples would cost a tiny network three times what its numbers cost.
+Loops over layers, units and samples would take a tiny network three times as long as its arithmetic.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _tasks(rows: Sequence[tuple[int, ...]]) -> np.ndarray[tuple[int], np.dtype[n
 
 
 def _squares(layer: codes.Layer) -> range:
-    """The first units of a layer's squares."""
+    """Return the first units of a layer's squares."""
     return range(0, layer.n, SIDE)
 
 
@@ -31,11 +31,11 @@ def _inputs(layer: codes.Layer, place: int, groups: range) -> list[tuple[int, ..
 
 
 def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes.Passes:
-    """The tasks of groups of samples; of as many in each task as groups has left out from one to the next."""
+    """Return the tasks for groups of samples. Each task covers as many groups as the step of `groups`."""
     last = layers[-1]
     forward, backward = [], []
     for layer, above in pairwise(layers):
-        activation = above.activation if above is not last else codes.SOFTMAX  # z itself: the loss goes on from it
+        activation = above.activation if above is not last else codes.SOFTMAX  # z itself: the loss is computed from z
         for j in _squares(above):
             theta = layer.theta + j
             bias = theta + layer.n * above.width
@@ -59,10 +59,10 @@ def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes
 
 
 def program(plan: codes.Plan, m: int, itemsize: int) -> codes.Program:
-    """The tasks of a batch of up to m samples, in the workspace and the parameters as `plan` has them, by itemsize.
+    """Return the tasks for a batch of up to m samples, with places in the workspace and the parameters from `plan`.
 
-    A square is SIDE units of a layer by a group of SIDE samples, or SIDE by SIDE weights. Offsets are in numbers: of
-    squares in the workspace, of weights in the parameters. What the fields are, `codes.Program` says.
+    A square is SIDE units of a layer for a group of SIDE samples, or SIDE by SIDE weights. Offsets count numbers: of
+    squares in the workspace, of weights in the parameters. `codes.Program` describes the fields.
     """
     layers = [codes.Layer(*row) for row in plan.layers.reshape(-1, codes.LAYER_FIELDS)]
     groups, together = range(0, m, SIDE), beside(itemsize) * SIDE

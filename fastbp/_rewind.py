@@ -1,4 +1,4 @@
-"""The way back from a divergence: where training was at the start of an epoch."""
+"""The state of training at the start of an epoch, to return to after a divergence."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Rewind:
-    """What a trainer's weights, its optimizer and its random numbers were at the start of an epoch.
+    """The weights, the optimizer's state and the random state at the start of an epoch.
 
     Parameters
     ----------
-    trainer : whose state is kept, once `keep` says so
+    trainer : its state is stored by `keep`
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -24,25 +24,25 @@ class Rewind:
         self._kept = [np.empty_like(array) for array in self.state]
 
     def keep(self, epoch: int) -> None:
-        """Take the state as it is now, at the start of that epoch of a call."""
+        """Store the current state, at the start of this epoch of a call."""
         self.epoch = epoch
         for kept, array in zip(self._kept, self.state, strict=True):
             np.copyto(kept, array)
 
     def back(self) -> None:
-        """Make the state what it was."""
+        """Restore the stored state."""
         for kept, array in zip(self._kept, self.state, strict=True):
             np.copyto(array, kept)
 
 
 def arrays_of(trainer: Trainer) -> list[npt.NDArray[Any]]:
-    """What training changes, in place."""
+    """Return the arrays that training changes in place."""
     memory = trainer._memory
     return [trainer.network._parameters, memory.first, memory.second, memory.steps, trainer._random]
 
 
 def take_over(trainer: Trainer, trained: Trainer) -> None:
-    """Make a trainer what a copy of it has become, in the memory that it has: there may be views of it."""
+    """Copy the state of a trained copy into a trainer. Its arrays stay the same, because views of them may exist."""
     for array, values in zip(arrays_of(trainer), arrays_of(trained), strict=True):
         np.copyto(array, values)
     history, told = trainer.history, trained.history

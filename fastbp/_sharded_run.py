@@ -1,4 +1,4 @@
-"""A run of fit in which each process has samples of its own, and gives each batch some of them."""
+"""A run of fit in which each process has its own samples and contributes some to each batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ShardedRun(SharedRun):
-    """A run in which a batch is made of rows of every rank, in proportion to how many it has."""
+    """A run in which a batch has rows of every rank, in proportion to its number of samples."""
 
     has_all = False
 
@@ -43,7 +43,7 @@ class ShardedRun(SharedRun):
         return sum(self.counts)
 
     def _ordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
-        """The rank's own order; the state goes on for all alike, however many rows each has."""
+        """Return this rank's own order. The random state advances equally on all ranks, however many rows they have."""
         if data.shuffles:
             states = np.random.SeedSequence(int(random[0])).generate_state(1 + self.ranks.size, np.uint64)
             data = self.trainer._engine.reordered(data, states[1 + self.ranks.rank :][:1].astype(np.uint64))
@@ -51,7 +51,7 @@ class ShardedRun(SharedRun):
         return data._replace(weight=self.weight)
 
     def _parts(self, data: codes.Data, batch_size: int) -> Iterator[tuple[codes.Part, float]]:
-        """Of K batches the k-th has the rows n k / K … n (k + 1) / K of each rank's n, rank after rank."""
+        """Yield the parts. The k-th of K batches has the rows n k / K … n (k + 1) / K of each rank, in rank order."""
         rank, counts = self.ranks.rank, self.counts
         batches = -(-sum(counts) // batch_size)
         spans = [[(n * k // batches, n * (k + 1) // batches) for n in counts] for k in range(batches)]

@@ -1,4 +1,4 @@
-"""A run of fit in which processes share each batch: each does its rows, all move by the sum of the gradients."""
+"""A run of fit in which processes share each batch: each computes its rows, and all add up the gradients."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from .distributed import Ranks
 
 Array = npt.NDArray[Any]
 
-GIVEN_UP = -2  # the rows of a batch for which a rank wouldn't wait
+GIVEN_UP = -2  # stands for the number of rows if a rank stopped waiting for a batch
 
 
 class SharedRun(Run):
-    """A run in which each rank does its rows of every batch, and all move their weights by the sum of gradients.
+    """A run in which each rank computes its rows of every batch, and all update with the sum of the gradients.
 
-    The first rank's callbacks are called, and what they do to weights, rates and batch sizes is done on all.
+    Only the first rank's callbacks are called. Their changes of weights, rates and batch sizes apply on all ranks.
     """
 
     by_epochs = True
-    wants = ""  # why this rank wants an end, if it does
-    ending = False  # whether some rank did at the last batch
-    shown = 0.0  # when callbacks last heard of progress
+    wants = ""  # why this rank wants to end the fit, or ""
+    ending = False  # whether some rank wanted to end it at the last batch
+    shown = 0.0  # when callbacks were last called with the progress
 
     @property
     def ranks(self) -> Ranks:
-        """Those of the trainer."""
+        """The ranks of the trainer."""
         assert self.trainer._ranks is not None
         return self.trainer._ranks
 
     @property
     def speaks(self) -> bool:  # type: ignore[override]
-        """The first rank does."""
+        """Whether this is the first rank, which alone prints."""
         return self.ranks.rank == 0
 
     def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
@@ -58,20 +58,20 @@ class SharedRun(Run):
         ends.enter_context(self._interrupts_wait())
         ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
         ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, names))
-        self._take_the_first_ranks_state()  # its callbacks may have changed it
+        self._take_the_first_ranks_state()  # the callbacks may have changed it
 
     def _meet(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
-        """Raise on all ranks where they can't train together."""
+        """Raise an error on all ranks if they can't train together."""
         self.ranks.meet(self._facts(source, validation, names))
 
     def _facts(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, str]:
-        """What must be the same on all ranks, by argument."""
+        """Return what must be the same on all ranks, by argument."""
         trainer = self.trainer
         return {
             "sharded": repr(not self.has_all),
             "layer_sizes, activation, loss or dtype": f"{trainer.network!r} with {trainer.loss}",
             "optimizer": repr(trainer.optimizer),
-            "schedule": type(trainer.schedule).__name__,  # the repr of one's own has an address
+            "schedule": type(trainer.schedule).__name__,  # the repr of a custom schedule contains an address
             "learning_rate": repr(trainer.learning_rate),
             "batch_size": repr(trainer.batch_size),
             "dropout": repr(trainer.dropout),
@@ -88,7 +88,7 @@ class SharedRun(Run):
         }
 
     def _seen(self, source: Source) -> str:
-        """What must be the same of the samples that train."""
+        """Return what must be the same about the training samples."""
         return _shown(source)
 
     def go(self, *arguments: Any) -> None:
@@ -106,7 +106,7 @@ class SharedRun(Run):
         super().over_batches(self._alike(iter(batches)), steps, done)
 
     def _alike(self, batches: Iterator[codes.Data]) -> Iterator[codes.Data]:
-        """The batches, of which all ranks have as many, of as many rows."""
+        """Yield the batches, which must be as many, with the same numbers of rows, on all ranks."""
         while True:
             data, count = self.ranks.each(lambda: _next(batches))
             counts = self.ranks.comm.allgather(count)
@@ -118,7 +118,7 @@ class SharedRun(Run):
             yield data
 
     def measure(self, data: codes.Data | Feed, names: Any) -> dict[str, float]:
-        """Each rank goes over its part of the rows; the first one measures all, and goes over a Stream alone."""
+        """Evaluate a part of the rows on each rank; the first computes the result, and alone evaluates a Stream."""
         if isinstance(data, Feed):
             return cast("dict[str, float]", self.ranks.of_first(lambda: super(SharedRun, self).measure(data, names)))
         ranks, trainer, n = self.ranks, self.trainer, len(data.X)
@@ -157,7 +157,7 @@ class SharedRun(Run):
         return bool(ends)
 
     def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: float, share: float = 1.0) -> None:
-        """An epoch, or a piece of one, batch by batch."""
+        """Train for an epoch, or a piece of one, batch by batch."""
         data, total = self._ordered(data, at.random), float(at.losses[0])
         for k, (part, over) in enumerate(self._parts(data, step.batch_size)):
             total += self._share(data, step, part, float(step.rates[min(k, len(step.rates) - 1)]))
@@ -168,18 +168,18 @@ class SharedRun(Run):
             self._between_calls(done + share * over, True)
 
     def _ordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
-        """The data in an epoch's order."""
+        """Return the data in the order of the next epoch."""
         return self.trainer._engine.reordered(data, random)
 
     def _parts(self, data: codes.Data, batch_size: int) -> Iterator[tuple[codes.Part, float]]:
-        """The rank's part of each batch, and what share of the data is over after it."""
+        """Yield the rank's part of each batch, and which share of the data is done after it."""
         n = len(data.X)
         for start in range(0, n, batch_size):
             stop = min(start + batch_size, n)
             yield self._part(data, start, stop), stop / n
 
     def _part(self, data: codes.Data, start: int, stop: int) -> codes.Part:
-        """The rank's part of the rows start … stop of the epoch's order."""
+        """Return the rank's part of the rows start … stop in the epoch's order."""
         first, last = (start + (stop - start) * r // self.ranks.size for r in (self.ranks.rank, self.ranks.rank + 1))
         return codes.Part(first, last, first - start, weight_of(data, start, stop))
 
@@ -189,7 +189,7 @@ class SharedRun(Run):
         return total / data.weight if data.weight > 0 else total
 
     def _share(self, data: codes.Data, step: codes.Step, part: codes.Part, rate: float) -> float:
-        """One update by a batch, of which this rank does its part; the sum of J over all of it."""
+        """Update once with a batch, of which this rank computes its part. Return the sum of J over the whole batch."""
         trainer, ranks, weight = self.trainer, self.ranks, part.weight
         if ranks.rank == 0 and perf_counter() > self.deadline:
             self.wants = self.wants or "time"
@@ -208,17 +208,17 @@ class SharedRun(Run):
             self._look_at_the_clock()
 
     def _while_waiting(self) -> None:
-        """A rank that wants an end waits no more, but for the others: all meet before they train with a piece."""
+        """Stop waiting if this rank wants to end the fit. The ranks meet before they train with the next piece."""
         if self.wants or perf_counter() > self.deadline:
             raise OutOfTime
 
     def _look_at_the_clock(self) -> None:
-        """End on all ranks, where one wanted to when they last summed gradients."""
+        """End the fit on all ranks if one of them asked for it with the last sum of gradients."""
         if self.ending:
             self._end()
 
     def _end(self) -> NoReturn:
-        """What all ranks do together."""
+        """End the fit on all ranks."""
         interrupted = "interrupt" in self.ranks.comm.allgather(self.wants)
         self.ranks.fail(KeyboardInterrupt() if interrupted else OutOfTime())
 
@@ -232,7 +232,7 @@ class SharedRun(Run):
 
     @contextmanager
     def _interrupts_wait(self) -> Iterator[None]:
-        """Ctrl-C ends the fit after the batch, on all ranks; a second one at once, and with it the job."""
+        """Let Ctrl-C end the fit on all ranks after the batch. A second Ctrl-C ends the whole job at once."""
         before = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is not threading.main_thread() or not callable(before):
             yield
@@ -251,7 +251,7 @@ class SharedRun(Run):
 
 
 def _next(batches: Iterator[codes.Data]) -> tuple[codes.Data | None, int]:
-    """The next of them and its number of rows; None where there is none, or this rank waits no more."""
+    """Return the next batch and its number of rows; None if there is none, or if this rank stopped waiting."""
     try:
         data = next(batches, None)
     except OutOfTime:
@@ -260,7 +260,7 @@ def _next(batches: Iterator[codes.Data]) -> tuple[codes.Data | None, int]:
 
 
 def weight_of(data: codes.Data, start: int, stop: int) -> float:
-    """Of the rows start … stop of the epoch's order."""
+    """Return the weight of the rows start … stop in the epoch's order."""
     if not data.weights.size:
         return float(stop - start)
     rows = data.order[start:stop] if data.order.size else slice(start, stop)
@@ -268,7 +268,7 @@ def weight_of(data: codes.Data, start: int, stop: int) -> float:
 
 
 def _shown(source: Source) -> str:
-    """What tells samples from others: their number and a digest of them; on disk, of a hundred of them."""
+    """Return the number of samples and a digest of them; for samples on disk, of about a hundred of them."""
     if isinstance(source, Feed):
         return f"{source.stream!r}"
     if isinstance(source, Batches):
@@ -282,7 +282,7 @@ def _shown(source: Source) -> str:
 
 
 def _is_mapped(array: Any) -> bool:
-    """Whether a file is behind the array, all of which no rank should have to read."""
+    """Return whether the array is in a mapped file, which the ranks shouldn't have to read completely."""
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
             return True

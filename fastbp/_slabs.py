@@ -1,4 +1,4 @@
-"""Room for the rows of a Stream: slabs of whole batches, and the buffer in which rows are shuffled."""
+"""Memory for the rows of a Stream: slabs of whole batches, and the shuffle buffer."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy.typing as npt
 from ._layout import aligned_zeros
 
 Array = npt.NDArray[Any]
-Chosen = tuple[Sequence[Array], npt.NDArray[np.int64]]  # columns, and which of their rows
+Chosen = tuple[Sequence[Array], npt.NDArray[np.int64]]  # columns, and numbers of some of their rows
 
-SWAPPED = 8  # one in so many of the shuffle buffer's rows are drawn at a time: to draw fewer takes longer a row
+SWAPPED = 8  # 1/8 of the shuffle buffer is drawn at a time; drawing fewer rows costs more per row
 
 
 class Slab:
-    """Room for so many rows of some columns.
+    """Memory for a number of rows of some columns.
 
     Parameters
     ----------
-    columns : (n, …) arrays, whose shapes and dtypes are taken
-    capacity : rows
+    columns : (n, …) arrays with the shapes and dtypes of the columns
+    capacity : the largest number of rows
 
     Attributes
     ----------
     columns : (capacity, …) arrays
-    count : rows that are taken
+    count : number of rows that are in use
     """
 
     def __init__(self, columns: Sequence[Array], capacity: int) -> None:
@@ -39,16 +39,16 @@ class Slab:
 
     @property
     def is_full(self) -> bool:
-        """Whether no row has room any more."""
+        """Whether there is no space for another row."""
         return self.count == self.capacity
 
     @property
     def taken(self) -> list[Array]:
-        """The columns, up to the last row that is taken."""
+        """The columns, up to the last row that is in use."""
         return [column[: self.count] for column in self.columns]
 
     def take(self, columns: Sequence[Array], start: int, rows: npt.NDArray[np.int64] | None = None) -> int:
-        """Copy the rows of columns from `start` on, or rows[start:] of them, as many as have room; their number."""
+        """Copy rows start: of the columns, or the rows in rows[start:], as far as they fit. Return how many."""
         n = len(columns[0]) if rows is None else len(rows)
         m = min(n - start, self.capacity - self.count)
         for mine, column in zip(self.columns, columns, strict=True):
@@ -56,28 +56,29 @@ class Slab:
             if rows is None:
                 np.copyto(place, column[start : start + m])
             else:
-                np.take(column, rows[start : start + m], axis=0, out=place, mode="clip")  # the others make a copy
+                np.take(column, rows[start : start + m], axis=0, out=place, mode="clip")  # the other modes copy `out`
         self.count += m
         return m
 
 
 class ShuffleBuffer:
-    """A buffer from which rows leave at random, when others take their places.
+    """A buffer from which random rows leave when others take their places.
 
-    Rows that come wait until they are an eighth of the buffer; then as many are drawn from it, leave in random order,
-    and these take their places. So the order depends on the order in which rows come, and not on their chunks.
+    Incoming rows wait until they amount to an eighth of the buffer. Then as many rows are drawn from the buffer and
+    leave in random order, and the waiting rows take their places. The result depends on the order of the rows, but not
+    on the chunks.
 
     Parameters
     ----------
-    columns : (n, …) arrays, whose shapes and dtypes are taken
-    size : rows, ≥ 1
+    columns : (n, …) arrays with the shapes and dtypes of the columns
+    size : number of rows, ≥ 1
     """
 
     def __init__(self, columns: Sequence[Array], size: int) -> None:
         self.kept, self.coming = Slab(columns, size), Slab(columns, max(1, size // SWAPPED))
 
     def put(self, columns: Sequence[Array], rng: np.random.Generator) -> Iterator[Chosen]:
-        """Take rows; what leaves for them is to be copied before the next is asked for."""
+        """Add rows, and yield the rows that leave. Copy them before you request the next."""
         done = 0
         while done < len(columns[0]):
             place = self.coming if self.kept.is_full else self.kept
@@ -86,7 +87,7 @@ class ShuffleBuffer:
                 yield from self._swap(rng)
 
     def rest(self, rng: np.random.Generator) -> Iterator[Chosen]:
-        """All that is left, when no more rows come."""
+        """Yield all rows that are left, when there are no more incoming rows."""
         if self.coming.count:
             yield from self._swap(rng)
         yield self.kept.columns, rng.permutation(self.kept.count)
@@ -101,6 +102,6 @@ class ShuffleBuffer:
 
 
 def _as_items(column: Array) -> Array:
-    """The rows as (n,) items of so many bytes, which NumPy puts into places some times faster than rows."""
+    """Return the rows as (n,) items of bytes, which NumPy assigns several times faster than rows."""
     n = len(column)
     return column.reshape(n, -1).view(np.dtype((np.void, column.nbytes // n))).reshape(n)

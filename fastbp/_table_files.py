@@ -1,4 +1,4 @@
-"""Tables in files: CSV, Parquet and NumPy's archives; the command line's door to pandas."""
+"""Tables in CSV, Parquet and NumPy files. Only this module imports pandas for the command line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TableError(ValueError):
 
 
 def _pandas() -> Any:
-    """The package, or the word how to get it."""
+    """Return pandas, or raise an ImportError that names the extra to install."""
     try:
         import pandas
     except ImportError:
@@ -164,7 +164,7 @@ def _check_cells(name: str, series: Series[Any]) -> None:
 
 
 def _read_npz(path: str) -> DataFrame:
-    """Columns x1, x2 … of X, and y where it is there."""
+    """Read X as the columns x1, x2 …, and y if the file has it."""
     pandas = _pandas()
     try:
         found = np.load(path, allow_pickle=False)
@@ -237,7 +237,7 @@ def numbers_in(series: Series[Any]) -> npt.NDArray[np.float64]:
     numeric = _pandas().to_numeric(series if texts is None else texts, errors="coerce")
     numbers = numeric.to_numpy(np.float64, na_value=np.nan, copy=True)
     if texts is not None:  # older pandas take 1e400 for a text
-        for text in texts[np.isnan(numbers)].unique():  # of a column of categories a few
+        for text in texts[np.isnan(numbers)].unique():  # a column of categories has only a few
             with suppress(ValueError):
                 if math.isinf(value := float(text)):
                     numbers[texts == text] = value
@@ -245,7 +245,7 @@ def numbers_in(series: Series[Any]) -> npt.NDArray[np.float64]:
 
 
 def write_csv(columns: dict[str, Any], file: Any) -> None:
-    """Write columns of one length to a path, whole or not at all, or to an open file."""
+    """Write columns of one length to an open file or a path. A crash leaves the old file or the new one."""
     frame = _pandas().DataFrame(columns)
     if isinstance(file, str):
         with replacing(file, text=True) as new:

@@ -1,4 +1,4 @@
-"""Threads that enter one kernel together, and how many of them there may be."""
+"""Threads that run one kernel together, and the choice of how many."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from itertools import pairwise, repeat
 from time import sleep
 from typing import Any
 
-MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core, in float32, for the medium sizes of the benchmarks
-MEETING_SECONDS = 3e-7  # of a meeting, for each thread that takes part
-START_PAYS = 3e-4  # seconds of work that are worth starting threads for
-REMEMBERED = 5  # calls of each number of threads, of which the median counts: one that was disturbed changes nothing
-TRIAL_SECONDS = 4e-3  # that a trial of the other number of threads may take, by arithmetic
-SOON, LATE = 0.05, 0.25  # seconds of training between two trials: at first, and once they have failed clearly
-TRIAL_SHARE = 0.05  # of all time that trials may take
-SHORT = 3e-4  # seconds below which a call says nothing about speed
-WAIT_SECONDS = 1e-3  # between two looks whether the threads have ended, after Ctrl-C
-ROWS_PAY = 1e7  # multiplications, about 0.2 ms, that are worth another thread's start
+MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core in float32, for the medium sizes of the benchmarks
+MEETING_SECONDS = 3e-7  # time of a meeting for each participating thread
+START_PAYS = 3e-4  # seconds of work from which starting threads pays
+REMEMBERED = 5  # calls for each number of threads; their median ignores a disturbed one
+TRIAL_SECONDS = 4e-3  # the longest estimated time of a trial with another number of threads
+SOON, LATE = 0.05, 0.25  # seconds of training between trials: at first, and after clear failures
+TRIAL_SHARE = 0.05  # the largest share of the time for trials
+SHORT = 3e-4  # calls below so many seconds don't measure speed
+WAIT_SECONDS = 1e-3  # between two checks whether the threads have ended, after Ctrl-C
+ROWS_PAY = 1e7  # multiplications, about 0.2 ms, from which another thread pays
 
 MAX_CORES, WORD = 1024, 8 * ctypes.sizeof(ctypes.c_ulong)  # bits of a C library's cpu_set_t, and of its words
 Mask = ctypes.c_ulong * (MAX_CORES // WORD)
-_libc = ctypes.PyDLL(None) if os.name == "posix" else None  # which keeps Python's lock
+_libc = ctypes.PyDLL(None) if os.name == "posix" else None  # PyDLL keeps Python's lock
 _this_core: Any = getattr(_libc, "sched_getcpu", None)
 _keep_to: Any = getattr(_libc, "pthread_setaffinity_np", None)
 if _keep_to:
@@ -47,7 +47,7 @@ def _allowed() -> set[int]:
 
 
 def other_cores() -> ctypes.Array[ctypes.c_ulong] | None:
-    """Those that this thread may run on and doesn't run on now; None where there are none, or the system won't say."""
+    """Return the other processors that this thread may run on; None if there are none or the system doesn't tell."""
     if not (_this_core and _keep_to):
         return None
     cores = _allowed() - {_this_core()}
@@ -60,9 +60,9 @@ def other_cores() -> ctypes.Array[ctypes.c_ulong] | None:
 
 
 def keep_to_share(i: int, count: int) -> None:
-    """Keep this thread, the i-th of `count`, to its share of the processors, where there are as many and Linux helps.
+    """Keep this thread, the i-th of `count`, to its share of the processors, if there are enough and on Linux.
 
-    Threads that often wait for Python's lock are otherwise woken on the core of whoever lets it go.
+    Otherwise, threads that often wait for Python's lock are woken on the core of the thread that releases it.
     """
     cores = sorted(_allowed())
     if count <= len(cores):
@@ -73,10 +73,10 @@ def keep_to_share(i: int, count: int) -> None:
 def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[], None]) -> Any:
     """Call call(0) here and call(1) … call(n_threads − 1) in threads of their own, all at once.
 
-    They last as long as the call: nothing is left that a fork could miss or that two trainers could compete for. This
-    thread goes on without a pause, where threading.Thread would wait for the others to begin, and keeps them off its
-    core: left to itself Linux now and then puts two on one core, where each waits for the other's turn to end, until
-    it balances its load some 50 ms later.
+    The threads end with the call, so none is left for a fork to lose or for two trainers to compete for. This thread
+    continues without a pause, whereas threading.Thread would wait for the others to start. It keeps the others off its
+    core: Linux sometimes puts two threads on one core, where they take turns until it balances the load about 50 ms
+    later.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
 
     Returns
     -------
-    What call(0) returned. No thread is left then, nor when Ctrl-C comes while this one waits for the others.
+    What call(0) returned. All threads have ended by then, also if Ctrl-C came while waiting for them.
 
     Raises
     ------
-    BaseException
+    The exception of call(0), or otherwise the first exception of another thread.
         The exception of call(0), or else the first exception of another thread.
     """
     if n_threads == 1:
@@ -115,10 +115,10 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
             end.release()
 
     try:
-        with gate:  # a thread that has ended must not be told where to run
+        with gate:  # the affinity of an ended thread must not be set
             for end in ends:
                 end.acquire()
-            # In one step of Python, so that Ctrl-C can't come between a thread's start and the note of it.
+            # In one Python step, so that Ctrl-C can't come between the start of a thread and its entry in the list.
             started.extend(map(start_new_thread, repeat(run), enumerate(ends, 1)))
             if cores:
                 for identity in started:
@@ -131,7 +131,7 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
         try:
             for end, _ in zip(ends, started, strict=False):
                 end.acquire()
-        except BaseException:  # Ctrl-C; whether the lock was taken before it came, nobody knows
+        except BaseException:  # Ctrl-C; the lock may have been taken before it or not
             while len(ended) < len(started):
                 with suppress(KeyboardInterrupt):
                     sleep(WAIT_SECONDS)
@@ -145,18 +145,18 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
 
 
 class TeamSize:
-    """How many threads train one network together: one, or a team.
+    """How many threads train a network together: one, or a team.
 
-    Any number gives the same bits, so speed alone decides. A first guess comes from arithmetic: a batch takes its
-    multiplications' time over the threads, and its meetings a time that grows with the team. From then on the clock
-    decides, since a busy machine may make meetings slow at any time.
+    Results are bit-identical for any number, so only speed matters. The first choice is an estimate: a batch takes the
+    time of its multiplications divided by the threads, plus the time of its meetings, which grows with the team. Later
+    calls are timed, because a busy machine can make meetings slow at any time.
 
     Parameters
     ----------
     sizes : n_1 … n_L
-    m : samples in a block
-    itemsize : bytes of a number
-    n_threads : the team's size, no more than there are processors; or "auto": what the arithmetic says
+    m : number of samples in a block
+    itemsize : number of bytes per number
+    n_threads : the size of the team, at most the number of processors; or "auto" for the estimated best
     """
 
     def __init__(self, sizes: Sequence[int], m: int, itemsize: int, n_threads: int | str) -> None:
@@ -166,15 +166,15 @@ class TeamSize:
         everything = {n: self.alone / n + (meetings * n if n > 1 else 0) for n in range(1, usable_cores() + 1)}
         best = min(everything, key=everything.__getitem__)
         self.team = best if n_threads == "auto" else min(int(n_threads), usable_cores())
-        # A block's seconds, by arithmetic and the last that were measured, for each number of threads
+        # Seconds per block, for each number of threads: the estimate, and the last measurements
         self.expected = {n: everything[n] for n in {1, self.team}}
-        if self.team != best:  # asked for: to be tried first
+        if self.team != best:  # the caller's number is tried first
             self.expected[self.team] = 0.5 * self.alone
         self.paces: dict[int, deque[float]] = {n: deque(maxlen=REMEMBERED) for n in self.expected}
         self.on_trial, self.since_trial, self.patience = False, 0.0, SOON
 
     def pace(self, threads: int) -> float:
-        """Seconds of a block; by arithmetic and the other's pace before there are any."""
+        """Return the seconds per block; before any measurement, from the estimate and the other number's speed."""
         measured = sorted(self.paces[threads])
         if measured:
             return measured[(len(measured) - 1) // 2]
@@ -182,7 +182,7 @@ class TeamSize:
         return self.expected[threads] * slower
 
     def choose(self, blocks: int) -> tuple[int, int]:
-        """The number of threads for a call of so many blocks, and how many of those it should do."""
+        """Return the number of threads for a call with so many blocks, and how many blocks it should do."""
         self.on_trial = False
         if self.team == 1 or blocks * self.alone < START_PAYS:
             return 1, blocks
@@ -191,15 +191,15 @@ class TeamSize:
             if self.since_trial < self.patience:
                 return threads, blocks
             self.on_trial, threads = True, other
-        elif self.paces[threads]:  # what isn't measured yet is next
+        elif self.paces[threads]:  # try a number that isn't measured yet
             threads = other
         return threads, min(blocks, 1 + int(TRIAL_SECONDS / self.alone))
 
     def record(self, threads: int, blocks: int, seconds: float) -> None:
-        """Remember how long a call took; short ones say nothing."""
+        """Store the time of a call. Calls that are too short are ignored."""
         self.since_trial += seconds
         if seconds >= SHORT:
-            if self.on_trial:  # the past has served
+            if self.on_trial:  # the older measurements are outdated
                 self.paces[threads].clear()
             self.paces[threads].append(seconds / blocks)
         if self.on_trial:
@@ -210,11 +210,11 @@ class TeamSize:
 
 @lru_cache(maxsize=256)
 def team_size(sizes: tuple[int, ...], m: int, itemsize: int, n_threads: int | str) -> TeamSize:
-    """What is known of such networks in this process, whoever trained them."""
+    """Return the TeamSize for such networks, which all trainers of this process share."""
     return TeamSize(sizes, m, itemsize, n_threads)
 
 
 def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> int:
-    """How many threads go over blocks of rows, each its own: no more than there are blocks, and as many as pay."""
+    """Return how many threads go over separate blocks of rows: as many as pay, and at most one per block."""
     threads = usable_cores() if n_threads == "auto" else min(int(n_threads), usable_cores())
     return max(1, min(threads, blocks, 1 + int(multiplications / ROWS_PAY)))

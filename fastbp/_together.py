@@ -1,4 +1,4 @@
-"""Tiny networks that one call of a kernel trains one after the other: alone, Python takes longer than their epochs."""
+"""Tiny networks that one kernel call trains in turn, because Python would take longer than their epochs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-FIRST_BLOCKS = 20_000  # in the first call, whose speed is not known yet: some milliseconds
-FEW, MOST = 8, 64  # networks of a group
+FIRST_BLOCKS = 20_000  # in the first call, before the speed is known: some milliseconds
+FEW, MOST = 8, 64  # networks in a group
 
 
 def kind(trainer: Trainer) -> Hashable:
-    """What networks of one group have in common; None where one goes alone."""
+    """Return what the networks of a group have in common; None if the network is trained alone."""
     if trainer.schedule is not None or isinstance(trainer.optimizer, LBFGS):
         return None
     engine, batch_size = trainer._engine, trainer.batch_size
@@ -39,15 +39,15 @@ def kind(trainer: Trainer) -> Hashable:
 
 
 def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> list[list[int]]:
-    """Numbers of networks that go together, in lists; those that don't, and what isn't a trainer, alone."""
+    """Return lists of the numbers of networks that are trained together. Others are alone in their lists."""
     same: dict[Hashable, list[int]] = {}
     for number, trainer in enumerate(trainers):
         alone = trainer is None or epochs == 0 or (common := kind(trainer)) is None
         same.setdefault((number,) if alone else common, []).append(number)
     cut = []
     for numbers in same.values():
-        # Several for each thread, the more the more there are, so that none waits long for the last one; and no more
-        # losses than fit runs at once.
+        # Several groups per thread, and more for more networks, so that no thread waits long for the last one. A group
+        # has no more losses than one call of fit.
         quarter, sixteenth = (-(-len(numbers) // (parts * n_threads)) for parts in (4, 16))
         most = max(1, min(max(min(FEW, quarter), sixteenth), MOST, AT_ONCE // max(epochs, 1)))
         cut += [numbers[i : i + most] for i in range(0, len(numbers), most)]
@@ -57,11 +57,11 @@ def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> l
 def train_together(
     trainers: Sequence[Trainer], data: codes.Data, epochs: int, halted: Callable[[], bool]
 ) -> list[LazyHistory | None]:
-    """Train networks of one `kind` until they are done, or halted.
+    """Train networks of one `kind` until they are done or halted.
 
     Returns
     -------
-    The history of each, or None where it diverged and was left as it was.
+    The history of each network, or None if it diverged and was left unchanged.
     """
     first = trainers[0]
     engine, k = first._engine, len(trainers)
@@ -90,7 +90,7 @@ def train_together(
 
 
 def _taken(trainer: Trainer, many: codes.Many, i: int) -> LazyHistory | None:
-    """What became of network i, in its trainer."""
+    """Copy the result of network i into its trainer, and return its history."""
     epochs, finished = many.losses.shape[1], int(many.positions[i, codes.EPOCH])
     running = many.losses[i, finished] if finished < epochs else 0.0
     if not (math.isfinite(running) and is_finite(many.parameters[i])):

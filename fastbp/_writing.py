@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from . import _checks
 
 @contextmanager
 def replacing(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[IO[Any]]:
-    """A file beside its place, to be written; then flushed to disk and renamed: a crash leaves the old or the new.
+    """Open a temporary file beside the path. At the end it is flushed to disk and renamed.
 
-    Of bytes, or of text in UTF-8 whose ends of lines stay as they are.
+    A crash leaves the old file or the new one. The file takes bytes, or UTF-8 text whose line endings are kept.
     """
     place = Path(_checks.file_to_write("path", path))
     temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
@@ -33,8 +33,8 @@ def replacing(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[I
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a file's new name last through a loss of power, where the system can."""
-    with suppress(OSError):  # Windows opens no folder, some file systems flush none; the file is whole either way
+    """Make a file's new name survive a loss of power, if the system can."""
+    with suppress(OSError):  # Windows can't open a folder, and some file systems can't flush it
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The processes of an MPI job: what they agree on, and how they end together; the door to mpi4py."""
+"""The processes of an MPI job: what they agree on and how they end together. Only this module imports mpi4py."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ USED = ("Get_rank", "Get_size", "Allreduce", "Bcast", "bcast", "gather", "allgat
 
 
 def communicator() -> Any:
-    """MPI.COMM_WORLD, where mpiexec started this process and others; else None.
+    """Return MPI.COMM_WORLD if mpiexec started several processes, otherwise None.
 
     Raises
     ------
     ImportError
-        Where mpiexec started it and mpi4py is not installed: the processes would train the same thing, each alone.
+        If mpiexec started this process and mpi4py is not installed. Each process would train the same network alone.
     """
     if not any(name in os.environ for name in JOB):
         return None
@@ -41,9 +41,9 @@ def communicator() -> Any:
 
 
 def turn() -> str:
-    """Which rank speaks of an error, in words; empty for the first, and where there is no job.
+    """Return a prefix for error messages that names the rank; "" for rank 0 and outside a job.
 
-    The others come a second later: where all fail alike, the first one's `end_job` spares the user theirs.
+    Other ranks wait for a second: if all fail in the same way, `end_job` on rank 0 ends them before they print.
     """
     rank = _world().Get_rank() if _world() else 0
     if rank > 0:
@@ -58,26 +58,26 @@ def end_job(code: int) -> None:
 
 
 def _world() -> Any:
-    """MPI.COMM_WORLD, if `communicator` gave it to this process."""
+    """Return MPI.COMM_WORLD if this process is one of several in a job, otherwise None."""
     MPI = sys.modules.get("mpi4py.MPI")
     return MPI.COMM_WORLD if MPI is not None and MPI.COMM_WORLD.Get_size() > 1 else None
 
 
 def ranks_of(comm: Any, optimizer: str) -> Ranks | None:
-    """The processes of a communicator; None for None, and for a process without others."""
+    """Return the processes of a communicator; None if comm is None or has only one process."""
     if comm is None:
         return None
     if not all(callable(getattr(comm, name, None)) for name in USED):
-        raise TypeError(_checks.wrong("comm", "None or mpi4py's communicator, such as MPI.COMM_WORLD", repr(comm)))
+        raise TypeError(_checks.wrong("comm", "None or a communicator of mpi4py, such as MPI.COMM_WORLD", repr(comm)))
     if comm.Get_size() == 1:
         return None
     if optimizer == "lbfgs":
-        raise ValueError(_checks.wrong("optimizer", "one that goes by batches, as there is a comm", "'lbfgs'"))
+        raise ValueError(_checks.wrong("optimizer", "one that trains on batches, because comm is given", "'lbfgs'"))
     return Ranks(comm)
 
 
 def together(method: Method) -> Method:
-    """Make a method of Trainer one that all ranks fail of, or none: else those that go on would wait for ever."""
+    """Make a method of Trainer fail on all ranks or on none. Otherwise the remaining ranks would wait forever."""
 
     @functools.wraps(method)
     def call(self: Trainer, *args: Any, **options: Any) -> Any:
@@ -97,20 +97,20 @@ def together(method: Method) -> Method:
 
 
 class Ranks:
-    """The processes of a job, by mpi4py's communicator.
+    """The processes of a job, through mpi4py's communicator.
 
     Parameters
     ----------
-    comm : of which only the methods of USED are called
+    comm : only its methods in USED are called
 
     Attributes
     ----------
     rank, size : int
-        This process's number, from 0, and how many there are.
+        The number of this process, from 0, and the number of processes.
     met : bool
-        Whether they met in the call that runs.
+        Whether the ranks have met in the current call.
     agreed : exception or None
-        The one that all of them raise, or know of.
+        The exception that all ranks raise or know about.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -118,13 +118,13 @@ class Ranks:
         self.met, self.agreed = False, cast(BaseException | None, None)
 
     def seed(self, given: int | None) -> int:
-        """The seed that all were given; one that the first rank draws, where none was."""
+        """Return the seed, which must be the same on all ranks; if it is None, the first rank draws one."""
         seeds = self.comm.allgather(given)
         self.same("seed", seeds)
         return int(self.comm.bcast(secrets.randbits(63) if given is None else given, root=0))
 
     def meet(self, facts: dict[str, str], error: Exception | None = None) -> None:
-        """Raise on all ranks what went wrong on one before this, or where facts, text by argument, differ."""
+        """Raise on all ranks an earlier error of one rank, or an error if facts, text by argument, differ."""
         self.met = True
         everyone = self.comm.allgather((facts, error and _text(error)))
         self._raise_if_any(error, [text for _, text in everyone])
@@ -132,32 +132,32 @@ class Ranks:
             self.same(name, [others.get(name) for others, _ in everyone])
 
     def same(self, name: str, values: list[Any]) -> None:
-        """Raise on all ranks where values, one of each, differ."""
+        """Raise an error on all ranks if the values, one for each rank, differ."""
         for rank, value in enumerate(values):
             if value != values[0]:
                 came = f"{values[0]} on rank 0 and {value} on rank {rank}"
                 self.fail(ValueError(_checks.wrong(name, "the same on all ranks of comm", came)))
 
     def each(self, function: Callable[[], Any]) -> Any:
-        """What a function gives here, if it fails on no rank."""
+        """Return the function's result on this rank, or raise on all ranks if it fails on one of them."""
         result, error = _tried(function)
         self._raise_if_any(error, self.comm.allgather(error and _text(error)))
         return result
 
     def of_first(self, function: Callable[[], Any]) -> Any:
-        """What a function gives on the first rank, where alone it is called, on all."""
+        """Call the function on the first rank only, and return its result on all ranks."""
         result, error = _tried(function) if self.rank == 0 else (None, None)
         result, text = self.comm.bcast((result, error and _text(error)), root=0)
         self._raise_if_any(error, [text])
         return result
 
     def fail(self, error: BaseException) -> NoReturn:
-        """Raise what all ranks raise."""
+        """Raise an error that all ranks raise."""
         self.agreed = error
         raise error
 
     def end_unless_agreed(self, error: BaseException) -> None:
-        """End the whole job for an exception that the other ranks don't have, because they would wait forever."""
+        """End the whole job for an exception that only this rank raises: the other ranks would wait forever."""
         if error is self.agreed or isinstance(error, DivergenceError):
             return
         _messages.err("".join(traceback.format_exception(type(error), error, error.__traceback__)))

@@ -1,4 +1,4 @@
-"""Ensemble: networks that differ in their first weights alone, and answer together."""
+"""Ensemble: networks that differ only in their initial weights and predict together."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ Array = npt.NDArray[Any]
 
 
 class Ensemble:
-    """Networks with one architecture and several seeds, trained at once; their answer is the mean, or the vote.
+    """Networks with one architecture and different seeds, trained at once; they predict by their mean or by a vote.
 
     Parameters
     ----------
     n_networks : int
-        k ≥ 1.
+        Number of networks k ≥ 1.
     layer_sizes : sequence of int
         n_1 … n_L, as in `Trainer`.
     voting : {"soft", "hard"}
-        How `predict_classes` decides: by the mean of the outputs, or by the class that most networks name (of several
-        as often named the first).
+        How `predict_classes` combines the networks: "soft" uses the mean of their outputs, "hard" the class that most
+        networks predict. If several classes have the same number of votes, the smallest class number wins.
     seed : int, optional
-        Of the first network; the next has seed + 1, and so on. None: no two alike, and other ones every time.
+        Seed of the first network; the next one has seed + 1, and so on. By default, all networks have different random
+        seeds, which are different every time.
     **options : any
-        Of `Trainer`, the same for all.
+        Arguments of `Trainer`, the same for all networks.
 
     Attributes
     ----------
     trainers : list of Trainer
-        Each may be saved, looked at, trained further by itself.
+        The networks. You can save, inspect or train each of them individually.
 
     Raises
     ------
     ValueError, TypeError
-        For an argument out of its range or of the wrong kind.
+        If an argument has the wrong type or is out of its range.
 
     Examples
     --------
@@ -68,7 +69,7 @@ class Ensemble:
         self.trainers = [Trainer(sizes, seed=seed, **options) for seed in seeds]
 
     def fit(self, X: Any, y: Any, **options: Any) -> list[Outcome]:
-        """Train all networks by `fit_many`, whose options these are; returns their outcomes.
+        """Train all networks with `fit_many` and its options, and return their outcomes.
 
         Raises
         ------
@@ -88,19 +89,19 @@ class Ensemble:
         return outcomes
 
     def predict_each(self, X: Any) -> Array:
-        """aᴸ of every network for every row of X, (k, n, n_L)."""
+        """Return aᴸ of every network for every row of X, (k, n, n_L)."""
         return np.stack([trainer.predict(X) for trainer in self.trainers])
 
     def predict(self, X: Any) -> Array:
-        """The mean of the networks' aᴸ for every row of X, (n, n_L)."""
+        """Return the mean of the networks' aᴸ for every row of X, (n, n_L)."""
         return self.predict_each(X).mean(axis=0)
 
     def predict_std(self, X: Any) -> Array:
-        """The standard deviation of the networks' aᴸ, (n, n_L): how far they disagree."""
+        """Return the standard deviation of the networks' aᴸ, (n, n_L): how much they disagree."""
         return self.predict_each(X).std(axis=0)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
-        """The class number of every row of X, as `Trainer.predict_classes` gives it, by `voting`."""
+        """Return the class number of each row of X, combined by `voting`, in the form of `Trainer.predict_classes`."""
         if self.voting == "soft":
             first = self.trainers[0]
             return metric_functions.classes(self.predict(X), first._threshold, first._multi_label)
@@ -109,7 +110,7 @@ class Ensemble:
         return counts.argmax(axis=0)
 
     def evaluate(self, X: Any, y: Any, metrics: Any, *, sample_weight: Any = None) -> dict[str, float]:
-        """Metrics of the mean output, by their names; arguments as in `Trainer.evaluate`."""
+        """Return the metrics of the mean output by name; the arguments are as in `Trainer.evaluate`."""
         names, first = metric_functions.metric_names(metrics), self.trainers[0]
         data = first._intake.data("X", X, "y", y, names, sample_weight)
         return metrics_of(first, data, names, self.predict(data.X))

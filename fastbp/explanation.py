@@ -1,4 +1,4 @@
-"""Every quantity of the method for a network and a few samples, by name: what fastbp.explain gives."""
+"""fastbp.explain: every quantity of the method, by name, for a network and a few samples."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-MAX_PATHS = 10_000  # of all weights together, that are written out
+MAX_PATHS = 10_000  # the most paths, over all weights, that are written out
 
 
 @dataclass(frozen=True)
 class Derivative:
-    """∂J/∂θ of one weight, as the sum over its paths, and what a step of plain gradient descent makes of the weight.
+    """∂J/∂θ of one weight as the sum over its paths, and the weight after a step of plain gradient descent.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class Derivative:
     theta : float
         The weight.
     paths : tuple of Path
-        Each with its ``factors`` and their ``product``.
+        The paths, each with its ``factors`` and their ``product``.
     reference, kernel : float
-        ∂J/∂θ as fastbp.reference and as the trainer's kernels have it.
+        ∂J/∂θ as computed by fastbp.reference and by the trainer's kernels.
     updated : float
         θ − η ∂J/∂θ.
     """
@@ -57,22 +57,22 @@ class Derivative:
 
     @property
     def symbol(self) -> Symbol:
-        """θˡ_jk, or bˡ_j."""
+        """The symbol of the weight, θˡ_jk or bˡ_j."""
         return parameter(self.l, self.j, self.k)
 
     @property
     def sum(self) -> float:
-        """Of the products of all paths."""
+        """Sum of the products of all paths."""
         return math.fsum(path.product for path in self.paths)
 
     def text(self) -> str:
-        """The chains, each with its numbers under its symbols."""
+        """Return the chains as text, with the numbers under the symbols."""
         from ._explain_text import chains_text
 
         return chains_text(self)
 
     def latex(self) -> str:
-        """The same as an aligned environment."""
+        """Return the chains as a LaTeX aligned environment."""
         from ._explain_text import chains_latex
 
         return chains_latex(self)
@@ -83,32 +83,34 @@ class Derivative:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """All quantities of one step of the method; `text`, `latex` and `to_html` write them out.
+    """All quantities of one step of the method. `text`, `latex` and `to_html` format them.
 
     Attributes
     ----------
     J : float
         The cost.
     layers : tuple of Layer
-        Each with z, a, delta, slopes: (m, n_l), of the inputs a alone.
+        Each has z, a, delta and slopes, (m, n_l); the inputs have only a.
     gradients : tuple of Derivative
-        One a weight, layer by layer. Without paths written out (see ``view``), and with more than 10,000 terms in all,
-        none.
+        One for each weight, layer by layer. Empty if the paths are not written out (see ``view``) and there would be
+        more than 10,000 terms in all.
     weight_gradients : list of (n_{l+1}, n_l)
-        [∂J/∂Θ¹, …] of fastbp.reference.
+        [∂J/∂Θ¹, …] from fastbp.reference.
     bias_gradients : list of (n_{l+1},)
-        [∂J/∂b¹, …], likewise; empty without bias units.
+        [∂J/∂b¹, …] from fastbp.reference; empty without bias units.
     loss : str
-        Its name.
+        Name of the loss.
     learning_rate : float
         η of the step.
     view : {"paths", "delta"}
-        Whether the chains follow every path, or, as there are too many, stop at δ: ∂J/∂Θˡ = (δˡ⁺¹)ᵀ aˡ.
+        "paths" if the chains follow every path; "delta" if there are too many paths, so that the chains stop at δ:
+        ∂J/∂Θˡ = (δˡ⁺¹)ᵀ aˡ.
     n_paths, n_derivatives : int
-        From the weights to the cost, and the local derivatives in their chains: 52 of the article's 2-2-2.
+        Number of paths from the weights to the cost, and of local derivatives in their chains: 52 for the article's
+        2-2-2 network.
     reference_difference, kernel_difference : float
-        The largest between the sums over the paths (with "delta", the products with δ) and the gradients of
-        fastbp.reference, and of the kernels.
+        The largest difference between the sums over the paths (with "delta", the products with δ) and the gradients of
+        fastbp.reference or of the kernels.
     remarks : tuple of str
         What was left out, and why.
     """
@@ -128,12 +130,12 @@ class Explanation:
     remarks: tuple[str, ...]
 
     def gradient(self, l: int, j: int, k: int) -> Derivative:
-        """∂J/∂θˡ_jk; for k = 0, ∂J/∂bˡ_j.
+        """Return ∂J/∂θˡ_jk; for k = 0, ∂J/∂bˡ_j.
 
         Raises
         ------
         KeyError
-            Where the explanation has no such weight.
+            If the explanation has no such weight.
         """
         for derivative in self.gradients:
             if (derivative.l, derivative.j, derivative.k) == (l, j, k):
@@ -146,21 +148,21 @@ class Explanation:
         return tuple(layer.a.shape[1] for layer in self.layers)
 
     def text(self) -> str:
-        """All of it for a terminal."""
+        """Return the whole explanation as text for a terminal."""
         from ._explain_text import text
 
         return text(self)
 
     def latex(self) -> str:
-        """The equations, with their numbers, as an aligned environment."""
+        """Return the equations with their numbers as a LaTeX aligned environment."""
         from ._explain_text import latex
 
         return latex(self)
 
     def table(self) -> Table:
-        """The weights as a table of rich: θ, the sum over the paths, both gradients, the step.
+        """Return the weights as a table of rich: θ, the sum over the paths, both gradients and the step.
 
-        A console of rich shows all of an Explanation that it is given.
+        A rich console also prints a whole Explanation.
 
         Returns
         -------
@@ -169,9 +171,9 @@ class Explanation:
         Raises
         ------
         ImportError
-            Where rich is not installed.
+            If rich is not installed.
         ValueError
-            Where there are too many weights to show each.
+            If there are too many weights to show each.
         """
         from ._explain_rich import weights
 
@@ -185,12 +187,12 @@ class Explanation:
         return whole(self)
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """A page that steps through the network and writes out the chains of the weight one points at.
+        """Return an HTML page that steps through the network and shows the chains of the weight that you point at.
 
         Parameters
         ----------
         path : file to write it to, optional
-            The page needs nothing else, no network either.
+            The page is self-contained and works offline.
 
         Returns
         -------
@@ -216,11 +218,11 @@ class Explanation:
 
 
 def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
-    """Every quantity of the method for a network and a few samples, by name, with its number.
+    """Compute every quantity of the method for a network and a few samples.
 
-    z, a and δ of each layer, each ∂J/∂θ as the sum of the products along its paths, and the step that plain gradient
-    descent would make of it: docs/method.md. In float64; dropout is off and l1, l2 are left out, which the explanation
-    says. The trainer stays as it is.
+    The result has z, a and δ of each layer, each ∂J/∂θ as the sum of the products along its paths, and the step of
+    plain gradient descent (docs/method.md). Everything is computed in float64. Dropout is off, and l1 and l2 are left
+    out, which the explanation says. The trainer does not change.
 
     Parameters
     ----------
@@ -228,17 +230,17 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
     x : (n_1,), or (m, n_1)
         One sample, or a small batch.
     y : as in `Trainer.fit`
-        Its targets; of one sample (n_L,), a number or a class number.
+        The targets. For one sample, an (n_L,) array, a number or a class number.
 
     Returns
     -------
     Explanation
-        ``print`` it, look at it in a notebook, or write ``to_html("page.html")``.
+        ``print`` it, display it in a notebook, or write it to a file with ``to_html("page.html")``.
 
     Raises
     ------
     ValueError, TypeError
-        For bad input, and for a network whose J or gradients aren't finite.
+        For bad input, and for a network whose J or gradients are not finite.
 
     Examples
     --------
@@ -295,7 +297,7 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
 
 
 def _targets(trainer: Trainer, data: codes.Data) -> Array:
-    """Return targets as `reference` takes them, (m, n_L): class numbers as one-hot rows, with label smoothing."""
+    """Return the targets as `reference` takes them, (m, n_L): class numbers as one-hot rows, with label smoothing."""
     n_outputs = trainer.layer_sizes[-1]
     objective = trainer._loss.objective(n_outputs, trainer.dtype)
     rows = np.eye(n_outputs)[data.labels] if len(data.labels) else data.targets.astype(np.float64)
@@ -303,7 +305,7 @@ def _targets(trainer: Trainer, data: codes.Data) -> Array:
 
 
 def _formula(loss: Loss) -> tuple[reference.Loss, Any]:
-    """The loss and its parameter as `reference` takes them."""
+    """Return the loss and its parameter as `reference` takes them."""
     if isinstance(loss, Custom):
         return loss.function, None
     if isinstance(loss, Huber):
@@ -320,7 +322,7 @@ def _layers(
     loss: reference.Loss,
     value: Any,
 ) -> tuple[Layer, ...]:
-    """All layers' quantities, from `reference`, step by step."""
+    """Return the quantities of all layers, computed step by step with `reference`."""
     z, a = reference.forward(weights, biases, activations, X)
     deltas = [reference.output_delta(z[-1], y, activations[-1], loss, value)]
     for l in reversed(range(1, len(weights))):
@@ -332,11 +334,11 @@ def _layers(
     return tuple(layers)
 
 
-Parts = tuple[tuple[Sequence[Array], Sequence[Array], Sequence[Array]], ...]  # θ, ∂J/∂θ twice; weights', then biases'
+Parts = tuple[tuple[Sequence[Array], Sequence[Array], Sequence[Array]], ...]  # θ and both ∂J/∂θ: of weights, of biases
 
 
 def _derivatives(chains: Chains, by_path: bool, parts: Parts, eta: float) -> tuple[Derivative, ...]:
-    """One a weight, unless even the chains that stop at δ are too many."""
+    """Return one Derivative for each weight; none if there are too many weights even for chains that stop at δ."""
     m = len(chains.layers[0].a)
     if not by_path and m * sum(theta.size + chains.use_bias * len(theta) for theta in chains.weights) > MAX_PATHS:
         return ()
@@ -352,7 +354,7 @@ def _derivatives(chains: Chains, by_path: bool, parts: Parts, eta: float) -> tup
 
 
 def _differences(gradients: Sequence[Derivative], parts: Parts) -> tuple[float, float]:
-    """The largest between sums over paths and `reference`, and the kernels; without sums, 0 and between the two."""
+    """Return the largest differences of the path sums from `reference` and the kernels; without sums, 0 and theirs."""
     if gradients:
         ours, theirs = (max(abs(g.sum - getattr(g, name)) for g in gradients) for name in ("reference", "kernel"))
         return ours, theirs
@@ -361,23 +363,23 @@ def _differences(gradients: Sequence[Derivative], parts: Parts) -> tuple[float, 
 
 
 def _remarks(trainer: Trainer, chains: Chains, gradients: Sequence[Derivative]) -> tuple[str, ...]:
-    """What is left out, and why."""
+    """Return sentences that say what is left out, and why."""
     said = []
     if chains.n_paths > MAX_PATHS:
         said.append(
-            f"{count(chains.n_paths)} paths are too many to write out ({MAX_PATHS:,} at most): the chains stop at δ, "
+            f"{count(chains.n_paths)} paths are too many to write out (at most {MAX_PATHS:,}). The chains stop at δ: "
             "∂J/∂Θˡ = (δˡ⁺¹)ᵀ aˡ and ∂J/∂bˡ = Σ_samples δˡ⁺¹."
         )
     if not gradients:
-        said.append("There are too many weights to show each: the gradients are in weight_gradients, bias_gradients.")
+        said.append("There are too many weights to show each. See weight_gradients and bias_gradients.")
     if chains.cost_slopes is None:
         softmax = trainer.output_activation == "softmax"
         output = "A softmax output depends on all of zᴸ" if softmax else "The output activation goes with the loss"
-        said.append(f"{output}: ∂J/∂zᴸ is one closed form, with which the chains begin.")
+        said.append(f"{output}: ∂J/∂zᴸ has one closed form, with which the chains begin.")
     if trainer._bounds.l1 or trainer._bounds.l2:
-        said.append("J and its gradients are the samples' alone: l1 and l2 are left out.")
+        said.append("J and its gradients cover the samples only: l1 and l2 are left out.")
     if any(trainer.dropout):
         said.append("Dropout is off.")
     if trainer.optimizer.name != "sgd":
-        said.append(f"The update is that of plain gradient descent, not of {trainer.optimizer.name}.")
+        said.append(f"The update is plain gradient descent, not of {trainer.optimizer.name}.")
     return tuple(said)

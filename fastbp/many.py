@@ -1,4 +1,4 @@
-"""fit_many: train many networks at once, each in one thread."""
+"""fit_many: train many networks at once, one per thread."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ def fit_many(
     n_jobs: SupportsIndex | None = None,
     verbose: int | str = "auto",
 ) -> list[Outcome]:
-    """Train many networks for some epochs, as many at once as there are threads.
+    """Train many networks, as many at once as there are threads.
 
-    Each result is bit-identical to that of `Trainer.fit` alone. An error in one network does not stop the others.
-    Ctrl-C stops all networks after the current batch, and the results so far are returned.
+    Each result is bit-identical to that of `Trainer.fit`. An error in one network does not stop the others. Ctrl-C
+    stops all networks after the current batch, and the results so far are returned.
 
     Parameters
     ----------
     trainers : sequence of Trainer, or of dicts of Trainer's arguments, ``{"layer_sizes": [64, 32, 10], "seed": 1}``
         Each Trainer may appear only once.
-    X, y : arrays as in `Trainer.fit`, for all networks; or two lists, of an (n, n_1) X and a y for each network
+    X, y : arrays as in `Trainer.fit`, for all networks; or two lists, with an (n, n_1) X and a y for each network
         If X and y are lists, sample_weight and validation_data must be lists, too, if you pass them.
     epochs, initial_epoch, class_weight, validation_split, metrics, max_seconds : as in `Trainer.fit`, for each network
     sample_weight, validation_data : as in `Trainer.fit`
     callbacks : as in `Trainer.fit`
         Each network gets its own copies. Callbacks that write a file are refused, because all would write the same one.
     on_finish : function of an Outcome, optional
-        Called in the caller's thread when a network is trained. An exception in it ends all training.
+        Called in the caller's thread each time that a network has finished. An exception in it ends all training.
     n_threads : int or "auto"
-        How many networks are trained at once; "auto" is one for each processor. With n_jobs, how many threads each
-        network may use; "auto" is one.
+        How many networks are trained at once; "auto" is one per processor. With n_jobs, how many threads each network
+        may use; "auto" is one.
     n_jobs : int, optional
         How many jobs of joblib's active backend train the networks (``joblib.parallel_config``: processes by default,
-        threads, a Dask cluster). −1 uses all that the backend has. By default, the number of an active parallel_config;
-        without one, threads of this process train the networks.
+        threads, or a Dask cluster). −1 uses all that the backend has. The default is the number of an active
+        parallel_config; without one, threads of this process train the networks.
     verbose : {"auto", 0, 1, 2}
         0 is silent, 1 shows a bar (needs tqdm), 2 prints a line for each network. "auto" shows the bar in a terminal
         or a notebook if tqdm is installed, and otherwise prints lines.
@@ -68,12 +68,12 @@ def fit_many(
     Returns
     -------
     list of Outcome
-        In the order of trainers. If some networks failed, a RuntimeWarning says how many.
+        In the order of trainers. If some networks failed, a RuntimeWarning gives their number and the first error.
 
     Raises
     ------
     ValueError, TypeError
-        For bad input, and for input that `Trainer` or `Trainer.fit` refuse for every network.
+        For bad input, and for input that `Trainer` or `Trainer.fit` refuses for every network.
     ImportError
         If you pass n_jobs and joblib is not installed.
 
@@ -93,7 +93,7 @@ def fit_many(
     watchers = as_callbacks(callbacks)
     for watcher in watchers:
         if isinstance(watcher, Checkpoint | CSVLogger | TensorBoard):
-            raise ValueError(_checks.wrong("callbacks", "none that write files", type(watcher).__name__))
+            raise ValueError(_checks.wrong("callbacks", "callbacks that write no file", type(watcher).__name__))
     for part in X if isinstance(X, list | tuple) else [X]:
         _checks.no_stream("X", part, "arrays")
     samples = {"X": X, "y": y, "sample_weight": sample_weight, "validation_data": validation_data}
@@ -130,11 +130,9 @@ def _networks(trainers: Any) -> list[Trainer | Mapping[str, Any]]:
             raise TypeError(_checks.wrong(f"trainers[{i}]", "a Trainer or a dict", _checks.shown(network)))
         if isinstance(network, Trainer):
             if network._ranks is not None:
-                raise ValueError(
-                    _checks.wrong(f"trainers[{i}]", "a Trainer with comm=None", "one that shares its batches")
-                )
+                raise ValueError(_checks.wrong(f"trainers[{i}]", "a Trainer with comm=None", "one with a comm"))
             if id(network) in seen:
-                raise ValueError(_checks.wrong(f"trainers[{i}]", "each Trainer once", "one for the second time"))
+                raise ValueError(_checks.wrong(f"trainers[{i}]", "each Trainer once", "the same one twice"))
             seen.add(id(network))
     return networks
 
@@ -149,21 +147,21 @@ def _built(network: Trainer | Mapping[str, Any]) -> Trainer | Exception:
 
 
 def _is_asked(value: Any) -> bool:
-    """Whether an argument is there, and not its default."""
+    """Return whether an argument was given and is not its default."""
     return value is not None and not (isinstance(value, tuple | list | float | int) and not value)
 
 
 def _check_own(samples: dict[str, Any], count: int) -> None:
-    """Lists of an X, a y and so on, one for each network."""
+    """Check that each argument is a list with one entry for each network."""
     for name, value in samples.items():
         is_list = isinstance(value, list | tuple)
         if not is_list or len(value) != count:
-            expected = f"a list of {count}, one for each network, as X is a list of arrays"
+            expected = f"a list of {count}, one for each network, because X is a list of arrays"
             raise ValueError(_checks.wrong(name, expected, len(value) if is_list else _checks.shown(value)))
 
 
 def _report(failed: list[Outcome], count: int) -> None:
-    """Warn of networks that failed; where none could even begin, that is the caller's error."""
+    """Warn about networks that failed. If none could start, raise the error of the first."""
     if not failed:
         return
     first = failed[0]

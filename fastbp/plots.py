@@ -1,6 +1,6 @@
-"""Pictures of networks, of what they measured and of what they say; the door to matplotlib.
+"""Plots of networks, their training and their predictions. Only this module imports matplotlib.
 
-Each function returns the axes, draws into those that it is given as ``ax``, and else makes a figure by pyplot.
+Each function draws into the axes that you pass as ``ax``, or into those of a new pyplot figure, and returns the axes.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-MAX_UNITS = 12  # of a layer that are drawn one by one
-MAX_LAYERS = 9  # whose names stand side by side
-MAX_CLASSES = 30  # whose counts can be read
-GRID = 300  # points a side of a decision boundary's picture
-MARKERS = "osD^vP*X<>"  # so that classes differ by more than their colors
+MAX_UNITS = 12  # the most units of a layer that are drawn
+MAX_LAYERS = 9  # the most layers whose names fit side by side
+MAX_CLASSES = 30  # the most classes for which the counts are readable
+GRID = 300  # points per side in the image of a decision boundary
+MARKERS = "osD^vP*X<>"  # so that classes differ in more than color
 
 
 def require_matplotlib() -> None:
-    """Say which extra to install where matplotlib is not there."""
+    """Raise an ImportError that names the extra to install if matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -40,17 +40,17 @@ def require_matplotlib() -> None:
 
 
 def check_picture(argument: str, path: str) -> None:
-    """Look for the name of a kind of picture that `save` can write."""
+    """Check that a path ends in an image format that `save` can write."""
     require_matplotlib()
     from matplotlib.backend_bases import FigureCanvasBase
 
     kinds = FigureCanvasBase.get_supported_filetypes()
     if Path(path).suffix[1:].lower() not in kinds:
-        raise ValueError(_checks.wrong(argument, f"a file called .{', .'.join(sorted(kinds))}", repr(path)))
+        raise ValueError(_checks.wrong(argument, f"a file name that ends in .{', .'.join(sorted(kinds))}", repr(path)))
 
 
 def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
-    """Losses on the left axis, metrics on the right one; training dashed where there is validation.
+    """Plot losses on the left axis and metrics on the right one, with training dashed if there is validation.
 
     A star marks the epoch with the lowest val_loss, or loss where no val_loss was measured.
 
@@ -58,7 +58,7 @@ def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Ax
     ----------
     epochs : (e,) numbers of the epochs
     columns : name → (e,) values; names that start with val_ were measured on validation data
-    ax : axes to draw into, by default a new figure's
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -84,7 +84,7 @@ def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Ax
 
 
 def save(ax: Axes, path: str) -> None:
-    """Write the whole picture, of the kind that the name's end says, and let go of it."""
+    """Write the whole figure in the format of the path's extension, and close it."""
     from matplotlib import pyplot
 
     figure: Any = ax.figure
@@ -96,7 +96,7 @@ def save(ax: Axes, path: str) -> None:
 
 
 def _draw(ax: Axes, epochs: Sequence[int], columns: Mapping[str, Sequence[float]], first_color: int) -> list[Any]:
-    """One color for a quantity; its validation solid, its training dashed where both are there."""
+    """Use one color for each quantity. Its validation is solid; its training is dashed if both are there."""
     bases = list(dict.fromkeys(name.removeprefix("val_") for name in columns))
     lines = []
     for name, values in columns.items():
@@ -115,7 +115,7 @@ def _draw(ax: Axes, epochs: Sequence[int], columns: Mapping[str, Sequence[float]
 
 
 def _mark_best(ax: Axes, epochs: Sequence[int], losses: Mapping[str, Sequence[float]]) -> list[Any]:
-    """A star at the lowest val_loss, or loss; none where neither is finite."""
+    """Draw a star at the lowest val_loss, or loss; none if neither is finite."""
     for name in ("val_loss", "loss"):
         values = np.asarray(losses.get(name, ()), np.float64)
         if np.isfinite(values).any():
@@ -128,13 +128,13 @@ def _mark_best(ax: Axes, epochs: Sequence[int], losses: Mapping[str, Sequence[fl
 def range_test(
     learning_rates: Array, losses: Array, smoothed: Array, suggestion: float, ax: Axes | None = None
 ) -> Axes:
-    """Losses over learning rates, as `Trainer.find_learning_rate` measured them, with the rate that it suggests.
+    """Plot losses over learning rates, as measured by `Trainer.find_learning_rate`, and the suggested rate.
 
     Parameters
     ----------
     learning_rates, losses, smoothed : (k,)
     suggestion : a learning rate
-    ax : axes to draw into, by default a new figure's
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -147,17 +147,17 @@ def range_test(
     ax.set_xscale("log")
     ax.set_xlabel("learning rate η")
     ax.set_ylabel("loss")
-    ax.legend(framealpha=1)  # the suggestion may pass behind it
+    ax.legend(framealpha=1)  # its line may pass behind the legend
     return ax
 
 
 def weights(trainer: Trainer, ax: Axes | None = None) -> Axes:
-    """A histogram of each Θˡ, one above the other; biases not among them.
+    """Plot a histogram of each Θˡ, one below the other, without biases.
 
     Parameters
     ----------
     trainer : Trainer
-    ax : axes to draw into, by default a new figure's
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -169,13 +169,13 @@ def weights(trainer: Trainer, ax: Axes | None = None) -> Axes:
 
 
 def activations(trainer: Trainer, X: Any, ax: Axes | None = None) -> Axes:
-    """A histogram of each aˡ over all units and samples, from the first hidden layer to the output.
+    """Plot a histogram of each aˡ over all units and samples, from the first hidden layer to the output.
 
     Parameters
     ----------
     trainer : Trainer
     X : as in `Trainer.predict`
-    ax : axes to draw into, by default a new figure's
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -190,13 +190,13 @@ def activations(trainer: Trainer, X: Any, ax: Axes | None = None) -> Axes:
 
 
 def gradients(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
-    """A histogram of the sizes of each ∂J/∂Θˡ, by their logarithms, which show where gradients vanish or explode.
+    """Plot a histogram of log₁₀ |∂J/∂θ| for each Θˡ, which shows where gradients vanish or explode.
 
     Parameters
     ----------
     trainer : Trainer
     X, y : as in `Trainer.fit`
-    ax : axes to draw into, by default a new figure's
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -231,14 +231,14 @@ def _ridges(rows: Mapping[str, Array], xlabel: str, title: str, ax: Axes | None)
 
 
 def decision_boundary(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
-    """The regions that a network of two inputs gives to each class, and the samples in their own classes' colors.
+    """Plot the regions where a network with two inputs predicts each class, and the samples in their classes' colors.
 
     Parameters
     ----------
     trainer : Trainer
-        Of two inputs, and classes that exclude each other.
+        A network with two inputs and exclusive classes.
     X, y : as in `Trainer.fit`
-    ax : axes to draw into, by default a new figure's
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -246,9 +246,9 @@ def decision_boundary(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) 
     """
     _check_trainer(trainer)
     if trainer.layer_sizes[0] != 2:
-        expected = "a network of two inputs, for a decision boundary"
+        expected = "a network with two inputs, for a decision boundary"
         raise ValueError(_checks.wrong("trainer", expected, trainer.layer_sizes[0]))
-    samples = _classified(trainer, X, y, "a decision boundary parts classes")
+    samples = _classified(trainer, X, y, "a decision boundary separates classes")
     points = np.asarray(_checks.matrix("X", X, 2, trainer.dtype), np.float64)
     ax = _axes(ax)
     from matplotlib import colormaps
@@ -285,14 +285,14 @@ def decision_boundary(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) 
 
 
 def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
-    """How many samples of each class the network takes for which; counts stand in the cells up to 30 classes.
+    """Plot how many samples of each true class the network predicts as each class, with counts for up to 30 classes.
 
     Parameters
     ----------
     trainer : Trainer
-        Of classes that exclude each other.
+        A network with exclusive classes.
     X, y : as in `Trainer.fit`
-    ax : axes to draw into, by default a new figure's
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -321,10 +321,10 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
 
 
 def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
-    """Samples with their classes and what the network makes of them."""
+    """Return samples with their classes and the network's outputs."""
     if trainer._multi_label:
         came = "labels that are not exclusive"
-        raise ValueError(_checks.wrong("trainer", f"a network of exclusive classes, since {reason}", came))
+        raise ValueError(_checks.wrong("trainer", f"a network with exclusive classes, because {reason}", came))
     data = trainer._intake.data("X", X, "y", y)
     check_classes("y", data.targets, reason, trainer._threshold, False)
     output = trainer.predict(data.X)
@@ -333,16 +333,16 @@ def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
 
 
 def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
-    """The network's diagram: weights as lines, biases as the units' fillings, both colored by their values.
+    """Draw the network: weights as lines and biases as filled units, both colored by value.
 
-    Of a layer of more than 12 units the first six and the last six are drawn, and what the diagram leaves out is said
-    under the layer; colors span the numbers that are drawn.
+    Only the first six and the last six units of a layer with more than 12 units are drawn, and a text under the layer
+    says how many it has. The color scale covers the numbers that are drawn.
 
     Parameters
     ----------
     trainer : Trainer
-        Of 9 layers at most.
-    ax : axes to draw into, by default a new figure's
+        A network with at most 9 layers.
+    ax : axes to draw into; by default, those of a new figure
 
     Returns
     -------
@@ -351,7 +351,8 @@ def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
     _check_trainer(trainer)
     sizes = trainer.layer_sizes
     if len(sizes) > MAX_LAYERS:
-        raise ValueError(_checks.wrong("trainer", f"a network of {MAX_LAYERS} layers at most", f"{len(sizes)} layers"))
+        expected = f"a network with at most {MAX_LAYERS} layers"
+        raise ValueError(_checks.wrong("trainer", expected, f"{len(sizes)} layers"))
     for name, parts in (("weights", trainer.weights), ("biases", trainer.biases)):
         for part in parts:
             _check_drawable(name, part)
@@ -391,13 +392,13 @@ def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
 
 
 def _drawn_units(n: int) -> Array:
-    """Which of a layer's n units are drawn."""
+    """Return the numbers of the units that are drawn, out of n."""
     half = MAX_UNITS // 2
     return np.arange(n) if n <= MAX_UNITS else np.r_[:half, n - half : n]
 
 
 def _heights(n: int) -> Array:
-    """Where they are, from the top down around 0; a gap stands for a cut."""
+    """Return the heights of the drawn units from the top down, around 0, with a gap where units are left out."""
     count = min(n, MAX_UNITS)
     heights = np.arange(count, 0, -1) - 1.0
     if n > MAX_UNITS:
@@ -406,7 +407,7 @@ def _heights(n: int) -> Array:
 
 
 def _axes(ax: Axes | None) -> Axes:
-    """The axes given, or a new figure's."""
+    """Return the given axes, or those of a new figure."""
     require_matplotlib()
     from matplotlib.axes import Axes
 
@@ -428,8 +429,8 @@ def _check_drawable(what: str, values: Array) -> None:
 
 
 def _check_trainer(trainer: object) -> None:
-    """Refuse what isn't a Trainer."""
-    from .trainer import Trainer  # which stands above this file
+    """Refuse an argument that isn't a Trainer."""
+    from .trainer import Trainer  # imported here, because it is a higher layer
 
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))

@@ -1,4 +1,4 @@
-"""Stream: samples that come in chunks, from arrays on disk, Parquet and Arrow files, or a source of one's own."""
+"""Stream: samples that arrive in chunks, from arrays on disk, Parquet and Arrow files, or a source of your own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Chunk = tuple[Any, ...]  # (X, y) or (X, y, sample_weight)
 
 
 class Pieces(Protocol):
-    """What can be read piece by piece, in any order."""
+    """A source that is read piece by piece, in any order."""
 
     @property
     def rows(self) -> int | None:
-        """Number of rows in all pieces, if known."""
+        """Number of rows in all pieces, or None if it is unknown."""
 
     @property
     def names(self) -> Names:
@@ -37,35 +37,35 @@ class Pieces(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
-        """The chunks of one of them, and what messages call each."""
+        """Yield the chunks of piece i, each with its name for messages."""
 
 
 class Stream:
-    """Samples for `Trainer.fit` and `Trainer.evaluate` that needn't fit into memory.
+    """Samples for `Trainer.fit` and `Trainer.evaluate` that don't have to fit into memory.
 
-    A thread reads ahead while the kernels train. Chunks are cut anew into batches of the trainer's batch_size, across
-    their borders: without shuffling the result is that of the same samples in two arrays, to the bit. See
-    docs/streaming.md.
+    A thread reads ahead while the network trains. The chunks are cut into batches of the trainer's batch_size, across
+    chunk borders. Without shuffling, the result is therefore bit-identical to training on the same samples in two
+    arrays. See docs/streaming.md.
 
     Parameters
     ----------
     source : function, or iterable that can start again
-        A function without arguments that gives the chunks of a pass over the samples, from the first one on, each time
-        that it is called; or an iterable of them. A chunk is a pair (X, y) or a triple (X, y, sample_weight), as `fit`
-        takes them, of any number of rows.
+        A function without arguments that returns the chunks of one pass over the samples, from the first chunk on, each
+        time that it is called; or an iterable of chunks. A chunk is a pair (X, y) or a triple (X, y, sample_weight), as
+        in `fit`, with any number of rows.
     rows : int, optional
-        How many rows a pass has, where it is known: a pass that has fewer or more is an error then. A schedule, and
-        the progress bar, move within an epoch only where it is.
+        Number of rows in a pass, if you know it. A pass with fewer or more rows then raises an error. Schedules and the
+        progress bar advance within an epoch only if it is known.
     shuffle_buffer : int
-        Of a trainer that shuffles: each row takes the place of one that was drawn from so many, which goes to the
-        network. 0: the rows stay in the source's order.
+        Size of the buffer that a trainer with shuffling uses. Each incoming row replaces a row that is drawn at random
+        from the buffer and passed to the network. 0 keeps the order of the source.
     read_ahead : int
-        How many pieces of whole batches, each of some 4 MB or of one batch, are read ahead; ≥ 1.
+        How many pieces to read ahead, ≥ 1. A piece consists of whole batches and is about 4 MB, or one batch.
 
     Raises
     ------
     ValueError, TypeError
-        For an argument out of its range or of the wrong kind.
+        If an argument has the wrong type or is out of its range.
 
     Examples
     --------
@@ -107,16 +107,16 @@ class Stream:
         shuffle_buffer: SupportsIndex = 10_000,
         read_ahead: SupportsIndex = 2,
     ) -> Stream:
-        """The rows of arrays, such as `numpy.memmap` or h5py's, read by slices of `chunk` rows.
+        """Stream the rows of arrays, such as `numpy.memmap` or h5py's datasets, in slices of `chunk` rows.
 
-        A trainer that shuffles takes the slices in random order, and their rows through the shuffle buffer.
+        A trainer that shuffles reads the slices in random order, and their rows pass through the shuffle buffer.
 
         Parameters
         ----------
-        X, y, sample_weight : what has a length and is cut by slices, of one length
-            Of any real dtype: only a slice at a time is converted into the trainer's.
+        X, y, sample_weight : objects with a length that can be sliced, all of the same length
+            Any real dtype. Each slice is converted to the trainer's dtype when it is read.
         chunk : int
-            Rows that are read at a time.
+            Number of rows that are read at a time.
         shuffle_buffer, read_ahead : int
             As in `Stream`.
         """
@@ -162,11 +162,11 @@ class Stream:
         Raises
         ------
         ValueError, TypeError
-            For a column that is missing or does not hold numbers. The first file is checked here, and the others before
+            If a column is missing or does not hold numbers. The first file is checked here, and the others before
             a fit or an evaluation begins; a loop over the Stream raises the error when it reaches that file. Missing
             values are an error when they are read.
         ImportError
-            Where pyarrow is not installed.
+            If pyarrow is not installed.
         """
         names = _arrow_files.Names.checked(target, features, sample_weight)
         rows = _checks.whole("chunk", chunk, minimum=1)
@@ -184,10 +184,10 @@ class Stream:
         shuffle_buffer: SupportsIndex = 10_000,
         read_ahead: SupportsIndex = 2,
     ) -> Stream:
-        """The rows of Arrow files (Feather's too), of a pyarrow Table or of a pyarrow Dataset; needs pyarrow.
+        """Stream the rows of Arrow or Feather files, a pyarrow Table or a pyarrow Dataset; needs pyarrow.
 
-        A trainer that shuffles takes the record batches of files and tables in random order, a Dataset's and those of
-        files in the streaming format as they come, and the rows of all through the shuffle buffer.
+        A trainer that shuffles reads the record batches of files and tables in random order. It reads a Dataset, and
+        files in the streaming format, in their own order. All rows pass through the shuffle buffer.
 
         Parameters
         ----------
@@ -202,11 +202,11 @@ class Stream:
         Raises
         ------
         ValueError, TypeError
-            For a column that is missing or does not hold numbers. The first file is checked here, and the others before
+            If a column is missing or does not hold numbers. The first file is checked here, and the others before
             a fit or an evaluation begins; a loop over the Stream raises the error when it reaches that file. Missing
             values are an error when they are read.
         ImportError
-            Where pyarrow is not installed.
+            If pyarrow is not installed.
         """
         names = _arrow_files.Names.checked(target, features, sample_weight)
         rows = _checks.whole("chunk", chunk, minimum=1)
@@ -220,7 +220,7 @@ class Stream:
         return stream
 
     def __iter__(self) -> Iterator[Chunk]:
-        """The chunks, unchecked, in the source's order."""
+        """Iterate over the chunks in the source's order, without checks."""
         return (chunk for _, chunk in self._named(None))
 
     def __repr__(self) -> str:
@@ -246,11 +246,11 @@ class Stream:
 
     @property
     def _once(self) -> bool:
-        """Whether there is one pass and no more."""
+        """Whether the source can be read only once."""
         return isinstance(self._source, Iterator)
 
     def _named(self, rng: np.random.Generator | None) -> Generator[tuple[str, Any], None, None]:
-        """The chunks of a pass, and what messages call each; pieces in random order, where it is given."""
+        """Yield the chunks of a pass, each with its name for messages; with rng, the pieces in random order."""
         if self._pieces is not None:
             count = len(self._pieces)
             for i in range(count) if rng is None else rng.permutation(count):
@@ -265,15 +265,15 @@ class Stream:
 
 
 class _Slices:
-    """Arrays by slices.
+    """Arrays that are read in slices.
 
     Parameters
     ----------
-    arrays : by the argument's name, X first
-    chunk : rows of a slice
+    arrays : the arrays by argument name, X first
+    chunk : number of rows in a slice
     """
 
-    names = NONE  # also of a pickle that is older than names
+    names = NONE  # for pickles from before names were stored
 
     def __init__(self, arrays: dict[str, Any], chunk: SupportsIndex) -> None:
         self.chunk = _checks.whole("chunk", chunk, minimum=1)
@@ -287,7 +287,7 @@ class _Slices:
             if len(array) != self.rows:
                 raise ValueError(_checks.wrong(name, f"{self.rows} rows, as many as X has", len(array)))
         self.names = names_of(arrays["X"], arrays["y"])
-        self.arrays = [getattr(array, "iloc", array) for array in arrays.values()]  # pandas cuts by labels without it
+        self.arrays = [getattr(array, "iloc", array) for array in arrays.values()]  # pandas slices by label without it
 
     def check(self) -> None:
         """Do nothing: the arrays are checked when they are given."""
@@ -306,7 +306,7 @@ class _Slices:
 
 
 def _let_go(array: Any) -> None:
-    """Take the pages of a mapped file off this process's account; whoever still reads them gets them again."""
+    """Release a mapped file's pages from this process's memory; a later read loads them again."""
     if isinstance(array, np.memmap) and array.mode == "r":
         mapped: Any = getattr(array, "_mmap", None)
         if hasattr(mapped, "madvise"):
@@ -314,7 +314,7 @@ def _let_go(array: Any) -> None:
 
 
 def _paths(argument: str, value: Any) -> list[str]:
-    """One path or more."""
+    """Return one or more paths as a list."""
     values = value if _checks.is_sequence(value) else [value]
     paths = [_checks.path(argument, each) for each in values]
     if not paths:

@@ -1,4 +1,4 @@
-"""Sweep: train networks over a grid, or at random points, of options; compare them."""
+"""Sweep: train networks on a grid, or at random points, of options and compare them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 
 class Sweep:
-    """Networks with the options in a search space, trained at once and sorted by their results on other data.
+    """Networks with the options in a search space, trained at once and ranked by their results on validation data.
 
     Parameters
     ----------
     space : {option of Trainer: values}
-        A list of values for each option. With n, also a distribution with ``rvs``, such as those of scipy.stats.
+        A list of values for each option. If you pass n, a value may also be a distribution with ``rvs``, such as those
+        of scipy.stats.
     n : int, optional
-        Number of points to draw at random; by default the whole grid.
+        Number of points to draw at random. By default, the whole grid is used.
     seed : int, optional
-        Seed of the points drawn, and of each network for which `space` has no seed.
+        Seed for drawing the points, and for each network if `space` has no seed.
     **options : any
         Arguments of `Trainer` that are the same for all networks.
 
@@ -55,7 +56,7 @@ class Sweep:
     Raises
     ------
     ValueError, TypeError
-        For an argument out of its range or of the wrong kind.
+        If an argument has the wrong type or is out of its range.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class Sweep:
         self._seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
         for name in space:
             if name in options:
-                raise ValueError(_checks.wrong(str(name), "to be in space or beside it", "both"))
+                raise ValueError(_checks.wrong(str(name), "it in space or as an argument, not in both", "both"))
         if n is None:
             grid = product(*(_listed(name, values) for name, values in space.items()))
             self.points = [dict(zip(space, values, strict=True)) for values in grid]
@@ -103,29 +104,29 @@ class Sweep:
         n_jobs: SupportsIndex | None = None,
         verbose: int | str = "auto",
     ) -> list[dict[str, Any]]:
-        """Train the networks, and measure each once it is trained.
+        """Train the networks, and evaluate each one when it is trained.
 
         Parameters
         ----------
         X, y : as in `fit_many`, for all networks
         epochs : int
-            Of each network; with halving, of those that stay to the end.
+            Number of epochs for each network; with halving, for the networks that are trained to the end.
         validation_data : (X, y) or (X, y, sample_weight)
-            What the networks are compared on.
+            The samples that the networks are compared on.
         metric : str or function of (y, output)
-            By which they are sorted: "loss", or a metric (fastbp.metrics).
+            What the networks are ranked by: "loss" or a metric (fastbp.metrics).
         mode : {"auto", "min", "max"}
-            Whether its smallest or largest is the best; "auto" goes by the name, as `callbacks.Watch` does.
+            Whether the smallest or the largest value is best; "auto" decides by the name, as `callbacks.Watch` does.
         halving : number > 1, optional
-            Successive halving: all are trained for a few epochs, of which one in so many goes on for so many times as
-            long, until one is left. A schedule goes over all of `epochs`, of which a network that is left early has
-            seen the beginning.
+            Factor of successive halving. All networks are trained for a few epochs. The best 1/halving of them
+            continue until they have trained for halving times as many epochs, and so on, until one network is left. A
+            schedule covers all of `epochs`, so a network that is dropped early has seen only its beginning.
         n_threads, n_jobs, verbose : as in `fit_many`
 
         Returns
         -------
-        The table. Networks that failed, in training or when they were measured, come last, with their error, and go
-        through no further halving; Ctrl-C ends it with what there is, measured before the last halving or after it.
+        The table. Networks with an error, in training or evaluation, come last and are not trained in later rounds of
+        halving. After Ctrl-C, the table has the results so far, measured before or after the last halving.
 
         Raises
         ------
@@ -162,7 +163,7 @@ class Sweep:
         return self.table
 
     def _check_measurable(self, columns: Names, validation_data: tuple[Any, ...], names: tuple[Any, ...]) -> None:
-        """Refuse, before any training, data on which no network can be measured; columns: the names of X and y."""
+        """Refuse data on which no network can be evaluated, before any training; columns: the names of X and y."""
         refusals = []
         for trainer in self.trainers:
             try:
@@ -182,7 +183,7 @@ class Sweep:
         validation_data: tuple[Any, ...],
         names: tuple[Any, ...],
     ) -> bool:
-        """Write into the rows how the training of some networks ended, and what they measure; False after Ctrl-C."""
+        """Store the outcomes and measurements of some networks in the rows; return False after Ctrl-C."""
         measures = ["loss", *map(metric_functions.name_of, names)]
         for i, outcome in outcomes.items():
             rows[i]["epochs"] += outcome.epochs
@@ -195,7 +196,7 @@ class Sweep:
                 continue
             try:
                 measured: dict[str, Any] = self.trainers[i].evaluate(X, y, names, sample_weight=weight)
-            except KeyboardInterrupt:  # the others keep what they measured before the last halving
+            except KeyboardInterrupt:  # the other rows keep their last measurements
                 return False
             except (Exception, SystemExit) as ended:
                 measured = dict.fromkeys(measures, math.nan) | {"error": as_error(ended)}
@@ -208,23 +209,23 @@ class Sweep:
 
     @property
     def best(self) -> Trainer:
-        """The network of the table's first row: the best of those that were trained for the most epochs."""
+        """The network in the first row of the table: the best of those that were trained for the most epochs."""
         if not self.table:
             raise AttributeError("this Sweep is not fitted yet; call fit first")
         return self.trainers[self.table[0]["number"]]
 
     def to_frame(self) -> DataFrame:
-        """The table as a pandas DataFrame.
+        """Return the table as a pandas DataFrame.
 
         Raises
         ------
         ImportError
-            Where pandas is not installed.
+            If pandas is not installed.
         """
         return frame("Sweep.to_frame", self.table)
 
     def summary(self) -> Summary:
-        """The table as text."""
+        """Return the table as text."""
         if not self.table:
             return Summary(repr(self))
         rows = [list(self.table[0]), *([_cell(value) for value in row.values()] for row in self.table)]
@@ -250,7 +251,7 @@ def _drawn(name: str, values: Any, rng: np.random.Generator) -> Any:
 
 
 def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple[int, int]]:
-    """Epochs of each rung, and how many networks go on after it."""
+    """Return the number of epochs in each round, and how many networks continue after it."""
     if halving is None:
         return [(epochs, count)]
     factor = _checks.real("halving", halving, above=1, dtype=np.dtype(float))
@@ -259,22 +260,24 @@ def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple
         counts.append(min(counts[-1] - 1, math.ceil(counts[-1] / factor)))
     ends = [max(i + 1, round(epochs / factor ** (len(counts) - 1 - i))) for i in range(len(counts))]
     if epochs < len(counts):
-        raise ValueError(_checks.wrong("epochs", f"{len(counts)} or more, an epoch between two halvings", epochs))
+        raise ValueError(
+            _checks.wrong("epochs", f"{len(counts)} or more, so that each round of halving has one", epochs)
+        )
     return [(end - before, after) for before, end, after in zip([0, *ends], ends, [*counts[1:], 1], strict=False)]
 
 
 @dataclass(frozen=True)
 class _Part(Schedule):
-    """Some epochs of a longer fit, as a fit of their own.
+    """The schedule for a fit that is a part of a longer fit.
 
     Parameters
     ----------
     whole : Schedule
-        Of the longer fit.
+        The schedule of the longer fit.
     before : int
-        Epochs of it that are over.
+        Number of its epochs before this part.
     epochs : int
-        Of it.
+        Its total number of epochs.
     """
 
     whole: Schedule
@@ -285,7 +288,7 @@ class _Part(Schedule):
         object.__setattr__(self, "absolute", self.whole.absolute)
 
     def __call__(self, epoch: npt.NDArray[Any], epochs: int) -> npt.NDArray[Any]:
-        """What the whole says, to the bit for all n batches of an epoch: e + k/n is rounded once."""
+        """Return bit-exactly what the whole schedule returns for the n batches of an epoch: e + k/n is rounded once."""
         e, parts = int(epoch[0]), np.arange(len(epoch)) / len(epoch)
         if np.array_equal(epoch, e + parts):
             return self.whole(self.before + e + parts, self.epochs)
@@ -294,7 +297,7 @@ class _Part(Schedule):
 
 @contextmanager
 def _schedules_go_on(trainers: Sequence[Trainer], before: int, epochs: int) -> Iterator[None]:
-    """Let schedules go over all epochs, of which a fit is now given some."""
+    """Make the schedules cover all epochs while a fit runs only some of them."""
     schedules = [trainer.schedule for trainer in trainers]
     try:
         for trainer, whole in zip(trainers, schedules, strict=True):
@@ -306,7 +309,7 @@ def _schedules_go_on(trainers: Sequence[Trainer], before: int, epochs: int) -> I
 
 
 def _place(row: Mapping[str, Any], name: str, sign: float) -> tuple[Any, ...]:
-    """Sorts those that were trained longest first, the best of them before others; what failed comes last."""
+    """Return a sort key: longest trained first, then the best; networks with an error come last."""
     value = row.get(name, math.nan)
     return row["error"] is not None, -row["epochs"], math.isnan(value), sign * value
 

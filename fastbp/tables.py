@@ -1,4 +1,4 @@
-"""Columns of a table recognised, and its rows made into a network's inputs and targets."""
+"""How the columns of a table become the inputs and targets of a network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-FEW = 20  # different integers in a target that still are classes
-MANY = 100  # different texts in a column that are no categories any more: names, identifiers, dates
+FEW = 20  # the most different integers in a target that are classes
+MANY = 100  # the most categories of a column; more are names, identifiers or dates
 INFINITE = "but numbers must be finite in float64; fix or remove such rows"
 TASKS = ("auto", "classes", "numbers")
 ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with leading zeros, such as a postal code
@@ -118,7 +118,7 @@ def _refuse_rounded(name: str, present: Series[Any], numbers: Array) -> None:
 
 
 def _among(missing: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return (n,) for all rows what was found among the values that aren't missing."""
+    """Expand (n,) flags for the values that aren't missing to all rows."""
     every = np.zeros(len(missing), bool)
     every[~missing] = found
     return every
@@ -136,13 +136,13 @@ def _categories(name: str, texts: list[str], *, fill: bool, zeros: str = "") -> 
 
 
 def inputs(table: Table, frame: DataFrame) -> Array:
-    """Return (n, n_1) numbers of the table's columns, in its order; other columns are ignored."""
+    """Return (n, n_1) inputs from the table's columns, in its order. Other columns are ignored."""
     _check_columns(frame, [column.name for column in table.columns])
     return np.hstack([_encoded(column, frame[column.name]) for column in table.columns])
 
 
 def targets(table: Table, frame: DataFrame) -> Array:
-    """(n,) scaled numbers, or class numbers."""
+    """Return (n,) scaled numbers or class numbers."""
     column = table.target
     _check_columns(frame, [column.name])
     series = frame[column.name]
@@ -156,7 +156,7 @@ def _missing(column: Column, series: Series[Any]) -> npt.NDArray[np.bool_]:
 
 
 def _encoded(column: Column, series: Series[Any]) -> Array:
-    """(n, width)."""
+    """Return the (n, width) inputs that a column becomes."""
     missing = _missing(column, series)
     if column.fill in (None, False):
         _refuse_missing(series, missing, "fill or remove such rows, or train with --missing mean")
@@ -216,5 +216,5 @@ def _refuse_value(series: Series[Any], bad: npt.NDArray[np.bool_], why: str) -> 
 
 
 def _listed(names: Any) -> str:
-    """The first ten."""
+    """Return the first ten names as text."""
     return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,4 +1,4 @@
-"""Compile the kernels ahead of their first use, for images and first-time users: `python -m fastbp.warmup`."""
+"""Compile the kernels before their first use, for images and first-time users: `python -m fastbp.warmup`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .trainer import Trainer
 
 DTYPES = ("float32", "float64")
 USES = ("training", "prediction", "tiny")  # the longest compilation first
-MPI = "mpi"  # what only a Trainer with a comm uses
-SECONDS = {"training": 8, "prediction": 4, "tiny": 3, MPI: 2}  # of a compilation, about, where another has begun
+MPI = "mpi"  # only for a Trainer with a comm
+SECONDS = {"training": 8, "prediction": 4, "tiny": 3, MPI: 2}  # approximate time of a compilation after another
 
 
 def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float:
@@ -33,8 +33,8 @@ def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float
     ----------
     dtypes : some of {"float32", "float64"}
     uses : some of {"training", "prediction", "tiny", "mpi"}
-        "tiny" is for small networks, which have their own kernels. "mpi" is what a Trainer with a comm needs besides
-        "training"; it is not compiled by default.
+        "tiny" is for small networks, which have their own kernels. "mpi" is what a Trainer with a comm needs in
+        addition to "training"; it is not compiled by default.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def _warm_up(dtypes: Sequence[str], uses: Sequence[str]) -> float:
 
 
 def _take_part(trainer: Trainer, data: codes.Data) -> None:
-    """A step as a rank takes it, whose part is the whole batch."""
+    """Take a step as a rank does, with the whole batch as its part."""
     m, rates = len(data.X), np.array([trainer.learning_rate])
     data = trainer._engine.reordered(data, trainer._random)
     step = step_of(trainer, m, rates)._replace(part=codes.Part(0, m, 0, float(m)))
@@ -74,12 +74,12 @@ def _take_part(trainer: Trainer, data: codes.Data) -> None:
 
 
 def warm_up_apart(dtypes: Sequence[str], uses: Sequence[str]) -> float:
-    """The same in as many processes as there are processors; returns the seconds.
+    """Do the same in one process per processor, and return the time in seconds.
 
     Raises
     ------
     subprocess.CalledProcessError
-        Where one of them failed.
+        If one of the processes failed.
     """
     started = perf_counter()
     shares: list[list[tuple[str, str]]] = [[] for _ in range(usable_cores())]
@@ -97,7 +97,7 @@ def warm_up_apart(dtypes: Sequence[str], uses: Sequence[str]) -> float:
 
 
 def main() -> None:
-    """Command line of `python -m fastbp.warmup`."""
+    """The command line of `python -m fastbp.warmup`."""
     parser = argparse.ArgumentParser(prog="python -m fastbp.warmup", description=__doc__)
     parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=DTYPES, dest="dtypes")
     what = "kernels to compile; default: all except mpi, which also needs training"

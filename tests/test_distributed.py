@@ -363,7 +363,9 @@ def test_the_command_line(tmp_path):
 
 
 def test_what_is_no_communicator_is_refused():
-    with pytest.raises(TypeError, match=r"comm: expected None or mpi4py's communicator, such as MPI.COMM_WORLD, got 4"):
+    with pytest.raises(
+        TypeError, match=r"comm: expected None or a communicator of mpi4py, such as MPI.COMM_WORLD, got 4"
+    ):
         Trainer([2, 1], comm=4)
 
 

@@ -244,7 +244,7 @@ def test_a_trainer_that_is_trained_by_two_threads_at_once_says_so():
     assert begun.wait(30)
     weights = trainer.get_weights()
     for call in (lambda: trainer.fit(X, y, verbose=0), lambda: trainer.train_on_batch(X, y)):
-        with pytest.raises(RuntimeError, match="this Trainer is being trained already"):
+        with pytest.raises(RuntimeError, match="this Trainer is already being trained"):
             call()
     for a, b in zip(weights, trainer.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

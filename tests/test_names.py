@@ -472,7 +472,7 @@ def test_names_that_are_no_text_are_text_in_files(tmp_path):
     ((x, y),) = stream
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(y, Y)
-    with pytest.raises(TypeError, match=r"target: expected a column's name, or several, got 3 .*strings, so write '3'"):
+    with pytest.raises(TypeError, match=r"target: expected a column name, or several, got 3 .*strings, so write '3'"):
         Stream.from_parquet(tmp_path / "t.parquet", 3)
 
 

@@ -135,7 +135,7 @@ def test_decision_boundary(spots):
 
 
 def test_decision_boundary_wants_two_inputs():
-    with pytest.raises(ValueError, match="trainer: expected a network of two inputs, for a decision boundary, got 3"):
+    with pytest.raises(ValueError, match="trainer: expected a network with two inputs, for a decision boundary, got 3"):
         plots.decision_boundary(Trainer([3, 2]), np.eye(3), [[0, 1]] * 3)
 
 
@@ -162,7 +162,7 @@ def test_many_classes_are_colors_alone():
 def test_classes_are_wanted(draw):
     with pytest.raises(ValueError, match="y: expected classes"):
         draw(Trainer([2, 1]), np.eye(2), [0.3, 0.5])
-    with pytest.raises(ValueError, match="trainer: expected a network of exclusive classes"):
+    with pytest.raises(ValueError, match="trainer: expected a network with exclusive classes"):
         draw(Trainer([2, 2], loss="binary_cross_entropy"), np.eye(2), np.eye(2))
 
 
@@ -180,7 +180,7 @@ def test_network_says_what_it_leaves_out():
     ax = plots.network(Trainer([784, 10]))
     assert [text.get_text() for text in ax.texts] == ["input\n784 units\n12 drawn", "⋮", "identity\n10 units"]
     assert len(ax.collections[0].get_segments()) == 12 * 10
-    with pytest.raises(ValueError, match="trainer: expected a network of 9 layers at most, got 10 layers"):
+    with pytest.raises(ValueError, match="trainer: expected a network with at most 9 layers, got 10 layers"):
         plots.network(Trainer([1] * 10))
 
 

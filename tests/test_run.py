@@ -158,7 +158,7 @@ def test_a_fit_that_is_refused_leaves_the_stop_of_the_one_that_runs():
 
     def stop(*_):
         trainer.stop_training = trainer.history.interrupted = True
-        with pytest.raises(RuntimeError, match="is being trained already"):
+        with pytest.raises(RuntimeError, match="is already being trained"):
             trainer.fit(X, Y, verbose=0)
         assert trainer.history.interrupted
 

@@ -110,7 +110,7 @@ def test_what_is_set_between_two_warm_fits_is_applied_or_refused(kind, name):
         return
     others, value = CHANGES_BETWEEN[name]
     if name in REFUSED:
-        with pytest.raises(ValueError, match=f"^{name}: expected .*, as in the fit of the weights, got "):
+        with pytest.raises(ValueError, match=f"^{name}: expected .*, as in the last fit, got "):
             twice(ours, kind, others, {name: value})
         return
     model = twice(ours, kind, others, {name: value})

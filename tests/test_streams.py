@@ -351,9 +351,9 @@ def test_columns_of_lists_decimals_and_truth():
         ({"x1": ["a"] * N}, {}, TypeError, "column 'x1': expected numbers, True and False, or lists .* got string"),
         ({}, {"target": "klass"}, ValueError, r"expected a column 'klass', got columns \['x0', 'x1',"),
         ({}, {"features": ["x0", "x0"]}, ValueError, "features: expected each column once.* got 'x0' twice"),
-        ({}, {"features": []}, TypeError, "features: expected columns' names, got"),
-        ({}, {"target": 3}, TypeError, "target: expected a column's name, or several, got 3"),
-        ({}, {"sample_weight": ["w"]}, TypeError, "sample_weight: expected a column's name"),
+        ({}, {"features": []}, TypeError, "features: expected column names, got"),
+        ({}, {"target": 3}, TypeError, "target: expected a column name, or several, got 3"),
+        ({}, {"sample_weight": ["w"]}, TypeError, "sample_weight: expected a column name"),
         ({}, {"chunk": 0}, ValueError, "chunk: expected an integer ≥ 1"),
     ],
 )
@@ -666,7 +666,7 @@ def test_an_end_that_looks_like_the_last_row_is_told_by_the_rows():
                     return
                 yield numbers[:, :5], numbers[:, 5]
 
-    with pytest.raises(ValueError, match="X: expected a Stream of 100 rows, got an end after 50, in 5 chunks"):
+    with pytest.raises(ValueError, match="X: expected a Stream of 100 rows, got 50 rows in 5 chunks"):
         trainer().fit(Stream(chunks, rows=100), verbose=0)
 
 
@@ -695,9 +695,9 @@ def test_a_process_that_is_killed_goes_on_from_its_checkpoint(tmp_path):
     assert_same(resumed, twin)
 
 
-def test_a_reader_that_ends_without_a_word(monkeypatch):
+def test_a_reader_that_ends_unexpectedly(monkeypatch):
     monkeypatch.setattr("fastbp._feed.Reader._run", lambda self: None)
-    with pytest.raises(RuntimeError, match="X: the thread that reads the Stream ended without a word"):
+    with pytest.raises(RuntimeError, match="X: the thread that reads the Stream ended unexpectedly"):
         trainer().fit(Stream(chunks_of([N], X, Y)), verbose=0)
 
 
@@ -789,9 +789,9 @@ def test_a_chunk_that_will_not_do(second, kind, message):
 @pytest.mark.parametrize(
     ("stream", "arguments", "kind", "message"),
     [
-        (Stream([]), {}, ValueError, "X: expected a Stream of at least one row, got an end after 0, in 0 chunks"),
-        (Stream([(X[:0], Y[:0])]), {}, ValueError, "got an end after 0, in 1 chunks, in pass 1 over it"),
-        (Stream(chunks_of([N], X, Y), rows=N + 1), {}, ValueError, "a Stream of 204 rows, got an end after 203"),
+        (Stream([]), {}, ValueError, "X: expected a Stream of at least one row, got 0 rows in 0 chunks"),
+        (Stream([(X[:0], Y[:0])]), {}, ValueError, "got 0 rows in 1 chunks in pass 1"),
+        (Stream(chunks_of([N], X, Y), rows=N + 1), {}, ValueError, "a Stream of 204 rows, got 203 rows in 1 chunks"),
         (Stream(chunks_of([N], X, Y), rows=N - 1), {}, ValueError, "a Stream of 202 rows, got 203 with chunk 0"),
         (Stream(iter([(X, Y)])), {"epochs": 2}, ValueError, "X: expected a Stream of a function .* one of an iterator"),
         (Stream(lambda: 3), {}, TypeError, "source: expected a function that returns an iterable of chunks, got 3"),
@@ -832,9 +832,7 @@ def test_what_does_not_fit_into_memory_is_refused():
 def test_a_source_that_cannot_start_again():
     used_up = iter([(X, Y)])
     t = trainer()
-    with pytest.raises(
-        ValueError, match=r"got an end after 0, in 0 chunks, in pass 2 .* an iterator can't start again"
-    ):
+    with pytest.raises(ValueError, match=r"got 0 rows in 0 chunks in pass 2; an iterator can be read only once"):
         t.fit(Stream(lambda: used_up), epochs=2, verbose=0)
     assert t.epochs_trained == 1
 

@@ -1,5 +1,5 @@
-"""fastbp beside other libraries on this machine: what `fastbp bench` and bench/compare.py measure.
+"""fastbp compared with other libraries on this machine, for `fastbp bench` and bench/compare.py.
 
-`workloads` is what is timed, `peers` the same work in each library, `server` the process of one peer, and `turns` lets
-the processes take turns.
+`workloads` has what is timed, `peers` the same work in each library, `server` the process of one peer, and `turns` runs
+the processes in turn.
 """

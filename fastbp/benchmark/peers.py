@@ -1,10 +1,10 @@
-"""The same work in other libraries, written as somebody who knows them would, each behind one function.
+"""The same work in other libraries, written as an expert in each would, each behind one function.
 
 `TRAINING` maps a name to ``build(sizes, batch, X, y, threads)``, which returns a `Training`. All do the same work:
-sigmoid in every layer, J = 1/(2m) Σ (y − aᴸ)² of every batch, plain SGD, samples in order, from the same first weights;
-float32 or float64 as X is. `PREDICTION` maps a name to ``build(sizes, threads, dtype)``, which returns a function from
-X to aᴸ, both NumPy arrays. tests/test_bench.py compares what they compute. The door to JAX, PyTorch, scikit-learn and
-onnxruntime as peers.
+sigmoid in every layer, J = 1/(2m) Σ (y − aᴸ)² for each batch, plain SGD, samples in order, the same initial weights,
+and float32 or float64 like X. `PREDICTION` maps a name to ``build(sizes, threads, dtype)``, which returns a function
+from X to aᴸ, both NumPy arrays. tests/test_bench.py compares the results. Each peer's library
+is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Predict = Callable[[Array], Array]
 
 
 class Training(NamedTuple):
-    """What a peer does with one workload."""
+    """The work of a peer for one workload."""
 
-    run: Callable[[], Any]  # goes on for five epochs, and ends when all is computed
+    run: Callable[[], Any]  # trains for five more epochs and waits for the result
     parameters: Callable[[], tuple[Arrays, Arrays]]  # [Θ¹, …], each (n_{l+1}, n_l), and [b¹, …]
 
 
@@ -41,7 +41,7 @@ def _fastbp_trainer(sizes: Sizes, dtype: npt.DTypeLike, threads: int, **options:
 
 
 def fastbp(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
-    """A Trainer."""
+    """Train with a Trainer."""
     trainer = _fastbp_trainer(sizes, X.dtype, threads, batch_size=batch, learning_rate=ETA, shuffle=False)
     return Training(
         lambda: trainer.fit(X, y, epochs=EPOCHS, verbose=0), lambda: (list(trainer.weights), list(trainer.biases))
@@ -49,7 +49,7 @@ def fastbp(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Traini
 
 
 def _sigmoid(z: Array) -> None:
-    """In place."""
+    """Apply the sigmoid in place."""
     np.negative(z, out=z)
     np.exp(z, out=z)
     z += 1
@@ -57,7 +57,7 @@ def _sigmoid(z: Array) -> None:
 
 
 def numpy(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
-    """Every result goes into an array that is there already; the products are BLAS's."""
+    """Train with NumPy. Every result goes into an existing array, and BLAS computes the products."""
     weights, biases = parameters(sizes, X.dtype)
     transposed = [np.ascontiguousarray(w.T) for w in weights]  # (n_l, n_{l+1})
     m = batch  # the workloads have whole batches
@@ -76,7 +76,7 @@ def numpy(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Trainin
             _sigmoid(z)
         d = np.subtract(a[-1], t, out=delta[-1])
         J = np.vdot(d, d) / (2 * m)
-        d *= ETA / m  # η goes all the way through: gradients are η ∂J
+        d *= ETA / m  # δ includes η, so the gradients are η ∂J
         for l in reversed(range(len(transposed))):
             factor = np.subtract(1, a[l + 1], out=f_prime[l + 1])
             factor *= a[l + 1]
@@ -99,7 +99,7 @@ def numpy(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Trainin
 
 
 def _scikit_learn_model(sizes: Sizes, batch: int, dtype: npt.DTypeLike) -> Any:
-    """MLPRegressor; its output layer is the identity, one sigmoid less to compute than the others have."""
+    """Return an MLPRegressor. Its output layer is the identity, so it computes one sigmoid less than the others."""
     from sklearn.neural_network import MLPRegressor
 
     model = MLPRegressor(
@@ -115,7 +115,7 @@ def _scikit_learn_model(sizes: Sizes, batch: int, dtype: npt.DTypeLike) -> Any:
         shuffle=False,
         tol=0,
         n_iter_no_change=10**6,
-        warm_start=True,  # go on, as the others do
+        warm_start=True,  # continue training, as the others do
         random_state=0,
     )
     target = np.zeros((batch, sizes[-1]), dtype)
@@ -126,13 +126,13 @@ def _scikit_learn_model(sizes: Sizes, batch: int, dtype: npt.DTypeLike) -> Any:
 
 
 def scikit_learn(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
-    """MLPRegressor.fit, which goes on."""
+    """Train with MLPRegressor.fit and a warm start."""
     model = _scikit_learn_model(sizes, batch, X.dtype)
     target = y[:, 0] if y.shape[1] == 1 else y
 
     def run() -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that five epochs did not converge
+            warnings.simplefilter("ignore")  # about no convergence in five epochs
             return model.fit(X, target)
 
     return Training(run, lambda: ([w.T for w in model.coefs_], model.intercepts_))
@@ -141,7 +141,7 @@ def scikit_learn(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> 
 def _torch_parameters(
     sizes: Sizes, dtype: npt.DTypeLike, threads: int, *, requires_grad: bool = True
 ) -> tuple[Any, list[Any]]:
-    """torch, and [Θ¹, b¹, Θ², …]."""
+    """Return torch and [Θ¹, b¹, Θ², …]."""
     import torch
 
     torch.set_num_threads(threads)
@@ -150,7 +150,7 @@ def _torch_parameters(
 
 
 def _torch_forward(torch: Any, theta: Sequence[Any], a: Any) -> Any:
-    for l in range(0, len(theta), 2):  # as functions: torch.nn's modules take some 10 % longer
+    for l in range(0, len(theta), 2):  # functions, because torch.nn's modules take about 10 % longer
         a = torch.nn.functional.linear(a, theta[l], theta[l + 1]).sigmoid_()
     return a
 
@@ -174,14 +174,14 @@ def _torch_training(
 
 
 def torch_eager(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
-    """Step by step, with autograd."""
+    """Train step by step with autograd."""
     torch, theta = _torch_parameters(sizes, X.dtype, threads)
 
     def step(x: Any, t: Any) -> Any:
         a = _torch_forward(torch, theta, x)
         J = torch.nn.functional.mse_loss(a, t, reduction="sum") * (0.5 / batch)
         gradients = torch.autograd.grad(J, theta)
-        with torch.no_grad():  # what SGD(foreach=True) does, without its book-keeping
+        with torch.no_grad():  # the same as SGD(foreach=True), without its overhead
             torch._foreach_add_(theta, gradients, alpha=-ETA)
         return J.detach()
 
@@ -189,7 +189,7 @@ def torch_eager(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> T
 
 
 def torch_compile(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
-    """A whole step in one graph. With autograd.grad it falls into several and takes two to four times as long."""
+    """Train with a whole step in one graph. autograd.grad would split it into several graphs, 2 to 4 times slower."""
     torch, theta = _torch_parameters(sizes, X.dtype, threads, requires_grad=False)
 
     def cost(theta: Any, x: Any, t: Any) -> Any:
@@ -205,7 +205,7 @@ def torch_compile(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) ->
 
 
 def jax_scan(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Training:
-    """All five epochs in one compiled call: a scan over the batches, in a scan over the epochs."""
+    """Train all five epochs in one compiled call: a scan over the batches in a scan over the epochs."""
     import jax
 
     if X.dtype == np.float64:
@@ -217,7 +217,7 @@ def jax_scan(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Trai
 
     def cost(theta: Any, x: Any, t: Any) -> Any:
         a = x
-        for w, b in theta:  # w transposed beforehand is no faster; nor is a scan with unroll=2, 4, 8
+        for w, b in theta:  # a transposed w is no faster, nor is a scan with unroll=2, 4 or 8
             a = jax.nn.sigmoid(a @ w.T + b)
         return ((a - t) ** 2).sum() * (0.5 / batch)
 
@@ -243,12 +243,12 @@ def jax_scan(sizes: Sizes, batch: int, X: Array, y: Array, threads: int) -> Trai
 
 
 def fastbp_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
-    """Trainer.predict."""
+    """Predict with Trainer.predict."""
     return _fastbp_trainer(sizes, dtype, threads).predict
 
 
 def numpy_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
-    """Plain NumPy, the products BLAS's."""
+    """Predict with plain NumPy; BLAS computes the products."""
     weights, biases = parameters(sizes, dtype)
     transposed = [np.ascontiguousarray(w.T) for w in weights]
 
@@ -263,12 +263,12 @@ def numpy_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
 
 
 def scikit_learn_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
-    """MLPRegressor.predict."""
+    """Predict with MLPRegressor.predict."""
     return _scikit_learn_model(sizes, 1, dtype).predict
 
 
 def torch_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
-    """In inference mode."""
+    """Predict with PyTorch in inference mode."""
     torch, theta = _torch_parameters(sizes, dtype, threads, requires_grad=False)
 
     @torch.inference_mode()
@@ -279,7 +279,7 @@ def torch_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
 
 
 def onnxruntime_predict(sizes: Sizes, threads: int, dtype: npt.DTypeLike) -> Predict:
-    """A graph of Gemm and Sigmoid."""
+    """Predict with an ONNX graph of Gemm and Sigmoid."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
@@ -327,5 +327,5 @@ PACKAGES = {
 
 
 def missing(peer: str) -> list[str]:
-    """The packages that a peer needs and that aren't installed."""
+    """Return the packages that a peer needs and that aren't installed."""
     return [package for package in PACKAGES[peer] if importlib.util.find_spec(package) is None]

@@ -1,4 +1,4 @@
-"""What `fastbp bench` measures and finds: as plain numbers, and as a table."""
+"""The measurements of `fastbp bench`, as plain numbers and as a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .peers import PREDICTION, TRAINING, missing
 from .turns import Best, PeerError, Turns, ratio
 from .workloads import Kind, Sizes, Workload, samples
 
-PEERS = {  # as the command line calls them
+PEERS = {  # by their names on the command line
     "numpy": "NumPy",
     "jax": "JAX scan",
     "torch": "PyTorch eager",
@@ -22,24 +22,24 @@ PEERS = {  # as the command line calls them
     "scikit-learn": "scikit-learn",
     "onnxruntime": "onnxruntime",
 }
-USUAL = tuple(name for name in PEERS if name != "torch.compile")  # which needs a C++ compiler, and half a minute
+USUAL = tuple(name for name in PEERS if name != "torch.compile")  # it needs a C++ compiler and half a minute
 NETWORKS: tuple[tuple[Sizes, int], ...] = (((4, 8, 3), 16), ((64, 32, 10), 32), ((784, 128, 10), 128))  # sizes, batch
 QUICK = NETWORKS[1:2]
-BATCH = 32  # of networks that are asked for without one
-CALLS = (1, 4096)  # rows that one call predicts
-FIT_SECONDS = 0.08  # as in `workloads.samples`, so that the slowest peers' rounds take not much longer
+BATCH = 32  # for networks without a given batch size
+CALLS = (1, 4096)  # rows in one call of predict
+FIT_SECONDS = 0.08  # as in `workloads.samples`; keeps the rounds of the slowest peers short
 ROUND_SECONDS, QUICK_SECONDS = 0.15, 0.05
 KINDS: dict[Kind, list[str]] = {"training": list(TRAINING), "prediction": list(PREDICTION)}
 
 
 def workloads(networks: Sequence[tuple[Sizes, int]]) -> list[Workload]:
-    """What each of these networks does: first all train, then all predict."""
+    """Return the workloads for these networks: first training for all, then prediction for all."""
     trained = [Workload("training", sizes, batch, FIT_SECONDS) for sizes, batch in networks]
     return trained + [Workload("prediction", sizes, rows) for sizes, _ in networks for rows in CALLS]
 
 
 def bytes_of(what: Sequence[Workload], dtype: str) -> int:
-    """That the largest of them takes, about, in the process of one peer: samples, weights, gradients."""
+    """Return roughly how many bytes one peer's process needs for the largest: samples, weights, gradients."""
     most = 0
     for kind, sizes, rows, seconds in what:
         n = samples(sizes, rows, seconds) if kind == "training" else rows
@@ -56,20 +56,20 @@ def measure(
     seconds: float,
     told: Callable[[str], Any],
 ) -> dict[str, Any]:
-    """What fastbp and its peers take, ns a sample, and which of them there are.
+    """Measure fastbp and its peers in ns per sample, and list which peers are available.
 
     Parameters
     ----------
-    asked : names out of `PEERS`
+    asked : names from `PEERS`
     what : the workloads
-    threads : every number of threads to try
+    threads : all numbers of threads to try
     rounds, dtype, seconds : as in `Turns.measure`
-    told : is called with a line for each workload, when it begins
+    told : called with a line for each workload when it begins
 
     Raises
     ------
     PeerError
-        When fastbp itself can't do the work.
+        If fastbp itself can't do the work.
     """
     peers = ["fastbp", *(PEERS[name] for name in asked)]
     absent = {peer: packages for peer in peers if (packages := missing(peer))}
@@ -100,7 +100,7 @@ def _shown(workload: Workload) -> str:
 
 
 def table(found: dict[str, Any]) -> str:
-    """The figures as text, then which peers are missing, and why."""
+    """Return the figures as text, followed by the missing peers and the reasons."""
     parts = []
     for kind, known in KINDS.items():
         peers = [peer for peer in known if any(peer in record["ns"] for record in found[kind])]

@@ -1,7 +1,7 @@
-"""The process of one peer at one number of threads: builds a workload, then times a round whenever it is asked to.
+"""The process of one peer with one number of threads: it builds a workload and times rounds on request.
 
-Questions come as lines of JSON and so go the answers: a workload, as `turns.Turns` writes it, is built, run once, and
-answered by null; null is a round, and answered by its ns a sample. An error is answered by what it says.
+Requests and answers are lines of JSON. A workload, as `turns.Turns` writes it, is built and run once; the answer is
+null. null requests a round; the answer is its time in ns per sample. If an error occurs, the answer is its message.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .workloads import EPOCHS, Workload, problem, uniform
 
 
 def work(peer: str, threads: int, workload: Workload, dtype: str) -> tuple[Callable[[], Any], int]:
-    """A call, and how many samples it trains on or predicts."""
+    """Return a function that runs the workload once, and the number of samples that it trains on or predicts."""
     kind, sizes, rows, seconds = workload
     if kind == "training":
         X, y = problem(sizes, rows, dtype, seconds)
@@ -28,7 +28,7 @@ def work(peer: str, threads: int, workload: Workload, dtype: str) -> tuple[Calla
 
 
 def seconds_of(call: Callable[[], Any], times: int) -> float:
-    """So many calls, one after the other."""
+    """Return the time of so many calls in a row."""
     started = perf_counter()
     for _ in range(times):
         call()
@@ -36,7 +36,7 @@ def seconds_of(call: Callable[[], Any], times: int) -> float:
 
 
 def a_round(peer: str, threads: int, workload: Workload, dtype: str, seconds: float) -> Callable[[], float]:
-    """A function that computes for about so many seconds and returns ns a sample; all is compiled and warm."""
+    """Return a function that computes for about `seconds` and returns ns per sample; all is compiled and warm."""
     call, samples = work(peer, threads, workload, dtype)
     call()
     times, taken = 1, seconds_of(call, 1)
@@ -48,9 +48,9 @@ def a_round(peer: str, threads: int, workload: Workload, dtype: str, seconds: fl
 
 
 def main() -> None:
-    """Say the peer's version, then answer line by line until there is nobody to ask."""
+    """Write the peer's version, then answer line by line until the input ends."""
     peer, threads = sys.argv[1], int(sys.argv[2])
-    out, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    out, sys.stdout = sys.stdout, sys.stderr  # the output of libraries must not be read as an answer
     answer: Any = importlib.import_module(PACKAGES[peer][0]).__version__
     run: Callable[[], float] = float
     while True:
@@ -65,7 +65,7 @@ def main() -> None:
                 answer = run()
             else:
                 (kind, sizes, *more), *how = question
-                run = float  # lets go of the one before, whose memory the next may need
+                run = float  # releases the last workload's memory for the next
                 run, answer = a_round(peer, threads, Workload(kind, tuple(sizes), *more), *how), None
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}

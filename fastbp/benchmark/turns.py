@@ -1,8 +1,8 @@
-"""Peers that take turns: each at each number of threads in a process of its own, where that number is set at the start.
+"""Peers that run in turn: each has one process per number of threads, because that is set when a process starts.
 
-The processes do a round each, round after round, while the others sleep; a figure is the median of the rounds, at the
-better number of threads, for fastbp as for its peers. Compilation and first calls are not counted. A peer that is far
-behind, which may take minutes, has one round.
+The processes run one round each, round after round, while the others sleep. A figure is the median of the rounds with
+the best number of threads, for fastbp and its peers alike. Compilation and first calls are not counted. A peer that is
+far slower than the others, and might take minutes, runs one round only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 
 from .workloads import Workload
 
-REST_SECONDS = 0.05  # between two turns: threads of the one before may still spin
-FAR = 10  # times the fastest peer's time, from which on a peer's first round is its last
-END_SECONDS = 1.0  # that the processes may take to end
+REST_SECONDS = 0.05  # between two turns, because threads of the last one may still spin
+FAR = 10  # a peer that takes so many times as long as the fastest has only one round
+END_SECONDS = 1.0  # the longest wait for the processes to end
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # NPROC is what XLA reads
-# With the path of this process, so that the same packages are found from wherever it was started
+# Uses the path of this process, so that the same packages are found wherever it was started
 START = (
     "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); from fastbp.benchmark.server import main; main()"
 )
@@ -35,11 +35,11 @@ Best = dict[str, tuple[float, int]]  # peer → ns a sample, threads
 
 
 class PeerError(RuntimeError):
-    """A peer that can't do its work; the message is its own."""
+    """A peer failed to do its work. The message is the peer's own."""
 
 
 class Server:
-    """A process that serves, seen from here."""
+    """A server process, seen from the parent."""
 
     def __init__(self, peer: str, threads: int) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 — `end` closes it
@@ -50,11 +50,11 @@ class Server:
             stderr=self._complaints,
             text=True,
             env=os.environ | dict.fromkeys(LIMITS, str(threads)),
-            start_new_session=True,  # Ctrl-C is for this process, which ends the others
+            start_new_session=True,  # Ctrl-C reaches only the parent, which ends the others
         )
 
     def answer(self) -> Any:
-        """What it says next.
+        """Return the next answer.
 
         Raises
         ------
@@ -73,26 +73,26 @@ class Server:
         return answer
 
     def ask(self, question: Any) -> Any:
-        """A question's answer.
+        """Send a request and return the answer.
 
         Raises
         ------
         PeerError
         """
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended, which is its answer
+        with suppress(BrokenPipeError):  # the process has ended; `answer` reports why
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
         return self.answer()
 
     def release(self) -> None:
-        """Nothing more will be asked."""
+        """Close the input, because there are no more requests."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
 
     def end(self, seconds: float) -> None:
-        """See it end within this time, or end it, in the middle of its work."""
+        """Wait so many seconds for the process to end, then kill it."""
         assert self._process.stdout is not None
         try:
             self._process.wait(seconds)
@@ -104,17 +104,17 @@ class Server:
 
 
 class Turns:
-    """The processes of some peers, from `with` to its end.
+    """The processes of some peers, in a with statement.
 
     Parameters
     ----------
-    peers : which, out of `peers.PACKAGES`
-    threads : every number of threads that each is tried with
+    peers : names from `peers.PACKAGES`
+    threads : all numbers of threads to try for each
 
     Attributes
     ----------
-    versions : peer → the version of its library
-    failures : peer → what it said when it couldn't do its work
+    versions : peer → version of its library
+    failures : peer → its message, if it couldn't do its work
     """
 
     def __init__(self, peers: Sequence[str], threads: Sequence[int]) -> None:
@@ -127,7 +127,7 @@ class Turns:
         try:
             for key in self._keys:
                 self._servers[key] = Server(*key)
-            for key, server in list(self._servers.items()):  # they have imported their libraries side by side
+            for key, server in list(self._servers.items()):  # they have imported their libraries at the same time
                 try:
                     self.versions[key[0]] = server.answer()
                 except PeerError as error:
@@ -156,15 +156,15 @@ class Turns:
         server.end(0.0)
 
     def measure(self, peers: Sequence[str], workload: Workload, rounds: int, dtype: str, seconds: float) -> Best:
-        """What each of these peers takes for a workload, at its better number of threads.
+        """Measure how long each of these peers takes for a workload, with its best number of threads.
 
         Parameters
         ----------
-        peers : those that can do it
+        peers : the peers that can do it
         workload : Workload
-        rounds : that each has, unless it takes FAR times as long as the fastest peer, at its number of threads
+        rounds : number of rounds for each, unless it takes FAR times as long as the fastest peer
         dtype : "float32" or "float64"
-        seconds : that a round takes, about
+        seconds : approximate time of a round
         """
         figures: dict[tuple[str, int], list[float]] = {key: [] for key in self._servers if key[0] in peers}
         fastest = math.inf
@@ -192,6 +192,6 @@ class Turns:
 
 
 def ratio(best: Best) -> float | None:
-    """How many times as fast as the best peer fastbp is; None without one."""
+    """Return how many times as fast as the best peer fastbp is; None without a peer."""
     others = [ns for peer, (ns, _) in best.items() if peer != "fastbp"]
     return min(others) / best["fastbp"][0] if others and "fastbp" in best else None

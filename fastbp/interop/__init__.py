@@ -1,6 +1,6 @@
-"""Networks to and from PyTorch, Keras, ONNX and safetensors: docs/interchange.md.
+"""Conversion of networks to and from PyTorch, Keras, ONNX and safetensors: docs/interchange.md.
 
-Each library has a module of its own here, its door to it, which is imported when one of its functions is asked for.
+Each library has its own module here, which is imported when you first use one of its functions.
 
 >>> from fastbp.interop import from_torch, to_onnx
 >>> trainer = from_torch(module, loss="cross_entropy", optimizer="adam")
@@ -29,7 +29,7 @@ else:
     }
 
     def __getattr__(name):
-        """Import a function's module, or one of the modules."""
+        """Import the module of a function, or one of the modules."""
         if name in _HOMES:
             return getattr(import_module(f".{_HOMES[name]}", __name__), name)
         if name in _HOMES.values():
@@ -37,7 +37,7 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():
-        """What there is, imported or not."""
+        """List all names, imported or not."""
         return sorted({*globals(), *_HOMES, *_HOMES.values()})
 
 

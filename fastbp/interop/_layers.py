@@ -1,4 +1,4 @@
-"""A network as other libraries have it: dense layers, each with an activation and a dropout, in both directions."""
+"""A network in the form of other libraries: dense layers, each with an activation and a dropout."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..trainer import Trainer
 Array = npt.NDArray[Any]
 
 OUTPUTS = ("predict", "logits", "log_softmax")
-SCALABLE = ("identity", "relu", "leaky_relu")  # f(s z) = s f(z) for s ≥ 0: it's all the same on which side a dropout is
+SCALABLE = ("identity", "relu", "leaky_relu")  # f(s z) = s f(z) for s ≥ 0: dropout may come before or after f
 
 
 @dataclass
 class Layer:
-    """A dense layer, what follows it, and what messages call it.
+    """A dense layer, the activation and dropout after it, and its place in messages.
 
     Attributes
     ----------
-    place : such as "module[2]"
+    place : its place in the model, such as "module[2]"
     weight : (n_out, n_in)
     bias : (n_out,), or None
     activation : fastbp's name, or "log_softmax"
-    rate : of the dropout behind it
+    rate : rate of the dropout after it
     """
 
     place: str
@@ -38,68 +38,69 @@ class Layer:
 
 
 class Stack:
-    """Another library's layers, which come one by one in their order and become a Trainer.
+    """The layers of another library's model, which are added in order and become a Trainer.
 
     Parameters
     ----------
-    argument : what messages call the whole
-    options : Trainer's keywords, which the caller has given
+    argument : the name of the whole model in messages
+    options : the caller's keyword arguments for Trainer
     """
 
     def __init__(self, argument: str, options: dict[str, Any]) -> None:
         for name in ("layer_sizes", "activation", "initializer"):
             if name in options:
-                raise ValueError(_checks.wrong(name, f"nothing, as {argument} has it", _checks.shown(options[name])))
+                expected = f"nothing, because {argument} determines it"
+                raise ValueError(_checks.wrong(name, expected, _checks.shown(options[name])))
         self._argument, self._options = argument, options
         self._layers: list[Layer] = []
 
     def dense(self, place: str, weight: Array, bias: Array | None) -> None:
-        """A layer of shape (n_out, n_in)."""
+        """Add a layer of shape (n_out, n_in)."""
         if self._layers:
             above = self._layers[-1]
             if weight.shape[1] != len(above.weight):
                 expected = f"{len(above.weight)} inputs, because {above.place} has {len(above.weight)} outputs"
                 raise ValueError(_checks.wrong(place, expected, weight.shape[1]))
             if above.activation == "softmax":
-                raise ValueError(_checks.wrong(place, "nothing after a softmax, which ends a network", "another layer"))
+                raise ValueError(_checks.wrong(place, "nothing after a softmax, which must be last", "another layer"))
         _checks.finite(f"{place}'s weights", weight)
         if bias is not None:
             _checks.finite(f"{place}'s biases", bias)
         self._layers.append(Layer(place, weight, bias))
 
     def activation(self, place: str, name: str) -> None:
-        """The f of the layer before it."""
+        """Set the activation of the layer before it."""
         if name == "identity":
             return
         layer = self._layer_before(place, name)
         if layer.activation != "identity":
-            expected = f"no second activation behind {layer.place}, which has {layer.activation}"
+            expected = f"no second activation after {layer.place}, which has {layer.activation}"
             raise ValueError(_checks.wrong(place, expected, name))
         if layer.rate and name not in SCALABLE:
-            raise ValueError(_checks.wrong(place, "the activation before the dropout", f"{name} behind it"))
+            raise ValueError(_checks.wrong(place, "the activation before the dropout", f"{name} after it"))
         layer.activation = name
 
     def dropout(self, place: str, rate: float) -> None:
-        """Of the layer before it; none where the caller has given the rates."""
+        """Set the dropout after the last layer, unless the caller has passed the rates."""
         if rate == 0 or "dropout" in self._options:
             return
         layer = self._layer_before(place, "a dropout")
         if layer.rate:
-            raise ValueError(_checks.wrong(place, f"one dropout behind {layer.place}", "a second one"))
+            raise ValueError(_checks.wrong(place, f"one dropout after {layer.place}", "a second one"))
         layer.rate = rate
 
     def trainer(self) -> Trainer:
-        """All of it."""
+        """Create the Trainer."""
         layers, options = self._layers, dict(self._options)
         if not layers:
             raise ValueError(_checks.wrong(self._argument, "at least one dense layer", "none"))
         last = layers[-1]
         if last.rate:
-            expected = "a dropout behind hidden layers only; dropout=0 leaves all of them out"
-            raise ValueError(_checks.wrong(last.place, expected, "one behind the output layer"))
+            expected = "a dropout after hidden layers only; dropout=0 leaves all of them out"
+            raise ValueError(_checks.wrong(last.place, expected, "one after the output layer"))
         if last.activation != "identity":
             if options.get("output_activation", "auto") not in ("auto", last.activation):
-                expected = f"{last.activation!r}, as {self._argument} has it"
+                expected = f"{last.activation!r}, as in {self._argument}"
                 raise ValueError(_checks.wrong("output_activation", expected, repr(options["output_activation"])))
             options["output_activation"] = last.activation
         biases = self._biases(options)
@@ -118,7 +119,7 @@ class Stack:
         return self._layers[-1]
 
     def _biases(self, options: dict[str, Any]) -> list[Array]:
-        """What use_bias asks for; sets it."""
+        """Return the biases that use_bias asks for, and set use_bias."""
         without = [layer.place for layer in self._layers if layer.bias is None]
         some = len(without) < len(self._layers)
         if "use_bias" not in options:
@@ -128,25 +129,25 @@ class Stack:
             options["use_bias"] = some
         if not _checks.flag("use_bias", options["use_bias"]):
             if some:
-                raise ValueError(_checks.wrong("use_bias", f"True, as {self._argument} has biases", "False"))
+                raise ValueError(_checks.wrong("use_bias", f"True, because {self._argument} has biases", "False"))
             return []
         zeros = (np.zeros(len(layer.weight), layer.weight.dtype) for layer in self._layers)
         return [zero if layer.bias is None else layer.bias for layer, zero in zip(self._layers, zeros, strict=True)]
 
 
 def layers_of(trainer: Trainer, output: str = "predict") -> list[Layer]:
-    """A trainer's layers, with views of its weights.
+    """Return a trainer's layers, with views of its weights.
 
     Parameters
     ----------
-    output : which of the values of the last layer is wanted: what predict gives, z, or of a softmax its logarithm
+    output : what the last layer returns: the values of predict ("predict"), z ("logits"), or a softmax's logarithm
     """
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
     ends = {"predict": trainer.output_activation, "logits": "identity", "log_softmax": "log_softmax"}
     end = ends[_checks.one_of("output", output, OUTPUTS)]
     if end == "log_softmax" and trainer.output_activation != "softmax":
-        expected = f"'predict' or 'logits', as the output activation is {trainer.output_activation!r}"
+        expected = f"'predict' or 'logits', because the output activation is {trainer.output_activation!r}"
         raise ValueError(_checks.wrong("output", expected, repr(output)))
     biases = trainer.biases if trainer.use_bias else [None] * len(trainer.weights)
     return [

@@ -1,4 +1,4 @@
-"""The order of the dense layers in a file that stores them by name. It follows from names or shapes, never a guess."""
+"""The order of dense layers in a file that stores them by name, determined by names or shapes without guessing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keras's Sequential to a Trainer and back; the door to Keras 3."""
+"""Conversion of Keras's Sequential to a Trainer and back. Only this module imports Keras 3."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 try:
     import keras
 except ModuleNotFoundError as error:
-    if error.name != "keras":  # its backend, which Keras's own words name
+    if error.name != "keras":  # the backend is missing; Keras's own error names it
         raise
     raise ImportError(
-        "fastbp.interop.keras needs Keras 3: pip install 'fastbp[keras]', and a backend, which KERAS_BACKEND names"
+        "fastbp.interop.keras needs Keras 3: pip install 'fastbp[keras]', and the backend that KERAS_BACKEND names"
     ) from error
 
 from .. import _checks
@@ -23,7 +23,7 @@ from ..trainer import Trainer
 from ._layers import Stack, layers_of
 
 DTYPES = ("float32", "float64")
-NAMES = {  # Keras's functions by their names, where their formulas are fastbp's
+NAMES = {  # Keras's activations with the same formulas as fastbp's
     "linear": "identity",
     "sigmoid": "sigmoid",
     "tanh": "tanh",
@@ -48,12 +48,12 @@ PENALTIES = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "
 
 @keras.saving.register_keras_serializable(package="fastbp")
 def gelu_tanh(z: Any) -> Any:
-    """GELU by way of tanh, for which Keras has no name."""
+    """GELU with the tanh approximation, for which Keras has no name."""
     return keras.activations.gelu(z, approximate=True)
 
 
 def from_keras(model: Any, **options: Any) -> Trainer:
-    """A Trainer with the layers of a keras.Sequential, and a copy of its weights.
+    """Create a Trainer with the layers of a keras.Sequential and a copy of its weights.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def from_keras(model: Any, **options: Any) -> Trainer:
         kind = type(layer)
         if kind is keras.layers.Dense:
             if id(layer) in denses:
-                came = f"{layer.name!r} for a second time; use two layers"
+                came = f"{layer.name!r} twice; use two layers"
                 raise ValueError(_checks.wrong(place, "a layer with its own weights", came))
             denses.add(id(layer))
             _take_dense(stack, place, layer)
@@ -120,21 +120,21 @@ def from_keras(model: Any, **options: Any) -> Trainer:
 
 
 def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
-    """A keras.Sequential that gives what predict gives, with a copy of the weights.
+    """Create a keras.Sequential that returns what predict returns, with a copy of the weights.
 
     Parameters
     ----------
     trainer : Trainer
     output : {"predict", "logits", "log_softmax"}
-        What the model gives: "logits" leaves the output activation out, for losses with ``from_logits=True``,
-        "log_softmax" is the logarithm of a softmax.
+        What the model returns. "predict" is what predict returns. "logits" leaves the output activation out, for losses
+        with ``from_logits=True``. "log_softmax" is the logarithm of a softmax.
 
     Returns
     -------
     keras.Sequential
-        Built, not compiled. Keras makes its inputs keras.config.floatx(), float32 unless it is set, whatever the
-        trainer's dtype; JAX has float64 only with jax_enable_x64. A model with gelu_tanh is loaded from a file where
-        this module has been imported.
+        Built but not compiled. Keras converts its inputs to keras.config.floatx(), float32 by default, whatever the
+        trainer's dtype is; JAX supports float64 only with jax_enable_x64. To load a saved model with gelu_tanh, import
+        this module first.
     """
     layers, dtype = layers_of(trainer, output), trainer.dtype.name
     model = keras.Sequential([keras.Input((trainer.layer_sizes[0],), dtype=dtype)])
@@ -142,7 +142,7 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
         leaky = layer.activation == "leaky_relu"
         function: Any = gelu_tanh if layer.activation == "gelu_tanh" else ENDS.get(layer.activation)
         use_bias = layer.bias is not None
-        zeros = "zeros"  # as nothing need be drawn
+        zeros = "zeros"  # random initial weights aren't needed
         dense = keras.layers.Dense(
             len(layer.weight), activation=function, use_bias=use_bias, kernel_initializer=zeros, dtype=dtype
         )
@@ -157,7 +157,7 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
 
 
 def _flat(place: str, layer: Any) -> Iterator[tuple[str, Any]]:
-    """The layers in their order, each with its place; Sequentials are looked into."""
+    """Yield the layers in order, each with its place; nested Sequentials are flattened."""
     if not isinstance(layer, keras.layers.Layer):
         raise TypeError(_checks.wrong(place, "a keras.Sequential", _checks.kind_shown(layer, keras.layers.Layer)))
     if not isinstance(layer, keras.Sequential):
@@ -172,7 +172,7 @@ def _flat(place: str, layer: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_plain(place: str, layer: Any) -> None:
-    """Refuse a layer that computes something other than its class does."""
+    """Refuse a layer that doesn't compute what its class computes."""
     hooks = [name for name in ("_forward_hooks", "_forward_pre_hooks") if getattr(layer, name, None)]  # PyTorch's
     if "call" in vars(layer) or hooks:
         came = f"{type(layer).__name__} {layer.name!r} with {'forward hooks' if hooks else 'a replaced call'}"
@@ -180,7 +180,7 @@ def _check_plain(place: str, layer: Any) -> None:
 
 
 def _take_dense(stack: Stack, place: str, layer: Any) -> None:
-    """A Dense layer and its activation."""
+    """Add a Dense layer and its activation."""
     if not layer.built:
         raise ValueError(
             _checks.wrong(place, "a built model; call model.build((None, n)) first", "one without weights")
@@ -200,7 +200,7 @@ def _take_dense(stack: Stack, place: str, layer: Any) -> None:
 
 
 def _array_of(place: str, value: Any) -> Any:
-    """Return a variable as an array, or a tensor, which a kernel with LoRA is."""
+    """Return a variable as an array. A kernel with LoRA is a tensor, not a variable."""
     dtype = keras.backend.standardize_dtype(value.dtype)
     if dtype not in DTYPES:
         raise TypeError(_checks.wrong(place, "float32 or float64 weights", dtype))
@@ -211,19 +211,19 @@ def _array_of(place: str, value: Any) -> Any:
 
 
 def _name_of(place: str, layer: Any) -> str:
-    """The name that fastbp has for a layer's activation function."""
+    """Return fastbp's name of a layer's activation function."""
     if layer.activation is gelu_tanh:
         return "gelu_tanh"
     for name, ours in NAMES.items():
         if layer.activation is getattr(keras.activations, name):
             return ours
     came = getattr(layer.activation, "__name__", _checks.shown(layer.activation))
-    hint = f"; of leaky ones LeakyReLU(negative_slope={LEAK})" if came == "leaky_relu" else ""
+    hint = f"; leaky_relu only as LeakyReLU(negative_slope={LEAK})" if came == "leaky_relu" else ""
     raise ValueError(_checks.wrong(place, f"an activation among {', '.join(NAMES)}{hint}", came))
 
 
 def _require(place: str, layer: Any, **expected: Any) -> None:
-    """Refuse a layer with attributes of other values than fastbp's formula has."""
+    """Refuse a layer with an attribute that differs from fastbp's formula."""
     for name, value in expected.items():
         came = getattr(layer, name)
         if came != value and not (isinstance(value, float) and np.isclose(came, value)):

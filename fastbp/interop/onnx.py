@@ -1,4 +1,4 @@
-"""A Trainer's network as an ONNX model, of operators that onnxruntime has for its dtype; the door to onnx."""
+"""Export of a Trainer's network to ONNX, with operators that onnxruntime supports."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .._writing import replacing
 from ..trainer import Trainer
 from ._layers import Layer, layers_of
 
-OPSET = 13  # of the operators that need no newer one
-LARGE = (1 << 31) - (1 << 20)  # bytes of weights from which on protobuf takes no more in one message
+OPSET = 13  # of models whose operators need no newer one
+LARGE = (1 << 31) - (1 << 20)  # bytes of weights; protobuf's limit for one message is 2 GB
 BOTH: dict[str, tuple[str, dict[str, Any]]] = {  # onnxruntime computes these in float32 and in float64
     "sigmoid": ("Sigmoid", {}),
     "tanh": ("Tanh", {}),
@@ -32,7 +32,7 @@ BOTH: dict[str, tuple[str, dict[str, Any]]] = {  # onnxruntime computes these in
     "softmax": ("Softmax", {"axis": 1}),
     "log_softmax": ("LogSoftmax", {"axis": 1}),
 }
-SINGLE: dict[str, tuple[str, dict[str, Any], int]] = {  # these in float32 only; the opset that has them
+SINGLE: dict[str, tuple[str, dict[str, Any], int]] = {  # these only in float32, with the opset that has them
     "leaky_relu": ("LeakyRelu", {"alpha": LEAK}, OPSET),
     "elu": ("Elu", {"alpha": 1.0}, OPSET),
     "selu": ("Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}, OPSET),
@@ -53,33 +53,33 @@ def to_onnx(
     input_name: str = "input",
     output_name: str = "output",
 ) -> Any:
-    """The trainer's network as an ONNX model, for any number of rows.
+    """Export the trainer's network as an ONNX model, for any number of rows.
 
     Parameters
     ----------
     trainer : Trainer
-        Of a model that the command line trained the network alone is taken, which expects rows of numbers as
-        `fastbp.tables.inputs` makes them; the table's columns are in the model's metadata.
+        If the command line trained it, only the network is exported. The model expects rows of numbers as
+        `fastbp.tables.inputs` returns them, and its metadata lists the table's columns.
     path : str or path, optional
-        A file to write, whole or not at all. From 2 GB of weights on they go into a file of their own beside it, whose
-        name ends in .data.
+        A file to write. A crash leaves the old file or the complete new one. If the weights exceed 2 GB, they go into a
+        second file beside it, whose name ends in .data, and a crash can leave either file incomplete.
     output : {"predict", "logits", "log_softmax"}
-        What the model gives: what predict gives, the last layer's z, or the logarithm of a softmax.
+        What the model returns: the values of predict, the last layer's z, or the logarithm of a softmax.
     input_name, output_name : str
-        Of the (n, n_1) input and the (n, n_L) output, both of the trainer's dtype.
+        Names of the (n, n_1) input and the (n, n_L) output, which both have the trainer's dtype.
 
     Returns
     -------
     onnx.ModelProto
-        Its initializers are called layers.0.weight, layers.0.bias …, as in PyTorch's orientation.
+        Its initializers are layers.0.weight, layers.0.bias …, in PyTorch's orientation.
     """
     layers = layers_of(trainer, output)
     for argument, name in (("input_name", input_name), ("output_name", output_name)):
         if not isinstance(name, str) or not name or name.startswith("layers."):
-            expected = "a name that doesn't start with 'layers.', as the weights' do"
+            expected = "a name that doesn't start with 'layers.', as the weights' names do"
             raise ValueError(_checks.wrong(argument, expected, _checks.kind_shown(name, str)))
     if input_name == output_name:
-        raise ValueError(_checks.wrong("output_name", "another name than input_name", repr(output_name)))
+        raise ValueError(_checks.wrong("output_name", "a name other than input_name", repr(output_name)))
     graph, value = Graph(trainer.dtype), input_name
     for layer in layers:
         graph.scope = layer.place
@@ -103,11 +103,11 @@ def to_onnx(
 
 
 class Graph:
-    """Nodes and constants, as they are added.
+    """A graph to which nodes and constants are added.
 
     Parameters
     ----------
-    dtype : of all numbers
+    dtype : data type of all numbers
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
@@ -119,14 +119,14 @@ class Graph:
         self.constants: list[Any] = []
 
     def add(self, op: str, *inputs: str | float, **attributes: Any) -> str:
-        """A node, whose inputs are names of values or numbers; its value's name."""
+        """Add a node, whose inputs are names of values or numbers. Return the name of its value."""
         names = [name if isinstance(name, str) else self.constant(self.dtype.type(name)) for name in inputs]
         value = f"{self.scope}.{op}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, names, [value], name=value, **attributes))
         return value
 
     def constant(self, value: Any, name: str | None = None) -> str:
-        """An array among the model's initializers; its name."""
+        """Add an array to the model's initializers. Return its name."""
         name = name or f"{self.scope}.constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
@@ -161,26 +161,26 @@ def _selu(graph: Graph, z: str) -> str:
 
 
 def _gelu(graph: Graph, z: str) -> str:
-    """½ z (1 + erf(z/√2)), with erf in float32: onnxruntime has no other."""
+    """½ z (1 + erf(z/√2)). erf is computed in float32, because onnxruntime has no other."""
     single = graph.add("Cast", graph.add("Mul", z, math.sqrt(0.5)), to=TensorProto.FLOAT)
     erf = graph.add("Cast", graph.add("Erf", single), to=graph.kind)
     return graph.add("Mul", graph.add("Mul", z, 0.5), graph.add("Add", erf, 1.0))
 
 
 def _gelu_tanh(graph: Graph, z: str) -> str:
-    """It is z σ(2u), u = √(2/π) (z + 0.044715 z³)."""
+    """Return z σ(2u), with u = √(2/π) (z + 0.044715 z³)."""
     square = graph.add("Mul", z, z)
     inner = graph.add("Mul", z, graph.add("Add", graph.add("Mul", square, GELU_CUBIC), 1.0))
     return graph.add("Mul", z, graph.add("Sigmoid", graph.add("Mul", inner, 2 * GELU_INNER)))
 
 
 def _silu(graph: Graph, z: str) -> str:
-    """It is z/(1 + e^−z): of z σ(z) older onnxruntimes make an operator that float64 hasn't."""
+    """z/(1 + e^−z). Older versions of onnxruntime fuse z σ(z) into an operator that lacks float64."""
     return graph.add("Div", z, graph.add("Add", graph.add("Exp", graph.add("Neg", z)), 1.0))
 
 
 def _mish(graph: Graph, z: str) -> str:
-    """It is z n/(n + 2), n = eᶻ (eᶻ + 2)."""
+    """Return z n/(n + 2), with n = eᶻ (eᶻ + 2)."""
     e = graph.add("Exp", graph.add("Min", z, MISH_END))
     n = graph.add("Mul", e, graph.add("Add", e, 2.0))
     return graph.add("Mul", z, graph.add("Div", n, graph.add("Add", n, 2.0)))
@@ -209,7 +209,7 @@ COMPOSED: dict[str, Callable[[Graph, str], str]] = {
 
 
 def _metadata(trainer: Trainer, output: str) -> dict[str, str]:
-    """What the model was, as text."""
+    """Return a description of the model as text."""
     about: dict[str, Any] = {
         "layer_sizes": trainer.layer_sizes,
         "activation": trainer.activation,
@@ -223,12 +223,12 @@ def _metadata(trainer: Trainer, output: str) -> dict[str, str]:
 
 
 def _write(model: Any, path: str | os.PathLike[str], n_bytes: int) -> None:
-    """One file, or two where one can't hold the weights."""
+    """Write one file, or two if one can't hold the weights."""
     if n_bytes < LARGE:
         with replacing(path) as file:
             file.write(model.SerializeToString())
         return
     copy = onnx.ModelProto()
-    copy.CopyFrom(model)  # saving takes the weights out of the model that it is given
+    copy.CopyFrom(model)  # saving removes the weights from the model that it gets
     beside = f"{os.path.basename(path)}.data"
     onnx.save_model(copy, os.fspath(path), save_as_external_data=True, location=beside)

@@ -1,4 +1,4 @@
-"""Weights in safetensors files, under the names and in the orientation of PyTorch; the door to safetensors."""
+"""Weights in safetensors files, with PyTorch's names and orientation. Only this module imports safetensors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ._order import Parameters, listed, ordered
 Array = npt.NDArray[Any]
 
 EXPECTED = "a safetensors file of dense layers"
-FIELDS: dict[str, tuple[type, ...]] = {  # of the architecture, as JSON has it
+FIELDS: dict[str, tuple[type, ...]] = {  # of the architecture in JSON
     "version": (int,),
     "activation": (list,),
     "output_activation": (str,),
@@ -40,16 +40,16 @@ VERSION = 1
 
 
 def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
-    """Write the weights, as layers.0.weight (n_out, n_in), layers.0.bias (n_out,), layers.1.weight …
+    """Write the weights as layers.0.weight (n_out, n_in), layers.0.bias (n_out,), layers.1.weight …
 
-    The file's metadata has activations, dropout and loss, from which `load_safetensors` makes a Trainer; one's own loss
-    can't be among them. Neither is the state of training, nor a table's columns: those are `Trainer.save`'s. A crash
-    leaves the old file or the new one, never half of it.
+    The file's metadata stores the activations, the dropout and the loss, unless it is a custom loss. `load_safetensors`
+    creates a Trainer from them. The state of training and a table's columns are not stored; use `Trainer.save` for
+    these. A crash leaves the old file or the new one, never half of it.
 
     Raises
     ------
     ValueError
-        Where weights are not finite.
+        If weights are not finite.
     """
     tensors: dict[str, Array] = {}
     for layer in layers_of(trainer):
@@ -70,19 +70,19 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
 
 
 def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | None = None, **options: Any) -> Trainer:
-    """A Trainer with the weights in a file that `save_safetensors` wrote, or in another file of dense layers.
+    """Create a Trainer with the weights in a file of `save_safetensors`, or in another file of dense layers.
 
     Parameters
     ----------
     path : str or path
         A file with tensors <layer>.weight, of shape (n_out, n_in), and <layer>.bias, of shape (n_out,), or without any
-        bias, such as the ``state_dict()`` of PyTorch's Linear layers. Keras's kernels have the shape (n_in, n_out).
+        biases, such as the ``state_dict()`` of PyTorch's Linear layers. Keras's kernels have the shape (n_in, n_out).
         Transpose them before you write the file, because the shape of a square kernel doesn't show the difference.
     order : sequence of str, optional
-        The names of the layers from the first to the last, without ".weight". You need it if the file doesn't determine
-        the order. A file does if the names differ only in numbers ("fc1", "fc2", "fc10"; "net.0", "net.2"), or if the
-        shapes fit in only one order. If names have several numbers between dots, these must give the same order ("a1_2"
-        and "a2_1" don't). A file of `save_safetensors` stores its order.
+        The names of the layers from first to last, without ".weight". Needed only if the file doesn't determine the
+        order. It does if the names differ only in numbers ("fc1", "fc2", "fc10"; "net.0", "net.2"), or if the shapes
+        fit in only one order. Several numbers between two dots must give the same order; "a1_2" and "a2_1" don't. A
+        file of `save_safetensors` stores its order.
     **options
         Arguments of Trainer, as in `from_torch`. A file that `save_safetensors` did not write stores no activations.
         Pass ``activation=`` if there are hidden layers, and ``output_activation=`` if the output activation is not the
@@ -93,8 +93,8 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
     ModelFileError
         For a file that is not a safetensors file, or that has something other than dense layers.
     ValueError, TypeError
-        For layers whose order the file doesn't determine, for layers that don't fit each other, and for options out of
-        their range.
+        If the file doesn't determine the order of the layers, if the layers don't fit each other, or if an option is
+        invalid.
     """
     tensors, metadata = _read(path)
     activation = None if "fastbp" in metadata else options.pop("activation", None)
@@ -127,9 +127,9 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
-    """The file's tensors by name, and its metadata."""
+    """Return the file's tensors by name, and its metadata."""
     path = _checks.path("path", path)
-    with open(path, "rb"):  # whose errors name the file
+    with open(path, "rb"):  # its errors name the file
         pass
     try:
         with safe_open(path, framework="numpy") as file:
@@ -139,7 +139,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str
 
 
 def _array(file: Any, name: str) -> Array:
-    """Return a tensor as an array of one of NumPy's own data types; bfloat16 is none, even if ml_dtypes adds it."""
+    """Return a tensor as an array. Refuse bfloat16, which is not one of NumPy's types, even if ml_dtypes adds it."""
     array: Array | None
     try:
         array = file.get_tensor(name)
@@ -191,11 +191,11 @@ def _given_order(order: Sequence[str], layers: Mapping[str, Parameters]) -> list
 
 
 def _architecture(text: str, n_layers: int) -> dict[str, Any]:
-    """What `save_safetensors` wrote beside the weights."""
+    """Return the architecture that `save_safetensors` stored with the weights."""
     try:
         record = json.loads(text)
     except ValueError as error:
-        raise refused(f"metadata that are no JSON: {error}", EXPECTED) from error
+        raise refused(f"metadata that is not JSON: {error}", EXPECTED) from error
     if not isinstance(record, dict) or record.get("version") != VERSION:
         raise refused(_checks.shown(record), f"metadata of version {VERSION}")
     check_fields("metadata", record, FIELDS)

@@ -1,7 +1,7 @@
-"""PyTorch's nn.Sequential to a Trainer and back, with or without memory in common; the door to PyTorch.
+"""Conversion of PyTorch's nn.Sequential to a Trainer and back, optionally with shared memory.
 
-A Trainer's weights lie transposed in rows that are padded to whole vectors. PyTorch's tensors may have any strides, and
-so a module can work on the trainer's memory, but no trainer on a module's.
+A Trainer stores its weights transposed, in rows that are padded to whole vectors. PyTorch's tensors can have any
+strides, so a module can use the trainer's memory, but a trainer can't use a module's.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ DTYPES = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")
 
 
 class Exponential(nn.Module):
-    """e^z, for which PyTorch has a function but no module."""
+    """e^z, which PyTorch has as a function but not as a module."""
 
     def forward(self, z: Any) -> Any:
-        """e^z of each number."""
+        """Return e^z of each number."""
         return torch.exp(z)
 
 
 def _has(**expected: Any) -> Callable[[Any], str]:
-    """A check of a module's attributes, each of one value or one of several; what is wrong, or nothing."""
+    """Return a check of a module's attributes, each with one or more allowed values. It returns what is wrong."""
 
     def complaint(module: Any) -> str:
         for name, values in expected.items():
@@ -45,7 +45,7 @@ def _has(**expected: Any) -> Callable[[Any], str]:
     return complaint
 
 
-ACTIVATIONS: dict[type, tuple[str, Callable[[Any], str]]] = {  # fastbp's name, and what its formula needs
+ACTIVATIONS: dict[type, tuple[str, Callable[[Any], str]]] = {  # fastbp's name, and a check that the formula is the same
     nn.Identity: ("identity", _has()),
     nn.Sigmoid: ("sigmoid", _has()),
     nn.Tanh: ("tanh", _has()),
@@ -73,26 +73,27 @@ SUPPORTED = ", ".join(kind.__name__ for kind in (nn.Linear, nn.Dropout, nn.Flatt
 
 
 def from_torch(module: Any, *, share: bool = False, **options: Any) -> Trainer:
-    """A Trainer with the layers and the weights of an nn.Sequential, or of a single nn.Linear.
+    """Create a Trainer with the layers and the weights of an nn.Sequential, or of a single nn.Linear.
 
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of Linear layers, each with at most one activation and one Dropout behind it; Sequentials in it and Identity
-        will do, Flatten too, as X is flat already. LogSoftmax counts as softmax: predict gives probabilities.
+        A Sequential of Linear layers, each followed by at most one activation and one Dropout. Nested Sequentials,
+        Identity and Flatten are allowed; X is already flat. LogSoftmax is imported as softmax, so predict returns
+        probabilities.
     share : bool
-        Whether the module works on the trainer's memory from now on: what one learns the other knows at once. Its
-        parameters stay the objects they are. Without it the trainer has a copy.
+        Whether the module uses the trainer's memory from now on, so that training one also changes the other. Its
+        parameters stay the same objects. By default, the trainer has a copy of the weights.
     **options
-        Of Trainer: ``loss=``, ``optimizer=`` … all but ``layer_sizes``, ``activation`` and ``initializer``, which the
-        module has. ``dtype`` is the module's by default, and ``dropout`` takes the place of the module's. Where the
-        module gives logits, with no activation at its end, the output activation is ``output_activation``, or what goes
-        with the loss: softmax with the cross entropy.
+        Arguments of Trainer: ``loss=``, ``optimizer=`` … except ``layer_sizes``, ``activation`` and ``initializer``,
+        which come from the module. The default ``dtype`` is the module's. ``dropout`` replaces the module's. If the
+        module returns logits, without a final activation, the output activation is ``output_activation``, or the
+        default for the loss, such as softmax with the cross entropy.
 
     Raises
     ------
     ValueError, TypeError
-        For a module that no Trainer equals; the message names the layer, its place and what is supported.
+        For a module that a Trainer can't represent. The message names the layer, where it is and what is supported.
 
     Examples
     --------
@@ -122,28 +123,28 @@ def from_torch(module: Any, *, share: bool = False, **options: Any) -> Trainer:
 
 
 def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") -> Any:
-    """An nn.Sequential that gives what predict gives.
+    """Create an nn.Sequential that returns what predict returns.
 
     Parameters
     ----------
     trainer : Trainer
     share : bool
-        Whether the module's parameters are the trainer's memory, not a copy of it: to train either trains both then.
-        Their strides are unusual: code that calls ``.view(-1)`` on them wants ``.reshape(-1)``.
+        Whether the module's parameters use the trainer's memory instead of a copy. Training one then also trains the
+        other. The parameters have unusual strides: use ``.reshape(-1)`` on them, not ``.view(-1)``.
     output : {"predict", "logits", "log_softmax"}
-        What the module gives: "logits" leaves the output activation out, as PyTorch's CrossEntropyLoss wants it,
-        "log_softmax" is the logarithm of a softmax, as NLLLoss wants it.
+        What the module returns. "predict" is what predict returns. "logits" leaves the output activation out, for
+        PyTorch's CrossEntropyLoss. "log_softmax" is the logarithm of a softmax, for NLLLoss.
 
     Returns
     -------
     torch.nn.Sequential
-        In evaluation mode; to train it where there is dropout, call ``.train()``.
+        In evaluation mode. Call ``.train()`` before you train a module with dropout.
     """
     share = _checks.flag("share", share)
     modules: list[Any] = []
     for layer in layers_of(trainer, output):
         n_out, n_in = layer.weight.shape
-        linear = nn.Linear(n_in, n_out, bias=layer.bias is not None, device="meta")  # nothing is drawn for nothing
+        linear = nn.Linear(n_in, n_out, bias=layer.bias is not None, device="meta")  # draws no initial weights
         linear.weight = nn.Parameter(_tensor(layer.weight, share))
         if layer.bias is not None:
             linear.bias = nn.Parameter(_tensor(layer.bias, share))
@@ -156,7 +157,7 @@ def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") 
 
 
 def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
-    """The supported layers in their order, each with its place; Sequentials are looked into."""
+    """Yield the supported layers in order, each with its place; nested Sequentials are flattened."""
     if not isinstance(module, nn.Module):
         raise TypeError(_checks.wrong(place, "a torch.nn.Sequential", _checks.kind_shown(module, nn.Module)))
     if module._forward_hooks or module._forward_pre_hooks:
@@ -177,20 +178,20 @@ def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _applies_children_in_turn(module: Any) -> bool:
-    """Return whether it is a Sequential, or of a subclass that computes the same."""
+    """Return whether a module is a Sequential, or of a subclass that computes the same."""
     kind = type(module)
     is_sequential = isinstance(module, nn.Sequential)
     return is_sequential and kind.forward is nn.Sequential.forward and kind.__call__ is nn.Sequential.__call__
 
 
 def _require(place: str, layer: Any, complaint: Callable[[Any], str]) -> None:
-    """Refuse a layer with attributes of other values than fastbp's formula has."""
+    """Refuse a layer with an attribute that differs from fastbp's formula."""
     if expected := complaint(layer):
         raise ValueError(_checks.wrong(place, f"a {type(layer).__name__} with {expected}", layer))
 
 
 def _numbers(place: str, parameter: Any) -> Any:
-    """A parameter as an array."""
+    """Return a parameter as an array."""
     if parameter.device.type == "meta":
         came = "parameters on the meta device; load the weights first"
         raise ValueError(_checks.wrong(place, "parameters with values", came))
@@ -200,19 +201,19 @@ def _numbers(place: str, parameter: Any) -> Any:
 
 
 def _tensor(view: Any, share: bool) -> Any:
-    """A tensor of a view's memory, or of a copy in PyTorch's own order."""
+    """Return a tensor that shares a view's memory, or a copy in PyTorch's own order."""
     return torch.from_numpy(view if share else np.array(view, order="C"))
 
 
 def _check_untied(linears: list[Any]) -> None:
-    """Refuse layers that share parameters, which a Trainer would train apart."""
+    """Refuse layers that share parameters, because a Trainer would train them separately."""
     parameters = [parameter.data_ptr() for linear in linears for parameter in linear.parameters()]
     if len(parameters) > len(set(parameters)):
-        raise ValueError(_checks.wrong("module", "parameters of its own for each Linear", "some that share them"))
+        raise ValueError(_checks.wrong("module", "separate parameters for each Linear", "some that are shared"))
 
 
 def _share(linears: list[Any], trainer: Trainer) -> None:
-    """Let the modules' parameters be the trainer's memory, all of them or none."""
+    """Let the modules' parameters use the trainer's memory, either all of them or none."""
     pairs = []
     for linear, weight, bias in zip(linears, trainer.weights, trainer.biases, strict=True):
         pairs.append((linear.weight, weight))
@@ -220,9 +221,9 @@ def _share(linears: list[Any], trainer: Trainer) -> None:
             pairs.append((linear.bias, bias))
     for parameter, _ in pairs:
         if parameter is None:
-            raise ValueError(_checks.wrong("share", "False, as a Linear has no bias to share", "True"))
+            raise ValueError(_checks.wrong("share", "False, because a Linear has no bias to share", "True"))
         if parameter.device.type != "cpu" or DTYPES[parameter.dtype] != trainer.dtype:
             came = f"True for {parameter.dtype} on {parameter.device}"
-            raise ValueError(_checks.wrong("share", f"False, but for {trainer.dtype} on the CPU", came))
+            raise ValueError(_checks.wrong("share", f"False, unless parameters are {trainer.dtype} on the CPU", came))
     for parameter, view in pairs:
         parameter.data = torch.from_numpy(view)

@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's estimators of these names, trained by fastbp.
+"""MLPClassifier and MLPRegressor: scikit-learn's estimators of the same names, trained by fastbp.
 
 >>> from fastbp.sklearn import MLPClassifier  # in place of: from sklearn.neural_network import MLPClassifier
 
@@ -18,7 +18,7 @@ try:
     from sklearn.utils._param_validation import StrOptions
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-    from sklearn.utils.validation import validate_data  # noqa: F401  newer than the rest, to be told of it here
+    from sklearn.utils.validation import validate_data  # noqa: F401  the newest import; it fails in older versions
 except ImportError as error:
     raise ImportError("fastbp.sklearn needs scikit-learn 1.7 or later: pip install 'fastbp[sklearn]'") from error
 
@@ -49,7 +49,7 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
     solver : {"adam", "sgd", "lbfgs"}
         The optimizer.
     alpha : float
-        ≥ 0: J += ½ alpha Σ θ² / samples of the batch, over weights.
+        L2 penalty ≥ 0: adds ½ alpha Σ θ² / (samples in the batch) to J, over the weights.
     batch_size : int or "auto"
         Number of samples in a mini-batch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}
@@ -67,11 +67,11 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         Determines the first weights, the validation split of early stopping, the order of samples, and dropout. Except
         for dropout, they are the same as scikit-learn's for the same random_state.
     tol : float
-        Smallest change that counts as an improvement; with "lbfgs" the largest derivative at the end.
+        Smallest change that counts as an improvement; with "lbfgs", the largest derivative at which a fit ends.
     verbose : bool
         Whether to print the loss of each epoch.
     warm_start : bool
-        Whether fit continues from the weights of the last fit. Parameters that you have changed since then are applied.
+        Whether fit continues from the weights of the last fit. It applies parameters that you have changed since then.
         Other hidden_layer_sizes, another dtype, or a loss with another output activation raise a ValueError.
     momentum : float
         Momentum of "sgd", in [0, 1].
@@ -95,12 +95,12 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         Replaces solver. A name uses learning_rate_init; an object has its own learning rate.
     metrics : names or functions of (y, output), one or several, or None
         Measured after each epoch and stored in history_; fastbp.metrics lists the names. y is the encoded target: class
-        numbers for more than two classes, 0 and 1 for two classes and for labels.
+        numbers for more than two classes, and 0 and 1 for two classes and for labels.
     callbacks : fastbp.Callback or function of (trainer, epoch, measured), or several, or None
         Called after each epoch.
     class_weight : dict, "balanced", list of them or None
-        Weights of the classes, which multiply sample_weight. A class that isn't named has the weight 1. For multi-label
-        targets, a list with one entry for each label.
+        Weights of the classes, which multiply sample_weight. A class without a weight has the weight 1. For multi-label
+        targets, pass a list with one entry for each label.
     dtype : {"auto", "float32", "float64"}
         Data type of parameters and computation. "auto" is float32 if X is float32, otherwise float64, as in
         scikit-learn. float32 is up to twice as fast.
@@ -113,13 +113,13 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         Weights (n_l, n_{l+1}) and biases (n_{l+1},) of each layer: views of the trained parameters, not copies.
     classes_ : array, or list of arrays
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_
-        As scikit-learn's.
+        As in scikit-learn.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_, feature_names_in_, out_activation_
-        As scikit-learn's.
+        As in scikit-learn.
     history_ : fastbp.History
-        The loss of each epoch and its measurements.
+        The loss and the other measurements of each epoch.
     trainer_ : fastbp.Trainer
-        The underlying trainer. It shows the optimizer, the learning rate and the batch size of the last fit.
+        The underlying trainer. It has the optimizer, the learning rate and the batch size of the last fit.
 
     Examples
     --------
@@ -177,13 +177,13 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         Parameters
         ----------
         X : (n, n_1) array, frame, or sparse matrix
-            A sparse one is made dense, a piece at a time where it is large.
+            A sparse matrix is made dense. If it is large, this happens one piece at a time.
         y : (n,) classes of any kind, or (n, n_L) 0 and 1 for labels
-            Labels may use another number in place of 1, and may be sparse.
+            Labels may use another number in place of 1. They may be sparse.
         sample_weight : (n,) numbers ≥ 0, optional
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Scored after each epoch, in validation_scores_, and measured, in history_. With early_stopping=True, it
-            replaces the validation split of X.
+            Its score after each epoch is stored in validation_scores_, and its measurements in history_. With
+            early_stopping=True, it replaces the validation split of X.
 
         Returns
         -------
@@ -193,13 +193,13 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
-        """Go through the samples once.
+        """Train for one epoch.
 
         Parameters
         ----------
         X, y, sample_weight : as in `fit`
         classes : array
-            All classes that will ever come; needed in the first call.
+            All classes that can occur in any call; required in the first call.
 
         Returns
         -------
@@ -211,28 +211,28 @@ class MLPClassifier(ClassifierMixin, Classes):  # type: ignore[misc]
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """The class of each row of X, (n,); of labels (n, n_L) of 0 and 1."""
+        """Return the class of each row of X, (n,); for labels, (n, n_L) values 0 and 1."""
         output = self._outputs(X)
         return self._label_binarizer.inverse_transform(output.ravel() if self.n_outputs_ == 1 else output)
 
     def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, (n, classes), in the order of classes_; of labels that each is 1."""
+        """Return the probability of each class, (n, classes), in the order of classes_; for labels, that each is 1."""
         output = self._outputs(X)
         return np.hstack([1 - output, output]) if self.n_outputs_ == 1 else output
 
     def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of `predict_proba`."""
+        """Return the logarithm of `predict_proba`."""
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return np.log(probabilities, out=probabilities)
 
     def to_sklearn(self) -> Any:
-        """An estimator of scikit-learn's of this name, whose weights are views of this one's, not copies.
+        """Return scikit-learn's estimator of the same name, whose weights are views of this estimator's, not copies.
 
         Raises
         ------
         ValueError
-            Where scikit-learn has no such activation, or no such loss.
+            If scikit-learn lacks the activation or the loss.
         """
         return to_sklearn(self)
 
@@ -248,11 +248,11 @@ class MLPRegressor(RegressorMixin, Numbers):  # type: ignore[misc]
     Parameters
     ----------
     loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}, fastbp.losses.Loss, or function
-        The first two are scikit-learn's: ½ (y − a)², and half the Poisson deviance, whose output is an exponential.
-        "quantile" is the median's; ``losses.Quantile(0.9)``, ``losses.Huber(delta=2)`` have parameters. A function of
-        (output, target) gives the loss and its derivative by the output.
+        "squared_error", ½ (y − a)², and "poisson", half the Poisson deviance with an exponential output, are those of
+        scikit-learn. "quantile" estimates the median. ``losses.Quantile(0.9)`` and ``losses.Huber(delta=2)`` have
+        parameters. A function of (output, target) returns the loss and its derivative with respect to the output.
     hidden_layer_sizes : int or sequence of int
-        This and all others are as in `MLPClassifier`.
+        This and all other parameters are as in `MLPClassifier`.
     activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle : as there
     random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping : as there
     validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun : as there
@@ -319,7 +319,7 @@ class MLPRegressor(RegressorMixin, Numbers):  # type: ignore[misc]
         Parameters
         ----------
         X : (n, n_1) array, frame, or sparse matrix
-            A sparse one is made dense, a piece at a time where it is large.
+            A sparse matrix is made dense. If it is large, this happens one piece at a time.
         y : (n,) or (n, n_L) numbers
             They must be in the range of the loss.
         sample_weight : (n,) numbers ≥ 0, optional
@@ -334,7 +334,7 @@ class MLPRegressor(RegressorMixin, Numbers):  # type: ignore[misc]
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Go through the samples once.
+        """Train for one epoch.
 
         Parameters
         ----------
@@ -347,26 +347,26 @@ class MLPRegressor(RegressorMixin, Numbers):  # type: ignore[misc]
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """The network's output for each row of X, (n,), or (n, n_L) of several."""
+        """Return the network's output for each row of X, (n,); for several outputs, (n, n_L)."""
         output = self._outputs(X)
         return output.ravel() if output.shape[1] == 1 else output
 
     def to_sklearn(self) -> Any:
-        """An estimator of scikit-learn's of this name, whose weights are views of this one's, not copies.
+        """Return scikit-learn's estimator of the same name, whose weights are views of this estimator's, not copies.
 
         Raises
         ------
         ValueError
-            Where scikit-learn has no such activation, or no such loss.
+            If scikit-learn lacks the activation or the loss.
         """
         return to_sklearn(self)
 
 
 def from_sklearn(model: Any) -> Any:
-    """An estimator with the parameters of scikit-learn's and, where that is fitted, its weights.
+    """Return an estimator with the parameters of scikit-learn's and, if it is fitted, its weights.
 
-    The weights are copied, once: the kernels want them padded to whole vectors. `partial_fit`, and a fit with
-    ``warm_start=True``, go on from them; the optimizer starts anew.
+    The weights are copied, because the kernels need them in padded rows. `partial_fit`, and `fit` with
+    ``warm_start=True``, continue from them with a new optimizer.
 
     Parameters
     ----------
@@ -380,7 +380,7 @@ def from_sklearn(model: Any) -> Any:
 
 
 def keep(estimator: Any, arguments: dict[str, Any]) -> None:
-    """Store the arguments of __init__ as they came."""
+    """Store the arguments of __init__ unchanged."""
     for name, value in arguments.items():
         if name != "self":
             setattr(estimator, name, value)

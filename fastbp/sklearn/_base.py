@@ -1,4 +1,4 @@
-"""What the two estimators of fastbp.sklearn share: parameters, the course of a fit, predictions."""
+"""The common base class of the two estimators: parameters, fitting and predictions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 
 
 def activation_name(name: str) -> str:
-    """The name that fastbp has of an activation that may have scikit-learn's."""
+    """Return fastbp's name of an activation, which may have scikit-learn's name."""
     return {"logistic": "sigmoid"}.get(name, name)
 
 
@@ -42,7 +42,7 @@ def assign(name: str, views: list[Array], values: Any) -> None:
 
 
 class BaseMLP(Solvers):
-    """The estimators' common part."""
+    """The common part of the estimators."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Whole(1)],
@@ -78,7 +78,7 @@ class BaseMLP(Solvers):
 
     @property
     def coefs_(self) -> list[Array]:
-        """Θˡ.T of each layer, (n_l, n_{l+1}): views of what is trained."""
+        """Θˡ.T of each layer, (n_l, n_{l+1}): views of the trained weights."""
         return Views([theta.T for theta in self._fitted().weights])
 
     @coefs_.setter
@@ -87,7 +87,7 @@ class BaseMLP(Solvers):
 
     @property
     def intercepts_(self) -> list[Array]:
-        """bˡ of each layer, (n_{l+1},): views of what is trained."""
+        """bˡ of each layer, (n_{l+1},): views of the trained biases."""
         return self._fitted().biases
 
     @intercepts_.setter
@@ -100,16 +100,16 @@ class BaseMLP(Solvers):
         trainer: Trainer = self.trainer_
         return trainer
 
-    # What the classifier and the regressor say each for itself
+    # What the classifier and the regressor implement
 
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
     ) -> tuple[Any, Array]:
-        """Check X and y. The returned y is (n,) or (n, n_L); names: their names in messages."""
+        """Check X and y. The returned y is (n,) or (n, n_L). names: the names of the arguments in messages."""
         raise NotImplementedError
 
     def _n_outputs(self, y: Array) -> int:
-        """n_L for such a y."""
+        """Return n_L for such a y."""
         raise NotImplementedError
 
     def _encode(self, argument: str, y: Array, n_outputs: int, dtype: np.dtype[Any]) -> Samples:
@@ -117,21 +117,21 @@ class BaseMLP(Solvers):
         raise NotImplementedError
 
     def _objective(self) -> tuple[Any, str]:
-        """The loss, and scikit-learn's name of the output activation."""
+        """Return the loss, and scikit-learn's name of the output activation."""
         raise NotImplementedError
 
     def _score_outputs(self, output: Array, samples: Samples) -> float:
-        """Accuracy or R² of a network's outputs."""
+        """Return the accuracy or R² of a network's outputs."""
         raise NotImplementedError
 
     def _class_weights(self, y: Any, incremental: bool, dtype: np.dtype[Any]) -> Array | None:
         """Return (n,) weights of the samples by their classes, or None."""
         return None
 
-    # A fit
+    # Fitting
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None) -> Any:
-        """Fit, or go through the samples once."""
+        """Fit the network, or train for one epoch if incremental."""
         self._validate_params()
         sizes = self._hidden_layer_sizes()
         first = "trainer_" not in vars(self) or (not self.warm_start and not incremental)
@@ -172,14 +172,14 @@ class BaseMLP(Solvers):
         return (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
 
     def _threads(self) -> int | str:
-        """One where others work beside this one: in a thread or process of joblib's."""
+        """Return n_threads. In joblib's threads and processes, "auto" is 1, because others work at the same time."""
         if self.n_threads != "auto":
             return int(self.n_threads)
         alone = threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None
         return "auto" if alone else 1
 
     def _initialize(self, X: Any, y: Array, hidden: list[int]) -> None:
-        """A network, with weights drawn from random_state in scikit-learn's order."""
+        """Create the network, with weights drawn from random_state in scikit-learn's order."""
         self.n_iter_ = self.t_ = 0
         self.n_outputs_ = self._n_outputs(y)
         sizes = [X.shape[1], *hidden, self.n_outputs_]
@@ -197,7 +197,7 @@ class BaseMLP(Solvers):
             self._start_records()
 
     def _build(self, sizes: list[int], weights: list[Array], biases: list[Array], *, dtype: Any) -> None:
-        """The trainer, with these weights."""
+        """Create the trainer with these weights."""
         loss, self.out_activation_ = self._objective()
         n_hidden, method = len(sizes) - 2, self._method()
         self.trainer_ = Trainer(
@@ -216,7 +216,7 @@ class BaseMLP(Solvers):
         self.__dict__.pop("_optimizer")  # the first fit starts one
 
     def _activations(self, n_hidden: int) -> list[str]:
-        """The hidden layers', of which there is one at least for the output layer to be drawn by."""
+        """Return the activations of the hidden layers. At least one is needed to draw the output layer's weights."""
         if isinstance(self.activation, str):
             return [activation_name(self.activation)] * max(1, n_hidden)
         names = [activation_name(name) for name in self.activation]
@@ -225,7 +225,7 @@ class BaseMLP(Solvers):
         return names or ["identity"]
 
     def _dropout_seed(self) -> int:
-        """Of a copy of random_state, whose numbers stay scikit-learn's."""
+        """Draw a seed from a copy of random_state, so that its own numbers stay the same as in scikit-learn."""
         if not np.any(self.dropout) or "_random_state" not in vars(self):
             return 0
         copy = np.random.RandomState()
@@ -262,7 +262,7 @@ class BaseMLP(Solvers):
             return self._samples(X, y, sample_weight, VALIDATION, n_outputs, dtype)
 
     def _check_solver(self) -> bool:
-        name = self.solver if self.optimizer is None else self.optimizer  # none of the parameters is checked yet
+        name = self.solver if self.optimizer is None else self.optimizer  # the parameters are not checked yet
         if isinstance(name, LBFGS) or (isinstance(name, str) and name == "lbfgs"):
             raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
         return True
@@ -270,14 +270,14 @@ class BaseMLP(Solvers):
     # Predictions
 
     def _outputs(self, X: Any) -> Array:
-        """aᴸ of every row of X, (n, n_L)."""
+        """Return aᴸ of each row of X, (n, n_L)."""
         check_is_fitted(self)
         refuse("X", X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return self._forward(X)
 
     def _forward(self, X: Any) -> Array:
-        """aᴸ of an X that is checked; NaN where the weights or X are."""
+        """Return aᴸ for a checked X; NaN if the weights or X contain NaN."""
         trainer, threads = self.trainer_, self._threads()
         if not isinstance(X, np.ndarray) and X.shape[0] > (count := rows_at_once(X, trainer.dtype)):
             X = X.tocsr()

@@ -16,14 +16,14 @@ AGAIN = "; to start from new weights, fit with warm_start=False"
 
 
 def go_on(estimator: Any, hidden: list[int], *, incremental: bool) -> None:
-    """Set the trainer's activations, loss and dropout to the estimator's current parameters.
+    """Set the trainer's activations, loss and dropout to the current parameters of the estimator.
 
-    The weights and the optimizer's memory stay unchanged.
+    The weights and the state of the optimizer stay unchanged.
 
     Raises
     ------
     ValueError
-        For a parameter that doesn't fit the existing weights. Nothing is changed then.
+        If a parameter doesn't fit the existing weights. Nothing is changed then.
     """
     trainer, n_hidden = estimator.trainer_, len(estimator.trainer_.layer_sizes) - 2
     check_kept("hidden_layer_sizes", list(trainer.layer_sizes[1:-1]), hidden)
@@ -31,7 +31,7 @@ def go_on(estimator: Any, hidden: list[int], *, incremental: bool) -> None:
         check_kept("dtype", trainer.dtype.name, np.dtype(estimator.dtype).name)
     loss = loss_of(estimator._objective()[0])
     if loss.output != trainer.output_activation:
-        expected = f"one with the output activation {trainer.output_activation!r}, as in the fit of the weights"
+        expected = f"one with the output activation {trainer.output_activation!r}, as in the last fit"
         raise ValueError(_checks.wrong("loss", expected, _checks.shown(estimator.loss)) + AGAIN)
     method = estimator._method()
     if incremental and "_optimizer" in vars(estimator):
@@ -46,9 +46,9 @@ def go_on(estimator: Any, hidden: list[int], *, incremental: bool) -> None:
 
 
 def check_kept(name: str, fitted: Any, now: Any) -> None:
-    """Refuse a value that differs from that of the weights."""
+    """Refuse a value that differs from the one of the last fit."""
     if fitted != now:
-        raise ValueError(_checks.wrong(name, f"{fitted!r}, as in the fit of the weights", repr(now)) + AGAIN)
+        raise ValueError(_checks.wrong(name, f"{fitted!r}, as in the last fit", repr(now)) + AGAIN)
 
 
 def check_pace(running: Pace, now: Pace) -> None:
@@ -61,7 +61,7 @@ def check_pace(running: Pace, now: Pace) -> None:
     raise ValueError(
         _checks.wrong(
             " and ".join(names),
-            f"{values or 'no other value'}, because partial_fit continues with the optimizer of the call before",
+            f"{values or 'no other value'}, because partial_fit continues with the optimizer of the last call",
             ", ".join(_checks.shown(after[name]) for name in names),
         )
         + "; to start another optimizer, fit with warm_start=True"
@@ -69,7 +69,7 @@ def check_pace(running: Pace, now: Pace) -> None:
 
 
 def set_objective(trainer: Trainer, activations: tuple[str, ...], loss: Loss, dropout: tuple[float, ...]) -> None:
-    """Give the same weights another function. If something changes, the trainer makes a new engine."""
+    """Change the activations, the loss and the dropout, but not the weights. A change creates a new engine."""
     network = trainer.network
     if network.activations == activations and is_same(trainer._loss, loss) and trainer.dropout == dropout:
         return
@@ -79,7 +79,7 @@ def set_objective(trainer: Trainer, activations: tuple[str, ...], loss: Loss, dr
 
 
 def is_same(a: Loss, b: Loss) -> bool:
-    """Return whether two losses are the same. A custom loss compiles its function each time that it is created."""
+    """Return whether two losses are the same. Every custom loss compiles its function anew."""
     if isinstance(a, Custom) and isinstance(b, Custom):
         return python(a.function) is python(b.function)
     return a == b

@@ -1,4 +1,4 @@
-"""The estimators of fastbp.sklearn to scikit-learn's, and back."""
+"""Conversion of the estimators of fastbp.sklearn to scikit-learn's and back."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def copy_fit(source: Any, target: Any) -> None:
 
 
 def to_sklearn(estimator: Any) -> Any:
-    """scikit-learn's estimator of the same name, with the parameters that it has.
+    """Return scikit-learn's estimator of the same name, with the parameters that both have.
 
-    Its coefs_ and intercepts_ are views of this one's weights, not copies. What scikit-learn doesn't have is left out,
-    where it plays no part in predictions.
+    Its coefs_ and intercepts_ are views of this estimator's weights, not copies. Parameters that scikit-learn lacks are
+    left out if they don't affect predictions.
 
     Raises
     ------
     ValueError
-        Where scikit-learn has no such activation, or no such loss.
+        If scikit-learn lacks the activation or the loss.
     """
     kind = MLPClassifier if is_classifier(estimator) else MLPRegressor
     names = kind().get_params()
@@ -66,7 +66,7 @@ def what_predicts(estimator: Any, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def one_activation(activation: Any) -> str:
-    """scikit-learn's name of what all hidden layers have."""
+    """Return scikit-learn's name of the activation, which must be the same in all hidden layers."""
     names = {activation} if isinstance(activation, str) else set(activation) or {"identity"}
     names = {"logistic" if name == "sigmoid" else name for name in names}
     if len(names) > 1 or not names <= {"identity", "logistic", "tanh", "relu"}:
@@ -78,7 +78,7 @@ def one_activation(activation: Any) -> str:
 
 
 def adopted(model: Any, classifier: Any, regressor: Any) -> Any:
-    """Our estimator, of one of the two kinds, of scikit-learn's."""
+    """Return our classifier or regressor for an estimator of scikit-learn."""
     if not isinstance(model, MLPClassifier | MLPRegressor):
         raise TypeError(f"model: expected scikit-learn's MLPClassifier or MLPRegressor, got {type(model).__name__}")
     estimator = (classifier if is_classifier(model) else regressor)(**model.get_params())
@@ -88,6 +88,6 @@ def adopted(model: Any, classifier: Any, regressor: Any) -> Any:
         weights, biases = [np.asarray(coefs).T for coefs in model.coefs_], list(model.intercepts_)
         estimator._build(sizes, weights, biases, dtype=np.result_type(*model.coefs_))
         if estimator.out_activation_ != model.out_activation_:
-            fitted = f"a loss for the output activation {model.out_activation_!r}, with which the model was fitted"
+            fitted = f"a loss for the output activation {model.out_activation_!r}, as in the fitted model"
             raise ValueError(wrong("model", fitted, f"loss={model.loss!r}"))
     return estimator

@@ -1,4 +1,4 @@
-"""scikit-learn's epochs in fastbp's kernels: its order of samples, its batches, its penalty, its learning rates."""
+"""scikit-learn's epochs in fastbp's kernels: its order of samples, batches, penalty and learning rates."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from ._pieces import DENSE_BYTES, Samples, dense, gradients, pieces, rows_at_onc
 
 Array = npt.NDArray[Any]
 
-ORDERS = 1 << 22  # numbers of samples, in the orders of epochs that are run at once
-NO_CORRECTION = 1 << 62  # batches, after which the kernel's own corrections of Adam are 1, for any β below 1
+ORDERS = 1 << 22  # the most sample numbers in the orders of the epochs of one kernel call
+NO_CORRECTION = 1 << 62  # after so many batches, Adam's corrections in the kernel are 1 for any β < 1
 ENOUGH = 1 << 40  # more batches than any fit has; NO_CORRECTION, also that of older pickles, is a multiple of it
-SLOWEST = 1e-6  # η from which "adaptive" ends a fit
+SLOWEST = 1e-6  # "adaptive" ends a fit at this η
 
 
 @dataclass
 class Pace:
-    """η, from batch to batch and from epoch to epoch, and the rule that it is for.
+    """η for each batch and epoch, and the update rule that uses it.
 
-    scikit-learn's Adam adds ε to the uncorrected √v. Kernels that are told of a great many batches correct nothing,
-    and the correction of both moments comes with η: η √(1 − β₂ᵗ)/(1 − β₁ᵗ).
+    scikit-learn's Adam adds ε to the uncorrected √v. The kernels are told that there were very many batches, so they
+    don't correct the moments. Instead, η contains the corrections: η √(1 − β₂ᵗ)/(1 − β₁ᵗ).
 
     Parameters
     ----------
-    rule : the optimizer in numbers
+    rule : the optimizer in the kernels' form
     initial : η of the first epoch
     schedule : "constant", "invscaling" or "adaptive"
-    power : of "invscaling"
+    power : exponent of "invscaling"
     corrects : whether the rule is scikit-learn's Adam
-    asked : the parameters of the estimator that it is made from
+    asked : the parameters of the estimator that the rule was made from
     scale : product of the factors by which callbacks have changed η
     """
 
@@ -56,7 +56,7 @@ class Pace:
 
     @property
     def first_step(self) -> int:
-        """Batches that the kernels are told have been before the first."""
+        """Return the number of batches that the kernels are told came before the first one."""
         return NO_CORRECTION if self.corrects else 0
 
     def rates(self, steps: int, n_batches: int) -> Array:
@@ -67,7 +67,7 @@ class Pace:
         return self.learning_rate * np.sqrt(1 - self.rule.decay_2**t) / (1 - self.rule.decay_1**t)
 
     def epoch_ends(self, n_samples: int) -> None:
-        """n_samples: seen so far."""
+        """Update η after an epoch; n_samples: number of samples seen so far."""
         if self.schedule == "invscaling":
             self.learning_rate = float(self.scale * float(self.initial) / (n_samples + 1) ** self.power)
 
@@ -78,7 +78,7 @@ class Pace:
             self.learning_rate = learning_rate
 
     def slows_down(self) -> bool:
-        """Divide η by 5 where it is adaptive and not yet too small; whether it was."""
+        """Divide η by 5 if the schedule is adaptive and η is not yet too small. Return whether it was divided."""
         if self.schedule != "adaptive" or self.learning_rate <= SLOWEST:
             return False
         self.learning_rate /= 5
@@ -88,17 +88,17 @@ class Pace:
 class Epochs:
     """Epochs over some samples.
 
-    A kernel is given as many as may run at once. Where X is sparse, where samples have weights, or where a penalty and
-    a mean over outputs meet in the loss, an epoch is cut into pieces of some batches, or of one.
+    A kernel call runs as many epochs as possible. An epoch is cut into pieces of one or more batches if X is sparse, if
+    samples have weights, or if there is a penalty and the loss is a mean over outputs.
 
     Parameters
     ----------
-    trainer : whose network and memory are used
-    samples : that train
-    pace : η and the rule
-    batch_size, alpha : scikit-learn's
-    averages : whether the loss is a mean over outputs, too
-    order : gives the order of the samples for each epoch, (n,); None: as they are
+    trainer : its network and its optimizer's state are used
+    samples : the training samples
+    pace : η and the update rule
+    batch_size, alpha : as in scikit-learn
+    averages : whether the loss is also a mean over outputs
+    order : returns the order of the samples for an epoch, (n,); None keeps them as they are
     """
 
     def __init__(
@@ -132,13 +132,13 @@ class Epochs:
 
     @property
     def at_once(self) -> int:
-        """How many epochs may run at once."""
+        """Return how many epochs one kernel call may run."""
         return max(1, ORDERS // self.n) if self.whole else 1
 
     def run(self, count: int) -> Iterator[float]:
-        """Train for some epochs; gives for each the mean loss of its batches, with the weights before their updates.
+        """Train for some epochs. Yield the mean loss of each epoch's batches, each with the weights before its update.
 
-        A loss that isn't finite is the last, and Ctrl-C is raised after the last whole epoch's loss.
+        A loss that isn't finite is the last one. Ctrl-C is raised after the loss of the last complete epoch.
         """
         rates = self.pace.rates(int(self.trainer._memory.steps[0]), count * self.n_batches)
         orders = [self.order() for _ in range(count)] if self.order else []
@@ -151,7 +151,7 @@ class Epochs:
         yield from (loss + constant for loss in self._train(data, rates, count))
 
     def _by_pieces(self, order: npt.NDArray[np.int64] | None, rates: Array) -> float:
-        """An epoch."""
+        """Train for one epoch, piece by piece, and return its mean loss."""
         k, total, X, dtype = 0, 0.0, self.samples.X, self.trainer.dtype
         in_parts = not isinstance(X, np.ndarray) and self.batch_size > rows_at_once(X, dtype)
         piece = self.batch_size if in_parts else self.piece
@@ -171,7 +171,7 @@ class Epochs:
         return total / self.n
 
     def _batch_in_parts(self, batch: Samples, rate: float) -> float:
-        """Do one update with a batch that is too large to be dense at once, and return its mean loss."""
+        """Update once with a batch that is too large to be made dense at once, and return its mean loss."""
         trainer, weight, m = self.trainer, weight_of(batch), batch.X.shape[0]
         if weight == 0:
             return 0.0
@@ -199,14 +199,14 @@ class Epochs:
         return codes.Step(self.pace.rule, NO_BOUNDS, rates, seed, batch_size, block, self.alpha)
 
     def change_rate(self, before: float) -> None:
-        """Let the velocities go on when η has changed: scikit-learn's have η inside, the kernels' have not."""
+        """Rescale the velocities when η has changed: scikit-learn's contain η, the kernels' don't."""
         now, velocity = self.pace.learning_rate, self.trainer._memory.first
         if now != before and velocity.size and self.pace.rule.code in (codes.MOMENTUM, codes.NESTEROV):
             with np.errstate(over="ignore", invalid="ignore"):
                 velocity *= before / now if now > 0 else 0.0
 
     def _labelled(self, take: Any) -> tuple[Array | None, npt.NDArray[np.int64] | None, Array | None]:
-        """Targets, labels and weights of some samples."""
+        """Return the targets, labels and weights of some samples."""
         _, targets, labels, weights, _ = self.samples
         return (
             targets[take] if len(targets) else None,
@@ -215,7 +215,7 @@ class Epochs:
         )
 
     def _train(self, data: codes.Data, rates: Array, count: int) -> Iterator[float]:
-        """Some epochs; gives the mean loss of the batches of each. Samples that all weigh 0 are left out."""
+        """Train for some epochs and yield the mean loss of each one's batches. Samples are left out if all weigh 0."""
         if data.weight == 0:
             yield from [0.0] * count
             return
@@ -238,7 +238,7 @@ class Epochs:
             yield float(losses[running])
 
     def _reported(self, loss: float) -> float:
-        """The loss as scikit-learn has it, from the kernels': the mean over outputs, where it takes one."""
+        """Convert the kernels' loss to scikit-learn's, which may be a mean over outputs."""
         if self.n_outputs == 1:
             return loss
         penalty = float(self.trainer._memory.sums[1::2].sum()) if self.alpha > 0 else 0.0
@@ -252,19 +252,19 @@ def minimize(
     options: dict[str, Any],
     after: Callable[[float], bool],
 ) -> Any:
-    """Find the weights by scipy's L-BFGS-B over all samples. A large sparse X is made dense a piece at a time.
+    """Find the weights with scipy's L-BFGS-B over all samples. A large sparse X is made dense one piece at a time.
 
     Parameters
     ----------
-    trainer : whose weights are found, and from which they start
-    samples : all of them
-    alpha : scikit-learn's: J = mean loss + ½ alpha Σ θ² / Σ w
-    options : scipy's
-    after : told J after each iteration; answers whether to stop
+    trainer : its weights are the start, and get the result
+    samples : all training samples
+    alpha : as in scikit-learn: J = mean loss + ½ alpha Σ θ² / Σ w
+    options : options of scipy's L-BFGS-B
+    after : called with J after each iteration; returns whether to stop
 
     Returns
     -------
-    scipy's result
+    The result of scipy.
     """
     from scipy.optimize import minimize as scipy_minimize
 
@@ -283,7 +283,7 @@ def minimize(
             penalty += 0.5 * l2 * float(np.sum(theta * theta, dtype=np.float64))
         return J + penalty + constant, flat([*derivatives, *biases])
 
-    def iteration(intermediate_result: Any) -> None:  # the name tells scipy what to give
+    def iteration(intermediate_result: Any) -> None:  # scipy passes the result because of this name
         if after(float(intermediate_result.fun)):
             raise StopIteration
 
@@ -294,12 +294,12 @@ def minimize(
 
 
 def flat(parts: Sequence[Array]) -> Array:
-    """All numbers, float64."""
+    """Return all numbers in one float64 array."""
     return np.concatenate([part.ravel() for part in parts]).astype(np.float64, copy=False)
 
 
 def place(numbers: Array, views: Sequence[Array]) -> None:
-    """Write what `flat` gave into views."""
+    """Write the numbers from `flat` into views."""
     start = 0
     for view in views:
         view[...] = numbers[start : start + view.size].reshape(view.shape)

@@ -1,4 +1,4 @@
-"""Checks of the arguments of the estimators: first those of scikit-learn, then those of Trainer."""
+"""Checks of the estimators' arguments: first those of scikit-learn, then those of Trainer."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refuse(argument: str, value: Any, *, dates: bool = False) -> None:
 
 
 def refuse_inner_dates(argument: str, value: Any) -> None:
-    """Refuse dates in lists, in arrays of objects, and in frames whose dtypes are not NumPy's."""
+    """Refuse dates in lists, in arrays of objects, and in frames with extension dtypes."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # scikit-learn has its own errors for these
@@ -116,7 +116,7 @@ def class_weights(value: Any, y: Any, classes: Array, dtype: np.dtype[Any]) -> A
     Parameters
     ----------
     value : {class: weight ≥ 0} or "balanced"; for labels a list of them, one for each label
-        A class that isn't named has the weight 1.
+        A class without a weight has the weight 1.
     y : (n,) classes, or (n, n_L) labels
     classes : all classes
     """

@@ -1,4 +1,4 @@
-"""What is measured after an epoch of fastbp.sklearn, and who is told of it."""
+"""What fastbp.sklearn measures after each epoch, and the callbacks that it calls."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ._pieces import Samples, measure
 
 
 class Measures:
-    """Measures after each epoch, and calls the callbacks.
+    """Measures the network after each epoch and calls the callbacks.
 
     Parameters
     ----------
-    estimator : which is fitted
-    training : its samples
-    validation : what validates; None: nothing does
+    estimator : the estimator that is fitted
+    training : the training samples
+    validation : the validation samples, or None
     """
 
     def __init__(self, estimator: Any, training: Samples, validation: Samples | None) -> None:
@@ -40,7 +40,7 @@ class Measures:
 
     @property
     def asked(self) -> bool:
-        """Whether anything is measured or told after an epoch."""
+        """Whether a measurement or a callback follows each epoch."""
         return self.busy or self.validation is not None
 
     @contextmanager
@@ -65,14 +65,14 @@ class Measures:
         """Return the score of the validation data."""
         assert self.validation is not None
         output = self.estimator._forward(self.validation.X)
-        if not is_classifier(self.estimator) and not np.isfinite(output).all():  # NaN gives a class
+        if not is_classifier(self.estimator) and not np.isfinite(output).all():  # a classifier turns NaN into a class
             return math.nan
         return float(self.estimator._score_outputs(output, self.validation))
 
     def after_epoch(self, loss: float) -> bool:
         """Measure, record and call the callbacks. Return whether to stop."""
         if not self.busy:
-            self.unrecorded.append(loss)  # recording all at the end is faster
+            self.unrecorded.append(loss)  # it is faster to record all at the end
             return False
         self._record([loss], self._measured())
         pace = vars(self.estimator).get("_optimizer")

@@ -1,4 +1,4 @@
-"""Samples for the epochs. A large sparse X stays sparse and is made dense a piece at a time."""
+"""Samples for the epochs. A large sparse X stays sparse and is made dense one piece at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Samples(NamedTuple):
     targets: Array  # (n, n_L) of the trainer's dtype, or (0, n_L)
     labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
     weights: Array | None = None  # (n,) of the trainer's dtype
-    constants: Array | None = None  # (n,) to add to the kernels' loss for the reported one
+    constants: Array | None = None  # (n,) added to the kernels' loss in reports
 
     def of(self, rows: npt.NDArray[np.int64] | slice) -> Samples:
         """Return some of the samples."""
@@ -91,7 +91,7 @@ def measure(trainer: Trainer, data: codes.Data | Samples, names: Any) -> dict[st
 
 
 def gradients(trainer: Trainer, data: codes.Data | Samples) -> tuple[float, list[Array], list[Array]]:
-    """Return J and its gradients over all samples: [∂J/∂Θ¹, …], [∂J/∂b¹, …]; piece by piece if X is sparse."""
+    """Return J and its gradients over all samples: [∂J/∂Θ¹, …], [∂J/∂b¹, …]. Use pieces if X is sparse."""
     if isinstance(data, codes.Data):
         return trainer._engine.gradients(data)
     loss, weight = 0.0, weight_of(data)

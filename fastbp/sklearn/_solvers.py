@@ -1,4 +1,4 @@
-"""How the estimators of fastbp.sklearn find their weights: scikit-learn's three solvers, and when they stop."""
+"""How the estimators of fastbp.sklearn train: scikit-learn's three solvers and their stopping rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PACE += ["beta_1", "beta_2", "epsilon"]
 
 
 class Solvers(BaseEstimator):  # type: ignore[misc]
-    """What runs between the first weights and the last."""
+    """Everything between the initial weights and the trained ones."""
 
     loss_curve_: list[float]
     validation_scores_: Any
@@ -56,7 +56,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return unchecked(SGD, learning_rate=rate, momentum=self.momentum, nesterov=nesterov)
 
     def _equip(self, method: Optimizer) -> None:
-        """Start an optimizer: the trainer shows it and gets memory for it."""
+        """Start an optimizer: set it in the trainer and create its state."""
         trainer = self.trainer_
         self._optimizer = pace = self._pace(method)
         trainer._optimizer, trainer._learning_rate = method, pace.learning_rate
@@ -74,7 +74,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             self.best_loss_ = np.inf
 
     def _complete_records(self) -> None:
-        """Where a warm start has another solver or another way to stop than the fit before."""
+        """Add the records that are missing if a warm start changes the solver or the stopping rule."""
         if "loss_curve_" not in vars(self):
             self._start_records()
         if self.early_stopping and self.best_validation_score_ is None:
@@ -117,7 +117,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             trainer.network._parameters[...] = best[-1]
 
     def _epochs(self, epochs: Epochs, measures: Measures, best: list[Array], incremental: bool) -> None:
-        """Run epochs until one of scikit-learn's reasons to stop; best: gets the weights that early stopping keeps."""
+        """Run epochs until one of scikit-learn's reasons to stop; best gets the weights that early stopping keeps."""
         self.n_iter_ = 0
         losses: Iterator[float] = iter(())
         for remaining in range(self.max_iter, 0, -1):
@@ -151,13 +151,13 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         )
 
     def _free_epochs(self, measures: Measures) -> int:
-        """Return how many epochs can run before anything but their losses is needed, or one of them may be the last."""
+        """Return how many epochs can run before more than their losses is needed or one of them may be the last."""
         if self.verbose or measures.asked or self._optimizer.schedule == "invscaling":
             return 1
         return int(max(1, min(self.n_iter_no_change, self.max_iter) + 1 - self._no_improvement_count))
 
     def _diverge(self) -> None:
-        """Raise an error for a loss that isn't finite, but continue with early stopping, which keeps the best weights.
+        """Raise an error for a loss that isn't finite. Continue with early stopping, which keeps the best weights.
 
         In that case the weights become NaN, as in scikit-learn.
         """
@@ -192,7 +192,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         self._no_improvement_count = self._no_improvement_count + 1 if no_better else 0
 
     def _stops(self) -> bool:
-        """Whether there were too many epochs without improvement, and η can't be smaller."""
+        """Return whether too many epochs brought no improvement and η can't become smaller."""
         if self._no_improvement_count <= self.n_iter_no_change:
             return False
         what = "Validation score" if self.early_stopping else "Training loss"
@@ -237,7 +237,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return int(min(self.batch_size, n))
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples]:
-        """Split the samples into those that train and those that validate, stratified if there are two classes."""
+        """Split the samples into training and validation samples, stratified if there are two classes."""
         stratify = samples.targets > 0.5 if is_classifier(self) and self.n_outputs_ == 1 else None
         try:
             with config_context(skip_parameter_validation=True):  # validation_fraction is already checked
@@ -262,12 +262,12 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         return parts
 
     def _binary_classes(self) -> str:
-        """Say which classes scikit-learn's message calls True and False."""
+        """Return a text that says which classes scikit-learn's message calls True and False."""
         names = dict(zip(("False", "True"), self.classes_.tolist(), strict=False))
         return " and ".join(f"{name} is the class {label!r}" for name, label in names.items())
 
     def _shuffled(self, n: int) -> Callable[[], npt.NDArray[np.int64]]:
-        """A function that gives scikit-learn's order of each epoch: the last one's, shuffled."""
+        """Return a function that gives scikit-learn's order of each epoch: the last order, shuffled again."""
         order, random_state = np.arange(n), self._random_state
 
         def shuffled() -> npt.NDArray[np.int64]:
@@ -282,7 +282,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
     def _fit_lbfgs(self, samples: Samples, method: LBFGS, validation: Any) -> None:
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": method.tolerance, "maxcor": method.memory}
         self._equip(method)
-        self.__dict__.pop("_optimizer")  # a later partial_fit starts one
+        self.__dict__.pop("_optimizer")  # a later partial_fit starts a new one
         self.trainer_._batch_size = samples.X.shape[0]
         measures, iterations = Measures(self, samples, validation), count(1)
 

@@ -47,7 +47,7 @@ def check_columns(argument: str, columns: int, n_outputs: int) -> None:
 
 
 class Classes(BaseMLP):
-    """Classes, or labels of which a sample may have several."""
+    """Classes, or labels; a sample may have several labels."""
 
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
@@ -62,7 +62,7 @@ class Classes(BaseMLP):
         return X, y
 
     def _check_classes(self, classes: Array, *, same: bool) -> None:
-        """Whether those that came are those that were, or among them."""
+        """Refuse classes that differ from those of the last fit (same), or that are not among them."""
         if same:
             if set(classes) != set(self.classes_):
                 raise ValueError(
@@ -88,7 +88,7 @@ class Classes(BaseMLP):
         name, activation = self._objective()
         if activation == "softmax":
             if y.ndim == 2:
-                self._label_binarizer.transform(y[:1])  # refuses a matrix of labels
+                self._label_binarizer.transform(y[:1])  # raises an error for a matrix of labels
             encoded = np.searchsorted(self.classes_, y)
         else:
             encoded = self._label_binarizer.transform(y) != 0  # as in scikit-learn, a label is 0 or one other value
@@ -108,7 +108,7 @@ class Classes(BaseMLP):
         return class_weights(self.class_weight, y, self.classes_, dtype)
 
     def _score_outputs(self, output: Array, samples: Samples) -> float:
-        if len(self.classes_) == 1 and self.n_outputs_ == 1:  # then it is what `predict` says of every sample
+        if len(self.classes_) == 1 and self.n_outputs_ == 1:  # `predict` then returns it for every sample
             return 1.0
         if self.out_activation_ == "softmax":
             right = output.argmax(axis=1) == samples.labels
@@ -118,7 +118,7 @@ class Classes(BaseMLP):
 
 
 class Numbers(BaseMLP):
-    """Numbers, one or several for each sample."""
+    """Targets that are numbers, one or several for each sample."""
 
     def _validate_input(
         self, X: Any, y: Any, *, incremental: bool, reset: bool, names: Names = FIT
@@ -152,7 +152,7 @@ class Numbers(BaseMLP):
             raise ValueError(f"Some value(s) of {argument} are out of the valid range of the loss 'poisson'.")
         targets, labels = encode(argument, y, len(y), n_outputs, loss, loss.output, dtype)
         constants = None
-        if activation == "exp":  # half the deviance is y log y − y more than a − y log a
+        if activation == "exp":  # half the deviance is a − y log a plus y log y − y
             y = np.asarray(targets, np.float64)
             constants = (y * np.log(np.where(y > 0, y, 1)) - y).sum(axis=1)
         return Samples(None, targets, labels, constants=constants)
@@ -162,7 +162,7 @@ class Numbers(BaseMLP):
 
 
 def r2(targets: Array, output: Array, weights: Array | None) -> float:
-    """R², the mean over outputs; of an output that never changes 1 where it is met, else 0."""
+    """Return R², the mean over outputs. A constant target gives 1 if it is predicted exactly, otherwise 0."""
     targets = np.asarray(targets, np.float64)
     w = 1.0 if weights is None else weights[:, None]
     unexplained = (w * (targets - output) ** 2).sum(axis=0)

@@ -89,7 +89,7 @@ def test_arguments():
     trainer = network("tanh")
     with pytest.raises(ValueError, match=r"input_name: expected a name that doesn't start with 'layers.'"):
         to_onnx(trainer, input_name="layers.0.weight")
-    with pytest.raises(ValueError, match="output_name: expected another name"):
+    with pytest.raises(ValueError, match="output_name: expected a name other than"):
         to_onnx(trainer, output_name="input")
     with pytest.raises(TypeError, match=r"trainer: expected a fastbp.Trainer"):
         to_onnx(trainer.network)

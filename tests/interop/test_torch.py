@@ -104,9 +104,9 @@ def test_from_torch_lets_the_module_work_on_the_trainers_memory():
 def test_what_cannot_be_shared_is_left_as_it_was():
     module = nn.Sequential(nn.Linear(7, 9), nn.Linear(9, 5, bias=False))
     pointer = module[0].weight.data_ptr()
-    with pytest.raises(ValueError, match="share: expected False, as a Linear has no bias"):
+    with pytest.raises(ValueError, match="share: expected False, because a Linear has no bias"):
         from_torch(module, share=True, use_bias=True)
-    with pytest.raises(ValueError, match="share: expected False, but for float64"):
+    with pytest.raises(ValueError, match="share: expected False, unless parameters are float64"):
         from_torch(module[0], share=True, dtype="float64")
     assert module[0].weight.data_ptr() == pointer
 
@@ -151,10 +151,10 @@ def tied():
         ([L(7, 9), nn.BatchNorm1d(9)], r"module\[1\]: expected a Sequential of Linear, .*, got BatchNorm1d"),
         ([nn.Sequential(L(7, 9), nn.Conv1d(1, 1, 1))], r"module\[0\]\[1\]: .* got Conv1d"),
         ([L(7, 9), L(8, 5)], r"module\[1\]: expected 9 inputs, because module\[0\] has 9 outputs, got 8"),
-        ([L(7, 9), nn.ReLU(), nn.Tanh()], r"module\[2\]: expected no second activation behind module\[0\]"),
+        ([L(7, 9), nn.ReLU(), nn.Tanh()], r"module\[2\]: expected no second activation after module\[0\]"),
         ([nn.ReLU(), L(7, 9)], r"module\[0\]: expected a dense layer before relu"),
         ([nn.Dropout(), L(7, 9)], r"module\[0\]: expected a dense layer before a dropout"),
-        ([L(7, 9), nn.Dropout(0.1)], r"module\[0\]: expected a dropout behind hidden layers only"),
+        ([L(7, 9), nn.Dropout(0.1)], r"module\[0\]: expected a dropout after hidden layers only"),
         ([L(7, 9), nn.Dropout(0.1), nn.Tanh(), L(9, 5)], r"module\[2\]: expected the activation before the dropout"),
         ([L(7, 9), nn.Softmax(dim=1), L(9, 5)], r"module\[2\]: expected nothing after a softmax"),
         ([L(7, 9), nn.LeakyReLU(0.2)], r"module\[1\]: expected a LeakyReLU with negative_slope=0.01"),
@@ -162,8 +162,8 @@ def tied():
         ([L(7, 9), L(9, 5, bias=False)], r"module: expected biases in all layers .* got none in module\[1\]"),
         ([L(7, 9).bfloat16()], r"module\[0\]: expected float32 or float64.*, got torch.bfloat16"),
         ([], "module: expected at least one dense layer, got none"),
-        ([L(7, 7)] * 2, "module: expected parameters of its own for each Linear"),
-        (tied(), "module: expected parameters of its own for each Linear"),
+        ([L(7, 7)] * 2, "module: expected separate parameters for each Linear"),
+        (tied(), "module: expected separate parameters for each Linear"),
         ([Twice(L(7, 5))], r"module\[0\]: expected a Sequential of Linear, .*, got Twice"),
         (
             [with_another_forward(L(7, 5))],
@@ -195,9 +195,9 @@ def test_other_kinds_of_module():
 
 
 def test_options_that_the_module_has():
-    with pytest.raises(ValueError, match="activation: expected nothing, as module has it, got 'relu'"):
+    with pytest.raises(ValueError, match="activation: expected nothing, because module determines it, got 'relu'"):
         from_torch(L(7, 9), activation="relu")
-    with pytest.raises(ValueError, match="output_activation: expected 'tanh', as module has it, got 'softmax'"):
+    with pytest.raises(ValueError, match="output_activation: expected 'tanh', as in module, got 'softmax'"):
         from_torch(nn.Sequential(L(7, 9), nn.Tanh()), output_activation="softmax")
     assert from_torch(nn.Sequential(L(7, 9), nn.Dropout(0.5)), dropout=0, batch_size=7).batch_size == 7
     with pytest.raises(ValueError, match="output: expected 'predict' or 'logits'"):

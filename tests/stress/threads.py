@@ -83,7 +83,7 @@ def together(chosen: list[Model], seconds: float, rounds: int) -> tuple[Counter[
                 contested.fit(*CONTESTED.case.data(), epochs=2, verbose=0)
                 count("fits")
             except RuntimeError as error:
-                if "being trained already" not in str(error):
+                if "already being trained" not in str(error):
                     raise
                 count("refusals")
         return []
