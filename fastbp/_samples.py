@@ -238,7 +238,7 @@ class Intake:
             of_more = sharded and self.trainer._ranks is not None
             shuffle = self.trainer.shuffle
             data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
-            columns = names_of(X, y)
+            columns = self.names  # before those of the validation data
             source: Source = data
             validation: codes.Data | Feed | None
             if validates:

@@ -90,8 +90,8 @@ def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[
 
     Raises
     ------
-    The exception of call(0), or otherwise the first exception of another thread.
-        The exception of call(0), or else the first exception of another thread.
+    BaseException
+        The exception of call(0), or otherwise the first exception of another thread.
     """
     if n_threads == 1:
         return call(0)
