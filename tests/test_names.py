@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fastbp import Ensemble, ModelFileError, Stream, Sweep, Trainer, explain, fit_many, plots
+from fastbp import Callback, Ensemble, ModelFileError, Stream, Sweep, Trainer, explain, fit_many, plots
 from fastbp._table_files import TableError, read
 from tests.test_run import weights_of
 
@@ -336,11 +336,18 @@ def opened(kind, paths, *arguments, **options):
 
 def refuses(stream, message, rows=60):
     """A fit refuses the stream before it begins; a loop over it reads the first file, of so many rows."""
-    t = Trainer([len(stream._names.features), 1], seed=0)
+    t, begun = Trainer([len(stream._names.features), 1], seed=0), []
     before = t.get_weights()
-    for use in (t.fit, t.evaluate):
-        with pytest.raises(ValueError, match=message):
-            use(stream)
+
+    class Begin(Callback):
+        def on_fit_begin(self, trainer, epochs):
+            begun.append(epochs)
+
+    with pytest.raises(ValueError, match=message):
+        t.fit(stream, callbacks=Begin())
+    with pytest.raises(ValueError, match=message):
+        t.evaluate(stream)
+    assert begun == []
     for left, right in zip(t.get_weights(), before, strict=True):
         np.testing.assert_array_equal(left, right)
     read = iter(stream)
