@@ -16,7 +16,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from fastbp._machine import processor
+from fastbp._cli.machine import processor
 from fastbp.benchmark.peers import PREDICTION, TRAINING, missing
 from fastbp.benchmark.turns import Best, Turns, ratio
 from fastbp.benchmark.workloads import Workload

@@ -18,21 +18,21 @@ def parts() -> SimpleNamespace:
     try:
         from numba import njit
 
-        from fastbp import _layout, _team
+        from fastbp._engine import layout, team as teams
         from fastbp._kernels import activations, blocks, codes, llvm, team, tile, wide
 
         return SimpleNamespace(
             njit=njit,
             codes=codes,
             at=llvm.at,
-            padded=_layout.padded,
-            aligned_zeros=_layout.aligned_zeros,
+            padded=layout.padded,
+            aligned_zeros=layout.aligned_zeros,
             multiply=tile.multiply,
             multiples=blocks.multiples,  # since which one product takes A in rows or in columns
             wide=wide,
             activate=activations.activate_output,
             meet=team.meet,
-            run_together=_team.run_together,
+            run_together=teams.run_together,
         )
     except (ImportError, AttributeError) as error:
         raise NotImplementedError(f"not in this commit: {error}") from error

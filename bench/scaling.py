@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp._machine import processor
+from fastbp._cli.machine import processor
 
 from .compare import ROOT, write_between
 from .workloads import GRID, new_trainer, uniform

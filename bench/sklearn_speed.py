@@ -113,7 +113,7 @@ class Estimators:
 
 def main() -> None:
     """Time, and print."""
-    from fastbp._machine import processor  # not in each commit that asv times
+    from fastbp._cli.machine import processor  # not in each commit that asv times
 
     from .compare import ROOT, write_between
 

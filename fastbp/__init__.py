@@ -7,41 +7,40 @@
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
+
+from ._moved import MOVED, Finder
 
 if TYPE_CHECKING:
     from . import callbacks, losses, optimizers, plots, reference, schedules
-    from ._fits import Outcome
-    from ._model_file import ModelFileError
-    from ._range_test import RangeTest
+    from ._records import ModelFileError
+    from ._training.range_finder import RangeTest
     from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
-    from .ensemble import Ensemble
     from .explanation import explain
     from .history import History
-    from .many import fit_many
+    from .many import Ensemble, Outcome, Sweep, fit_many
     from .network import Network
     from .results import DivergenceError, Gradients, Summary
     from .streams import Stream
-    from .sweep import Sweep
     from .trainer import Trainer
 else:
     _FROM = {
-        "_fits": ("Outcome",),
-        "_model_file": ("ModelFileError",),
-        "_range_test": ("RangeTest",),
+        "_records": ("ModelFileError",),
+        "_training.range_finder": ("RangeTest",),
         "callbacks": ("CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "ReduceLROnPlateau", "TensorBoard"),
-        "ensemble": ("Ensemble",),
         "explanation": ("explain",),
         "history": ("History",),
-        "many": ("fit_many",),
+        "many": ("Ensemble", "Outcome", "Sweep", "fit_many"),
         "network": ("Network",),
         "results": ("DivergenceError", "Gradients", "Summary"),
         "streams": ("Stream",),
-        "sweep": ("Sweep",),
         "trainer": ("Trainer",),
     }
     _MODULES = {"activations", "initializers", "losses", "metrics", "optimizers", "plots", "reference", "schedules"}
     _MODULES |= {module for module in _FROM if not module.startswith("_")}
+    _MODULES |= {name for name in MOVED if not name.startswith("_")}
+    sys.meta_path.append(Finder)
     importlib.import_module("numpy")  # importing parts of it from two threads at once would fail
 
     def __getattr__(name):

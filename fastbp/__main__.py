@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import __version__, _commands, _messages, distributed
-from ._table_files import TableError
+from . import __version__, _messages, distributed
+from ._cli import commands
+from ._files.tables import TableError
 from .benchmark import report
 from .benchmark.turns import PeerError
 from .progress import number_text
@@ -118,19 +119,19 @@ def parser() -> Parser:
         action=Completion,
         help="print a script that lets the shell complete commands, options and files",
     )
-    commands = whole.add_subparsers(required=True, metavar="command", title="commands")
-    _add_train(commands)
-    predict = _command(commands, "predict", _commands.predict)
+    subparsers = whole.add_subparsers(required=True, metavar="command", title="commands")
+    _add_train(subparsers)
+    predict = _command(subparsers, "predict", commands.predict)
     predict.add_argument("model", help="a model that fastbp train wrote")
     predict.add_argument("data", help="a table with the model's columns")
     predict.add_argument("--out", metavar="CSV", help="where to write the predictions; default: standard output")
     predict.add_argument("--probabilities", action="store_true", help="add a column for each class")
     predict.add_argument("--json", action="store_true", help="print one JSON object")
-    evaluate = _command(commands, "evaluate", _commands.evaluate)
+    evaluate = _command(subparsers, "evaluate", commands.evaluate)
     evaluate.add_argument("model", help="a model that fastbp train wrote")
     evaluate.add_argument("data", help="a table with the model's columns and the target")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
-    explain = _command(commands, "explain", _commands.explain)
+    explain = _command(subparsers, "explain", commands.explain)
     explain.add_argument("model", help="a model that fastbp train wrote")
     explain.add_argument("data", help="a table with the model's columns and the target")
     some = "rows to explain, such as 3, 1,5,9 or 1-4; default: 1"
@@ -140,14 +141,14 @@ def parser() -> Parser:
     page = "where to write: .html for an interactive page, .tex or .txt for text; default: standard output"
     explain.add_argument("--out", metavar="FILE", help=page)
     explain.add_argument("--json", action="store_true", help="print one JSON object")
-    _add_bench(commands)
-    info = _command(commands, "info", _commands.info)
+    _add_bench(subparsers)
+    info = _command(subparsers, "info", commands.info)
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return whole
 
 
-def _add_train(commands: Any) -> None:
-    train = _command(commands, "train", _commands.train)
+def _add_train(subparsers: Any) -> None:
+    train = _command(subparsers, "train", commands.train)
     train.add_argument("data", help="a table with the target: .csv, .parquet, or .npz with arrays X and y")
     train.add_argument("--target", default="y", help="the column to predict; default: %(default)s")
     train.add_argument("--out", required=True, metavar="MODEL", help="where to write the model, .npz")
@@ -177,8 +178,8 @@ def _add_train(commands: Any) -> None:
     train.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _add_bench(commands: Any) -> None:
-    bench = _command(commands, "bench", _commands.bench)
+def _add_bench(subparsers: Any) -> None:
+    bench = _command(subparsers, "bench", commands.bench)
     bench.add_argument("--sizes", type=network, nargs="+", metavar="N-N", help="networks, such as 64-32-10 784-128-10")
     batch = "samples per update; default: 32 with --sizes, otherwise each network's own"
     bench.add_argument("--batch", type=int, help=batch)
@@ -199,8 +200,8 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _command(commands: Any, name: str, run: Any) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+def _command(subparsers: Any, name: str, run: Any) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = subparsers.add_parser(name, help=run.__doc__, description=run.__doc__)
     command.set_defaults(run=run, quiet=False, json=False)
     return command
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _checks
-from ._model_file import check_fields, refused
+from ._records import check_fields, refused
 
 SHOWN = 5  # names of each kind in a message, as in scikit-learn
 MOST = 20  # names in the advice

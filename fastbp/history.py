@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import plots
+from . import _drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +118,7 @@ class History(dict[str, list[float]]):
         ImportError
             If matplotlib is not installed.
         """
-        return plots.curves(self.epochs, self.to_dict(), ax)
+        return _drawing.curves(self.epochs, self.to_dict(), ax)
 
     def __repr__(self) -> str:
         if not self.epochs:

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._engine import Engine
+from ._engine.engine import Engine
+from ._engine.layout import Layout, aligned_zeros
 from ._kernels import codes
-from ._layout import Layout, aligned_zeros
 from .activations import ACTIVATIONS, hidden_activations
+from .results import Summary, aligned
 
 Array = npt.NDArray[Any]
 
@@ -135,6 +136,21 @@ class Network:
             output = engine.predict(_checks.matrix("X", X, n_in, self.dtype), n_threads)
         assert output is not None  # X is finite here
         return output
+
+    def summary(self, remark: str) -> Summary:
+        """Return a table with one line for each layer and one for the totals."""
+        rows = [("layer", "units", "activation", "weights", "parameters")]
+        rows.append(("1 (input)", str(self.layer_sizes[0]), "", "", ""))
+        for l, theta in enumerate(self.weights):
+            count = theta.size + self.use_bias * len(theta)
+            name = f"{l + 2} (output)" if l + 2 == len(self.layer_sizes) else str(l + 2)
+            shape = f"{theta.shape[0]} × {theta.shape[1]}{' + bias' if self.use_bias else ''}"
+            rows.append((name, str(len(theta)), self.activations[l], shape, f"{count:,}"))
+        lines = aligned(rows)
+        lines.insert(1, "─" * max(map(len, lines)))
+        size = self.n_parameters * self.dtype.itemsize
+        lines.append(f"{self.n_parameters:,} parameters, {size:,} bytes of {self.dtype.name}; {remark}")
+        return Summary("\n".join(lines))
 
     def engine(self, objective: codes.Objective, dropout: tuple[float, ...] = ()) -> Engine:
         """Return the kernels for this network, a loss, and the dropout rates of the hidden layers."""

@@ -1,11 +1,11 @@
-"""Plots of networks, their training and their predictions. Only this module imports matplotlib.
+"""Plots of networks, their training and their predictions. Only this module and _drawing.py import matplotlib.
 
 Each function draws into the axes that you pass as ``ax``, or into those of a new pyplot figure, and returns the axes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, reference
-from ._chains import Symbol
+from ._drawing import axes_of, curves, range_test, require_matplotlib
+from ._symbols import Symbol
 from ._writing import replacing
 from .metrics import Samples, accuracy, check_classes
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .trainer import Trainer
+__all__ = [
+    "activations",
+    "confusion_matrix",
+    "curves",
+    "decision_boundary",
+    "gradients",
+    "network",
+    "range_test",
+    "weights",
+]
 
 Array = npt.NDArray[Any]
 
@@ -29,14 +40,6 @@ MAX_LAYERS = 9  # the most layers whose names fit side by side
 MAX_CLASSES = 30  # the most classes for which the counts are readable
 GRID = 300  # points per side in the image of a decision boundary
 MARKERS = "osD^vP*X<>"  # so that classes differ in more than color
-
-
-def require_matplotlib() -> None:
-    """Raise an ImportError that names the extra to install if matplotlib is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ImportError("plots need matplotlib: pip install 'fastbp[plot]'") from None
 
 
 def check_picture(argument: str, path: str) -> None:
@@ -49,40 +52,6 @@ def check_picture(argument: str, path: str) -> None:
         raise ValueError(_checks.wrong(argument, f"a file name that ends in .{', .'.join(sorted(kinds))}", repr(path)))
 
 
-def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
-    """Plot losses on the left axis and metrics on the right one, with training dashed if there is validation.
-
-    A star marks the epoch with the lowest val_loss, or loss where no val_loss was measured.
-
-    Parameters
-    ----------
-    epochs : (e,) numbers of the epochs
-    columns : name → (e,) values; names that start with val_ were measured on validation data
-    ax : axes to draw into; by default, those of a new figure
-
-    Returns
-    -------
-    The axes.
-    """
-    ax = _axes(ax)
-    from matplotlib.ticker import MaxNLocator
-
-    losses = {name: values for name, values in columns.items() if name.endswith("loss")}
-    metrics = {name: values for name, values in columns.items() if name not in losses}
-    lines = _draw(ax, epochs, losses, first_color=0)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel("loss")
-    if metrics:
-        right = ax.twinx()
-        lines += _draw(right, epochs, metrics, first_color=1)
-        right.set_ylabel(", ".join(dict.fromkeys(name.removeprefix("val_") for name in metrics)))
-    lines += _mark_best(ax, epochs, losses)
-    if lines:
-        ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3, frameon=False)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return ax
-
-
 def save(ax: Axes, path: str) -> None:
     """Write the whole figure in the format of the path's extension, and close it."""
     from matplotlib import pyplot
@@ -93,62 +62,6 @@ def save(ax: Axes, path: str) -> None:
             figure.savefig(file, format=Path(path).suffix[1:].lower())
     finally:
         pyplot.close(figure)
-
-
-def _draw(ax: Axes, epochs: Sequence[int], columns: Mapping[str, Sequence[float]], first_color: int) -> list[Any]:
-    """Use one color for each quantity. Its validation is solid; its training is dashed if both are there."""
-    bases = list(dict.fromkeys(name.removeprefix("val_") for name in columns))
-    lines = []
-    for name, values in columns.items():
-        base = name.removeprefix("val_")
-        dashed = name == base and f"val_{base}" in columns
-        marker = "o" if len(epochs) == 1 else None
-        lines += ax.plot(
-            epochs,
-            values,
-            label=name,
-            color=f"C{first_color + bases.index(base)}",
-            linestyle="--" if dashed else "-",
-            marker=marker,
-        )
-    return lines
-
-
-def _mark_best(ax: Axes, epochs: Sequence[int], losses: Mapping[str, Sequence[float]]) -> list[Any]:
-    """Draw a star at the lowest val_loss, or loss; none if neither is finite."""
-    for name in ("val_loss", "loss"):
-        values = np.asarray(losses.get(name, ()), np.float64)
-        if np.isfinite(values).any():
-            best = int(np.nanargmin(values))
-            label = f"best {name}: epoch {epochs[best]}"
-            return ax.plot(epochs[best], values[best], "*", color="black", markersize=12, zorder=3, label=label)
-    return []
-
-
-def range_test(
-    learning_rates: Array, losses: Array, smoothed: Array, suggestion: float, ax: Axes | None = None
-) -> Axes:
-    """Plot losses over learning rates, as measured by `Trainer.find_learning_rate`, and the suggested rate.
-
-    Parameters
-    ----------
-    learning_rates, losses, smoothed : (k,)
-    suggestion : a learning rate
-    ax : axes to draw into; by default, those of a new figure
-
-    Returns
-    -------
-    The axes.
-    """
-    ax = _axes(ax)
-    ax.plot(learning_rates, losses, color="C0", alpha=0.35, label="loss of a batch")
-    ax.plot(learning_rates, smoothed, color="C0", label="smoothed")
-    ax.axvline(suggestion, color="black", linestyle=":", label=f"suggestion: {suggestion:.2g}")
-    ax.set_xscale("log")
-    ax.set_xlabel("learning rate η")
-    ax.set_ylabel("loss")
-    ax.legend(framealpha=1)  # its line may pass behind the legend
-    return ax
 
 
 def weights(trainer: Trainer, ax: Axes | None = None) -> Axes:
@@ -215,7 +128,7 @@ def _ridges(rows: Mapping[str, Array], xlabel: str, title: str, ax: Axes | None)
     """Draw a histogram for each row, from top to bottom, all of the same height."""
     for name, values in rows.items():
         _check_drawable(name, values)
-    ax = _axes(ax)
+    ax = axes_of(ax)
     places = range(len(rows) - 1, -1, -1)
     for place, values in zip(places, rows.values(), strict=True):
         if values.size:
@@ -250,7 +163,7 @@ def decision_boundary(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) 
         raise ValueError(_checks.wrong("trainer", expected, trainer.layer_sizes[0]))
     samples = _classified(trainer, X, y, "a decision boundary separates classes")
     points = np.asarray(_checks.matrix("X", X, 2, trainer.dtype), np.float64)
-    ax = _axes(ax)
+    ax = axes_of(ax)
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
@@ -302,7 +215,7 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
     samples = _classified(trainer, X, y, "a confusion matrix counts classes")
     n = max(2, trainer.layer_sizes[-1])
     counts = np.bincount(samples.truth * n + samples.said, minlength=n * n).reshape(n, n)
-    ax = _axes(ax)
+    ax = axes_of(ax)
     from matplotlib.ticker import MaxNLocator
 
     image = ax.imshow(counts, cmap="Blues", vmin=0)
@@ -356,7 +269,7 @@ def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
     for name, parts in (("weights", trainer.weights), ("biases", trainer.biases)):
         for part in parts:
             _check_drawable(name, part)
-    ax = _axes(ax)
+    ax = axes_of(ax)
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection
     from matplotlib.colors import CenteredNorm
@@ -406,20 +319,6 @@ def _heights(n: int) -> Array:
     return heights - heights.max() / 2
 
 
-def _axes(ax: Axes | None) -> Axes:
-    """Return the given axes, or those of a new figure."""
-    require_matplotlib()
-    from matplotlib.axes import Axes
-
-    if ax is None:
-        from matplotlib import pyplot
-
-        return pyplot.subplots(layout="constrained")[1]
-    if not isinstance(ax, Axes):
-        raise TypeError(_checks.wrong("ax", "a matplotlib Axes", _checks.kind_shown(ax, Axes)))
-    return ax
-
-
 def _check_drawable(what: str, values: Array) -> None:
     """Refuse a network with NaN or infinite numbers."""
     bad = values[~np.isfinite(values)]
@@ -430,7 +329,5 @@ def _check_drawable(what: str, values: Array) -> None:
 
 def _check_trainer(trainer: object) -> None:
     """Refuse an argument that isn't a Trainer."""
-    from .trainer import Trainer  # imported here, because it is a higher layer
-
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy.typing as npt
 
-from .network import Network
-
 Array = npt.NDArray[Any]
 
 
@@ -57,19 +55,3 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return one line for each row, with the cells aligned in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def layer_table(network: Network, remark: str) -> Summary:
-    """Return a table with one line for each layer and one for the totals."""
-    rows = [("layer", "units", "activation", "weights", "parameters")]
-    rows.append(("1 (input)", str(network.layer_sizes[0]), "", "", ""))
-    for l, theta in enumerate(network.weights):
-        count = theta.size + network.use_bias * len(theta)
-        name = f"{l + 2} (output)" if l + 2 == len(network.layer_sizes) else str(l + 2)
-        shape = f"{theta.shape[0]} × {theta.shape[1]}{' + bias' if network.use_bias else ''}"
-        rows.append((name, str(len(theta)), network.activations[l], shape, f"{count:,}"))
-    lines = aligned(rows)
-    lines.insert(1, "─" * max(map(len, lines)))
-    size = network.n_parameters * network.dtype.itemsize
-    lines.append(f"{network.n_parameters:,} parameters, {size:,} bytes of {network.dtype.name}; {remark}")
-    return Summary("\n".join(lines))

@@ -10,15 +10,17 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from . import _checks, _range_test, checkpoint, distributed, metrics as metric_functions
-from ._columns import Table
-from ._engine import Engine
+from . import _checks, distributed, metrics as metric_functions
+from ._engine.engine import Engine
+from ._files import model as checkpoint
+from ._files.columns import Table
 from ._kernels import codes
-from ._measures import gradients, measure
 from ._names import NONE, feature_names
-from ._samples import Intake
-from ._sharded_run import run_of
-from ._states import State, states_of
+from ._training import range_finder
+from ._training.callback_states import State, states_of
+from ._training.intake import Intake
+from ._training.measures import gradients, measure
+from ._training.sharded_run import run_of
 from .activations import ACTIVATIONS
 from .callbacks import Callback, as_callbacks
 from .history import History, LazyHistory
@@ -27,7 +29,7 @@ from .losses import BinaryCrossEntropy, CrossEntropy, loss_of, output_activation
 from .network import Network
 from .optimizers import Optimizer, optimizer as optimizer_of
 from .progress import progress
-from .results import Gradients, Summary, layer_table
+from .results import Gradients, Summary
 from .schedules import Schedule, schedule as schedule_of
 
 Array = npt.NDArray[Any]
@@ -110,7 +112,7 @@ class Trainer:
     _ranks: distributed.Ranks | None = None
     _names = NONE  # names of the columns of the training data
     feature_names = property(feature_names)
-    find_learning_rate = _range_test.find_learning_rate
+    find_learning_rate = range_finder.find_learning_rate
     _table: Table | None = None  # the command line's table, which is saved with the model
     _states: Sequence[State] = ()  # states of the last fit's callbacks
     _watchers: Sequence[Callback] = ()  # callbacks of the running fit
@@ -460,7 +462,7 @@ class Trainer:
 
     def summary(self) -> Summary:
         """Return a table of the layers: size, activation, shape of the weights, number of parameters."""
-        return layer_table(self.network, f"loss {self.loss}")
+        return self.network.summary(f"loss {self.loss}")
 
     def __repr__(self) -> str:
         hidden = set(self.activation)

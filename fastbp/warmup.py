@@ -13,10 +13,10 @@ from time import perf_counter
 import numpy as np
 
 from . import _messages
-from ._compiling import silent_if
+from ._engine.team import usable_cores
 from ._kernels import codes, epoch
-from ._run import step_of
-from ._team import usable_cores
+from ._kernels.compiling import silent_if
+from ._training.run import step_of
 from .many import fit_many
 from .trainer import Trainer
 

@@ -16,8 +16,9 @@ import pandas
 import pytest
 from sklearn import datasets, metrics
 
-from fastbp import Callback, Trainer, _commands, tables
+from fastbp import Callback, Trainer, tables
 from fastbp.__main__ import main
+from fastbp._cli import commands
 
 ROOT = Path(__file__).parent.parent
 
@@ -283,7 +284,7 @@ def test_explain(model, folder, capsys):
 
 def assert_loss_of_rows(rows, loss):
     trainer = Trainer.load("model.npz")
-    _, table = _commands._model("model.npz")
+    _, table = commands._model("model.npz")
     frame = pandas.read_csv("data.csv").iloc[[row - 1 for row in rows]]
     X, y = tables.inputs(table, frame), tables.targets(table, frame)
     assert loss == pytest.approx(trainer.evaluate(X, y)["loss"], rel=1e-5)
@@ -637,7 +638,7 @@ def test_info_knows_the_cache(tmp_path):
 
 def test_ctrl_c_keeps_what_was_learnt(model, monkeypatch):
     model.unlink()
-    monkeypatch.setattr("fastbp._run.Run.go", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("fastbp._training.run.Run.go", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(["train", "data.csv", "--out", "model.npz", "--validation", "0", "--quiet"]) == 130
     assert Trainer.load(model).history.interrupted
 

@@ -15,7 +15,7 @@ import pytest
 
 from fastbp import Trainer, losses
 from fastbp._kernels import codes, mirrors
-from fastbp._run import step_of
+from fastbp._training.run import step_of
 
 from .cases import Case
 

@@ -17,8 +17,9 @@ import pytest
 from rich.console import Console
 
 import fastbp
-from fastbp import Trainer, _explain_text, explain, losses, optimizers, reference
-from fastbp._chains import count
+from fastbp import Trainer, explain, losses, optimizers, reference
+from fastbp.explanation import _text
+from fastbp.explanation._chains import count
 
 from .cases import HIDDEN, OUTPUTS, Case, log_cosh, named, parameter_of, reference_gradients
 from .test_promises import run
@@ -255,12 +256,12 @@ def test_latex_is_one_aligned_environment(n):
         assert all(row.count("&") == 1 for row in rows)
         assert all(row.endswith(r" \\") for row in rows[:-1])
     for g in found.gradients:
-        assert f"&= {_explain_text.latex_number(g.sum)}" in found.latex()
+        assert f"&= {_text.latex_number(g.sum)}" in found.latex()
     assert ("(sample 2)" in found.latex()) == (n == 2)
 
 
 def test_latex_writes_powers_of_ten():
-    assert _explain_text.latex_number(-1.5e-7) == r"-1.5 \cdot 10^{-7}"
+    assert _text.latex_number(-1.5e-7) == r"-1.5 \cdot 10^{-7}"
 
 
 class Reader(HTMLParser):
@@ -322,17 +323,17 @@ def rendered(item, width: int = 160) -> str:
 def test_rich_shows_every_number_in_tables(sizes):
     found = example(sizes)
     text = rendered(found)
-    assert _explain_text.heading(found) in text
-    for rows in (_explain_text.unit_rows(found).shown, _explain_text.update_rows(found).shown):
+    assert _text.heading(found) in text
+    for rows in (_text.unit_rows(found).shown, _text.update_rows(found).shown):
         for row in rows:
             assert re.search(r"^ *" + " +".join(re.escape(cell) for cell in row if cell) + r" *$", text, re.M), row
     for g in found.gradients:
-        for path, symbols, numbers in _explain_text.chain_rows(g):
-            lead = rf"{g.symbol} +{_explain_text.route(path, 1)} +"
-            product = re.escape(_explain_text.number(path.product))
+        for path, symbols, numbers in _text.chain_rows(g):
+            lead = rf"{g.symbol} +{_text.route(path, 1)} +"
+            product = re.escape(_text.number(path.product))
             assert re.search(rf"{lead}{re.escape(symbols.rstrip())} +{product}", text)
             assert numbers.rstrip() in text
-    assert all(line in text for line in (*_explain_text.agreement(found), *found.remarks))
+    assert all(line in text for line in (*_text.agreement(found), *found.remarks))
     table = found.table()
     assert table.row_count == len(found.gradients)
     assert rendered(table) in text
@@ -347,7 +348,7 @@ def test_rich_shows_matrices_where_the_paths_are_too_many():
     assert "The paths from" not in text
     few = explain(article(epsilon=1), *SAMPLES[2, 2, 2])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_explain_text, "MAX_ROWS", 3)
+        patch.setattr(_text, "MAX_ROWS", 3)
         assert "… and 5 more" in rendered(few.table())
 
 

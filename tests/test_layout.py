@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fastbp._engine.layout import LINE, LONG, Layout, aligned_zeros, padded, up_to
 from fastbp._kernels.codes import Layer, Objective
 from fastbp._kernels.llvm import HEIGHT, REGISTER, TALL
 from fastbp._kernels.wide import MANY, WIDE, room
-from fastbp._layout import LINE, LONG, Layout, aligned_zeros, padded, up_to
 
 from .cases import ARCHITECTURES
 

@@ -10,7 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
-from fastbp._samples import Intake
+from fastbp._training.intake import Intake
 from fastbp.schedules import Cosine, Schedule
 
 from .cases import named
@@ -555,7 +555,7 @@ def test_what_a_thread_cannot_ascribe_to_a_network_is_raised(monkeypatch, error,
     def fails(*_):
         raise error
 
-    monkeypatch.setattr("fastbp._fits.Fits.one", fails)
+    monkeypatch.setattr("fastbp.many._fits.Fits.one", fails)
     with pytest.raises(type(error)) as raised:
         fit_many(some(3, optimizer="adam"), X, Y, n_threads=2, n_jobs=n_jobs, verbose=0)
     assert raised.value is error or n_jobs
@@ -566,6 +566,6 @@ def test_networks_that_cannot_be_trained_together_are_trained_alone(monkeypatch,
     def fails(*_):
         raise error
 
-    monkeypatch.setattr("fastbp._fits.train_together", fails)
+    monkeypatch.setattr("fastbp.many._fits.train_together", fails)
     outcomes = fit_many(some(4), X, Y, epochs=3, n_threads=1, verbose=0)
     assert [(outcome.epochs, outcome.error) for outcome in outcomes] == [(3, None)] * 4

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastbp import EarlyStopping, ModelFileError, Trainer, _model_file, optimizers
+from fastbp import EarlyStopping, ModelFileError, Trainer, optimizers
 from tests.test_run import X, Y
 
 
@@ -325,7 +325,7 @@ def test_memory_that_is_not_there_is_the_files_fault(saved):
 
 def test_a_history_that_is_too_long_is_neither_saved_nor_loaded(saved, monkeypatch):
     trainer = Trainer.load(saved)
-    monkeypatch.setattr(_model_file, "HEADER_BYTES", 100)
+    monkeypatch.setattr("fastbp._files.archive.HEADER_BYTES", 100)
     refuses(saved, "a header of no more than 100 bytes")
     with pytest.raises(ValueError, match="history: expected no more than 100 bytes as JSON"):
         trainer.save(saved)
@@ -353,7 +353,7 @@ def test_what_the_system_says_of_a_path_stays_as_it_is(tmp_path, monkeypatch):
         raise OSError(5, "Input/output error")
 
     Trainer([3, 2]).save(tmp_path / "model.npz")
-    monkeypatch.setattr(_model_file, "ZipFile", fails)
+    monkeypatch.setattr("fastbp._files.archive.ZipFile", fails)
     with pytest.raises(OSError, match="Input/output error"):
         Trainer.load(tmp_path / "model.npz")
 

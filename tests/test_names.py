@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastbp import Callback, Ensemble, ModelFileError, Stream, Sweep, Trainer, explain, fit_many, plots
-from fastbp._table_files import TableError, read
+from fastbp._files.tables import TableError, read
 from tests.test_run import weights_of
 
 pandas = pytest.importorskip("pandas")
@@ -558,7 +558,7 @@ def test_columns_of_lists_are_matched_by_name_too():
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "table"])
 def test_a_stream_from_an_older_pickle_reads_its_columns_by_name(tmp_path, kind):
     """Before columns were compared, pickles held what the user asked for, and no widths of columns."""
-    from fastbp._arrow_files import Columns, Names
+    from fastbp.streams._arrow import Columns, Names
 
     asked = Names("y", None, None)
     if kind == "table":

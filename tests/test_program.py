@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fastbp._engine.layout import Layout
+from fastbp._engine.program import program
 from fastbp._kernels.codes import TASK_FIELDS, Layer, Objective
 from fastbp._kernels.squares import SIDE, beside
-from fastbp._layout import Layout
-from fastbp._program import program
 
 SIZES = [(1, 1), (2, 2, 1), (4, 8, 3), (5, 3, 9, 2), (13, 20, 4)]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastbp import Callback, DivergenceError, Trainer, _run
-from fastbp._run import Run
+from fastbp import Callback, DivergenceError, Trainer
+from fastbp._training import run
+from fastbp._training.run import Run
 from tests.test_run import X, Y, weights_of
 
 DIVERGES = {"activation": "identity", "output_activation": "identity", "epsilon": 0.5, "dtype": "float64", "seed": 0}
@@ -35,7 +36,7 @@ def assert_same_state(a, b) -> None:
 @pytest.mark.parametrize(("together", "seconds"), [(True, 0.1), (False, 0.1), (True, 0.0)])
 def test_a_divergence_leaves_the_epoch_before(monkeypatch, sizes, options, together, seconds):
     """Of a call of the kernel for many epochs, of one for each epoch, and of calls for a block each."""
-    monkeypatch.setattr(_run, "CHUNK_SECONDS", seconds)
+    monkeypatch.setattr(run, "CHUNK_SECONDS", seconds)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
     diverged, stopped = (Trainer(sizes, batch_size=8, **DIVERGES, **options) for _ in range(2))

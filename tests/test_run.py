@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastbp import ReduceLROnPlateau, Stream, Trainer, optimizers, schedules
-from fastbp._run import Run
+from fastbp._training.run import Run
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 3)).astype("f"), RNG.normal(size=(50, 2)).astype("f")

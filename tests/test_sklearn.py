@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastbp.sklearn as ours
 from fastbp import Callback, EarlyStopping, Trainer, losses, optimizers
-from fastbp._engine import Engine
+from fastbp._engine.engine import Engine
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Got `batch_size` less than 1"

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import _compiling, fit_many, warmup
+from fastbp import fit_many, warmup
 from fastbp.__main__ import main
-from fastbp._kernels import disk, finite, jit
-from fastbp._run import Run
-from fastbp._team import run_together
+from fastbp._engine.team import run_together
+from fastbp._kernels import compiling, disk, finite, jit
+from fastbp._training.run import Run
 from fastbp.sklearn import MLPClassifier
 
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,9 @@ def test_a_package_without_source_files_keeps_machine_code_of_what_it_runs(copy,
 
     assert [run(), run()] == ["True 1\n", "True 0\n"]
     source.write_text(source.read_text().replace("builder.fadd(a, b)", "builder.fdiv(a, b)"))  # 0 / 0
-    facts = "from fastbp._machine import facts; f = facts()['cache']; print(f['folder'], f['writable'], f['pieces'])"
+    facts = (
+        "from fastbp._cli.machine import facts; f = facts()['cache']; print(f['folder'], f['writable'], f['pieces'])"
+    )
     found = run(IS_FINITE + facts).split()
     assert found[:2] == ["False", "1"]
     assert (found[2].startswith(str(user)), found[3:]) == (True, ["True", "1"])
@@ -181,7 +183,7 @@ def test_warm_up_fills_the_cache(tmp_path):
 @pytest.fixture
 def compiles(monkeypatch):
     """A function that calls a kernel which is compiled for that, and another time is on disk."""
-    monkeypatch.setattr(_compiling, "_said", set())
+    monkeypatch.setattr(compiling, "_said", set())
 
     def call(folder: Path, quick: bool = False) -> bool:
         monkeypatch.setattr(numba.config, "CACHE_DIR", str(folder))
@@ -199,7 +201,7 @@ def test_a_compilation_is_announced_before_it_begins_and_once_a_process(compiles
 
 
 def test_what_is_on_disk_or_quick_is_not_announced(compiles, tmp_path, capsys):
-    with _compiling.silent_if(True):
+    with compiling.silent_if(True):
         assert compiles(tmp_path)
     assert compiles(tmp_path)
     assert compiles(tmp_path / "quick", quick=True)
@@ -218,18 +220,18 @@ def test_where_nothing_is_kept_warming_up_is_not_recommended(compiles, tmp_path,
 @pytest.mark.parametrize("n_jobs", [None, 1])
 def test_silence_reaches_the_threads_that_compile(monkeypatch, xor, capsys, verbose, n_jobs):
     """Those of fit_many, those that share rows, and joblib's."""
-    monkeypatch.setattr(_compiling, "_said", set())
+    monkeypatch.setattr(compiling, "_said", set())
     real, seen = Run.go, []
 
     def go(self, *arguments):
-        run_together(lambda _: seen.append(_compiling.is_silent()), 2, lambda: None)
+        run_together(lambda _: seen.append(compiling.is_silent()), 2, lambda: None)
         return real(self, *arguments)
 
     monkeypatch.setattr(Run, "go", go)
     fit_many([fastbp.Trainer([2, 2, 1], optimizer="adam")], *xor, n_threads=2, n_jobs=n_jobs, verbose=verbose)
     fastbp.Trainer([2, 2, 1]).fit(*xor, verbose=verbose)
     assert seen == [verbose == 0] * 4
-    assert not _compiling.is_silent()
+    assert not compiling.is_silent()
 
 
 @pytest.mark.parametrize("verbose", [0, 1])
@@ -237,7 +239,7 @@ def test_silence_holds_while_a_sweep_measures(monkeypatch, xor, verbose):
     seen, real = [], fastbp.Trainer.evaluate
 
     def evaluate(self, *arguments, **options):
-        seen.append(_compiling.is_silent())
+        seen.append(compiling.is_silent())
         return real(self, *arguments, **options)
 
     monkeypatch.setattr(fastbp.Trainer, "evaluate", evaluate)
@@ -249,7 +251,7 @@ def test_silence_holds_while_a_sweep_measures(monkeypatch, xor, verbose):
 def test_an_estimator_announces_a_compilation(monkeypatch, xor):
     """Its default is verbose=False, which is about epochs: a first fit must not wait without a word."""
     seen = []
-    monkeypatch.setattr(MLPClassifier, "_fit_stochastic", lambda *_: seen.append(_compiling.is_silent()))
+    monkeypatch.setattr(MLPClassifier, "_fit_stochastic", lambda *_: seen.append(compiling.is_silent()))
     MLPClassifier((2,)).fit(*xor)
     assert seen == [False]
 
@@ -259,7 +261,7 @@ def test_the_command_line_announces_a_compilation_unless_it_is_quiet(monkeypatch
     seen, real = [], Run.go
 
     def go(self, *arguments):
-        seen.append(_compiling.is_silent())
+        seen.append(compiling.is_silent())
         return real(self, *arguments)
 
     monkeypatch.setattr(Run, "go", go)

@@ -29,8 +29,8 @@ from fastbp import (
     losses,
     plots,
 )
-from fastbp._slabs import ShuffleBuffer
 from fastbp.sklearn import MLPClassifier, MLPRegressor
+from fastbp.streams._slabs import ShuffleBuffer
 from tests.test_run import weights_of
 
 ROOT = Path(__file__).parent.parent
@@ -111,7 +111,7 @@ def test_any_chunks_and_pieces_change_no_bit(cut, batch_size, slab_bytes, read_a
     arrays = tuple(np.resize(array, (n, *array.shape[1:])) for array in arrays)
     whole, streamed = (trainer((5, units, 3), batch_size=batch_size) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastbp._feed.SLAB_BYTES", slab_bytes)
+        patch.setattr("fastbp.streams._feed.SLAB_BYTES", slab_bytes)
         streamed.fit(Stream(chunks_of(cut, *arrays), read_ahead=read_ahead), epochs=2, verbose=0)
     whole.fit(*arrays[:2], sample_weight=arrays[2] if weighted else None, epochs=2, verbose=0)
     assert_same(whole, streamed)
@@ -138,7 +138,7 @@ def test_weights_of_samples_and_classes(cut):
 @pytest.mark.parametrize("slab_bytes", [1, 1000, 5000])
 def test_pieces_of_every_size(slab_bytes, monkeypatch):
     """Of one batch, of some, and fewer than are read ahead."""
-    monkeypatch.setattr("fastbp._feed.SLAB_BYTES", slab_bytes)
+    monkeypatch.setattr("fastbp.streams._feed.SLAB_BYTES", slab_bytes)
     for read_ahead in (1, 5):
         whole, streamed = trainer(batch_size=20, dropout=0.2), trainer(batch_size=20, dropout=0.2)
         whole.fit(X, Y, epochs=2, verbose=0)
@@ -147,7 +147,7 @@ def test_pieces_of_every_size(slab_bytes, monkeypatch):
 
 
 def test_batches_of_several_blocks_and_two_threads(monkeypatch):
-    monkeypatch.setattr("fastbp._feed.SLAB_BYTES", 1 << 15)
+    monkeypatch.setattr("fastbp.streams._feed.SLAB_BYTES", 1 << 15)
     big = RNG.normal(size=(3001, 40)).astype("f")
     options = {"sizes": (40, 90, 2), "loss": "squared_error", "batch_size": 700, "n_threads": 2, "optimizer": "adam"}
     whole, streamed = trainer(**options), trainer(**options)
@@ -221,7 +221,7 @@ class Progress(Callback):
 
 
 def test_progress_within_an_epoch_where_the_rows_are_known(monkeypatch):
-    monkeypatch.setattr("fastbp._feed.SLAB_BYTES", 1)
+    monkeypatch.setattr("fastbp.streams._feed.SLAB_BYTES", 1)
     for rows, expected in ((N, np.r_[32:N:32, N] / N), (None, np.zeros(7))):
         heard = Progress()
         trainer().fit(Stream(chunks_of([N], X, Y), rows=rows), callbacks=heard, epochs=2, verbose=0)
@@ -540,7 +540,7 @@ class Waits(Callback):
 @pytest.mark.parametrize("read_ahead", [1, 4])
 def test_it_reads_ahead_while_the_network_trains_and_not_too_far(monkeypatch, read_ahead):
     """Chunks of a batch, which is a piece: one is trained with, read_ahead wait, and the next has no room."""
-    monkeypatch.setattr("fastbp._feed.SLAB_BYTES", 1)
+    monkeypatch.setattr("fastbp.streams._feed.SLAB_BYTES", 1)
     read: list[int] = []
 
     def chunks():
@@ -607,7 +607,7 @@ def failing(after: int, error: BaseException, in_pass: int = 1):
 @pytest.mark.parametrize("error", [Broken("the disk is gone"), MemoryError(), SystemExit(3)], ids=repr)
 def test_what_the_source_raises_ends_the_fit(monkeypatch, error, in_pass):
     """At weights of a finished batch: here all that was handed over before, ten rows each."""
-    monkeypatch.setattr("fastbp._feed.SLAB_BYTES", 1)
+    monkeypatch.setattr("fastbp.streams._feed.SLAB_BYTES", 1)
     t, twin = trainer(batch_size=10), trainer(batch_size=10)
     with pytest.raises(type(error)) as raised:
         t.fit(Stream(failing(7, error, in_pass)), epochs=3, verbose=0)
@@ -696,7 +696,7 @@ def test_a_process_that_is_killed_goes_on_from_its_checkpoint(tmp_path):
 
 
 def test_a_reader_that_ends_unexpectedly(monkeypatch):
-    monkeypatch.setattr("fastbp._feed.Reader._run", lambda self: None)
+    monkeypatch.setattr("fastbp.streams._feed.Reader._run", lambda self: None)
     with pytest.raises(RuntimeError, match="X: the thread that reads the Stream ended unexpectedly"):
         trainer().fit(Stream(chunks_of([N], X, Y)), verbose=0)
 

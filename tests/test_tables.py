@@ -12,8 +12,8 @@ import pandas
 import pytest
 
 from fastbp import ModelFileError, tables
-from fastbp._columns import Categories, Numbers, Table
-from fastbp._table_files import MISSING, TableError, missing_in, read
+from fastbp._files.columns import Categories, Numbers, Table
+from fastbp._files.tables import MISSING, TableError, missing_in, read
 
 FRAME = pandas.DataFrame(
     {

@@ -10,9 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from fastbp import Trainer, _engine, _team, fit_many
-from fastbp._engine import Engine
-from fastbp._team import TeamSize, rows_team_size, run_together
+from fastbp import Trainer, fit_many
+from fastbp._engine import engine as engines, team as teams
+from fastbp._engine.engine import Engine
+from fastbp._engine.team import TeamSize, rows_team_size, run_together
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -68,7 +69,7 @@ def test_threads_have_the_context_of_their_caller():
 
 def test_rows_that_a_thread_could_not_predict_are_an_error(monkeypatch):
     """Whoever called would have taken what was in the memory for predictions."""
-    monkeypatch.setattr(_engine, "rows_team_size", lambda *_: 2)
+    monkeypatch.setattr(engines, "rows_team_size", lambda *_: 2)
     trainer, here = Trainer([4, 3, 2]), threading.get_ident()
 
     def borrow(*arguments, **options):
@@ -92,7 +93,7 @@ def test_a_thread_that_cannot_start_abandons_those_that_did(monkeypatch):
             raise RuntimeError("can't start new thread")
         return _thread.start_new_thread(*arguments)
 
-    monkeypatch.setattr(_team, "start_new_thread", start)
+    monkeypatch.setattr(teams, "start_new_thread", start)
     with pytest.raises(RuntimeError, match="can't start"):
         run_together(lambda thread: abandoned.wait(10), 3, abandoned.set)
     assert abandoned.is_set()
@@ -127,7 +128,7 @@ def test_the_others_keep_off_this_core_which_may_go_where_it_could():
 
     run_together(look, 3, lambda: None)
     for thread in (1, 2):
-        assert len(seen[thread]) == len(seen[0]) - (_team.other_cores() is not None)
+        assert len(seen[thread]) == len(seen[0]) - (teams.other_cores() is not None)
         assert seen[thread] <= seen[0]
     if hasattr(os, "sched_getaffinity"):
         assert os.sched_getaffinity(0) == seen[0]
@@ -135,7 +136,7 @@ def test_the_others_keep_off_this_core_which_may_go_where_it_could():
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    monkeypatch.setattr(_team, "usable_cores", lambda: 2)
+    monkeypatch.setattr(teams, "usable_cores", lambda: 2)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_rows_are_shared_out_where_it_pays(two_cores):
 
 
 def test_usable_cores_is_what_the_scheduler_allows():
-    assert _team.usable_cores() >= 1
+    assert teams.usable_cores() >= 1
 
 
 def refused(*_):
@@ -225,9 +226,9 @@ def test_where_the_system_keeps_its_processors_to_itself_everything_goes_on(monk
             monkeypatch.setattr(os, f"sched_{name}", refused, raising=False)
         else:
             monkeypatch.delattr(os, f"sched_{name}", raising=False)
-    assert _team.usable_cores() >= 1
-    assert (_team.other_cores() is None) >= ("getaffinity" in names)
-    _team.keep_to_share(0, 1)
+    assert teams.usable_cores() >= 1
+    assert (teams.other_cores() is None) >= ("getaffinity" in names)
+    teams.keep_to_share(0, 1)
     assert run_together(lambda thread: thread, 2, lambda: None) == 0
     X = y = np.eye(3)
     trainers = [Trainer([3, 4, 3], optimizer="adam", seed=seed) for seed in range(3)]

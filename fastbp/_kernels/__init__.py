@@ -10,7 +10,7 @@ The order of calls (symbols: reference.py and docs/method.md)::
     ├── backward.hidden_errors      δᴸ → δ²                                (tile and wide)
     ├── backward.descend            ∂J/∂Θˡ, ∂J/∂bˡ: stored, added, or descended along at once  (tile, wide, mirrors)
     └── updates.step_along          penalties, clipping, an optimizer's step, max-norm: what isn't plain descent
-    epoch.reorder, epoch.update     shuffle and step_along by themselves, where processes share a batch (_shared_run.py)
+    epoch.reorder, epoch.update     shuffle and step_along by themselves, where processes share a batch (shared_run.py)
     epoch.evaluate                  the forward half; the entry from predict and evaluate
     small.train                     the same as epoch.train for tiny networks, from lists of tasks
 

@@ -25,8 +25,8 @@ from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
-from .._compiling import say_compiling
 from .._messages import warn
+from .compiling import say_compiling
 
 DIGEST_BYTES = 32
 

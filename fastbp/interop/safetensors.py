@@ -17,10 +17,10 @@ except ImportError as error:
     raise ImportError("fastbp.interop.safetensors needs safetensors: pip install 'fastbp[safetensors]'") from error
 
 from .. import _checks
-from .._model_file import check_fields, refused
+from .._files.model import named, unnamed
+from .._records import check_fields, refused
 from .._writing import replacing
 from ..activations import hidden_activations
-from ..checkpoint import named, unnamed
 from ..losses import LOSSES, Custom
 from ..trainer import Trainer
 from ._layers import Stack, layers_of

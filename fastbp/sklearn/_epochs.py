@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._engine import BLOCK, NO_BOUNDS
+from .._engine.engine import BLOCK, NO_BOUNDS
 from .._kernels import codes
-from .._run import CHUNK_SECONDS, blocks_before, first_budget
+from .._training.run import CHUNK_SECONDS, blocks_before, first_budget
 from ..trainer import Trainer
 from ._pieces import DENSE_BYTES, Samples, dense, gradients, pieces, rows_at_once, weight_of
 

@@ -13,8 +13,9 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight
 
-from .. import _checks, _samples
+from .. import _checks
 from .._checks import wrong
+from .._training import intake
 
 Array = npt.NDArray[Any]
 
@@ -105,7 +106,7 @@ def sample_weights(argument: str, value: Any, X: Any, dtype: np.dtype[Any]) -> A
         _checks.numbers(argument, value)
         with named(argument):
             value = _check_sample_weight(value, X)
-        return _samples.sample_weights(argument, value, X.shape[0], dtype)
+        return intake.sample_weights(argument, value, X.shape[0], dtype)
     except TypeError as error:
         raise InvalidParameterError(str(error)) from None
 

@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 
 from .._kernels import codes
 from .._kernels.finite import is_finite
-from .._run import stopped
+from .._training.run import stopped
 from ..callbacks import as_callbacks
 from ..metrics import metric_names, name_of
 from ._pieces import Samples, measure

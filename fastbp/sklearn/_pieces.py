@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import _checks, _measures
-from .._engine import BLOCK
+from .. import _checks
+from .._engine.engine import BLOCK
 from .._kernels import codes
+from .._training import measures
 from ..trainer import Trainer
 
 Array = npt.NDArray[Any]
@@ -79,7 +80,7 @@ def pieces(trainer: Trainer, samples: Samples) -> Iterator[codes.Data]:
 def measure(trainer: Trainer, data: codes.Data | Samples, names: Any) -> dict[str, float]:
     """Return the loss and the metrics with the current weights, piece by piece if X is sparse."""
     if isinstance(data, codes.Data):
-        return _measures.measure(trainer, data, names)
+        return measures.measure(trainer, data, names)
     total, outputs = 0.0, []
     for piece in pieces(trainer, data):
         unweighted = piece._replace(weight=1.0)  # gives the sum of losses, even if all weights are 0
@@ -87,7 +88,7 @@ def measure(trainer: Trainer, data: codes.Data | Samples, names: Any) -> dict[st
         total += loss
         outputs.append(output)
     whole = trainer._engine.data(np.empty((data.X.shape[0], 0), trainer.dtype), *data[1:4])
-    return _measures.measured_of(trainer, whole, names, total / whole.weight, np.concatenate(outputs))
+    return measures.measured_of(trainer, whole, names, total / whole.weight, np.concatenate(outputs))
 
 
 def gradients(trainer: Trainer, data: codes.Data | Samples) -> tuple[float, list[Array], list[Array]]:

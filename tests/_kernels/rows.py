@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastbp._engine.layout import padded, up_to
 from fastbp._kernels.llvm import HEIGHT, REGISTER
-from fastbp._layout import padded, up_to
 
 BEYOND = 7.0  # of the next rows after whole tiles, which are another layer's
 

@@ -7,11 +7,11 @@ from itertools import product
 import numpy as np
 import pytest
 
+from fastbp._engine.layout import padded
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import HEIGHT, REGISTER, TALL, at
 from fastbp._kernels.tile import LOW, MIDDLE, multiply, sum_rows, transpose
-from fastbp._layout import padded
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
 

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from fastbp import Trainer
-from fastbp._columns import Numbers, Table
+from fastbp._files.columns import Numbers, Table
 from fastbp.interop import onnx as door, to_onnx
 
 from ..cases import ACTIVATIONS, DTYPES

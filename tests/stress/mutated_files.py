@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from fastbp import ModelFileError, Trainer, losses, optimizers
-from fastbp._columns import Categories, Numbers, Table
+from fastbp._files.columns import Categories, Numbers, Table
 
 from ._mutations import MUTATIONS
 from ._process import in_child

@@ -1,0 +1,1 @@
+"""Files: model files, and tables in CSV, JSON lines and Parquet files."""

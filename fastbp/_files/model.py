@@ -1,0 +1,252 @@
+"""Save and load a trainer: weights, options, state of the optimizer, random state and history."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _checks
+from .._names import NONE, Names
+from .._records import check_fields, refused
+from .._training import callback_states
+from ..history import History, LazyHistory
+from ..losses import LOSSES, Loss
+from ..network import DTYPES, MAX_LAYERS
+from ..optimizers import OPTIMIZERS
+from ..schedules import SCHEDULES, Schedule
+from . import archive
+from .columns import Table
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+VERSION = 1  # version of the format
+
+FLAG, WHOLE, REAL, TEXT, LIST, RECORD, NOTHING = (bool,), (int,), (int, float), (str,), (list,), (dict,), (type(None),)
+HEADER = {  # types of the fields in Python, after JSON is read
+    "format": TEXT,
+    "version": WHOLE,
+    "options": RECORD,
+    "steps": WHOLE,
+    "random": WHOLE,
+    "dropout_seed": WHOLE,
+    "history": RECORD,
+    "epochs": LIST,
+    "interrupted": FLAG,
+}
+OPTIONAL = {"table": RECORD, "callbacks": LIST, "names": RECORD}  # fields that not every file has
+OPTIONS = {
+    "layer_sizes": LIST,
+    "activation": LIST,
+    "output_activation": TEXT,
+    "loss": RECORD,
+    "optimizer": RECORD,
+    "learning_rate": REAL + NOTHING,
+    "schedule": RECORD + NOTHING,
+    "batch_size": WHOLE,
+    "initializer": TEXT,
+    "epsilon": REAL,
+    "use_bias": FLAG,
+    "dropout": LIST,
+    "l1": REAL,
+    "l2": REAL,
+    "clip_value": REAL + NOTHING,
+    "clip_norm": REAL + NOTHING,
+    "max_norm": REAL + NOTHING,
+    "shuffle": FLAG,
+    "dtype": TEXT,
+    "seed": WHOLE + NOTHING,
+    "n_threads": WHOLE + TEXT,
+}
+
+
+def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
+    """Save a trainer to a file. After `load`, training continues bit-identically."""
+    if trainer._ranks is not None and trainer._ranks.rank > 0:  # the first rank writes the file
+        return
+    memory = trainer._engine.packed(trainer._memory)
+    arrays = {"parameters": trainer.network.packed(), "first": memory.first, "second": memory.second}
+    for name, array in arrays.items():
+        _checks.finite(f"trainer's {name}", array)  # don't replace a good file with one that can't be loaded
+    header = {"format": "fastbp", "version": VERSION, "options": options_of(trainer)} | _state(trainer)
+    records, numbers = callback_states.to_file(callback_states.states_of(trainer), trainer.dtype)
+    if records:
+        header["callbacks"] = records
+    if numbers.size:
+        arrays["states"] = numbers
+    if trainer._table is not None:
+        header["table"] = trainer._table.record()
+    if trainer._names != NONE:
+        header["names"] = trainer._names.record()
+    archive.write(path, header, arrays)
+
+
+def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) -> Trainer:
+    """Load a trainer, which continues training where the saved one stopped."""
+    with archive.opened(path) as file:
+        header = _checked(file.header())
+        options = header["options"]
+        with _argument_errors():
+            for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+                options[name] = unnamed(name, options[name], kinds)
+        count = sum((n + 1) * n_next for n, n_next in pairwise(options["layer_sizes"]))
+        kept = 1 + options["optimizer"].n_moments  # how many of the three arrays have values; the others are empty
+        arrays = {
+            name: file.array(name, np.dtype(options["dtype"]), count if i < kept else 0)
+            for i, name in enumerate(archive.ARRAYS)
+        }
+        states = header.get("callbacks", [])
+        dtype, wanted = np.dtype(options["dtype"]), callback_states.count_of(states)
+        numbers = file.array("states", dtype, wanted)
+    with _argument_errors():
+        columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
+        trainer = kind(**options, comm=comm)
+    trainer._seed = options["seed"]  # even if ranks have drawn one: the validation split must stay the same
+    trainer._table = _table_of(header, trainer)
+    if "names" in header:
+        trainer._names = Names.from_record(header["names"], trainer.layer_sizes[0], trainer.layer_sizes[-1])
+    trainer._states = callback_states.from_file(states, numbers)
+    trainer.network.unpack(arrays["parameters"])
+    memory = trainer._memory
+    trainer._memory = trainer._engine.unpacked(
+        memory._replace(first=arrays["first"], second=arrays["second"], steps=np.array([header["steps"]]))
+    )
+    trainer._random[0], trainer._dropout_seed = header["random"], header["dropout_seed"]
+    trainer._history = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
+    return trainer
+
+
+def _checked(header: Any) -> dict[str, Any]:
+    """Check the types and ranges of the header. Trainer checks the remaining options."""
+    about = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
+    if about != ("fastbp", VERSION):
+        came = "format {}, version {}".format(*map(_checks.shown, about))
+        raise refused(came, f"a file of fastbp's format version {VERSION}")
+    check_fields("a header", header, HEADER | {name: kinds for name, kinds in OPTIONAL.items() if name in header})
+    options = header["options"]
+    check_fields("options", options, OPTIONS)
+    sizes = options["layer_sizes"]
+    if len(sizes) < 2:
+        raise refused(_checks.shown(sizes), "two or more layer_sizes")
+    if len(sizes) > MAX_LAYERS:
+        raise refused(f"{len(sizes):,}", f"no more than {MAX_LAYERS:,} layer_sizes")
+    for size in sizes:
+        _in_range("layer_sizes", size, 1, 1 << 63)
+    names = [dtype.name for dtype in DTYPES]
+    if options["dtype"] not in names:
+        raise refused(_checks.shown(options["dtype"]), f"dtype as one of {', '.join(names)}")
+    if options["initializer"] != "zeros":
+        raise refused(_checks.shown(options["initializer"]), "initializer 'zeros', as the weights are in the file")
+    for name, limit in (("steps", 1 << 63), ("random", 1 << 64), ("dropout_seed", 1 << 64)):
+        _in_range(name, header[name], 0, limit)
+    for epoch in header["epochs"]:
+        _in_range("epochs", epoch, 1, 1 << 63)
+    _check_history(header["history"], len(header["epochs"]))
+    return header
+
+
+def _table_of(header: dict[str, Any], trainer: Trainer) -> Table | None:
+    """Return the table that the network was trained on, or None. Refuse one that doesn't fit the network."""
+    if "table" not in header:
+        return None
+    table = Table.from_record(header["table"])
+    ends = trainer.layer_sizes[0], trainer.layer_sizes[-1]
+    if (table.n_inputs, table.n_outputs) != ends or table.loss != trainer.loss:
+        came = f"{ends[0]} and {ends[1]} with the loss {trainer.loss!r}"
+        expected = (
+            f"{table.n_inputs} inputs and {table.n_outputs} outputs with the loss {table.loss!r}, as the table has"
+        )
+        raise refused(came, expected)
+    return table
+
+
+def _in_range(name: str, value: Any, low: int, limit: int) -> None:
+    """Check that a value is an integer in [low, limit)."""
+    if type(value) is not int or not low <= value < limit:
+        raise refused(_checks.shown(value), f"{name} as integers from {low} to {limit - 1}")
+
+
+def _check_history(columns: Mapping[str, Any], n_epochs: int) -> None:
+    """Check that the history has one number per epoch for each name."""
+    if "loss" not in columns:
+        raise refused("none", "a history of the loss")
+    for name, column in columns.items():
+        expected = f"a list of {n_epochs} numbers as history of {_checks.shown(name)}"
+        if type(column) is not list or len(column) != n_epochs:
+            raise refused(_checks.shown(column), expected)
+        odd = [number for number in column if type(number) not in REAL]  # NaN is allowed: not measured
+        if odd:
+            raise refused(_checks.shown(odd[0]), expected)
+
+
+def unnamed(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, type[Any]]) -> Any:
+    """Return the object that `named` described."""
+    if record is None:
+        return None
+    kind = kinds[_checks.one_of(f"{argument}'s name", record.pop("name", None), kinds)]
+    names = {field.name for field in fields(kind) if field.init}
+    if record.keys() != names:
+        raise ValueError(_checks.wrong(argument, f"the fields {sorted(names)}", _checks.shown(sorted(record))))
+    return kind(**record)
+
+
+@contextmanager
+def _argument_errors() -> Iterator[None]:
+    """Turn errors about arguments into errors about the file that they were read from."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise refused(f"one with {str(error) or type(error).__name__}") from error
+
+
+def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | None:
+    """Describe an object of fastbp by its name and its fields."""
+    if item is None:
+        return None
+    names = [name for name, kind in kinds.items() if type(item) is kind]
+    if not names:
+        raise ValueError(_checks.wrong(argument, "one of fastbp's own, which a file can name", _checks.shown(item)))
+    return {"name": names[0]} | {field.name: getattr(item, field.name) for field in fields(item) if field.init}
+
+
+def options_of(trainer: Trainer) -> dict[str, Any]:
+    """Return the arguments of Trainer."""
+    loss: Loss = trainer._loss
+    schedule: Schedule | None = trainer.schedule
+    bounds = {name: None if limit == np.inf else limit for name, limit in trainer._bounds._asdict().items()}
+    return bounds | {
+        "layer_sizes": trainer.layer_sizes,
+        "activation": trainer.activation,
+        "output_activation": trainer.output_activation,
+        "loss": named("loss", loss, LOSSES),
+        "optimizer": named("optimizer", trainer.optimizer, OPTIMIZERS),
+        "schedule": named("schedule", schedule, SCHEDULES),
+        "learning_rate": None if trainer.optimizer.name == "lbfgs" else trainer.learning_rate,
+        "batch_size": trainer.batch_size,
+        "initializer": "zeros",
+        "epsilon": trainer.epsilon,
+        "use_bias": trainer.use_bias,
+        "dropout": trainer.dropout,
+        "shuffle": trainer.shuffle,
+        "dtype": trainer.dtype.name,
+        "seed": trainer.seed,
+        "n_threads": trainer.n_threads,
+    }
+
+
+def _state(trainer: Trainer) -> dict[str, Any]:
+    history = trainer.history
+    return {
+        "steps": int(trainer._memory.steps[0]),
+        "random": int(trainer._random[0]),
+        "dropout_seed": trainer._dropout_seed,
+        "history": history.to_dict(),
+        "epochs": history.epochs,
+        "interrupted": history.interrupted,
+    }

@@ -1,0 +1,399 @@
+"""Prepare the samples: check X and y, apply sample and class weights, split off validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _checks
+from .._kernels import codes
+from .._names import NONE, Names, names_of, without_index
+from ..losses import encode
+from ..metrics import check_classes, check_means, check_metrics, classes
+from ..streams import Stream
+from ..streams._feed import Feed
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+Array = npt.NDArray[Any]
+
+
+def class_numbers(targets: Array, labels: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.int64]:
+    """Return class numbers, (n,), from `losses.encode`: labels, one-hot rows, or one output's 0 and 1 (−1 and 1)."""
+    return labels if labels.size else classes(targets, threshold)
+
+
+def sample_weights(
+    argument: str, value: Any, n: int, dtype: np.dtype[Any], *, may_be_zero: bool = False
+) -> Array | None:
+    """Return sample weights ≥ 0, (n,), or None for None. They may be all 0 only if may_be_zero."""
+    if value is None:
+        return None
+    weights = _checks.numbers(argument, value)
+    if weights.shape not in ((n,), (n, 1)):
+        raise ValueError(_checks.wrong(argument, f"shape ({n},), a weight for each sample", f"{weights.shape}"))
+    weights = _checks.cast(argument, weights.reshape(n), dtype)
+    if weights.min() < 0:
+        raise ValueError(_checks.wrong(argument, "numbers ≥ 0", weights.min()))
+    if not may_be_zero and weights.max() == 0:
+        raise ValueError(_checks.wrong(argument, "a number > 0 among the weights", "only 0"))
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum(dtype=np.float64)):
+            came = f"an infinite sum of weights up to {weights.max():g}; divide them by a constant"
+            raise ValueError(_checks.wrong(argument, "weights with a finite sum", came))
+    return weights
+
+
+def class_weights(value: Any, classes: npt.NDArray[np.int64], n_classes: int, dtype: np.dtype[Any]) -> Array:
+    """Return the weights of the samples, (n,), given their classes.
+
+    Parameters
+    ----------
+    value : {class number: weight ≥ 0}, or "balanced": n / (n_classes · samples of the class), as in scikit-learn
+        Other classes have the weight 1.
+    classes : (n,) class numbers
+    """
+    table = np.ones(n_classes)
+    expected = "'balanced' or a dict of class numbers and weights"
+    if isinstance(value, str):
+        if value != "balanced":
+            raise ValueError(_checks.wrong("class_weight", expected, repr(value)))
+        counts = np.bincount(classes, minlength=n_classes)
+        table = len(classes) / ((counts > 0).sum() * np.maximum(counts, 1))
+    elif isinstance(value, Mapping):
+        for number, weight in value.items():
+            k = _checks.whole("class_weight", number, minimum=0)
+            if k >= n_classes:
+                raise ValueError(_checks.wrong("class_weight", f"class numbers 0 … {n_classes - 1}", k))
+            table[k] = _checks.real("class_weight", weight, minimum=0, dtype=dtype)
+    else:
+        raise TypeError(_checks.wrong("class_weight", expected, _checks.shown(value)))
+    return table[classes].astype(dtype)
+
+
+def divide(
+    fraction: float, n: int, classes: npt.NDArray[np.int64] | None, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Choose at random which samples train and which validate. If classes are given, the split is stratified."""
+    groups = [np.arange(n)] if classes is None else [np.flatnonzero(classes == k) for k in np.unique(classes)]
+    shuffled = [rng.permutation(group) for group in groups]
+    # Every class is spread evenly over the queue, so any part of it is stratified. The first part validates.
+    places = np.concatenate([(np.arange(len(group)) + rng.random()) / len(group) for group in shuffled])
+    queue = np.concatenate(shuffled)[np.argsort(places, kind="stable")]
+    count = round(fraction * n)
+    if not 0 < count < n:
+        raise ValueError(
+            _checks.wrong("validation_split", "samples for both training and validation", f"{count} of {n}")
+        )
+    return np.sort(queue[count:]), np.sort(queue[:count])
+
+
+def generator_of(trainer: Trainer) -> np.random.Generator:
+    """Return a random generator from the seed. Without a seed, a trainer, its copies and its file have the same one."""
+    return np.random.default_rng(trainer._dropout_seed if trainer.seed is None else trainer.seed)
+
+
+class Batches:
+    """An iterable of batches, (X, y) or (X, y, sample_weight), for data that is not in memory.
+
+    Parameters
+    ----------
+    source : iterable; an iterator continues where the last epoch stopped
+    steps : number of batches in an epoch; None: until the iterable ends
+    epochs : number of epochs to be read
+    """
+
+    intake: Intake  # checks each batch
+
+    def __init__(self, source: Iterable[Any], steps: int | None, epochs: int) -> None:
+        self.once = isinstance(source, Iterator)
+        if self.once and steps is None and epochs > 1:
+            expected = "a number of batches per epoch, because an iterator can't start again"
+            raise ValueError(_checks.wrong("steps", expected, "None"))
+        self.source, self.steps = source, steps
+        self.length = steps or (len(source) if isinstance(source, Sized) else None)  # batches of an epoch, if known
+
+    def __iter__(self) -> Iterator[Any]:
+        batches, fresh = iter(self.source), True  # fresh: hasn't yielded a batch yet
+        count = 0
+        while self.steps is None or count < self.steps:
+            try:
+                yield next(batches)
+            except StopIteration:
+                if self.steps is None and count > 0:
+                    return
+                if self.once or fresh:
+                    raise ValueError(
+                        _checks.wrong("X", f"{self.steps or 'some'} batches per epoch", f"an end after {count}")
+                    ) from None
+                batches, fresh = iter(self.source), True
+                continue
+            count, fresh = count + 1, False
+
+
+Source = codes.Data | Batches | Feed  # of the training samples
+
+
+class Intake:
+    """Checks and converts a trainer's input for the kernels."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.names = trainer._names  # column names; if the trainer has none, those of the first input
+
+    def remember(self, names: Names) -> None:
+        """Give the trainer the column names of the training data, if it has none."""
+        self.trainer._names = self.trainer._names.or_else(names)
+
+    def data(
+        self,
+        X_name: str,
+        X: Any,
+        y_name: str,
+        y: Any,
+        names: tuple[Any, ...] = (),
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        *,
+        weight_name: str = "sample_weight",
+        shuffle: bool = False,
+        of_more: bool = False,
+        warns: bool = True,
+    ) -> codes.Data:
+        """Check and convert X and y for the kernels. If of_more, they are only a part, and all weights may be 0."""
+        columns = names_of(X, y)
+        if columns is not NONE:  # frames or series
+            self.names.check(X_name, columns, y_name)
+            X, y = without_index(X), without_index(y)
+        X = _checks.matrix(X_name, X, self.trainer.layer_sizes[0], self.trainer.dtype)
+        n_out = self.trainer.layer_sizes[-1]
+        targets, labels = encode(
+            y_name,
+            y,
+            len(X),
+            n_out,
+            self.trainer._loss,
+            self.trainer.output_activation,
+            self.trainer.dtype,
+            warns=warns,
+        )
+        weights = sample_weights(weight_name, sample_weight, len(X), self.trainer.dtype, may_be_zero=of_more)
+        if class_weight is not None:
+            weights = self._by_class(class_weight, y_name, targets, labels, weights)
+            if not of_more and weights.max() == 0:
+                raise ValueError(_checks.wrong("class_weight", "a weight > 0 for some sample", "only 0"))
+        check_metrics(
+            y_name,
+            targets,
+            names,
+            threshold=self.trainer._threshold,
+            output_activation=self.trainer.output_activation,
+            multi_label=self.trainer._multi_label,
+        )
+        self.names = self.names.or_else(columns)
+        return self.trainer._engine.data(X, targets, labels, weights, shuffle=shuffle)
+
+    def _by_class(
+        self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None
+    ) -> Array:
+        """Return the weights of the samples, multiplied by those of their classes."""
+        threshold, n_out = self.trainer._threshold, self.trainer.layer_sizes[-1]
+        if self.trainer._multi_label:
+            raise ValueError(_checks.wrong("class_weight", "None, because each output is a separate label", "weights"))
+        check_classes(y_name, targets, "there is a class_weight", threshold, False)
+        numbers = class_numbers(targets, labels, threshold)
+        by_class = class_weights(class_weight, numbers, max(2, n_out), self.trainer.dtype)
+        return by_class if weights is None else weights * by_class
+
+    def training(
+        self,
+        X: Any,
+        y: Any,
+        names: tuple[Any, ...],
+        sample_weight: Any,
+        class_weight: Any,
+        *,
+        steps: Any,
+        epochs: int,
+        validation_data: Any,
+        validation_split: SupportsFloat,
+        sharded: bool,
+    ) -> tuple[Source, codes.Data | Feed | None]:
+        """Return the training data and the validation data, given the arguments of fit."""
+        validates = validation_data is not None
+        if validates:
+            _checks.absent("together with validation_data", validation_split=validation_split)
+        kind = "a Stream" if isinstance(X, Stream) else "an iterable of batches" if y is None else "an array"
+        if steps is not None and kind != "an iterable of batches":
+            raise ValueError(_checks.wrong("steps", f"None, because X is {kind}", steps))
+        if isinstance(X, Stream):
+            _refuse("y", y)
+        if sharded:
+            _check_sharded(kind, class_weight, validation_split, bool(names) and not validates)
+        if kind == "an array":
+            of_more = sharded and self.trainer._ranks is not None
+            shuffle = self.trainer.shuffle
+            data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
+            columns = self.names  # before those of the validation data
+            source: Source = data
+            validation: codes.Data | Feed | None
+            if validates:
+                validation = self.validation(validation_data, names, epochs)
+            else:
+                source, validation = self.split(data, validation_split)
+            self.remember(columns)
+            return source, validation
+        self.check_goes_by_batches(f"X is {kind}")
+        if isinstance(X, Stream):
+            shuffle = self.trainer.shuffle
+            source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=shuffle, trains=True)
+        else:
+            source = self.batches(X, steps, epochs)
+        _checks.absent(f"because X is {kind}", sample_weight=sample_weight, validation_split=validation_split)
+        if names and not validates:
+            raise ValueError(_checks.wrong("metrics", f"validation_data to measure, because X is {kind}", "none"))
+        columns = self.names
+        validation = self.validation(validation_data, names, epochs) if validates else None
+        self.remember(columns)
+        return source, validation
+
+    def measured(self, X: Any, y: Any, names: tuple[Any, ...], sample_weight: Any) -> codes.Data | Feed:
+        """Check and convert the arguments of `evaluate`."""
+        if not isinstance(X, Stream):
+            return self.data("X", X, "y", y, names, sample_weight)
+        _refuse("y", y)
+        _refuse("sample_weight", sample_weight)
+        return self.feed("X", X, names)
+
+    def validation(self, value: Any, names: tuple[Any, ...], epochs: int) -> codes.Data | Feed:
+        if isinstance(value, Stream):
+            return self.feed("validation_data", value, names, epochs=epochs)
+        parts = _checks.parts("validation_data", value)
+        return self.data(
+            "validation_data[0]",
+            parts[0],
+            "validation_data[1]",
+            parts[1],
+            names,
+            *parts[2:],
+            weight_name="validation_data[2]",
+        )
+
+    def check_goes_by_batches(self, reason: str) -> None:
+        """Refuse L-BFGS, which needs all samples at once."""
+        if self.trainer.optimizer.name == "lbfgs":
+            raise ValueError(_checks.wrong("optimizer", f"one that trains in batches, because {reason}", "'lbfgs'"))
+
+    def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
+        if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
+            raise TypeError(_checks.wrong("y", "numbers, or an iterable of batches (X, y) as X", "None"))
+        batches = Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
+        batches.intake = self
+        return batches
+
+    def feed(
+        self,
+        argument: str,
+        stream: Stream,
+        names: tuple[Any, ...] = (),
+        *,
+        epochs: int = 1,
+        class_weight: Any = None,
+        shuffle: bool = False,
+        trains: bool = False,
+    ) -> Feed:
+        """Return the passes over a Stream, whose chunks are checked when they are read."""
+        stream = stream._ordered(self.names)
+        self.names.check(argument, stream._names, argument)
+        self.names = self.names.or_else(stream._names)
+        if stream._once and epochs > 1:
+            expected = f"a Stream of a function or of an iterable that can start again, for {epochs} epochs"
+            raise ValueError(_checks.wrong(argument, expected, "one of an iterator"))
+        if isinstance(class_weight, str):
+            came = f"{class_weight!r}, for which all classes must have been counted"
+            raise ValueError(_checks.wrong("class_weight", "a dict of weights, because X is a Stream", came))
+        check_means(names)
+
+        def take(name: str, chunk: Any, is_first: bool) -> codes.Data:
+            parts = _checks.parts(name, chunk)
+            data = self.data(
+                f"X of {name}",
+                parts[0],
+                f"y of {name}",
+                parts[1],
+                names,
+                parts[2] if len(parts) > 2 else None,
+                class_weight,
+                weight_name=f"sample_weight of {name}",
+                of_more=True,
+                warns=is_first,
+            )
+            if trains:
+                self.remember(names_of(parts[0], parts[1]))
+            return data
+
+        return Feed(argument, stream, take, self.trainer._engine.data, shuffles=shuffle)
+
+    def batch(self, item: Any, names: tuple[Any, ...], class_weight: Any) -> codes.Data:
+        parts = _checks.parts("batch", item)
+        weight = parts[2] if len(parts) > 2 else None
+        data = self.data(
+            "batch[0]", parts[0], "batch[1]", parts[1], names, weight, class_weight, weight_name="batch[2]"
+        )
+        self.remember(names_of(parts[0], parts[1]))
+        return data
+
+    def whole_batch(self, X: Any, y: Any, sample_weight: Any) -> codes.Data:
+        """Check and convert the arguments of `train_on_batch`."""
+        self.check_goes_by_batches("train_on_batch is called")
+        data = self.data("X", X, "y", y, (), sample_weight)
+        self.remember(self.names)
+        return data
+
+    def split(self, data: codes.Data, fraction: SupportsFloat) -> tuple[codes.Data, codes.Data | None]:
+        """Split the samples into those that train and a fraction that validates."""
+        fraction = _checks.fraction("validation_split", fraction)
+        if fraction == 0:
+            return data, None
+        classes = None
+        if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
+            classes = class_numbers(data.targets, data.labels, self.trainer._threshold)
+        rng = generator_of(self.trainer)
+        training, validating = divide(fraction, len(data.X), classes, rng)
+        parts = self.rows(data, training, shuffle=self.trainer.shuffle), self.rows(data, validating)
+        for part in parts:
+            if part.weight == 0:
+                came = "only samples of weight 0 in one of them"
+                raise ValueError(_checks.wrong("validation_split", "weights > 0 in both parts", came))
+        return parts
+
+    def rows(self, data: codes.Data, rows: npt.NDArray[np.int64], *, shuffle: bool = False) -> codes.Data:
+        """Return copies of some of the samples."""
+        return self.trainer._engine.data(
+            data.X[rows],
+            data.targets[rows] if data.targets.size else data.targets,
+            data.labels[rows] if data.labels.size else data.labels,
+            data.weights[rows] if data.weights.size else None,
+            shuffle=shuffle,
+        )
+
+
+def _check_sharded(kind: str, class_weight: Any, validation_split: SupportsFloat, blind: bool) -> None:
+    """Refuse arguments that need more samples than one rank has."""
+    if kind != "an array":
+        raise ValueError(_checks.wrong("X", "an array, because sharded=True", kind))
+    if class_weight is not None and not isinstance(class_weight, Mapping):
+        raise ValueError(_checks.wrong("class_weight", "a dict, because sharded=True", _checks.shown(class_weight)))
+    _checks.absent("with sharded=True", validation_split=validation_split)
+    if blind:
+        raise ValueError(_checks.wrong("metrics", "validation_data to measure, because sharded=True", "none"))
+
+
+def _refuse(argument: str, value: Any) -> None:
+    """Refuse an argument whose values are in the chunks of the Stream."""
+    if value is not None:
+        raise ValueError(_checks.wrong(argument, "None, because X is a Stream", _checks.shown(value)))
