@@ -154,7 +154,7 @@ def measured_steps(name: str, batch: int, seconds: float, comm: Any) -> dict[str
     X, y = uniform(rows, sizes[0]), uniform(rows, sizes[-1], seed=1)
     timed = Timed(comm)
     trainer = new_trainer(sizes, batch_size=batch, shuffle=False, n_threads=1)
-    trainer._ranks = Ranks(timed)  # so that one process goes the same way
+    trainer._state.ranks = Ranks(timed)  # so that one process goes the same way
     trainer.fit(X[: 4 * batch], y[: 4 * batch], verbose=0)
     timed.times.clear()
     started, marked = perf_counter(), list[Any]()

@@ -350,6 +350,11 @@ class _Memory:
         self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
 
 
+def learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
+    """Return η > 0."""
+    return real("learning_rate", value, above=0, dtype=dtype)
+
+
 def limit(argument: str, value: Any, *, dtype: np.dtype[Any]) -> float:
     """Return a number > 0; infinity for None."""
     return math.inf if value is None else real(argument, value, above=0, dtype=dtype)

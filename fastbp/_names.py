@@ -80,12 +80,6 @@ class Names(NamedTuple):
 NONE = Names()
 
 
-def feature_names(trainer: Any) -> tuple[str, ...] | None:
-    """The column names of X in the first `fit` with a frame or Stream that has names; None if no fit had names."""
-    names: Names = trainer._names
-    return names.features
-
-
 def names_of(X: Any, y: Any) -> Names:
     """Return the column names of frames. A single target has no name here, because it has no order to check."""
     if type(X) is np.ndarray and type(y) is np.ndarray:  # for a batch or a row, every microsecond counts

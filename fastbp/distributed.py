@@ -9,13 +9,10 @@ import sys
 import traceback
 from collections.abc import Callable
 from time import sleep
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from . import _checks, _messages
 from .results import DivergenceError
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -80,8 +77,8 @@ def together(method: Method) -> Method:
     """Make a method of Trainer fail on all ranks or on none. Otherwise the remaining ranks would wait forever."""
 
     @functools.wraps(method)
-    def call(self: Trainer, *args: Any, **options: Any) -> Any:
-        ranks = self._ranks
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        ranks: Ranks | None = self._state.ranks
         if ranks is None:
             return method(self, *args, **options)
         ranks.met, ranks.agreed = False, None

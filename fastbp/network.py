@@ -73,6 +73,11 @@ class Network:
         """[b¹, …]: views of shape (n_{l+1},). Without bias units they are zero and not trained."""
         return Views(self._layout.bias_views(self._parameters))
 
+    def set_activations(self, activations: tuple[str, ...]) -> None:
+        """Change the activations of the layers 2 … L, but not the weights."""
+        self.activations = activations
+        vars(self).pop("_predictor", None)
+
     @property
     def n_parameters(self) -> int:
         """Number of weights, including bias weights if the network has bias units."""

@@ -95,7 +95,7 @@ def activations(trainer: Trainer, X: Any, ax: Axes | None = None) -> Axes:
     The axes.
     """
     _check_trainer(trainer)
-    X = _checks.matrix("X", trainer._names.inputs("X", X), trainer.layer_sizes[0], np.float64)
+    X = _checks.matrix("X", trainer._state.names.inputs("X", X), trainer.layer_sizes[0], np.float64)
     names = trainer.network.activations
     _, a = reference.forward(trainer.weights, trainer.biases, names, X)
     rows = {f"{Symbol('a', l)}, {name}": a[l - 1] for l, name in enumerate(names, 2)}
@@ -235,14 +235,14 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
 
 def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
     """Return samples with their classes and the network's outputs."""
-    if trainer._multi_label:
+    if trainer._state.multi_label:
         came = "labels that are not exclusive"
         raise ValueError(_checks.wrong("trainer", f"a network with exclusive classes, because {reason}", came))
     data = trainer._intake.data("X", X, "y", y)
-    check_classes("y", data.targets, reason, trainer._threshold, False)
+    check_classes("y", data.targets, reason, trainer._state.threshold, False)
     output = trainer.predict(data.X)
     _check_drawable("outputs", output)  # NaN belongs to no class
-    return Samples(data.targets, data.labels, output, trainer._threshold, False)
+    return Samples(data.targets, data.labels, output, trainer._state.threshold, False)
 
 
 def network(trainer: Trainer, ax: Axes | None = None) -> Axes:

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks, distributed, metrics as metric_functions
-from ._engine.engine import Engine
-from ._files import model as checkpoint
+from ._files import model
 from ._files.columns import Table
 from ._kernels import codes
-from ._names import NONE, feature_names
 from ._training import range_finder
-from ._training.callback_states import State, states_of
 from ._training.intake import Intake
 from ._training.measures import gradients, measure
+from ._training.options import Options
 from ._training.sharded_run import run_of
-from .activations import ACTIVATIONS
-from .callbacks import Callback, as_callbacks
-from .history import History, LazyHistory
+from ._training.state import State, restored
+from .callbacks import as_callbacks
+from .history import History
 from .initializers import initialize
-from .losses import BinaryCrossEntropy, CrossEntropy, loss_of, output_activation as resolve_output
+from .losses import CrossEntropy, loss_of, output_activation as resolve_output
 from .network import Network
-from .optimizers import Optimizer, optimizer as optimizer_of
+from .optimizers import optimizer as optimizer_of
 from .progress import progress
 from .results import Gradients, Summary
-from .schedules import Schedule, schedule as schedule_of
+from .schedules import schedule as schedule_of
 
 Array = npt.NDArray[Any]
 
 
-class Trainer:
+class Trainer(Options):
     """Train a feed-forward network by backpropagation and mini-batch gradient descent.
 
     docs/method.md defines the method and the symbols. This class checks the arguments; the kernels run whole epochs.
@@ -109,13 +106,9 @@ class Trainer:
     array([1, 0])
     """
 
-    _ranks: distributed.Ranks | None = None
-    _names = NONE  # names of the columns of the training data
-    feature_names = property(feature_names)
-    find_learning_rate = range_finder.find_learning_rate
+    _state: State
     _table: Table | None = None  # the command line's table, which is saved with the model
-    _states: Sequence[State] = ()  # states of the last fit's callbacks
-    _watchers: Sequence[Callback] = ()  # callbacks of the running fit
+    find_learning_rate = range_finder.find_learning_rate
 
     def __init__(
         self,
@@ -143,150 +136,54 @@ class Trainer:
         n_threads: SupportsIndex | str = "auto",
         comm: Any = None,
     ) -> None:
-        self._loss = loss_of(loss)
-        self.network = Network(
+        objective, method = loss_of(loss), optimizer_of(optimizer)
+        network = Network(
             layer_sizes,
             activation=activation,
-            output_activation=resolve_output(output_activation, self._loss),
+            output_activation=resolve_output(output_activation, objective),
             use_bias=use_bias,
             dtype=dtype,
         )
-        if isinstance(self._loss, CrossEntropy) and self.layer_sizes[-1] == 1:
+        if isinstance(objective, CrossEntropy) and network.layer_sizes[-1] == 1:
             came = "one; for two classes in one output use loss='binary_cross_entropy'"
             raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
-        self._optimizer = optimizer_of(optimizer)
-        self.learning_rate = self._optimizer.learning_rate if learning_rate is None else learning_rate
-        self._schedule = schedule_of(schedule)
-        self.batch_size = batch_size
-        self._epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=self.dtype)
-        if self._optimizer.name == "lbfgs":
+        rate = _checks.learning_rate(method.learning_rate if learning_rate is None else learning_rate, network.dtype)
+        scheduled, batch_size = schedule_of(schedule), _checks.whole("batch_size", batch_size, minimum=1)
+        epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=network.dtype)
+        if method.name == "lbfgs":
             _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
             _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule, learning_rate=learning_rate)
-        self._dropout = _checks.rates("dropout", dropout, len(self.layer_sizes) - 2)
+        rates = _checks.rates("dropout", dropout, len(network.layer_sizes) - 2)
         limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
-        self._bounds = codes.Bounds(
-            *(_checks.real(name, size, minimum=0, dtype=self.dtype) for name, size in (("l1", l1), ("l2", l2))),
-            *(_checks.limit(name, size, dtype=self.dtype) for name, size in limits.items()),
+        bounds = codes.Bounds(
+            *(_checks.real(name, size, minimum=0, dtype=network.dtype) for name, size in (("l1", l1), ("l2", l2))),
+            *(_checks.limit(name, size, dtype=network.dtype) for name, size in limits.items()),
         )
-        self.shuffle = _checks.flag("shuffle", shuffle)
-        self._seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
-        self.n_threads = n_threads
-        self._ranks = distributed.ranks_of(comm, self._optimizer.name)
-        if self._ranks is not None:
-            self._seed = self._ranks.seed(self._seed)
-        self._history, self.stop_training = LazyHistory(), False
-        rng = np.random.default_rng(self.seed)
-        initialize(initializer, self.weights, self.biases if self.use_bias else [], self.epsilon, rng)
-        self._random = rng.integers(0, 1 << 64, size=1, dtype=np.uint64)
-        self._dropout_seed = int(rng.integers(0, 1 << 64, dtype=np.uint64))
-        self._memory = self._engine.memory(self._optimizer.n_moments, 0)
-
-    @property
-    def layer_sizes(self) -> tuple[int, ...]:
-        """Number of units in each layer, n_1 … n_L."""
-        return self.network.layer_sizes
-
-    @property
-    def loss(self) -> str:
-        """Name of the loss."""
-        return self._loss.name
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer object."""
-        return self._optimizer
-
-    @property
-    def schedule(self) -> Schedule | None:
-        """The schedule of the learning rate within a fit, or None."""
-        return self._schedule
-
-    @property
-    def dropout(self) -> tuple[float, ...]:
-        """Dropout rate of each hidden layer."""
-        return self._dropout
-
-    @property
-    def epsilon(self) -> float:
-        """ε of the initializer "uniform"."""
-        return self._epsilon
-
-    @property
-    def seed(self) -> int | None:
-        """Seed of the first weights, shuffling and dropout."""
-        return self._seed
-
-    @property
-    def activation(self) -> tuple[str, ...]:
-        """Activation of each hidden layer."""
-        return self.network.activations[:-1]
-
-    @property
-    def output_activation(self) -> str:
-        """Activation of the output layer."""
-        return self.network.activations[-1]
-
-    @property
-    def use_bias(self) -> bool:
-        """Whether the layers have bias units."""
-        return self.network.use_bias
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Data type of parameters and computation."""
-        return self.network.dtype
-
-    @property
-    def weights(self) -> list[Array]:
-        """[Θ¹, …]: zero-copy views of shape (n_{l+1}, n_l). Write to them to set the weights."""
-        return self.network.weights
-
-    @property
-    def biases(self) -> list[Array]:
-        """[b¹, …]: zero-copy views of shape (n_{l+1},). With ``use_bias=False`` they are zero and not trained."""
-        return self.network.biases
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights, including bias weights."""
-        return self.network.n_parameters
-
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate η. You can set it between fits, or in a callback between epochs."""
-        return self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: SupportsFloat) -> None:
-        self._learning_rate = _checks.real("learning_rate", value, above=0, dtype=self.dtype)
-
-    @property
-    def batch_size(self) -> int:
-        """Mini-batch size m. You can set it between fits, or in a callback between epochs."""
-        return self._batch_size
-
-    @batch_size.setter
-    def batch_size(self, value: SupportsIndex) -> None:
-        self._batch_size = _checks.whole("batch_size", value, minimum=1)
-
-    @property
-    def n_threads(self) -> int | str:
-        """Maximum number of threads for the network, or "auto"."""
-        return self._n_threads
-
-    @n_threads.setter
-    def n_threads(self, value: SupportsIndex | str) -> None:
-        self._n_threads = _checks.thread_count(value)
-
-    @property
-    def epochs_trained(self) -> int:
-        """Number of epochs in all fits."""
-        return len(self._history)
-
-    @property
-    def history(self) -> History:
-        """Measurements of each epoch, over all fits."""
-        return self._history.read()
+        shuffle = _checks.flag("shuffle", shuffle)
+        seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
+        n_threads = _checks.thread_count(n_threads)
+        ranks = distributed.ranks_of(comm, method.name)
+        if ranks is not None:
+            seed = ranks.seed(seed)
+        rng = np.random.default_rng(seed)
+        initialize(initializer, network.weights, network.biases if network.use_bias else [], epsilon, rng)
+        self._state = State(
+            network=network,
+            loss=objective,
+            optimizer=method,
+            learning_rate=rate,
+            schedule=scheduled,
+            batch_size=batch_size,
+            dropout=rates,
+            bounds=bounds,
+            epsilon=epsilon,
+            shuffle=shuffle,
+            seed=seed,
+            n_threads=n_threads,
+            random=rng.integers(0, 1 << 64, size=1, dtype=np.uint64),
+            dropout_seed=int(rng.integers(0, 1 << 64, dtype=np.uint64)),
+            ranks=ranks,
+        )
 
     @distributed.together
     def fit(
@@ -389,10 +286,8 @@ class Trainer:
             sharded=_checks.flag("sharded", sharded),
         )
         watchers = [*as_callbacks(callbacks), *progress(verbose)]
-        history = History()
-        run = self._run([self.history, history], watchers, epochs, seconds, before, sharded=sharded)
-        run.fit(source, validation, names, class_weight, silent=not verbose)
-        return history
+        run = run_of(self._state, self, watchers, epochs, seconds, before, sharded)
+        return run.fit(source, validation, names, class_weight, silent=not verbose)
 
     @distributed.together
     def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -412,7 +307,7 @@ class Trainer:
             If another thread is training this trainer.
         """
         data = self._intake.whole_batch(X, y, sample_weight)
-        return self._run([], [], 1).train_on_batch(data, self.learning_rate)
+        return run_of(self._state, self, [], 1).train_on_batch(data, self.learning_rate)
 
     def get_weights(self) -> list[Array]:
         """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
@@ -429,16 +324,21 @@ class Trainer:
         device or anything else that is not a file raises ValueError. So do a loss or schedule of your own, and weights
         that are not finite.
         """
-        checkpoint.save(self, path)
+        model.save(self._state, self._table, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, comm: Any = None) -> Trainer:
         """Load a trainer that `save` wrote. Any other file raises ModelFileError; no code in a file is executed."""
-        return checkpoint.load(cls, path, comm)
+        saved = model.load(path)
+        with model.argument_errors():
+            trainer = cls(**saved.options, comm=comm)
+            saved.restore(trainer._state)
+        trainer._table = saved.table
+        return trainer
 
     def predict(self, X: Any) -> Array:
         """Return aᴸ for every row of X, (n, n_L); see `Network.predict`."""
-        return self.network.predict_with(self._engine, self._names.inputs("X", X), self._n_threads)
+        return self.network.predict_with(self._state.engine, self._state.names.inputs("X", X), self._state.n_threads)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """Return the class number of every row of X.
@@ -449,16 +349,16 @@ class Trainer:
             Number of the largest output. A single output is class 1 above 0.5 (tanh, softsign, hard_tanh, hinge loss:
             above 0). With the binary cross entropy, several outputs are separate labels: (n, n_L) of 0 and 1.
         """
-        return metric_functions.classes(self.predict(X), self._threshold, self._multi_label)
+        return metric_functions.classes(self.predict(X), self._state.threshold, self._state.multi_label)
 
     def evaluate(self, X: Any, y: Any = None, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
         """Return J over all samples, with penalties, as "loss", and the metrics. The arguments are as in `fit`."""
         names = metric_functions.metric_names(metrics)
-        return measure(self, self._intake.measured(X, y, names, sample_weight), names)
+        return measure(self._state, self._intake.measured(X, y, names, sample_weight), names)
 
     def gradients(self, X: Any, y: Any) -> Gradients:
         """Return the gradients of J over all samples as one batch. The weights stay unchanged; X, y as in `fit`."""
-        return gradients(self, self._intake.data("X", X, "y", y))
+        return gradients(self._state, self._intake.data("X", X, "y", y))
 
     def summary(self) -> Summary:
         """Return a table of the layers: size, activation, shape of the weights, number of parameters."""
@@ -474,29 +374,11 @@ class Trainer:
             f"{self.n_parameters:,} parameters, {self.epochs_trained} epochs trained"
         )
 
-    @cached_property
-    def _engine(self) -> Engine:
-        return self.network.engine(self._loss.objective(self.layer_sizes[-1], self.dtype), self._dropout)
-
     @property
     def _intake(self) -> Intake:
-        return Intake(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name not in ("_engine", "_ranks", "_watchers")}
-        return state | {"_memory": self._engine.packed(self._memory), "_states": states_of(self)}
+        return Intake(self._state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state | {"_random": np.array(state["_random"])})  # a pickle's buffers may be read-only
-        self._memory = self._engine.unpacked(state["_memory"])
-
-    _run = run_of
-
-    @property
-    def _multi_label(self) -> bool:
-        return isinstance(self._loss, BinaryCrossEntropy) and self.layer_sizes[-1] > 1
-
-    @property
-    def _threshold(self) -> float:
-        threshold = self._loss.threshold
-        return ACTIVATIONS[self.output_activation].threshold if threshold is None else threshold
+        if "_state" not in state:  # a pickle of an earlier version
+            state = {"_state": restored(state), "_table": state.get("_table")}
+        vars(self).update(state)

@@ -16,7 +16,7 @@ from . import _messages
 from ._engine.team import usable_cores
 from ._kernels import codes, epoch
 from ._kernels.compiling import silent_if
-from ._training.run import step_of
+from ._training.steps import step_of
 from .many import fit_many
 from .trainer import Trainer
 
@@ -67,9 +67,9 @@ def _warm_up(dtypes: Sequence[str], uses: Sequence[str]) -> float:
 def _take_part(trainer: Trainer, data: codes.Data) -> None:
     """Take a step as a rank does, with the whole batch as its part."""
     m, rates = len(data.X), np.array([trainer.learning_rate])
-    data = trainer._engine.reordered(data, trainer._random)
-    step = step_of(trainer, m, rates)._replace(part=codes.Part(0, m, 0, float(m)))
-    with trainer._engine.part(data, trainer._memory, step, 1) as (_, _, update):
+    data = trainer._state.engine.reordered(data, trainer._state.random)
+    step = step_of(trainer._state, m, rates)._replace(part=codes.Part(0, m, 0, float(m)))
+    with trainer._state.engine.part(data, trainer._state.memory, step, 1) as (_, _, update):
         update(float(rates[0]))
 
 

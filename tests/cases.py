@@ -281,5 +281,5 @@ class OneOfOne:
 
 def one_of_one(trainer: Trainer) -> Trainer:
     """The trainer, which takes the ways of an MPI job without others."""
-    trainer._ranks = distributed.Ranks(OneOfOne())
+    trainer._state.ranks = distributed.Ranks(OneOfOne())
     return trainer

@@ -470,7 +470,9 @@ def test_weights_of_another_network_are_refused(xor):
     stopping = EarlyStopping()
     given.fit(*xor, epochs=3, callbacks=[stopping, lambda trainer, *_: trainer.set_weights(trainer.get_weights())])
     other = Trainer([2, 2, 1], seed=0)
-    other._states = [("EarlyStopping", {**stopping.state_dict(), "weights": given.get_weights(), "restored": False})]
+    other._state.callback_states = [
+        ("EarlyStopping", {**stopping.state_dict(), "weights": given.get_weights(), "restored": False})
+    ]
     with pytest.raises(ValueError, match="callbacks: expected the state of a training of this network"):
         other.fit(*xor, epochs=4, initial_epoch=3, callbacks=EarlyStopping(), verbose=0)
 

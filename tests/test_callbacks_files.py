@@ -335,5 +335,5 @@ def test_a_checkpoint_comes_after_states_and_before_what_uses_its_file(tmp_path)
     trainer = Trainer([2, 2, 1], seed=0)
     trainer.fit(np.eye(2), [0, 1], epochs=3, callbacks=[Checkpoint(path), use, stopping], verbose=0)
     assert seen == [1, 2, 3]
-    ((name, state),) = [each for each in Trainer.load(path)._states if each[0] == "EarlyStopping"]
+    ((name, state),) = [each for each in Trainer.load(path)._state.callback_states if each[0] == "EarlyStopping"]
     assert (name, state["best_epoch"]) == ("EarlyStopping", stopping.best_epoch)

@@ -86,7 +86,7 @@ def test_a_file_of_version_1_loads_for_ever(tmp_path):
     path = Path(__file__).parent / "version_1.npz"
     trainer = Trainer.load(path)
     assert trainer.layer_sizes == (2, 3, 1)
-    assert trainer._loss == losses.Huber(0.5)
+    assert trainer._state.loss == losses.Huber(0.5)
     assert trainer.schedule == schedules.Cosine(warmup=1)
     assert trainer.history.epochs == [1, 2, 3, 4, 5]
     assert np.isnan(trainer.history["val_loss"]).tolist() == [True] * 3 + [False] * 2
@@ -146,7 +146,7 @@ def test_objects_come_back_with_their_fields(tmp_path):
     other = Trainer.load(tmp_path / "model.npz")
     assert other.optimizer == trainer.optimizer
     assert other.schedule == trainer.schedule
-    assert other._loss == trainer._loss
+    assert other._state.loss == trainer._state.loss
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 and more"])
@@ -182,9 +182,9 @@ def go_on(trainer: Trainer, callbacks, epochs: int = 14):
 
 def assert_same(trainer: Trainer, whole: Trainer) -> None:
     np.testing.assert_array_equal(weights_of(trainer), weights_of(whole))
-    np.testing.assert_array_equal(trainer._memory.first, whole._memory.first)
+    np.testing.assert_array_equal(trainer._state.memory.first, whole._state.memory.first)
     assert repr(trainer.history.to_dict()) == repr(whole.history.to_dict())
-    assert (trainer.learning_rate, trainer._random[0]) == (whole.learning_rate, whole._random[0])
+    assert (trainer.learning_rate, trainer._state.random[0]) == (whole.learning_rate, whole._state.random[0])
 
 
 @pytest.mark.parametrize("schedule", [None, *schedules.SCHEDULES])

@@ -99,7 +99,7 @@ for seed in (1, 1, 2):
     shuffled = trainer(seed=seed, initializer="he")
     shuffled.set_weights(trainer().get_weights())
     shuffled.fit(X[mine], y[mine], epochs=3, sharded=True, verbose=0)
-    assert len(set(comm.allgather(int(shuffled._random[0])))) == 1
+    assert len(set(comm.allgather(int(shuffled._state.random[0])))) == 1
     digests.add(shuffled.weights[0].tobytes())
 assert len(digests) == 2
 shuffled.fit(X[:203], y[:203], verbose=0)  # the same of all again
@@ -242,7 +242,7 @@ comm.Barrier()
 
 @MPI
 def test_an_error_of_one_rank_ends_the_job():
-    done = job(2, "t = trainer()\nif comm.rank: t._engine.part = None\nt.fit(X, y, verbose=0)")
+    done = job(2, "t = trainer()\nif comm.rank: t._state.engine.part = None\nt.fit(X, y, verbose=0)")
     assert done.returncode != 0
     assert "fastbp: rank 1 of 2 failed, so the job ends: TypeError" in done.stderr
 

@@ -15,7 +15,7 @@ import pytest
 
 from fastbp import Trainer, losses
 from fastbp._kernels import codes, mirrors
-from fastbp._training.run import step_of
+from fastbp._training.steps import step_of
 
 from .cases import Case
 
@@ -38,14 +38,14 @@ def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) ->
     """Parameters and losses after three epochs, by a team of so many threads, more than there are cores too."""
     batch_size = 600 if case.n > 256 else 80 if case.n > 100 else 16
     trainer = case.trainer(batch_size=batch_size, shuffle=shuffle, **options)
-    engine, (X, y) = trainer._engine, case.data()
+    engine, (X, y) = trainer._state.engine, case.data()
     batch_size = min(trainer.batch_size, len(X))
-    step = step_of(trainer, batch_size, np.array([0.3]))
-    progress = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(3))
+    step = step_of(trainer._state, batch_size, np.array([0.3]))
+    progress = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(3))
     data = engine.data(X, y, weights=weights, shuffle=shuffle)
     while progress.position[codes.EPOCH] < 3:
         with engine._workspace(step.block, gradients=True) as workspace:
-            engine._train_together(workspace, data, trainer._memory, step, progress, 5, threads)
+            engine._train_together(workspace, data, trainer._state.memory, step, progress, 5, threads)
         if progress.position[codes.SAMPLE] % batch_size == 0:  # no gradients of blocks wait for the rest of their batch
             engine._idle.clear()  # and the next call finds no mirrors
     return trainer.network._parameters.copy(), progress.losses
@@ -193,7 +193,7 @@ def test_a_workspace_left_full_of_nan_does_no_harm():
         trainer.fit(X, y, epochs=0, verbose=0)
     dirty.predict(X)
     dirty.evaluate(X, y)
-    for workspace in dirty._engine._idle:
+    for workspace in dirty._state.engine._idle:
         plan, work = workspace.plan, workspace.buffers.work
         layers = [codes.Layer(*row) for row in plan.layers.reshape(-1, codes.LAYER_FIELDS)]
         for layer in layers:

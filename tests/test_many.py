@@ -11,6 +11,7 @@ import pytest
 import fastbp
 from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
 from fastbp._training.intake import Intake
+from fastbp._training.run import Run
 from fastbp.schedules import Cosine, Schedule
 
 from .cases import named
@@ -45,7 +46,7 @@ def assert_same(trainer, alone):
         np.testing.assert_array_equal(mine, theirs)
     assert trainer.history == alone.history
     assert trainer.history.epochs == alone.history.epochs
-    assert trainer._random == alone._random
+    assert trainer._state.random == alone._state.random
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -368,7 +369,7 @@ def test_samples_of_all_are_checked_once_for_networks_that_take_them_alike(monke
     training, taken = Intake.training, []
 
     def counted(self, *arguments, **options):
-        taken.append(self.trainer.loss)
+        taken.append(self.state.loss.name)
         return training(self, *arguments, **options)
 
     monkeypatch.setattr(Intake, "training", counted)
@@ -414,15 +415,15 @@ def test_a_network_that_fails_between_two_halvings_does_not_go_on(monkeypatch):
     first = sweep.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
     winner, fits = first[0]["number"], []
     again = Sweep({"learning_rate": rates}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
-    run = again.trainers[winner]._run
 
-    def fail_later(*arguments):
-        fits.append(arguments)
-        if len(fits) > 1:
-            raise DivergenceError("training diverged", 2)
-        return run(*arguments)
+    def fail_later(state, trainer, *arguments):
+        if trainer is again.trainers[winner]:
+            fits.append(arguments)
+            if len(fits) > 1:
+                raise DivergenceError("training diverged", 2)
+        return Run(state, trainer, *arguments)
 
-    monkeypatch.setattr(again.trainers[winner], "_run", fail_later)
+    monkeypatch.setattr("fastbp.many._fits.Run", fail_later)
     with pytest.warns(RuntimeWarning, match="1 of 2"):
         table = again.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
     assert len(fits) == 2

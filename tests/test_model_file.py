@@ -164,7 +164,7 @@ def test_numbers_that_are_not_finite_are_not_loaded_and_not_saved(saved, name, n
     rewrite(saved, members)
     refuses(saved, f"finite numbers as {name}, got {number} among them")
     trainer = Trainer([3, 4, 2], optimizer="adam")
-    array = trainer.weights[0] if name == "parameters" else getattr(trainer._memory, name)
+    array = trainer.weights[0] if name == "parameters" else getattr(trainer._state.memory, name)
     array[0] = number
     before = saved.read_bytes()
     with pytest.raises(ValueError, match=f"trainer's {name}: expected finite numbers, got {number}"):
@@ -414,7 +414,7 @@ def stopped(tmp_path) -> Path:
     trainer = Trainer([3, 4, 2], optimizer="adam", seed=0)
     trainer.fit(X, Y, epochs=3, callbacks=EarlyStopping("loss", mode="max"), verbose=0)
     trainer.save(path)
-    assert Trainer.load(path)._states[0][0] == "EarlyStopping"
+    assert Trainer.load(path)._state.callback_states[0][0] == "EarlyStopping"
     return path
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp import Callback, DivergenceError, Trainer
-from fastbp._training import run
+from fastbp._training import run, steps
 from fastbp._training.run import Run
 from tests.test_run import X, Y, weights_of
 
@@ -22,8 +22,8 @@ OPTIONS = [
 
 
 def state(trainer) -> list[np.ndarray]:
-    memory = trainer._memory
-    return [weights_of(trainer), memory.first, memory.second, memory.steps, trainer._random]
+    memory = trainer._state.memory
+    return [weights_of(trainer), memory.first, memory.second, memory.steps, trainer._state.random]
 
 
 def assert_same_state(a, b) -> None:
@@ -36,7 +36,8 @@ def assert_same_state(a, b) -> None:
 @pytest.mark.parametrize(("together", "seconds"), [(True, 0.1), (False, 0.1), (True, 0.0)])
 def test_a_divergence_leaves_the_epoch_before(monkeypatch, sizes, options, together, seconds):
     """Of a call of the kernel for many epochs, of one for each epoch, and of calls for a block each."""
-    monkeypatch.setattr(run, "CHUNK_SECONDS", seconds)
+    for module in (run, steps):
+        monkeypatch.setattr(module, "CHUNK_SECONDS", seconds)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
     diverged, stopped = (Trainer(sizes, batch_size=8, **DIVERGES, **options) for _ in range(2))
@@ -79,7 +80,7 @@ def test_a_divergence_in_the_call_after_which_a_fit_ends_early_is_told(end, over
     trainer = Trainer(sizes, **options)
     before = [array.copy() for array in state(trainer)]
     error = ZeroDivisionError if end == "another exception" else DivergenceError
-    run, data = Run(trainer, [trainer.history], [Ends()], 2000, 1e-9), trainer._intake.data("X", X, "y", y)
+    run, data = Run(trainer._state, trainer, [Ends()], 2000, 1e-9), trainer._intake.data("X", X, "y", y)
     with pytest.raises(error):
         run.over(data, 0, 2000)
     assert trainer.epochs_trained == 0

@@ -797,4 +797,4 @@ def test_an_optimizer_starts_anew_with_another_network():
     model.set_params(solver="lbfgs").fit(*IRIS).set_params(solver="adam")
     assert np.isfinite(model.partial_fit(*IRIS).coefs_[0]).all()
     assert model._optimizer is not None
-    assert model.trainer_._memory.first.size
+    assert model.trainer_._state.memory.first.size

@@ -154,8 +154,8 @@ def test_a_function_is_the_same_loss_in_each_fit():
         return 0.5 * (output - target) ** 2, output - target
 
     model = MLPRegressor(half_square, (3,), random_state=0).partial_fit(X, NUMBERS)
-    engine = model.trainer_._engine
-    assert model.partial_fit(X, NUMBERS).trainer_._engine is engine
+    engine = model.trainer_._state.engine
+    assert model.partial_fit(X, NUMBERS).trainer_._state.engine is engine
 
 
 # scikit-learn's values

@@ -423,7 +423,7 @@ def passes(stream: Stream, epochs: int, seed: int = 0) -> np.ndarray:
     feed = t._intake.feed("X", stream, shuffle=True)
     orders = []
     for _ in range(epochs):
-        with feed.epoch(16, t._random, lambda: None) as pieces:
+        with feed.epoch(16, t._state.random, lambda: None) as pieces:
             orders.append(np.concatenate([piece.X.copy() for piece in pieces]).ravel())
             assert all(len(order) == len(orders[0]) for order in orders)
     return np.array(orders)

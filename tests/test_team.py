@@ -75,9 +75,9 @@ def test_rows_that_a_thread_could_not_predict_are_an_error(monkeypatch):
     def borrow(*arguments, **options):
         if threading.get_ident() != here:
             raise MemoryError("no room for a workspace")
-        return Engine._borrow(trainer._engine, *arguments, **options)
+        return Engine._borrow(trainer._state.engine, *arguments, **options)
 
-    monkeypatch.setattr(trainer._engine, "_borrow", borrow)
+    monkeypatch.setattr(trainer._state.engine, "_borrow", borrow)
     with pytest.raises(MemoryError, match="no room for a workspace"):
         trainer.predict(np.zeros((5000, 4), np.float32))
 

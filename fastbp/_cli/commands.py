@@ -104,16 +104,16 @@ def _measured(trainer: Trainer, X: Any, y: Any, names: tuple[str, ...], fraction
     """Measure the model with its current weights, which are not always those of the last epoch."""
     data = trainer._intake.data("X", X, "y", y, names, warns=False)
     training, validation = trainer._intake.split(data, fraction)
-    measured = measure(trainer, training, names)
+    measured = measure(trainer._state, training, names)
     if validation is not None:
-        measured |= {f"val_{name}": value for name, value in measure(trainer, validation, names).items()}
+        measured |= {f"val_{name}": value for name, value in measure(trainer._state, validation, names).items()}
     return measured
 
 
 def _resumed(arguments: Namespace, asked: Trainer, table: Table, comm: Any) -> Trainer:
     """Return the existing model if it fits the arguments."""
     trainer, known = _begun(arguments, comm)
-    had, wanted = checkpoint.options_of(trainer), checkpoint.options_of(asked)
+    had, wanted = checkpoint.options_of(trainer._state), checkpoint.options_of(asked._state)
     if arguments.seed is None:
         had["seed"] = wanted["seed"] = None
     differing = [name for name in had if had[name] != wanted[name]]
@@ -128,7 +128,7 @@ def _begun(arguments: Namespace, comm: Any) -> tuple[Trainer, Table]:
     """Return the training to continue. Without --patience it gets its last weights, not those of its best epoch."""
     trainer, table = _model(arguments.out, comm)
     if arguments.patience is None:
-        for name, state in trainer._states:
+        for name, state in trainer._state.callback_states:
             if name == EarlyStopping.__name__:
                 stopping = EarlyStopping(restore_best_weights=False)
                 stopping.load_state_dict(state)
@@ -181,7 +181,7 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
         measured = trainer.evaluate(X, y, metrics=["accuracy", "f1"])
     else:
         measured = trainer.evaluate(X, y, metrics=["r2", "mae", "rmse"])
-    measured["loss"] -= penalty(trainer)  # without the penalty, which says nothing about the predictions
+    measured["loss"] -= penalty(trainer._state)  # without the penalty, which says nothing about the predictions
     if isinstance(table.target, Numbers):
         for name, power in (("loss", 2), ("mae", 1), ("rmse", 1)):  # from deviations to the target's own units
             measured[name] *= table.target.deviation**power

@@ -7,24 +7,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _checks
 from .._names import NONE, Names
 from .._records import check_fields, refused
 from .._training import callback_states
+from .._training.callback_states import CallbackState
+from .._training.state import State
 from ..history import History, LazyHistory
-from ..losses import LOSSES, Loss
+from ..losses import LOSSES
 from ..network import DTYPES, MAX_LAYERS
 from ..optimizers import OPTIMIZERS
-from ..schedules import SCHEDULES, Schedule
+from ..schedules import SCHEDULES
 from . import archive
 from .columns import Table
 
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+Array = npt.NDArray[Any]
 
 VERSION = 1  # version of the format
 
@@ -66,60 +68,69 @@ OPTIONS = {
 }
 
 
-def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
-    """Save a trainer to a file. After `load`, training continues bit-identically."""
-    if trainer._ranks is not None and trainer._ranks.rank > 0:  # the first rank writes the file
+class Saved(NamedTuple):
+    """What a model file holds: the arguments of `Trainer`, what a training has changed, and the table."""
+
+    options: dict[str, Any]
+    header: dict[str, Any]
+    arrays: dict[str, Array]
+    states: list[CallbackState]
+    names: Names
+    table: Table | None
+
+    def restore(self, state: State) -> None:
+        """Set a state that was made from the options to what the training has changed."""
+        header = self.header
+        state.seed = self.options["seed"]  # even if ranks have drawn one: the validation split must stay the same
+        state.network.unpack(self.arrays["parameters"])
+        memory = state.memory._replace(
+            first=self.arrays["first"], second=self.arrays["second"], steps=np.array([header["steps"]])
+        )
+        state.memory = state.engine.unpacked(memory)
+        state.random[0], state.dropout_seed = header["random"], header["dropout_seed"]
+        columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
+        state.history = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
+        state.callback_states, state.names = self.states, self.names
+
+
+def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> None:
+    """Save a state, and the table that it was trained on, to a file from which training continues bit-identically."""
+    if state.ranks is not None and state.ranks.rank > 0:  # the first rank writes the file
         return
-    memory = trainer._engine.packed(trainer._memory)
-    arrays = {"parameters": trainer.network.packed(), "first": memory.first, "second": memory.second}
+    memory = state.engine.packed(state.memory)
+    arrays = {"parameters": state.network.packed(), "first": memory.first, "second": memory.second}
     for name, array in arrays.items():
         _checks.finite(f"trainer's {name}", array)  # don't replace a good file with one that can't be loaded
-    header = {"format": "fastbp", "version": VERSION, "options": options_of(trainer)} | _state(trainer)
-    records, numbers = callback_states.to_file(callback_states.states_of(trainer), trainer.dtype)
+    header = {"format": "fastbp", "version": VERSION, "options": options_of(state)} | _changed(state)
+    records, numbers = callback_states.to_file(state.current_callback_states(), state.network.dtype)
     if records:
         header["callbacks"] = records
     if numbers.size:
         arrays["states"] = numbers
-    if trainer._table is not None:
-        header["table"] = trainer._table.record()
-    if trainer._names != NONE:
-        header["names"] = trainer._names.record()
+    if table is not None:
+        header["table"] = table.record()
+    if state.names != NONE:
+        header["names"] = state.names.record()
     archive.write(path, header, arrays)
 
 
-def load(kind: type[Trainer], path: str | os.PathLike[str], comm: Any = None) -> Trainer:
-    """Load a trainer, which continues training where the saved one stopped."""
+def load(path: str | os.PathLike[str]) -> Saved:
+    """Read a file that `save` wrote, and check it. `argument_errors` goes around what is made from it."""
     with archive.opened(path) as file:
         header = _checked(file.header())
         options = header["options"]
-        with _argument_errors():
+        with argument_errors():
             for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
                 options[name] = unnamed(name, options[name], kinds)
-        count = sum((n + 1) * n_next for n, n_next in pairwise(options["layer_sizes"]))
+        sizes, dtype = options["layer_sizes"], np.dtype(options["dtype"])
+        count = sum((n + 1) * n_next for n, n_next in pairwise(sizes))
         kept = 1 + options["optimizer"].n_moments  # how many of the three arrays have values; the others are empty
-        arrays = {
-            name: file.array(name, np.dtype(options["dtype"]), count if i < kept else 0)
-            for i, name in enumerate(archive.ARRAYS)
-        }
-        states = header.get("callbacks", [])
-        dtype, wanted = np.dtype(options["dtype"]), callback_states.count_of(states)
-        numbers = file.array("states", dtype, wanted)
-    with _argument_errors():
-        columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
-        trainer = kind(**options, comm=comm)
-    trainer._seed = options["seed"]  # even if ranks have drawn one: the validation split must stay the same
-    trainer._table = _table_of(header, trainer)
-    if "names" in header:
-        trainer._names = Names.from_record(header["names"], trainer.layer_sizes[0], trainer.layer_sizes[-1])
-    trainer._states = callback_states.from_file(states, numbers)
-    trainer.network.unpack(arrays["parameters"])
-    memory = trainer._memory
-    trainer._memory = trainer._engine.unpacked(
-        memory._replace(first=arrays["first"], second=arrays["second"], steps=np.array([header["steps"]]))
-    )
-    trainer._random[0], trainer._dropout_seed = header["random"], header["dropout_seed"]
-    trainer._history = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
-    return trainer
+        arrays = {name: file.array(name, dtype, count if i < kept else 0) for i, name in enumerate(archive.ARRAYS)}
+        records = header.get("callbacks", [])
+        numbers = file.array("states", dtype, callback_states.count_of(records))
+    names = Names.from_record(header["names"], sizes[0], sizes[-1]) if "names" in header else NONE
+    states = callback_states.from_file(records, numbers)
+    return Saved(options, header, arrays, states, names, _table_of(header, options))
 
 
 def _checked(header: Any) -> dict[str, Any]:
@@ -151,14 +162,14 @@ def _checked(header: Any) -> dict[str, Any]:
     return header
 
 
-def _table_of(header: dict[str, Any], trainer: Trainer) -> Table | None:
+def _table_of(header: dict[str, Any], options: dict[str, Any]) -> Table | None:
     """Return the table that the network was trained on, or None. Refuse one that doesn't fit the network."""
     if "table" not in header:
         return None
-    table = Table.from_record(header["table"])
-    ends = trainer.layer_sizes[0], trainer.layer_sizes[-1]
-    if (table.n_inputs, table.n_outputs) != ends or table.loss != trainer.loss:
-        came = f"{ends[0]} and {ends[1]} with the loss {trainer.loss!r}"
+    table, loss = Table.from_record(header["table"]), options["loss"].name
+    n_in, n_out = options["layer_sizes"][0], options["layer_sizes"][-1]
+    if (table.n_inputs, table.n_outputs) != (n_in, n_out) or table.loss != loss:
+        came = f"{n_in} and {n_out} with the loss {loss!r}"
         expected = (
             f"{table.n_inputs} inputs and {table.n_outputs} outputs with the loss {table.loss!r}, as the table has"
         )
@@ -197,7 +208,7 @@ def unnamed(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, ty
 
 
 @contextmanager
-def _argument_errors() -> Iterator[None]:
+def argument_errors() -> Iterator[None]:
     """Turn errors about arguments into errors about the file that they were read from."""
     try:
         yield
@@ -215,37 +226,21 @@ def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | N
     return {"name": names[0]} | {field.name: getattr(item, field.name) for field in fields(item) if field.init}
 
 
-def options_of(trainer: Trainer) -> dict[str, Any]:
-    """Return the arguments of Trainer."""
-    loss: Loss = trainer._loss
-    schedule: Schedule | None = trainer.schedule
-    bounds = {name: None if limit == np.inf else limit for name, limit in trainer._bounds._asdict().items()}
-    return bounds | {
-        "layer_sizes": trainer.layer_sizes,
-        "activation": trainer.activation,
-        "output_activation": trainer.output_activation,
-        "loss": named("loss", loss, LOSSES),
-        "optimizer": named("optimizer", trainer.optimizer, OPTIMIZERS),
-        "schedule": named("schedule", schedule, SCHEDULES),
-        "learning_rate": None if trainer.optimizer.name == "lbfgs" else trainer.learning_rate,
-        "batch_size": trainer.batch_size,
-        "initializer": "zeros",
-        "epsilon": trainer.epsilon,
-        "use_bias": trainer.use_bias,
-        "dropout": trainer.dropout,
-        "shuffle": trainer.shuffle,
-        "dtype": trainer.dtype.name,
-        "seed": trainer.seed,
-        "n_threads": trainer.n_threads,
-    }
+def options_of(state: State) -> dict[str, Any]:
+    """Return the arguments of `Trainer` as JSON values."""
+    options = state.options() | {"initializer": "zeros"}
+    for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        options[name] = named(name, options[name], kinds)
+    return options
 
 
-def _state(trainer: Trainer) -> dict[str, Any]:
-    history = trainer.history
+def _changed(state: State) -> dict[str, Any]:
+    """Return what training has changed, except arrays, as JSON values."""
+    history = state.history.read()
     return {
-        "steps": int(trainer._memory.steps[0]),
-        "random": int(trainer._random[0]),
-        "dropout_seed": trainer._dropout_seed,
+        "steps": int(state.memory.steps[0]),
+        "random": int(state.random[0]),
+        "dropout_seed": state.dropout_seed,
         "history": history.to_dict(),
         "epochs": history.epochs,
         "interrupted": history.interrupted,

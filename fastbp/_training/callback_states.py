@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,14 @@ from .. import _checks
 from .._records import check_fields, refused
 from ..callbacks import Callback, Checkpoint
 
-if TYPE_CHECKING:
-    from ..trainer import Trainer
-
 Array = npt.NDArray[Any]
-State = tuple[str, dict[str, Any]]  # the name of a callback's class, and what its state_dict returned
+CallbackState = tuple[str, dict[str, Any]]  # the name of a callback's class, and what its state_dict returned
 
 RECORD = {"callback": (str,), "values": (dict,), "arrays": (dict,)}
 MAX_DIMENSIONS = 32
 
 
-def gathered(callbacks: Sequence[Callback]) -> list[State]:
+def gathered(callbacks: Sequence[Callback]) -> list[CallbackState]:
     """Return the states of the callbacks that have one."""
     states = [(type(callback).__name__, callback.state_dict()) for callback in callbacks]
     return [(name, state) for name, state in states if state]
@@ -46,12 +43,7 @@ def _has_state(callback: Callback) -> bool:
     return type(callback).state_dict is not Callback.state_dict and not isinstance(callback, Checkpoint)
 
 
-def states_of(trainer: Trainer) -> list[State]:
-    """Return the states of the running fit, or those at the end of the last fit."""
-    return gathered(trainer._watchers) if trainer._watchers else list(trainer._states)
-
-
-def give_back(states: Sequence[State], callbacks: Sequence[Callback]) -> None:
+def give_back(states: Sequence[CallbackState], callbacks: Sequence[Callback]) -> None:
     """Restore the callbacks: the first of a class gets the first state of that class, and so on."""
     known: dict[tuple[str, int], dict[str, Any]] = {}
     count = Counter[str]()
@@ -66,7 +58,7 @@ def give_back(states: Sequence[State], callbacks: Sequence[Callback]) -> None:
         seen[name] += 1
 
 
-def to_file(states: Sequence[State], dtype: np.dtype[Any]) -> tuple[list[dict[str, Any]], Array]:
+def to_file(states: Sequence[CallbackState], dtype: np.dtype[Any]) -> tuple[list[dict[str, Any]], Array]:
     """Return records for the file's header, and the numbers of all arrays in one vector."""
     records, parts = [], []
     for name, state in states:
@@ -114,7 +106,7 @@ def _is_shape(value: Any) -> bool:
     )
 
 
-def from_file(records: Sequence[dict[str, Any]], numbers: Array) -> list[State]:
+def from_file(records: Sequence[dict[str, Any]], numbers: Array) -> list[CallbackState]:
     """Return the states that `to_file` was given, from records that `count_of` has checked."""
     states, start = [], 0
     for record in records:

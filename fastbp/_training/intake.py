@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from ..losses import encode
 from ..metrics import check_classes, check_means, check_metrics, classes
 from ..streams import Stream
 from ..streams._feed import Feed
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .state import State
 
 Array = npt.NDArray[Any]
 
@@ -92,11 +90,6 @@ def divide(
     return np.sort(queue[count:]), np.sort(queue[:count])
 
 
-def generator_of(trainer: Trainer) -> np.random.Generator:
-    """Return a random generator from the seed. Without a seed, a trainer, its copies and its file have the same one."""
-    return np.random.default_rng(trainer._dropout_seed if trainer.seed is None else trainer.seed)
-
-
 class Batches:
     """An iterable of batches, (X, y) or (X, y, sample_weight), for data that is not in memory.
 
@@ -141,13 +134,13 @@ Source = codes.Data | Batches | Feed  # of the training samples
 class Intake:
     """Checks and converts a trainer's input for the kernels."""
 
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.names = trainer._names  # column names; if the trainer has none, those of the first input
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.names = state.names  # column names; if the trainer has none, those of the first input
 
     def remember(self, names: Names) -> None:
         """Give the trainer the column names of the training data, if it has none."""
-        self.trainer._names = self.trainer._names.or_else(names)
+        self.state.names = self.state.names.or_else(names)
 
     def data(
         self,
@@ -169,19 +162,19 @@ class Intake:
         if columns is not NONE:  # frames or series
             self.names.check(X_name, columns, y_name)
             X, y = without_index(X), without_index(y)
-        X = _checks.matrix(X_name, X, self.trainer.layer_sizes[0], self.trainer.dtype)
-        n_out = self.trainer.layer_sizes[-1]
+        X = _checks.matrix(X_name, X, self.state.network.layer_sizes[0], self.state.network.dtype)
+        n_out = self.state.network.layer_sizes[-1]
         targets, labels = encode(
             y_name,
             y,
             len(X),
             n_out,
-            self.trainer._loss,
-            self.trainer.output_activation,
-            self.trainer.dtype,
+            self.state.loss,
+            self.state.network.activations[-1],
+            self.state.network.dtype,
             warns=warns,
         )
-        weights = sample_weights(weight_name, sample_weight, len(X), self.trainer.dtype, may_be_zero=of_more)
+        weights = sample_weights(weight_name, sample_weight, len(X), self.state.network.dtype, may_be_zero=of_more)
         if class_weight is not None:
             weights = self._by_class(class_weight, y_name, targets, labels, weights)
             if not of_more and weights.max() == 0:
@@ -190,23 +183,23 @@ class Intake:
             y_name,
             targets,
             names,
-            threshold=self.trainer._threshold,
-            output_activation=self.trainer.output_activation,
-            multi_label=self.trainer._multi_label,
+            threshold=self.state.threshold,
+            output_activation=self.state.network.activations[-1],
+            multi_label=self.state.multi_label,
         )
         self.names = self.names.or_else(columns)
-        return self.trainer._engine.data(X, targets, labels, weights, shuffle=shuffle)
+        return self.state.engine.data(X, targets, labels, weights, shuffle=shuffle)
 
     def _by_class(
         self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None
     ) -> Array:
         """Return the weights of the samples, multiplied by those of their classes."""
-        threshold, n_out = self.trainer._threshold, self.trainer.layer_sizes[-1]
-        if self.trainer._multi_label:
+        threshold, n_out = self.state.threshold, self.state.network.layer_sizes[-1]
+        if self.state.multi_label:
             raise ValueError(_checks.wrong("class_weight", "None, because each output is a separate label", "weights"))
         check_classes(y_name, targets, "there is a class_weight", threshold, False)
         numbers = class_numbers(targets, labels, threshold)
-        by_class = class_weights(class_weight, numbers, max(2, n_out), self.trainer.dtype)
+        by_class = class_weights(class_weight, numbers, max(2, n_out), self.state.network.dtype)
         return by_class if weights is None else weights * by_class
 
     def training(
@@ -235,8 +228,8 @@ class Intake:
         if sharded:
             _check_sharded(kind, class_weight, validation_split, bool(names) and not validates)
         if kind == "an array":
-            of_more = sharded and self.trainer._ranks is not None
-            shuffle = self.trainer.shuffle
+            of_more = sharded and self.state.ranks is not None
+            shuffle = self.state.shuffle
             data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
             columns = self.names  # before those of the validation data
             source: Source = data
@@ -249,7 +242,7 @@ class Intake:
             return source, validation
         self.check_goes_by_batches(f"X is {kind}")
         if isinstance(X, Stream):
-            shuffle = self.trainer.shuffle
+            shuffle = self.state.shuffle
             source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=shuffle, trains=True)
         else:
             source = self.batches(X, steps, epochs)
@@ -285,7 +278,7 @@ class Intake:
 
     def check_goes_by_batches(self, reason: str) -> None:
         """Refuse L-BFGS, which needs all samples at once."""
-        if self.trainer.optimizer.name == "lbfgs":
+        if self.state.optimizer.name == "lbfgs":
             raise ValueError(_checks.wrong("optimizer", f"one that trains in batches, because {reason}", "'lbfgs'"))
 
     def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
@@ -336,7 +329,7 @@ class Intake:
                 self.remember(names_of(parts[0], parts[1]))
             return data
 
-        return Feed(argument, stream, take, self.trainer._engine.data, shuffles=shuffle)
+        return Feed(argument, stream, take, self.state.engine.data, shuffles=shuffle)
 
     def batch(self, item: Any, names: tuple[Any, ...], class_weight: Any) -> codes.Data:
         parts = _checks.parts("batch", item)
@@ -361,10 +354,10 @@ class Intake:
             return data, None
         classes = None
         if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
-            classes = class_numbers(data.targets, data.labels, self.trainer._threshold)
-        rng = generator_of(self.trainer)
+            classes = class_numbers(data.targets, data.labels, self.state.threshold)
+        rng = self.state.generator()
         training, validating = divide(fraction, len(data.X), classes, rng)
-        parts = self.rows(data, training, shuffle=self.trainer.shuffle), self.rows(data, validating)
+        parts = self.rows(data, training, shuffle=self.state.shuffle), self.rows(data, validating)
         for part in parts:
             if part.weight == 0:
                 came = "only samples of weight 0 in one of them"
@@ -373,7 +366,7 @@ class Intake:
 
     def rows(self, data: codes.Data, rows: npt.NDArray[np.int64], *, shuffle: bool = False) -> codes.Data:
         """Return copies of some of the samples."""
-        return self.trainer._engine.data(
+        return self.state.engine.data(
             data.X[rows],
             data.targets[rows] if data.targets.size else data.targets,
             data.labels[rows] if data.labels.size else data.labels,

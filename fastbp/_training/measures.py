@@ -12,69 +12,70 @@ from .._engine.engine import BLOCK
 from .._kernels import codes
 from ..results import Gradients
 from ..streams._feed import Feed
+from .state import State
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    pass
 
 Array = npt.NDArray[Any]
 
 
-def measure(trainer: Trainer, data: codes.Data | Feed, names: Any) -> dict[str, float]:
+def measure(state: State, data: codes.Data | Feed, names: Any) -> dict[str, float]:
     """Return the loss and the metrics with the current weights."""
     if isinstance(data, Feed):
-        return _measure_feed(trainer, data, names)
-    loss, output = trainer._engine.evaluate(data, trainer.n_threads, predictions=bool(names))
-    return measured_of(trainer, data, names, loss, output)
+        return _measure_feed(state, data, names)
+    loss, output = state.engine.evaluate(data, state.n_threads, predictions=bool(names))
+    return measured_of(state, data, names, loss, output)
 
 
-def _measure_feed(trainer: Trainer, feed: Feed, names: Any) -> dict[str, float]:
+def _measure_feed(state: State, feed: Feed, names: Any) -> dict[str, float]:
     """Return the loss and the metrics over a Stream: weighted means over its pieces, in one pass."""
     sums: dict[str, float] = {}
     weight = 0.0
-    with feed.epoch(BLOCK, trainer._random, lambda: None) as pieces:
+    with feed.epoch(BLOCK, state.random, lambda: None) as pieces:
         for data in pieces:
             if data.weight > 0:
-                loss, output = trainer._engine.evaluate(data, trainer.n_threads, predictions=bool(names))
-                values = {"loss": loss} | metrics_of(trainer, data, names, output)
+                loss, output = state.engine.evaluate(data, state.n_threads, predictions=bool(names))
+                values = {"loss": loss} | metrics_of(state, data, names, output)
                 sums = {name: sums.get(name, 0.0) + value * data.weight for name, value in values.items()}
                 weight += data.weight
     means = {name: total / weight for name, total in sums.items()}
-    return means | {"loss": means["loss"] + penalty(trainer)}
+    return means | {"loss": means["loss"] + penalty(state)}
 
 
-def measured_of(trainer: Trainer, data: codes.Data, names: Any, loss: float, output: Array) -> dict[str, float]:
+def measured_of(state: State, data: codes.Data, names: Any, loss: float, output: Array) -> dict[str, float]:
     """Return the loss and the metrics, given J without penalties, and aᴸ of all rows if there are metrics."""
-    return {"loss": loss + penalty(trainer)} | metrics_of(trainer, data, names, output)
+    return {"loss": loss + penalty(state)} | metrics_of(state, data, names, output)
 
 
-def metrics_of(trainer: Trainer, data: codes.Data, names: Any, output: Array) -> dict[str, float]:
+def metrics_of(state: State, data: codes.Data, names: Any, output: Array) -> dict[str, float]:
     """Return the metrics, given aᴸ of all rows."""
     return metric_functions.measure(
         names,
         data.targets,
         data.labels,
         output,
-        threshold=trainer._threshold,
-        multi_label=trainer._multi_label,
+        threshold=state.threshold,
+        multi_label=state.multi_label,
         sample_weight=data.weights if data.weights.size else None,
     )
 
 
-def gradients(trainer: Trainer, data: codes.Data) -> Gradients:
+def gradients(state: State, data: codes.Data) -> Gradients:
     """Return the gradients of J over all of data, and J. Both include the penalties."""
-    loss, weights, biases = trainer._engine.gradients(data)
-    l1, l2 = trainer._bounds.l1, trainer._bounds.l2
+    loss, weights, biases = state.engine.gradients(data)
+    l1, l2 = state.bounds.l1, state.bounds.l2
     if l1 > 0 or l2 > 0:
-        for gradient, theta in zip(weights, trainer.weights, strict=True):
+        for gradient, theta in zip(weights, state.network.weights, strict=True):
             gradient[...] += l2 * theta + l1 * np.sign(theta)
-    return Gradients(weights, biases, loss + penalty(trainer))
+    return Gradients(weights, biases, loss + penalty(state))
 
 
-def penalty(trainer: Trainer) -> float:
+def penalty(state: State) -> float:
     """Return the penalties that l1 and l2 add to J."""
-    l1, l2, penalty = trainer._bounds.l1, trainer._bounds.l2, 0.0
+    l1, l2, penalty = state.bounds.l1, state.bounds.l2, 0.0
     if l1 > 0 or l2 > 0:
-        for theta in trainer.weights:
+        for theta in state.network.weights:
             penalty += 0.5 * l2 * float(np.sum(theta * theta, dtype=np.float64))
             penalty += l1 * float(np.sum(np.abs(theta), dtype=np.float64))
     return penalty

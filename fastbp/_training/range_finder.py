@@ -14,13 +14,12 @@ import numpy.typing as npt
 from .. import _checks, _drawing
 from .._kernels import codes
 from ..results import DivergenceError
-from .intake import generator_of
+from .intake import Intake
 from .run import Run
+from .state import State
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from ..trainer import Trainer
 
 Array = npt.NDArray[Any]
 
@@ -71,7 +70,7 @@ class RangeTest:
 
 
 def find_learning_rate(
-    self: Trainer,
+    self: Any,
     X: Any,
     y: Any,
     *,
@@ -108,23 +107,24 @@ def find_learning_rate(
     --------
     >>> trainer.learning_rate = trainer.find_learning_rate(X, y).suggestion
     """
-    self._intake.check_goes_by_batches("find_learning_rate is called")
-    lowest = _checks.real("lowest", lowest, above=0, dtype=self.dtype)
-    highest = _checks.real("highest", highest, above=lowest, dtype=self.dtype)
+    state: State = self._state
+    Intake(state).check_goes_by_batches("find_learning_rate is called")
+    lowest = _checks.real("lowest", lowest, above=0, dtype=state.network.dtype)
+    highest = _checks.real("highest", highest, above=lowest, dtype=state.network.dtype)
     rates = np.geomspace(lowest, highest, _checks.whole("steps", steps, minimum=2))
-    losses = np.array(list(_losses(deepcopy(self), X, y, rates)))
+    losses = np.array(list(_losses(deepcopy(state), X, y, rates)))
     if not len(losses):
         raise ValueError(_checks.wrong("lowest", "a rate at which training doesn't diverge", f"{lowest:g}"))
     rates, smoothed = rates[: len(losses)], np.array(list(_smoothed(losses)))
     return RangeTest(rates, losses, smoothed, float(rates[smoothed.argmin()]) / MARGIN)
 
 
-def _losses(trainer: Trainer, X: Any, y: Any, rates: Array) -> Iterator[float]:
+def _losses(state: State, X: Any, y: Any, rates: Array) -> Iterator[float]:
     """Yield J of each batch until it explodes."""
-    data = trainer._intake.data("X", X, "y", y)
-    run = Run(trainer, [], [], 1)
+    data = Intake(state).data("X", X, "y", y)
+    run = Run(state, None, [], 1)
     losses: list[float] = []
-    for batch, rate in zip(_batches(trainer, data), rates, strict=False):
+    for batch, rate in zip(_batches(state, data), rates, strict=False):
         run.rewind.keep(0)
         try:
             losses.append(run.one_batch(batch, float(rate)))
@@ -136,14 +136,14 @@ def _losses(trainer: Trainer, X: Any, y: Any, rates: Array) -> Iterator[float]:
             return
 
 
-def _batches(trainer: Trainer, data: codes.Data) -> Iterator[codes.Data]:
+def _batches(state: State, data: codes.Data) -> Iterator[codes.Data]:
     """Yield batches of epoch after epoch, in an order that depends on the seed."""
-    n, m = len(data.X), trainer.batch_size
-    rng = generator_of(trainer)
+    n, m = len(data.X), state.batch_size
+    rng = state.generator()
     while True:
-        order = rng.permutation(n) if trainer.shuffle else np.arange(n)
+        order = rng.permutation(n) if state.shuffle else np.arange(n)
         for start in range(0, n, m):
-            yield trainer._intake.rows(data, order[start : start + m])
+            yield Intake(state).rows(data, order[start : start + m])
 
 
 def _smoothed(losses: Any) -> Iterator[float]:

@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _checks
-from .._engine.engine import BLOCK
 from .._kernels import codes
 from .._kernels.compiling import import_what_kernels_need, silent_if
 from .._kernels.finite import is_finite
@@ -22,19 +21,16 @@ from ..optimizers import LBFGS
 from ..results import DivergenceError
 from ..schedules import SCHEDULES
 from ..streams._feed import Feed
+from . import lbfgs
 from .callback_states import gathered, give_back, with_states_first
 from .intake import Batches, Source
 from .measures import gradients, measure
-from .rewind import Rewind
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .state import Rewind, State
+from .steps import CHUNK_SECONDS, blocks_before, first_budget, step_of
 
 Array = npt.NDArray[Any]
 
-CHUNK_SECONDS = 0.1  # target duration of a kernel call; Ctrl-C, progress and callbacks are handled between calls
 AT_ONCE = 1 << 20  # epochs whose losses are stored in one array
-FIRST_CHUNK = 4e8  # weights times samples in the first kernel call, before the speed is known
 
 
 class OutOfTime(Exception):
@@ -46,8 +42,8 @@ class Run:
 
     Parameters
     ----------
-    trainer : the trainer of the network
-    histories : the Histories that get the epochs and their losses
+    state : what the training changes
+    told : the trainer, which callbacks are called with
     watchers : callbacks
     epochs : number of epochs of this fit
     seconds : time limit, after which `OutOfTime` is raised between two batches
@@ -60,19 +56,22 @@ class Run:
 
     def __init__(
         self,
-        trainer: Trainer,
-        histories: Sequence[History],
+        state: State,
+        told: Any,
         watchers: Sequence[Callback],
         epochs: int,
         seconds: float = math.inf,
         before: int = 0,
     ) -> None:
-        self.trainer, self.histories, self.epochs, self.before = trainer, histories, epochs, before
+        self.state, self.told = state, told
+        self.epochs, self.before = epochs, before
+        self.history = History()  # of this fit
+        self.histories = [state.history.read(), self.history]
         self.watchers = with_states_first(watchers)
         self.deadline = perf_counter() + seconds
-        self.rewind = Rewind(trainer)
+        self.rewind = Rewind(state)
         lowers = any(isinstance(watcher, ReduceLROnPlateau) for watcher in watchers)
-        self.reports_rate = lowers or trainer.schedule is not None
+        self.reports_rate = lowers or state.schedule is not None
 
     def fit(
         self,
@@ -82,14 +81,19 @@ class Run:
         class_weight: Any,
         *,
         silent: bool,
-    ) -> None:
-        """Train until all epochs are done, Ctrl-C is pressed or the time is over; call on_fit_begin and on_fit_end."""
+    ) -> History:
+        """Train until all epochs are done, Ctrl-C is pressed or the time is over; call on_fit_begin and on_fit_end.
+
+        Returns
+        -------
+        The epochs of this fit. They are also in the state's history.
+        """
         import_what_kernels_need()  # before Ctrl-C ends the training
-        with self.trainer._engine.exclusively(), ExitStack() as ends:
-            self.trainer.history.interrupted = self.trainer.stop_training = False
+        with self.state.engine.exclusively(), ExitStack() as ends:
+            self.state.history.interrupted = self.state.stop = False
             try:
                 self.begin(ends, source, validation, names)
-                if self.epochs > 0 and not self.trainer.stop_training:  # a restored callback may have stopped training
+                if self.epochs > 0 and not self.state.stop:  # a restored callback may have stopped training
                     with silent_if(silent or not self.speaks):
                         self.go(source, validation, names, class_weight)
             except KeyboardInterrupt:
@@ -97,21 +101,22 @@ class Run:
                     history.interrupted = True
             except OutOfTime:
                 pass
+        return self.history
 
     def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
         """Call on_fit_begin of the callbacks. At the end, call on_fit_end and keep their states."""
         if self.before > 0:
-            give_back(self.trainer._states, self.watchers)
+            give_back(self.state.callback_states, self.watchers)
         ends.callback(self._keep_states)
-        self.trainer._watchers = self.watchers
+        self.state.watchers = self.watchers
         for callback in self.watchers:
-            callback.on_fit_begin(self.trainer, self.epochs)
-            ends.callback(callback.on_fit_end, self.trainer)
+            callback.on_fit_begin(self.told, self.epochs)
+            ends.callback(callback.on_fit_end, self.told)
 
     def _keep_states(self) -> None:
         """Keep the states of the callbacks, so that another fit can continue the training."""
-        self.trainer._watchers = ()
-        self.trainer._states = gathered(self.watchers)
+        self.state.watchers = ()
+        self.state.callback_states = gathered(self.watchers)
 
     def go(
         self,
@@ -131,7 +136,7 @@ class Run:
                 for record in self.histories:
                     record.drop_last()
                 self.rewind.back()
-                raise self.divergence("val_loss", measured["val_loss"], self.trainer.epochs_trained + 1)
+                raise self.divergence("val_loss", measured["val_loss"], self.state.epochs_trained + 1)
             for record in self.histories:
                 record.add(measured)
             return self.stopped()
@@ -141,9 +146,9 @@ class Run:
             self.all_batches(source, lambda item: intake.batch(item, names, class_weight), after)
         elif isinstance(source, Feed):
             self.epoch_by_epoch(lambda done: self.over_feed(source, done), after)
-        elif isinstance(self.trainer.optimizer, LBFGS):
-            self.by_lbfgs(source, self.trainer.optimizer, after)
-        elif self.by_epochs or names or validation or self.trainer.schedule or any(map(watches_epochs, self.watchers)):
+        elif isinstance(self.state.optimizer, LBFGS):
+            self.by_lbfgs(source, self.state.optimizer, after)
+        elif self.by_epochs or names or validation or self.state.schedule or any(map(watches_epochs, self.watchers)):
             self.epoch_by_epoch(lambda done: self.over(source, done, 1), after)
         else:  # the kernel may run all epochs in one call
             for done in range(0, self.epochs, AT_ONCE):
@@ -153,7 +158,7 @@ class Run:
 
     def rates(self, epoch: int, n_batches: int, batches: Array | None = None) -> Array:
         """Return η of all or some batches of an epoch, (n_batches,); (1,) if all have the same η."""
-        base, schedule = self.trainer.learning_rate, self.trainer.schedule
+        base, schedule = self.state.learning_rate, self.state.schedule
         if schedule is None:
             return np.array([base])
         parts = (np.arange(n_batches) if batches is None else batches) / n_batches
@@ -168,12 +173,12 @@ class Run:
 
     def over(self, data: codes.Data, done: int, epochs: int) -> None:
         """Train some epochs over data in memory, after `done` epochs of this fit."""
-        trainer, n = self.trainer, self.count(data)
-        batch_size = min(trainer.batch_size, n)
-        step = step_of(self.trainer, batch_size, self.rates(done, -(-n // batch_size)))
+        state, n = self.state, self.count(data)
+        batch_size = min(state.batch_size, n)
+        step = step_of(self.state, batch_size, self.rates(done, -(-n // batch_size)))
         losses = np.zeros(epochs)
-        at = codes.Progress(np.zeros(2, np.int64), trainer._random, losses)
-        first = trainer.epochs_trained + 1
+        at = codes.Progress(np.zeros(2, np.int64), state.random, losses)
+        first = state.epochs_trained + 1
         self.rewind.keep(0)
         try:
             self._calls(data, step, at, done)
@@ -191,12 +196,12 @@ class Run:
         losses, finished = at.losses, int(at.position[codes.EPOCH])
         name, value = "loss", float(losses[finished]) if finished < len(losses) else 0.0
         diverged = not math.isfinite(value)
-        if not diverged and not is_finite(self.trainer.network._parameters):
+        if not diverged and not is_finite(self.state.network._parameters):
             diverged, name, value = True, "largest weight", math.inf
             finished -= at.position[codes.SAMPLE] == 0 and finished > 0  # it was in the last update of the epoch before
         if diverged:
             self._go_back(data, step, finished)
-            if finished > self.rewind.epoch and not is_finite(self.trainer.network._parameters):  # likewise
+            if finished > self.rewind.epoch and not is_finite(self.state.network._parameters):  # likewise
                 finished, name, value = finished - 1, "largest weight", math.inf
                 self._go_back(data, step, finished)
         for history in self.histories:
@@ -210,28 +215,25 @@ class Run:
         share: fraction of an epoch that one pass over this data is, for the progress that callbacks get.
         """
         position, losses, n = at.position, at.losses, len(data.X)
-        budget, seconds = first_budget(self.trainer, step.block), 0.0
+        budget, seconds = first_budget(self.state, step.block), 0.0
         whole = blocks_before(n, step)
         while (running := position[codes.EPOCH]) < len(losses) and math.isfinite(losses[running]):
             if seconds > CHUNK_SECONDS and position[codes.SAMPLE] == 0:
-                if not is_finite(self.trainer.network._parameters):
+                if not is_finite(self.state.network._parameters):
                     return
                 self.rewind.keep(running)
                 seconds = 0.0
             left = whole - blocks_before(position[codes.SAMPLE], step)
-            if budget > left:
-                budget = left + min((budget - left) // whole, len(losses) - 1 - running) * whole
-            started = perf_counter()
-            blocks = self._call(data, step, at, budget)
-            passed = perf_counter() - started
-            budget, seconds = 1 + int(blocks / passed * CHUNK_SECONDS), seconds + passed
+            if budget.blocks > left:
+                budget.blocks = left + min((budget.blocks - left) // whole, len(losses) - 1 - running) * whole
+            seconds += budget.spend(lambda blocks: self._call(data, step, at, blocks))[1]
             unfinished = position[codes.EPOCH] < len(losses)
             self._between_calls(done + share * (position[codes.EPOCH] + position[codes.SAMPLE] / n), unfinished)
 
     def _go_back(self, data: codes.Data, step: codes.Step, epoch: int) -> None:
         """Go back to the start of an epoch: restore the latest state kept before it, and train again from there."""
         self.rewind.back()
-        at = codes.Progress(np.array([self.rewind.epoch, 0]), self.trainer._random, np.zeros(epoch))
+        at = codes.Progress(np.array([self.rewind.epoch, 0]), self.state.random, np.zeros(epoch))
         while at.position[codes.EPOCH] < epoch:
             self._call(data, step, at, blocks_before(len(data.X), step))
 
@@ -254,7 +256,7 @@ class Run:
     def over_batches(self, batches: Iterable[codes.Data], steps: int | None, done: int) -> None:
         """Train an epoch over batches, with one update for each."""
         total = weight = 0.0
-        first = self.trainer.epochs_trained + 1
+        first = self.state.epochs_trained + 1
         self.rewind.keep(0)
         for k, data in enumerate(batches):
             batch = np.array([min(k, (steps or 1) - 1)])
@@ -268,7 +270,7 @@ class Run:
     def over_feed(self, feed: Feed, done: int) -> None:
         """Train an epoch over a Stream. After a divergence, go back to its start, for which no samples are needed."""
         total = np.zeros(1)  # the sum of the losses
-        first = self.trainer.epochs_trained + 1
+        first = self.state.epochs_trained + 1
         self.rewind.keep(0)
         try:
             weight = self._over_pieces(feed, done, total)
@@ -285,20 +287,20 @@ class Run:
 
     def _over_pieces(self, feed: Feed, done: int, total: Array) -> float:
         """Train over the pieces of a pass until the loss isn't finite. Return the weight of the samples."""
-        trainer, batch_size = self.trainer, self.trainer.batch_size
+        state, batch_size = self.state, self.state.batch_size
         n_batches = -(-feed.rows // batch_size) if feed.rows else 0
         share = 1 / feed.rows if feed.rows else 0.0
         weight, rows = 0.0, 0
-        with feed.epoch(batch_size, trainer._random, self._while_waiting) as pieces:
+        with feed.epoch(batch_size, state.random, self._while_waiting) as pieces:
             for data in self._alike(pieces):
                 if rows:
                     self._look_at_the_clock()
                 n = len(data.X)
                 numbers = np.arange(rows // batch_size, -(-(rows + n) // batch_size)) if n_batches else np.zeros(1)
                 step = step_of(
-                    trainer, batch_size if rows else min(batch_size, n), self.rates(done, n_batches or 1, numbers)
+                    state, batch_size if rows else min(batch_size, n), self.rates(done, n_batches or 1, numbers)
                 )
-                at = codes.Progress(np.zeros(2, np.int64), trainer._random, total)
+                at = codes.Progress(np.zeros(2, np.int64), state.random, total)
                 # The kernels divide the sum by the weight at the end; with weight 1 it continues from piece to piece.
                 self._calls(data._replace(weight=1.0), step, at, done + share * rows, share * n)
                 if not math.isfinite(total[0]):
@@ -308,74 +310,66 @@ class Run:
 
     def _check(self, loss: float, epoch: int) -> None:
         """After a divergence, go back to the start of the epoch and raise the error."""
-        if not (math.isfinite(loss) and is_finite(self.trainer.network._parameters)):
+        if not (math.isfinite(loss) and is_finite(self.state.network._parameters)):
             self.rewind.back()
             name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
             raise self.divergence(name, value, epoch)
 
     def by_lbfgs(self, data: codes.Data, optimizer: LBFGS, after: Callable[[int], bool]) -> None:
         """Train with scipy, one iteration per epoch. Call `after` after each; it returns whether to stop."""
-        try:
-            from scipy.optimize import minimize
-        except ImportError:
-            raise ImportError("optimizer='lbfgs' needs scipy: pip install 'fastbp[lbfgs]'") from None
-        trainer, network = self.trainer, self.trainer.network
+        state, network = self.state, self.state.network
         accepted, done = network.packed().astype(np.float64), 0
-        m, n = optimizer.memory, accepted.size
-        needed = accepted.itemsize * (2 * m * n + 5 * n + 11 * m * m + 8 * m)  # scipy's workspace
-        _checks.fits("memory", f"one of {m:,} past steps", needed)
 
         def cost(theta: Array) -> tuple[float, Array]:
             network.unpack(theta)
-            J = gradients(trainer, data)
+            J = gradients(state, data)
             if not math.isfinite(J.loss):
-                raise self.divergence("loss", J.loss, trainer.epochs_trained + 1)
+                raise self.divergence("loss", J.loss, state.epochs_trained + 1)
             self._between_calls(done, True)
             pairs = zip(J.weights, J.biases, strict=True)
-            return J.loss, np.concatenate([part.ravel() for pair in pairs for part in pair]).astype(np.float64)
+            return J.loss, lbfgs.flat([part for pair in pairs for part in pair])
 
-        def step(intermediate_result: Any) -> None:  # scipy chooses the argument by this name
+        def iteration(result: Any) -> bool:
             nonlocal accepted, done
-            network.unpack(intermediate_result.x)
-            first = trainer.epochs_trained + 1
+            network.unpack(result.x)
+            first = state.epochs_trained + 1
             for history in self.histories:
-                history.extend(first, [float(intermediate_result.fun)])
+                history.extend(first, [float(result.fun)])
             done += 1
             try:
                 stop = after(done - 1)
             finally:  # a callback or a divergence may have changed the weights
                 accepted = network.packed().astype(np.float64)
             self.rewind.keep(done)
-            if stop:
-                raise StopIteration
+            return stop
 
         options = {"maxiter": self.epochs, "maxcor": optimizer.memory, "gtol": optimizer.tolerance, "ftol": 0.0}
         options["maxfun"] = 100 * (self.epochs + 1)  # a limit that a line search never reaches
         self.rewind.keep(0)
         try:
-            minimize(cost, accepted, jac=True, method="L-BFGS-B", callback=step, options=options)
+            lbfgs.minimize(cost, accepted, options, iteration)
         finally:  # the end may come during a line search; go back to the accepted weights
             network.unpack(accepted)
 
     def train_on_batch(self, data: codes.Data, rate: float) -> float:
         """Train on one batch, which is not counted as an epoch."""
-        with self.trainer._engine.exclusively():
+        with self.state.engine.exclusively():
             self.rewind.keep(0)
             return self.one_batch(data, rate)
 
     def one_batch(self, data: codes.Data, rate: float) -> float:
         """Update once with the gradient over all of data, after `rewind.keep`. Return J before the update."""
         loss = self._descend(data, rate)
-        self._check(loss, self.trainer.epochs_trained + 1)
+        self._check(loss, self.state.epochs_trained + 1)
         return loss
 
     def _descend(self, data: codes.Data, rate: float) -> float:
         """Make the update, until it is complete or J isn't finite."""
-        step = step_of(self.trainer, len(data.X), np.array([rate]))
-        at = codes.Progress(np.zeros(2, np.int64), self.trainer._random, np.zeros(1))
-        budget = first_budget(self.trainer, step.block)
+        step = step_of(self.state, len(data.X), np.array([rate]))
+        at = codes.Progress(np.zeros(2, np.int64), self.state.random, np.zeros(1))
+        budget = first_budget(self.state, step.block)
         while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
-            self._call(data, step, at, budget)
+            self._call(data, step, at, budget.blocks)
         return float(at.losses[0])
 
     def after_epoch(self, training: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, float]:
@@ -390,28 +384,28 @@ class Run:
 
     def measure(self, data: codes.Data | Feed, names: Any) -> dict[str, float]:
         """Return the loss and the metrics with the current weights."""
-        return measure(self.trainer, data, names)
+        return measure(self.state, data, names)
 
     def stopped(self) -> bool:
         """Call the callbacks for the last epoch. Return whether one of them stops training."""
-        return stopped(self.trainer, self.watchers, self.histories[-1])
+        return stopped(self.told, self.watchers, self.history)
 
     def divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
         """Return the error that says that training diverged."""
         message = (
             f"training diverged: the {name} became {value} in epoch {epoch}; the weights are reset to those before "
-            f"that epoch; try a smaller learning_rate (it is {self.trainer.learning_rate:g}), clip_norm, inputs "
+            f"that epoch; try a smaller learning_rate (it is {self.state.learning_rate:g}), clip_norm, inputs "
             "scaled to about [-1, 1], or a new Trainer with a smaller epsilon"
         )
         return DivergenceError(message, epoch)
 
     def _call(self, data: codes.Data, step: codes.Step, at: codes.Progress, budget: int) -> int:
-        trainer = self.trainer
-        return trainer._engine.train(data, trainer._memory, step, at, budget, trainer.n_threads)
+        state = self.state
+        return state.engine.train(data, state.memory, step, at, budget, state.n_threads)
 
     def _between_calls(self, done: float, unfinished: bool) -> None:
         for callback in self.watchers:
-            callback.on_progress(self.trainer, done)
+            callback.on_progress(self.told, done)
         if unfinished:
             self._look_at_the_clock()
 
@@ -428,30 +422,13 @@ class Run:
             raise OutOfTime
 
 
-def step_of(trainer: Trainer, batch_size: int, rates: Array) -> codes.Step:
-    """Return the settings of an update, with the learning rate of each batch of an epoch."""
-    block, seed = min(batch_size, BLOCK), np.uint64(trainer._dropout_seed)
-    return codes.Step(trainer.optimizer.rule(), trainer._bounds, rates, seed, batch_size, block)
-
-
-def first_budget(trainer: Trainer, block: int) -> int:
-    """Return the number of blocks in the first kernel call of a fit."""
-    return 1 + int(FIRST_CHUNK / (block * trainer.n_parameters))
-
-
-def blocks_before(sample: int, step: codes.Step) -> int:
-    """Return the number of blocks of an epoch before a sample at which a block starts or the epoch ends."""
-    batches, rest = divmod(int(sample), step.batch_size)
-    return batches * -(-step.batch_size // step.block) + -(-rest // step.block)
-
-
 def watches_epochs(callback: Callback) -> bool:
     """Return whether a callback overrides on_epoch_end."""
     return type(callback).on_epoch_end is not Callback.on_epoch_end
 
 
-def stopped(trainer: Trainer, watchers: Sequence[Callback], history: History) -> bool:
+def stopped(told: Any, watchers: Sequence[Callback], history: History) -> bool:
     """Call the callbacks for the last epoch of the history. Return whether one of them stops training."""
     epoch, row = history.last()
-    answers = [callback.on_epoch_end(trainer, epoch, row) for callback in watchers]
-    return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers) or trainer.stop_training
+    answers = [callback.on_epoch_end(told, epoch, row) for callback in watchers]
+    return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers) or bool(told.stop_training)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes
+from ..callbacks import Callback
 from ..streams._feed import Feed
 from .intake import Source
 from .run import Run
 from .shared_run import SharedRun, weight_of
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .state import State
 
 
 class ShardedRun(SharedRun):
@@ -46,7 +45,7 @@ class ShardedRun(SharedRun):
         """Return this rank's own order. The random state advances equally on all ranks, however many rows they have."""
         if data.shuffles:
             states = np.random.SeedSequence(int(random[0])).generate_state(1 + self.ranks.size, np.uint64)
-            data = self.trainer._engine.reordered(data, states[1 + self.ranks.rank :][:1].astype(np.uint64))
+            data = self.state.engine.reordered(data, states[1 + self.ranks.rank :][:1].astype(np.uint64))
             random[:] = states[:1]
         return data._replace(weight=self.weight)
 
@@ -62,8 +61,15 @@ class ShardedRun(SharedRun):
             yield codes.Part(first, stop, row, float(weights[k])), (k + 1) / batches
 
 
-def run_of(trainer: Trainer, *arguments: Any, sharded: bool = False) -> Run:
-    """Return a run of this process alone, or of all processes of the communicator."""
-    if trainer._ranks is None:
-        return Run(trainer, *arguments)
-    return (ShardedRun if sharded else SharedRun)(trainer, *arguments)
+def run_of(
+    state: State,
+    told: Any,
+    watchers: Sequence[Callback],
+    epochs: int,
+    seconds: float = math.inf,
+    before: int = 0,
+    sharded: bool = False,
+) -> Run:
+    """Return a run of this process alone, or of all processes of the communicator; the arguments are those of `Run`."""
+    kind = Run if state.ranks is None else ShardedRun if sharded else SharedRun
+    return kind(state, told, watchers, epochs, seconds, before)

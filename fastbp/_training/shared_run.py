@@ -18,13 +18,18 @@ from .._engine.engine import BLOCK
 from .._kernels import codes
 from .._kernels.llvm import REGISTER
 from ..distributed import Ranks
+from ..losses import LOSSES, Custom, Loss
+from ..optimizers import OPTIMIZERS
+from ..schedules import SCHEDULES, Schedule
 from ..streams._feed import Feed
 from .intake import Batches, Source
 from .measures import measured_of
-from .run import CHUNK_SECONDS, OutOfTime, Run, step_of, stopped
+from .run import OutOfTime, Run, stopped
+from .steps import CHUNK_SECONDS, step_of
 
 Array = npt.NDArray[Any]
 
+MAY_DIFFER = ("seed", "n_threads", "epsilon")  # options that ranks need not share; `Ranks.seed` compares the seeds
 GIVEN_UP = -2  # stands for the number of rows if a rank stopped waiting for a batch
 
 
@@ -41,9 +46,9 @@ class SharedRun(Run):
 
     @property
     def ranks(self) -> Ranks:
-        """The ranks of the trainer."""
-        assert self.trainer._ranks is not None
-        return self.trainer._ranks
+        """The ranks of the state."""
+        assert self.state.ranks is not None
+        return self.state.ranks
 
     @property
     def speaks(self) -> bool:  # type: ignore[override]
@@ -66,24 +71,17 @@ class SharedRun(Run):
 
     def _facts(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, str]:
         """Return what must be the same on all ranks, by argument."""
-        trainer = self.trainer
-        return {
+        state = self.state
+        options = {name: _told(value) for name, value in state.options().items() if name not in MAY_DIFFER}
+        return options | {
             "sharded": repr(not self.has_all),
-            "layer_sizes, activation, loss or dtype": f"{trainer.network!r} with {trainer.loss}",
-            "optimizer": repr(trainer.optimizer),
-            "schedule": type(trainer.schedule).__name__,  # the repr of a custom schedule contains an address
-            "learning_rate": repr(trainer.learning_rate),
-            "batch_size": repr(trainer.batch_size),
-            "dropout": repr(trainer.dropout),
-            "l1, l2, clip_value, clip_norm or max_norm": repr(trainer._bounds),
-            "shuffle": repr(trainer.shuffle),
             "epochs": repr(self.epochs),
             "initial_epoch": repr(self.before),
-            "epochs trained before": repr(trainer.epochs_trained),
+            "epochs trained before": repr(state.epochs_trained),
             "X, y or sample_weight": self._seen(source),
             "validation_data": "None" if validation is None else _shown(validation),
             "metrics": f"{len(names)} of them",
-            "names of X's and y's columns": repr(tuple(trainer._names)),
+            "names of X's and y's columns": repr(tuple(state.names)),
             "bytes of the processor's vectors": f"{REGISTER}",  # they decide how parameters are padded
         }
 
@@ -121,7 +119,7 @@ class SharedRun(Run):
         """Evaluate a part of the rows on each rank; the first computes the result, and alone evaluates a Stream."""
         if isinstance(data, Feed):
             return cast("dict[str, float]", self.ranks.of_first(lambda: super(SharedRun, self).measure(data, names)))
-        ranks, trainer, n = self.ranks, self.trainer, len(data.X)
+        ranks, state, n = self.ranks, self.state, len(data.X)
         blocks = -(-n // BLOCK)
         start, stop = (min(blocks * r // ranks.size * BLOCK, n) for r in (ranks.rank, ranks.rank + 1))
         rows = slice(start, stop)
@@ -130,28 +128,29 @@ class SharedRun(Run):
         )
         mine: tuple[float, Array | None] = 0.0, None
         if start < stop:
-            J, output = trainer._engine.evaluate(part, trainer.n_threads, predictions=bool(names))
+            J, output = state.engine.evaluate(part, state.n_threads, predictions=bool(names))
             mine = J, output if names else None
         parts = ranks.comm.gather(mine, root=0)
 
         def measured() -> dict[str, float]:
             outputs = [output for _, output in parts if output is not None]
-            whole = np.concatenate(outputs) if outputs else np.empty((0, trainer.layer_sizes[-1]), trainer.dtype)
-            return measured_of(trainer, data, names, math.fsum(J for J, _ in parts), whole)
+            none = np.empty((0, state.network.layer_sizes[-1]), state.network.dtype)
+            whole = np.concatenate(outputs) if outputs else none
+            return measured_of(state, data, names, math.fsum(J for J, _ in parts), whole)
 
         return cast("dict[str, float]", ranks.of_first(measured))
 
     def stopped(self) -> bool:
-        trainer, ranks = self.trainer, self.ranks
-        parameters = trainer.network._parameters
+        state, ranks = self.state, self.ranks
+        parameters = state.network._parameters
         digest = zlib.crc32(parameters.data)
         ranks.same("a digest of the weights", ranks.comm.allgather(digest))
 
         def told() -> tuple[Any, ...]:
-            ends = stopped(trainer, self.watchers, self.histories[-1])
-            return ends, trainer.learning_rate, trainer.batch_size, zlib.crc32(parameters.data) != digest
+            ends = stopped(self.told, self.watchers, self.history)
+            return ends, state.learning_rate, state.batch_size, zlib.crc32(parameters.data) != digest
 
-        ends, trainer.learning_rate, trainer.batch_size, changed = ranks.of_first(told)
+        ends, state.learning_rate, state.batch_size, changed = ranks.of_first(told)
         if changed:
             ranks.comm.Bcast(parameters, root=0)
         return bool(ends)
@@ -169,7 +168,7 @@ class SharedRun(Run):
 
     def _ordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
         """Return the data in the order of the next epoch."""
-        return self.trainer._engine.reordered(data, random)
+        return self.state.engine.reordered(data, random)
 
     def _parts(self, data: codes.Data, batch_size: int) -> Iterator[tuple[codes.Part, float]]:
         """Yield the rank's part of each batch, and which share of the data is done after it."""
@@ -185,16 +184,16 @@ class SharedRun(Run):
 
     def _descend(self, data: codes.Data, rate: float) -> float:
         n = len(data.X)
-        total = self._share(data, step_of(self.trainer, n, np.array([rate])), self._part(data, 0, n), rate)
+        total = self._share(data, step_of(self.state, n, np.array([rate])), self._part(data, 0, n), rate)
         return total / data.weight if data.weight > 0 else total
 
     def _share(self, data: codes.Data, step: codes.Step, part: codes.Part, rate: float) -> float:
         """Update once with a batch, of which this rank computes its part. Return the sum of J over the whole batch."""
-        trainer, ranks, weight = self.trainer, self.ranks, part.weight
+        state, ranks, weight = self.state, self.ranks, part.weight
         if ranks.rank == 0 and perf_counter() > self.deadline:
             self.wants = self.wants or "time"
         step = step._replace(part=part, block=max(1, min(BLOCK, part.stop - part.first)))
-        with trainer._engine.part(data, trainer._memory, step, trainer.n_threads) as (gradients, loss, update):
+        with state.engine.part(data, state.memory, step, state.n_threads) as (gradients, loss, update):
             gradients[-2:] = loss, bool(self.wants)
             ranks.comm.Allreduce(None, gradients)  # None: in place
             total, self.ending = float(gradients[-2]), bool(gradients[-1] > 0)
@@ -223,12 +222,12 @@ class SharedRun(Run):
         self.ranks.fail(KeyboardInterrupt() if interrupted else OutOfTime())
 
     def _take_the_first_ranks_state(self) -> None:
-        trainer, comm = self.trainer, self.ranks.comm
-        for array in self.rewind.state:
+        state, comm = self.state, self.ranks.comm
+        for array in state.arrays():
             comm.Bcast(array, root=0)
-        state = trainer.learning_rate, trainer.batch_size, trainer.stop_training, trainer._dropout_seed
-        state = comm.bcast(state, root=0)
-        trainer.learning_rate, trainer.batch_size, trainer.stop_training, trainer._dropout_seed = state
+        names = ("learning_rate", "batch_size", "stop", "dropout_seed")
+        for name, value in zip(names, comm.bcast([getattr(state, name) for name in names], root=0), strict=True):
+            setattr(state, name, value)
 
     @contextmanager
     def _interrupts_wait(self) -> Iterator[None]:
@@ -265,6 +264,14 @@ def weight_of(data: codes.Data, start: int, stop: int) -> float:
         return float(stop - start)
     rows = data.order[start:stop] if data.order.size else slice(start, stop)
     return float(data.weights[rows].sum(dtype=np.float64))
+
+
+def _told(option: Any) -> str:
+    """Return an option as text that is the same in every process."""
+    kinds = (*LOSSES.values(), *OPTIMIZERS.values(), *SCHEDULES.values())
+    is_own = isinstance(option, Loss | Schedule) and type(option) not in kinds
+    is_own = is_own or isinstance(option, Custom)
+    return type(option).__name__ if is_own else repr(option)  # the repr of a user's own contains an address
 
 
 def _shown(source: Source) -> str:

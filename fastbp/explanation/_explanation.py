@@ -252,9 +252,9 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
     """
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
-    trainer._names.check("x", Names(labels_of_row(x)))
+    trainer._state.names.check("x", Names(labels_of_row(x)))
     columns = names_of(x, y)
-    trainer._names.check("x", columns)
+    trainer._state.names.check("x", columns)
     x, y = _checks.numbers("x", without_index(x)), _checks.numbers("y", y)
     if x.ndim == 1:
         x, y = x[None], y if y.ndim == 2 else y[None]
@@ -263,14 +263,14 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
     weights, biases = ([part.astype(np.float64) for part in parts] for parts in (trainer.weights, trainer.biases))
     parameters = 4 * trainer.n_parameters  # with the gradients of the reference, the kernels and by paths
     _checks.fits("x", f"{len(X):,} samples", 8 * (6 * len(X) * sum(trainer.layer_sizes) + parameters))
-    activations, (loss, value) = trainer.network.activations, _formula(trainer._loss)
+    activations, (loss, value) = trainer.network.activations, _formula(trainer._state.loss)
     with np.errstate(over="ignore", invalid="ignore"):
         J, dW, db = reference.gradients(weights, biases, activations, X, targets, loss, parameter=value)
         layers = _layers(weights, biases, activations, X, targets, loss, value)
         cost_slopes = None
-        if trainer._loss.any_output and layers[-1].slopes is not None:
+        if trainer._state.loss.any_output and layers[-1].slopes is not None:
             cost_slopes = reference.shares(len(X)) * reference.output_losses(layers[-1].a, targets, loss, value)[1]
-    kernel_J, kernel_dW, kernel_db = trainer._engine.gradients(data)
+    kernel_J, kernel_dW, kernel_db = trainer._state.engine.gradients(data)
     numbers = [part for layer in layers for part in (layer.z, layer.a, layer.slopes, layer.delta) if part is not None]
     if not all(np.isfinite(part).all() for part in (*numbers, *dW, *db, *kernel_dW, *kernel_db)):
         came = f"J = {J:g}, in the trainer's {trainer.dtype} {kernel_J:g}"
@@ -300,7 +300,7 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
 def _targets(trainer: Trainer, data: codes.Data) -> Array:
     """Return the targets as `reference` takes them, (m, n_L): class numbers as one-hot rows, with label smoothing."""
     n_outputs = trainer.layer_sizes[-1]
-    objective = trainer._loss.objective(n_outputs, trainer.dtype)
+    objective = trainer._state.loss.objective(n_outputs, trainer.dtype)
     rows = np.eye(n_outputs)[data.labels] if len(data.labels) else data.targets.astype(np.float64)
     return rows * (objective.label_on - objective.label_off) + objective.label_off
 
@@ -377,7 +377,7 @@ def _remarks(trainer: Trainer, chains: Chains, gradients: Sequence[Derivative]) 
         softmax = trainer.output_activation == "softmax"
         output = "A softmax output depends on all of zᴸ" if softmax else "The output activation goes with the loss"
         said.append(f"{output}: ∂J/∂zᴸ has one closed form, with which the chains begin.")
-    if trainer._bounds.l1 or trainer._bounds.l2:
+    if trainer._state.bounds.l1 or trainer._state.bounds.l2:
         said.append("J and its gradients cover the samples only: l1 and l2 are left out.")
     if any(trainer.dropout):
         said.append("Dropout is off.")

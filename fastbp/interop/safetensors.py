@@ -62,7 +62,7 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "activation": trainer.activation,
         "output_activation": trainer.output_activation,
         "dropout": trainer.dropout,
-        "loss": None if isinstance(trainer._loss, Custom) else named("loss", trainer._loss, LOSSES),
+        "loss": None if isinstance(trainer._state.loss, Custom) else named("loss", trainer._state.loss, LOSSES),
     }
     content = save(tensors, metadata={"fastbp": json.dumps(architecture)})
     with replacing(path) as file:

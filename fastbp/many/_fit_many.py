@@ -130,7 +130,7 @@ def _networks(trainers: Any) -> list[Trainer | Mapping[str, Any]]:
         if not isinstance(network, Trainer | Mapping):
             raise TypeError(_checks.wrong(f"trainers[{i}]", "a Trainer or a dict", _checks.shown(network)))
         if isinstance(network, Trainer):
-            if network._ranks is not None:
+            if network._state.ranks is not None:
                 raise ValueError(_checks.wrong(f"trainers[{i}]", "a Trainer with comm=None", "one with a comm"))
             if id(network) in seen:
                 raise ValueError(_checks.wrong(f"trainers[{i}]", "each Trainer once", "the same one twice"))

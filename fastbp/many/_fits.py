@@ -19,6 +19,7 @@ from .. import _checks
 from .._engine.team import keep_to_share
 from .._kernels import codes
 from .._names import NONE, Names, names_of, without_index
+from .._training.run import Run
 from ..callbacks import Callback
 from ..history import History, LazyHistory
 from ..metrics import metric_names
@@ -122,9 +123,9 @@ class Samples:
         if self.own:
             given = {name: values[number] for name, values in self.given.items()}
             return _sources(given, trainer, names, options, NONE)
-        trainer._names.check("X", self.names)
+        trainer._state.names.check("X", self.names)
         sources = self._shared(trainer, names, options, fraction)
-        trainer._names = trainer._names.or_else(self.names)
+        trainer._state.names = trainer._state.names.or_else(self.names)
         return sources
 
     def _shared(self, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any], fraction: float) -> Sources:
@@ -133,13 +134,13 @@ class Samples:
         # A split depends on the seed, and a Stream may have only one reader at a time.
         if fraction > 0 or isinstance(given.get("validation_data"), Stream):
             return _sources(given, trainer, names, options, self.names)
-        loss, outputs = trainer._loss, (trainer.layer_sizes[-1], trainer.output_activation)
-        takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._names
+        loss, outputs = trainer._state.loss, (trainer.layer_sizes[-1], trainer.output_activation)
+        takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._state.names
         key = *takes, outputs, type(loss), loss.low, loss.high
         if key not in self._sources:
             self._sources[key] = _sources(given, trainer, names, options, self.names)
         data, validation = self._sources[key]
-        return trainer._engine.with_own_order(data), validation
+        return trainer._state.engine.with_own_order(data), validation
 
     def _matrix(self, trainer: Trainer) -> Array:
         """Return the shared X, converted once for each dtype."""
@@ -233,10 +234,9 @@ class Fits:
             seconds = _checks.seconds("max_seconds", self.options["max_seconds"])
             names = metric_names(self.options["metrics"])
             sources = self.samples.of(number, trainer, names, self.options)
-            history = History()
             epochs, before = self.options["epochs"], self.options["initial_epoch"]
-            run = trainer._run([trainer.history, history], watchers, epochs, seconds, before)
-            run.fit(*sources, names, self.options["class_weight"], silent=False)
+            run = Run(trainer._state, trainer, watchers, epochs, seconds, before)
+            history = run.fit(*sources, names, self.options["class_weight"], silent=False)
             return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:
             columns = {name: column[before:] for name, column in trainer.history.items()}
@@ -252,11 +252,11 @@ class Fits:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(Exception):  # each network will raise its own error below
                 for trainer in trainers:
-                    trainer._names.check("X", self.samples.names)
+                    trainer._state.names.check("X", self.samples.names)
                 data, _ = self.samples.of(numbers[0], trainers[0], (), self.options)
                 logs = train_together(trainers, data, self.options["epochs"], self.halted)
                 for trainer in trainers:
-                    trainer._names = trainer._names.or_else(self.samples.names)
+                    trainer._state.names = trainer._state.names.or_else(self.samples.names)
             ended = zip(numbers, trainers, logs, strict=True)
             yield [Outcome(number, trainer, log) for number, trainer, log in ended if log is not None]
         for number, log in zip(numbers, logs, strict=True):

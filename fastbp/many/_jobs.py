@@ -14,7 +14,6 @@ from typing import Any
 
 from .. import _checks, _messages
 from .._kernels.compiling import is_silent, silent_if
-from .._training.rewind import take_over
 from ..callbacks import Callback
 from ..history import LazyHistory
 from ..trainer import Trainer
@@ -169,8 +168,8 @@ def _taken(fits: Fits, outcome: Outcome) -> Outcome:
     if trained is None:
         return replace(outcome, trainer=trainer)
     try:
-        with trainer._engine.exclusively():
-            take_over(trainer, trained)
+        with trainer._state.engine.exclusively():
+            trainer._state.take_over(trained._state)
     except RuntimeError as error:
         return replace(outcome, trainer=trainer, error=error)
     return replace(outcome, trainer=trainer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import numpy.typing as npt
 from .._engine.layout import aligned_zeros
 from .._kernels import codes
 from .._kernels.finite import is_finite
-from .._training.run import AT_ONCE, CHUNK_SECONDS, step_of
+from .._training.run import AT_ONCE
+from .._training.steps import Budget, step_of
 from ..history import LazyHistory
 from ..optimizers import LBFGS
 
@@ -31,8 +31,8 @@ def kind(trainer: Trainer) -> Hashable:
     """Return what the networks of a group have in common; None if the network is trained alone."""
     if trainer.schedule is not None or isinstance(trainer.optimizer, LBFGS):
         return None
-    engine, batch_size = trainer._engine, trainer.batch_size
-    if not engine.goes_with_others(step_of(trainer, batch_size, np.zeros(1))):
+    engine, batch_size = trainer._state.engine, trainer.batch_size
+    if not engine.goes_with_others(step_of(trainer._state, batch_size, np.zeros(1))):
         return None
     network = engine.layout, engine.activations, engine.use_bias
     return network, engine.objective, trainer.loss, batch_size, trainer.shuffle
@@ -64,9 +64,9 @@ def train_together(
     The history of each network, or None if it diverged and was left unchanged.
     """
     first = trainers[0]
-    engine, k = first._engine, len(trainers)
+    engine, k = first._state.engine, len(trainers)
     batch_size = min(first.batch_size, len(data.X))
-    step = step_of(first, batch_size, np.zeros(1))
+    step = step_of(first._state, batch_size, np.zeros(1))
     many = codes.Many(
         parameters=aligned_zeros(k * engine.layout.size, first.dtype).reshape(k, -1),
         rates=np.array([[trainer.learning_rate] for trainer in trainers]),
@@ -75,17 +75,16 @@ def train_together(
         losses=aligned_zeros(k * epochs, np.float64).reshape(k, epochs),
     )
     for parameters, random, trainer in zip(many.parameters, many.randoms, trainers, strict=True):
-        parameters[:], random[:] = trainer.network._parameters, trainer._random
+        parameters[:], random[:] = trainer.network._parameters, trainer._state.random
     with ExitStack() as held:
         for trainer in trainers:
-            held.enter_context(trainer._engine.exclusively())
-        budget = FIRST_BLOCKS
+            held.enter_context(trainer._state.engine.exclusively())
+        budget = Budget(FIRST_BLOCKS)
         while not halted():
-            started = perf_counter()
-            blocks = engine.train_each(data, step, many, budget)
-            if blocks < budget:
+            asked = budget.blocks
+            blocks, _ = budget.spend(lambda most: engine.train_each(data, step, many, most))
+            if blocks < asked:
                 break
-            budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
         return [_taken(trainer, many, i) for i, trainer in enumerate(trainers)]
 
 
@@ -96,10 +95,10 @@ def _taken(trainer: Trainer, many: codes.Many, i: int) -> LazyHistory | None:
     if not (math.isfinite(running) and is_finite(many.parameters[i])):
         return None
     trainer.network._parameters[:] = many.parameters[i]
-    trainer._random[:] = many.randoms[i]
-    trainer.stop_training, trainer._states, log = False, [], LazyHistory()
+    trainer._state.random[:] = many.randoms[i]
+    trainer._state.stop, trainer._state.callback_states, log = False, [], LazyHistory()
     first, losses = trainer.epochs_trained + 1, many.losses[i, :finished].copy()
-    for record in (log, trainer._history):
+    for record in (log, trainer._state.history):
         record.extend(first, losses)
         record.interrupted = finished < epochs
     return log

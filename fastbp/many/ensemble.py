@@ -104,7 +104,7 @@ class Ensemble:
         """Return the class number of each row of X, combined by `voting`, in the form of `Trainer.predict_classes`."""
         if self.voting == "soft":
             first = self.trainers[0]
-            return metric_functions.classes(self.predict(X), first._threshold, first._multi_label)
+            return metric_functions.classes(self.predict(X), first._state.threshold, first._state.multi_label)
         votes = np.stack([trainer.predict_classes(X) for trainer in self.trainers])  # (k, n), or (k, n, n_L)
         counts = np.stack([(votes == number).sum(axis=0) for number in range(votes.max() + 1)])
         return counts.argmax(axis=0)
@@ -113,7 +113,7 @@ class Ensemble:
         """Return the metrics of the mean output by name; the arguments are as in `Trainer.evaluate`."""
         names, first = metric_functions.metric_names(metrics), self.trainers[0]
         data = first._intake.data("X", X, "y", y, names, sample_weight)
-        return metrics_of(first, data, names, self.predict(data.X))
+        return metrics_of(first._state, data, names, self.predict(data.X))
 
     def __len__(self) -> int:
         return len(self.trainers)

@@ -301,11 +301,11 @@ def _schedules_go_on(trainers: Sequence[Trainer], before: int, epochs: int) -> I
     schedules = [trainer.schedule for trainer in trainers]
     try:
         for trainer, whole in zip(trainers, schedules, strict=True):
-            trainer._schedule = None if whole is None else _Part(whole, before, epochs)
+            trainer._state.schedule = None if whole is None else _Part(whole, before, epochs)
         yield
     finally:
         for trainer, whole in zip(trainers, schedules, strict=True):
-            trainer._schedule = whole
+            trainer._state.schedule = whole
 
 
 def _place(row: Mapping[str, Any], name: str, sign: float) -> tuple[Any, ...]:

@@ -283,7 +283,7 @@ class BaseMLP(Solvers):
             X = X.tocsr()
             return np.concatenate([self._forward(X[start : start + count]) for start in range(0, X.shape[0], count)])
         rows = as_writable(np.require(dense(X, trainer.dtype), trainer.dtype, "C"))
-        output = trainer._engine.predict(rows, threads)
+        output = trainer._state.engine.predict(rows, threads)
         if output is None:
             raise ValueError(f"Input X contains infinity or a value too large for {trainer.dtype}.")
         return output

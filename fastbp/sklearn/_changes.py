@@ -42,7 +42,7 @@ def go_on(estimator: Any, hidden: list[int], *, incremental: bool) -> None:
     activations = tuple(estimator._activations(n_hidden)[:n_hidden])
     set_objective(trainer, (*activations, trainer.output_activation), loss, dropout)
     if any(dropout):
-        trainer._dropout_seed = estimator._dropout_seed()
+        trainer._state.dropout_seed = estimator._dropout_seed()
 
 
 def check_kept(name: str, fitted: Any, now: Any) -> None:
@@ -70,12 +70,9 @@ def check_pace(running: Pace, now: Pace) -> None:
 
 def set_objective(trainer: Trainer, activations: tuple[str, ...], loss: Loss, dropout: tuple[float, ...]) -> None:
     """Change the activations, the loss and the dropout, but not the weights. A change creates a new engine."""
-    network = trainer.network
-    if network.activations == activations and is_same(trainer._loss, loss) and trainer.dropout == dropout:
-        return
-    network.activations, trainer._loss, trainer._dropout = activations, loss, dropout
-    vars(trainer).pop("_engine", None)
-    vars(network).pop("_predictor", None)
+    state = trainer._state
+    if state.network.activations != activations or not is_same(state.loss, loss) or state.dropout != dropout:
+        state.set_objective(activations, loss, dropout)
 
 
 def is_same(a: Loss, b: Loss) -> bool:

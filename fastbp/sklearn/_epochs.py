@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import numpy.typing as npt
 
 from .._engine.engine import BLOCK, NO_BOUNDS
 from .._kernels import codes
-from .._training.run import CHUNK_SECONDS, blocks_before, first_budget
+from .._training import lbfgs
+from .._training.steps import blocks_before, first_budget
 from ..trainer import Trainer
 from ._pieces import DENSE_BYTES, Samples, dense, gradients, pieces, rows_at_once, weight_of
 
@@ -112,7 +112,7 @@ class Epochs:
         averages: bool = False,
         order: Callable[[], npt.NDArray[np.int64]] | None = None,
     ) -> None:
-        self.trainer, self.engine, self.samples = trainer, trainer._engine, samples
+        self.trainer, self.engine, self.samples = trainer, trainer._state.engine, samples
         self.pace, self.alpha, self.order = pace, float(alpha), order
         self.n = samples.X.shape[0]
         self.n_outputs = trainer.layer_sizes[-1] if averages else 1
@@ -128,7 +128,7 @@ class Epochs:
         self.batch_size, self.n_batches = batch_size, -(-self.n // batch_size)
         together = DENSE_BYTES // (batch_size * self.samples.X.shape[1] * self.trainer.dtype.itemsize)
         self.piece = batch_size * (1 if self.one_by_one else max(1, together))
-        self.budget = first_budget(self.trainer, min(batch_size, BLOCK))
+        self.budget = first_budget(self.trainer._state, min(batch_size, BLOCK))
 
     @property
     def at_once(self) -> int:
@@ -140,7 +140,7 @@ class Epochs:
 
         A loss that isn't finite is the last one. Ctrl-C is raised after the loss of the last complete epoch.
         """
-        rates = self.pace.rates(int(self.trainer._memory.steps[0]), count * self.n_batches)
+        rates = self.pace.rates(int(self.trainer._state.memory.steps[0]), count * self.n_batches)
         orders = [self.order() for _ in range(count)] if self.order else []
         if not self.whole:
             yield self._by_pieces(orders[0] if orders else None, rates)
@@ -181,7 +181,7 @@ class Epochs:
             part = codes.Part(0, rows, first, weight)
             step = self._step(np.array([rate]), m)._replace(block=min(rows, BLOCK), part=part)
             first += rows
-            with self.engine.part(data, trainer._memory, step, trainer.n_threads) as (gradients, loss, update):
+            with self.engine.part(data, trainer._state.memory, step, trainer.n_threads) as (gradients, loss, update):
                 total += loss
                 if not math.isfinite(total):
                     return total
@@ -195,12 +195,12 @@ class Epochs:
 
     def _step(self, rates: Array, batch_size: int) -> codes.Step:
         """Return the step for batches of this size."""
-        seed, block = np.uint64(self.trainer._dropout_seed), min(batch_size, BLOCK)
+        seed, block = np.uint64(self.trainer._state.dropout_seed), min(batch_size, BLOCK)
         return codes.Step(self.pace.rule, NO_BOUNDS, rates, seed, batch_size, block, self.alpha)
 
     def change_rate(self, before: float) -> None:
         """Rescale the velocities when η has changed: scikit-learn's contain η, the kernels' don't."""
-        now, velocity = self.pace.learning_rate, self.trainer._memory.first
+        now, velocity = self.pace.learning_rate, self.trainer._state.memory.first
         if now != before and velocity.size and self.pace.rule.code in (codes.MOMENTUM, codes.NESTEROV):
             with np.errstate(over="ignore", invalid="ignore"):
                 velocity *= before / now if now > 0 else 0.0
@@ -219,16 +219,14 @@ class Epochs:
         if data.weight == 0:
             yield from [0.0] * count
             return
-        trainer, memory, interruption = self.trainer, self.trainer._memory, None
+        trainer, memory, interruption = self.trainer, self.trainer._state.memory, None
         step = self._step(rates, min(self.batch_size, len(data.X)))
-        at = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(count))
-        position, losses = at.position, at.losses
+        at = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(count))
+        position, losses, threads = at.position, at.losses, trainer.n_threads
         try:
             while (running := position[codes.EPOCH]) < count and math.isfinite(losses[running]):
-                started = perf_counter()
-                budget = min(self.budget, count * blocks_before(len(data.X), step))
-                blocks = self.engine.train(data, memory, step, at, budget, trainer.n_threads)
-                self.budget = 1 + int(blocks / (perf_counter() - started) * CHUNK_SECONDS)
+                most = count * blocks_before(len(data.X), step)
+                self.budget.spend(lambda blocks: self.engine.train(data, memory, step, at, blocks, threads), most)
         except KeyboardInterrupt as error:
             interruption = error
         yield from map(self._reported, losses[: position[codes.EPOCH]].tolist())
@@ -241,7 +239,7 @@ class Epochs:
         """Convert the kernels' loss to scikit-learn's, which may be a mean over outputs."""
         if self.n_outputs == 1:
             return loss
-        penalty = float(self.trainer._memory.sums[1::2].sum()) if self.alpha > 0 else 0.0
+        penalty = float(self.trainer._state.memory.sums[1::2].sum()) if self.alpha > 0 else 0.0
         return (loss - penalty) / self.n_outputs + penalty
 
 
@@ -266,11 +264,9 @@ def minimize(
     -------
     The result of scipy.
     """
-    from scipy.optimize import minimize as scipy_minimize
-
     data: codes.Data | Samples = samples
     if isinstance(samples.X, np.ndarray):
-        data = trainer._engine.data(samples.X, *samples[1:4])
+        data = trainer._state.engine.data(samples.X, *samples[1:4])
     l2, constant = float(alpha) / weight_of(data), samples.constant(slice(None))
     theta_views, b_views = [theta.T for theta in trainer.weights], trainer.biases
 
@@ -281,21 +277,12 @@ def minimize(
         for theta, gradient in zip(theta_views, weights, strict=True):
             derivatives.append(gradient.T + l2 * theta)
             penalty += 0.5 * l2 * float(np.sum(theta * theta, dtype=np.float64))
-        return J + penalty + constant, flat([*derivatives, *biases])
+        return J + penalty + constant, lbfgs.flat([*derivatives, *biases])
 
-    def iteration(intermediate_result: Any) -> None:  # scipy passes the result because of this name
-        if after(float(intermediate_result.fun)):
-            raise StopIteration
-
-    start = flat([*theta_views, *b_views])
-    result = scipy_minimize(cost, start, jac=True, method="L-BFGS-B", callback=iteration, options=options)
+    start = lbfgs.flat([*theta_views, *b_views])
+    result = lbfgs.minimize(cost, start, options, lambda result: after(float(result.fun)))
     place(result.x, [*theta_views, *b_views])
     return result
-
-
-def flat(parts: Sequence[Array]) -> Array:
-    """Return all numbers in one float64 array."""
-    return np.concatenate([part.ravel() for part in parts]).astype(np.float64, copy=False)
 
 
 def place(numbers: Array, views: Sequence[Array]) -> None:

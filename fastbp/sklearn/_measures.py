@@ -49,11 +49,11 @@ class Measures:
         pace = vars(self.estimator).get("_optimizer")
         self.trainer.stop_training = False
         if pace is not None:
-            self.trainer._learning_rate = pace.learning_rate
+            self.trainer._state.learning_rate = pace.learning_rate
         for callback in self.watchers:
             callback.on_fit_begin(self.trainer, epochs)
         if pace is not None:
-            pace.change(self.trainer._learning_rate)
+            pace.change(self.trainer._state.learning_rate)
         try:
             yield
         finally:
@@ -77,10 +77,10 @@ class Measures:
         self._record([loss], self._measured())
         pace = vars(self.estimator).get("_optimizer")
         if pace is not None:
-            self.trainer._learning_rate = pace.learning_rate
+            self.trainer._state.learning_rate = pace.learning_rate
         stop = stopped(self.trainer, self.watchers, self.trainer.history)
         if pace is not None:
-            pace.change(self.trainer._learning_rate)
+            pace.change(self.trainer._state.learning_rate)
         return stop
 
     def _record(self, losses: Sequence[float], measured: Mapping[str, float] | None = None) -> None:
@@ -102,4 +102,4 @@ class Measures:
 
     def _data(self, samples: Samples) -> codes.Data | Samples:
         dense = isinstance(samples.X, np.ndarray)
-        return self.trainer._engine.data(samples.X, *samples[1:4]) if dense else samples
+        return self.trainer._state.engine.data(samples.X, *samples[1:4]) if dense else samples

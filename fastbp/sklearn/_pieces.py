@@ -74,34 +74,34 @@ def pieces(trainer: Trainer, samples: Samples) -> Iterator[codes.Data]:
     for start in range(0, n, rows):
         X, *others = (part[start : start + rows] if part is not None else None for part in samples[:4])
         labelled = (part if part is not None and len(part) else None for part in others)
-        yield trainer._engine.data(dense(X, trainer.dtype), *labelled)
+        yield trainer._state.engine.data(dense(X, trainer.dtype), *labelled)
 
 
 def measure(trainer: Trainer, data: codes.Data | Samples, names: Any) -> dict[str, float]:
     """Return the loss and the metrics with the current weights, piece by piece if X is sparse."""
     if isinstance(data, codes.Data):
-        return measures.measure(trainer, data, names)
+        return measures.measure(trainer._state, data, names)
     total, outputs = 0.0, []
     for piece in pieces(trainer, data):
         unweighted = piece._replace(weight=1.0)  # gives the sum of losses, even if all weights are 0
-        loss, output = trainer._engine.evaluate(unweighted, trainer.n_threads, predictions=bool(names))
+        loss, output = trainer._state.engine.evaluate(unweighted, trainer.n_threads, predictions=bool(names))
         total += loss
         outputs.append(output)
-    whole = trainer._engine.data(np.empty((data.X.shape[0], 0), trainer.dtype), *data[1:4])
-    return measures.measured_of(trainer, whole, names, total / whole.weight, np.concatenate(outputs))
+    whole = trainer._state.engine.data(np.empty((data.X.shape[0], 0), trainer.dtype), *data[1:4])
+    return measures.measured_of(trainer._state, whole, names, total / whole.weight, np.concatenate(outputs))
 
 
 def gradients(trainer: Trainer, data: codes.Data | Samples) -> tuple[float, list[Array], list[Array]]:
     """Return J and its gradients over all samples: [∂J/∂Θ¹, …], [∂J/∂b¹, …]. Use pieces if X is sparse."""
     if isinstance(data, codes.Data):
-        return trainer._engine.gradients(data)
+        return trainer._state.engine.gradients(data)
     loss, weight = 0.0, weight_of(data)
     weights = [np.zeros_like(theta) for theta in trainer.weights]
     biases = [np.zeros_like(b) for b in trainer.biases]
     for piece in pieces(trainer, data):
         if piece.weight > 0:
             share = piece.weight / weight
-            J, of_weights, of_biases = trainer._engine.gradients(piece)
+            J, of_weights, of_biases = trainer._state.engine.gradients(piece)
             loss += share * J
             for sums, parts in ((weights, of_weights), (biases, of_biases)):
                 for k, part in enumerate(parts):

@@ -59,8 +59,8 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         """Start an optimizer: set it in the trainer and create its state."""
         trainer = self.trainer_
         self._optimizer = pace = self._pace(method)
-        trainer._optimizer, trainer._learning_rate = method, pace.learning_rate
-        trainer._memory = trainer._engine.memory(MOMENTS[pace.rule.code], pace.first_step)
+        trainer._state.optimizer, trainer._state.learning_rate = method, pace.learning_rate
+        trainer._state.memory = trainer._state.engine.memory(MOMENTS[pace.rule.code], pace.first_step)
 
     def _start_records(self) -> None:
         self.loss_curve_ = []
@@ -93,7 +93,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         if self.early_stopping and validation is None:
             training, validation = self._split(samples)
             n = training.X.shape[0]
-        trainer._batch_size = self._batch_size(n)
+        trainer._state.batch_size = self._batch_size(n)
         epochs = Epochs(
             trainer,
             training,
@@ -140,7 +140,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
             self._optimizer.epoch_ends(self.t_)
             stop = self._stops() or stop
             epochs.change_rate(before)
-            self.trainer_._learning_rate = self._optimizer.learning_rate
+            self.trainer_._state.learning_rate = self._optimizer.learning_rate
             if stop or incremental:
                 return
         _messages.warn(
@@ -283,7 +283,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": method.tolerance, "maxcor": method.memory}
         self._equip(method)
         self.__dict__.pop("_optimizer")  # a later partial_fit starts a new one
-        self.trainer_._batch_size = samples.X.shape[0]
+        self.trainer_._state.batch_size = samples.X.shape[0]
         measures, iterations = Measures(self, samples, validation), count(1)
 
         def after(loss: float) -> bool:

@@ -52,7 +52,7 @@ def assert_epochs_equal_reference(case: Case, batch_size, options, for_reference
     for epoch in range(epochs):
         more = for_reference if isinstance(for_reference, dict) else for_reference[epoch]
         if "dropout" in more:
-            more = {"seed": trainer._dropout_seed, **more}
+            more = {"seed": trainer._state.dropout_seed, **more}
         more = {
             "learning_rate": case.learning_rate,
             "loss": case.loss,
@@ -263,9 +263,9 @@ def test_the_result_does_not_depend_on_how_calls_are_cut(case, batch_size, moves
     step = codes.Step(**moves, rates=np.array([0.3, 0.1]), batch_size=batch_size, block=block)
 
     def losses(trainer, budget, n_threads):
-        engine = trainer._engine
+        engine = trainer._state.engine
         data, memory = engine.data(X, y, shuffle=True), engine.memory(2, 0)
-        at = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(3))
+        at = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(3))
         calls = 0
         while at.position[codes.EPOCH] < 3:
             assert engine.train(data, memory, step, at, budget, n_threads) <= budget
@@ -305,13 +305,13 @@ def test_orders_rates_and_penalties_of_several_epochs(network, batch_size, alpha
             loss = reference.train_epoch(weights, biases, activations, *batch, **more, batch_size=n)
             losses.append(len(rows) * loss)
         expected.append(sum(losses) / n)
-    engine = trainer._engine
+    engine = trainer._state.engine
     step = codes.Step(**PLAIN, rates=rates, batch_size=batch_size, block=min(batch_size, 256), alpha=alpha)
-    at = codes.Progress(np.zeros(2, np.int64), trainer._random, np.zeros(epochs))
+    at = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(epochs))
     targets, labels = (None, y) if y.ndim == 1 else (y, None)
     while at.position[codes.EPOCH] < epochs:
         data = engine.data(X, targets, labels, order=np.concatenate(orders))
-        engine.train(data, trainer._memory, step, at, 7, 1)
+        engine.train(data, trainer._state.memory, step, at, 7, 1)
     np.testing.assert_allclose(at.losses, expected, rtol=TOLERANCE[dtype])
     for l in range(len(weights)):
         assert_close(trainer.weights[l], weights[l], TOLERANCE[dtype], f"weights[{l}]")

@@ -29,7 +29,7 @@ def test_there_and_back(name, dtype, tmp_path):
     np.testing.assert_array_equal(load_file(path)["layers.1.weight"], trainer.weights[1])
     back = load_safetensors(path, optimizer="adam")
     np.testing.assert_array_equal(back.predict(X), trainer.predict(X))
-    assert (back.activation, back.dropout, back._loss) == ((hidden, "relu"), (0.2, 0.0), loss)
+    assert (back.activation, back.dropout, back._state.loss) == ((hidden, "relu"), (0.2, 0.0), loss)
     assert (back.use_bias, back.optimizer.name, back.dtype) == (trainer.use_bias, "adam", np.dtype(dtype))
 
 

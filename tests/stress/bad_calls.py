@@ -211,7 +211,7 @@ def bad_calls(draw: Any) -> tuple[Call, dict[str, Any], int]:
 
 def state(trainer: Trainer) -> tuple[Any, ...]:
     """What no refused call may change."""
-    return trainer.network._parameters.tobytes(), repr(trainer.history.epochs), trainer._memory.steps.tobytes()
+    return trainer.network._parameters.tobytes(), repr(trainer.history.epochs), trainer._state.memory.steps.tobytes()
 
 
 def check_message(message: str, names: list[str]) -> None:

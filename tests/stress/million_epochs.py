@@ -44,7 +44,7 @@ def train(trainer: Trainer, epochs: int) -> None:
     for length, options in cycle(FITS):
         if epochs <= 0:
             break
-        trainer._history = LazyHistory()
+        trainer._state.history = LazyHistory()
         trainer.fit(X, Y, epochs=min(length, epochs), verbose=0, **options)
         epochs -= length
 
@@ -56,7 +56,7 @@ def run(epochs: int) -> int:
     before = resident()
     train(trainer, epochs - epochs // 10)
     after = resident()
-    trainer._history = LazyHistory()
+    trainer._state.history = LazyHistory()
     trainer.fit(X, Y, epochs=epochs // 10, verbose=0)
     history = resident() - after
     learnt = trainer.predict_classes(X).tolist() == Y.tolist()

@@ -45,7 +45,8 @@ CONFIGURATIONS = (
 def numbers_of(trainer: Trainer) -> bytes:
     """Its weights, and what its optimizer keeps."""
     return b"".join(
-        array.tobytes() for array in (trainer.network.packed(), *trainer._engine.packed(trainer._memory)[:2])
+        array.tobytes()
+        for array in (trainer.network.packed(), *trainer._state.engine.packed(trainer._state.memory)[:2])
     )
 
 
@@ -58,9 +59,9 @@ def good_files(folder: Path) -> list[tuple[bytes, bytes]]:
         table = options.pop("table")
         trainer = Trainer(seed=i, **options)
         trainer._table = table
-        memory = trainer._engine.packed(trainer._memory)
+        memory = trainer._state.engine.packed(trainer._state.memory)
         first, second = (rng.uniform(size=moment.shape).astype(moment.dtype) for moment in memory[:2])
-        trainer._memory = trainer._engine.unpacked(memory._replace(first=first, second=second))
+        trainer._state.memory = trainer._state.engine.unpacked(memory._replace(first=first, second=second))
         trainer.history.extend(1, [0.5, 0.25, float("nan")])
         trainer.history.add({"val_loss": 0.125})
         trainer.save(folder / "good.npz")

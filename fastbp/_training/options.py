@@ -1,0 +1,158 @@
+"""The options of a Trainer, and what it has learned, as attributes that read the State."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _checks
+from ..history import History
+from ..network import Network
+from ..optimizers import Optimizer
+from ..schedules import Schedule
+from .state import State
+
+Array = npt.NDArray[Any]
+
+
+class Options:
+    """Attributes of `Trainer`. Those that may change between fits check the value that they are set to."""
+
+    _state: State
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self._state.network
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Number of units in each layer, n_1 … n_L."""
+        return self._state.network.layer_sizes
+
+    @property
+    def activation(self) -> tuple[str, ...]:
+        """Activation of each hidden layer."""
+        return self._state.network.activations[:-1]
+
+    @property
+    def output_activation(self) -> str:
+        """Activation of the output layer."""
+        return self._state.network.activations[-1]
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        return self._state.loss.name
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer object."""
+        return self._state.optimizer
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate η. You can set it between fits, or in a callback between epochs."""
+        return self._state.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: SupportsFloat) -> None:
+        self._state.learning_rate = _checks.learning_rate(value, self.dtype)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule of the learning rate within a fit, or None."""
+        return self._state.schedule
+
+    @property
+    def batch_size(self) -> int:
+        """Mini-batch size m. You can set it between fits, or in a callback between epochs."""
+        return self._state.batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: SupportsIndex) -> None:
+        self._state.batch_size = _checks.whole("batch_size", value, minimum=1)
+
+    @property
+    def epsilon(self) -> float:
+        """ε of the initializer "uniform"."""
+        return self._state.epsilon
+
+    @property
+    def use_bias(self) -> bool:
+        """Whether the layers have bias units."""
+        return self._state.network.use_bias
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """Dropout rate of each hidden layer."""
+        return self._state.dropout
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether to shuffle the samples before each epoch. You can set it between fits."""
+        return self._state.shuffle
+
+    @shuffle.setter
+    def shuffle(self, value: bool) -> None:
+        self._state.shuffle = _checks.flag("shuffle", value)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of parameters and computation."""
+        return self._state.network.dtype
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the first weights, shuffling and dropout."""
+        return self._state.seed
+
+    @property
+    def n_threads(self) -> int | str:
+        """Maximum number of threads for the network, or "auto". You can set it between fits."""
+        return self._state.n_threads
+
+    @n_threads.setter
+    def n_threads(self, value: SupportsIndex | str) -> None:
+        self._state.n_threads = _checks.thread_count(value)
+
+    @property
+    def weights(self) -> list[Array]:
+        """[Θ¹, …]: zero-copy views of shape (n_{l+1}, n_l). Write to them to set the weights."""
+        return self._state.network.weights
+
+    @property
+    def biases(self) -> list[Array]:
+        """[b¹, …]: zero-copy views of shape (n_{l+1},). With ``use_bias=False`` they are zero and not trained."""
+        return self._state.network.biases
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights, including bias weights."""
+        return self._state.network.n_parameters
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The column names of X in the first `fit` with a frame or Stream that has names; None if no fit had names."""
+        return self._state.names.features
+
+    @property
+    def epochs_trained(self) -> int:
+        """Number of epochs in all fits."""
+        return self._state.epochs_trained
+
+    @property
+    def history(self) -> History:
+        """Measurements of each epoch, over all fits."""
+        return self._state.history.read()
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether training stops after the current epoch. A callback can set it."""
+        return self._state.stop
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self._state.stop = bool(value)

@@ -1,0 +1,194 @@
+"""The state of a trainer: what training needs, and what it changes. Nothing here checks an argument or opens a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._engine.engine import Engine
+from .._kernels import codes
+from .._names import NONE, Names
+from ..activations import ACTIVATIONS
+from ..callbacks import Callback
+from ..distributed import Ranks
+from ..history import LazyHistory
+from ..losses import BinaryCrossEntropy, Loss
+from ..network import Network
+from ..optimizers import Optimizer
+from ..schedules import Schedule
+from .callback_states import CallbackState, gathered
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(eq=False, kw_only=True)
+class State:
+    """What training needs and what it changes.
+
+    Attributes
+    ----------
+    network, loss, optimizer, learning_rate, schedule, batch_size, dropout, bounds, epsilon, shuffle, seed, n_threads
+        The options of `Trainer`; ``bounds`` are its penalties and limits.
+    ranks : the processes that train together, or None
+    random : (1,) state of the generator that shuffles
+    dropout_seed : seed of the dropped units, and of the split if ``seed`` is None
+    memory : moments and number of steps of the optimizer
+    history : the epochs of all fits
+    names : names of the columns of the training data
+    callback_states : states of the callbacks at the end of the last fit
+    watchers : the callbacks of the running fit
+    stop : whether training stops after the current epoch
+    """
+
+    network: Network
+    loss: Loss
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule | None
+    batch_size: int
+    dropout: tuple[float, ...]
+    bounds: codes.Bounds
+    epsilon: float
+    shuffle: bool
+    seed: int | None
+    n_threads: int | str
+    random: npt.NDArray[np.uint64]
+    dropout_seed: int
+    memory: codes.Memory = field(init=False)
+    ranks: Ranks | None = None
+    history: LazyHistory = field(default_factory=LazyHistory)
+    names: Names = NONE
+    callback_states: Sequence[CallbackState] = ()
+    watchers: Sequence[Callback] = ()
+    stop: bool = False
+
+    def __post_init__(self) -> None:
+        self.memory = self.engine.memory(self.optimizer.n_moments, 0)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The kernels for the network, the loss and the dropout."""
+        return self.network.engine(self.loss.objective(self.network.layer_sizes[-1], self.network.dtype), self.dropout)
+
+    def set_objective(self, activations: tuple[str, ...], loss: Loss, dropout: tuple[float, ...]) -> None:
+        """Change what the network is trained for, but not its weights. The next call creates a new engine."""
+        self.network.set_activations(activations)
+        self.loss, self.dropout = loss, dropout
+        vars(self).pop("engine", None)
+
+    @property
+    def epochs_trained(self) -> int:
+        """Number of epochs in all fits."""
+        return len(self.history)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether the outputs are separate labels."""
+        return isinstance(self.loss, BinaryCrossEntropy) and self.network.layer_sizes[-1] > 1
+
+    @property
+    def threshold(self) -> float:
+        """The output above which a single output is class 1."""
+        threshold = self.loss.threshold
+        return ACTIVATIONS[self.network.activations[-1]].threshold if threshold is None else threshold
+
+    def options(self) -> dict[str, Any]:
+        """Return the arguments of `Trainer` that the state was made from, except initializer and comm."""
+        network = self.network
+        return {
+            "layer_sizes": network.layer_sizes,
+            "activation": network.activations[:-1],
+            "output_activation": network.activations[-1],
+            "loss": self.loss,
+            "optimizer": self.optimizer,
+            "learning_rate": None if self.optimizer.name == "lbfgs" else self.learning_rate,
+            "schedule": self.schedule,
+            "batch_size": self.batch_size,
+            "epsilon": self.epsilon,
+            "use_bias": network.use_bias,
+            "dropout": self.dropout,
+            **{name: None if limit == np.inf else limit for name, limit in self.bounds._asdict().items()},
+            "shuffle": self.shuffle,
+            "dtype": network.dtype.name,
+            "seed": self.seed,
+            "n_threads": self.n_threads,
+        }
+
+    def arrays(self) -> list[Array]:
+        """Return the arrays that training changes in place."""
+        memory = self.memory
+        return [self.network._parameters, memory.first, memory.second, memory.steps, self.random]
+
+    def current_callback_states(self) -> list[CallbackState]:
+        """Return the states of the running fit's callbacks, or those at the end of the last fit."""
+        return gathered(self.watchers) if self.watchers else list(self.callback_states)
+
+    def generator(self) -> np.random.Generator:
+        """Return a random generator from the seed. Without a seed, a trainer, its copies and its file share one."""
+        return np.random.default_rng(self.dropout_seed if self.seed is None else self.seed)
+
+    def take_over(self, trained: State) -> None:
+        """Copy what training has changed in a copy. The arrays stay the same, because views of them may exist."""
+        for array, values in zip(self.arrays(), trained.arrays(), strict=True):
+            np.copyto(array, values)
+        history, told = self.history.read(), trained.history.read()
+        history.clear()
+        history.update(told)
+        history.epochs[:], history.interrupted = told.epochs, told.interrupted
+        for name in ("learning_rate", "batch_size", "stop", "callback_states", "names"):
+            setattr(self, name, getattr(trained, name))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in vars(self).items() if name not in ("engine", "ranks", "watchers")}
+        return state | {"memory": self.engine.packed(self.memory), "callback_states": self.current_callback_states()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"ranks": None, "watchers": ()})
+        self.random = np.array(state["random"])  # a pickle's buffers may be read-only
+        self.memory = self.engine.unpacked(state["memory"])
+
+
+ATTRIBUTES = {  # of a pickled Trainer of 0.1.0 before it had a State: names that differ from "_" and the field's name
+    "network": "network",
+    "shuffle": "shuffle",
+    "stop": "stop_training",
+    "callback_states": "_states",
+}
+
+
+def restored(attributes: Mapping[str, Any]) -> State:
+    """Return the state from the attributes of a trainer in a pickle of an earlier version."""
+    state = State.__new__(State)
+    given = {name: ATTRIBUTES.get(name, f"_{name}") for name in State.__dataclass_fields__}
+    later = {"names": NONE, "callback_states": ()}  # which the oldest pickles lack
+    state.__setstate__(later | {name: attributes[old] for name, old in given.items() if old in attributes})
+    return state
+
+
+class Rewind:
+    """Keeps a state as it is at the start of an epoch, to return to after a divergence.
+
+    Parameters
+    ----------
+    state : its arrays are stored by `keep`
+    """
+
+    def __init__(self, state: State) -> None:
+        self.arrays = state.arrays()
+        self._kept = [np.empty_like(array) for array in self.arrays]
+
+    def keep(self, epoch: int) -> None:
+        """Store the current arrays, at the start of this epoch of a call."""
+        self.epoch = epoch
+        for kept, array in zip(self._kept, self.arrays, strict=True):
+            np.copyto(kept, array)
+
+    def back(self) -> None:
+        """Restore the stored arrays."""
+        for kept, array in zip(self._kept, self.arrays, strict=True):
+            np.copyto(array, kept)

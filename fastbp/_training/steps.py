@@ -1,0 +1,56 @@
+"""Kernel calls: the settings of an update, and how much a call does, so that Ctrl-C and callbacks come in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._engine.engine import BLOCK
+from .._kernels import codes
+from .state import State
+
+Array = npt.NDArray[Any]
+
+CHUNK_SECONDS = 0.1  # target duration of a kernel call; Ctrl-C, progress and callbacks are handled between calls
+FIRST_CHUNK = 4e8  # weights times samples in the first kernel call, before the speed is known
+
+
+class Budget:
+    """The number of blocks that the next kernel call may do. It follows the speed of the last call.
+
+    Parameters
+    ----------
+    blocks : for the first call
+    """
+
+    def __init__(self, blocks: int) -> None:
+        self.blocks = blocks
+
+    def spend(self, call: Callable[[int], int], most: int | None = None) -> tuple[int, float]:
+        """Call a kernel with the budget, at most `most`. Return how many blocks it has done, and the seconds."""
+        started = perf_counter()
+        blocks = call(self.blocks if most is None else min(self.blocks, most))
+        seconds = perf_counter() - started
+        self.blocks = 1 + int(blocks / seconds * CHUNK_SECONDS)
+        return blocks, seconds
+
+
+def first_budget(state: State, block: int) -> Budget:
+    """Return the budget before the speed is known, for blocks of so many samples."""
+    return Budget(1 + int(FIRST_CHUNK / (block * state.network.n_parameters)))
+
+
+def step_of(state: State, batch_size: int, rates: Array) -> codes.Step:
+    """Return the settings of an update, with the learning rate of each batch of an epoch."""
+    block, seed = min(batch_size, BLOCK), np.uint64(state.dropout_seed)
+    return codes.Step(state.optimizer.rule(), state.bounds, rates, seed, batch_size, block)
+
+
+def blocks_before(sample: int, step: codes.Step) -> int:
+    """Return the number of blocks of an epoch before a sample at which a block starts or the epoch ends."""
+    batches, rest = divmod(int(sample), step.batch_size)
+    return batches * -(-step.batch_size // step.block) + -(-rest // step.block)
