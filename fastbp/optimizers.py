@@ -318,3 +318,13 @@ def optimizer(value: Any) -> Optimizer:
         return OPTIMIZERS[_checks.one_of("optimizer", value, OPTIMIZERS)]()
     expected = f"one of {', '.join(map(repr, OPTIMIZERS))}, or an Optimizer"
     raise TypeError(_checks.wrong("optimizer", expected, _checks.kind_shown(value, Optimizer)))
+
+
+def limits(l1: Any, l2: Any, clip_value: Any, clip_norm: Any, max_norm: Any, dtype: np.dtype[Any]) -> codes.Bounds:
+    """Return the penalties and limits of an update in the kernels' form."""
+    penalties = {"l1": l1, "l2": l2}
+    bounds = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
+    return codes.Bounds(
+        *(_checks.real(name, size, minimum=0, dtype=dtype) for name, size in penalties.items()),
+        *(_checks.limit(name, size, dtype=dtype) for name, size in bounds.items()),
+    )

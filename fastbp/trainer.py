@@ -12,7 +12,6 @@ import numpy.typing as npt
 from . import _checks, distributed, metrics as metric_functions
 from ._files import model
 from ._files.columns import Table
-from ._kernels import codes
 from ._training import range_finder
 from ._training.intake import Intake
 from ._training.measures import gradients, measure
@@ -22,9 +21,9 @@ from ._training.state import State, restored
 from .callbacks import as_callbacks
 from .history import History
 from .initializers import initialize
-from .losses import CrossEntropy, loss_of, output_activation as resolve_output
+from .losses import CrossEntropy, Loss, loss_of, output_activation as resolve_output
 from .network import Network
-from .optimizers import optimizer as optimizer_of
+from .optimizers import limits, optimizer as optimizer_of
 from .progress import progress
 from .results import Gradients, Summary
 from .schedules import schedule as schedule_of
@@ -137,16 +136,7 @@ class Trainer(Options):
         comm: Any = None,
     ) -> None:
         objective, method = loss_of(loss), optimizer_of(optimizer)
-        network = Network(
-            layer_sizes,
-            activation=activation,
-            output_activation=resolve_output(output_activation, objective),
-            use_bias=use_bias,
-            dtype=dtype,
-        )
-        if isinstance(objective, CrossEntropy) and network.layer_sizes[-1] == 1:
-            came = "one; for two classes in one output use loss='binary_cross_entropy'"
-            raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
+        network = _network(layer_sizes, activation, output_activation, objective, use_bias, dtype)
         rate = _checks.learning_rate(method.learning_rate if learning_rate is None else learning_rate, network.dtype)
         scheduled, batch_size = schedule_of(schedule), _checks.whole("batch_size", batch_size, minimum=1)
         epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=network.dtype)
@@ -154,14 +144,9 @@ class Trainer(Options):
             _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
             _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule, learning_rate=learning_rate)
         rates = _checks.rates("dropout", dropout, len(network.layer_sizes) - 2)
-        limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
-        bounds = codes.Bounds(
-            *(_checks.real(name, size, minimum=0, dtype=network.dtype) for name, size in (("l1", l1), ("l2", l2))),
-            *(_checks.limit(name, size, dtype=network.dtype) for name, size in limits.items()),
-        )
-        shuffle = _checks.flag("shuffle", shuffle)
+        bounds = limits(l1, l2, clip_value, clip_norm, max_norm, network.dtype)
         seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
-        n_threads = _checks.thread_count(n_threads)
+        shuffle, n_threads = _checks.flag("shuffle", shuffle), _checks.thread_count(n_threads)
         ranks = distributed.ranks_of(comm, method.name)
         if ranks is not None:
             seed = ranks.seed(seed)
@@ -382,3 +367,25 @@ class Trainer(Options):
         if "_state" not in state:  # a pickle of an earlier version
             state = {"_state": restored(state), "_table": state.get("_table")}
         vars(self).update(state)
+
+
+def _network(
+    layer_sizes: Iterable[int],
+    activation: str | Sequence[str],
+    output_activation: str,
+    loss: Loss,
+    use_bias: bool,
+    dtype: npt.DTypeLike,
+) -> Network:
+    """Return a network whose outputs suit the loss."""
+    network = Network(
+        layer_sizes,
+        activation=activation,
+        output_activation=resolve_output(output_activation, loss),
+        use_bias=use_bias,
+        dtype=dtype,
+    )
+    if isinstance(loss, CrossEntropy) and network.layer_sizes[-1] == 1:
+        came = "one; for two classes in one output use loss='binary_cross_entropy'"
+        raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
+    return network

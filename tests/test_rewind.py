@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp import Callback, DivergenceError, Trainer
-from fastbp._training import run, steps
+from fastbp._training import passes, steps
 from fastbp._training.run import Run
 from tests.test_run import X, Y, weights_of
 
@@ -36,7 +36,7 @@ def assert_same_state(a, b) -> None:
 @pytest.mark.parametrize(("together", "seconds"), [(True, 0.1), (False, 0.1), (True, 0.0)])
 def test_a_divergence_leaves_the_epoch_before(monkeypatch, sizes, options, together, seconds):
     """Of a call of the kernel for many epochs, of one for each epoch, and of calls for a block each."""
-    for module in (run, steps):
+    for module in (passes, steps):
         monkeypatch.setattr(module, "CHUNK_SECONDS", seconds)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))

@@ -256,7 +256,8 @@ def test_schedules_go_batch_by_batch_over_a_list_of_batches_too():
 
 @pytest.mark.parametrize("name", sorted(set(schedules.SCHEDULES) - {"constant"}))
 def test_the_rate_of_a_batch_is_that_of_the_epochs_batches_to_the_bit(name):
-    run = Run(Trainer([3, 2], schedule=name, learning_rate=0.3), [], [], 7)
+    trainer = Trainer([3, 2], schedule=name, learning_rate=0.3)
+    run = Run(trainer._state, trainer, [], 7)
     for n in (1, 13, 1000):
         together = run.rates(3, n)
         assert together.shape == (n,)

@@ -24,7 +24,8 @@ from ..schedules import SCHEDULES, Schedule
 from ..streams._feed import Feed
 from .intake import Batches, Source
 from .measures import measured_of
-from .run import OutOfTime, Run, stopped
+from .passes import OutOfTime
+from .run import Run, stopped
 from .steps import CHUNK_SECONDS, step_of
 
 Array = npt.NDArray[Any]
