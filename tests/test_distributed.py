@@ -267,7 +267,7 @@ sys.stdout.write("same\\n")
 
 WAITING = """
 import os, signal, threading, time
-from fastbp import _feed
+from fastbp.streams import _feed
 _feed.SLAB_BYTES = 1  # a piece is a batch
 signal.signal(signal.SIGINT, signal.default_int_handler)
 hit = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT))
