@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from . import __version__, _messages, distributed
 from ._cli import commands
+from ._extras import not_installed
 from ._files.tables import TableError
 from .benchmark import report
 from .benchmark.turns import PeerError
@@ -52,7 +53,7 @@ class Completion(argparse.Action):
         try:
             import shtab
         except ImportError:
-            raise ImportError("--print-completion needs shtab: pip install 'fastbp[cli]'") from None
+            raise not_installed("--print-completion needs shtab", "cli") from None
         for command in whole._subparsers._group_actions[0].choices.values():
             for action in command._actions:
                 if action.dest in FILES:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
+from ._extras import not_installed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ImportError("plots need matplotlib: pip install 'fastbp[plot]'") from None
+        raise not_installed("plots need matplotlib", "plot") from None
 
 
 def axes_of(ax: Axes | None) -> Axes:

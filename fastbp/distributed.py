@@ -12,6 +12,7 @@ from time import sleep
 from typing import Any, NoReturn, TypeVar, cast
 
 from . import _checks, _messages
+from ._extras import not_installed
 from .results import DivergenceError
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -33,7 +34,7 @@ def communicator() -> Any:
     try:
         from mpi4py import MPI
     except ImportError:
-        raise ImportError("processes started by mpiexec need mpi4py: pip install 'fastbp[mpi]'") from None
+        raise not_installed("processes started by mpiexec need mpi4py", "mpi") from None
     return MPI.COMM_WORLD if MPI.COMM_WORLD.Get_size() > 1 else None
 
 

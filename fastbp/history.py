@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _drawing
+from ._extras import not_installed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,5 +179,5 @@ def frame(caller: str, data: Any) -> DataFrame:
     try:
         import pandas
     except ImportError:
-        raise ImportError(f"{caller} needs pandas: pip install 'fastbp[pandas]'") from None
+        raise not_installed(f"{caller} needs pandas", "pandas") from None
     return pandas.DataFrame(data)

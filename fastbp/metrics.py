@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import one_of, sequence, shown, wrong
+from ._extras import not_installed
 from .activations import ACTIVATIONS
 
 Array = npt.NDArray[Any]
@@ -406,5 +407,5 @@ def _scikit_learn(name: str) -> Any:
     try:
         from sklearn import metrics
     except ImportError:
-        raise ImportError(f"the metric {name!r} needs scikit-learn: pip install 'fastbp[metrics]'") from None
+        raise not_installed(f"the metric {name!r} needs scikit-learn", "metrics") from None
     return metrics

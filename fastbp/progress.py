@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _messages
 from ._checks import shown, wrong
+from ._extras import not_installed
 from .callbacks import Callback
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ProgressBar(Callback):
                 warnings.filterwarnings("ignore", "IProgress not found")
                 from tqdm.auto import tqdm
         except ImportError:
-            raise ImportError("a progress bar needs tqdm: pip install 'fastbp[progress]'") from None
+            raise not_installed("a progress bar needs tqdm", "progress") from None
         self.tqdm = tqdm
 
     def new(self, **options: Any) -> Any:

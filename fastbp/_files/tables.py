@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import shown
+from .._extras import not_installed
 from .._writing import replacing
 from ..streams import _arrow
 from .columns import duplicates
@@ -43,7 +44,7 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError:
-        raise ImportError("tables need pandas: pip install 'fastbp[cli]'") from None
+        raise not_installed("tables need pandas", "cli") from None
     return pandas
 
 
@@ -132,7 +133,7 @@ def _read_parquet(path: str, wanted: Collection[str]) -> DataFrame:
         table = _arrow.whole(path, wanted)
         frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
     except ImportError:
-        raise ImportError("Parquet files need pyarrow: pip install 'fastbp[cli]'") from None
+        raise not_installed("Parquet files need pyarrow", "cli") from None
     except _arrow.ColumnsError as error:
         raise TableError(str(error)) from None
     except (ValueError, TypeError, NotImplementedError) as error:

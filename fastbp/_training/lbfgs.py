@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _checks
+from .._extras import not_installed
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +40,7 @@ def minimize(
     try:
         from scipy.optimize import minimize as scipy_minimize
     except ImportError:
-        raise ImportError("optimizer='lbfgs' needs scipy: pip install 'fastbp[lbfgs]'") from None
+        raise not_installed("optimizer='lbfgs' needs scipy", "lbfgs") from None
     m, n = options["maxcor"], start.size
     _checks.fits("memory", f"one of {m:,} past steps", start.itemsize * (2 * m * n + 5 * n + 11 * m * m + 8 * m))
 

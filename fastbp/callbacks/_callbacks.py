@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 from .._checks import file_to_write, flag, path as checked_path, real, shown, whole, wrong
+from .._extras import not_installed
 from .._writing import replacing
 from . import _watch
 from ._watch import FLOAT64, Callback, FunctionCallback, Watch, as_callbacks, direction
@@ -409,7 +410,7 @@ class TensorBoard(Callback):
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
-            raise ImportError("TensorBoard needs tensorboardX: pip install 'fastbp[tensorboard]'") from None
+            raise not_installed("TensorBoard needs tensorboardX", "tensorboard") from None
         self.log_dir = checked_path("log_dir", log_dir)
         self._open = SummaryWriter
         self._writers: dict[str, Any] = {}

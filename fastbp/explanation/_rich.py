@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._extras import not_installed
 from . import _text as words
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def _rich() -> Any:
         import rich.table
         import rich.text
     except ImportError:
-        raise ImportError("a rich table needs rich: pip install 'fastbp[rich]'") from None
+        raise not_installed("a rich table needs rich", "rich") from None
     return rich
 
 

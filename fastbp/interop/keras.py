@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from .._extras import not_installed
+
 try:
     import keras
 except ModuleNotFoundError as error:
     if error.name != "keras":  # the backend is missing; Keras's own error names it
         raise
-    raise ImportError(
-        "fastbp.interop.keras needs Keras 3: pip install 'fastbp[keras]', and the backend that KERAS_BACKEND names"
+    raise not_installed(
+        "fastbp.interop.keras needs Keras 3", "keras", ", and the backend that KERAS_BACKEND names"
     ) from error
 
 from .. import _checks

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from .._extras import not_installed
+
 try:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 except ImportError as error:
-    raise ImportError("fastbp.interop.onnx needs onnx: pip install 'fastbp[onnx]'") from error
+    raise not_installed("fastbp.interop.onnx needs onnx", "onnx") from error
 
 from .. import _checks
 from .._kernels.curves import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._extras import not_installed
+
 try:
     from safetensors import SafetensorError, safe_open
     from safetensors.numpy import save
 except ImportError as error:
-    raise ImportError("fastbp.interop.safetensors needs safetensors: pip install 'fastbp[safetensors]'") from error
+    raise not_installed("fastbp.interop.safetensors needs safetensors", "safetensors") from error
 
 from .. import _checks
 from .._files.model import named, unnamed

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .._extras import not_installed
+
 try:
     import torch
     from torch import nn
 except ImportError as error:
-    raise ImportError("fastbp.interop.torch needs PyTorch: pip install 'fastbp[torch]'") from error
+    raise not_installed("fastbp.interop.torch needs PyTorch", "torch") from error
 
 from .. import _checks
 from ..trainer import Trainer

@@ -13,6 +13,7 @@ from numbers import Integral
 from typing import Any
 
 from .. import _checks, _messages
+from .._extras import not_installed
 from .._kernels.compiling import is_silent, silent_if
 from ..callbacks import Callback
 from ..history import LazyHistory
@@ -40,7 +41,7 @@ def jobs_asked(n_jobs: Any) -> int | None:
     try:
         from joblib import Parallel
     except ImportError:
-        raise ImportError("n_jobs needs joblib: pip install 'fastbp[many]'") from None
+        raise not_installed("n_jobs needs joblib", "many") from None
     asked = int(Parallel(n_jobs=n_jobs).n_jobs)
     return None if n_jobs is None and asked == 1 else asked
 

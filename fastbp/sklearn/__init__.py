@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from .._extras import not_installed
+
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin
     from sklearn.preprocessing import LabelBinarizer
@@ -20,7 +22,7 @@ try:
     from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
     from sklearn.utils.validation import validate_data  # noqa: F401  the newest import; it fails in older versions
 except ImportError as error:
-    raise ImportError("fastbp.sklearn needs scikit-learn 1.7 or later: pip install 'fastbp[sklearn]'") from error
+    raise not_installed("fastbp.sklearn needs scikit-learn 1.7 or later", "sklearn") from error
 
 from ..losses import Loss
 from ._convert import adopted, to_sklearn

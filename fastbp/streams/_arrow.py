@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .. import _names
 from .._checks import is_sequence, shown, wrong
+from .._extras import not_installed
 
 Array = npt.NDArray[Any]
 Chunk = tuple[Any, ...]
@@ -26,7 +27,7 @@ def _pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError:
-        raise ImportError("Stream.from_parquet and .from_arrow need pyarrow: pip install 'fastbp[arrow]'") from None
+        raise not_installed("Stream.from_parquet and .from_arrow need pyarrow", "arrow") from None
     return pyarrow
 
 
