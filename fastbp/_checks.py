@@ -43,7 +43,8 @@ ELSEWHERE = {  # names in Keras, PyTorch and scikit-learn
     "acc": "accuracy",
 }
 SMALL = 1 << 28  # bytes; every machine has so much memory
-NOT_REAL = (np.datetime64, np.timedelta64, np.complexfloating)
+DATES = (np.datetime64, np.timedelta64)
+NOT_REAL = (*DATES, np.complexfloating)
 BLOCK_BYTES = 1 << 20  # of a matrix to check at once, so that a check doesn't copy the whole matrix
 
 
@@ -66,11 +67,16 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def typed(value: object) -> str:
+    """Return a short repr and the type."""
+    return f"{shown(value)} ({type(value).__name__})"
+
+
 def kind_shown(value: object, kind: type) -> str:
     """Return a short repr and the type. For a class instead of an object, tell how to create the object."""
     if isinstance(value, type) and issubclass(value, kind):
         return f"the class {value.__name__}; write {value.__name__}()"
-    return f"{shown(value)} ({type(value).__name__})"
+    return typed(value)
 
 
 def whole(argument: str, value: Any, minimum: int) -> int:
@@ -81,7 +87,7 @@ def whole(argument: str, value: Any, minimum: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})")) from None
+        raise TypeError(wrong(argument, expected, typed(value))) from None
     if number < minimum:
         raise ValueError(wrong(argument, expected, number))
     return number
@@ -97,7 +103,7 @@ def real(
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})")) from None
+        raise TypeError(wrong(argument, expected, typed(value))) from None
     with np.errstate(over="ignore", under="ignore"):
         rounded = float(dtype.type(number))
     too_small = rounded <= above if above is not None else minimum is not None and number < minimum
@@ -162,7 +168,7 @@ def path(argument: str, value: Any) -> str:
     """Return a path as a string that is not empty and has no NUL."""
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
-        raise TypeError(wrong(argument, "a path", f"{shown(value)} ({type(value).__name__})"))
+        raise TypeError(wrong(argument, "a path", typed(value)))
     if not text or "\0" in text:
         raise ValueError(wrong(argument, "a path, not empty and without NUL", shown(text)))
     return text
@@ -183,7 +189,7 @@ def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
     names = sorted(names)
     expected = "one of " + ", ".join(repr(name) for name in names)
     if not isinstance(value, str):
-        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
+        raise TypeError(wrong(argument, expected, typed(value)))
     if value not in names:
         plain = value.lower().replace(" ", "_").replace("-", "_")
         near = [ELSEWHERE[plain]] if ELSEWHERE.get(plain) in names else get_close_matches(plain, names, 1)
@@ -200,7 +206,7 @@ def is_sequence(value: Any) -> bool:
 def sequence(argument: str, value: Any, expected: str, *, ordered: bool = True) -> list[Any]:
     """Return a sequence as a list. A set is refused unless the order doesn't matter."""
     if not is_sequence(value) or (ordered and isinstance(value, set | frozenset)):
-        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__})"))
+        raise TypeError(wrong(argument, expected, typed(value)))
     return list(value)
 
 
@@ -253,9 +259,7 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         if array.dtype == object:  # a frame with mixed columns, or a list with None or with integers that are too large
             if any(isinstance(item, str | bytes) for item in array.flat):
                 raise TypeError(wrong(argument, expected, "text"))
-            for item in array.flat:
-                if isinstance(item, NOT_REAL):  # float() accepts these
-                    raise TypeError(wrong(argument, expected, f"{shown(item)} ({type(item).__name__})"))
+            refuse_objects(argument, array, NOT_REAL, expected)
             array = array.astype(np.float64)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         if str(error).startswith(argument):
@@ -265,6 +269,13 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         kind = "text" if array.dtype.kind in "USO" else f"dtype {array.dtype}"
         raise TypeError(wrong(argument, expected, kind))
     return array
+
+
+def refuse_objects(argument: str, array: Array, kinds: tuple[type, ...], expected: str = "numbers") -> None:
+    """Refuse an array of objects if one of them is of these kinds, which float() would convert."""
+    for item in array.flat if array.dtype == object else ():
+        if isinstance(item, kinds):
+            raise TypeError(wrong(argument, expected, typed(item)))
 
 
 def finite(argument: str, array: Array) -> None:

@@ -78,9 +78,7 @@ def refuse_inner_dates(argument: str, value: Any) -> None:
         return
     if array.dtype.kind in "mM":
         raise TypeError(wrong(argument, "numbers", f"dtype {array.dtype}"))
-    for item in array.flat if array.dtype == object else ():
-        if isinstance(item, np.datetime64 | np.timedelta64):
-            raise TypeError(wrong(argument, "numbers", f"{_checks.shown(item)} ({type(item).__name__})"))
+    _checks.refuse_objects(argument, array, _checks.DATES)
 
 
 def validation_parts(value: Any) -> tuple[Any, Any, Any]:

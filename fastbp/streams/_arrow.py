@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _names
-from .._checks import is_sequence, shown, wrong
+from .._checks import is_sequence, shown, typed, wrong
 from .._extras import not_installed
 
 Array = npt.NDArray[Any]
@@ -379,7 +379,7 @@ def _texts(argument: str, value: Any, expected: str) -> tuple[str, ...]:
         odd = [name for name in texts or [value] if not isinstance(name, str)]
         is_number = bool(odd) and hasattr(odd[0], "__index__")
         hint = f"; column names in files are strings, so write {str(odd[0])!r}" if is_number else ""
-        raise TypeError(wrong(argument, expected, f"{shown(value)} ({type(value).__name__}){hint}"))
+        raise TypeError(wrong(argument, expected, typed(value) + hint))
     return texts
 
 

@@ -90,8 +90,7 @@ class Stream:
         is_data = isinstance(source, np.ndarray | str | bytes) or hasattr(source, "to_numpy")
         if is_data or not (callable(source) or isinstance(source, Iterable)):
             expected = "a function that returns an iterable of chunks (X, y), or such an iterable"
-            came = f"{_checks.shown(source)} ({type(source).__name__})"
-            raise TypeError(_checks.wrong("source", expected, came))
+            raise TypeError(_checks.wrong("source", expected, _checks.typed(source)))
         self._source = source
         self.rows = None if rows is None else _checks.whole("rows", rows, minimum=1)
         self.shuffle_buffer = _checks.whole("shuffle_buffer", shuffle_buffer, minimum=0)
@@ -259,8 +258,8 @@ class Stream:
             return
         chunks = self._source() if callable(self._source) else self._source
         if not isinstance(chunks, Iterable):
-            came = f"{_checks.shown(chunks)} ({type(chunks).__name__})"
-            raise TypeError(_checks.wrong("source", "a function that returns an iterable of chunks", came))
+            expected = "a function that returns an iterable of chunks"
+            raise TypeError(_checks.wrong("source", expected, _checks.typed(chunks)))
         for k, chunk in enumerate(chunks):
             yield f"chunk {k}", chunk
 
@@ -280,7 +279,7 @@ class _Slices:
         self.chunk = _checks.whole("chunk", chunk, minimum=1)
         for name, array in arrays.items():
             if not (hasattr(array, "__len__") and hasattr(array, "__getitem__")):
-                raise TypeError(_checks.wrong(name, "an array", f"{_checks.shown(array)} ({type(array).__name__})"))
+                raise TypeError(_checks.wrong(name, "an array", _checks.typed(array)))
         self.rows = len(arrays["X"])
         if not self.rows:
             raise ValueError(_checks.wrong("X", "at least one row", "none (an empty array)"))
