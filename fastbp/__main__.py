@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from . import __version__, _messages, distributed
 from ._cli import commands
 from ._extras import not_installed
-from ._files.tables import TableError
+from ._files.cells import TableError
 from .benchmark import report
 from .benchmark.turns import PeerError
 from .progress import number_text

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import shown
+from ._files.cells import TableError, missing_in, numbers_in, texts_in
 from ._files.columns import EXACT, Categories, Column, Numbers, Table, label
-from ._files.tables import TableError, missing_in, numbers_in, texts_in
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import pkgutil
 import re
 import warnings
 
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from fastbp import Callback, Ensemble, ModelFileError, Stream, Sweep, Trainer, explain, fit_many, plots
-from fastbp._files.tables import TableError, read
+from fastbp._files.cells import TableError
+from fastbp._files.tables import read
 from tests.test_run import weights_of
 
 pandas = pytest.importorskip("pandas")
@@ -558,9 +560,9 @@ def test_columns_of_lists_are_matched_by_name_too():
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "table"])
 def test_a_stream_from_an_older_pickle_reads_its_columns_by_name(tmp_path, kind):
     """Before columns were compared, pickles held what the user asked for, and no widths of columns."""
-    from fastbp.streams._arrow import Columns, Names
+    from fastbp.streams._columns import Columns, Selection
 
-    asked = Names("y", None, None)
+    asked = Selection("y", None, None)
     if kind == "table":
         stream = Stream.from_arrow(pyarrow.Table.from_pandas(DATA), "y")
         old = {"table": stream._pieces.table, "columns": Columns(tuple(COLUMNS), "y", None, "source"), "chunk": 4096}
@@ -573,3 +575,20 @@ def test_a_stream_from_an_older_pickle_reads_its_columns_by_name(tmp_path, kind)
     t = Trainer([3, 1], seed=0)
     t.fit(pickle.loads(pickle.dumps(stream)), verbose=0)
     assert t.feature_names == tuple(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "now"),
+    [
+        ("fastbp.streams", "Stream", "fastbp.streams.Stream"),
+        ("fastbp.streams", "_Slices", "fastbp.streams._pieces.Slices"),
+        ("fastbp._arrow_files", "Names", "fastbp.streams._columns.Selection"),
+        ("fastbp._arrow_files", "Columns", "fastbp.streams._columns.Columns"),
+        ("fastbp._arrow_files", "RowGroups", "fastbp.streams._arrow.RowGroups"),
+        ("fastbp._arrow_files", "BatchesOfFiles", "fastbp.streams._arrow.BatchesOfFiles"),
+        ("fastbp._arrow_files", "BatchesOfTable", "fastbp.streams._arrow.BatchesOfTable"),
+        ("fastbp._names", "Names", "fastbp._names.Names"),
+    ],
+)
+def test_older_pickles_name_classes_where_they_were(module, name, now):
+    assert pickle.loads(f"c{module}\n{name}\n.".encode()) is pkgutil.resolve_name(now)

@@ -12,8 +12,9 @@ import pandas
 import pytest
 
 from fastbp import ModelFileError, tables
+from fastbp._files.cells import MISSING, TableError, missing_in
 from fastbp._files.columns import Categories, Numbers, Table
-from fastbp._files.tables import MISSING, TableError, missing_in, read
+from fastbp._files.tables import read
 
 FRAME = pandas.DataFrame(
     {

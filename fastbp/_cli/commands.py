@@ -18,8 +18,9 @@ import numpy as np
 from .. import __version__, _checks, _messages, distributed, plots, tables
 from .._engine.team import usable_cores
 from .._files import model as checkpoint
+from .._files.cells import TableError
 from .._files.columns import Categories, Numbers, Table
-from .._files.tables import TableError, read, write_csv
+from .._files.tables import read, write_csv
 from .._kernels.compiling import announced_if
 from .._records import ModelFileError
 from .._training.measures import measure, penalty

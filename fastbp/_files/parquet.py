@@ -1,0 +1,102 @@
+"""Tables in Parquet files, and in folders of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _pyarrow
+from .._checks import shown, wrong
+from .._names import index_columns, without_index
+from .cells import TableError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+
+
+def read(path: str, wanted: Collection[str]) -> DataFrame:
+    """Return the frame in a Parquet file or in a folder of them, without the index column that pandas wrote.
+
+    Raises
+    ------
+    TableError
+        If it is not a Parquet file, if the columns of a file in the folder differ, if a wanted column is the index, or
+        if a cell is neither a number nor text.
+    ImportError
+        If pyarrow is not installed.
+    """
+    import pandas
+
+    _pyarrow.require_pyarrow("Parquet files need pyarrow", "cli")
+    exact = {kind.lower(): getattr(pandas, f"{kind}Dtype")() for kind in INTEGERS}  # NumPy's have no missing values
+    try:
+        table = _table(path, wanted)
+        frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
+    except TableError:
+        raise
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise TableError(f"this is not a Parquet file: {error}") from None
+    except OSError as error:
+        if error.filename:
+            raise
+        raise TableError(f"this is not a Parquet file: {error}") from None
+    for place, name in enumerate(frame.columns):
+        series = frame.iloc[:, place]
+        if series.dtype == np.float16:  # pandas hardly supports it
+            frame.isetitem(place, series.to_numpy(np.float32))
+        elif series.dtype == object:
+            _check_cells(name, series)
+    return frame
+
+
+def _table(path: str, wanted: Collection[str]) -> Any:
+    """Return the pyarrow Table of a file or a folder."""
+    if os.path.isdir(path):
+        files = _pyarrow.parquet_folder(path)
+        _check_alike(files.schema, files.fragments)
+        table = files.read()
+    else:
+        table = _pyarrow.parquet_table(path)
+    if asked := sorted(index_columns(table.schema) & set(wanted)):
+        advice = "call frame.reset_index() and write the file again"
+        raise TableError(f"{asked[0]!r} is the index of the pandas frame in this file, not a column; {advice}")
+    return without_index(table).replace_schema_metadata(None)
+
+
+def _check_alike(schema: Any, fragments: Iterable[Any]) -> None:
+    """Refuse a file whose columns differ from the schema: pyarrow would fill in nulls or drop columns."""
+    first = "the first file of the folder"
+    columns = _without_index(schema)
+    for where, own, in_path in _pyarrow.fragments_of(fragments):
+        there = _without_index(own)
+        for name in columns:
+            if name not in there and name not in in_path:
+                raise TableError(_pyarrow.no_column(where, name, there, first))
+        for name in there:
+            if name not in columns:
+                raise TableError(wrong(where, f"no column {name!r}, as in {first}", f"columns {shown(there)}"))
+
+
+def _without_index(schema: Any) -> list[str]:
+    """Return the columns of a schema that don't hold the index of a pandas frame."""
+    index = index_columns(schema)
+    return [name for name in schema.names if name not in index]
+
+
+def _check_cells(name: str, series: Series[Any]) -> None:
+    """Refuse lists and other values with parts, and bytes that are not UTF-8 text."""
+    for row, value in enumerate(series):
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            continue
+        if isinstance(value, bytes):
+            with suppress(UnicodeDecodeError):
+                value.decode()
+                continue
+        came = f"{shown(value)} in row {row + 1}"
+        raise TableError(f"column {name!r} has {came}, which is neither a number nor text; remove the column")
