@@ -7,7 +7,6 @@ import operator
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._kernels.finite import is_finite
+from ._memory_limit import memory_limit
 
 Array = npt.NDArray[Any]
 
@@ -369,26 +369,6 @@ def learning_rate(value: Any, dtype: np.dtype[Any]) -> float:
 def limit(argument: str, value: Any, *, dtype: np.dtype[Any]) -> float:
     """Return a number > 0; infinity for None."""
     return math.inf if value is None else real(argument, value, above=0, dtype=dtype)
-
-
-def memory_limit() -> float:
-    """Return the bytes that this process may use: the least of free memory, container limit and process limit."""
-    limits: list[float] = [math.inf]
-    with suppress(AttributeError, ValueError, OSError):
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with suppress(OSError), open("/proc/meminfo") as file:
-        free = dict(line.split(":") for line in file if line.startswith(("MemAvailable", "SwapFree")))
-        limits.append(1024 * sum(int(number.split()[0]) for number in free.values()))
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(ValueError, OSError), open(path) as file:  # "max" means no limit
-            limits.append(int(file.read()))
-    with suppress(ImportError):
-        import resource
-
-        addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if addresses != resource.RLIM_INFINITY:
-            limits.append(addresses)
-    return min(limits)
 
 
 def fits(argument: str, what: str, needed: int) -> None:
