@@ -112,12 +112,12 @@ def measured_text(measured: Mapping[str, float]) -> str:
 
 def paired_text(measured: Mapping[str, float]) -> str:
     """Format them in a shorter way: loss 0.1234 (val 0.2345) accuracy 0.9876 (val 0.8765)."""
-    parts = []
+    texts = []
     for name, value in measured.items():
         if not name.startswith("val_"):
             validation = f" (val {number_text(measured[f'val_{name}'])})" if f"val_{name}" in measured else ""
-            parts.append(f"{name} {number_text(value)}{validation}")
-    return " ".join(parts)
+            texts.append(f"{name} {number_text(value)}{validation}")
+    return " ".join(texts)
 
 
 def progress(verbose: Any) -> list[Callback]:

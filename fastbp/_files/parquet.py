@@ -90,7 +90,7 @@ def _without_index(schema: Any) -> list[str]:
 
 
 def _check_cells(name: str, series: Series[Any]) -> None:
-    """Refuse lists and other values with parts, and bytes that are not UTF-8 text."""
+    """Refuse lists and other nested values, and bytes that are not UTF-8 text."""
     for row, value in enumerate(series):
         if isinstance(value, str) or not isinstance(value, Iterable):
             continue

@@ -193,7 +193,7 @@ class BatchesOfTable(ByName):
             yield from _cut(batch, self.columns, self.chunk, f", record batch {k}")
 
 
-def _cut(batch: Any, columns: Columns, chunk: int, piece: str) -> Iterator[tuple[str, Chunk]]:
+def _cut(batch: Any, columns: Columns, chunk: int, place: str) -> Iterator[tuple[str, Chunk]]:
     """Cut a record batch into chunks."""
     for start in range(0, batch.num_rows, chunk):
-        yield columns.chunk(batch.slice(start, chunk), f"{piece}, rows from {start} on")
+        yield columns.chunk(batch.slice(start, chunk), f"{place}, rows from {start} on")

@@ -30,14 +30,14 @@ class Selection(NamedTuple):
         chosen = None if features is None else _texts("features", features, "column names")
         if weight is not None:
             _texts("sample_weight", [weight], "a column name")
-        everything = [*targets, *(chosen or ()), *([] if weight is None else [weight])]
+        everything = _all(chosen or (), targets, weight)
         if repeated := [name for name in everything if everything.count(name) > 1]:
             raise ValueError(wrong("features", "each column once, in X or in y", f"{repeated[0]!r} twice"))
         return cls(target if isinstance(target, str) else targets, chosen, weight)
 
     def within(self, schema: Any, where: str, first: Columns | None = None) -> Columns:
         """Return these columns of a file or table, which must hold numbers; compare them with the first file's."""
-        targets = (self.target,) if isinstance(self.target, str) else self.target
+        targets = _several(self.target)
         others = {*targets, self.weight} | _names.index_columns(schema)
         features = self.features or tuple(name for name in schema.names if name not in others)
         extra: list[str] = []
@@ -46,7 +46,7 @@ class Selection(NamedTuple):
         if not features:
             raise ValueError(wrong(where, f"a column for X besides {', '.join(map(repr, targets))}", "none"))
         widths = []
-        for name in (*features, *targets, *([] if self.weight is None else [self.weight])):
+        for name in _all(features, targets, self.weight):
             count = schema.names.count(name)
             if not count:
                 raise ValueError(_pyarrow.no_column(where, name, schema.names, first.where if first else ""))
@@ -73,8 +73,7 @@ class Columns(NamedTuple):
     @property
     def names(self) -> list[str]:
         """Names of all columns that are read."""
-        targets = (self.target,) if isinstance(self.target, str) else self.target
-        return [*self.features, *targets, *([] if self.weight is None else [self.weight])]
+        return _all(self.features, self.target, self.weight)
 
     def width(self, name: str) -> int:
         """Return the width of a column, as in `widths`."""
@@ -100,9 +99,9 @@ class Columns(NamedTuple):
         swapped = self._replace(features=features)
         return swapped._replace(widths=tuple(map(self.width, swapped.names)))
 
-    def chunk(self, batch: Any, piece: str = "") -> tuple[str, Chunk]:
-        """Return the name of a record batch for messages, and its X, y and optional weights."""
-        where = self.where + piece
+    def chunk(self, batch: Any, place: str) -> tuple[str, Chunk]:
+        """Return X, y and optional weights of a record batch at a place in the file, and its name for messages."""
+        where = self.where + place
 
         def numbers(name: str) -> Array:
             return _pyarrow.numbers(batch.column(name), f"{where}, column {name!r}")
@@ -113,6 +112,14 @@ class Columns(NamedTuple):
         y = numbers(self.target) if isinstance(self.target, str) else matrix(self.target)
         weight = () if self.weight is None else (numbers(self.weight),)
         return where, (matrix(self.features), y, *weight)
+
+
+def _several(target: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (target,) if isinstance(target, str) else target
+
+
+def _all(features: tuple[str, ...], target: str | tuple[str, ...], weight: str | None) -> list[str]:
+    return [*features, *_several(target), *([] if weight is None else [weight])]
 
 
 def _shown_width(width: int) -> str:

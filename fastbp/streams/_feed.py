@@ -1,4 +1,4 @@
-"""The reader of a Stream: a thread reads and checks ahead, and hands over pieces of whole batches."""
+"""The reader of a Stream: a thread reads and checks ahead, and hands over slabs of whole batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._stream import Stream
 
 Array = npt.NDArray[Any]
 
-SLAB_BYTES = 1 << 22  # size of a piece (at least a batch): some milliseconds of training, and fits the caches
+SLAB_BYTES = 1 << 22  # size of a slab (at least a batch): some milliseconds of training, and fits the caches
 LOOK_SECONDS = 0.1  # between two checks of the time and the thread while waiting for it
 GRACE_SECONDS = 1.0  # the longest wait for a reader to end
 COLUMNS = ("X", "targets", "labels", "weights")  # fields of codes.Data
@@ -26,7 +26,7 @@ IN_WORDS = {"X": "X", "targets": "y", "labels": "class numbers", "weights": "sam
 
 
 class Stopped(Exception):
-    """Ends the reader when its pieces are no longer needed."""
+    """Ends the reader when its slabs are no longer needed."""
 
 
 class Feed:
@@ -65,13 +65,13 @@ class Feed:
     def epoch(
         self, batch_size: int, random: npt.NDArray[np.uint64], look: Callable[[], None]
     ) -> Iterator[Iterator[codes.Data]]:
-        """Yield pieces of whole batches, the last of which may be shorter. Each piece is valid until the next.
+        """Yield slabs of whole batches, the last of which may be shorter. Each slab is valid until the next is requested.
 
         Parameters
         ----------
         batch_size : m
         random : (1,) state, which advances if the order is random
-        look : called ten times a second while waiting for a piece; an exception from it ends the pass
+        look : called ten times a second while waiting for a slab; an exception from it ends the pass
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Feed:
         reader = Reader(self, batch_size, rng)
         try:
             reader.start()
-            yield reader.pieces(look)
+            yield reader.read(look)
         finally:
             reader.stop()
 
@@ -110,7 +110,7 @@ class Reader:
     Parameters
     ----------
     feed : its stream is read
-    batch_size : each piece, except the last one, has a multiple of so many rows
+    batch_size : each slab, except the last one, has a multiple of so many rows
     rng : for the order; None keeps the order of the source
     """
 
@@ -135,8 +135,8 @@ class Reader:
         if self.thread.ident is not None:
             self.thread.join(GRACE_SECONDS)
 
-    def pieces(self, look: Callable[[], None]) -> Iterator[codes.Data]:
-        """Yield the pieces. Each one is valid until the next is requested."""
+    def read(self, look: Callable[[], None]) -> Iterator[codes.Data]:
+        """Yield the rows of one slab after the other. Each is valid until the next is requested."""
         while (slab := self._next(look)) is not None:
             yield self.feed.data(**dict(zip(self.feed.names, slab.taken, strict=True)))
             slab.count = 0
@@ -246,7 +246,7 @@ def _row_bytes(columns: Sequence[Array]) -> int:
 
 
 def _is_empty(chunk: Any) -> bool:
-    """Return whether all parts of a chunk have no rows. Such a chunk is skipped."""
+    """Return whether all arrays of a chunk have no rows. Such a chunk is skipped."""
     if not isinstance(chunk, tuple | list) or len(chunk) < 2:
         return False
-    return all(hasattr(part, "__len__") and len(part) == 0 for part in chunk if part is not None)
+    return all(hasattr(array, "__len__") and len(array) == 0 for array in chunk if array is not None)

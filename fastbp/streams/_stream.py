@@ -38,7 +38,7 @@ class Stream:
         Size of the buffer that a trainer with shuffling uses. Each incoming row replaces a row that is drawn at random
         from the buffer and passed to the network. 0 keeps the order of the source.
     read_ahead : int
-        How many pieces to read ahead, ≥ 1. A piece consists of whole batches and is about 4 MB, or one batch.
+        How many slabs to read ahead, ≥ 1. A slab holds whole batches: about 4 MB of them, or a single larger one.
 
     Raises
     ------
