@@ -62,11 +62,15 @@ class Numbers:
         """Number of inputs that the column becomes."""
         return 1
 
-    def check(self) -> None:
-        """Refuse a mean or deviation that can't scale numbers."""
-        if not math.isfinite(self.mean) or not 0 < self.deviation < math.inf:
-            came = f"{self.mean}, {self.deviation}"
-            raise refused(came, f"a finite mean and a deviation > 0 of {_checks.shown(self.name)}")
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Numbers:
+        """Return the column in a record from a file, as in `Table.from_record`."""
+        kinds = {"kind": (str,), "name": (str,), "mean": (float,), "deviation": (float,), "fill": (bool,)}
+        check_fields("a column", record, kinds)
+        name, mean, deviation = record["name"], record["mean"], record["deviation"]
+        if not math.isfinite(mean) or not 0 < deviation < math.inf:
+            raise refused(f"{mean}, {deviation}", f"a finite mean and a deviation > 0 of {_checks.shown(name)}")
+        return cls(name, mean, deviation, record["fill"])
 
 
 @dataclass(frozen=True)
@@ -104,22 +108,22 @@ class Categories:
         """Return the number of a category in any spelling of its value, or -1 if there is no such category."""
         return self.codes[text] if text in self.codes else self._others.get(same(text), -1)
 
-    def check(self) -> None:
-        """Refuse values that can't be categories."""
-        texts = all(type(category) is str for category in self.categories)
-        if not texts or not 0 < len(self.categories) == len(set(self.categories)):
-            came = _checks.shown(list(self.categories))
-            raise refused(came, f"different texts as categories of {_checks.shown(self.name)}")
-        if self.fill is not None and self.fill not in self.categories:
-            raise refused(_checks.shown(self.fill), f"a fill among the categories of {_checks.shown(self.name)}")
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Categories:
+        """Return the column in a record from a file, as in `Table.from_record`."""
+        kinds = {"kind": (str,), "name": (str,), "categories": (list,), "fill": (str, type(None))}
+        check_fields("a column", record, kinds)
+        name, categories, fill = record["name"], record["categories"], record["fill"]
+        texts = all(type(category) is str for category in categories)
+        if not texts or not 0 < len(categories) == len(set(categories)):
+            raise refused(_checks.shown(categories), f"different texts as categories of {_checks.shown(name)}")
+        if fill is not None and fill not in categories:
+            raise refused(_checks.shown(fill), f"a fill among the categories of {_checks.shown(name)}")
+        return cls(name, tuple(categories), fill)
 
 
 Column = Numbers | Categories
 KINDS: dict[str, type[Column]] = {"numbers": Numbers, "categories": Categories}
-FIELDS: dict[str, dict[str, tuple[type, ...]]] = {  # the types of each field in JSON
-    "numbers": {"kind": (str,), "name": (str,), "mean": (float,), "deviation": (float,), "fill": (bool,)},
-    "categories": {"kind": (str,), "name": (str,), "categories": (list,), "fill": (str, type(None))},
-}
 
 
 @dataclass(frozen=True)
@@ -182,10 +186,4 @@ def _column(record: Any) -> Column:
     kind = record.get("kind") if type(record) is dict else None
     if type(kind) is not str or kind not in KINDS:
         raise refused(_checks.shown(record), f"a column of a kind among {', '.join(KINDS)}")
-    check_fields("a column", record, FIELDS[kind])
-    options: dict[str, Any] = {
-        name: tuple(value) if type(value) is list else value for name, value in record.items() if name != "kind"
-    }
-    column = KINDS[kind](**options)
-    column.check()
-    return column
+    return KINDS[kind].from_record(record)

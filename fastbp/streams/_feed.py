@@ -65,7 +65,7 @@ class Feed:
     def epoch(
         self, batch_size: int, random: npt.NDArray[np.uint64], look: Callable[[], None]
     ) -> Iterator[Iterator[codes.Data]]:
-        """Yield slabs of whole batches, the last of which may be shorter. Each slab is valid until the next is requested.
+        """Yield slabs of whole batches, the last of which may be shorter. Each slab is valid until the next one comes.
 
         Parameters
         ----------
