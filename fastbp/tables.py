@@ -30,7 +30,7 @@ def recognise(frame: DataFrame, target: str, task: str = "auto", *, fill: bool =
 
     Parameters
     ----------
-    frame : from `_table_files.read`
+    frame : from `_files.tables.read`
     target : the name of the column to predict
     task : "classes", "numbers", or "auto": text and few different integers are classes
     fill : whether missing inputs are replaced by the mean or the most frequent category, instead of refused

@@ -1,6 +1,6 @@
 """Model files: zip archives of arrays, as numpy.savez writes them. They are written atomically.
 
-A file may be malicious, so that all sizes that it declares are compared with its actual size before they are used.
+A file may be malicious, so all sizes that it declares are compared with its actual size before they are used.
 """
 
 from __future__ import annotations

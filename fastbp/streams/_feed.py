@@ -19,7 +19,7 @@ from ._stream import Stream
 Array = npt.NDArray[Any]
 
 SLAB_BYTES = 1 << 22  # size of a slab (at least a batch): some milliseconds of training, and fits the caches
-LOOK_SECONDS = 0.1  # between two checks of the time and the thread while waiting for it
+POLL_SECONDS = 0.1  # between two checks of the time and the thread while waiting for it
 GRACE_SECONDS = 1.0  # the longest wait for a reader to end
 COLUMNS = ("X", "targets", "labels", "weights")  # fields of codes.Data
 IN_WORDS = {"X": "X", "targets": "y", "labels": "class numbers", "weights": "sample_weight"}
@@ -63,7 +63,7 @@ class Feed:
 
     @contextmanager
     def epoch(
-        self, batch_size: int, random: npt.NDArray[np.uint64], look: Callable[[], None]
+        self, batch_size: int, random: npt.NDArray[np.uint64], poll: Callable[[], None]
     ) -> Iterator[Iterator[codes.Data]]:
         """Yield slabs of whole batches, the last of which may be shorter. Each slab is valid until the next one comes.
 
@@ -71,7 +71,7 @@ class Feed:
         ----------
         batch_size : m
         random : (1,) state, which advances if the order is random
-        look : called ten times a second while waiting for a slab; an exception from it ends the pass
+        poll : called ten times a second while waiting for a slab; an exception from it ends the pass
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Feed:
         reader = Reader(self, batch_size, rng)
         try:
             reader.start()
-            yield reader.read(look)
+            yield reader.read(poll)
         finally:
             reader.stop()
 
@@ -135,20 +135,20 @@ class Reader:
         if self.thread.ident is not None:
             self.thread.join(GRACE_SECONDS)
 
-    def read(self, look: Callable[[], None]) -> Iterator[codes.Data]:
+    def read(self, poll: Callable[[], None]) -> Iterator[codes.Data]:
         """Yield the rows of one slab after the other. Each is valid until the next is requested."""
-        while (slab := self._next(look)) is not None:
+        while (slab := self._next(poll)) is not None:
             yield self.feed.data(**dict(zip(self.feed.names, slab.taken, strict=True)))
             slab.count = 0
             self.free.put(self.feed.slabs.index(slab))
 
-    def _next(self, look: Callable[[], None]) -> Slab | None:
+    def _next(self, poll: Callable[[], None]) -> Slab | None:
         while True:
             alive = self.thread.is_alive()  # check before reading the queue
             try:
-                item = self.full.get(timeout=LOOK_SECONDS)
+                item = self.full.get(timeout=POLL_SECONDS)
             except Empty:
-                look()
+                poll()
                 if not alive:
                     raise RuntimeError(
                         f"{self.feed.argument}: the thread that reads the Stream ended unexpectedly"
