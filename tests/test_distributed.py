@@ -268,7 +268,7 @@ sys.stdout.write("same\\n")
 WAITING = """
 import os, signal, threading, time
 from fastbp.streams import _feed
-_feed.SLAB_BYTES = 1  # a piece is a batch
+_feed.SLAB_BYTES = 1  # a slab is a batch
 signal.signal(signal.SIGINT, signal.default_int_handler)
 hit = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT))
 def chunks():

@@ -105,7 +105,7 @@ def test_chunks_change_no_bit(cut, options):
     weighted=strategies.booleans(),
     units=strategies.sampled_from([4, 24]),
 )
-def test_any_chunks_and_pieces_change_no_bit(cut, batch_size, slab_bytes, read_ahead, weighted, units):
+def test_any_chunks_and_slabs_change_no_bit(cut, batch_size, slab_bytes, read_ahead, weighted, units):
     n = sum(cut)
     arrays = (X[:n], Y[:n], W[:n] + 0.1) if weighted else (X[:n], Y[:n])
     arrays = tuple(np.resize(array, (n, *array.shape[1:])) for array in arrays)
@@ -136,7 +136,7 @@ def test_weights_of_samples_and_classes(cut):
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 1000, 5000])
-def test_pieces_of_every_size(slab_bytes, monkeypatch):
+def test_slabs_of_every_size(slab_bytes, monkeypatch):
     """Of one batch, of some, and fewer than are read ahead."""
     monkeypatch.setattr("fastbp.streams._feed.SLAB_BYTES", slab_bytes)
     for read_ahead in (1, 5):
@@ -423,8 +423,8 @@ def passes(stream: Stream, epochs: int, seed: int = 0) -> np.ndarray:
     feed = t._intake.feed("X", stream, shuffle=True)
     orders = []
     for _ in range(epochs):
-        with feed.epoch(16, t._state.random, lambda: None) as pieces:
-            orders.append(np.concatenate([piece.X.copy() for piece in pieces]).ravel())
+        with feed.epoch(16, t._state.random, lambda: None) as slabs:
+            orders.append(np.concatenate([slab.X.copy() for slab in slabs]).ravel())
             assert all(len(order) == len(orders[0]) for order in orders)
     return np.array(orders)
 
@@ -539,7 +539,7 @@ class Waits(Callback):
 
 @pytest.mark.parametrize("read_ahead", [1, 4])
 def test_it_reads_ahead_while_the_network_trains_and_not_too_far(monkeypatch, read_ahead):
-    """Chunks of a batch, which is a piece: one is trained with, read_ahead wait, and the next has no room."""
+    """Chunks of a batch, which is a slab: one is trained with, read_ahead wait, and the next has no room."""
     monkeypatch.setattr("fastbp.streams._feed.SLAB_BYTES", 1)
     read: list[int] = []
 
@@ -783,7 +783,7 @@ def test_a_chunk_that_will_not_do(second, kind, message):
     before = weights_of(t)
     with pytest.raises(kind, match=message):
         t.fit(Stream([(X, Y), second]), verbose=0)
-    np.testing.assert_array_equal(weights_of(t), before)  # the piece wasn't full
+    np.testing.assert_array_equal(weights_of(t), before)  # the slab wasn't full
 
 
 @pytest.mark.parametrize(
