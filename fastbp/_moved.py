@@ -18,6 +18,9 @@ MOVED = {  # the old name, below fastbp, and the new one
     "ensemble": "many.ensemble",
     "sweep": "many.sweep",
 }
+RENAMED = {  # classes of these modules that have another name now, and where they are
+    "_chains": {"Layer": ("explanation._records", "LayerValues"), "Path": ("explanation._chains", "WeightPath")},
+}
 
 
 class Finder:
@@ -37,3 +40,5 @@ class Finder:
         package, _, name = module.__name__.partition(".")
         now = importlib.import_module(f"{package}.{MOVED[name]}")
         vars(module).update((name, value) for name, value in vars(now).items() if not name.startswith("__"))
+        for old, (place, new) in RENAMED.get(name, {}).items():
+            setattr(module, old, getattr(importlib.import_module(f"{package}.{place}"), new))

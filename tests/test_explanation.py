@@ -18,8 +18,8 @@ from rich.console import Console
 
 import fastbp
 from fastbp import Trainer, explain, losses, optimizers, reference
-from fastbp.explanation import _text
-from fastbp.explanation._chains import count
+from fastbp.explanation import _chains, _text
+from fastbp.explanation._text import count
 
 from .cases import HIDDEN, OUTPUTS, Case, log_cosh, named, parameter_of, reference_gradients
 from .test_promises import run
@@ -256,12 +256,12 @@ def test_latex_is_one_aligned_environment(n):
         assert all(row.count("&") == 1 for row in rows)
         assert all(row.endswith(r" \\") for row in rows[:-1])
     for g in found.gradients:
-        assert f"&= {_text.latex_number(g.sum)}" in found.latex()
+        assert f"&= {_chains.latex_number(g.sum)}" in found.latex()
     assert ("(sample 2)" in found.latex()) == (n == 2)
 
 
 def test_latex_writes_powers_of_ten():
-    assert _text.latex_number(-1.5e-7) == r"-1.5 \cdot 10^{-7}"
+    assert _chains.latex_number(-1.5e-7) == r"-1.5 \cdot 10^{-7}"
 
 
 class Reader(HTMLParser):
@@ -328,9 +328,9 @@ def test_rich_shows_every_number_in_tables(sizes):
         for row in rows:
             assert re.search(r"^ *" + " +".join(re.escape(cell) for cell in row if cell) + r" *$", text, re.M), row
     for g in found.gradients:
-        for path, symbols, numbers in _text.chain_rows(g):
-            lead = rf"{g.symbol} +{_text.route(path, 1)} +"
-            product = re.escape(_text.number(path.product))
+        for path, symbols, numbers in _chains.chain_rows(g.paths):
+            lead = rf"{g.symbol} +{_chains.route(path, 1)} +"
+            product = re.escape(_chains.number(path.product))
             assert re.search(rf"{lead}{re.escape(symbols.rstrip())} +{product}", text)
             assert numbers.rstrip() in text
     assert all(line in text for line in (*_text.agreement(found), *found.remarks))

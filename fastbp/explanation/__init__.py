@@ -1,5 +1,7 @@
 """explain: every weight's derivative as a chain of partial derivatives, in numbers and formulas."""
 
-from ._explanation import Derivative, Explanation, explain
+from ._explain import explain
+from ._explanation import Explanation
+from ._records import Derivative
 
 __all__ = ["Derivative", "Explanation", "explain"]

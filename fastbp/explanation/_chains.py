@@ -1,4 +1,4 @@
-"""The chain rule path by path: symbols, local derivatives, and the paths from a weight to the cost.
+"""A chain of local derivatives along a path from a weight to the cost: its data, its text and its LaTeX.
 
 Units and layers count from 1, like the method's symbols. The bias unit of a layer is unit 0.
 """
@@ -6,16 +6,10 @@ Units and layers count from 1, like the method's symbols. The bias unit of a lay
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import Any, NamedTuple
-
-import numpy.typing as npt
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from .._symbols import Symbol
-
-Array = npt.NDArray[Any]
 
 J = Symbol("J")
 
@@ -23,11 +17,6 @@ J = Symbol("J")
 def parameter(l: int, j: int, k: int) -> Symbol:
     """Return the symbol of θˡ_jk, or of bˡ_j for k = 0."""
     return Symbol("θ", l, (j, k)) if k else Symbol("b", l, (j,))
-
-
-def count(n: int) -> str:
-    """Return a number of paths with commas, or as a power of ten if it is very large."""
-    return f"{n:,}" if n < 10**15 else f"some 10^{math.log10(n):.0f}"
 
 
 class Factor(NamedTuple):
@@ -46,7 +35,7 @@ class Factor(NamedTuple):
         return f"∂{self.of}/∂{self.by}"
 
 
-class Path(NamedTuple):
+class WeightPath(NamedTuple):
     """A path from a weight to the cost.
 
     Attributes
@@ -66,111 +55,70 @@ class Path(NamedTuple):
         return math.prod(factor.value for factor in self.factors)
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """The quantities of layer l for m samples.
-
-    Attributes
-    ----------
-    l : number of the layer, from 1
-    activation : name of f; None for the inputs
-    a : (m, n_l)
-    z, delta : (m, n_l), or None for the inputs
-    slopes : (m, n_l), f′(z); None for the inputs, and for softmax, which doesn't act unit by unit
-    """
-
-    l: int
-    activation: str | None
-    a: Array
-    z: Array | None = None
-    delta: Array | None = None
-    slopes: Array | None = None
+def total(paths: Sequence[WeightPath]) -> float:
+    """Return the sum of the products of all paths, which is ∂J/∂θ."""
+    return math.fsum(path.product for path in paths)
 
 
-@dataclass(frozen=True, eq=False)
-class Chains:
-    """The local derivatives of a network for some samples, and the chains that they form.
-
-    Attributes
-    ----------
-    layers : the L layers
-    weights : [Θ¹, …]
-    use_bias : whether there are bias units
-    cost_slopes : (m, n_L), ∂J/∂aᴸ; None if ∂J/∂zᴸ has one closed form, with which the chains then begin
-    """
-
-    layers: Sequence[Layer]
-    weights: Sequence[Array]
-    use_bias: bool
-    cost_slopes: Array | None
-
-    @property
-    def n_paths(self) -> int:
-        """Number of paths from all weights to the cost, over all samples."""
-        return sum(count for count, _ in self._counts())
-
-    @property
-    def n_derivatives(self) -> int:
-        """Number of local derivatives in the chains of all these paths."""
-        return sum(count * length for count, length in self._counts())
-
-    def _counts(self) -> Iterator[tuple[int, int]]:
-        """Yield, for the weights of each layer, the number of paths and of local derivatives in each path."""
-        onwards, length = len(self.layers[0].a), (1 if self.cost_slopes is None else 2) + 1
-        for theta in reversed(self.weights):
-            onwards *= len(theta)  # paths from a unit's z to J, for each of the unit's weights
-            yield onwards * (theta.shape[1] + self.use_bias), length
-            length += 2
-
-    def parameters(self) -> Iterator[tuple[int, int, int]]:
-        """Yield every weight as (l, j, k), sorted by the unit that it goes to, with the bias weight last."""
-        for l, theta in enumerate(self.weights, start=1):
-            sources = [*range(1, theta.shape[1] + 1), *([0] if self.use_bias else [])]
-            for j, k in product(range(1, len(theta) + 1), sources):
-                yield l, j, k
-
-    def paths(self, l: int, j: int, k: int) -> tuple[Path, ...]:
-        """Return all chains of ∂J/∂θˡ_jk: one for each sample and path through the units of the layers after l + 1."""
-        onwards = [range(1, len(theta) + 1) for theta in self.weights[l:]]
-        return tuple(
-            Path(s + 1, (k, j, *units), self._chain(s, l, (k, j, *units)))
-            for s in range(len(self.layers[0].a))
-            for units in product(*onwards)
-        )
-
-    def short_paths(self, l: int, j: int, k: int) -> tuple[Path, ...]:
-        """Return the same sum with δ for all that comes after unit j: ∂J/∂θˡ_jk = Σ_samples δˡ⁺¹_j aˡ_k."""
-        z = Symbol("z", l + 1, (j,))
-        return tuple(
-            Path(s + 1, (k, j), (Factor(J, z, _number(self.layers[l].delta, s, j)), self._last(s, l, j, k)))
-            for s in range(len(self.layers[0].a))
-        )
-
-    def _chain(self, s: int, l: int, units: tuple[int, ...]) -> tuple[Factor, ...]:
-        """Return the local derivatives along a path, from the cost back to the weight."""
-        factors = self._output(s, units[-1])
-        for layer in range(len(self.layers) - 1, l, -1):  # from zˡᵃʸᵉʳ⁺¹ back to zˡᵃʸᵉʳ
-            to, unit = units[layer + 1 - l], units[layer - l]
-            z, a = Symbol("z", layer + 1, (to,)), Symbol("a", layer, (unit,))
-            factors.append(Factor(z, a, _number(self.weights[layer - 1], to - 1, unit)))
-            factors.append(Factor(a, Symbol("z", layer, (unit,)), _number(self.layers[layer - 1].slopes, s, unit)))
-        return (*factors, self._last(s, l, units[1], units[0]))
-
-    def _output(self, s: int, i: int) -> list[Factor]:
-        """Return ∂J/∂aᴸ_i and ∂aᴸ_i/∂zᴸ_i, or ∂J/∂zᴸ_i directly."""
-        output = self.layers[-1]
-        a, z = Symbol("a", output.l, (i,)), Symbol("z", output.l, (i,))
-        if self.cost_slopes is None:
-            return [Factor(J, z, _number(output.delta, s, i))]
-        return [Factor(J, a, _number(self.cost_slopes, s, i)), Factor(a, z, _number(output.slopes, s, i))]
-
-    def _last(self, s: int, l: int, j: int, k: int) -> Factor:
-        """Return ∂zˡ⁺¹_j/∂θˡ_jk = aˡ_k, or 1 for the bias unit."""
-        value = _number(self.layers[l - 1].a, s, k) if k else 1.0
-        return Factor(Symbol("z", l + 1, (j,)), parameter(l, j, k), value)
+def number(value: float | None) -> str:
+    """Return six digits, or "" for None."""
+    return "" if value is None else f"{value + 0.0:.6g}"  # 0 for −0
 
 
-def _number(array: Array | None, row: int, unit: int) -> float:
-    """Return the value of a unit, from 1, in a row, from 0."""
-    assert array is not None
-    return float(array[row, unit - 1])
+def latex_number(value: float) -> str:
+    """Return six digits, with a power of ten in place of e notation."""
+    mantissa, _, exponent = number(value).partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def latex_factor(value: float) -> str:
+    """Return a number as a factor, in brackets if it is negative."""
+    return f"({latex_number(value)})" if value < 0 else latex_number(value)
+
+
+def route(path: WeightPath, m: int) -> str:
+    """Return the units on a path, such as 1 → 2 → 1; for a batch of m > 1 samples, also the sample."""
+    units = " → ".join(str(unit) if unit else "bias" for unit in path.units)
+    return f"sample {path.sample}: {units}" if m > 1 else units
+
+
+def chain_rows(paths: Sequence[WeightPath]) -> list[tuple[WeightPath, str, str]]:
+    """Return each path with its chain in symbols, and with the numbers aligned below the symbols."""
+    n = len(paths)
+    rows = [[str(factor) for factor in path.factors] for path in paths]
+    rows += [[number(factor.value) for factor in path.factors] for path in paths]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    chains = [" · ".join(f"{cell:^{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
+    return list(zip(paths, chains[:n], chains[n:], strict=True))
+
+
+def text(theta: Symbol, paths: Sequence[WeightPath]) -> str:
+    """Return ∂J/∂θ: for each path the chain, the numbers below the symbols, and then the sum."""
+    m, n = max(path.sample for path in paths), len(paths)
+    lines = [f"∂J/∂{theta} = {number(total(paths))}{f', the sum over {n} paths' if n > 1 else ''}"]
+    for path, symbols, numbers in chain_rows(paths):
+        lead = f"  {route(path, m)}:  " if n > 1 else "  "
+        lines += [f"{lead}{symbols}".rstrip(), f"{'':{len(lead)}}{numbers} = {number(path.product)}"]
+    return "\n".join(lines)
+
+
+def latex_lines(theta: Symbol, paths: Sequence[WeightPath]) -> list[str]:
+    """Return ∂J/∂θ as lines of an aligned environment: each path in symbols, then in numbers, then the sum."""
+    m = max(path.sample for path in paths)
+    symbols = [r" \cdot ".join(factor.latex for factor in path.factors) for path in paths]
+    numbers = [r" \cdot ".join(latex_factor(factor.value) for factor in path.factors) for path in paths]
+    if m > 1:
+        samples = [rf" \quad \text{{(sample {path.sample})}}" for path in paths]
+        symbols = [chain + sample for chain, sample in zip(symbols, samples, strict=True)]
+    lines = [*_latex_sum(symbols), *_latex_sum(numbers), f"&= {latex_number(total(paths))}"]
+    return [rf"\frac{{\partial J}}{{\partial {theta.latex}}} {lines[0]}", *lines[1:]]
+
+
+def _latex_sum(terms: Sequence[str]) -> list[str]:
+    """Return one line for each term of a sum."""
+    return [f"&= {terms[0]}", *(rf"&\quad {{}} + {term}" for term in terms[1:])]
+
+
+def aligned(lines: Sequence[str]) -> str:
+    """Return lines as an aligned environment of LaTeX."""
+    return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])

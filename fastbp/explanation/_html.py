@@ -1,32 +1,30 @@
-"""An Explanation as one HTML page: the template explain.html with the numbers."""
+"""An explanation as one HTML page: the template explain.html, filled with the numbers."""
 
 from __future__ import annotations
 
 import json
 from html import escape
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import _text as words
-from ._chains import Path
-
-if TYPE_CHECKING:
-    from ._explanation import Derivative, Explanation
+from . import _text
+from ._chains import WeightPath, number, route
+from ._records import Derivative, Quantities
 
 MAX_DRAWN = 16  # the most layers, and units in a layer, of a picture
 
 
-def page(explanation: Explanation) -> str:
+def page(explanation: Quantities) -> str:
     """Return the whole page, which is self-contained."""
     template = (resources.files(__package__) / "explain.html").read_text(encoding="utf-8")
     contents = {
-        "heading": escape(words.heading(explanation)),
-        "J": words.number(explanation.J),
-        "agreement": escape(" ".join(words.agreement(explanation))),
+        "heading": escape(_text.heading(explanation)),
+        "J": number(explanation.J),
+        "agreement": escape(" ".join(_text.agreement(explanation))),
         "remarks": "".join(f"<p>{escape(remark)}</p>" for remark in _remarks(explanation)),
-        "units": _table("units", "What each unit computes", words.unit_rows(explanation)),
+        "units": _table("units", "What each unit computes", _text.unit_rows(explanation)),
         "updates": _updates(explanation),
-        "text": escape(words.text(explanation)),
+        "text": escape(_text.text(explanation)),
         "data": _json(data(explanation)),
     }
     for name, content in contents.items():
@@ -34,14 +32,14 @@ def page(explanation: Explanation) -> str:
     return template
 
 
-def frame(explanation: Explanation) -> str:
+def frame(explanation: Quantities) -> str:
     """Return the page in a frame, so that its styles and scripts don't affect a notebook."""
     source = escape(page(explanation), quote=True)
     return f'<iframe title="fastbp.explain" srcdoc="{source}" style="width:100%;height:54rem;border:0"></iframe>'
 
 
-def data(explanation: Explanation) -> dict[str, Any]:
-    """Return what the page's script draws, as plain numbers and lists; nothing for a network that it doesn't draw."""
+def data(explanation: Quantities) -> dict[str, Any]:
+    """Return what the page's script draws, as plain numbers and lists. The lists are empty if it draws nothing."""
     drawn, m = is_drawn(explanation), len(explanation.layers[0].a)
     return {
         "J": explanation.J,
@@ -66,13 +64,13 @@ def data(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def is_drawn(explanation: Explanation) -> bool:
+def is_drawn(explanation: Quantities) -> bool:
     """Return whether the page has a picture in which you can choose weights."""
     return max(*explanation.sizes, len(explanation.sizes)) <= MAX_DRAWN and bool(explanation.gradients)
 
 
-def _remarks(explanation: Explanation) -> tuple[str, ...]:
-    """Return what is left out, also from the page."""
+def _remarks(explanation: Quantities) -> tuple[str, ...]:
+    """Return the remarks, and that there is no picture if the page has none."""
     if is_drawn(explanation):
         return explanation.remarks
     return *explanation.remarks, f"The network is too large for a picture ({MAX_DRAWN} layers of {MAX_DRAWN} units)."
@@ -95,11 +93,11 @@ def weight(derivative: Derivative, m: int) -> dict[str, Any]:
     }
 
 
-def _path(path: Path, m: int) -> dict[str, Any]:
+def _path(path: WeightPath, m: int) -> dict[str, Any]:
     return {
         "sample": path.sample,
         "units": path.units,
-        "route": words.route(path, m),
+        "route": route(path, m),
         "factors": [(str(factor), factor.value) for factor in path.factors],
         "product": path.product,
     }
@@ -115,19 +113,19 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _updates(explanation: Explanation) -> str:
+def _updates(explanation: Quantities) -> str:
     """Return the table of weights, each with a link to its chains if they are drawn."""
     if not explanation.gradients:
         return ""
-    (head, *rows), left_out = words.update_rows(explanation)
+    (head, *rows), left_out = _text.update_rows(explanation)
     if is_drawn(explanation):
         names = [f'<a href="#{_identity(g)}">{row[0]}</a>' for g, row in zip(explanation.gradients, rows, strict=False)]
         rows = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
-    caption = f"The weights, and a step of gradient descent with η = {words.number(explanation.learning_rate)}"
-    return _table("updates", caption, words.Rows([head, *rows], left_out))
+    caption = f"The weights, and a step of gradient descent with η = {number(explanation.learning_rate)}"
+    return _table("updates", caption, _text.Rows([head, *rows], left_out))
 
 
-def _table(name: str, caption: str, rows: words.Rows) -> str:
+def _table(name: str, caption: str, rows: _text.Rows) -> str:
     """Return an HTML table. The first column names the rows; the cells are HTML."""
     head, *shown = rows.shown
     names = "".join(f'<th scope="col">{column}</th>' for column in head)

@@ -1,17 +1,17 @@
-"""An Explanation as rich tables. Only this module imports rich."""
+"""An explanation as tables of rich. Only this module imports rich at run time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from .._extras import not_installed
-from . import _text as words
+from . import _text
+from ._chains import chain_rows, number, route
+from ._records import Quantities
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
-
-    from ._explanation import Explanation
 
 
 def _rich() -> Any:
@@ -26,45 +26,45 @@ def _rich() -> Any:
     return rich
 
 
-def whole(explanation: Explanation) -> Group:
-    """Return the heading, units, chains, weights and remarks in a group."""
+def whole(explanation: Quantities) -> Group:
+    """Return the whole explanation: heading, units, chains, weights and remarks."""
     rich = _rich()
-    parts: list[Any] = [words.heading(explanation), f"J = {words.number(explanation.J)}", units(explanation)]
+    items: list[Any] = [_text.heading(explanation), f"J = {number(explanation.J)}", units(explanation)]
     if explanation.view == "paths":
-        parts.append(chains(explanation))
+        items.append(chains(explanation))
     else:
-        parts += words.matrices(explanation)
+        items += _text.matrices(explanation)
     if explanation.gradients:
-        parts.append(weights(explanation))
-    texts = [*words.agreement(explanation), *explanation.remarks]
-    return rich.console.Group(*(rich.text.Text(part) if isinstance(part, str) else part for part in (*parts, *texts)))
+        items.append(weights(explanation))
+    items += [*_text.agreement(explanation), *explanation.remarks]
+    return rich.console.Group(*(rich.text.Text(item) if isinstance(item, str) else item for item in items))
 
 
-def units(explanation: Explanation) -> Table:
+def units(explanation: Quantities) -> Table:
     """Return the table of what each unit computes."""
-    return _table("What each unit computes", words.unit_rows(explanation))
+    return _table("What each unit computes", _text.unit_rows(explanation))
 
 
-def chains(explanation: Explanation) -> Table:
+def chains(explanation: Quantities) -> Table:
     """Return the table of every weight's paths: the derivatives, the numbers below them, and the product."""
     m = len(explanation.layers[0].a)
     rows = []
     for derivative in explanation.gradients:
-        for path, symbols, numbers in words.chain_rows(derivative):
+        for path, symbols, numbers in chain_rows(derivative.paths):
             chain = f"{symbols}\n{numbers}"
-            rows.append((str(derivative.symbol), words.route(path, m), chain, words.number(path.product)))
-    table = words.first_rows(("weight", "path", "chain", "product"), rows)
+            rows.append((str(derivative.symbol), route(path, m), chain, number(path.product)))
+    table = _text.first_rows(("weight", "path", "chain", "product"), rows)
     return _table("The paths from the weights to J", table, left=3)
 
 
-def weights(explanation: Explanation) -> Table:
-    """Return the table of the sums over the paths, the gradients of the reference and the kernels, and the step."""
-    eta = words.number(explanation.learning_rate)
-    return _table(f"The weights, and a step of gradient descent with η = {eta}", words.update_rows(explanation))
+def weights(explanation: Quantities) -> Table:
+    """Return the table of the sums over the paths, the gradients of the reference and the kernels, and the update."""
+    eta = number(explanation.learning_rate)
+    return _table(f"The weights, and a step of gradient descent with η = {eta}", _text.update_rows(explanation))
 
 
-def _table(title: str, rows: words.Rows, left: int = 1) -> Table:
-    """Return a table; left: how many columns are aligned to the left."""
+def _table(title: str, rows: _text.Rows, left: int = 1) -> Table:
+    """Return a table of rich, whose first columns, as many as `left` says, are aligned to the left."""
     rich = _rich()
     caption = f"… and {rows.left_out:,} more" if rows.left_out else None
     table: Table = rich.table.Table(title=title, caption=caption, box=rich.box.SIMPLE)

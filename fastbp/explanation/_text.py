@@ -1,18 +1,17 @@
-"""An Explanation as text for a terminal and as LaTeX."""
+"""A whole explanation as text for a terminal and as LaTeX."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .._symbols import Symbol
-from ._chains import Layer, Path, count, parameter
-
-if TYPE_CHECKING:
-    from ._explanation import Derivative, Explanation
+from ._chains import aligned, latex_factor, latex_lines, latex_number, number, parameter
+from ._records import Derivative, LayerValues, Quantities
 
 MAX_ROWS = 200  # the most rows of a table
 
@@ -27,12 +26,12 @@ class Rows(NamedTuple):
     left_out: int
 
 
-def number(value: float | None) -> str:
-    """Return six digits, or "" for None."""
-    return "" if value is None else f"{value + 0.0:.6g}"  # 0 for −0
+def count(n: int) -> str:
+    """Return a number of paths with commas, or as a power of ten if it is very large."""
+    return f"{n:,}" if n < 10**15 else f"some 10^{math.log10(n):.0f}"
 
 
-def heading(explanation: Explanation) -> str:
+def heading(explanation: Quantities) -> str:
     """Return the sizes, the activations, the loss and the number of samples."""
     m = len(explanation.layers[0].a)
     activations = ", ".join(str(layer.activation) for layer in explanation.layers[1:])
@@ -40,24 +39,25 @@ def heading(explanation: Explanation) -> str:
     return f"{'-'.join(map(str, explanation.sizes))}, {activations}; {explanation.loss}; {samples}"
 
 
-def unit_rows(explanation: Explanation) -> Rows:
-    """Return UNITS and the z, a, f′ and δ of every unit for every sample, without a number for a single sample."""
+def unit_rows(explanation: Quantities) -> Rows:
+    """Return z, a, f′ and δ of every unit for every sample, below the names in UNITS. A single sample has no number."""
     m = len(explanation.layers[0].a)
     rows: list[tuple[str, ...]] = [UNITS]
     for layer, s, i in islice(_units(explanation), MAX_ROWS):
-        values = (None if part is None else part[s, i] for part in (layer.z, layer.a, layer.slopes, layer.delta))
+        arrays = (layer.z, layer.a, layer.slopes, layer.delta)
+        values = (None if array is None else array[s, i] for array in arrays)
         rows.append((str(layer.l), str(s + 1), str(i + 1), *map(number, values)))
     left_out = m * sum(explanation.sizes) - (len(rows) - 1)
     return Rows(rows if m > 1 else [(row[0], *row[2:]) for row in rows], left_out)
 
 
-def _units(explanation: Explanation) -> Iterator[tuple[Layer, int, int]]:
-    """Yield every unit of every layer for every sample; they count from 0."""
+def _units(explanation: Quantities) -> Iterator[tuple[LayerValues, int, int]]:
+    """Yield (layer, sample, unit) for every unit of every layer. Samples and units count from 0."""
     return ((layer, s, i) for layer in explanation.layers for s, i in np.ndindex(layer.a.shape))
 
 
-def update_rows(explanation: Explanation) -> Rows:
-    """Return UPDATES and these values for every weight."""
+def update_rows(explanation: Quantities) -> Rows:
+    """Return the gradients and the update of every weight, below the names in UPDATES."""
     return first_rows(
         UPDATES,
         [
@@ -68,12 +68,12 @@ def update_rows(explanation: Explanation) -> Rows:
 
 
 def first_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Rows:
-    """Return as many rows as a table may have."""
+    """Return a table of the first MAX_ROWS rows."""
     return Rows([head, *rows[:MAX_ROWS]], max(0, len(rows) - MAX_ROWS))
 
 
-def agreement(explanation: Explanation) -> tuple[str, str]:
-    """Return how many chains there are, and how much the three gradients differ."""
+def agreement(explanation: Quantities) -> tuple[str, str]:
+    """Return how many paths there are, and how much the three gradients differ."""
     counted = (
         f"{count(explanation.n_paths)} path{'s' * (explanation.n_paths != 1)} from the weights to J, "
         f"with {count(explanation.n_derivatives)} derivatives in the chains."
@@ -85,14 +85,8 @@ def agreement(explanation: Explanation) -> tuple[str, str]:
     )
 
 
-def route(path: Path, m: int) -> str:
-    """Return the units on a path, such as 1 → 2 → 1; for a batch, also the sample."""
-    way = " → ".join(str(unit) if unit else "bias" for unit in path.units)
-    return f"sample {path.sample}: {way}" if m > 1 else way
-
-
 def table(rows: Rows) -> str:
-    """Return the columns with their names, aligned to the right."""
+    """Return a table as text, with all columns aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows.shown, strict=True)]
     lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows.shown]
     if rows.left_out:
@@ -100,39 +94,19 @@ def table(rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def text(explanation: Explanation) -> str:
+def text(explanation: Quantities) -> str:
     """Return the whole explanation for a terminal."""
     if explanation.view == "paths":
-        chains = [chains_text(derivative) for derivative in explanation.gradients]
+        chains = [derivative.text() for derivative in explanation.gradients]
     else:
         chains = matrices(explanation)
-    parts = [f"{heading(explanation)}\nJ = {number(explanation.J)}", table(unit_rows(explanation)), *chains]
+    blocks = [f"{heading(explanation)}\nJ = {number(explanation.J)}", table(unit_rows(explanation)), *chains]
     if explanation.gradients:
-        parts.append(f"η = {number(explanation.learning_rate)}\n{table(update_rows(explanation))}")
-    return "\n\n".join([*parts, "\n".join([*agreement(explanation), *explanation.remarks])])
+        blocks.append(f"η = {number(explanation.learning_rate)}\n{table(update_rows(explanation))}")
+    return "\n\n".join([*blocks, "\n".join([*agreement(explanation), *explanation.remarks])])
 
 
-def chain_rows(derivative: Derivative) -> list[tuple[Path, str, str]]:
-    """Return each path with its chain in symbols, and with the numbers aligned below the symbols."""
-    n = len(derivative.paths)
-    rows = [[str(factor) for factor in path.factors] for path in derivative.paths]
-    rows += [[number(factor.value) for factor in path.factors] for path in derivative.paths]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    chains = [" · ".join(f"{cell:^{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
-    return list(zip(derivative.paths, chains[:n], chains[n:], strict=True))
-
-
-def chains_text(derivative: Derivative) -> str:
-    """Return ∂J/∂θ: for each path the chain, the numbers below the symbols, and then the sum."""
-    m, n = max(path.sample for path in derivative.paths), len(derivative.paths)
-    lines = [f"∂J/∂{derivative.symbol} = {number(derivative.sum)}{f', the sum over {n} paths' if n > 1 else ''}"]
-    for path, symbols, numbers in chain_rows(derivative):
-        lead = f"  {route(path, m)}:  " if n > 1 else "  "
-        lines += [f"{lead}{symbols}".rstrip(), f"{'':{len(lead)}}{numbers} = {number(path.product)}"]
-    return "\n".join(lines)
-
-
-def matrices(explanation: Explanation) -> list[str]:
+def matrices(explanation: Quantities) -> list[str]:
     """Return ∂J/∂Θˡ and ∂J/∂bˡ, each as an array."""
     named = [("Θ", explanation.weight_gradients), ("b", explanation.bias_gradients)]
     texts = []
@@ -143,8 +117,8 @@ def matrices(explanation: Explanation) -> list[str]:
     return texts
 
 
-def latex(explanation: Explanation) -> str:
-    """Return the units' values, then each weight's chains and step, in one aligned environment."""
+def latex(explanation: Quantities) -> str:
+    """Return the units' values, then each weight's chains and update, in one aligned environment."""
     m = len(explanation.layers[0].a)
     lines = [rf"J &= {latex_number(explanation.J)}"]
     for layer, s, i in islice(_units(explanation), MAX_ROWS - 1):
@@ -156,27 +130,14 @@ def latex(explanation: Explanation) -> str:
             theta = Symbol("Θ", l).latex
             lines.append(rf"\frac{{\partial J}}{{\partial {theta}}} &= (\delta^{{{l + 1}}})^{{\mathsf T}} a^{{{l}}}")
     for derivative in explanation.gradients if explanation.view == "paths" else ():
-        lines += [*_chain_lines(derivative), _update_latex(derivative, explanation.learning_rate)]
-    return _aligned(lines)
+        lines += [
+            *latex_lines(derivative.symbol, derivative.paths),
+            _update_latex(derivative, explanation.learning_rate),
+        ]
+    return aligned(lines)
 
 
-def chains_latex(derivative: Derivative) -> str:
-    """Return ∂J/∂θ as the sum of its chains, first in symbols, then in numbers."""
-    return _aligned(_chain_lines(derivative))
-
-
-def latex_number(value: float) -> str:
-    """Return six digits, with a power of ten in place of e notation."""
-    mantissa, _, exponent = number(value).partition("e")
-    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
-
-
-def _factor_latex(value: float) -> str:
-    """Return a number as a factor, in brackets if it is negative."""
-    return f"({latex_number(value)})" if value < 0 else latex_number(value)
-
-
-def _unit_latex(explanation: Explanation, layer: Layer, s: int, i: int) -> str:
+def _unit_latex(explanation: Quantities, layer: LayerValues, s: int, i: int) -> str:
     """Return z, a, f′ and δ of a unit for a sample, each with its formula."""
     z, a, delta = (Symbol(letter, layer.l, (i + 1,)).latex for letter in "zaδ")
     if layer.z is None or layer.delta is None:
@@ -194,31 +155,10 @@ def _unit_latex(explanation: Explanation, layer: Layer, s: int, i: int) -> str:
     return r", \quad ".join(equations)
 
 
-def _chain_lines(derivative: Derivative) -> list[str]:
-    """Return the rows of an aligned environment: each path in symbols, then in numbers, then the sum."""
-    m = max(path.sample for path in derivative.paths)
-    symbols = [r" \cdot ".join(factor.latex for factor in path.factors) for path in derivative.paths]
-    numbers = [r" \cdot ".join(_factor_latex(factor.value) for factor in path.factors) for path in derivative.paths]
-    if m > 1:
-        samples = [rf" \quad \text{{(sample {path.sample})}}" for path in derivative.paths]
-        symbols = [chain + sample for chain, sample in zip(symbols, samples, strict=True)]
-    rows = [*_sum_rows(symbols), *_sum_rows(numbers), f"&= {latex_number(derivative.sum)}"]
-    return [rf"\frac{{\partial J}}{{\partial {derivative.symbol.latex}}} {rows[0]}", *rows[1:]]
-
-
-def _sum_rows(terms: Sequence[str]) -> list[str]:
-    """Return one row for each term."""
-    return [f"&= {terms[0]}", *(rf"&\quad {{}} + {term}" for term in terms[1:])]
-
-
 def _update_latex(derivative: Derivative, eta: float) -> str:
     """Return θ − η ∂J/∂θ in symbols and numbers."""
     theta = derivative.symbol.latex
     return (
         rf"{theta} - \eta \frac{{\partial J}}{{\partial {theta}}} &= {latex_number(derivative.theta)} - "
-        rf"{latex_number(eta)} \cdot {_factor_latex(derivative.sum)} = {latex_number(derivative.updated)}"
+        rf"{latex_number(eta)} \cdot {latex_factor(derivative.sum)} = {latex_number(derivative.updated)}"
     )
-
-
-def _aligned(lines: Sequence[str]) -> str:
-    return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
