@@ -19,9 +19,11 @@ from .activations import ACTIVATIONS
 Array = npt.NDArray[Any]
 Function = Callable[[Array, Array], float]  # a user's function of y and aᴸ
 Metric = str | Function
+Metrics = tuple[Metric, ...]
+Integers = npt.NDArray[np.int64]
 
 
-def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.NDArray[np.int64]:
+def classes(output: Array, threshold: float, multi_label: bool = False) -> Integers:
     """Return the class numbers, (n,), for aᴸ, (n, n_L): the number of the largest output.
 
     A single output is class 1 above the threshold, otherwise class 0. If each output is a separate label, return 0 or 1
@@ -43,8 +45,8 @@ def classes(output: Array, threshold: float, multi_label: bool = False) -> npt.N
 
 
 @dataclass
-class Samples:
-    """The samples that metrics are computed from.
+class PredictedSamples:
+    """Samples with their targets and the network's outputs, from which metrics are computed.
 
     Attributes
     ----------
@@ -56,7 +58,7 @@ class Samples:
     """
 
     targets: Array
-    labels: npt.NDArray[np.int64]
+    labels: Integers
     output: Array
     threshold: float
     multi_label: bool
@@ -68,14 +70,14 @@ class Samples:
         return self.targets if len(self.targets) else np.eye(self.output.shape[1])[self.labels]
 
     @cached_property
-    def truth(self) -> npt.NDArray[np.int64]:
+    def truth(self) -> Integers:
         """True class numbers, (n,); (n, n_L) of 0 and 1 if each output is a separate label."""
-        return self._said(self.targets) if len(self.targets) else self.labels
+        return self._classes(self.targets) if len(self.targets) else self.labels
 
     @cached_property
-    def said(self) -> npt.NDArray[np.int64]:
+    def predicted(self) -> Integers:
         """Predicted class numbers or labels, in the form of `truth`."""
-        return self._said(self.output)
+        return self._classes(self.output)
 
     @cached_property
     def indicators(self) -> npt.NDArray[np.bool_]:
@@ -90,14 +92,14 @@ class Samples:
         """Whether all of aᴸ is finite."""
         return bool(np.isfinite(self.output).all())
 
-    def each_label(self) -> list[Samples]:
-        """Split separate labels into one Samples with a single output each. Classes are not split."""
+    def each_label(self) -> list[PredictedSamples]:
+        """Return the samples once for each separate label, with that label's output alone. Classes are not split."""
         if not self.multi_label:
             return [self]
         columns = [slice(j, j + 1) for j in range(self.output.shape[1])]
         return [replace(self, targets=self.targets[:, j], output=self.output[:, j], multi_label=False) for j in columns]
 
-    def without_zero_weights(self) -> Samples:
+    def without_zero_weights(self) -> PredictedSamples:
         """Return the samples whose weight is not 0."""
         if self.weight is None or (self.weight > 0).all():
             return self
@@ -106,26 +108,26 @@ class Samples:
         labels = self.labels[kept] if len(self.labels) else self.labels
         return replace(self, targets=targets, labels=labels, output=self.output[kept], weight=self.weight[kept])
 
-    def _said(self, values: Array) -> npt.NDArray[np.int64]:
+    def _classes(self, values: Array) -> Integers:
         return classes(values, self.threshold, self.multi_label)
 
 
-def mse(samples: Samples) -> float:
+def mse(samples: PredictedSamples) -> float:
     """Mean squared error: the mean of (y − aᴸ)² over samples and outputs, without the factor ½ of the loss."""
     return float(np.average(_errors(samples) ** 2, axis=0, weights=samples.weight).mean())
 
 
-def rmse(samples: Samples) -> float:
+def rmse(samples: PredictedSamples) -> float:
     """Root mean squared error: √ of the mean of (y − aᴸ)² over samples, averaged over outputs as in scikit-learn."""
     return float(np.sqrt(np.average(_errors(samples) ** 2, axis=0, weights=samples.weight)).mean())
 
 
-def mae(samples: Samples) -> float:
+def mae(samples: PredictedSamples) -> float:
     """Mean absolute error: the mean of |y − aᴸ| over samples and outputs."""
     return float(np.average(np.abs(_errors(samples)), axis=0, weights=samples.weight).mean())
 
 
-def r2(samples: Samples) -> float:
+def r2(samples: PredictedSamples) -> float:
     """Coefficient of determination, 1 − Σ (y − aᴸ)² / Σ (y − ȳ)², averaged over outputs.
 
     If y is constant for an output, its value is 1 if all predictions are exact, otherwise 0, as in scikit-learn.
@@ -138,23 +140,22 @@ def r2(samples: Samples) -> float:
     return float(scores.mean())
 
 
-def accuracy(samples: Samples) -> float:
+def accuracy(samples: PredictedSamples) -> float:
     """Fraction of samples with the correct class; with separate labels, of those with all labels correct."""
-    right = samples.truth == samples.said
+    right = samples.truth == samples.predicted
     return float(np.average(right.reshape(len(right), -1).all(axis=1), weights=samples.weight))
 
 
-def balanced_accuracy(samples: Samples) -> float:
+def balanced_accuracy(samples: PredictedSamples) -> float:
     """Recall, averaged over the classes that occur in y, and then over separate labels."""
     # scikit-learn's balanced_accuracy_score is the same, but warns of predicted classes that are not in y
-    recall = _scikit_learn("balanced_accuracy").recall_score
+    recall = partial(_scikit_learn("balanced_accuracy").recall_score, average="macro", zero_division=0)
     return _mean(
-        recall(s.truth, s.said, labels=np.unique(s.truth), average="macro", zero_division=0, sample_weight=s.weight)
-        for s in samples.each_label()
+        recall(s.truth, s.predicted, labels=np.unique(s.truth), sample_weight=s.weight) for s in samples.each_label()
     )
 
 
-def averaged(name: str, samples: Samples) -> float:
+def averaged(name: str, samples: PredictedSamples) -> float:
     """Return precision, recall or f1: that of class 1 for a single output, otherwise the mean over classes or labels.
 
     Classes that neither occur nor are predicted are left out of the mean. A class that is never predicted has precision
@@ -162,10 +163,11 @@ def averaged(name: str, samples: Samples) -> float:
     """
     score = getattr(_scikit_learn(name), f"{name}_score")
     average = "binary" if samples.output.shape[1] == 1 else "macro"
-    return float(score(samples.truth, samples.said, average=average, zero_division=0, sample_weight=samples.weight))
+    options = {"average": average, "zero_division": 0, "sample_weight": samples.weight}
+    return float(score(samples.truth, samples.predicted, **options))
 
 
-def auc(samples: Samples) -> float:
+def auc(samples: PredictedSamples) -> float:
     """Area under the ROC curve, averaged over classes (each against the rest) or labels.
 
     It depends only on the order of the outputs, so they need not be probabilities. It is NaN, without a warning, if no
@@ -178,7 +180,7 @@ def auc(samples: Samples) -> float:
     return _mean(score(y[:, j], samples.output[:, j], sample_weight=samples.weight) for j in range(y.shape[1]))
 
 
-def log_loss(samples: Samples) -> float:
+def log_loss(samples: PredictedSamples) -> float:
     """−log of the predicted probability of the true class, averaged over samples, and then over separate labels.
 
     As in scikit-learn, a probability of 0 is replaced by the machine epsilon of the dtype.
@@ -195,7 +197,7 @@ def log_loss(samples: Samples) -> float:
     )
 
 
-def top_accuracy(k: int, samples: Samples) -> float:
+def top_accuracy(k: int, samples: PredictedSamples) -> float:
     """Fraction of samples whose class is among the k largest outputs. Of equal outputs, the later one ranks higher."""
     n_classes = samples.output.shape[1]
     if n_classes == 2:  # scikit-learn expects one column here; k is 1
@@ -204,10 +206,10 @@ def top_accuracy(k: int, samples: Samples) -> float:
     return float(score(samples.truth, samples.output, k=k, labels=np.arange(n_classes), sample_weight=samples.weight))
 
 
-Measured = Callable[[Samples], float]
+Measured = Callable[[PredictedSamples], float]
 OF_NUMBERS: dict[str, Measured] = {"mse": mse, "rmse": rmse, "mae": mae, "r2": r2}  # the others are for classes
 OWN = OF_NUMBERS | {"accuracy": accuracy}  # the others need scikit-learn
-MEANS = ("mse", "mae", "accuracy", "log_loss")  # means over samples, which can be combined from parts of the data
+MEANS = ("mse", "mae", "accuracy", "log_loss")  # means over samples, so those of several chunks can be combined
 METRICS = OWN | {
     "balanced_accuracy": balanced_accuracy,
     "precision": partial(averaged, "precision"),
@@ -216,12 +218,12 @@ METRICS = OWN | {
     "auc": auc,
     "log_loss": log_loss,
 }
-TAKEN = ("epoch", "loss", "learning_rate")  # names of other columns of a History
+TAKEN = ("epoch", "loss", "learning_rate")  # names that a History has for other columns
 TOP = re.compile(r"top_(k|[1-9][0-9]*)_accuracy")
 
 
-def metric_names(value: Any) -> tuple[Metric, ...]:
-    """Return the metrics without duplicates: names and functions of (y, output), given one or several.
+def metric_names(value: Any) -> Metrics:
+    """Return one or several metrics, names and functions of (y, output), without duplicates.
 
     Raises
     ------
@@ -231,11 +233,10 @@ def metric_names(value: Any) -> tuple[Metric, ...]:
     expected = "names of metrics, or functions of (y, output)"
     if value is None:
         return ()
-    items = (
-        [value] if isinstance(value, str) or callable(value) else sequence("metrics", value, expected, ordered=False)
-    )
+    if isinstance(value, str) or callable(value):
+        value = [value]
     chosen: dict[str, Metric] = {}
-    for item in items:
+    for item in sequence("metrics", value, expected, ordered=False):
         name = name_of(item)
         if not (callable(item) or (isinstance(item, str) and _top(item))):
             one_of("metrics", item, [*METRICS, "top_k_accuracy"])
@@ -247,13 +248,7 @@ def metric_names(value: Any) -> tuple[Metric, ...]:
 
 
 def check_metrics(
-    argument: str,
-    targets: Array,
-    metrics: tuple[Metric, ...],
-    *,
-    threshold: float,
-    output_activation: str,
-    multi_label: bool,
+    argument: str, targets: Array, metrics: Metrics, *, threshold: float, output_activation: str, multi_label: bool
 ) -> None:
     """Refuse a metric that is not defined for these targets or outputs.
 
@@ -262,7 +257,7 @@ def check_metrics(
     argument : name of the targets in messages
     targets : (n, n_L), or (0, n_L) for class numbers
     metrics : from `metric_names`
-    threshold, multi_label : as `measure` takes them
+    threshold, multi_label : as in `PredictedSamples`
     output_activation : name of the output activation
     """
     n_outputs = targets.shape[1]
@@ -278,7 +273,7 @@ def check_metrics(
             _check_probabilities(output_activation, n_outputs, multi_label)
 
 
-def check_means(metrics: tuple[Metric, ...]) -> None:
+def check_means(metrics: Metrics) -> None:
     """Refuse a metric that needs all samples at once."""
     for name in metrics:
         if not isinstance(name, str) or not (name in MEANS or _top(name)):
@@ -306,9 +301,9 @@ def _check_probabilities(output_activation: str, n_outputs: int, multi_label: bo
 
 
 def measure(
-    metrics: tuple[Metric, ...],
+    metrics: Metrics,
     targets: Array,
-    labels: npt.NDArray[np.int64],
+    labels: Integers,
     output: Array,
     *,
     threshold: float,
@@ -322,10 +317,7 @@ def measure(
     Parameters
     ----------
     metrics : from `metric_names`, checked by `check_metrics`
-    targets, labels : (n, n_L), or (n,) class numbers; one of the two is empty
-    output : (n, n_L) aᴸ
-    threshold : a single output, or that of a separate label, is 1 above it
-    multi_label : whether each output is a separate label
+    targets, labels, output, threshold, multi_label : as in `PredictedSamples`
     sample_weight : (n,), ≥ 0 and not all 0, or None
         Not passed to functions of the user. Samples of weight 0 are left out of the other metrics.
 
@@ -336,21 +328,17 @@ def measure(
     """
     if not metrics:
         return {}
-    everything = Samples(targets, labels, output, threshold, multi_label, sample_weight)
-    samples = everything.without_zero_weights()
+    all_samples = PredictedSamples(targets, labels, output, threshold, multi_label, sample_weight)
+    samples = all_samples.without_zero_weights()
     values = {}
     for metric in metrics:
         if not isinstance(metric, str):
-            values[name_of(metric)] = _own(metric, everything)
+            values[name_of(metric)] = _own(metric, all_samples)
         elif metric in OF_NUMBERS or samples.is_finite:
-            values[metric] = _metric(metric)(samples)
+            values[metric] = METRICS[metric](samples) if metric in METRICS else top_accuracy(_top(metric), samples)
         else:
             values[metric] = math.nan
     return values
-
-
-def _metric(name: str) -> Measured:
-    return METRICS[name] if name in METRICS else partial(top_accuracy, _top(name))
 
 
 def _top(name: str) -> int:
@@ -376,7 +364,7 @@ def _function_name(function: Any) -> str:
     return name
 
 
-def _own(function: Function, samples: Samples) -> float:
+def _own(function: Function, samples: PredictedSamples) -> float:
     """Return the value of a user's function for read-only views of y and aᴸ."""
     y, output = samples.y.view(), samples.output.view()
     y.flags.writeable = output.flags.writeable = False
@@ -397,7 +385,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _errors(samples: Samples) -> npt.NDArray[np.float64]:
+def _errors(samples: PredictedSamples) -> npt.NDArray[np.float64]:
     """Return y − aᴸ, (n, n_L)."""
     return np.asarray(samples.y, np.float64) - samples.output
 

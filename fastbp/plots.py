@@ -16,7 +16,7 @@ from . import _checks, reference
 from ._drawing import axes_of, curves, range_test, require_matplotlib
 from ._symbols import Symbol
 from ._writing import replacing
-from .metrics import Samples, accuracy, check_classes
+from .metrics import PredictedSamples, accuracy, check_classes
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
     _check_trainer(trainer)
     samples = _classified(trainer, X, y, "a confusion matrix counts classes")
     n = max(2, trainer.layer_sizes[-1])
-    counts = np.bincount(samples.truth * n + samples.said, minlength=n * n).reshape(n, n)
+    counts = np.bincount(samples.truth * n + samples.predicted, minlength=n * n).reshape(n, n)
     ax = axes_of(ax)
     from matplotlib.ticker import MaxNLocator
 
@@ -233,7 +233,7 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
     return ax
 
 
-def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
+def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> PredictedSamples:
     """Return samples with their classes and the network's outputs."""
     if trainer._state.multi_label:
         came = "labels that are not exclusive"
@@ -242,7 +242,7 @@ def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> Samples:
     check_classes("y", data.targets, reason, trainer._state.threshold, False)
     output = trainer.predict(data.X)
     _check_drawable("outputs", output)  # NaN belongs to no class
-    return Samples(data.targets, data.labels, output, trainer._state.threshold, False)
+    return PredictedSamples(data.targets, data.labels, output, trainer._state.threshold, False)
 
 
 def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
