@@ -266,9 +266,9 @@ def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
     if len(sizes) > MAX_LAYERS:
         expected = f"a network with at most {MAX_LAYERS} layers"
         raise ValueError(_checks.wrong("trainer", expected, f"{len(sizes)} layers"))
-    for name, parts in (("weights", trainer.weights), ("biases", trainer.biases)):
-        for part in parts:
-            _check_drawable(name, part)
+    for name, arrays in (("weights", trainer.weights), ("biases", trainer.biases)):
+        for array in arrays:
+            _check_drawable(name, array)
     ax = axes_of(ax)
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection
@@ -283,14 +283,14 @@ def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
                 lines.append([(l, start), (l + 1, to)])
                 values.append(float(theta[j, k]))
     fillings = [bias[units].astype(np.float64) for bias, units in zip(trainer.biases, drawn[1:], strict=True)]
-    largest = max(float(np.abs(part).max()) for part in (np.array(values), *fillings)) or 1.0
+    largest = max(float(np.abs(array).max()) for array in (np.array(values), *fillings)) or 1.0
     norm = CenteredNorm(0, largest)
     widths = 0.5 + 2 * np.abs(values) / largest
     ax.add_collection(LineCollection(lines, array=np.array(values), cmap="coolwarm", norm=norm, linewidths=widths))
     ax.scatter(np.zeros(len(heights[0])), heights[0], s=140, color="white", edgecolors="black", zorder=3)
-    for l, part in enumerate(fillings, 1):
-        place = np.full(len(part), l)
-        ax.scatter(place, heights[l], s=140, c=part, cmap="coolwarm", norm=norm, edgecolors="black", zorder=3)
+    for l, filling in enumerate(fillings, 1):
+        place = np.full(len(filling), l)
+        ax.scatter(place, heights[l], s=140, c=filling, cmap="coolwarm", norm=norm, edgecolors="black", zorder=3)
     lowest = min(layer[-1] for layer in heights)
     for l, (n, name) in enumerate(zip(sizes, ("input", *trainer.network.activations), strict=True)):
         cut = f"\n{MAX_UNITS} drawn" if n > MAX_UNITS else ""

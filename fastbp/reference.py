@@ -212,8 +212,8 @@ def gradients(
 ) -> tuple[float, list[Array], list[Array]]:
     """Steps 1 to 3 for one mini-batch: J, [∂J/∂Θ¹, …] and [∂J/∂b¹, …].
 
-    J includes the penalty ½ l2 Σ θ² + l1 Σ |θ| over the weights, not over the biases. sample_weight is (m,). masks has
-    the dropout mask, (m, n_l), or None for each hidden layer.
+    J includes the penalty ½ l2 Σ θ² + l1 Σ |θ| over the weights, not over the biases. The loss and its parameter are as
+    in `output_losses`. sample_weight is (m,). masks has the dropout mask, (m, n_l), or None for each hidden layer.
     """
     z, a = forward(weights, biases, activations, X, masks)
     delta = output_delta(z[-1], y, activations[-1], loss, parameter, sample_weight)
@@ -267,6 +267,17 @@ def dropout_mask(rate: float, seed: int, batch: int, layer: int, m: int, n: int)
     x = x ^ x >> np.uint32(16) ^ np.uint32(key >> 32)
     dropped = x >> np.uint32(8) < round(rate * 2**24)
     return np.where(dropped, 0.0, 1 / (1 - rate))
+
+
+def _dropout_masks(
+    rates: Sequence[float] | None, seed: int, batch: int, m: int, weights: Sequence[Array]
+) -> list[Array | None] | None:
+    """Return the dropout mask of each hidden layer for a batch of m samples, None for a layer without dropout."""
+    if not rates:
+        return None
+    sizes = [len(theta) for theta in weights[:-1]]  # n_2 … n_{L−1}
+    pairs = zip(rates, sizes, strict=True)
+    return [dropout_mask(rate, seed, batch, l, m, n) if rate else None for l, (rate, n) in enumerate(pairs, start=2)]
 
 
 def update(
@@ -345,22 +356,16 @@ def train_epoch(
 
     Parameters
     ----------
-    weights, biases, activations, X, y : as in `gradients`
-    loss : as in `output_losses`
+    weights, biases, activations, X, y, loss, parameter, l1, l2 : as in `gradients`
     learning_rate : η, or the η of each batch
     batch_size : m; the last batch may be shorter
     use_bias : whether the biases are trained
-    parameter : as in `output_losses`
     sample_weight : (n,); also weights the returned mean
-    optimizer : as in `update`
-    state : the dict of `update`, to be passed from epoch to epoch; its t also counts the batches for the dropout
-    l1, l2 : as in `gradients`
-    clip_value, clip_norm : as in `clip`
-    max_norm : as in `limit_norms`
-    weight_decay : decoupled, before the optimizer's step: Θ ← Θ − η · weight_decay · Θ, not for biases
-    dropout : the rate of each hidden layer
-    seed : as in `dropout_mask`
-    hyperparameters : as in `update`
+    optimizer, hyperparameters : as in `update`
+    state : as in `update`, to be passed from epoch to epoch; its t also counts the batches for the dropout
+    clip_value, clip_norm, max_norm : as in `clip` and `limit_norms`
+    weight_decay : decoupled, before the optimizer's update: Θ ← Θ − η · weight_decay · Θ, not for biases
+    dropout, seed : the rate of each hidden layer, and the seed as in `dropout_mask`
     """
     state = {} if state is None else state
     w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
@@ -368,30 +373,17 @@ def train_epoch(
     total = 0.0
     for start, eta in zip(starts, np.broadcast_to(learning_rate, len(starts)), strict=True):
         batch = slice(start, start + batch_size)
-        masks: list[Array | None] = [
-            dropout_mask(rate, seed, state.get("t", 0), l, len(w[batch]), len(weights[l - 2])) if rate else None
-            for l, rate in enumerate(dropout or [0.0] * (len(weights) - 1), start=2)
-        ]
-        J, weight_gradients, bias_gradients = gradients(
-            weights,
-            biases,
-            activations,
-            X[batch],
-            y[batch],
-            loss,
-            parameter=parameter,
-            sample_weight=w[batch],
-            l1=l1,
-            l2=l2,
-            masks=masks,
+        x, t, v = X[batch], y[batch], w[batch]
+        masks = _dropout_masks(dropout, seed, state.get("t", 0), len(x), weights)
+        J, dW, db = gradients(
+            weights, biases, activations, x, t, loss, parameter=parameter, sample_weight=v, l1=l1, l2=l2, masks=masks
         )
-        trained = [*weights, *biases] if use_bias else list(weights)
-        gradient = [*weight_gradients, *bias_gradients] if use_bias else weight_gradients
+        trained, gradient = ([*weights, *biases], [*dW, *db]) if use_bias else (list(weights), dW)
         clip(gradient, clip_value, clip_norm)
         for theta in weights:
             np.subtract(theta, eta * weight_decay * theta, out=theta)
         update(trained, gradient, eta, optimizer, state, **hyperparameters)
         if max_norm is not None:
             limit_norms(weights, max_norm)
-        total += J * w[batch].sum()
+        total += J * v.sum()
     return float(total / w.sum())

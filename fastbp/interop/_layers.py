@@ -18,7 +18,7 @@ SCALABLE = ("identity", "relu", "leaky_relu")  # f(s z) = s f(z) for s ≥ 0: dr
 
 
 @dataclass
-class Layer:
+class DenseLayer:
     """A dense layer, the activation and dropout after it, and its place in messages.
 
     Attributes
@@ -52,7 +52,7 @@ class Stack:
                 expected = f"nothing, because {argument} determines it"
                 raise ValueError(_checks.wrong(name, expected, _checks.shown(options[name])))
         self._argument, self._options = argument, options
-        self._layers: list[Layer] = []
+        self._layers: list[DenseLayer] = []
 
     def dense(self, place: str, weight: Array, bias: Array | None) -> None:
         """Add a layer of shape (n_out, n_in)."""
@@ -66,7 +66,7 @@ class Stack:
         _checks.finite(f"{place}'s weights", weight)
         if bias is not None:
             _checks.finite(f"{place}'s biases", bias)
-        self._layers.append(Layer(place, weight, bias))
+        self._layers.append(DenseLayer(place, weight, bias))
 
     def activation(self, place: str, name: str) -> None:
         """Set the activation of the layer before it."""
@@ -113,7 +113,7 @@ class Stack:
             **options,
         )
 
-    def _layer_before(self, place: str, what: str) -> Layer:
+    def _layer_before(self, place: str, what: str) -> DenseLayer:
         if not self._layers:
             raise ValueError(_checks.wrong(place, f"a dense layer before {what}", "none"))
         return self._layers[-1]
@@ -135,7 +135,7 @@ class Stack:
         return [zero if layer.bias is None else layer.bias for layer, zero in zip(self._layers, zeros, strict=True)]
 
 
-def layers_of(trainer: Trainer, output: str = "predict") -> list[Layer]:
+def layers_of(trainer: Trainer, output: str = "predict") -> list[DenseLayer]:
     """Return a trainer's layers, with views of its weights.
 
     Parameters
@@ -151,7 +151,7 @@ def layers_of(trainer: Trainer, output: str = "predict") -> list[Layer]:
         raise ValueError(_checks.wrong("output", expected, repr(output)))
     biases = trainer.biases if trainer.use_bias else [None] * len(trainer.weights)
     return [
-        Layer(f"layers.{i}", weight, bias, activation, rate)
+        DenseLayer(f"layers.{i}", weight, bias, activation, rate)
         for i, (weight, bias, activation, rate) in enumerate(
             zip(trainer.weights, biases, (*trainer.activation, end), (*trainer.dropout, 0.0), strict=True)
         )

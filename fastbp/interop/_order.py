@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 Parameters = tuple[Array, Array | None]  # a weight (n_out, n_in), and a bias (n_out,) or None
 
 MAX_SEARCHED = 50  # the most layers for a search by shapes
-MAX_TRIES = 2_000  # the most steps of that search
+MAX_TRIES = 2_000  # the most orders, whole or partial, that it tries
 MAX_LISTED = 20  # the most names in a message
 
 
@@ -49,20 +49,21 @@ def listed(names: Sequence[str]) -> str:
 
 def _numbers_of(name: str) -> list[tuple[bool, int, str]]:
     """Return a key that sorts numbers in names as numbers."""
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
+    runs = re.split(r"(\d+)", name)  # digits and other text in turn
+    return [(run.isdecimal(), int(run) if run.isdecimal() else 0, run) for run in runs]
 
 
 def _is_numbered(one: str, other: str) -> bool:
-    """Return whether numbers order two names: the first parts between dots that differ must differ only in numbers.
+    """Return whether numbers order two names.
 
-    If such a part has several numbers, none may decrease while another increases.
+    The first fields between dots that differ must differ only in numbers. If such a field has several numbers, none may
+    decrease while another increases.
     """
-    for part, other_part in zip(one.split("."), other.split("."), strict=False):
-        if part != other_part:
-            texts, other_texts = re.split(r"\d+", part), re.split(r"\d+", other_part)
-            if texts != other_texts:
+    for field, other_field in zip(one.split("."), other.split("."), strict=False):
+        if field != other_field:
+            if re.split(r"\d+", field) != re.split(r"\d+", other_field):
                 return False
-            values, other_values = ([int(number) for number in re.findall(r"\d+", text)] for text in (part, other_part))
+            values, other_values = ([int(n) for n in re.findall(r"\d+", text)] for text in (field, other_field))
             return values != other_values and all(a <= b for a, b in zip(values, other_values, strict=True))
     return False  # one name is a prefix of the other
 

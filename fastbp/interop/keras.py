@@ -43,6 +43,12 @@ NAMES = {  # Keras's activations with the same formulas as fastbp's
     "softmax": "softmax",
     "log_softmax": "softmax",
 }
+ACTIVATION_LAYERS: dict[type, tuple[str, dict[str, Any]]] = {  # fastbp's name, and attributes of the same formula
+    keras.layers.ReLU: ("relu", {"max_value": None, "negative_slope": 0, "threshold": 0}),
+    keras.layers.LeakyReLU: ("leaky_relu", {"negative_slope": LEAK}),
+    keras.layers.ELU: ("elu", {"alpha": 1}),
+    keras.layers.Softmax: ("softmax", {"axis": -1}),
+}
 ENDS = {**{ours: name for name, ours in NAMES.items()}, "softmax": "softmax", "log_softmax": "log_softmax"}
 LAYERS = "Dense, Activation, Dropout, ReLU, LeakyReLU, ELU, Softmax, Flatten"
 PENALTIES = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint")
@@ -99,18 +105,10 @@ def from_keras(model: Any, **options: Any) -> Trainer:
         elif kind is keras.layers.Dropout:
             _require(place, layer, noise_shape=None)
             stack.dropout(place, layer.rate)
-        elif kind is keras.layers.ReLU:
-            _require(place, layer, max_value=None, negative_slope=0, threshold=0)
-            stack.activation(place, "relu")
-        elif kind is keras.layers.LeakyReLU:
-            _require(place, layer, negative_slope=LEAK)
-            stack.activation(place, "leaky_relu")
-        elif kind is keras.layers.ELU:
-            _require(place, layer, alpha=1)
-            stack.activation(place, "elu")
-        elif kind is keras.layers.Softmax:
-            _require(place, layer, axis=-1)
-            stack.activation(place, "softmax")
+        elif kind in ACTIVATION_LAYERS:
+            name, attributes = ACTIVATION_LAYERS[kind]
+            _require(place, layer, **attributes)
+            stack.activation(place, name)
         elif kind is keras.layers.Flatten:
             _require(place, layer, data_format="channels_last")  # channels_first moves the channels before it flattens
         else:
@@ -149,8 +147,8 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
             len(layer.weight), activation=function, use_bias=use_bias, kernel_initializer=zeros, dtype=dtype
         )
         model.add(dense)
-        parts = [layer.weight.T, layer.bias] if use_bias else [layer.weight.T]
-        dense.set_weights([np.ascontiguousarray(part) for part in parts])
+        arrays = [layer.weight.T, layer.bias] if use_bias else [layer.weight.T]
+        dense.set_weights([np.ascontiguousarray(array) for array in arrays])
         if leaky:
             model.add(keras.layers.LeakyReLU(negative_slope=LEAK, dtype=dtype))
         if layer.rate:

@@ -22,7 +22,7 @@ from .. import _checks
 from .._kernels.curves import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
 from .._writing import replacing
 from ..trainer import Trainer
-from ._layers import Layer, layers_of
+from ._layers import DenseLayer, layers_of
 
 OPSET = 13  # of models whose operators need no newer one
 LARGE = (1 << 31) - (1 << 20)  # bytes of weights; protobuf's limit for one message is 2 GB
@@ -133,7 +133,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def layer(self, layer: Layer, x: str) -> str:
+    def layer(self, layer: DenseLayer, x: str) -> str:
         """f(x Θᵀ + b)."""
         parameters = [self.constant(layer.weight, f"{layer.place}.weight")]
         if layer.bias is not None:

@@ -55,8 +55,8 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """
     tensors: dict[str, Array] = {}
     for layer in layers_of(trainer):
-        parts = {"weight": layer.weight} | ({} if layer.bias is None else {"bias": layer.bias})
-        for name, view in parts.items():
+        views = {"weight": layer.weight} | ({} if layer.bias is None else {"bias": layer.bias})
+        for name, view in views.items():
             _checks.finite(f"trainer's {layer.place}.{name}", view)
             tensors[f"{layer.place}.{name}"] = np.ascontiguousarray(view)
     architecture = {
@@ -165,9 +165,9 @@ def _layers(tensors: dict[str, Array]) -> dict[str, Parameters]:
             raise refused(came, f"{EXPECTED}, with a matrix {prefix}weight{hint}")
         if bias is not None and bias.shape != weight.shape[:1]:
             raise refused(f"{prefix}bias of shape {bias.shape}", f"{EXPECTED}, with a bias of shape {weight.shape[:1]}")
-        for part, array in (("weight", weight), ("bias", bias)):
+        for kind, array in (("weight", weight), ("bias", bias)):
             if array is not None and array.dtype.kind != "f":
-                raise refused(f"{prefix}{part} of {array.dtype}", f"{EXPECTED} of floating-point numbers")
+                raise refused(f"{prefix}{kind} of {array.dtype}", f"{EXPECTED} of floating-point numbers")
         layers[name] = weight, bias
     if tensors:
         raise refused(f"one with {_checks.shown(sorted(tensors)[0])}", EXPECTED)
