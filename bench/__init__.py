@@ -1,1 +1,1 @@
-"""Benchmarks: `asv run` tracks our own speed from commit to commit."""
+"""Benchmarks: asv tracks the speed of fastbp from commit to commit, and scripts compare it with other libraries."""

@@ -1,7 +1,7 @@
-"""fastbp beside its peers, in one run: `make compare`.
+"""Compare fastbp with other libraries, its peers, in one run: `make compare`.
 
-As `fastbp bench` does it (fastbp/benchmark/turns.py), but for the README's grid, with new processes for each workload.
-The tables go to the terminal; with --write into README.md, and as a picture into docs/compare.png.
+It measures as `fastbp bench` does (fastbp/benchmark/turns.py), but the networks of the README, and each workload in new
+processes. It prints the tables. With --write, it also writes them into README.md and draws docs/compare.png.
 
     python -m bench.compare [--only NAME …] [--peers NAME …] [--rounds 5] [--dtype float32] [--write]
 """
@@ -25,12 +25,12 @@ from .workloads import AWKWARD, GRID, NETWORKS, ROWS
 
 ROOT = Path(__file__).parent.parent
 THREADS = (1, 2)
-ROUND_SECONDS = 0.25  # that one peer computes before the next has its turn
+ROUND_SECONDS = 0.25  # of one turn of one peer
 MARKS = ("<!-- compare -->", "<!-- /compare -->")
 
 
 def workload_of(name: str) -> Workload:
-    """What a row of the tables times."""
+    """Return the workload of a row of the tables."""
     if name in PREDICTIONS:
         network, rows = name.split(", ")
         return Workload("prediction", NETWORKS[network], ROWS[rows])
@@ -38,7 +38,7 @@ def workload_of(name: str) -> Workload:
 
 
 def compare(name: str, names: list[str], rounds: int, dtype: str) -> tuple[Best, dict[str, str]]:
-    """What each peer takes for one workload, ns a sample or row, in new processes; and the versions."""
+    """Measure ns per sample or row of each peer for one workload, in new processes. Return these and the versions."""
     with Turns(names, THREADS) as turns:
         best = turns.measure(names, workload_of(name), rounds, dtype, ROUND_SECONDS)
     for peer, reason in turns.failures.items():
@@ -47,7 +47,7 @@ def compare(name: str, names: list[str], rounds: int, dtype: str) -> tuple[Best,
 
 
 def table(results: dict[str, Best], names: list[str], head: str) -> list[str]:
-    """Lines of Markdown: ns, how many times as fast as the best peer, and fastbp's GFLOP/s."""
+    """Return a Markdown table: ns of each, fastbp's speed relative to its best peer, and fastbp's GFLOP/s."""
     lines = [
         f"| {head} | {' | '.join(names)} | × best peer | GFLOP/s |",
         "| --- |" + " ---: |" * (len(names) + 2),
@@ -65,7 +65,7 @@ def table(results: dict[str, Best], names: list[str], head: str) -> list[str]:
 
 
 def draw(results: dict[str, Best], names: list[str], path: Path) -> None:
-    """How many times fastbp's time each peer takes, a group of bars for each workload."""
+    """Draw the time of each peer, divided by fastbp's, as a group of bars for each workload."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -91,14 +91,14 @@ def draw(results: dict[str, Best], names: list[str], path: Path) -> None:
 
 
 def write_between(lines: list[str], path: Path, marks: tuple[str, str]) -> None:
-    """Put the lines between the marks of a page."""
+    """Replace what is between the two marks of a page by these lines."""
     before, rest = path.read_text().split(marks[0])
     _, after = rest.split(marks[1])
     path.write_text("\n".join([before + marks[0], "", *lines, "", marks[1]]) + after)
 
 
 def run(workloads: list[str], names: list[str], options: argparse.Namespace) -> tuple[dict[str, Best], dict[str, str]]:
-    """Compare for one workload after the other, and say so."""
+    """Compare for one workload after the other, and print the progress."""
     results, versions = {}, {}
     for name in workloads:
         results[name], found = compare(name, names, options.rounds, options.dtype)
@@ -120,7 +120,9 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", default=everyone, metavar="NAME", help=", ".join(everyone))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
-    parser.add_argument("--write", action="store_true", help="the tables into README.md, the picture into docs/")
+    parser.add_argument(
+        "--write", action="store_true", help="write the tables into README.md and the picture into docs/"
+    )
     options = parser.parse_args()
     chosen = [peer for peer in everyone if peer in ("fastbp", *options.peers) and not missing(peer)]
     lines, versions = [], {}

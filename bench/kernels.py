@@ -1,4 +1,4 @@
-"""asv: the parts that training is made of, below the public API; a commit that has them otherwise is skipped."""
+"""asv: the kernels that training consists of, below the public API. Commits with other kernels are skipped."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from .workloads import median_seconds, uniform
 
-CALL = 1e-3  # seconds, roughly, that one timed call of a driver takes
+CALL = 1e-3  # seconds that one timed call of a driver takes, approximately
 
 
-def parts() -> SimpleNamespace:
-    """What the drivers call."""
+def kernels() -> SimpleNamespace:
+    """Return the kernels that the drivers call."""
     try:
         from numba import njit
 
@@ -28,7 +28,7 @@ def parts() -> SimpleNamespace:
             padded=layout.padded,
             aligned_zeros=layout.aligned_zeros,
             multiply=tile.multiply,
-            multiples=blocks.multiples,  # since which one product takes A in rows or in columns
+            multiples=blocks.multiples,  # commits without it have two products, for A in rows and in columns
             wide=wide,
             activate=activations.activate_output,
             meet=team.meet,
@@ -39,17 +39,17 @@ def parts() -> SimpleNamespace:
 
 
 def compiled(driver: Any, *arguments: Any) -> None:
-    """Call a driver a first time."""
+    """Compile a driver by its first call."""
     from numba import TypingError
 
     try:
         driver(*arguments)
     except TypingError as error:
-        raise NotImplementedError(f"otherwise in this commit: {error}") from error
+        raise NotImplementedError(f"different in this commit: {error}") from error
 
 
 def padded_matrix(of: SimpleNamespace, rows: int, columns: int, dtype: str) -> np.ndarray:
-    """Random numbers as the layout has them, (rows, padded columns)."""
+    """Return random numbers, (rows, padded columns), in the layout of the kernels."""
     width = of.padded(columns, np.dtype(dtype).itemsize)
     matrix = of.aligned_zeros(rows * width, dtype).reshape(rows, width)
     matrix[:, :columns] = uniform(rows, columns, dtype) - 0.5
@@ -57,7 +57,7 @@ def padded_matrix(of: SimpleNamespace, rows: int, columns: int, dtype: str) -> n
 
 
 class Tile:
-    """The products of one layer with m samples, n inputs and k outputs, one thread."""
+    """The matrix products of one layer with m samples, n inputs and k outputs, in one thread."""
 
     params = (
         ["128 × 512 × 512", "127 × 509 × 509", "32 × 64 × 32", "31 × 61 × 31", "10 × 784 × 30"],
@@ -68,7 +68,7 @@ class Tile:
     timeout = 120
 
     def setup(self, shape: str, product: str, dtype: str) -> None:
-        of = parts()
+        of = kernels()
         at, Operand, zero = of.at, of.codes.Operand, np.dtype(dtype).type(0)
         multiply, in_rows = of.multiply, product == "a Θᵀ"
 
@@ -88,7 +88,7 @@ class Tile:
         self.prepare(of, driver, shape, product, dtype, 64)
 
     def prepare(self, of: SimpleNamespace, driver: Any, shape: str, product: str, dtype: str, room: int) -> None:
-        """Operands, and a first call of the driver, whose result is looked at."""
+        """Create the operands, call the driver for the first time, and check its result."""
         m, n, k = map(int, shape.split(" × "))
         forward = product == "a Θᵀ"
         rows, inner = (m, n) if forward else (n, m)
@@ -110,12 +110,12 @@ class Tile:
 
 
 class Wide(Tile):
-    """The same of wide layers, A packed each time."""
+    """The same products for wide layers. A is packed in each repetition."""
 
     params = (["256 × 1024 × 1024", "128 × 512 × 512", "127 × 509 × 509"], ["a Θᵀ", "δᵀ a"], ["float32", "float64"])
 
     def setup(self, shape: str, product: str, dtype: str) -> None:
-        of = parts()
+        of = kernels()
         at, Operand, zero, alone = of.at, of.codes.Operand, np.dtype(dtype).type(0), of.codes.Team
         pack, multiply = of.wide.pack_rows if product == "a Θᵀ" else of.wide.pack_columns, of.wide.multiply_wide
 
@@ -144,7 +144,7 @@ class Wide(Tile):
 
 
 class Activation:
-    """a = f(z) in place for rows that are in the first-level cache, one thread."""
+    """a = f(z) in place, for rows in the first-level cache, in one thread."""
 
     params = (
         ["sigmoid", "tanh", "relu", "softmax", "elu", "gelu", "silu", "mish"],
@@ -155,7 +155,7 @@ class Activation:
     timeout = 120
 
     def setup(self, name: str, shape: str, dtype: str) -> None:
-        of = parts()
+        of = kernels()
         at, activate, Operand = of.at, of.activate, of.codes.Operand
         rows, columns = map(int, shape.split(" × "))
         z, slope, t, mask = (padded_matrix(of, rows, columns, dtype) for _ in range(4))
@@ -181,15 +181,15 @@ class Activation:
 
 
 class Barrier:
-    """Two threads that do nothing but wait for each other."""
+    """Two threads that only wait for each other."""
 
     timeout = 120
     meetings = 20_000
 
     def setup(self) -> None:
         if (os.cpu_count() or 1) < 2:
-            raise NotImplementedError("takes two processors")
-        of = parts()
+            raise NotImplementedError("needs two processors")
+        of = kernels()
         meet = of.meet
 
         @of.njit(nogil=True)

@@ -1,10 +1,10 @@
-"""Many networks at once: fit_many beside JAX's vmap of its scan and PyTorch's batched matrix products.
+"""Compare fit_many, for many networks at once, with JAX's vmap of a scan and PyTorch's batched matrix products.
 
     python -m bench.many [--rounds 5]
 
-prints ns a sample and network, each peer at its best of 1 and 2 threads, in turns, and what threads gain for XOR. All
-do the same work, as in fastbp/benchmark/peers.py, for networks of different first weights: tests/test_bench.py looks at
-what they compute.
+It prints ns per sample and network, for each peer with its better of 1 and 2 threads, and the gain by threads for XOR.
+The peers run in turn. All do the same work, as in fastbp/benchmark/peers.py, for networks with different initial
+weights. tests/test_bench.py compares their results.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .workloads import EPOCHS, EPSILON, ETA, GRID, problem
 
 NETWORKS = 64
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
-Training = tuple[Callable[[], Any], Callable[[], Any]]  # goes on for five epochs; gives weights and biases
+Training = tuple[Callable[[], Any], Callable[[], Any]]  # trains for five more epochs; returns weights and biases
 
 
 def stacked_parameters(sizes: Sequence[int], count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """First weights (count, n_{l+1}, n_l) and biases (count, n_{l+1}), the same for whoever takes them."""
+    """Return the initial weights (count, n_{l+1}, n_l) and biases (count, n_{l+1}), the same for every peer."""
     rng = np.random.default_rng(0)
     weights = [rng.uniform(-EPSILON, EPSILON, (count, n_next, n)).astype("f") for n, n_next in pairwise(sizes)]
     return weights, [rng.uniform(-EPSILON, EPSILON, (count, n)).astype("f") for n in sizes[1:]]
@@ -52,7 +52,7 @@ def fastbp(sizes, batch, X, y, count, threads) -> Training:
 
 
 def jax_vmap(sizes, batch, X, y, count, threads) -> Training:
-    """The scan over all batches of all epochs, of all networks at once."""
+    """Train all networks at once, with a scan over the batches of all epochs."""
     import jax
     import jax.numpy as jnp
 
@@ -85,7 +85,7 @@ def jax_vmap(sizes, batch, X, y, count, threads) -> Training:
 
 
 def pytorch_bmm(sizes, batch, X, y, count, threads) -> Training:
-    """All networks in one batched product a layer; backward by hand, everything in place."""
+    """Train all networks with one batched product per layer, a gradient written by hand, and all results in place."""
     import torch
 
     torch.set_num_threads(threads)
@@ -117,7 +117,7 @@ PEERS = {"fastbp": (fastbp, "fastbp"), "JAX vmap": (jax_vmap, "jax"), "PyTorch b
 
 
 def measured(calls: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
-    """Median seconds of each call, in turns."""
+    """Return the median seconds of each call. The calls run in turn."""
     seconds: dict[Any, list[float]] = {key: [] for key in calls}
     for call in calls.values():
         call()
@@ -148,7 +148,7 @@ def main() -> None:
         sizes, batch = GRID[name]
         samples = EPOCHS * len(problem(sizes, batch)[0]) * NETWORKS
         best = {}
-        for threads in (1, 2):  # JAX takes all threads always
+        for threads in (1, 2):  # JAX always uses all threads
             X, y = problem(sizes, batch)
             calls = {peer: build(sizes, batch, X, y, NETWORKS, threads)[0] for peer, build in peers.items()}
             for peer, seconds in measured(calls, rounds).items():
@@ -162,7 +162,7 @@ def main() -> None:
 
 
 class Many:
-    """asv: seconds of fit_many."""
+    """asv: the time of fit_many."""
 
     params = (["64-32-10, 32", "30-16-2, 32", "2-2-1, 4"], [1, 2])
     param_names = ("network", "n_threads")
@@ -173,7 +173,7 @@ class Many:
         self.call()
 
     def time_fit_many(self, name: str, threads: int) -> None:
-        """64 networks, five epochs."""
+        """Train 64 networks for five epochs."""
         self.call()
 
 

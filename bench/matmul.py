@@ -1,9 +1,9 @@
-"""Training beside NumPy's matrix product: GFLOP/s of both, with as many threads, in turns.
+"""Compare training with NumPy's matrix product: GFLOP/s of both with the same number of threads, in turn.
 
     python -m bench.matmul [--rounds 7] [--dtype float32]
 
-The product is of 1024 × 1024 matrices, in BLAS. Training is `fit`, of the larger networks of the grid; what counts are
-the operations of its products alone: 4 n₁n₂ + 6 Σ others per sample.
+The product is that of two 1024 × 1024 matrices in BLAS. Training is `fit` for the larger networks of the grid. Only the
+operations of its matrix products count: 4 n₁n₂ + 6 Σ nₗnₗ₊₁ of the other layers per sample.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .workloads import EPOCHS, ETA, GRID, new_trainer, problem, uniform
 
 NETWORKS = ("784-128-10, 128", "784-512-512-10, 128", "256 × 8-10, 64", "1024-1024-1024-10, 256")
 SIDE = 1024
-SECONDS, REST_SECONDS = 0.25, 0.2  # of a turn, and before it: threads of BLAS still spin
+SECONDS, REST_SECONDS = 0.25, 0.2  # of a turn, and before it, because threads of BLAS may still spin
 
 
 def rates(name: str, threads: int, dtype: str, rounds: int) -> tuple[float, float]:
-    """GFLOP/s of training and of the product: medians over the rounds."""
+    """Return the median GFLOP/s of training and of the product over the rounds."""
     from threadpoolctl import threadpool_limits
 
     sizes, batch = GRID[name]
@@ -48,7 +48,7 @@ def rates(name: str, threads: int, dtype: str, rounds: int) -> tuple[float, floa
                 flop, started = 0.0, time.perf_counter()
                 while (passed := time.perf_counter() - started) < SECONDS:
                     flop += call()  # type: ignore[operator]
-                if turn > 0:  # in the first, kernels are loaded and threads tried out
+                if turn > 0:  # the first turn loads kernels and tries numbers of threads
                     found.append(flop / passed * 1e-9)
     return statistics.median(measured[fit]), statistics.median(measured[product])
 

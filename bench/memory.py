@@ -1,6 +1,7 @@
-"""asv: peak memory of training, and its zero line.
+"""asv: peak memory of training, and the memory of a process that does not train.
 
-What is promised: over X and y, parameters × (1 + what the optimizer keeps of each) + the workspace of one batch.
+The documented amount, besides X and y, is parameters × (1 + the optimizer's numbers for each) + the workspace of one
+batch.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ OPTIMIZERS: dict[str, tuple[int, str, dict[str, float]]] = {
     "adam": (2, "Adam", {}),
 }
 SAMPLES = 8192  # X is larger than the network
-ITEMSIZE = 4  # of float32
+ITEMSIZE = 4  # bytes of a float32
 MIB = 2**20
 
 
 def trainer(sizes: tuple[int, ...], batch: int, optimizer: str) -> Any:
-    """A Trainer with that optimizer; early commits know but the name of plain SGD."""
+    """Return a Trainer with that optimizer. Early commits know only plain SGD, by its name."""
     chosen: object = optimizer
     _, name, arguments = OPTIMIZERS[optimizer]
     with contextlib.suppress(ImportError, AttributeError):
@@ -36,7 +37,7 @@ def trainer(sizes: tuple[int, ...], batch: int, optimizer: str) -> Any:
 
 
 def forget_peak() -> None:
-    """Set the peak of this process to what it uses now (Linux)."""
+    """Set the peak memory of this process to its current memory (Linux only)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError as error:
@@ -44,20 +45,20 @@ def forget_peak() -> None:
 
 
 def resident(field: str) -> float:
-    """MiB of this process: VmRSS now, VmHWM at the peak."""
+    """Return MiB of this process: VmRSS is the current memory, VmHWM the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 class Fit:
-    """A Trainer is made and fits an epoch; the kernels are there, X and y too."""
+    """Create a Trainer and fit one epoch. The kernels are compiled, and X and y exist."""
 
     params = (["784-512-512-10, 128", "1024-1024-1024-10, 256"], [*OPTIMIZERS])
     param_names = ("sizes, batch", "optimizer")
     timeout = 120
 
     def setup_cache(self) -> None:
-        """In a process of its own: the compiler's memory would hide everything."""
+        """Compile in another process, because the compiler's memory would hide that of training."""
         with contextlib.suppress(NotImplementedError):
             for optimizer in OPTIMIZERS:
                 self.warm_up(optimizer)
@@ -88,7 +89,7 @@ class Fit:
         return resident("VmHWM") - before
 
     def track_promised(self, name: str, optimizer: str) -> float:
-        """Of the batch: a of all layers, δ of all but the first, y."""
+        """Return the documented MiB. A batch needs a of all layers, δ of all layers but the first, and y."""
         weights = sum((n + 1) * n_next for n, n_next in pairwise(self.sizes))
         batch = self.batch * (2 * sum(self.sizes) - self.sizes[0] + self.sizes[-1])
         return (weights * (1 + OPTIMIZERS[optimizer][0]) + batch) * ITEMSIZE / MIB

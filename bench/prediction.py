@@ -1,4 +1,4 @@
-"""asv: how fast predict is, for one row as in a service and for many as over a data set."""
+"""asv: the time of predict for one row, as in a service, and for many rows, as for a data set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SIZES = NETWORKS | {"63-33-10": (63, 33, 10)}
 
 
 class OneRow:
-    """Inputs are of the network's dtype and contiguous, here as below."""
+    """One row in each call. X is contiguous and has the network's dtype, as in ManyRows."""
 
     params = ([*SIZES], ["float32", "float64"])
     param_names = ("sizes", "dtype")
@@ -18,7 +18,7 @@ class OneRow:
     def setup(self, name: str, dtype: str, threads: int | str = "auto") -> None:
         self.trainer = new_trainer(SIZES[name], dtype=dtype, n_threads=threads)
         self.X = uniform(self.rows, SIZES[name][0], dtype)
-        self.trainer.predict(self.X)  # compiled from here on
+        self.trainer.predict(self.X)  # compiles
 
     def track_predict(self, *_) -> float:
         return median_seconds(lambda: self.trainer.predict(self.X), 0.2) / self.rows * 1e9

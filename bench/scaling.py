@@ -1,15 +1,16 @@
-"""Training by several MPI processes: what a step takes, what a model on paper says of it, and where they pay.
+"""Measure training with several MPI processes, compare it with a theoretical model, and print when it is worthwhile.
 
     python -m bench.scaling [--only NAME …] [--ranks 1 2 4] [--seconds 1] [--write]
 
-starts a job for each number of ranks, with one thread each. Every step is split into computing, the all-reduce (of the
-rank that comes last, which waits for nobody) and waiting. The model, with P ranks and a batch of B rows, is
+It starts a job for each number of ranks, with one thread per rank. The time of an update step is divided into
+computation, the all-reduce (that of the last rank, which does not wait) and waiting. With P ranks and a batch of B
+rows, the model is
 
     t_step(P) = t_compute(B/P) + 2 ⌈log₂ P⌉ α + 2 (P − 1)/P · bytes/β
 
-with t_compute of one process on so many rows, times P/cores where there are more ranks than cores, and with α, the
-latency of a message, and β, the bytes a second, of a fit to all-reduces of 8 bytes to 16 MB between two ranks. With
---write the tables go into docs/distributed.md.
+t_compute is the time of one process for that many rows, times P/cores if there are more ranks than cores. α is the
+latency of a message and β the bandwidth in bytes per second. Both are fitted to all-reduces of 8 bytes to 16 MB between
+two ranks. With --write, the tables go into docs/distributed.md.
 """
 
 from __future__ import annotations
@@ -36,18 +37,18 @@ from .workloads import GRID, new_trainer, uniform
 NAMES = ("64-32-10, 32", "784-128-10, 128", "784-512-512-10, 128", "1024-1024-1024-10, 256")
 MARKS = ("<!-- scaling -->", "<!-- /scaling -->")
 SIZES = tuple(8 << 3 * k for k in range(8))  # bytes of the all-reduces that α and β are fitted to
-ROWS_BYTES = 1 << 26  # of X, at the most: as many steps as that is go into an epoch
-ENVIRONMENT = {  # more ranks than cores; root where a container has nobody else
+ROWS_BYTES = 1 << 26  # the most bytes of X, which limits the steps of an epoch
+ENVIRONMENT = {  # allow more ranks than cores, and root, which may be a container's only user
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
 }
-ITEMSIZE = 4  # of float32
-NODE = 16  # threads of a node of the clusters that the second table is about
+ITEMSIZE = 4  # bytes of a float32
+NODE = 16  # threads per node of the clusters in the second table
 
 
 class Link(NamedTuple):
-    """What joins ranks: α in seconds, β in bytes a second, and how many threads are behind each end."""
+    """A connection between ranks: α in seconds, β in bytes per second, and the number of threads at each end."""
 
     alpha: float
     beta: float
@@ -55,7 +56,7 @@ class Link(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """Seconds a weight that one thread takes for each sample of a batch, and for the update."""
+    """Seconds per weight of one thread: for each sample of a batch, and for the update."""
 
     sample: float
     update: float
@@ -70,13 +71,13 @@ ASSUMED = {
 
 
 def reduce_seconds(ranks: int, size: float, link: Link) -> float:
-    """An all-reduce of so many bytes."""
+    """Return the seconds of an all-reduce of `size` bytes by the model."""
     rounds = 2 * math.ceil(math.log2(ranks))
     return rounds * link.alpha + 2 * (ranks - 1) / ranks * size / link.beta
 
 
 def fitted(ranks: int, seconds: Mapping[int, float]) -> Link:
-    """α and β of all-reduces, by bytes: a straight line, whose relative errors are the smallest."""
+    """Fit α and β to the seconds of all-reduces by their bytes: the line with the smallest relative errors."""
     sizes, times = np.array(list(seconds), float), np.array(list(seconds.values()))
     columns = np.stack([np.full(len(sizes), 2 * math.ceil(math.log2(ranks))), 2 * (ranks - 1) / ranks * sizes], axis=1)
     (alpha, pace), *_ = np.linalg.lstsq(columns / times[:, None], np.ones(len(times)), rcond=None)
@@ -84,27 +85,27 @@ def fitted(ranks: int, seconds: Mapping[int, float]) -> Link:
 
 
 def pace_of(weights: int, steps: Mapping[int, float]) -> Pace:
-    """By seconds of steps, by rows: a straight line."""
+    """Fit the pace to the seconds of steps by their rows: a straight line."""
     sample, update = np.polyfit(list(steps), np.array(list(steps.values())) / weights, 1)
     return Pace(float(sample), max(0.0, float(update)))
 
 
 def least_batch(pace: Pace, link: Link) -> float:
-    """The batch above which more ranks can pay at all, whatever the network is, and however many they are.
+    """Return the batch size above which several ranks can be faster than one, for any network and any number of ranks.
 
-    (1 − 1/P) B · weights · pace is saved, 2 (1 − 1/P) ITEMSIZE · weights / β spent.
+    They save (1 − 1/P) B · weights · pace and spend 2 (1 − 1/P) ITEMSIZE · weights / β.
     """
     return 2 * ITEMSIZE / link.beta / (pace.sample / link.threads)
 
 
 def least_weights(batch: int, ranks: int, pace: Pace, link: Link) -> float:
-    """The size of a network from which so many ranks are faster than one; infinite where none is."""
+    """Return the number of weights from which this many ranks are faster than one; infinity if they never are."""
     saved_each = (1 - 1 / ranks) * (batch * pace.sample / link.threads - 2 * ITEMSIZE / link.beta)
     return reduce_seconds(ranks, 0, link) / saved_each if saved_each > 0 else math.inf
 
 
 def best_ranks(weights: int, batch: int, pace: Pace, link: Link, most: int = 1024) -> tuple[int, float]:
-    """The number of ranks, a power of two, that is the fastest, and how many times as fast as one it is."""
+    """Return the fastest number of ranks, a power of two, and its speed relative to one rank."""
     samples, update = (weights * seconds / link.threads for seconds in (batch * pace.sample, pace.update))
     gains = {1: 1.0}
     for ranks in (2 << k for k in range(int(math.log2(most)))):
@@ -115,7 +116,7 @@ def best_ranks(weights: int, batch: int, pace: Pace, link: Link, most: int = 102
 
 
 class Timed:
-    """A communicator that writes down when each all-reduce began and ended."""
+    """A communicator that records when each all-reduce begins and ends."""
 
     def __init__(self, comm: Any) -> None:
         self.comm = comm
@@ -133,7 +134,10 @@ class Timed:
 
 
 def split(times: Sequence[Sequence[tuple[float, float]]]) -> dict[str, float]:
-    """Median seconds of a step and of its parts, from each rank's all-reduces of one epoch after the other's."""
+    """Return the median seconds of a step, its computation, its all-reduce and its waiting.
+
+    times has the begin and end of all all-reduces of each rank, with None after each epoch.
+    """
     steps, reduces, computing = [], [], []
     for first, second in pairwise(zip(*times, strict=True)):
         if second[0] is None or first[0] is None:  # between two epochs
@@ -146,7 +150,7 @@ def split(times: Sequence[Sequence[tuple[float, float]]]) -> dict[str, float]:
 
 
 def measured_steps(name: str, batch: int, seconds: float, comm: Any) -> dict[str, float]:
-    """What a step of all ranks takes, of so many rows together."""
+    """Measure a step of all ranks together with a batch of that many rows."""
     from fastbp.distributed import Ranks
 
     sizes, _ = GRID[name]
@@ -154,7 +158,7 @@ def measured_steps(name: str, batch: int, seconds: float, comm: Any) -> dict[str
     X, y = uniform(rows, sizes[0]), uniform(rows, sizes[-1], seed=1)
     timed = Timed(comm)
     trainer = new_trainer(sizes, batch_size=batch, shuffle=False, n_threads=1)
-    trainer._state.ranks = Ranks(timed)  # so that one process goes the same way
+    trainer._state.ranks = Ranks(timed)  # one process then takes the same path through the code
     trainer.fit(X[: 4 * batch], y[: 4 * batch], verbose=0)
     timed.times.clear()
     started, marked = perf_counter(), list[Any]()
@@ -168,7 +172,7 @@ def measured_steps(name: str, batch: int, seconds: float, comm: Any) -> dict[str
 
 
 def measured_reduces(seconds: float, comm: Any) -> dict[int, float]:
-    """Median seconds of an all-reduce, by its bytes."""
+    """Measure the median seconds of an all-reduce by its bytes."""
     found = {}
     for size in SIZES:
         buffer, times = np.zeros(size // ITEMSIZE, np.float32), []
@@ -183,7 +187,7 @@ def measured_reduces(seconds: float, comm: Any) -> dict[int, float]:
 
 
 def serve(names: Sequence[str], seconds: float) -> None:
-    """A rank of a job: measures, and the first one says what."""
+    """Measure as one rank of a job. The first rank prints the results."""
     from mpi4py import MPI
 
     comm, found = MPI.COMM_WORLD, dict[str, Any]()
@@ -198,7 +202,7 @@ def serve(names: Sequence[str], seconds: float) -> None:
 
 
 def job(ranks: int, names: Sequence[str], seconds: float) -> dict[str, Any]:
-    """What so many ranks measured."""
+    """Start a job with that many ranks and return what it measured."""
     command = ["mpiexec", "-n", str(ranks), sys.executable, "-m", "bench.scaling", f"--seconds={seconds}"]
     done = subprocess.run(
         [*command, "--serve", "--only", *names],
@@ -210,7 +214,7 @@ def job(ranks: int, names: Sequence[str], seconds: float) -> dict[str, Any]:
 
 
 def table(found: Mapping[int, Any], link: Link, cores: int) -> list[str]:
-    """Lines of Markdown: the steps of every job, measured and by the model."""
+    """Return a Markdown table of the steps of all jobs: measured, and by the model."""
     lines = [
         "| network, batch | ranks | step, µs | computing | all-reduce | waiting | by the model | × one rank |",
         "| --- |" + " ---: |" * 7,
@@ -228,14 +232,14 @@ def table(found: Mapping[int, Any], link: Link, cores: int) -> list[str]:
             compute = alone[rows // ranks]["step"] if rows // ranks in alone else math.nan
             model = crowd * compute + (reduce_seconds(ranks, each["bytes"], link) if ranks > 1 else 0)
             gain = rows / batch * base / each["step"]
-            cells = [f"{each[part] * 1e6:,.0f}" for part in ("step", "computing", "reduce", "waiting")]
+            cells = [f"{each[key] * 1e6:,.0f}" for key in ("step", "computing", "reduce", "waiting")]
             what = f"{name.split(', ')[0]}, {rows:,}"
             lines.append(f"| {what} | {ranks} | {' | '.join(cells)} | {model * 1e6:,.0f} | {gain:.2f} |")
     return lines
 
 
 def pays(pace: Pace, link: Link, cores: int) -> list[str]:
-    """Lines of Markdown: from which batch and network on, and how many nodes, by the model."""
+    """Return a Markdown table of the batches, networks and numbers of nodes that are worthwhile by the model."""
     sizes = GRID["784-512-512-10, 128"][0]
     weights = sum((n + 1) * n_next for n, n_next in pairwise(sizes))
     lines = [
@@ -257,9 +261,11 @@ def pays(pace: Pace, link: Link, cores: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=NAMES, choices=list(GRID), metavar="NAME", help="; ".join(GRID))
-    parser.add_argument("--ranks", nargs="+", type=int, default=[2, 4], help="beside one; two are among them")
-    parser.add_argument("--seconds", type=float, default=1.0, help="that each step is timed for")
-    parser.add_argument("--write", action="store_true", help="the tables into docs/distributed.md")
+    parser.add_argument(
+        "--ranks", nargs="+", type=int, default=[2, 4], help="numbers of ranks to measure in addition to 1 and 2"
+    )
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long each step is measured")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/distributed.md")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:

@@ -1,10 +1,10 @@
-"""fastbp.sklearn beside scikit-learn: the same fits, the same number of epochs, in turns. Prints a Markdown table.
+"""Compare fastbp.sklearn with scikit-learn: the same fits with the same number of epochs, in turn.
 
     python -m bench.sklearn_speed [--rounds 5] [--write]
 
-Each time is the least of the rounds, so that what else the machine does counts little. scikit-learn's BLAS has all
-threads, as it comes, or one, and the ratios are against the faster. --write puts the table into README.md and
-docs/from-scikit-learn.md.
+It prints a Markdown table. Each time is the shortest of all rounds, which other load of the machine affects least.
+scikit-learn's BLAS uses all threads, its default, or one; the ratios are relative to the faster of the two. With
+--write, the table goes into README.md and docs/from-scikit-learn.md.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ HEAD = (
     '| ms an epoch | scikit-learn | with one BLAS thread | fastbp | `dtype="float32"` | times as fast | in float32 |',
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
 )
-FOREVER = {"tol": 0, "n_iter_no_change": 10**6}  # so that all fits have the same number of epochs
+FOREVER = {"tol": 0, "n_iter_no_change": 10**6}  # all fits then have the same number of epochs
 
 
 def wide(n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Images of 784 pixels in 10 classes, all noise: only their time counts."""
+    """Return images of 784 pixels in 10 classes. They are noise, because only the time counts."""
     rng = np.random.default_rng(0)
     return rng.random((n, 784)), rng.integers(0, 10, n)
 
 
 def rows() -> dict[str, tuple[Any, dict[str, Any]]]:
-    """Name → data, and the estimators' parameters."""
+    """Return the data and the parameters of the estimators by name."""
     from sklearn.datasets import load_breast_cancer, load_digits
 
     return {
@@ -47,14 +47,14 @@ def rows() -> dict[str, tuple[Any, dict[str, Any]]]:
 
 
 def timed(action: Callable[[], Any]) -> float:
-    """Seconds."""
+    """Return the seconds of a call."""
     start = perf_counter()
     action()
     return perf_counter() - start
 
 
 def fit(module: Any, data: Any, options: dict[str, Any], blas_threads: int | None = None) -> float:
-    """Seconds of a fit."""
+    """Return the seconds of a fit."""
     from threadpoolctl import threadpool_limits
 
     model = module.MLPClassifier(random_state=0, **FOREVER, **options)
@@ -63,7 +63,7 @@ def fit(module: Any, data: Any, options: dict[str, Any], blas_threads: int | Non
 
 
 def search(module: Any, **options: Any) -> float:
-    """Seconds of a grid search of 48 fits over digits, in two processes."""
+    """Return the seconds of a grid search with 48 fits of digits, in two processes."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import GridSearchCV
 
@@ -72,7 +72,7 @@ def search(module: Any, **options: Any) -> float:
 
 
 def line(name: str, times: list[tuple[float, ...]], per: int) -> str:
-    """A row of the table: scikit-learn with all threads and with one, fastbp in X's dtype and in float32."""
+    """Return a row of the table: scikit-learn with all threads and with one, fastbp in X's dtype and in float32."""
     many, one, same, narrow = (min(column) / per for column in zip(*times, strict=True))
     best = min(many, one)
     cells = [f"{1e3 * seconds:.2f}" for seconds in (many, one, same, narrow)]
@@ -80,14 +80,14 @@ def line(name: str, times: list[tuple[float, ...]], per: int) -> str:
 
 
 def grid_line(times: list[tuple[float, ...]]) -> str:
-    """The same of the grid search, in seconds."""
+    """Return the row of the grid search, in seconds."""
     theirs, same, narrow = (min(column) for column in zip(*times, strict=True))
     cells = f"{theirs:.2f} s | | {same:.2f} s | {narrow:.2f} s | {theirs / same:.1f} | {theirs / narrow:.1f} |"
     return f"| GridSearchCV, 48 fits of 30 epochs over digits, `n_jobs=2` | {cells}"
 
 
 class Estimators:
-    """asv: seconds of ten epochs at scikit-learn's defaults, fastbp.sklearn's and its own."""
+    """asv: the time of ten epochs with scikit-learn's defaults, in fastbp.sklearn and in scikit-learn."""
 
     params = (
         ["digits, defaults", "breast cancer, defaults"],
@@ -103,7 +103,7 @@ class Estimators:
             raise NotImplementedError(f"not here: {error}") from error
         (X, y), _ = rows()[name]
         self.data = X.astype(dtype), y
-        self.time_fit()  # compiles, or loads what was
+        self.time_fit()  # compiles, or loads compiled kernels
 
     def time_fit(self, *_):
         with warnings.catch_warnings():
@@ -112,8 +112,8 @@ class Estimators:
 
 
 def main() -> None:
-    """Time, and print."""
-    from fastbp._cli.machine import processor  # not in each commit that asv times
+    """Measure, and print the table."""
+    from fastbp._cli.machine import processor  # older commits that asv measures lack it
 
     from .compare import ROOT, write_between
 
@@ -126,7 +126,7 @@ def main() -> None:
     lines = list(HEAD)
     for name, (data, options) in rows().items():
         narrow = options | {"dtype": "float32"}
-        for kind in (options, narrow):  # compiles, or loads what was
+        for kind in (options, narrow):  # compiles, or loads compiled kernels
             fit(ours, data, kind | {"max_iter": 1})
         times = [
             (

@@ -1,4 +1,4 @@
-"""asv: what a user waits for before anything is trained, each in a process of its own."""
+"""asv: the time that a user waits before training begins. Each measurement has its own process."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Import:
         return "import fastbp"
 
     def timeraw_trainer(self) -> str:
-        """What is imported when it is asked for."""
+        """Import what fastbp imports only when it is first used."""
         return "from fastbp import Trainer"
 
     def timeraw_numba(self) -> str:
-        """The zero line: what fastbp can't do without."""
+        """The baseline: fastbp can't do without Numba."""
         return "import numba"
 
 
 class FirstFit:
-    """The first fit of a process, which has imported fastbp already."""
+    """The first fit of a process that has already imported fastbp."""
 
     number = 1
     timeout = 300
@@ -48,7 +48,7 @@ class FirstFit:
     def timeraw_cold_cache(self) -> tuple[str, str]:
         return FIT, EMPTY_CACHE + READY
 
-    # It takes long and varies little: once.
+    # Runs once, because it takes long and varies little.
     timeraw_cold_cache.repeat = 1  # type: ignore[attr-defined]
     timeraw_cold_cache.rounds = 1  # type: ignore[attr-defined]
     timeraw_cold_cache.warmup_time = 0  # type: ignore[attr-defined]

@@ -1,6 +1,8 @@
-"""What it costs to train from a Stream: beside a fit on the same samples in two arrays. Prints a table; and asv.
+"""Compare training from a Stream with training on the same samples in two arrays. asv measures this, too.
 
-python -m bench.streaming --rounds 5
+    python -m bench.streaming [--rounds 5]
+
+It prints a table.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 
 from .workloads import GRID, median_seconds, new_trainer, uniform
 
-BYTES = 1 << 26  # of X: more than the caches hold
+BYTES = 1 << 26  # of X, which exceeds the caches
 NETWORKS = ("64-32-10, 32", "784-30-10, 10", "784-128-10, 128", "256 × 8-10, 64")
 SOURCES = ("arrays", "chunks", "slices", "memmap", "parquet")
 
@@ -29,7 +31,7 @@ def samples(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(name: str, source: str, threads: int | str, folder: str, *, shuffle: bool = False) -> Callable[[], Any]:
-    """A call that trains for an epoch."""
+    """Return a function that trains for one epoch."""
     try:
         from fastbp import Stream
     except ImportError as error:
@@ -53,7 +55,7 @@ def fit(name: str, source: str, threads: int | str, folder: str, *, shuffle: boo
 
 
 def parquet_stream(X: np.ndarray, y: np.ndarray, path: Path) -> Any:
-    """X as one column of lists, as whoever has so many columns would keep them."""
+    """Return a Stream from a Parquet file that has X as one column of lists, as is usual for so many inputs."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -70,7 +72,7 @@ def parquet_stream(X: np.ndarray, y: np.ndarray, path: Path) -> Any:
 
 
 def measured(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each call, in turns."""
+    """Return the median seconds of each call. The calls run in turn."""
     seconds: dict[str, list[float]] = {key: [] for key in calls}
     for call in calls.values():
         call()
@@ -101,7 +103,7 @@ def main() -> None:
 
 
 class Streaming:
-    """asv: an epoch from a source, in its order or shuffled."""
+    """asv: the time of an epoch from a source, in order or shuffled."""
 
     params = (["64-32-10, 32", "784-128-10, 128"], list(SOURCES), [False, True])
     param_names = ("sizes, batch", "source", "shuffle")

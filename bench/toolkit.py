@@ -1,10 +1,11 @@
-"""What each optimizer, activation, loss and penalty costs, beside plain SGD with sigmoid.
+"""Measure the cost of each optimizer, activation, loss and penalty relative to plain SGD with sigmoid.
 
-asv follows them from commit to commit; `python -m bench.toolkit` prints the table of docs/toolkit.md.
+asv tracks them from commit to commit. `python -m bench.toolkit [--rounds 7]` prints the table of docs/toolkit.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 from time import perf_counter
@@ -28,11 +29,10 @@ OTHERS: dict[str, dict[str, Any]] = {
     "dropout 0.5": {"dropout": 0.5},
     "schedule cosine": {"schedule": "cosine"},
 }
-ROUNDS = 7
 
 
 def options(kind: str, name: str) -> dict[str, Any]:
-    """Of the trainer in a row of the table."""
+    """Return the options of the trainer for a row of the table."""
     if kind == "loss":
         return {"activation": "sigmoid", "loss": name}
     return BASE | (OTHERS[name] if kind == "other" else {kind: name})
@@ -51,7 +51,7 @@ def data(loss: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained(arguments: dict[str, Any], threads: int) -> tuple[Any, np.ndarray, np.ndarray]:
-    """A trainer whose kernels are compiled, and its data; a rate at which weights hardly move."""
+    """Return a trainer with compiled kernels, and its data. The learning rate hardly changes the weights."""
     try:
         from fastbp import Trainer
 
@@ -78,7 +78,10 @@ class Toolkit:
 
 
 def main() -> None:
-    """Print the table: medians of ratios, each row timed in turns with plain SGD."""
+    """Print the table of median ratios. Each row is timed in turn with plain SGD."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
     base = {threads: trained(BASE, threads) for threads in (1, 2)}
 
     def seconds(trainer: Any, X: np.ndarray, y: np.ndarray) -> float:
@@ -91,7 +94,7 @@ def main() -> None:
         ratios = []
         for threads in (1, 2):
             other = trained(options(kind, name), threads)
-            pairs = [(seconds(*other), seconds(*base[threads])) for _ in range(ROUNDS)]
+            pairs = [(seconds(*other), seconds(*base[threads])) for _ in range(rounds)]
             ratios.append(statistics.median(a / b for a, b in pairs))
         sys.stdout.write(f"| {kind}: {name} | {ratios[0]:.2f} | {ratios[1]:.2f} |\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""asv: how fast training is, through the public API."""
+"""asv: the speed of training through the public API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPOCHS = 5
 
 
 class Training:
-    """Sigmoid everywhere, squared error, plain SGD; the median over fits of five epochs."""
+    """Sigmoid in all layers, squared error and plain SGD. The figure is the median over fits of five epochs."""
 
     params = ([*GRID, *AWKWARD], ["float32", "float64"], [1, 2, "auto"])
     param_names = ("sizes, batch", "dtype", "threads")
@@ -23,7 +23,7 @@ class Training:
         sizes, batch = (GRID | AWKWARD)[name]
         self.X, self.y = problem(sizes, batch, dtype)
         self.trainer = new_trainer(sizes, batch_size=batch, dtype=dtype, n_threads=threads)
-        self.trainer.fit(self.X[:batch], self.y[:batch], verbose=0)  # compiled from here on
+        self.trainer.fit(self.X[:batch], self.y[:batch], verbose=0)  # compiles
 
     def track_ns_per_sample(self, *_) -> float:
         seconds = median_seconds(lambda: self.trainer.fit(self.X, self.y, epochs=EPOCHS, verbose=0))
@@ -33,7 +33,7 @@ class Training:
 
 
 class Digits:
-    """Until 97 % of the held-out handwritten digits are right: the median over some seeds."""
+    """Training until 97 % of the held-out handwritten digits are correct. The figure is the median over the seeds."""
 
     timeout = 120
     target = 0.97
@@ -53,7 +53,7 @@ class Digits:
         self.train(0)  # compiles
 
     def train(self, seed: int) -> tuple[float, int]:
-        """Seconds and epochs."""
+        """Return the seconds and the number of epochs until then."""
         trainer = self.Trainer(
             [64, 64, 10], activation="relu", loss="cross_entropy", learning_rate=0.2, seed=seed, batch_size=32
         )

@@ -1,6 +1,6 @@
-"""The sizes and batches of the benchmarks, and awkward neighbours of them; how asv times.
+"""The layer sizes and batch sizes of the benchmarks, others of awkward size, and how asv measures time.
 
-What is computed for them is in fastbp/benchmark/workloads.py.
+fastbp/benchmark/workloads.py creates the samples and initial weights for them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from time import perf_counter
 from typing import Any
 
 
-def _of_this_checkout(name: str) -> Any:
-    """A file of fastbp.benchmark by its path: asv runs these benchmarks with the fastbp of older commits, too."""
+def _from_this_checkout(name: str) -> Any:
+    """Load a module of fastbp.benchmark by its path, because asv also benchmarks older versions of fastbp."""
     spec = spec_from_file_location(name, Path(__file__).parent.parent / "fastbp" / "benchmark" / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-_what = _of_this_checkout("workloads")
+_what = _from_this_checkout("workloads")
 EPOCHS, EPSILON, ETA, samples, uniform, problem, parameters = (
     getattr(_what, name) for name in ("EPOCHS", "EPSILON", "ETA", "samples", "uniform", "problem", "parameters")
 )
@@ -46,18 +46,18 @@ AWKWARD = {
     "65-31-11, 33": ((65, 31, 11), 33),
     "127-67-1, 61": ((127, 67, 1), 61),
 }
-# Networks that predict
+# layer sizes for predictions
 NETWORKS = {
     "4-8-3": (4, 8, 3),
     "64-32-10": (64, 32, 10),
     "784-128-10": (784, 128, 10),
     "1024-1024-1024-10": (1024, 1024, 1024, 10),
 }
-ROWS = {"one row": 1, "many rows": 4096}  # of one call of predict
+ROWS = {"one row": 1, "many rows": 4096}  # in one call of predict
 
 
 def median_seconds(call: Callable[[], Any], seconds: float = 0.3, at_least: int = 5) -> float:
-    """The median time of a call, over as many as take so many seconds."""
+    """Return the median time of a call, over as many calls as take that many seconds."""
     times: list[float] = []
     while len(times) < at_least or sum(times) < seconds:
         started = perf_counter()
@@ -67,7 +67,7 @@ def median_seconds(call: Callable[[], Any], seconds: float = 0.3, at_least: int 
 
 
 def new_trainer(sizes: tuple[int, ...], **options: Any) -> Any:
-    """A Trainer with sigmoid everywhere; asv skips what a commit can't do yet."""
+    """Return a Trainer with sigmoid in all layers. asv skips options that a commit lacks."""
     try:
         from fastbp import Trainer
 
