@@ -74,7 +74,7 @@ def curves(epochs: Sequence[int], columns: Mapping[str, Sequence[float]], ax: Ax
 
 
 def _draw(ax: Axes, epochs: Sequence[int], columns: Mapping[str, Sequence[float]], first_color: int) -> list[Any]:
-    """Use one color for each quantity. Its validation is solid; its training is dashed if both are there."""
+    """Draw each quantity in its own color: validation solid, training dashed if there is validation, too."""
     bases = list(dict.fromkeys(name.removeprefix("val_") for name in columns))
     lines = []
     for name, values in columns.items():

@@ -54,7 +54,7 @@ def measure(
     rounds: int,
     dtype: str,
     seconds: float,
-    told: Callable[[str], Any],
+    notify: Callable[[str], Any],
 ) -> dict[str, Any]:
     """Measure fastbp and its peers in ns per sample, and list which peers are available.
 
@@ -64,7 +64,7 @@ def measure(
     what : the workloads
     threads : all numbers of threads to try
     rounds, dtype, seconds : as in `Turns.measure`
-    told : called with a line for each workload when it begins
+    notify : called with a line for each workload when it begins
 
     Raises
     ------
@@ -76,7 +76,7 @@ def measure(
     found: dict[str, Any] = {kind: [] for kind in KINDS}
     with Turns([peer for peer in peers if peer not in absent], threads) as turns:
         for workload in what:
-            told(f"{workload.kind}, {_shown(workload)}\n")
+            notify(f"{workload.kind}, {_shown(workload)}\n")
             best = turns.measure(KINDS[workload.kind], workload, rounds, dtype, seconds)
             if "fastbp" not in best:
                 raise PeerError(turns.failures["fastbp"])
@@ -101,7 +101,7 @@ def _shown(workload: Workload) -> str:
 
 def table(found: dict[str, Any]) -> str:
     """Return the figures as text, followed by the missing peers and the reasons."""
-    parts = []
+    tables = []
     for kind, known in KINDS.items():
         peers = [peer for peer in known if any(peer in record["ns"] for record in found[kind])]
         rows = [(f"{kind}, ns a sample", *peers, "× best peer")]
@@ -115,7 +115,7 @@ def table(found: dict[str, Any]) -> str:
                     f"{times:.2f}" if times else "–",
                 )
             )
-        parts.append("\n".join(aligned(rows)))
+        tables.append("\n".join(aligned(rows)))
     tried = found["threads"]
     threads = f"each at its best of {' and '.join(map(str, tried))} threads"
     if len(tried) == 1:
@@ -129,4 +129,4 @@ def table(found: dict[str, Any]) -> str:
         lines.append("scikit-learn's outputs have no sigmoid.")
     lines += [f"{peer} is not installed ({', '.join(packages)})" for peer, packages in found["not_installed"].items()]
     lines += [f"{peer} failed: {reason}" for peer, reason in found["failed"].items()]
-    return "\n\n".join([*parts, "\n".join(lines)])
+    return "\n\n".join([*tables, "\n".join(lines)])

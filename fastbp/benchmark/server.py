@@ -35,7 +35,7 @@ def seconds_of(call: Callable[[], Any], times: int) -> float:
     return perf_counter() - started
 
 
-def a_round(peer: str, threads: int, workload: Workload, dtype: str, seconds: float) -> Callable[[], float]:
+def timed_round(peer: str, threads: int, workload: Workload, dtype: str, seconds: float) -> Callable[[], float]:
     """Return a function that computes for about `seconds` and returns ns per sample; all is compiled and warm."""
     call, samples = work(peer, threads, workload, dtype)
     call()
@@ -66,6 +66,6 @@ def main() -> None:
             else:
                 (kind, sizes, *more), *how = question
                 run = float  # releases the last workload's memory for the next
-                run, answer = a_round(peer, threads, Workload(kind, tuple(sizes), *more), *how), None
+                run, answer = timed_round(peer, threads, Workload(kind, tuple(sizes), *more), *how), None
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}

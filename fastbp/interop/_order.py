@@ -95,12 +95,12 @@ def _fitting(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[list[str] | None
     taking: dict[int, list[str]] = {}
     for name, (_, n_in) in shapes.items():
         taking.setdefault(n_in, []).append(name)
-    paths = [[name] for name in shapes]
+    begun = [[name] for name in shapes]  # orders that may be continued
     for _ in range(MAX_TRIES):
-        if not paths:
+        if not begun:
             return
-        path = paths.pop()
-        if len(path) == len(shapes):
-            yield path
-        paths.extend([*path, name] for name in taking.get(shapes[path[-1]][0], ()) if name not in path)
+        order = begun.pop()
+        if len(order) == len(shapes):
+            yield order
+        begun.extend([*order, name] for name in taking.get(shapes[order[-1]][0], ()) if name not in order)
     yield from (None, None)

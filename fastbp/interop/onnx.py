@@ -24,7 +24,7 @@ from .._writing import replacing
 from ..trainer import Trainer
 from ._layers import DenseLayer, layers_of
 
-OPSET = 13  # of models whose operators need no newer one
+OPSET = 13  # of a model, unless an operator needs a newer one
 LARGE = (1 << 31) - (1 << 20)  # bytes of weights; protobuf's limit for one message is 2 GB
 BOTH: dict[str, tuple[str, dict[str, Any]]] = {  # onnxruntime computes these in float32 and in float64
     "sigmoid": ("Sigmoid", {}),
@@ -34,7 +34,7 @@ BOTH: dict[str, tuple[str, dict[str, Any]]] = {  # onnxruntime computes these in
     "softmax": ("Softmax", {"axis": 1}),
     "log_softmax": ("LogSoftmax", {"axis": 1}),
 }
-SINGLE: dict[str, tuple[str, dict[str, Any], int]] = {  # these only in float32, with the opset that has them
+SINGLE: dict[str, tuple[str, dict[str, Any], int]] = {  # onnxruntime has these in float32 only; and their first opset
     "leaky_relu": ("LeakyRelu", {"alpha": LEAK}, OPSET),
     "elu": ("Elu", {"alpha": 1.0}, OPSET),
     "selu": ("Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}, OPSET),
@@ -134,7 +134,7 @@ class Graph:
         return name
 
     def layer(self, layer: DenseLayer, x: str) -> str:
-        """f(x Θᵀ + b)."""
+        """Add the nodes that compute f(x Θᵀ + b). Return the name of its value."""
         parameters = [self.constant(layer.weight, f"{layer.place}.weight")]
         if layer.bias is not None:
             parameters.append(self.constant(layer.bias, f"{layer.place}.bias"))
@@ -151,19 +151,19 @@ class Graph:
 
 
 def _elu(graph: Graph, z: str) -> str:
-    """max(z, 0) + e^min(z, 0) − 1."""
+    """Return max(z, 0) + e^min(z, 0) − 1."""
     return graph.add("Add", graph.add("Max", z, 0.0), graph.add("Sub", graph.add("Exp", graph.add("Min", z, 0.0)), 1.0))
 
 
 def _selu(graph: Graph, z: str) -> str:
-    """λ max(z, 0) + λ α (e^min(z, 0) − 1)."""
+    """Return λ max(z, 0) + λ α (e^min(z, 0) − 1)."""
     below = graph.add("Sub", graph.add("Exp", graph.add("Min", z, 0.0)), 1.0)
     above = graph.add("Mul", graph.add("Max", z, 0.0), SELU_SCALE)
     return graph.add("Add", above, graph.add("Mul", below, SELU_SCALE * SELU_ALPHA))
 
 
 def _gelu(graph: Graph, z: str) -> str:
-    """½ z (1 + erf(z/√2)). erf is computed in float32, because onnxruntime has no other."""
+    """Return ½ z (1 + erf(z/√2)). erf is computed in float32, because onnxruntime has no other."""
     single = graph.add("Cast", graph.add("Mul", z, math.sqrt(0.5)), to=TensorProto.FLOAT)
     erf = graph.add("Cast", graph.add("Erf", single), to=graph.kind)
     return graph.add("Mul", graph.add("Mul", z, 0.5), graph.add("Add", erf, 1.0))
@@ -177,7 +177,7 @@ def _gelu_tanh(graph: Graph, z: str) -> str:
 
 
 def _silu(graph: Graph, z: str) -> str:
-    """z/(1 + e^−z). Older versions of onnxruntime fuse z σ(z) into an operator that lacks float64."""
+    """Return z/(1 + e^−z). Older versions of onnxruntime fuse z σ(z) into an operator that lacks float64."""
     return graph.add("Div", z, graph.add("Add", graph.add("Exp", graph.add("Neg", z)), 1.0))
 
 
@@ -189,7 +189,7 @@ def _mish(graph: Graph, z: str) -> str:
 
 
 def _softplus(graph: Graph, z: str) -> str:
-    """max(z, 0) + ln(1 + e^−|z|)."""
+    """Return max(z, 0) + ln(1 + e^−|z|)."""
     e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
     return graph.add("Add", graph.add("Max", z, 0.0), graph.add("Log", graph.add("Add", e, 1.0)))
 
