@@ -1,4 +1,4 @@
-"""The benchmarks do what they say: every peer the same work, every asv benchmark runs. No figure is asserted."""
+"""Every peer does the same work, and every asv benchmark runs. No test asserts a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fastbp.benchmark import peers
 SIZES, BATCH, ROWS = (5, 7, 3), 4, 12
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
-# Warnings of other people's packages are theirs.
+# Other packages may warn.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -39,7 +39,7 @@ def skip_unless_installed(peer):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("peer", peers.TRAINING)
 def test_a_peer_trains_as_the_reference_does(peer, dtype):
-    """Twice five epochs, from the same weights."""
+    """Both train for five epochs twice, from the same weights."""
     skip_unless_installed(peer)
     X, y = workloads.uniform(ROWS, SIZES[0], dtype), workloads.uniform(ROWS, SIZES[-1], dtype, seed=1)
     weights, biases = workloads.parameters(SIZES, np.float64 if dtype == "float64" else np.float32)
@@ -105,7 +105,7 @@ def test_a_peer_predicts_as_the_reference_does(peer, dtype, rows):
 
 
 def cases():
-    """(class, name of a benchmark, parameters): two sets for each, the first of everything and the last."""
+    """Return (class, name, parameters) of each benchmark, twice: with its first parameters and with its last."""
     for module in (training, prediction, memory, kernels, many, startup, toolkit, sklearn_speed, streaming):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
@@ -118,7 +118,7 @@ def cases():
 
 @pytest.mark.parametrize(("kind", "name", "chosen"), list(cases()))
 def test_asv_benchmarks_run(kind, name, chosen):
-    """What asv would skip as not in this commit fails here."""
+    """Benchmarks that asv would skip, because this commit lacks something, fail here."""
     benchmark = kind()
     try:
         if hasattr(benchmark, "setup"):
@@ -165,6 +165,6 @@ def test_tables_go_between_the_marks(tmp_path):
 
 
 def test_workloads_are_whole_batches():
-    """Peers rely on it."""
+    """The peers rely on whole batches."""
     for sizes, batch in (workloads.GRID | workloads.AWKWARD).values():
         assert workloads.samples(sizes, batch) % batch == 0

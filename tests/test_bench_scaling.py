@@ -1,4 +1,4 @@
-"""The arithmetic of bench/scaling.py, on numbers made up; and a job of two ranks, where there is MPI."""
+"""The arithmetic of bench/scaling.py with made-up numbers, and a job of two ranks if MPI is installed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_where_it_begins_to_pay(ranks, threads):
     link = LINK._replace(threads=threads)
 
     def gain(weights, batch):
-        """Seconds that are saved."""
+        """Return the seconds that are saved."""
         one = weights * batch * PACE.sample / threads
         return one * (1 - 1 / ranks) - scaling.reduce_seconds(ranks, 4 * weights, link)
 
@@ -60,7 +60,7 @@ def test_the_best_number_of_ranks():
 
 
 def test_a_step_is_split():
-    """Two ranks; the second comes 1 s later to each all-reduce, which takes 2 s; between two epochs is a pause."""
+    """The second of two ranks reaches each all-reduce, of 2 s, 1 s later. There is a pause between the epochs."""
     first, second = [], []
     for start in (0.0, 10.0, 20.0, None, 100.0, 110.0):
         first.append(None if start is None else (start, start + 3))

@@ -1,4 +1,4 @@
-"""fastbp bench: peers in turns, as a table and as JSON; those that fail, are missing, or are interrupted."""
+"""fastbp bench: its table and its JSON, and peers that fail, are missing or are interrupted."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def children(process: int) -> set[int]:
     return set(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
 
 
-# What Ctrl-C does, also where this process was started with SIGINT ignored; and without this folder on the path
+# Ctrl-C must work even if this process ignores SIGINT, and without the current folder on the path
 START = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -136,7 +136,7 @@ sys.exit(main())
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for a process's children")
 def test_ctrl_c_ends_it_and_its_processes(tmp_path):
-    """From a folder whose files would hide the standard library's."""
+    """The current folder has files with names of the standard library."""
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
     arguments = ["bench", "--sizes", "64-32-10", "--rounds", "1000", "--threads", "1", "--peers", "numpy"]
     command = [sys.executable, "-c", START, *arguments]
@@ -167,7 +167,7 @@ def test_a_peer_that_is_far_behind_has_one_round(monkeypatch):
         return answer if question is not None else {"fastbp": 1.0, "NumPy": 4.0}[self._process.args[-2]]
 
     monkeypatch.setattr(turns.Server, "ask", counted)
-    monkeypatch.setattr(turns, "FAR", 0.5)  # so that even the fastest peer is behind itself
+    monkeypatch.setattr(turns, "FAR", 0.5)  # even the fastest peer then counts as far behind
     workload = Workload("prediction", (3, 4, 2), 8)
     with turns.Turns(["fastbp", "NumPy"], (1,)) as both:
         best = both.measure(["fastbp", "NumPy"], workload, 3, "float32", 0.001)

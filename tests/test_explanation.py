@@ -1,4 +1,4 @@
-"""fastbp.explain: sums over the paths are the reference's and the kernels' gradients; text, LaTeX and page say so."""
+"""fastbp.explain: sums over paths equal the gradients of the reference and the kernels, and all formats show them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PATHS = {(1, 1, 1): 2, (2, 2, 2): 12}
 
 
 def article(sizes=(2, 2, 2), **options) -> Trainer:
-    """One of the article's two networks, with the weights that test_reference.py works by hand."""
+    """Return one of the article's two networks, with the weights of the chains in test_reference.py."""
     options = {"output_activation": "sigmoid", "use_bias": False, "dtype": "float64", "seed": 0, "epsilon": 1} | options
     trainer = Trainer(sizes, **options)
     if sizes == (2, 2, 2):
@@ -183,7 +183,7 @@ def test_importing_fastbp_does_not_import_it():
         fastbp.explian  # noqa: B018
 
 
-# What it looks like
+# Formats
 
 
 def test_text_holds_the_numbers():
@@ -304,7 +304,7 @@ def test_rich_shows_matrices_where_the_paths_are_too_many():
     ids=["wide", "a batch", "deep", "both"],
 )
 def test_a_network_of_any_size_takes_no_more_than_its_numbers_do(sizes, m):
-    """In explaining, and in writing it out."""
+    """Neither the explanation nor any of its formats needs much more memory than the numbers."""
     trainer = Trainer(sizes, seed=0)
     x, y = np.full((m, sizes[0]), 0.1), np.zeros((m, sizes[-1]))
     explain(trainer, x, y)
@@ -342,7 +342,7 @@ def test_without_rich_the_extra_is_named(monkeypatch):
         example().table()
 
 
-# What it refuses
+# Errors
 
 
 @pytest.mark.parametrize(

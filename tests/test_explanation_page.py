@@ -16,7 +16,7 @@ from .test_explanation import example
 
 
 class Reader(HTMLParser):
-    """What a page holds: ids, addresses, its data; and that elements are closed."""
+    """Reads ids, addresses and the data of a page, and checks that all elements are closed."""
 
     EMPTY = ("meta", "input", "br")
 
@@ -88,14 +88,14 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here t
 
 
 def dom(address: str, tmp_path) -> str:
-    """What a browser makes of a page."""
+    """Return the elements of a page after a browser has run its scripts."""
     command = [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     return done.stdout
 
 
 def numbers_of(page: str, **attributes: str) -> list[float]:
-    """Those that a page shows in elements with an attribute, in full."""
+    """Return all numbers, unrounded, in the elements of a page with this attribute."""
     ((name, value),) = attributes.items()
     return [float(number) for number in re.findall(rf'<data value="([^"]*)" {name.rstrip("_")}="{value}"', page)]
 

@@ -1,4 +1,4 @@
-"""Metrics equal scikit-learn's, and those counted by hand."""
+"""Metrics equal those of scikit-learn and those computed by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_NAME = sorted([*ours.METRICS, "top_k_accuracy"])
 
 
 def measured(names, y, output, *, threshold=0.5, multi_label=False, weight=None):
-    """The values of metrics, in their order; y is (n,) class numbers or (n, n_L)."""
+    """Return the values of metrics in the order of their names. y is (n,) class numbers or (n, n_L)."""
     output = np.asarray(output)
     y = np.asarray(y)
     targets, labels = (np.empty((0, output.shape[1])), y) if y.ndim == 1 else (y, NO_LABELS)
@@ -36,7 +36,7 @@ def softmax(z):
 
 @pytest.fixture(params=[False, True], ids=["unweighted", "weighted"])
 def weight(request):
-    """Weights of 60 samples, some of them 0."""
+    """Return the weights of 60 samples, some of them 0, or None."""
     return np.random.default_rng(9).integers(0, 4, 60) / 2 if request.param else None
 
 
@@ -105,7 +105,7 @@ def test_metrics_of_classes_equal_scikit_learn(weight, dtype, one_hot):
     }
     values = measured(list(expected), np.eye(4)[y] if one_hot else y, output, weight=weight)
     assert values == pytest.approx(list(expected.values()), rel=1e-6 if dtype is np.float32 else 1e-12)
-    assert len({round(value, 6) for value in values}) >= 7  # the case tells them apart
+    assert len({round(value, 6) for value in values}) >= 7  # so the case distinguishes the metrics
 
 
 @pytest.mark.parametrize(("threshold", "low"), [(0.5, 0), (0.0, -1), (0.0, 0)])
@@ -158,7 +158,7 @@ def test_labels_go_by_the_threshold():
 
 
 def test_metrics_of_classes_by_hand():
-    """Classes 0 0 0 1 2; said 0 0 1 1 1, of which class 2 is never said."""
+    """The true classes are 0 0 0 1 2, the predicted ones 0 0 1 1 1. Class 2 is never predicted."""
     output = [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.3, 0.5, 0.2], [0.2, 0.5, 0.3], [0.1, 0.6, 0.3]]
     names = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "top_2_accuracy", "log_loss", "auc"]
     assert measured(names, [0, 0, 0, 1, 2], output) == pytest.approx(
@@ -170,7 +170,7 @@ def test_metrics_of_classes_by_hand():
             (4 / 5 + 1 / 2 + 0) / 3,
             1,
             -math.log(0.8 * 0.6 * 0.3 * 0.5 * 0.3) / 5,
-            (1 + 2.5 / 4 + 3.5 / 4) / 3,  # of pairs in the right order; a tie is half of one
+            (1 + 2.5 / 4 + 3.5 / 4) / 3,  # the fraction of pairs in the right order; a tie counts half
         ]
     )
 
@@ -191,7 +191,7 @@ def test_top_one_of_two_outputs_is_accuracy():
 
 
 def test_what_a_class_that_is_absent_means():
-    """Class 2 of 4 is in y of no sample, class 3 neither there nor predicted; and no word about it."""
+    """Of four classes, class 2 does not occur, and class 3 neither occurs nor is predicted. There is no warning."""
     y, said = [0, 0, 1, 1], [0, 1, 1, 2]
     output = softmax(3 * np.eye(4)[said])
     with warnings.catch_warnings(record=True) as caught:
@@ -225,7 +225,7 @@ def test_auc_needs_the_order_of_the_outputs_alone():
 
 
 def test_a_sample_of_weight_zero_is_as_good_as_not_there():
-    """Where it has a class that no other sample has, or an output of its own kind."""
+    """A sample of weight 0 may have a class that no other sample has, or an unusual output."""
     y, output = np.array([0, 1, 0, 1, 2]), softmax(np.random.default_rng(8).normal(size=(5, 3)))
     names = [name for name in EVERY_NAME if name not in ("auc", "top_k_accuracy")] + ["top_2_accuracy"]
     without = measured(names, y[:4], output[:4])
@@ -246,7 +246,7 @@ def test_measure_of_nothing():
     assert measured((), [0, 1], np.eye(2)) == []
 
 
-# A user's own function
+# Functions of the user
 
 
 def gap(y, output):
@@ -311,7 +311,7 @@ def test_what_own_functions_must_not_return(value, error, came):
     assert str(caught.value) == f"metrics: expected a finite number or NaN from mine(y, output), got {came}"
 
 
-# In a trainer
+# Metrics of a Trainer
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_metrics_of_class_numbers_take_them_one_hot():
 
 
 def test_training_metrics_are_those_of_the_weights_after_the_epoch(digits):
-    """Also when the epoch's order was shuffled: row i is compared with target i."""
+    """Row i is compared with target i even if the epoch is shuffled."""
     X, y, X_test, y_test = digits
     names = ["accuracy", "mse", "f1", "top_3_accuracy"]
     trainer = Trainer([64, 16, 10], loss="cross_entropy", learning_rate=0.5, seed=0)

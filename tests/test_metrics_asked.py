@@ -1,4 +1,4 @@
-"""Which metrics may be asked for, and of which targets and outputs."""
+"""Which metrics are allowed, and for which targets and outputs."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def pyplot(monkeypatch):
 
 @pytest.fixture
 def spots():
-    """Samples of three classes in a plane, and a network for them."""
+    """Return a network, and samples of three classes with two inputs."""
     rng = np.random.default_rng(0)
     y = np.arange(30) % 3
     X = np.array([[0, 0], [3, 0], [0, 3]])[y] + rng.normal(0, 0.3, (30, 2))

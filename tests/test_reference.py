@@ -1,4 +1,4 @@
-"""The reference is right: finite differences, the article's chains path by path, closed forms; and test_torch.py."""
+"""The reference equals finite differences, the article's chains and closed forms. test_torch.py has more."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ JUMPING = ("absolute_error", "quantile", "hinge")
 
 
 def assert_close_to_differences(gradient, numeric, what: str) -> None:
-    """The differences themselves are good to about 1e-6 of a number, and to rounding of J / step."""
+    """Compare with finite differences, whose relative error is about 1e-6, plus the rounding of J / step."""
     np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=5e-9, err_msg=what)
 
 
 def differences(f, parameters: np.ndarray, step: float = 1e-6) -> np.ndarray:
-    """Central differences of f() by every number of parameters."""
+    """Return the central differences of f() for every number of the parameters."""
     gradient = np.empty_like(parameters)
     for index in np.ndindex(parameters.shape):
         kept = parameters[index]
@@ -145,7 +145,7 @@ def f_prime(z):
 
 
 def test_article_1_1_1():
-    """Both chains of the article's first network, written out: 3 + 5 = 8 derivatives."""
+    """Both chains of the article's first network are written out: 3 + 5 = 8 derivatives."""
     x, y, theta1, theta2 = 0.7, 0.2, 0.9, -1.3
     z2 = theta1 * x
     a2 = f(z2)
@@ -162,7 +162,7 @@ def test_article_1_1_1():
 
 
 def chains_2_2_2(x, y, theta1, theta2):
-    """Every path's chain of derivatives in the article's second network, by (layer, to, from)."""
+    """Return the chain of derivatives of every path in the article's second network, by (layer, to, from)."""
     z2 = theta1 @ x
     a2 = f(z2)
     z3 = theta2 @ a2
@@ -175,7 +175,7 @@ def chains_2_2_2(x, y, theta1, theta2):
 
 
 def test_article_2_2_2():
-    """All chains of the article's second network, summed over the paths: 4 × 3 + 4 × (5 + 5) = 52 derivatives."""
+    """All chains of the article's second network are summed over the paths: 4 × 3 + 4 × (5 + 5) = 52 derivatives."""
     x, y = np.array([0.4, -0.9]), np.array([0.1, 0.8])
     weights = [np.array([[0.3, -0.6], [1.1, 0.2]]), np.array([[-0.7, 0.5], [0.9, 1.4]])]
     chains = chains_2_2_2(x, y, *weights)
@@ -198,7 +198,7 @@ def test_update_takes_all_gradients_before_any_weight_changes():
         np.testing.assert_array_equal(actual, wanted)
 
 
-CONSTANT = {  # θ's way in units of η over t updates by the same g, and an ε of 0: the sums in closed form
+CONSTANT = {  # the change of θ in units of η after t updates by the same g, with ε = 0, in closed form
     "sgd": lambda g, t: g * t,
     "momentum": lambda g, t: g * sum((1 - 0.8**k) / 0.2 for k in range(1, t + 1)),
     "nesterov": lambda g, t: g * sum((1 - 0.8 ** (k + 1)) / 0.2 for k in range(1, t + 1)),
@@ -240,7 +240,7 @@ def test_norms_are_those_of_the_weights_into_a_unit():
 
 
 def hashed(seed, batch, layer, number):
-    """What the design says of dropout, for one unit of one sample, in whole numbers without end."""
+    """Compute the dropout hash for one unit of one sample with Python's unbounded integers."""
     key = (seed + batch * 0x9E3779B97F4A7C15 + layer * 0xD1B54A32D192ED03) & (2**64 - 1)
     key = ((key ^ (key >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
     key = ((key ^ (key >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
@@ -261,7 +261,7 @@ def test_dropout_mask_is_the_designs_hash():
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
 def test_dropout_masks_are_random(rate):
-    """Shares within 5 standard deviations, and no two masks more alike than chance."""
+    """The fraction of dropped units is within 5 standard deviations, and no two masks are more alike than by chance."""
     masks = [reference.dropout_mask(rate, seed, batch, 2, 200, 50) for seed in (0, 1) for batch in range(3)]
     masks.append(reference.dropout_mask(rate, 0, 0, 3, 200, 50))
     deviation = math.sqrt(rate * (1 - rate))
@@ -273,7 +273,7 @@ def test_dropout_masks_are_random(rate):
 
 
 def trained(case: Case, **options):
-    """Parameters and loss after an epoch."""
+    """Return the parameters and the loss after an epoch."""
     weights, biases, activations = case.parameters()
     loss = reference.train_epoch(weights, biases, activations, *case.data(), loss=case.loss, **options)
     return [*weights, *biases], loss
@@ -359,7 +359,7 @@ def test_a_network_without_biases_clips_by_the_norm_of_its_weights():
 
 
 def test_the_state_goes_on_from_epoch_to_epoch():
-    """Batches of one epoch, and of two with the state between them: the optimizer's moments, and the dropout."""
+    """One epoch equals two epochs that pass the state on: the optimizer's moments and the batch number for dropout."""
     case = Case((4, 6, 3), n=8)
     options = {"optimizer": "adam", "dropout": [0.4], "seed": 7, "batch_size": 2}
     expected = trained(case, **options)

@@ -1,4 +1,4 @@
-"""The package's names, and what it says where a library isn't installed."""
+"""The names of fastbp.interop, and its errors if a library isn't installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keras's Sequential to a Trainer and back, where Keras is installed: with its NumPy backend, or PyTorch's."""
+"""Conversion of Keras's Sequential to a Trainer and back, with Keras's NumPy or PyTorch backend, if it is installed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_other_outputs():
 
 
 class Twice(keras.Sequential):
-    """One whose own call hides behind its class."""
+    """A Sequential whose call is replaced in a subclass."""
 
     def call(self, inputs, **options):
         return 2 * super().call(inputs, **options)
@@ -151,7 +151,7 @@ def test_mixed_precision_keeps_its_float32_weights():
 
 
 class Saves:
-    """As much of a Keras model as ModelCheckpoint wants."""
+    """The attributes of a Keras model that ModelCheckpoint needs."""
 
     def __init__(self):
         self.saved = []
@@ -161,7 +161,7 @@ class Saves:
 
 
 class Noted(Saves):
-    """As much of a Trainer as Checkpoint wants."""
+    """The attributes of a Trainer that Checkpoint needs."""
 
 
 @pytest.mark.parametrize("best_only", [False, True])

@@ -1,4 +1,4 @@
-"""Trainers as ONNX models, which onnxruntime computes."""
+"""onnxruntime computes the same from an exported ONNX model as the Trainer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_onnxruntime_gives_what_predict_gives(name, dtype, tmp_path):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name, dtype):
-    """A network of one weight, 1: its output is f itself."""
+    """The network's only weight is 1, so its output is f(x)."""
     trainer = Trainer([1, 1], output_activation=name, dtype=dtype, initializer=([[[1]]], [[0]]))
     z = np.linspace(-60, 60, 481)[:, None].astype(dtype)
     np.testing.assert_allclose(computed(to_onnx(trainer), z), trainer.predict(z), rtol=4e-6, atol=2e-6)

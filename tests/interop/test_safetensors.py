@@ -1,4 +1,4 @@
-"""Weights in safetensors files."""
+"""Weights are written to safetensors files and read from them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_files_of_others(tmp_path):
 
 
 def written(path, *layers: tuple[str, int, int], biases=True):
-    """A file of layers, each (name, n_in, n_out), whose numbers are its place; their names in order."""
+    """Write a file of layers (name, n_in, n_out), each filled with its position. Return the names in order."""
     tensors = {}
     for place, (name, n_in, n_out) in enumerate(layers):
         tensors[f"{name}.weight"] = np.full((n_out, n_in), place, np.float32)

@@ -1,4 +1,4 @@
-"""nn.Sequential to a Trainer and back, where PyTorch is installed."""
+"""Conversion of nn.Sequential to a Trainer and back, if PyTorch is installed."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ L = nn.Linear
 
 
 class Twice(nn.Sequential):
-    """One whose own call hides behind its class."""
+    """A Sequential whose call is replaced in a subclass."""
 
     def __call__(self, inputs):
         return 2 * super().__call__(inputs)
@@ -139,7 +139,7 @@ def with_another_forward(module):
 
 
 def tied():
-    """Two layers on one memory, under two parameters."""
+    """Return layers, two of which share memory although their parameters are different objects."""
     first, second = L(7, 9), L(9, 7)
     second.weight = nn.Parameter(first.weight.data.T)
     return [first, nn.Tanh(), second]
