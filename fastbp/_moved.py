@@ -14,7 +14,7 @@ MOVED = {  # the old name, below fastbp, and the new one
     "_fits": "many._fits",
     "_model_file": "_records",
     "_range_test": "_training.range_finder",
-    "_watch": "callbacks._watch",
+    "_watch": "callbacks",
     "ensemble": "many.ensemble",
     "sweep": "many.sweep",
 }

@@ -5,24 +5,21 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _messages
 from ._checks import shown, wrong
 from ._extras import not_installed
 from .callbacks import Callback
 
-if TYPE_CHECKING:
-    from .trainer import Trainer
-
 
 class EpochLines(Callback):
     """Print one line per epoch to standard output."""
 
-    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
+    def on_fit_begin(self, trainer: Any, epochs: int) -> None:
         self.last = trainer.epochs_trained + epochs
 
-    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Any, epoch: int, measured: Mapping[str, float]) -> None:
         _messages.out(f"epoch {epoch}/{self.last}  {measured_text(measured)}\n")
 
 
@@ -53,18 +50,18 @@ class ProgressBar(Callback):
         with _messages.flushable():
             return self.tqdm(file=_messages.Safe(sys.stderr), **options)
 
-    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
+    def on_fit_begin(self, trainer: Any, epochs: int) -> None:
         self.last = trainer.epochs_trained + epochs
         self.bar = self.new(total=epochs, bar_format=self.FORMAT, desc=f"epoch {trainer.epochs_trained}/{self.last}")
 
-    def on_progress(self, trainer: Trainer, done: float) -> None:
+    def on_progress(self, trainer: Any, done: float) -> None:
         self.bar.update(done - self.bar.n)
 
-    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Any, epoch: int, measured: Mapping[str, float]) -> None:
         self.bar.set_description_str(f"epoch {epoch}/{self.last}", refresh=False)
         self.bar.set_postfix_str(paired_text(measured), refresh=False)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Any) -> None:
         self.bar.refresh()
         self.bar.close()
 

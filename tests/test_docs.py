@@ -55,7 +55,8 @@ def public() -> list[str]:
             names.append(f"fastbp.{name}")
             continue
         for inner, value in vars(item).items():
-            own = getattr(value, "__module__", None) == item.__name__ and (inspect.isclass(value) or callable(value))
+            module = getattr(value, "__module__", None) or ""  # of a package's classes, one of its modules
+            own = f"{module}.".startswith(f"{item.__name__}.") and (inspect.isclass(value) or callable(value))
             if own and not inner.startswith("_") and inner not in NOT_PUBLIC:
                 names.append(f"fastbp.{name}.{inner}")
     names += [f"fastbp.interop.{name}" for name in interop.__all__]

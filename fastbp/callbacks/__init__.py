@@ -1,7 +1,10 @@
 """Callbacks: stop early, lower the learning rate, save the best network, write logs."""
 
-from ._callbacks import Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
-from ._watch import Callback, FunctionCallback, Watch, as_callbacks, direction
+from ._base import Callback, FunctionCallback, as_callbacks
+from ._checkpoint import Checkpoint
+from ._logs import CSVLogger, TensorBoard
+from ._plateau import EarlyStopping, ReduceLROnPlateau
+from ._watch import Watch, direction
 
 __all__ = [
     "CSVLogger",

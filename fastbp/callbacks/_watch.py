@@ -1,82 +1,22 @@
-"""The base class of all callbacks, and the base class of those that look for the best epoch."""
+"""Watch: the base class of callbacks that look for the best epoch."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
+from typing import Any, ClassVar, SupportsFloat
 
 import numpy as np
 
-from .._checks import one_of, real, sequence, shown, wrong
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
-
-    EpochFunction = Callable[[Trainer, int, Mapping[str, float]], bool | None]
+from .._checks import one_of, real, shown, wrong
+from ._base import Callback
 
 FLOAT64 = np.dtype(np.float64)
 SMALLER = {"loss", "error", "deviance", "mse", "rmse", "mae"}  # words in names of measures where smaller is better
 LARGER = {"accuracy", "acc", "precision", "recall", "f1", "auc", "r2", "score"}
 
-
-class Callback:
-    """Base class of callbacks. Override the methods that you need; each does nothing by default.
-
-    You can also pass a plain function ``f(trainer, epoch, measured)``. It is called like `on_epoch_end`.
-    """
-
-    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
-        """Called before the first of `epochs` epochs."""
-
-    def on_progress(self, trainer: Trainer, done: float) -> None:
-        """Called about every tenth of a second. `done` is the number of epochs of this fit, with a fraction."""
-
-    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> bool | None:
-        """Called after each epoch with its number (from 1) and the measurements. Return True to stop training."""
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        """Called after the last epoch, also if training was stopped, interrupted or failed."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state from which another fit can continue: JSON values, and lists of the trainer's arrays.
-
-        `Trainer.save` saves the state. A fit with initial_epoch > 0 passes it to `load_state_dict`.
-        """
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state that `state_dict` returned, before `on_fit_begin`. It may come from a file, so check it."""
-
-
-class FunctionCallback(Callback):
-    """A callback that calls a plain function."""
-
-    def __init__(self, function: EpochFunction) -> None:
-        self.function = function
-
-    def on_epoch_end(self, trainer: Trainer, epoch: int, measured: Mapping[str, float]) -> bool | None:
-        return self.function(trainer, epoch, measured)
-
-
-def as_callbacks(value: Any) -> list[Callback]:
-    """Return a list of callbacks from None, one or several, each a Callback or a function."""
-    expected = "a Callback or a function of (trainer, epoch, measured), or several"
-    if value is None:
-        return []
-    items = (
-        [value]
-        if isinstance(value, Callback) or callable(value)
-        else sequence("callbacks", value, expected, ordered=False)
-    )
-    for item in items:
-        if isinstance(item, type) or not (isinstance(item, Callback) or callable(item)):
-            raise TypeError(wrong("callbacks", expected, shown(item)))
-    return [item if isinstance(item, Callback) else FunctionCallback(item) for item in items]
-
-
-Check = Callable[[Any], bool]  # whether a state may have this value, which may come from any JSON
+Check = Callable[[Any], bool]  # whether a state may have this value; the state may come from a file
 
 
 def is_real(value: Any) -> bool:
@@ -147,7 +87,7 @@ class Watch(Callback):
         self.best_epoch: int | None = None
         self._measure: str | None = None  # the measure that best is a value of
 
-    def on_fit_begin(self, trainer: Trainer, epochs: int) -> None:
+    def on_fit_begin(self, trainer: Any, epochs: int) -> None:
         if not self._goes_on:
             self._reset()
         self._goes_on = False
