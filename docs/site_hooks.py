@@ -8,7 +8,7 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 
-from fastbp.__main__ import parser
+from fastbp._cli.parser import parser
 
 README = Path(__file__).parent.parent / "README.md"
 ELSEWHERE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")

@@ -18,7 +18,7 @@ from sklearn import datasets, metrics
 
 from fastbp import Callback, Trainer, tables
 from fastbp.__main__ import main
-from fastbp._cli import commands
+from fastbp._cli.files import load_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -284,7 +284,7 @@ def test_explain(model, folder, capsys):
 
 def assert_loss_of_rows(rows, loss):
     trainer = Trainer.load("model.npz")
-    _, table = commands._model("model.npz")
+    _, table = load_model("model.npz")
     frame = pandas.read_csv("data.csv").iloc[[row - 1 for row in rows]]
     X, y = tables.inputs(table, frame), tables.targets(table, frame)
     assert loss == pytest.approx(trainer.evaluate(X, y)["loss"], rel=1e-5)

@@ -177,7 +177,7 @@ def test_each_formula_of_the_method_names_functions_that_are_there():
 
 
 def test_the_api_has_the_help_of_every_command():
-    from fastbp.__main__ import parser
+    from fastbp._cli.parser import parser
 
     commands = parser()._subparsers._group_actions[0].choices
     assert re.findall(r"^<!-- fastbp (\w+) --help -->$", API, re.M) == list(commands)

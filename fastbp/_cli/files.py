@@ -1,0 +1,99 @@
+"""The files of a command: read tables and models, and check where the command may write."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import _checks, tables
+from .._files.cells import TableError
+from .._files.columns import Categories, Table
+from .._files.tables import read
+from .._records import ModelFileError
+from ..trainer import Trainer
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def read_table(path: str, wanted: list[str]) -> DataFrame:
+    """Read a table; wanted: the names of columns that it must have."""
+    with about(path):
+        return read(path, wanted)
+
+
+def input_names(table: Table) -> list[str]:
+    """Return the names of the columns that become inputs."""
+    return [column.name for column in table.columns]
+
+
+def inputs_of(table: Table, frame: DataFrame, path: str) -> Any:
+    """Return X, (n, n_1), of a frame that was read from the path."""
+    with about(path):
+        return tables.inputs(table, frame)
+
+
+def load_model(path: str, comm: Any = None) -> tuple[Trainer, Table]:
+    """Return a trainer and the table that it was trained on."""
+    try:
+        trainer = Trainer.load(path, comm=comm)
+    except ModelFileError as error:
+        raise TableError(f"{path}: {str(error).removeprefix('path: ')}") from None
+    if trainer._table is None:
+        came = "a file of Trainer.save, which has no column names"
+        raise TableError(f"{path}: expected a model that `fastbp train` wrote, got {came}")
+    return trainer, trainer._table
+
+
+def target_facts(table: Table) -> dict[str, Any]:
+    """Return the name of the target and its classes, as a command prints them."""
+    classes = list(table.target.categories) if isinstance(table.target, Categories) else None
+    return {"name": table.target.name, "classes": classes}
+
+
+def check_place(option: str, path: str, **others: str) -> None:
+    """Check before training that a file can be written, and that it is not another file of the command.
+
+    Parameters
+    ----------
+    option : the option that names the file
+    path : path of the file
+    **others : paths of the other files by their role: "data", "model", or an option without its dashes
+    """
+    if not Path(path).resolve().parent.is_dir():
+        raise TableError(f"{option}: expected a file in an existing folder, got {path!r}; create the folder first")
+    _checks.file_to_write(option, path)
+    for what, other in others.items():
+        if _is_same_file(path, other):
+            role = f"the {what}" if what in ("data", "model") else f"--{what}"
+            raise TableError(f"{option}: expected a file other than {role}, got {path!r}, which is {other!r}")
+
+
+def _is_same_file(a: str, b: str) -> bool:
+    """Return whether two paths lead to the same file, even if it doesn't exist yet, or whether a is in the folder b."""
+    if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
+        return True
+    place, other = (Path(os.path.normcase(os.path.realpath(path))) for path in (a, b))
+    return place == other or (other in place.parents and other.suffix.lower() == ".parquet")
+
+
+def check_output(arguments: Namespace) -> None:
+    """Check that a command can write its output: to a file that is not one of its inputs, or to standard output."""
+    if arguments.out is not None:
+        check_place("--out", arguments.out, model=arguments.model, data=arguments.data)
+    elif sys.stdout is None:
+        raise TableError("--out: expected a file, because standard output is closed, got none")
+
+
+@contextmanager
+def about(path: str) -> Iterator[None]:
+    """Put the file's name before the messages about its table."""
+    try:
+        yield
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
