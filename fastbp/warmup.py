@@ -23,7 +23,7 @@ from .trainer import Trainer
 DTYPES = ("float32", "float64")
 USES = ("training", "prediction", "tiny")  # the longest compilation first
 MPI = "mpi"  # only for a Trainer with a comm
-SECONDS = {"training": 8, "prediction": 4, "tiny": 3, MPI: 2}  # approximate time of a compilation after another
+SECONDS = {"training": 8, "prediction": 4, "tiny": 3, MPI: 2}  # to compile each one, after the ones before it
 
 
 def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float:
@@ -60,12 +60,12 @@ def _warm_up(dtypes: Sequence[str], uses: Sequence[str]) -> float:
             trainer.fit(X, y, verbose=0)
             fit_many([Trainer(sizes, dtype=dtype) for _ in range(8)], X, y, n_threads=1, verbose=0)
         else:
-            _take_part(trainer, trainer._intake.data("X", X, "y", y, shuffle=True))
+            _step_as_rank(trainer, trainer._intake.data("X", X, "y", y, shuffle=True))
     return perf_counter() - started
 
 
-def _take_part(trainer: Trainer, data: codes.Data) -> None:
-    """Take a step as a rank does, with the whole batch as its part."""
+def _step_as_rank(trainer: Trainer, data: codes.Data) -> None:
+    """Take a step as a rank of an MPI job does. Its part of the batch is the whole batch."""
     m, rates = len(data.X), np.array([trainer.learning_rate])
     data = trainer._state.engine.reordered(data, trainer._state.random)
     step = step_of(trainer._state, m, rates)._replace(part=codes.Part(0, m, 0, float(m)))
@@ -73,8 +73,8 @@ def _take_part(trainer: Trainer, data: codes.Data) -> None:
         update(float(rates[0]))
 
 
-def warm_up_apart(dtypes: Sequence[str], uses: Sequence[str]) -> float:
-    """Do the same in one process per processor, and return the time in seconds.
+def warm_up_in_processes(dtypes: Sequence[str], uses: Sequence[str]) -> float:
+    """Do the same as `warm_up`, in one process for each processor, and return the time in seconds.
 
     Raises
     ------
@@ -103,12 +103,13 @@ def main() -> None:
     what = "kernels to compile; default: all except mpi, which also needs training"
     parser.add_argument("--only", nargs="+", default=list(USES), choices=(*USES, MPI), dest="uses", help=what)
     arguments = parser.parse_args()
-    alone = usable_cores() == 1 or len(arguments.dtypes) == len(arguments.uses) == 1
-    seconds = (warm_up if alone else warm_up_apart)(arguments.dtypes, arguments.uses)
+    in_one = usable_cores() == 1 or len(arguments.dtypes) == len(arguments.uses) == 1
+    seconds = (warm_up if in_one else warm_up_in_processes)(arguments.dtypes, arguments.uses)
     folder = epoch.train.stats.cache_path
-    lost = "but not stored, because there is no writable folder; set NUMBA_CACHE_DIR to one"
-    kept = f"stored in {folder}" if folder else lost
-    _messages.result(f"kernels ready in {seconds:.1f} s, {kept}\n")
+    stored = "but not stored, because there is no writable folder; set NUMBA_CACHE_DIR to one"
+    if folder:
+        stored = f"stored in {folder}"
+    _messages.result(f"kernels ready in {seconds:.1f} s, {stored}\n")
 
 
 if __name__ == "__main__":

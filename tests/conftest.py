@@ -19,7 +19,7 @@ def pytest_sessionstart(session):
     """Compile the kernels before the first test, so that no test waits for them or hears that they are compiled."""
     is_worker = hasattr(session.config, "workerinput")  # of pytest-xdist, whose controller has done it
     if not is_worker and not session.config.option.collectonly:
-        warmup.warm_up_apart(warmup.DTYPES, (*warmup.USES, warmup.MPI))
+        warmup.warm_up_in_processes(warmup.DTYPES, (*warmup.USES, warmup.MPI))
 
 
 @pytest.fixture(scope="session")

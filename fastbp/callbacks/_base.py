@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from .._checks import sequence, shown, wrong
 
@@ -18,6 +18,8 @@ class Callback:
 
     You can also pass a plain function ``f(trainer, epoch, measured)``. It is called like `on_epoch_end`.
     """
+
+    _writes_file: ClassVar[bool] = False  # fit_many refuses it if True: all networks would write the same file
 
     def on_fit_begin(self, trainer: Any, epochs: int) -> None:
         """Called before the first of `epochs` epochs."""

@@ -46,6 +46,8 @@ class Checkpoint(Watch):
         The path to which the best epoch was saved.
     """
 
+    _writes_file = True
+
     def __init__(
         self,
         path: Path,

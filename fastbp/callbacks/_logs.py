@@ -31,6 +31,8 @@ class CSVLogger(Callback):
         Whether to append to an existing file. Otherwise each fit overwrites it.
     """
 
+    _writes_file = True
+
     def __init__(self, path: Path, *, separator: str = ",", append: bool = False) -> None:
         self.path = checked_path("path", path)
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
@@ -85,6 +87,8 @@ class TensorBoard(Callback):
     ImportError
         If tensorboardX is not installed.
     """
+
+    _writes_file = True
 
     def __init__(self, log_dir: Path) -> None:
         try:

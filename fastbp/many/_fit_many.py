@@ -11,7 +11,7 @@ import numpy as np
 from .. import _checks, _messages
 from .._engine.team import usable_cores
 from .._kernels.compiling import silent_if
-from ..callbacks import Checkpoint, CSVLogger, TensorBoard, as_callbacks
+from ..callbacks import Callback, as_callbacks
 from ..progress import Tally
 from ..trainer import Trainer
 from . import _jobs
@@ -91,31 +91,18 @@ def fit_many(
     epochs = max(0, _checks.whole("epochs", epochs, minimum=0) - before)
     if on_finish is not None and not callable(on_finish):
         raise TypeError(_checks.wrong("on_finish", "a function of an Outcome", _checks.shown(on_finish)))
-    watchers = as_callbacks(callbacks)
-    for watcher in watchers:
-        if isinstance(watcher, Checkpoint | CSVLogger | TensorBoard):
-            raise ValueError(_checks.wrong("callbacks", "callbacks that write no file", type(watcher).__name__))
-    for part in X if isinstance(X, list | tuple) else [X]:
-        _checks.no_stream("X", part, "arrays")
-    samples = {"X": X, "y": y, "sample_weight": sample_weight, "validation_data": validation_data}
-    own = isinstance(X, list | tuple) and len(X) > 0 and (hasattr(X[0], "to_numpy") or np.ndim(X[0]) == 2)
-    if own:
-        samples = {name: value for name, value in samples.items() if name in ("X", "y") or value is not None}
-        _check_own(samples, len(networks))
+    callbacks = _without_files(as_callbacks(callbacks))
+    samples, own = _samples(X, y, sample_weight, validation_data, len(networks))
     options = {"class_weight": class_weight, "validation_split": validation_split, "max_seconds": max_seconds}
-    alone = own or watchers or any(map(_is_asked, (sample_weight, validation_data, metrics, *options.values())))
+    alone = own or callbacks or any(map(_is_given, (sample_weight, validation_data, metrics, *options.values())))
     options |= {"epochs": epochs, "initial_epoch": before, "metrics": metrics}
-    if n_jobs is None:
-        cores = usable_cores() if isinstance(threads, str) else threads
-        each = max(1, cores // max(1, len(networks)))
-    else:
-        cores, each = _jobs.jobs_at_once(n_jobs), 1 if isinstance(threads, str) else threads
-    fits = Fits(dict(enumerate(networks)), Samples(samples, own), options, watchers, each, Halt())
+    at_once, each = _shares(len(networks), threads, n_jobs)
+    fits = Fits(dict(enumerate(networks)), Samples(samples, own), options, callbacks, each, Halt())
     if alone:
         jobs = [[number] for number in range(len(networks))]
     else:
-        jobs = groups([None if isinstance(network, Exception) else network for network in networks], epochs, cores)
-    threaded = partial(fits.by_threads, jobs, cores)
+        jobs = groups([None if isinstance(network, Exception) else network for network in networks], epochs, at_once)
+    threaded = partial(fits.by_threads, jobs, at_once)
     run = threaded if n_jobs is None else partial(_jobs.by_joblib, fits, jobs, n_jobs)
     with silent_if(not verbose):
         outcomes = fits.all(run, on_finish, Tally(len(networks), verbose))
@@ -147,8 +134,36 @@ def _built(network: Trainer | Mapping[str, Any]) -> Trainer | Exception:
         return error
 
 
-def _is_asked(value: Any) -> bool:
-    """Return whether an argument was given and is not its default."""
+def _without_files(callbacks: list[Callback]) -> list[Callback]:
+    """Refuse callbacks that write a file: all networks would write the same one."""
+    for callback in callbacks:
+        if callback._writes_file:
+            raise ValueError(_checks.wrong("callbacks", "callbacks that write no file", type(callback).__name__))
+    return callbacks
+
+
+def _samples(X: Any, y: Any, sample_weight: Any, validation_data: Any, count: int) -> tuple[dict[str, Any], bool]:
+    """Return the arguments of `Trainer.fit` for the samples, and whether each network has its own."""
+    for part in X if isinstance(X, list | tuple) else [X]:
+        _checks.no_stream("X", part, "arrays")
+    samples = {"X": X, "y": y, "sample_weight": sample_weight, "validation_data": validation_data}
+    own = isinstance(X, list | tuple) and len(X) > 0 and (hasattr(X[0], "to_numpy") or np.ndim(X[0]) == 2)
+    if own:
+        samples = {name: value for name, value in samples.items() if name in ("X", "y") or value is not None}
+        _check_own(samples, count)
+    return samples, own
+
+
+def _shares(count: int, threads: int | str, n_jobs: int | None) -> tuple[int, int]:
+    """Return how many networks are trained at once, and how many threads each of them may use."""
+    if n_jobs is not None:
+        return _jobs.jobs_at_once(n_jobs), 1 if isinstance(threads, str) else threads
+    cores = usable_cores() if isinstance(threads, str) else threads
+    return cores, max(1, cores // max(1, count))
+
+
+def _is_given(value: Any) -> bool:
+    """Return whether an argument is neither missing nor its default."""
     return value is not None and not (isinstance(value, tuple | list | float | int) and not value)
 
 

@@ -139,24 +139,24 @@ class Sweep:
             raise ValueError(_checks.wrong("metric", "one metric", len(names)))
         name = metric_functions.name_of(names[0]) if names else "loss"
         sign = -direction(name, _checks.one_of("mode", mode, ("auto", "min", "max")))
-        parts = _checks.parts("validation_data", validation_data)
-        self._check_measurable(names_of(X, y), parts, names)
+        samples = _checks.parts("validation_data", validation_data)
+        self._check_measurable(names_of(X, y), samples, names)
         rows = [
             {"number": i, **point, "loss": math.nan, "epochs": 0, "error": None, name: math.nan}
             for i, point in enumerate(self.points)
         ]
         alive = list(range(len(rows)))
         before = 0
-        for length, survivors in _rungs(len(alive), epochs, halving):
+        for length, survivors in _rounds(len(alive), epochs, halving):
             group = [self.trainers[i] for i in alive]
             with _schedules_go_on(group, before, epochs):
                 outcomes = fit_many(group, X, y, epochs=length, n_threads=n_threads, n_jobs=n_jobs, verbose=verbose)
             before += length
             trained = dict(zip(alive, outcomes, strict=True))
             with silent_if(not verbose):
-                ended = not self._measure(rows, trained, parts, names)
-            self.table = sorted(rows, key=lambda row: _place(row, name, sign))
-            alive.sort(key=lambda i: _place(rows[i], name, sign))
+                ended = not self._measure(rows, trained, samples, names)
+            self.table = sorted(rows, key=lambda row: _sort_key(row, name, sign))
+            alive.sort(key=lambda i: _sort_key(rows[i], name, sign))
             alive = [i for i in alive[:survivors] if rows[i]["error"] is None]
             if ended or not alive or any(outcome.interrupted for outcome in outcomes):
                 break
@@ -250,7 +250,7 @@ def _drawn(name: str, values: Any, rng: np.random.Generator) -> Any:
     return listed[rng.integers(len(listed))]
 
 
-def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple[int, int]]:
+def _rounds(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple[int, int]]:
     """Return the number of epochs in each round, and how many networks continue after it."""
     if halving is None:
         return [(epochs, count)]
@@ -267,15 +267,15 @@ def _rungs(count: int, epochs: int, halving: SupportsFloat | None) -> list[tuple
 
 
 @dataclass(frozen=True)
-class _Part(Schedule):
-    """The schedule for a fit that is a part of a longer fit.
+class _Segment(Schedule):
+    """The schedule for a fit that is a segment of a longer fit.
 
     Parameters
     ----------
     whole : Schedule
         The schedule of the longer fit.
     before : int
-        Number of its epochs before this part.
+        Number of its epochs before this segment.
     epochs : int
         Its total number of epochs.
     """
@@ -289,9 +289,9 @@ class _Part(Schedule):
 
     def __call__(self, epoch: npt.NDArray[Any], epochs: int) -> npt.NDArray[Any]:
         """Return bit-exactly what the whole schedule returns for the n batches of an epoch: e + k/n is rounded once."""
-        e, parts = int(epoch[0]), np.arange(len(epoch)) / len(epoch)
-        if np.array_equal(epoch, e + parts):
-            return self.whole(self.before + e + parts, self.epochs)
+        e, fractions = int(epoch[0]), np.arange(len(epoch)) / len(epoch)
+        if np.array_equal(epoch, e + fractions):
+            return self.whole(self.before + e + fractions, self.epochs)
         return self.whole(self.before + epoch, self.epochs)
 
 
@@ -301,14 +301,14 @@ def _schedules_go_on(trainers: Sequence[Trainer], before: int, epochs: int) -> I
     schedules = [trainer.schedule for trainer in trainers]
     try:
         for trainer, whole in zip(trainers, schedules, strict=True):
-            trainer._state.schedule = None if whole is None else _Part(whole, before, epochs)
+            trainer._state.schedule = None if whole is None else _Segment(whole, before, epochs)
         yield
     finally:
         for trainer, whole in zip(trainers, schedules, strict=True):
             trainer._state.schedule = whole
 
 
-def _place(row: Mapping[str, Any], name: str, sign: float) -> tuple[Any, ...]:
+def _sort_key(row: Mapping[str, Any], name: str, sign: float) -> tuple[Any, ...]:
     """Return a sort key: longest trained first, then the best; networks with an error come last."""
     value = row.get(name, math.nan)
     return row["error"] is not None, -row["epochs"], math.isnan(value), sign * value
