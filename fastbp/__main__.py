@@ -25,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code of the process."""
     try:
         arguments = parser().parse_args(argv)
-        found = arguments.run(arguments)
+        results = arguments.run(arguments)
         if not arguments.quiet or arguments.json:
-            _messages.result(json.dumps(_plain(found)) + "\n" if arguments.json else "".join(_lines(found)))
+            _messages.result(json.dumps(_plain(results)) + "\n" if arguments.json else "".join(_lines(results)))
         _messages.result("")
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, FAILED)
     except COMPLAINTS as error:
         return _complain(error, WRONG)
-    return INTERRUPTED if found.get("interrupted") else 0
+    return INTERRUPTED if results.get("interrupted") else 0
 
 
 def _complain(error: BaseException, code: int) -> int:
@@ -58,10 +58,10 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _lines(found: dict[str, Any], indent: str = "") -> list[str]:
+def _lines(results: dict[str, Any], indent: str = "") -> list[str]:
     """Return the results as lines of text, one for each value."""
     lines = []
-    for name, value in found.items():
+    for name, value in results.items():
         if isinstance(value, dict) and value:
             lines += [f"{indent}{name}\n", *_lines(value, indent + "  ")]
         elif value is not None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fastbp import Callback, DivergenceError, Trainer
-from fastbp.callbacks import Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau
+from fastbp.callbacks import Checkpoint, CSVLogger, EarlyStopping, FunctionCallback, ReduceLROnPlateau
 
 NAN, INF = math.nan, math.inf
 
@@ -177,6 +178,14 @@ def test_best_weights_are_restored_also_where_nothing_stopped_the_fit():
     stopping, trainer = EarlyStopping(patience=9), Stub()
     feed(stopping, [2, 1, 3], trainer)
     assert (stopping.stopped_epoch, trainer.weight) == (None, 2)
+
+
+def test_a_pickle_from_before_callbacks_were_a_package_loads():
+    here = FunctionCallback.__module__.encode()
+    for then in (b"fastbp._watch", b"fastbp.callbacks"):
+        restored = pickle.loads(pickle.dumps(FunctionCallback(len), protocol=0).replace(here, then))
+        assert isinstance(restored, FunctionCallback)
+        assert restored.function is len
 
 
 @pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau])

@@ -356,7 +356,7 @@ def test_the_command_line(tmp_path):
     assert shared.epochs_trained == 5
     other = train(2, "--epochs=5", "--resume", "--hidden=4")
     assert other.returncode == 2
-    assert "to go on, the same layer_sizes are expected" in other.stderr
+    assert "to continue this training, use the same layer_sizes" in other.stderr
     assert train(1, "--epochs=5").returncode == 0
     for got, expected in zip(shared.get_weights(), Trainer.load(tmp_path / "model.npz").get_weights(), strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-5)

@@ -100,11 +100,7 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     if arguments.weight:
         _check_weight(arguments.weight, trainer)
     frame = read_table(arguments.data, [*input_names(table), table.target.name])
-    for part in arguments.row:
-        if not 0 < part[0] <= part[-1] <= len(frame):
-            came = part[0] if part[0] <= 0 or part[0] > len(frame) else part[-1]
-            raise TableError(f"--row: expected rows of {arguments.data} from 1 to {len(frame)}, got {came}")
-    rows = list(chain.from_iterable(arguments.row))
+    rows = _rows(arguments, len(frame))
     with about(arguments.data):
         samples = frame.iloc[[row - 1 for row in rows]]
         explanation = explain_samples(trainer, tables.inputs(table, samples), tables.targets(table, samples))
@@ -116,9 +112,9 @@ def explain(arguments: Namespace) -> dict[str, Any]:
         explanation.to_html(arguments.out)
         place += "#weight-{}-{}-{}".format(*arguments.weight) if weight else ""
     elif form is not None:
-        part = weight or explanation
+        shown = weight or explanation
         with replacing(arguments.out, text=True) as file:
-            file.write((part.latex() if form == ".tex" else part.text()) + "\n")
+            file.write((shown.latex() if form == ".tex" else shown.text()) + "\n")
     elif not arguments.json:
         _messages.result((weight or explanation).text() + "\n")
         return {}
@@ -132,6 +128,15 @@ def explain(arguments: Namespace) -> dict[str, Any]:
         "kernel_difference": explanation.kernel_difference,
     }
     return found | {"weight": weight_data(weight, len(rows))} if weight and arguments.json else found
+
+
+def _rows(arguments: Namespace, count: int) -> list[int]:
+    """Return the numbers of the rows to explain, from 1; count: the number of rows of the table."""
+    for span in arguments.row:
+        if not 0 < span[0] <= span[-1] <= count:
+            came = span[0] if span[0] <= 0 or span[0] > count else span[-1]
+            raise TableError(f"--row: expected rows of {arguments.data} from 1 to {count}, got {came}")
+    return list(chain.from_iterable(arguments.row))
 
 
 def _check_weight(asked: tuple[int, int, int], trainer: Trainer) -> None:
@@ -149,6 +154,7 @@ def _check_weight(asked: tuple[int, int, int], trainer: Trainer) -> None:
 
 
 def _weight(explanation: Explanation, asked: tuple[int, int, int]) -> Derivative:
+    """Return the derivative by a weight, which small enough explanations have."""
     try:
         return explanation.gradient(*asked)
     except KeyError:
@@ -158,7 +164,7 @@ def _weight(explanation: Explanation, asked: tuple[int, int, int]) -> Derivative
 
 
 def _bounded(n: int) -> int | float:
-    """Infinite where readers of JSON have no integers any more."""
+    """Return n, or infinity where n is too large for the integers of JSON readers."""
     return n if n < 1 << 63 else math.inf
 
 

@@ -122,7 +122,7 @@ def _resumed(arguments: Namespace, table: Table, comm: Any) -> Trainer:
     if known.record() != table.record():
         differing = ["columns of the table", *differing]
     if differing:
-        raise TableError(f"{arguments.out}: to go on, the same {differing[0]} are expected; or another --out")
+        raise TableError(f"{arguments.out}: to continue this training, use the same {differing[0]}, or another --out")
     return trainer
 
 
