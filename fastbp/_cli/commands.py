@@ -33,7 +33,7 @@ from .files import about, check_output, input_names, inputs_of, load_model, read
 if TYPE_CHECKING:
     from ..explanation import Derivative, Explanation
 
-FORMS = (".html", ".tex", ".txt")  # of an explanation
+FORMS = (".html", ".tex", ".txt")  # types of the file of an explanation
 
 
 def predict(arguments: Namespace) -> dict[str, Any]:

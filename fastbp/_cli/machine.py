@@ -22,7 +22,7 @@ OPTIONAL = (
     *("jax", "keras", "matplotlib", "mpi4py", "onnx", "onnxruntime", "pandas", "pyarrow", "rich", "safetensors"),
     *("scikit-learn", "scipy", "shtab", "tensorboardX", "torch", "tqdm"),
 )
-BESIDES = {"update": epoch.update, "reorder": epoch.reorder}  # kernels that it compiles only on request
+ON_REQUEST = {"update": epoch.update, "reorder": epoch.reorder}  # compiled only if a user asks for them
 KERNELS = {  # kernels that `python -m fastbp.warmup` always compiles
     "is_finite": finite.is_finite,
     "train": epoch.train,
@@ -68,7 +68,7 @@ def _cache() -> dict[str, Any]:
     """Describe the cache of machine code: its folder (None if there is none), its pieces, and the missing kernels."""
     folder = epoch.train.stats.cache_path
     files = list(Path(folder).glob("*.nbc")) if folder else []
-    abouts = {name: _pieces(kernel) for name, kernel in (KERNELS | BESIDES).items()}
+    abouts = {name: _pieces(kernel) for name, kernel in (KERNELS | ON_REQUEST).items()}
     made_for = Counter(f"{about['processor']}, numba {about['numba']}" for found in abouts.values() for about in found)
     target = hash_of(epoch.train.targetctx.codegen().magic_tuple())
     missing = {
