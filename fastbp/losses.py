@@ -262,7 +262,7 @@ def loss_of(value: Any) -> Loss:
 SUM_TOLERANCE = 1e-3  # for the row sums of targets that are probabilities
 
 
-def output_activation(value: Any, loss: Loss) -> str:
+def resolve_output(value: Any, loss: Loss) -> str:
     """Return the name of the output activation: that of the loss for "auto", otherwise the given one, checked."""
     name = one_of("output_activation", value, ["auto", *ACTIVATIONS])
     if name == "auto":

@@ -35,7 +35,7 @@ MOMENTS = {  # code → number of state values for each parameter
 class Optimizer(ABC):
     """Base class of optimizers. An optimizer has a learning rate η > 0, a name, and a rule for the kernels."""
 
-    name: ClassVar[str]  # the name that `optimizer` accepts
+    name: ClassVar[str]  # the name that `Trainer` accepts
 
     learning_rate: float
 
@@ -310,7 +310,7 @@ OPTIMIZERS: dict[str, type[Any]] = {
 }
 
 
-def optimizer(value: Any) -> Optimizer:
+def optimizer_of(value: Any) -> Optimizer:
     """Return an Optimizer, given one, or the name of one, which then has its default values."""
     if isinstance(value, Optimizer):
         return value

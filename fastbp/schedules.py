@@ -226,7 +226,7 @@ SCHEDULES: dict[str, type[Any]] = {
 }
 
 
-def schedule(value: Any) -> Schedule | None:
+def schedule_of(value: Any) -> Schedule | None:
     """Return a Schedule or None, given one, a name (with its default values), or a function of the epoch."""
     if value is None or isinstance(value, Schedule):
         return value

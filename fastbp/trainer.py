@@ -21,12 +21,12 @@ from ._training.state import State, restored
 from .callbacks import as_callbacks
 from .history import History
 from .initializers import initialize
-from .losses import CrossEntropy, Loss, loss_of, output_activation as resolve_output
+from .losses import CrossEntropy, Loss, loss_of, resolve_output
 from .network import Network
-from .optimizers import limits, optimizer as optimizer_of
+from .optimizers import limits, optimizer_of
 from .progress import progress
 from .results import Gradients, Summary
-from .schedules import schedule as schedule_of
+from .schedules import schedule_of
 
 Array = npt.NDArray[Any]
 

@@ -27,7 +27,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)]+)\)")
 API = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs" / "api").glob("*.md")))
 DOCUMENTED = re.findall(r"^::: ([\w.]+)$", API, re.M)
 NOT_PUBLIC = {  # what only other modules call, in modules that have public names
-    *("loss_of", "output_activation", "encode", "optimizer", "schedule"),
+    *("loss_of", "resolve_output", "encode", "optimizer_of", "limits", "schedule_of"),
     *("as_callbacks", "check_picture", "direction", "require_matplotlib", "save"),
 }
 

@@ -20,7 +20,7 @@ from fastbp.optimizers import (
     Nesterov,
     Optimizer,
     RMSprop,
-    optimizer,
+    optimizer_of,
 )
 
 ALL = [SGD, Momentum, Nesterov, RMSprop, Adagrad, Adam, AdamW]
@@ -101,15 +101,15 @@ def test_rule_moments_and_repr(record, rule, n_moments, text):
 @pytest.mark.parametrize("kind", ALL)
 def test_names(kind):
     assert OPTIMIZERS[kind.name] is kind
-    assert optimizer(kind.name) == kind()
-    assert type(optimizer(kind.name)) is kind
+    assert optimizer_of(kind.name) == kind()
+    assert type(optimizer_of(kind.name)) is kind
     assert kind().name == kind.name == kind.__name__.lower()
     assert set(OPTIMIZERS.values()) == {*ALL, LBFGS}
 
 
 def test_an_optimizer_is_taken_as_it_is():
     mine = Adam(learning_rate=0.5)
-    assert optimizer(mine) is mine
+    assert optimizer_of(mine) is mine
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -202,7 +202,7 @@ NO_OPTIMIZERS = {
 @pytest.mark.parametrize(("value", "error", "message"), NO_OPTIMIZERS.values(), ids=NO_OPTIMIZERS.keys())
 def test_what_is_no_optimizer(value, error, message):
     with pytest.raises(error) as caught:
-        optimizer(value)
+        optimizer_of(value)
     assert str(caught.value).startswith("optimizer: expected one of '")
     assert str(caught.value).endswith(message)
 

@@ -20,7 +20,7 @@ from fastbp.schedules import (
     OneCycle,
     Schedule,
     StepDecay,
-    schedule,
+    schedule_of,
 )
 
 
@@ -124,7 +124,7 @@ def test_a_function_of_the_epoch_gives_the_rate_itself():
         asked.append(epoch)
         return 0.5 / (1 + epoch)
 
-    record = schedule(rate)
+    record = schedule_of(rate)
     assert record == EpochFunction(rate)
     assert record.absolute
     got = record(starts(3, 4), 3)
@@ -134,7 +134,7 @@ def test_a_function_of_the_epoch_gives_the_rate_itself():
     np.testing.assert_array_equal(record(np.array([[7.0], [7.5]]), 9), [[0.0625], [0.0625]])
     assert asked == [0, 1, 2, 7]
     assert record(np.empty(0), 9).shape == (0,)
-    assert schedule(lambda epoch: np.float32(2))(np.zeros(2), 1).tolist() == [2, 2]
+    assert schedule_of(lambda epoch: np.float32(2))(np.zeros(2), 1).tolist() == [2, 2]
 
 
 BAD_ANSWERS = {
@@ -149,7 +149,7 @@ BAD_ANSWERS = {
 
 @pytest.mark.parametrize(("answer", "error", "came"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 def test_a_bad_answer_names_the_epoch(answer, error, came):
-    record = schedule(lambda epoch: answer if epoch == 2 else 1)
+    record = schedule_of(lambda epoch: answer if epoch == 2 else 1)
     with pytest.raises(error) as caught:
         record(starts(4, 3), 4)
     assert str(caught.value) == f"schedule(2): expected a finite number > 0, got {came}"
@@ -157,7 +157,7 @@ def test_a_bad_answer_names_the_epoch(answer, error, came):
 
 def test_an_error_in_the_function_is_its_own():
     with pytest.raises(ZeroDivisionError):
-        schedule(lambda epoch: 1 / epoch)(np.zeros(1), 1)
+        schedule_of(lambda epoch: 1 / epoch)(np.zeros(1), 1)
 
 
 RECORDS = {
@@ -172,19 +172,19 @@ RECORDS = {
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_names_and_records(name):
-    record = schedule(name)
+    record = schedule_of(name)
     assert repr(record) == RECORDS[name]
     assert type(record) is SCHEDULES[name]
     assert record == eval(RECORDS[name])
     assert hash(record) == hash(SCHEDULES[name]())
-    assert schedule(record) is record
+    assert schedule_of(record) is record
     assert pickle.loads(pickle.dumps(record)) == record
     with pytest.raises(FrozenInstanceError):
         record.factor = 0.5
 
 
 def test_none_is_no_schedule():
-    assert schedule(None) is None
+    assert schedule_of(None) is None
 
 
 def test_records_differ_by_their_values():
@@ -194,7 +194,7 @@ def test_records_differ_by_their_values():
 
 
 def test_a_function_pickles_if_it_has_a_name():
-    record = schedule(math.exp)
+    record = schedule_of(math.exp)
     assert pickle.loads(pickle.dumps(record)) == record
 
 
@@ -204,7 +204,7 @@ def test_one_of_your_own():
             return np.full(epoch.shape, 0.5)
 
     mine = Halves()
-    assert schedule(mine) is mine
+    assert schedule_of(mine) is mine
     assert not mine.absolute
     with pytest.raises(TypeError, match="abstract"):
         Schedule()
@@ -254,13 +254,13 @@ NO_SCHEDULES = {
 @pytest.mark.parametrize(("value", "came"), NO_SCHEDULES.values(), ids=NO_SCHEDULES.keys())
 def test_what_is_no_schedule(value, came):
     with pytest.raises(TypeError) as caught:
-        schedule(value)
+        schedule_of(value)
     assert str(caught.value) == EXPECTED + came
 
 
 def test_a_wrong_name_is_told_the_nearest():
     with pytest.raises(ValueError, match=r"^schedule: expected one of 'c.*, got 'one-cycle'; did you mean 'one_cycle'"):
-        schedule("one-cycle")
+        schedule_of("one-cycle")
 
 
 class Own(Schedule):
