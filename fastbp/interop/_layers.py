@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,12 +136,18 @@ class Stack:
         return [zero if layer.bias is None else layer.bias for layer, zero in zip(self._layers, zeros, strict=True)]
 
 
-def layers_of(trainer: Trainer, output: str = "predict") -> list[DenseLayer]:
+def layers_of(trainer: Trainer, output: str = "predict", known: Collection[str] | None = None) -> list[DenseLayer]:
     """Return a trainer's layers, with views of its weights.
 
     Parameters
     ----------
     output : what the last layer returns: the values of predict ("predict"), z ("logits"), or a softmax's logarithm
+    known : the activations that the other library has; None if it doesn't matter
+
+    Raises
+    ------
+    ValueError
+        If a layer has another activation.
     """
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
@@ -149,6 +156,9 @@ def layers_of(trainer: Trainer, output: str = "predict") -> list[DenseLayer]:
     if end == "log_softmax" and trainer.output_activation != "softmax":
         expected = f"'predict' or 'logits', because the output activation is {trainer.output_activation!r}"
         raise ValueError(_checks.wrong("output", expected, repr(output)))
+    for name in (*trainer.activation, end):
+        if known is not None and name not in known:
+            raise ValueError(_checks.wrong("trainer", f"activations among {', '.join(sorted(known))}", repr(name)))
     biases = trainer.biases if trainer.use_bias else [None] * len(trainer.weights)
     return [
         DenseLayer(f"layers.{i}", weight, bias, activation, rate)

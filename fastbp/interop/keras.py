@@ -136,7 +136,7 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
         trainer's dtype is; JAX supports float64 only with jax_enable_x64. To load a saved model with gelu_tanh, import
         this module first.
     """
-    layers, dtype = layers_of(trainer, output), trainer.dtype.name
+    layers, dtype = layers_of(trainer, output, {*ENDS, "gelu_tanh", "leaky_relu"}), trainer.dtype.name
     model = keras.Sequential([keras.Input((trainer.layer_sizes[0],), dtype=dtype)])
     for layer in layers:
         leaky = layer.activation == "leaky_relu"

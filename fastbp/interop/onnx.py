@@ -75,7 +75,7 @@ def to_onnx(
     onnx.ModelProto
         Its initializers are layers.0.weight, layers.0.bias …, in PyTorch's orientation.
     """
-    layers = layers_of(trainer, output)
+    layers = layers_of(trainer, output, {*BOTH, *COMPOSED})
     for argument, name in (("input_name", input_name), ("output_name", output_name)):
         if not isinstance(name, str) or not name or name.startswith("layers."):
             expected = "a name that doesn't start with 'layers.', as the weights' names do"

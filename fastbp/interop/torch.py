@@ -144,7 +144,7 @@ def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") 
     """
     share = _checks.flag("share", share)
     modules: list[Any] = []
-    for layer in layers_of(trainer, output):
+    for layer in layers_of(trainer, output, {*MODULES, "identity"}):
         n_out, n_in = layer.weight.shape
         linear = nn.Linear(n_in, n_out, bias=layer.bias is not None, device="meta")  # draws no initial weights
         linear.weight = nn.Parameter(_tensor(layer.weight, share))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import pytest
 
-from fastbp import interop
+from fastbp import Trainer, interop
+
+from ..cases import KERAS_BACKEND
 
 HOMES = {"to_torch": "torch", "to_keras": "keras", "to_onnx": "onnx", "save_safetensors": "safetensors"}
 
@@ -17,6 +20,19 @@ def test_a_missing_package_is_named_with_its_extra(function, package, monkeypatc
     monkeypatch.delitem(sys.modules, f"fastbp.interop.{package}", raising=False)
     with pytest.raises(ImportError, match=rf"fastbp.interop.{package} needs .*pip install 'fastbp\[{package}\]'"):
         getattr(interop, function)
+
+
+@pytest.mark.parametrize(
+    ("package", "table", "function"),
+    [("torch", "MODULES", "to_torch"), ("keras", "ENDS", "to_keras"), ("onnx", "COMPOSED", "to_onnx")],
+)
+def test_an_activation_that_the_library_lacks_is_refused(package, table, function, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", KERAS_BACKEND)
+    pytest.importorskip(package, reason=f"{package} is not installed")
+    module = importlib.import_module(f"fastbp.interop.{package}")
+    monkeypatch.delitem(getattr(module, table), "mish")
+    with pytest.raises(ValueError, match=r"trainer: expected activations among .*, got 'mish'"):
+        getattr(module, function)(Trainer([3, 4, 2], activation="mish"))
 
 
 def test_names():
