@@ -95,7 +95,7 @@ def activations(trainer: Trainer, X: Any, ax: Axes | None = None) -> Axes:
     The axes.
     """
     _check_trainer(trainer)
-    X = _checks.matrix("X", trainer._state.names.inputs("X", X), trainer.layer_sizes[0], np.float64)
+    X = _checks.matrix("X", trainer._state.column_names.inputs("X", X), trainer.layer_sizes[0], np.float64)
     names = trainer.network.activations
     _, a = reference.forward(trainer.weights, trainer.biases, names, X)
     rows = {f"{Symbol('a', l)}, {name}": a[l - 1] for l, name in enumerate(names, 2)}

@@ -270,8 +270,8 @@ class Trainer(Options):
             validation_split=validation_split,
             sharded=_checks.flag("sharded", sharded),
         )
-        watchers = [*as_callbacks(callbacks), *progress(verbose)]
-        run = run_of(self._state, self, watchers, epochs, seconds, before, sharded)
+        callbacks = [*as_callbacks(callbacks), *progress(verbose)]
+        run = run_of(self._state, self, callbacks, epochs, seconds, before, sharded)
         return run.fit(source, validation, names, class_weight, silent=not verbose)
 
     @distributed.together
@@ -323,7 +323,9 @@ class Trainer(Options):
 
     def predict(self, X: Any) -> Array:
         """Return aᴸ for every row of X, (n, n_L); see `Network.predict`."""
-        return self.network.predict_with(self._state.engine, self._state.names.inputs("X", X), self._state.n_threads)
+        return self.network.predict_with(
+            self._state.engine, self._state.column_names.inputs("X", X), self._state.n_threads
+        )
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """Return the class number of every row of X.

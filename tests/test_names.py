@@ -285,7 +285,7 @@ def test_names_are_kept_in_copies_pickles_and_files(tmp_path):
         with refused():
             same.predict(SWAPPED)
     old = fitted().__getstate__()
-    del vars(old["_state"])["names"]  # as older versions wrote it
+    del vars(old["_state"])["column_names"]  # as older versions wrote it
     same = Trainer.__new__(Trainer)
     same.__setstate__(old)
     assert same.feature_names is None

@@ -90,7 +90,7 @@ class Saved(NamedTuple):
         state.random[0], state.dropout_seed = header["random"], header["dropout_seed"]
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
         state.history = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
-        state.callback_states, state.names = self.states, self.names
+        state.callback_states, state.column_names = self.states, self.names
 
 
 def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> None:
@@ -109,8 +109,8 @@ def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> Non
         arrays["states"] = numbers
     if table is not None:
         header["table"] = table.record()
-    if state.names != NONE:
-        header["names"] = state.names.record()
+    if state.column_names != NONE:
+        header["names"] = state.column_names.record()
     archive.write(path, header, arrays)
 
 

@@ -136,11 +136,11 @@ class Intake:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.names = state.names  # column names; if the trainer has none, those of the first input
+        self.column_names = state.column_names  # column metrics; if the trainer has none, those of the first input
 
     def remember(self, names: Names) -> None:
-        """Give the trainer the column names of the training data, if it has none."""
-        self.state.names = self.state.names.or_else(names)
+        """Give the trainer the column metrics of the training data, if it has none."""
+        self.state.column_names = self.state.column_names.or_else(names)
 
     def data(
         self,
@@ -148,7 +148,7 @@ class Intake:
         X: Any,
         y_name: str,
         y: Any,
-        names: tuple[Any, ...] = (),
+        metrics: tuple[Any, ...] = (),
         sample_weight: Any = None,
         class_weight: Any = None,
         *,
@@ -160,7 +160,7 @@ class Intake:
         """Check and convert X and y for the kernels. If of_more, they are only a part, and all weights may be 0."""
         columns = names_of(X, y)
         if columns is not NONE:  # frames or series
-            self.names.check(X_name, columns, y_name)
+            self.column_names.check(X_name, columns, y_name)
             X, y = without_index(X), without_index(y)
         X = _checks.matrix(X_name, X, self.state.network.layer_sizes[0], self.state.network.dtype)
         n_out = self.state.network.layer_sizes[-1]
@@ -182,12 +182,12 @@ class Intake:
         check_metrics(
             y_name,
             targets,
-            names,
+            metrics,
             threshold=self.state.threshold,
             output_activation=self.state.network.activations[-1],
             multi_label=self.state.multi_label,
         )
-        self.names = self.names.or_else(columns)
+        self.column_names = self.column_names.or_else(columns)
         return self.state.engine.data(X, targets, labels, weights, shuffle=shuffle)
 
     def _by_class(
@@ -206,7 +206,7 @@ class Intake:
         self,
         X: Any,
         y: Any,
-        names: tuple[Any, ...],
+        metrics: tuple[Any, ...],
         sample_weight: Any,
         class_weight: Any,
         *,
@@ -226,16 +226,16 @@ class Intake:
         if isinstance(X, Stream):
             _refuse("y", y)
         if sharded:
-            _check_sharded(kind, class_weight, validation_split, bool(names) and not validates)
+            _check_sharded(kind, class_weight, validation_split, bool(metrics) and not validates)
         if kind == "an array":
             of_more = sharded and self.state.ranks is not None
             shuffle = self.state.shuffle
-            data = self.data("X", X, "y", y, names, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
-            columns = self.names  # before those of the validation data
+            data = self.data("X", X, "y", y, metrics, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
+            columns = self.column_names  # before those of the validation data
             source: Source = data
             validation: codes.Data | Feed | None
             if validates:
-                validation = self.validation(validation_data, names, epochs)
+                validation = self.validation(validation_data, metrics, epochs)
             else:
                 source, validation = self.split(data, validation_split)
             self.remember(columns)
@@ -247,31 +247,31 @@ class Intake:
         else:
             source = self.batches(X, steps, epochs)
         _checks.absent(f"because X is {kind}", sample_weight=sample_weight, validation_split=validation_split)
-        if names and not validates:
+        if metrics and not validates:
             raise ValueError(_checks.wrong("metrics", f"validation_data to measure, because X is {kind}", "none"))
-        columns = self.names
-        validation = self.validation(validation_data, names, epochs) if validates else None
+        columns = self.column_names
+        validation = self.validation(validation_data, metrics, epochs) if validates else None
         self.remember(columns)
         return source, validation
 
-    def measured(self, X: Any, y: Any, names: tuple[Any, ...], sample_weight: Any) -> codes.Data | Feed:
+    def measured(self, X: Any, y: Any, metrics: tuple[Any, ...], sample_weight: Any) -> codes.Data | Feed:
         """Check and convert the arguments of `evaluate`."""
         if not isinstance(X, Stream):
-            return self.data("X", X, "y", y, names, sample_weight)
+            return self.data("X", X, "y", y, metrics, sample_weight)
         _refuse("y", y)
         _refuse("sample_weight", sample_weight)
-        return self.feed("X", X, names)
+        return self.feed("X", X, metrics)
 
-    def validation(self, value: Any, names: tuple[Any, ...], epochs: int) -> codes.Data | Feed:
+    def validation(self, value: Any, metrics: tuple[Any, ...], epochs: int) -> codes.Data | Feed:
         if isinstance(value, Stream):
-            return self.feed("validation_data", value, names, epochs=epochs)
+            return self.feed("validation_data", value, metrics, epochs=epochs)
         parts = _checks.parts("validation_data", value)
         return self.data(
             "validation_data[0]",
             parts[0],
             "validation_data[1]",
             parts[1],
-            names,
+            metrics,
             *parts[2:],
             weight_name="validation_data[2]",
         )
@@ -292,7 +292,7 @@ class Intake:
         self,
         argument: str,
         stream: Stream,
-        names: tuple[Any, ...] = (),
+        metrics: tuple[Any, ...] = (),
         *,
         epochs: int = 1,
         class_weight: Any = None,
@@ -300,16 +300,16 @@ class Intake:
         trains: bool = False,
     ) -> Feed:
         """Return the passes over a Stream, whose chunks are checked when they are read."""
-        stream = stream._ordered(self.names)
-        self.names.check(argument, stream._names, argument)
-        self.names = self.names.or_else(stream._names)
+        stream = stream._ordered(self.column_names)
+        self.column_names.check(argument, stream._names, argument)
+        self.column_names = self.column_names.or_else(stream._names)
         if stream._once and epochs > 1:
             expected = f"a Stream of a function or of an iterable that can start again, for {epochs} epochs"
             raise ValueError(_checks.wrong(argument, expected, "one of an iterator"))
         if isinstance(class_weight, str):
             came = f"{class_weight!r}, for which all classes must have been counted"
             raise ValueError(_checks.wrong("class_weight", "a dict of weights, because X is a Stream", came))
-        check_means(names)
+        check_means(metrics)
 
         def take(name: str, chunk: Any, is_first: bool) -> codes.Data:
             parts = _checks.parts(name, chunk)
@@ -318,7 +318,7 @@ class Intake:
                 parts[0],
                 f"y of {name}",
                 parts[1],
-                names,
+                metrics,
                 parts[2] if len(parts) > 2 else None,
                 class_weight,
                 weight_name=f"sample_weight of {name}",
@@ -331,11 +331,11 @@ class Intake:
 
         return Feed(argument, stream, take, self.state.engine.data, shuffles=shuffle)
 
-    def batch(self, item: Any, names: tuple[Any, ...], class_weight: Any) -> codes.Data:
+    def batch(self, item: Any, metrics: tuple[Any, ...], class_weight: Any) -> codes.Data:
         parts = _checks.parts("batch", item)
         weight = parts[2] if len(parts) > 2 else None
         data = self.data(
-            "batch[0]", parts[0], "batch[1]", parts[1], names, weight, class_weight, weight_name="batch[2]"
+            "batch[0]", parts[0], "batch[1]", parts[1], metrics, weight, class_weight, weight_name="batch[2]"
         )
         self.remember(names_of(parts[0], parts[1]))
         return data
@@ -344,7 +344,7 @@ class Intake:
         """Check and convert the arguments of `train_on_batch`."""
         self.check_goes_by_batches("train_on_batch is called")
         data = self.data("X", X, "y", y, (), sample_weight)
-        self.remember(self.names)
+        self.remember(self.column_names)
         return data
 
     def split(self, data: codes.Data, fraction: SupportsFloat) -> tuple[codes.Data, codes.Data | None]:

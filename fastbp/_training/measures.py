@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-def measure(state: State, data: codes.Data | Feed, names: Any) -> dict[str, float]:
+def measure(state: State, data: codes.Data | Feed, metrics: Any) -> dict[str, float]:
     """Return the loss and the metrics with the current weights."""
     if isinstance(data, Feed):
-        return _measure_feed(state, data, names)
-    loss, output = state.engine.evaluate(data, state.n_threads, predictions=bool(names))
-    return measured_of(state, data, names, loss, output)
+        return _measure_feed(state, data, metrics)
+    loss, output = state.engine.evaluate(data, state.n_threads, predictions=bool(metrics))
+    return measured_of(state, data, metrics, loss, output)
 
 
-def _measure_feed(state: State, feed: Feed, names: Any) -> dict[str, float]:
+def _measure_feed(state: State, feed: Feed, metrics: Any) -> dict[str, float]:
     """Return the loss and the metrics over a Stream: weighted means over its pieces, in one pass."""
     sums: dict[str, float] = {}
     weight = 0.0
     with feed.epoch(BLOCK, state.random, lambda: None) as pieces:
         for data in pieces:
             if data.weight > 0:
-                loss, output = state.engine.evaluate(data, state.n_threads, predictions=bool(names))
-                values = {"loss": loss} | metrics_of(state, data, names, output)
+                loss, output = state.engine.evaluate(data, state.n_threads, predictions=bool(metrics))
+                values = {"loss": loss} | metrics_of(state, data, metrics, output)
                 sums = {name: sums.get(name, 0.0) + value * data.weight for name, value in values.items()}
                 weight += data.weight
     means = {name: total / weight for name, total in sums.items()}
     return means | {"loss": means["loss"] + penalty(state)}
 
 
-def measured_of(state: State, data: codes.Data, names: Any, loss: float, output: Array) -> dict[str, float]:
+def measured_of(state: State, data: codes.Data, metrics: Any, loss: float, output: Array) -> dict[str, float]:
     """Return the loss and the metrics, given J without penalties, and aᴸ of all rows if there are metrics."""
-    return {"loss": loss + penalty(state)} | metrics_of(state, data, names, output)
+    return {"loss": loss + penalty(state)} | metrics_of(state, data, metrics, output)
 
 
-def metrics_of(state: State, data: codes.Data, names: Any, output: Array) -> dict[str, float]:
+def metrics_of(state: State, data: codes.Data, metrics: Any, output: Array) -> dict[str, float]:
     """Return the metrics, given aᴸ of all rows."""
     return metric_functions.measure(
-        names,
+        metrics,
         data.targets,
         data.labels,
         output,

@@ -136,7 +136,7 @@ class Options:
     @property
     def feature_names(self) -> tuple[str, ...] | None:
         """The column names of X in the first `fit` with a frame or Stream that has names; None if no fit had names."""
-        return self._state.names.features
+        return self._state.column_names.features
 
     @property
     def epochs_trained(self) -> int:

@@ -38,7 +38,7 @@ class Passes:
     ----------
     state : what the training changes
     told : the trainer, which callbacks are called with
-    watchers : callbacks
+    callbacks : called before, between and after the epochs
     epochs : number of epochs of this fit
     seconds : time limit, after which `OutOfTime` is raised between two batches
     before : number of epochs of the same training that earlier fits have done
@@ -48,7 +48,7 @@ class Passes:
         self,
         state: State,
         told: Any,
-        watchers: Sequence[Callback],
+        callbacks: Sequence[Callback],
         epochs: int,
         seconds: float = math.inf,
         before: int = 0,
@@ -57,10 +57,10 @@ class Passes:
         self.epochs, self.before = epochs, before
         self.history = History()  # of this fit
         self.histories = [state.history.read(), self.history]
-        self.watchers = with_states_first(watchers)
+        self.callbacks = with_states_first(callbacks)
         self.deadline = perf_counter() + seconds
         self.rewind = Rewind(state)
-        lowers = any(isinstance(watcher, ReduceLROnPlateau) for watcher in watchers)
+        lowers = any(isinstance(callback, ReduceLROnPlateau) for callback in callbacks)
         self.reports_rate = lowers or state.schedule is not None
 
     def rates(self, epoch: int, n_batches: int, batches: Array | None = None) -> Array:
@@ -242,7 +242,7 @@ class Passes:
         return state.engine.train(data, state.memory, step, at, budget, state.n_threads)
 
     def _between_calls(self, done: float, unfinished: bool) -> None:
-        for callback in self.watchers:
+        for callback in self.callbacks:
             callback.on_progress(self.told, done)
         if unfinished:
             self._look_at_the_clock()

@@ -41,7 +41,7 @@ class Run(Passes):
         self,
         source: Source,
         validation: codes.Data | Feed | None,
-        names: Any,
+        metrics: Any,
         class_weight: Any,
         *,
         silent: bool,
@@ -56,10 +56,10 @@ class Run(Passes):
         with self.state.engine.exclusively(), ExitStack() as ends:
             self.state.history.interrupted = self.state.stop = False
             try:
-                self.begin(ends, source, validation, names)
+                self.begin(ends, source, validation, metrics)
                 if self.epochs > 0 and not self.state.stop:  # a restored callback may have stopped training
                     with silent_if(silent or not self.speaks):
-                        self.go(source, validation, names, class_weight)
+                        self.go(source, validation, metrics, class_weight)
             except KeyboardInterrupt:
                 for history in self.histories:
                     history.interrupted = True
@@ -67,33 +67,33 @@ class Run(Passes):
                 pass
         return self.history
 
-    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
+    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
         """Call on_fit_begin of the callbacks. At the end, call on_fit_end and keep their states."""
         if self.before > 0:
-            give_back(self.state.callback_states, self.watchers)
+            give_back(self.state.callback_states, self.callbacks)
         ends.callback(self._keep_states)
-        self.state.watchers = self.watchers
-        for callback in self.watchers:
+        self.state.callbacks = self.callbacks
+        for callback in self.callbacks:
             callback.on_fit_begin(self.told, self.epochs)
             ends.callback(callback.on_fit_end, self.told)
 
     def _keep_states(self) -> None:
         """Keep the states of the callbacks, so that another fit can continue the training."""
-        self.state.watchers = ()
-        self.state.callback_states = gathered(self.watchers)
+        self.state.callbacks = ()
+        self.state.callback_states = gathered(self.callbacks)
 
     def go(
         self,
         source: Source,
         validation: codes.Data | Feed | None,
-        names: Any,
+        metrics: Any,
         class_weight: Any,
     ) -> None:
         """Train all epochs over a source of samples, and measure after each."""
 
         def after(done: int) -> bool:
             """Measure and record an epoch; return whether to stop."""
-            measured = self.after_epoch(source, validation, names)
+            measured = self.after_epoch(source, validation, metrics)
             if self.reports_rate:
                 measured["learning_rate"] = float(self.rates(done, 1)[0])
             if not math.isfinite(measured.get("val_loss", 0)):
@@ -107,12 +107,12 @@ class Run(Passes):
 
         if isinstance(source, Batches):
             intake = source.intake
-            self.all_batches(source, lambda item: intake.batch(item, names, class_weight), after)
+            self.all_batches(source, lambda item: intake.batch(item, metrics, class_weight), after)
         elif isinstance(source, Feed):
             self.epoch_by_epoch(lambda done: self.over_feed(source, done), after)
         elif isinstance(self.state.optimizer, LBFGS):
             self.by_lbfgs(source, self.state.optimizer, after)
-        elif self.by_epochs or names or validation or self.state.schedule or any(map(watches_epochs, self.watchers)):
+        elif self.by_epochs or metrics or validation or self.state.schedule or any(map(watches_epochs, self.callbacks)):
             self.epoch_by_epoch(lambda done: self.over(source, done, 1), after)
         else:  # the kernel may run all epochs in one call
             for done in range(0, self.epochs, AT_ONCE):
@@ -171,23 +171,23 @@ class Run(Passes):
             self.rewind.keep(0)
             return self.one_batch(data, rate)
 
-    def after_epoch(self, training: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, float]:
+    def after_epoch(self, training: Source, validation: codes.Data | Feed | None, metrics: Any) -> dict[str, float]:
         """Return the measurements after an epoch, except the training loss."""
         measured = {}
-        if names and self.has_all and isinstance(training, codes.Data):
-            measured = self.measure(training, names)
+        if metrics and self.has_all and isinstance(training, codes.Data):
+            measured = self.measure(training, metrics)
             del measured["loss"]
         if validation:
-            measured |= {f"val_{name}": value for name, value in self.measure(validation, names).items()}
+            measured |= {f"val_{name}": value for name, value in self.measure(validation, metrics).items()}
         return measured
 
-    def measure(self, data: codes.Data | Feed, names: Any) -> dict[str, float]:
+    def measure(self, data: codes.Data | Feed, metrics: Any) -> dict[str, float]:
         """Return the loss and the metrics with the current weights."""
-        return measure(self.state, data, names)
+        return measure(self.state, data, metrics)
 
     def stopped(self) -> bool:
         """Call the callbacks for the last epoch. Return whether one of them stops training."""
-        return stopped(self.told, self.watchers, self.history)
+        return stopped(self.told, self.callbacks, self.history)
 
 
 def watches_epochs(callback: Callback) -> bool:
@@ -195,8 +195,8 @@ def watches_epochs(callback: Callback) -> bool:
     return type(callback).on_epoch_end is not Callback.on_epoch_end
 
 
-def stopped(told: Any, watchers: Sequence[Callback], history: History) -> bool:
+def stopped(told: Any, callbacks: Sequence[Callback], history: History) -> bool:
     """Call the callbacks for the last epoch of the history. Return whether one of them stops training."""
     epoch, row = history.last()
-    answers = [callback.on_epoch_end(told, epoch, row) for callback in watchers]
+    answers = [callback.on_epoch_end(told, epoch, row) for callback in callbacks]
     return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers) or bool(told.stop_training)

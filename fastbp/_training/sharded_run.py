@@ -24,8 +24,8 @@ class ShardedRun(SharedRun):
 
     has_all = False
 
-    def _meet(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
-        super()._meet(source, validation, names)
+    def _meet(self, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
+        super()._meet(source, validation, metrics)
         assert isinstance(source, codes.Data)
         everyone = self.ranks.comm.allgather((len(source.X), source.weight))
         self.counts = [count for count, _ in everyone]
@@ -64,7 +64,7 @@ class ShardedRun(SharedRun):
 def run_of(
     state: State,
     told: Any,
-    watchers: Sequence[Callback],
+    callbacks: Sequence[Callback],
     epochs: int,
     seconds: float = math.inf,
     before: int = 0,
@@ -72,4 +72,4 @@ def run_of(
 ) -> Run:
     """Return a run of this process alone, or of all processes of the communicator; the arguments are those of `Run`."""
     kind = Run if state.ranks is None else ShardedRun if sharded else SharedRun
-    return kind(state, told, watchers, epochs, seconds, before)
+    return kind(state, told, callbacks, epochs, seconds, before)

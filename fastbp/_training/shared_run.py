@@ -56,21 +56,21 @@ class SharedRun(Run):
         """Whether this is the first rank, which alone prints."""
         return self.ranks.rank == 0
 
-    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
+    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
         ranks = self.ranks
-        self._meet(source, validation, names)
+        self._meet(source, validation, metrics)
         self._take_the_first_ranks_state()
         self.reports_rate = ranks.of_first(lambda: self.reports_rate)
         ends.enter_context(self._interrupts_wait())
         ends.callback(self._take_the_first_ranks_state)  # after callbacks that restore weights
-        ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, names))
+        ranks.of_first(lambda: super(SharedRun, self).begin(ends, source, validation, metrics))
         self._take_the_first_ranks_state()  # the callbacks may have changed it
 
-    def _meet(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> None:
+    def _meet(self, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
         """Raise an error on all ranks if they can't train together."""
-        self.ranks.meet(self._facts(source, validation, names))
+        self.ranks.meet(self._facts(source, validation, metrics))
 
-    def _facts(self, source: Source, validation: codes.Data | Feed | None, names: Any) -> dict[str, str]:
+    def _facts(self, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> dict[str, str]:
         """Return what must be the same on all ranks, by argument."""
         state = self.state
         options = {name: _told(value) for name, value in state.options().items() if name not in MAY_DIFFER}
@@ -81,8 +81,8 @@ class SharedRun(Run):
             "epochs trained before": repr(state.epochs_trained),
             "X, y or sample_weight": self._seen(source),
             "validation_data": "None" if validation is None else _shown(validation),
-            "metrics": f"{len(names)} of them",
-            "names of X's and y's columns": repr(tuple(state.names)),
+            "metrics": f"{len(metrics)} of them",
+            "names of X's and y's columns": repr(tuple(state.column_names)),
             "bytes of the processor's vectors": f"{REGISTER}",  # they decide how parameters are padded
         }
 
@@ -116,10 +116,10 @@ class SharedRun(Run):
                 return
             yield data
 
-    def measure(self, data: codes.Data | Feed, names: Any) -> dict[str, float]:
+    def measure(self, data: codes.Data | Feed, metrics: Any) -> dict[str, float]:
         """Evaluate a part of the rows on each rank; the first computes the result, and alone evaluates a Stream."""
         if isinstance(data, Feed):
-            return cast("dict[str, float]", self.ranks.of_first(lambda: super(SharedRun, self).measure(data, names)))
+            return cast("dict[str, float]", self.ranks.of_first(lambda: super(SharedRun, self).measure(data, metrics)))
         ranks, state, n = self.ranks, self.state, len(data.X)
         blocks = -(-n // BLOCK)
         start, stop = (min(blocks * r // ranks.size * BLOCK, n) for r in (ranks.rank, ranks.rank + 1))
@@ -129,15 +129,15 @@ class SharedRun(Run):
         )
         mine: tuple[float, Array | None] = 0.0, None
         if start < stop:
-            J, output = state.engine.evaluate(part, state.n_threads, predictions=bool(names))
-            mine = J, output if names else None
+            J, output = state.engine.evaluate(part, state.n_threads, predictions=bool(metrics))
+            mine = J, output if metrics else None
         parts = ranks.comm.gather(mine, root=0)
 
         def measured() -> dict[str, float]:
             outputs = [output for _, output in parts if output is not None]
             none = np.empty((0, state.network.layer_sizes[-1]), state.network.dtype)
             whole = np.concatenate(outputs) if outputs else none
-            return measured_of(state, data, names, math.fsum(J for J, _ in parts), whole)
+            return measured_of(state, data, metrics, math.fsum(J for J, _ in parts), whole)
 
         return cast("dict[str, float]", ranks.of_first(measured))
 
@@ -148,7 +148,7 @@ class SharedRun(Run):
         ranks.same("a digest of the weights", ranks.comm.allgather(digest))
 
         def told() -> tuple[Any, ...]:
-            ends = stopped(self.told, self.watchers, self.history)
+            ends = stopped(self.told, self.callbacks, self.history)
             return ends, state.learning_rate, state.batch_size, zlib.crc32(parameters.data) != digest
 
         ends, state.learning_rate, state.batch_size, changed = ranks.of_first(told)

@@ -39,9 +39,9 @@ class State:
     dropout_seed : seed of the dropped units, and of the split if ``seed`` is None
     memory : moments and number of steps of the optimizer
     history : the epochs of all fits
-    names : names of the columns of the training data
+    column_names : names of the columns of the training data
     callback_states : states of the callbacks at the end of the last fit
-    watchers : the callbacks of the running fit
+    callbacks : the callbacks of the running fit
     stop : whether training stops after the current epoch
     """
 
@@ -62,9 +62,9 @@ class State:
     memory: codes.Memory = field(init=False)
     ranks: Ranks | None = None
     history: LazyHistory = field(default_factory=LazyHistory)
-    names: Names = NONE
+    column_names: Names = NONE
     callback_states: Sequence[CallbackState] = ()
-    watchers: Sequence[Callback] = ()
+    callbacks: Sequence[Callback] = ()
     stop: bool = False
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ class State:
 
     def current_callback_states(self) -> list[CallbackState]:
         """Return the states of the running fit's callbacks, or those at the end of the last fit."""
-        return gathered(self.watchers) if self.watchers else list(self.callback_states)
+        return gathered(self.callbacks) if self.callbacks else list(self.callback_states)
 
     def generator(self) -> np.random.Generator:
         """Return a random generator from the seed. Without a seed, a trainer, its copies and its file share one."""
@@ -140,15 +140,15 @@ class State:
         history.clear()
         history.update(told)
         history.epochs[:], history.interrupted = told.epochs, told.interrupted
-        for name in ("learning_rate", "batch_size", "stop", "callback_states", "names"):
+        for name in ("learning_rate", "batch_size", "stop", "callback_states", "column_names"):
             setattr(self, name, getattr(trained, name))
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name not in ("engine", "ranks", "watchers")}
+        state = {name: value for name, value in vars(self).items() if name not in ("engine", "ranks", "callbacks")}
         return state | {"memory": self.engine.packed(self.memory), "callback_states": self.current_callback_states()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state | {"ranks": None, "watchers": ()})
+        vars(self).update(state | {"ranks": None, "callbacks": ()})
         self.random = np.array(state["random"])  # a pickle's buffers may be read-only
         self.memory = self.engine.unpacked(state["memory"])
 
@@ -158,6 +158,7 @@ ATTRIBUTES = {  # of a pickled Trainer of 0.1.0 before it had a State: names tha
     "shuffle": "shuffle",
     "stop": "stop_training",
     "callback_states": "_states",
+    "column_names": "_names",
 }
 
 
@@ -165,7 +166,7 @@ def restored(attributes: Mapping[str, Any]) -> State:
     """Return the state from the attributes of a trainer in a pickle of an earlier version."""
     state = State.__new__(State)
     given = {name: ATTRIBUTES.get(name, f"_{name}") for name in State.__dataclass_fields__}
-    later = {"names": NONE, "callback_states": ()}  # which the oldest pickles lack
+    later = {"column_names": NONE, "callback_states": ()}  # which the oldest pickles lack
     state.__setstate__(later | {name: attributes[old] for name, old in given.items() if old in attributes})
     return state
 

@@ -123,9 +123,9 @@ class Samples:
         if self.own:
             given = {name: values[number] for name, values in self.given.items()}
             return _sources(given, trainer, names, options, NONE)
-        trainer._state.names.check("X", self.names)
+        trainer._state.column_names.check("X", self.names)
         sources = self._shared(trainer, names, options, fraction)
-        trainer._state.names = trainer._state.names.or_else(self.names)
+        trainer._state.column_names = trainer._state.column_names.or_else(self.names)
         return sources
 
     def _shared(self, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any], fraction: float) -> Sources:
@@ -135,7 +135,7 @@ class Samples:
         if fraction > 0 or isinstance(given.get("validation_data"), Stream):
             return _sources(given, trainer, names, options, self.names)
         loss, outputs = trainer._state.loss, (trainer.layer_sizes[-1], trainer.output_activation)
-        takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._state.names
+        takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._state.column_names
         key = *takes, outputs, type(loss), loss.low, loss.high
         if key not in self._sources:
             self._sources[key] = _sources(given, trainer, names, options, self.names)
@@ -175,7 +175,7 @@ def _sources(
 ) -> Sources:
     """Convert arguments as `Trainer.fit` does; columns: the column names of X and y if these are already arrays."""
     intake = trainer._intake
-    intake.names = intake.names.or_else(columns)
+    intake.column_names = intake.column_names.or_else(columns)
     data, validation = intake.training(
         given["X"],
         given["y"],
@@ -200,7 +200,7 @@ class Fits:
     networks : a Trainer, or the exception that refused it, by number
     samples : the array arguments of `Trainer.fit` for a network, by its number
     options : the other arguments, the same for all networks
-    watchers : callbacks; each network gets copies
+    callbacks : callbacks; each network gets copies
     threads : number of threads for one network
     halt : ends these fits from outside
     """
@@ -210,11 +210,11 @@ class Fits:
         networks: Mapping[int, Trainer | Exception],
         samples: Samples,
         options: dict[str, Any],
-        watchers: Sequence[Callback],
+        callbacks: Sequence[Callback],
         threads: int,
         halt: Halt,
     ) -> None:
-        self.networks, self.samples, self.options, self.watchers = networks, samples, options, watchers
+        self.networks, self.samples, self.options, self.callbacks = networks, samples, options, callbacks
         self.threads, self.halt = threads, halt
         self.outcomes: dict[int, Outcome] = {}
 
@@ -230,12 +230,12 @@ class Fits:
         before = trainer.epochs_trained
         asked, trainer.n_threads = trainer.n_threads, self.threads
         try:
-            watchers = [*(copy.deepcopy(watcher) for watcher in self.watchers), self.halt]
+            callbacks = [*(copy.deepcopy(callback) for callback in self.callbacks), self.halt]
             seconds = _checks.seconds("max_seconds", self.options["max_seconds"])
             names = metric_names(self.options["metrics"])
             sources = self.samples.of(number, trainer, names, self.options)
             epochs, before = self.options["epochs"], self.options["initial_epoch"]
-            run = Run(trainer._state, trainer, watchers, epochs, seconds, before)
+            run = Run(trainer._state, trainer, callbacks, epochs, seconds, before)
             history = run.fit(*sources, names, self.options["class_weight"], silent=False)
             return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:
@@ -252,11 +252,11 @@ class Fits:
             trainers = [network for number in numbers if isinstance(network := self.networks[number], Trainer)]
             with suppress(Exception):  # each network will raise its own error below
                 for trainer in trainers:
-                    trainer._state.names.check("X", self.samples.names)
+                    trainer._state.column_names.check("X", self.samples.names)
                 data, _ = self.samples.of(numbers[0], trainers[0], (), self.options)
                 logs = train_together(trainers, data, self.options["epochs"], self.halted)
                 for trainer in trainers:
-                    trainer._state.names = trainer._state.names.or_else(self.samples.names)
+                    trainer._state.column_names = trainer._state.column_names.or_else(self.samples.names)
             ended = zip(numbers, trainers, logs, strict=True)
             yield [Outcome(number, trainer, log) for number, trainer, log in ended if log is not None]
         for number, log in zip(numbers, logs, strict=True):

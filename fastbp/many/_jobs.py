@@ -70,7 +70,7 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
         delayed(_job)(
             {number: fits.networks[number] for number in numbers},
             fits.samples.part(numbers) if fits.samples.own else shared,
-            fits.options, fits.watchers, fits.threads, fits.halt, is_silent(),
+            fits.options, fits.callbacks, fits.threads, fits.halt, is_silent(),
         )
         for numbers in jobs
         if isinstance(fits.networks[numbers[0]], Trainer)
@@ -139,7 +139,7 @@ def _job(
     networks: Mapping[int, Trainer],
     samples: Any,
     options: dict[str, Any],
-    watchers: Sequence[Callback],
+    callbacks: Sequence[Callback],
     threads: int,
     halt: Halt,
     silent: bool,
@@ -147,7 +147,7 @@ def _job(
     """Fit copies of some networks. In threads, the caller's own networks must stay unchanged if Ctrl-C comes."""
     if not isinstance(samples, Samples):  # joblib passes the future if a cluster has only one thread
         samples = samples.result()
-    fits = Fits(copy.deepcopy(dict(networks)), samples, options, watchers, threads, halt)
+    fits = Fits(copy.deepcopy(dict(networks)), samples, options, callbacks, threads, halt)
     with silent_if(silent):
         groups = list(fits.group(list(networks)))
     return [replace(outcome, error=_portable(outcome.error)) for outcomes in groups for outcome in outcomes]

@@ -168,7 +168,7 @@ class Sweep:
         for trainer in self.trainers:
             try:
                 intake = trainer._intake
-                intake.names = intake.names.or_else(columns)
+                intake.column_names = intake.column_names.or_else(columns)
                 intake.validation(validation_data, names, 1)
             except (ValueError, TypeError) as error:
                 refusals.append(error)

@@ -31,8 +31,8 @@ class Measures:
     def __init__(self, estimator: Any, training: Samples, validation: Samples | None) -> None:
         self.estimator, self.trainer, self.validation = estimator, estimator.trainer_, validation
         self.names = metric_names(estimator.metrics)
-        self.watchers = as_callbacks(estimator.callbacks)
-        self.busy = bool(self.names or self.watchers)
+        self.callbacks = as_callbacks(estimator.callbacks)
+        self.busy = bool(self.names or self.callbacks)
         self.sets = {}
         self.unrecorded: list[float] = []
         if self.busy:
@@ -44,13 +44,13 @@ class Measures:
         return self.busy or self.validation is not None
 
     @contextmanager
-    def callbacks(self, epochs: int) -> Iterator[None]:
+    def around(self, epochs: int) -> Iterator[None]:
         """Call on_fit_begin and on_fit_end of the callbacks."""
         pace = vars(self.estimator).get("_optimizer")
         self.trainer.stop_training = False
         if pace is not None:
             self.trainer._state.learning_rate = pace.learning_rate
-        for callback in self.watchers:
+        for callback in self.callbacks:
             callback.on_fit_begin(self.trainer, epochs)
         if pace is not None:
             pace.change(self.trainer._state.learning_rate)
@@ -58,7 +58,7 @@ class Measures:
             yield
         finally:
             self._record(self.unrecorded)
-            for callback in self.watchers:
+            for callback in self.callbacks:
                 callback.on_fit_end(self.trainer)
 
     def score(self) -> float:
@@ -78,7 +78,7 @@ class Measures:
         pace = vars(self.estimator).get("_optimizer")
         if pace is not None:
             self.trainer._state.learning_rate = pace.learning_rate
-        stop = stopped(self.trainer, self.watchers, self.trainer.history)
+        stop = stopped(self.trainer, self.callbacks, self.trainer.history)
         if pace is not None:
             pace.change(self.trainer._state.learning_rate)
         return stop

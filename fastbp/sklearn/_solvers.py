@@ -107,7 +107,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
         best = [trainer.network._parameters.copy()] if self.early_stopping and self.t_ == 0 else []
         measures, before = Measures(self, training, validation), self._optimizer.learning_rate
         try:
-            with measures.callbacks(1 if incremental else self.max_iter):
+            with measures.around(1 if incremental else self.max_iter):
                 epochs.change_rate(before)
                 epochs.cut(trainer.batch_size)
                 self._epochs(epochs, measures, best, incremental)
@@ -293,7 +293,7 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
                 self._score_validation(measures)
             return measures.after_epoch(loss)
 
-        with measures.callbacks(self.max_iter):
+        with measures.around(self.max_iter):
             result = minimize(self.trainer_, samples, self.alpha, options, after)
         self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
         self.loss_ = float(result.fun)
