@@ -1,6 +1,7 @@
 # make demo    train on real digits and draw what happened          make bench    asv, this commit in this environment
 # make test    all tests                                             make lint     ruff, mypy, import contracts
 # make docs    the documentation as a site, into site/
+# make notebooks   run the notebooks of docs/notebooks anew and write their outputs into them
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
@@ -12,7 +13,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test docs stress matrix oldest lint format bench compare dist check-tag clean
+.PHONY: demo test docs notebooks stress matrix oldest lint format bench compare dist check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -21,9 +22,12 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# The variables: a notice of the theme's about its successor, and where the notebooks' kernels are told to start without one.
+# The variable silences the theme's notice about its successor.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 JUPYTER_CONFIG_PATH=docs/notebooks $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+notebooks: $(VENV)/.docs
+	$(BIN)/python -m tests.notebooks
 
 stress: $(VENV)/.test
 	$(BIN)/python -m tests.stress
