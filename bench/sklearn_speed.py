@@ -4,7 +4,7 @@
 
 It prints a Markdown table. Each time is the shortest of all rounds, which other load of the machine affects least.
 scikit-learn's BLAS uses all threads, its default, or one; the ratios are relative to the faster of the two. With
---write, the table goes into README.md and docs/from-scikit-learn.md.
+--write, the table goes into docs/from-scikit-learn.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 GRID = {"hidden_layer_sizes": [(50,), (100,)], "alpha": [1e-5, 1e-3], "learning_rate_init": [1e-3, 1e-2]}  # 8 · 6 fits
-PAGES, MARKS = ("README.md", "docs/from-scikit-learn.md"), ("<!-- scikit-learn -->", "<!-- /scikit-learn -->")
+PAGE, MARKS = "docs/from-scikit-learn.md", ("<!-- scikit-learn -->", "<!-- /scikit-learn -->")
 HEAD = (
     '| ms an epoch | scikit-learn | with one BLAS thread | fastbp | `dtype="float32"` | times as fast | in float32 |',
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -147,8 +147,7 @@ def main() -> None:
     lines += ["", about]
     print(*lines, sep="\n")
     if arguments.write:
-        for page in PAGES:
-            write_between(lines, ROOT / page, MARKS)
+        write_between(lines, ROOT / PAGE, MARKS)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .pages import FENCE, NOT_RUN, PICTURE, ROOT, agrees, blocks, check, pages
 RUN = [page for page in pages() if blocks(page.read_text("utf-8"))]
 NEEDS = {"from-pytorch.md": "torch", "from-keras.md": "keras", "interchange.md": "torch", "distributed.md": "mpi4py"}
 APART = {"distributed.md"}  # MPI begins once in a process, and is told where it is by its environment
+LINKING = [*pages(), *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)]+)\)")
 API = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs" / "api").glob("*.md")))
 DOCUMENTED = re.findall(r"^::: ([\w.]+)$", API, re.M)
@@ -131,7 +132,7 @@ def test_no_block_is_overlooked(page):
     assert {language for language, _ in FENCE.findall(text)} <= {"python", "console", "text", ""}
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
 def test_links_and_pictures_of_a_page_are_there(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
     for target in [*LINK.findall(text), *PICTURE.findall(text)]:
@@ -143,6 +144,32 @@ def test_links_and_pictures_of_a_page_are_there(page):
         if anchor:
             headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.M)
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_link_texts_say_where_they_lead(page):
+    for text in re.findall(r"(?<!!)\[([^\]]+)\]\([^)]+\)", page.read_text("utf-8")):
+        assert text.lower() not in {"here", "this", "see", "link", "docs", "this page", "page"}
+        assert not text.endswith(".md")
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_files_and_names_of_the_maps_are_there(page):
+    text = re.sub(r"\s+", " ", (ROOT / page).read_text("utf-8"))
+    files = set(re.findall(r"`((?:\w[\w.]*/)+(?:[\w.]+\.\w+)?)`", text))
+    assert len(files) > 5
+    for file in files:
+        assert (ROOT / file).exists() or (ROOT / "fastbp" / file).exists(), file
+    for names, file in re.findall(r"((?:`\w+`[^`]{1,4})+?)(?:in|of) `([\w/.]+\.py)`", text):
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^\s*(def {name}\(|class {name}\b|{name}\b.* = )", (ROOT / file).read_text("utf-8"), re.M), name
+
+
+def test_the_design_has_the_layers_of_the_contract():
+    contract = (ROOT / "pyproject.toml").read_text("utf-8").split('containers = ["fastbp"]')[1].split("]")[0]
+    layers = [set(re.findall(r"\w+", layer)) for layer in re.findall(r'"([^"]+)"', contract)]
+    rows = re.findall(r"^\| \d \| ([^|]+) \|", (ROOT / "docs" / "design.md").read_text("utf-8"), re.M)
+    assert [set(re.findall(r"\w+", row)) for row in rows] == layers
 
 
 def test_the_figures_in_the_readme_are_those_of_its_table():
