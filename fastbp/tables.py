@@ -30,7 +30,8 @@ def recognise(frame: DataFrame, target: str, task: str = "auto", *, fill: bool =
 
     Parameters
     ----------
-    frame : from `_files.tables.read`
+    frame : pandas.DataFrame
+        Column names are strings.
     target : the name of the column to predict
     task : "classes", "numbers", or "auto": text and few different integers are classes
     fill : whether missing inputs are replaced by the mean or the most frequent category, instead of refused
@@ -136,7 +137,7 @@ def _categories(name: str, texts: list[str], *, fill: bool, zeros: str = "") -> 
 
 
 def inputs(table: Table, frame: DataFrame) -> Array:
-    """Return (n, n_1) inputs from the table's columns, in its order. Other columns are ignored."""
+    """Return the inputs of a network, (n, n_1), from the frame's columns that the table names. Other columns are ignored."""
     _check_columns(frame, [column.name for column in table.columns])
     return np.hstack([_encoded(column, frame[column.name]) for column in table.columns])
 
