@@ -137,7 +137,7 @@ def _categories(name: str, texts: list[str], *, fill: bool, zeros: str = "") -> 
 
 
 def inputs(table: Table, frame: DataFrame) -> Array:
-    """Return the inputs of a network, (n, n_1), from the frame's columns that the table names. Other columns are ignored."""
+    """Return the inputs of a network, (n, n_1): the columns that the table names, in its order. Others are ignored."""
     _check_columns(frame, [column.name for column in table.columns])
     return np.hstack([_encoded(column, frame[column.name]) for column in table.columns])
 

@@ -160,9 +160,9 @@ def test_files_and_names_of_the_maps_are_there(page):
     assert len(files) > 5
     for file in files:
         assert (ROOT / file).exists() or (ROOT / "fastbp" / file).exists(), file
-    for names, file in re.findall(r"((?:`\w+`[^`]{1,4})+?)(?:in|of) `([\w/.]+\.py)`", text):
-        for name in re.findall(r"\w+", names):
-            assert re.search(rf"^\s*(def {name}\(|class {name}\b|{name}\b.* = )", (ROOT / file).read_text("utf-8"), re.M), name
+    for name, file in re.findall(r"`(\w+)` (?:in|of) `([\w/.]+\.py)`", text):
+        source = (ROOT / file).read_text("utf-8")
+        assert re.search(rf"^(def {name}\(|class {name}\b|{name}\b.* = )", source, re.M), f"{name} in {file}"
 
 
 def test_the_design_has_the_layers_of_the_contract():
