@@ -23,7 +23,7 @@ from .pages import FENCE, NOT_RUN, PICTURE, ROOT, agrees, blocks, check, pages
 RUN = [page for page in pages() if blocks(page.read_text("utf-8"))]
 NEEDS = {"from-pytorch.md": "torch", "from-keras.md": "keras", "interchange.md": "torch", "distributed.md": "mpi4py"}
 APART = {"distributed.md"}  # MPI begins once in a process, and is told where it is by its environment
-LINKING = [*pages(), *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
+LINKING = [*pages(), *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/README.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)]+)\)")
 API = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs" / "api").glob("*.md")))
 DOCUMENTED = re.findall(r"^::: ([\w.]+)$", API, re.M)
