@@ -136,7 +136,7 @@ class Hinge(Loss):
 
 @dataclass(frozen=True)
 class Poisson(Loss):
-    """Poisson loss for counts: Σ (aᴸ − y log aᴸ) with aᴸ = e^zᴸ, computed from zᴸ, as PyTorch's PoissonNLLLoss."""
+    """Poisson loss for counts: Σ (aᴸ − y log aᴸ) with aᴸ = e^zᴸ, computed from zᴸ, as in PyTorch's PoissonNLLLoss."""
 
     name, code, formula = "poisson", codes.POISSON, "Σ (aᴸ − y log aᴸ)"
     output, any_output, low = "exponential", False, 0

@@ -32,9 +32,12 @@ def recognise(frame: DataFrame, target: str, task: str = "auto", *, fill: bool =
     ----------
     frame : pandas.DataFrame
         Column names are strings.
-    target : the name of the column to predict
-    task : "classes", "numbers", or "auto": text and few different integers are classes
-    fill : whether missing inputs are replaced by the mean or the most frequent category, instead of refused
+    target : str
+        Name of the column to predict.
+    task : {"auto", "classes", "numbers"}
+        What the target is. "auto" treats text, and at most 20 different integers, as classes.
+    fill : bool
+        Whether a missing input is replaced by the mean or by the most frequent category. Otherwise it is an error.
     """
     _check_columns(frame, [target])
     if len(frame.columns) < 2:

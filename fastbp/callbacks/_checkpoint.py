@@ -21,7 +21,8 @@ class Checkpoint(Watch):
     bit-identically. Callbacks that have a state, such as EarlyStopping, are therefore called before a Checkpoint.
 
     As in Keras's ModelCheckpoint, the best value covers all fits that you pass this object to, even of several
-    trainers. If "auto" comes to mean another measure, the best value is reset; with save_best_only this is an error.
+    trainers. If "auto" chooses another measure in a later fit, the best value is reset; with save_best_only, this
+    raises an error.
 
     Parameters
     ----------
