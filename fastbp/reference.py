@@ -356,16 +356,20 @@ def train_epoch(
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, parameter, l1, l2 : as in `gradients`
+    weights, biases, activations, X, y, loss : as in `gradients`
     learning_rate : η, or the η of each batch
     batch_size : m; the last batch may be shorter
     use_bias : whether the biases are trained
+    parameter : as in `gradients`
     sample_weight : (n,); also weights the returned mean
-    optimizer, hyperparameters : as in `update`
+    optimizer : as in `update`
     state : as in `update`, to be passed from epoch to epoch; its t also counts the batches for the dropout
-    clip_value, clip_norm, max_norm : as in `clip` and `limit_norms`
+    l1, l2 : as in `gradients`
+    clip_value, clip_norm : as in `clip`
+    max_norm : as in `limit_norms`
     weight_decay : decoupled, before the optimizer's update: Θ ← Θ − η · weight_decay · Θ, not for biases
     dropout, seed : the rate of each hidden layer, and the seed as in `dropout_mask`
+    hyperparameters : as in `update`
     """
     state = {} if state is None else state
     w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
