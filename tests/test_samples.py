@@ -57,6 +57,14 @@ def test_class_weights_are_weights_of_their_samples():
     np.testing.assert_array_equal(weights_of(by_class), weights_of(by_sample))
 
 
+def test_class_weights_multiply_sample_weights():
+    by_class, by_sample = trainer(), trainer()
+    w = RNG.uniform(0.5, 2, 60)
+    by_class.fit(X, Y, sample_weight=w, class_weight={0: 3, 2: 0.5}, verbose=0)
+    by_sample.fit(X, Y, sample_weight=w * np.array([3, 1, 0.5])[Y], verbose=0)
+    close(by_class, by_sample)
+
+
 def test_balanced_classes_weigh_alike():
     classes = np.array([0, 0, 0, 1, 2, 2])
     weights = class_weights("balanced", classes, 3, np.dtype("f"))
@@ -216,6 +224,24 @@ def test_batches_with_weights_and_validation():
     plain.fit(batches(), verbose=0)
     assert np.abs(weights_of(weighted) - weights_of(plain)).max() > 1e-4
     assert set(weighted.history) == {"loss", "val_loss", "val_accuracy"}
+
+
+def test_the_loss_of_weighted_batches_is_that_of_their_samples():
+    whole, pieces = trainer(batch_size=20), trainer()
+    w = np.linspace(0.1, 3, 60, dtype="f")
+    whole.fit(X, Y, sample_weight=w, verbose=0)
+    pieces.fit([(X[i : i + 20], Y[i : i + 20], w[i : i + 20]) for i in (0, 20, 40)], verbose=0)
+    close(whole, pieces)
+    np.testing.assert_allclose(pieces.history["loss"], whole.history["loss"], rtol=1e-5)
+
+
+def test_a_single_batch_takes_sample_weights():
+    single, whole = trainer(), trainer()
+    w = np.linspace(0.1, 3, 60, dtype="f")
+    loss = single.train_on_batch(X, Y, w)
+    whole.fit(X, Y, sample_weight=w, verbose=0)
+    close(single, whole)
+    np.testing.assert_allclose(loss, whole.history["loss"][0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
