@@ -30,6 +30,7 @@ WITH_LOSSES = [
     {"loss": losses.Quantile([0.2, 0.8])},
     {"use_bias": False},
     {"dtype": "float64"},
+    {"shuffle": False},
 ]
 
 
