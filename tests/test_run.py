@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from fastbp import ReduceLROnPlateau, Stream, Trainer, optimizers, schedules
+from fastbp import Callback, ReduceLROnPlateau, Stream, Trainer, optimizers, schedules
 from fastbp._training.run import Run
 
 RNG = np.random.default_rng(0)
@@ -244,6 +244,22 @@ def test_weights_that_a_callback_sets_last_stay_with_lbfgs():
 
     trainer.fit(X, Y, epochs=9, callbacks=back, verbose=0)
     np.testing.assert_array_equal(weights_of(trainer), np.concatenate([w.ravel() for w in first]))
+
+
+def test_an_end_during_a_line_search_leaves_the_weights_before_it():
+    pytest.importorskip("scipy")
+    trainer = Trainer([3, 9, 2], optimizer="lbfgs", dtype="float64", seed=0)
+    tried = []
+
+    class Ends(Callback):
+        def on_progress(self, trainer, done):
+            tried.append(weights_of(trainer))
+            if done == 3:  # the first weights that the fourth iteration tries
+                raise KeyboardInterrupt
+
+    trainer.fit(X, Y, epochs=9, callbacks=Ends(), verbose=0)
+    assert (weights_of(trainer) != tried[-1]).any()
+    np.testing.assert_allclose(trainer.evaluate(X, Y)["loss"], trainer.history["loss"][2], rtol=1e-12)
 
 
 def test_schedules_go_batch_by_batch_over_a_list_of_batches_too():
