@@ -220,11 +220,13 @@ def test_an_interrupted_fit_keeps_whole_epochs(monkeypatch):
 
 
 def test_lbfgs_finds_what_scikit_learns_finds():
-    for name, (X, y) in (("MLPClassifier", IRIS), ("MLPRegressor", DIABETES)):
-        a, b = (
-            getattr(module, name)(hidden_layer_sizes=5, solver="lbfgs", random_state=0, max_iter=8, alpha=0.1).fit(X, y)
-            for module in (theirs, ours)
-        )
+    options = {"hidden_layer_sizes": 5, "solver": "lbfgs", "random_state": 0, "max_iter": 8, "alpha": 0.1}
+    for name, (X, y), more in (
+        ("MLPClassifier", IRIS, {}),
+        ("MLPRegressor", DIABETES, {}),
+        ("MLPRegressor", DIABETES, {"loss": "poisson"}),
+    ):
+        a, b = (getattr(module, name)(**options, **more).fit(X, y) for module in (theirs, ours))
         assert a.n_iter_ == b.n_iter_
         assert a.loss_ == pytest.approx(b.loss_, rel=1e-6)
 
@@ -450,6 +452,14 @@ def test_class_weight_is_sample_weight():
     names = np.array(["no", "yes"])[y[few]]
     balanced = ours.MLPClassifier(random_state=0, class_weight="balanced").fit(X[few], names)
     assert balanced.score(X[few], names) == 1
+
+
+def test_class_weight_multiplies_sample_weight():
+    X, y = IRIS
+    weights = WEIGHTS[: len(X)]
+    a = ours.MLPClassifier(max_iter=5, random_state=0).fit(X, y, sample_weight=weights * np.where(y == 2, 5.0, 1.0))
+    b = ours.MLPClassifier(max_iter=5, random_state=0, class_weight={2: 5}).fit(X, y, sample_weight=weights)
+    assert_same(a, b)
 
 
 def test_validation_data_metrics_and_callbacks():
