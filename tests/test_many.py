@@ -73,6 +73,15 @@ def test_mixed_kinds_and_configurations():
         assert_same(outcome.trainer, alone)
 
 
+def test_networks_that_shuffle_and_networks_that_do_not_may_be_mixed():
+    """Enough of each for groups that train together."""
+    together, alone = ([t for pair in zip(some(8), some(8, shuffle=False), strict=True) for t in pair] for _ in "ab")
+    fit_many(together, X, Y, epochs=2, n_threads=1, verbose=0)
+    for trainer, other in zip(together, alone, strict=True):
+        other.fit(X, Y, epochs=2, verbose=0)
+        assert_same(trainer, other)
+
+
 def test_data_of_their_own():
     Xs, ys = [X[:20], X[5:], X[::2]], [Y[:20], Y[5:], Y[::2]]
     weights = [np.arange(1.0, 1 + len(x)) for x in Xs]
@@ -122,6 +131,12 @@ def test_so_many_are_trained_at_once(n_threads):
     outcomes = fit_many(some(6), X, Y, callbacks=meet, n_threads=n_threads, verbose=0)
     assert not any(outcome.error for outcome in outcomes)
     assert len(threads) == n_threads
+
+
+def test_each_keeps_its_own_n_threads():
+    trainers = some(2, optimizer="adam", n_threads=2)
+    fit_many(trainers, X, Y, n_threads=2, verbose=0)
+    assert [trainer.n_threads for trainer in trainers] == [2, 2]
 
 
 def test_callbacks_are_copied_and_measures_are_each_networks_own():
