@@ -181,6 +181,11 @@ def test_the_names_of_a_csv(tmp_path, line, names):
     assert list(read(csv(tmp_path, f"{line}\n{','.join('1' * len(names))}\n")).columns) == names
 
 
+def test_spaces_after_a_comma_belong_to_no_value(tmp_path):
+    frame = read(csv(tmp_path, 'a, b\n no, 1\nyes, "1,5"\n'))
+    assert frame.to_dict("list") == {"a": ["no", "yes"], "b": ["1", "1,5"]}
+
+
 @pytest.mark.parametrize("line", ["a,,b", "a, ,b", "a,b,"])
 def test_a_csvs_column_without_a_name(tmp_path, line):
     with pytest.raises(TableError, match=r"column \d has no name in the first line"):
