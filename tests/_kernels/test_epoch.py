@@ -81,6 +81,17 @@ def test_epochs_equal_reference(case, batch_size):
 
 
 @over_dtypes
+@pytest.mark.parametrize("sizes", [(4, 8, 3), (4, 40, 3)], ids=str)  # both paths through the kernels
+def test_class_numbers_train_as_one_hot_rows(sizes, dtype):
+    case = Case(sizes, "tanh", "softmax", "cross_entropy", n=23, dtype=dtype)
+    (X, y), rows, numbers = case.data(), case.trainer(batch_size=5), case.trainer(batch_size=5)
+    rows.fit(X, y, epochs=2, verbose=0)
+    numbers.fit(X, y.argmax(axis=1), epochs=2, verbose=0)
+    np.testing.assert_array_equal(numbers.network.packed(), rows.network.packed())
+    assert numbers.history == rows.history
+
+
+@over_dtypes
 def test_a_batch_larger_than_a_block_is_still_one_batch(dtype):
     case = Case((5, 7, 3), "tanh", "softmax", "cross_entropy", dtype, n=700)
     assert_epochs_equal_reference(case, 600, {}, {}, epochs=1)
