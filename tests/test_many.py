@@ -276,6 +276,13 @@ def test_an_ensemble_answers_with_the_mean_or_the_vote(loss):
     np.testing.assert_array_equal(ensemble.predict_classes(X), (votes > 2).astype(int))
 
 
+def test_the_smallest_of_the_classes_with_most_votes_wins():
+    ensemble = Ensemble(2, [3, 4, 3], loss="cross_entropy", voting="hard", seed=0, epsilon=1)
+    votes = np.stack([trainer.predict_classes(X) for trainer in ensemble.trainers])
+    assert (votes[0] != votes[1]).any()
+    np.testing.assert_array_equal(ensemble.predict_classes(X), votes.min(axis=0))
+
+
 def test_an_ensembles_arguments():
     for arguments, message in (((0, [3, 2]), "n_networks"), ((2, [3]), "layer_sizes")):
         with pytest.raises(ValueError, match=message):
