@@ -45,6 +45,8 @@ def test_it_stops_when_the_loss_explodes(samples):
     found = make(optimizer="sgd", dropout=0.0, activation="relu", epsilon=0.5).find_learning_rate(*samples, highest=1e6)
     assert len(found.learning_rates) == len(found.losses) == len(found.smoothed) < 100
     assert np.isfinite(found.losses).all()
+    above = found.smoothed - np.minimum.accumulate(found.smoothed)
+    assert above[-1] > 2 * found.losses[0] >= above[:-1].max()
 
 
 def test_the_suggestion_trains(samples):
