@@ -129,16 +129,16 @@ def main() -> None:
     trained, trainers = {}, [peer for peer in TRAINING if peer in chosen]
     if workloads := [name for name in options.only if name not in PREDICTIONS]:
         trained, versions = run(workloads, trainers, options)
-        lines += ["Training, ns a sample:", "", *table(trained, trainers, "sizes, batch"), ""]
+        lines += ["Training, ns per sample:", "", *table(trained, trainers, "sizes, batch"), ""]
     predictors = [peer for peer in PREDICTION if peer in chosen]
     if workloads := [name for name in options.only if name in PREDICTIONS]:
         predicted, found = run(workloads, predictors, options)
         versions |= found
-        caption = f"`predict`, ns a row, called with one row and with {ROWS['many rows']:,}:"
+        caption = f"`predict`, ns per row, called with one row and with {ROWS['many rows']:,} rows:"
         lines += [caption, "", *table(predicted, predictors, "sizes, rows"), ""]
     lines += [
-        f"{options.dtype}; sigmoid, squared error, plain SGD; each at its better of 1 and 2 threads; median of "
-        f"{options.rounds} alternating rounds in one run; {os.cpu_count()} × {processor()}; "
+        f"{options.dtype}; sigmoid, squared error, plain SGD; each library with 1 or 2 threads, whichever is faster; "
+        f"median of {options.rounds} alternating rounds in one run; {os.cpu_count()} × {processor()}; "
         f"Python {platform.python_version()}; {', '.join(f'{peer} {v}' for peer, v in versions.items())}. "
         "GFLOP/s are fastbp's. scikit-learn's outputs have no sigmoid.",
     ]

@@ -26,7 +26,7 @@ def test_a_table_of_what_is_measured(capsys):
     out, err = capsys.readouterr()
     assert err == ""
     training, row, *_ = out.splitlines()
-    assert training.split("  ") == ["training, ns a sample", "fastbp", "NumPy", "× best peer"]
+    assert training.split("  ") == ["training, ns per sample", "fastbp", "NumPy", "× best peer"]
     assert row.startswith("3-4-2, batch 8 ")
     assert "3-4-2, rows 4,096" in out
     assert "; float32; on 1 thread; median of 1 round in turns.\n" in out

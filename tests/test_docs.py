@@ -174,7 +174,7 @@ def test_the_design_has_the_layers_of_the_contract():
 
 def test_the_figures_in_the_readme_are_those_of_its_table():
     text = (ROOT / "README.md").read_text("utf-8")
-    table = text.split("Training, ns a sample:")[1].split("`predict`")[0]
+    table = text.split("Training, ns per sample:")[1].split("`predict`")[0]
     rows = [[cell.strip(" *") for cell in row.split("|")[1:-1]] for row in table.strip().splitlines()[2:]]
     *networks, mean = rows
     ratios = []
@@ -187,7 +187,7 @@ def test_the_figures_in_the_readme_are_those_of_its_table():
     assert float(mean[-2]) == pytest.approx(geometric, abs=rounding)
     words = {11: "eleven"}[len(networks)]
     said = re.search(
-        rf"over {words} benchmark networks it is on average \*\*(\S+)×\*\*\s+as fast as the fastest of [^(]*"
+        rf"over {words} benchmark networks, fastbp is\s+\*\*(\S+)×\*\* as fast as the fastest of [^(]*"
         r"\((\S+)× on a small network, (\S+)× on the widest\)",
         text,
     )

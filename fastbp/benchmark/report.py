@@ -104,7 +104,7 @@ def table(found: dict[str, Any]) -> str:
     tables = []
     for kind, known in KINDS.items():
         peers = [peer for peer in known if any(peer in record["ns"] for record in found[kind])]
-        rows = [(f"{kind}, ns a sample", *peers, "× best peer")]
+        rows = [(f"{kind}, ns per sample", *peers, "× best peer")]
         for record in found[kind]:
             cells = [f"{record['ns'][peer]:,.0f}" if peer in record["ns"] else "–" for peer in peers]
             times = record["times_best_peer"]

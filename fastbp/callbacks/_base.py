@@ -31,7 +31,7 @@ class Callback:
         """Called after each epoch with its number (from 1) and the measurements. Return True to stop training."""
 
     def on_fit_end(self, trainer: Any) -> None:
-        """Called after the last epoch, also if training was stopped, interrupted or failed."""
+        """Called after the last epoch, even if training was stopped, was interrupted or failed."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state from which another fit can continue: JSON values, and lists of the trainer's arrays.

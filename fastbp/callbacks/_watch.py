@@ -145,7 +145,7 @@ class Watch(Callback):
 
 
 def direction(monitor: str, mode: str) -> int:
-    """Return 1 if larger is better, −1 if smaller is better."""
+    """Return 1 if larger values of the measure `monitor` are better, −1 if smaller values are better."""
     words = set(re.split(r"[\W_]+", monitor.lower()))
     if mode == "min" or (mode == "auto" and (monitor == "auto" or words & SMALLER)):
         return -1

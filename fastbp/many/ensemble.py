@@ -93,7 +93,7 @@ class Ensemble:
         return np.stack([trainer.predict(X) for trainer in self.trainers])
 
     def predict(self, X: Any) -> Array:
-        """Return the mean of the networks' aᴸ for every row of X, (n, n_L)."""
+        """Return the mean of the networks' outputs aᴸ for every row of X. Its shape is (n, n_L)."""
         return self.predict_each(X).mean(axis=0)
 
     def predict_std(self, X: Any) -> Array:
@@ -101,7 +101,7 @@ class Ensemble:
         return self.predict_each(X).std(axis=0)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
-        """Return the class number of each row of X, combined by `voting`, in the form of `Trainer.predict_classes`."""
+        """Return the class number of each row of X, as in `Trainer.predict_classes`, by the mean or by a vote."""
         if self.voting == "soft":
             first = self.trainers[0]
             return metric_functions.classes(self.predict(X), first._state.threshold, first._state.multi_label)

@@ -163,8 +163,9 @@ class Stream:
     ) -> Stream:
         """Stream the rows of Arrow or Feather files, a pyarrow Table or a pyarrow Dataset; needs pyarrow.
 
-        A trainer that shuffles reads the record batches of files and tables in random order. It reads a Dataset, and
-        files in the streaming format, in their own order. All rows pass through the shuffle buffer.
+        A trainer that shuffles reads the record batches of files and tables in random order. It reads the rows of a
+        Dataset, and of files in the streaming format, in the order in which they are stored. In both cases, all rows
+        pass through the shuffle buffer.
 
         Parameters
         ----------
