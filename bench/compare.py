@@ -86,7 +86,7 @@ def draw(results: dict[str, Best], names: list[str], path: Path) -> None:
     ax.set_xlabel("layer sizes, batch")
     figure.legend(ncols=len(peers), loc="outside lower center")
     ax.margins(x=0.01)
-    ax.set_title("Training, the same work, each at its better of 1 and 2 threads")
+    ax.set_title("Training time for the same work, each library with its faster of 1 and 2 threads")
     figure.savefig(path, dpi=110)
 
 

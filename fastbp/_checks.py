@@ -1,4 +1,4 @@
-"""Argument checks. Every message names the argument, what was expected, and what came."""
+"""Argument checks. Every message names the argument, the expected and the given value."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Trainer(Options):
     Raises
     ------
     ValueError, TypeError
-        If an argument has the wrong type or is out of range. The message names it, what was expected and what came.
+        If an argument has the wrong type or is out of range. The message names it, the expected and the given value.
     MemoryError
         If the parameters and the optimizer's state don't fit into memory. Nothing is allocated.
 
