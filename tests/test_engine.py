@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastbp import Trainer, losses
-from fastbp._kernels import codes, mirrors
+from fastbp import Trainer, losses, optimizers
+from fastbp._engine.engine import NO_BOUNDS, NO_SEED, ends_of
+from fastbp._kernels import codes, epoch, mirrors
 from fastbp._training.steps import step_of
 
 from .cases import Case
@@ -34,17 +35,20 @@ NARROW = [  # layers whose mirrors lead on some host: of as many units as regist
 ]
 
 
-def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) -> tuple[np.ndarray, np.ndarray]:
-    """Parameters and losses after three epochs, by a team of so many threads, more than there are cores too."""
+def trained(
+    case: Case, threads: int, shuffle: bool, weights=None, ends: int | None = None, **options
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return parameters and losses after three epochs by a team of so many threads, even if there are fewer cores."""
     batch_size = 600 if case.n > 256 else 80 if case.n > 100 else 16
     trainer = case.trainer(batch_size=batch_size, shuffle=shuffle, **options)
     engine, (X, y) = trainer._state.engine, case.data()
     batch_size = min(trainer.batch_size, len(X))
     step = step_of(trainer._state, batch_size, np.array([0.3]))
+    step = step._replace(ends=ends_of(step) if ends is None else ends)
     progress = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(3))
     data = engine.data(X, y, weights=weights, shuffle=shuffle)
     while progress.position[codes.EPOCH] < 3:
-        with engine._workspace(step.block, gradients=True) as workspace:
+        with engine._workspace_for(step) as workspace:
             engine._train_together(workspace, data, trainer._state.memory, step, progress, 5, threads)
         if progress.position[codes.SAMPLE] % batch_size == 0:  # no gradients of blocks wait for the rest of their batch
             engine._idle.clear()  # and the next call finds no mirrors
@@ -73,13 +77,77 @@ def test_mirrors_of_narrow_layers_lead(shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [*SHAPES, *NARROW, *WIDE], ids=str)
 def test_a_step_at_once_has_the_bits_of_gradient_then_update(shape, dtype):
-    """Also where the mirrors lead, and where a call makes them anew. A bound that nothing meets keeps the two apart."""
+    """This includes layers whose mirrors lead, and calls that make the mirrors anew."""
     case = Case(**{**shape.__dict__, "dtype": dtype})
     for threads in (1, 2, 3):
         parameters, losses = trained(case, threads, False)
-        apart, its_losses = trained(case, threads, False, clip_value=1e30)
+        apart, its_losses = trained(case, threads, False, ends=codes.AFTER_BATCH)
         np.testing.assert_array_equal(parameters, apart, err_msg=f"{threads} threads")
         np.testing.assert_array_equal(losses, its_losses, err_msg=f"{threads} threads")
+
+
+BOUNDS = [NO_BOUNDS, *(NO_BOUNDS._replace(**{name: 0.01}) for name in NO_BOUNDS._fields)]
+RULES = [optimizers.SGD(), optimizers.Momentum(), optimizers.Adam(), optimizers.AdamW()]
+
+
+@pytest.mark.parametrize("entry", ["train", "part", "gradients"])
+@pytest.mark.parametrize("batch_size", [20, 300], ids=["one block", "two blocks"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+@pytest.mark.parametrize("optimizer", RULES, ids=str)
+def test_there_is_memory_for_gradients_whenever_the_kernel_stores_them(
+    optimizer, bounds, alpha, batch_size, entry, monkeypatch
+):
+    """If the engine gives the kernel no memory for gradients, this test gives it some, where nothing may be stored."""
+    case = Case((6, 25, 4), n=300)
+    trainer, (X, y) = case.trainer(), case.data()
+    engine, memory, kernel, stored = trainer._state.engine, trainer._state.engine.memory(2, 0), epoch.train, []
+
+    def spy(plan, buffers, *arguments):
+        given = buffers.gradients if buffers.gradients.size else np.empty(engine.layout.size, buffers.work.dtype)
+        if not stored or given is not buffers.gradients:  # the gradients of a batch come in several calls
+            given[:] = 123
+        blocks = kernel(plan, buffers._replace(gradients=given), *arguments)
+        stored.append((given is buffers.gradients, bool((given != 123).any())))
+        return blocks
+
+    monkeypatch.setattr(epoch, "train", spy)
+    step = codes.Step(optimizer.rule(), bounds, np.array([0.1]), NO_SEED, batch_size, min(batch_size, 256), alpha)
+    data = engine.data(X, y)
+    if entry == "train":
+        at = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(1))
+        engine.train(data, memory, step, at, 100, 1)
+    elif entry == "part":
+        with engine.part(data, memory, step._replace(part=codes.Part(0, 300, 0, 300.0)), 1) as (*_, update):
+            update(0.1)
+    else:
+        engine.gradients(data)
+    assert stored
+    assert all(given == written for given, written in stored)
+
+
+@pytest.mark.parametrize("batch_size", [20, 300], ids=["one block", "two blocks"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+@pytest.mark.parametrize("optimizer", RULES, ids=str)
+def test_a_batch_ends_at_once_only_if_the_result_is_the_same(optimizer, bounds, alpha, batch_size):
+    case = Case((6, 25, 4), n=300)
+    step = codes.Step(optimizer.rule(), bounds, np.array([0.1]), NO_SEED, batch_size, min(batch_size, 256), alpha)
+    results = []
+    for ends in (ends_of(step), codes.AFTER_BATCH):
+        trainer, (X, y) = case.trainer(), case.data()
+        engine, at = trainer._state.engine, codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(1))
+        with engine._workspace(step.block, gradients=True) as workspace:
+            decided = step._replace(ends=ends)
+            engine._train_together(workspace, engine.data(X, y), engine.memory(2, 0), decided, at, 100, 1)
+        results.append((trainer.network._parameters, at.losses))
+    for first, second in zip(*results, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_plain_gradient_descent_stores_no_gradients():
+    plain = codes.Step(optimizers.SGD().rule(), NO_BOUNDS, np.array([0.1]), NO_SEED, 20, 20)
+    assert ends_of(plain) == codes.AT_ONCE
 
 
 OPTIONS = {

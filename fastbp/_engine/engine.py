@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -29,7 +29,6 @@ NO_LOSSES = np.empty(0)
 NO_BOUNDS = codes.Bounds(0.0, 0.0, np.inf, np.inf, np.inf)
 NO_SEED = np.uint64(0)
 PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
-NO_RULE = PLAIN_RULE._replace(code=codes.NONE)
 SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
 UPDATE_PAYS = 1 << 22  # bytes of parameters from which starting threads for the update alone pays
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
@@ -52,9 +51,14 @@ class Workspace(NamedTuple):
         return self.programs[m]
 
 
-def _is_fused(step: codes.Step) -> bool:
-    """Return whether batches update the weights while they compute gradients (`epoch.is_at_once`), and store none."""
-    return step.block == step.batch_size and step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
+def ends_of(step: codes.Step) -> int:
+    """Return how a batch ends in training: at once if it is one block and its step is plain gradient descent."""
+    plain = step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
+    return codes.AT_ONCE if plain and step.block >= step.batch_size else codes.AFTER_BATCH
+
+
+def _decided(step: codes.Step) -> codes.Step:
+    return step._replace(ends=ends_of(step))
 
 
 def _by_team(call: Callable[[codes.Team], Any], threads: int) -> Any:
@@ -196,9 +200,9 @@ class Engine:
     def gradients(self, data: codes.Data) -> tuple[float, list[Array], list[Array]]:
         """Return J and its gradients over all samples as one batch: [∂J/∂Θ¹, …], [∂J/∂b¹, …]."""
         n = len(data.X)
-        step = codes.Step(NO_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, batch_size=n, block=min(n, BLOCK))
+        step = codes.Step(PLAIN_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, n, min(n, BLOCK), ends=codes.NEVER)
         progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(1))
-        with self._workspace(step.block, gradients=True) as (_, plan, buffers, _, _):
+        with self._workspace_for(step) as (_, plan, buffers, _, _):
             blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
                 epoch.train(plan, buffers, self._no_memory, data, step, progress, blocks, ALONE)
@@ -219,11 +223,12 @@ class Engine:
         n_threads: int | str,
     ) -> int:
         """Continue with some epochs for at most `budget` blocks. Return how many blocks were done."""
-        if self._may_be_small and _is_fused(step) and not data.weights.size:
-            with self._workspace(step.block) as workspace:
+        step = _decided(step)
+        if self._may_be_small and step.ends == codes.AT_ONCE and not data.weights.size:
+            with self._workspace_for(step) as workspace:
                 tasks = workspace.program(step.block)
                 return int(small.train(workspace.plan, tasks, workspace.buffers, data, step, progress, budget))
-        with self._workspace(step.block, gradients=not _is_fused(step)) as workspace:
+        with self._workspace_for(step) as workspace:
             return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads)
 
     def _train_by_clock(
@@ -249,11 +254,12 @@ class Engine:
 
     def goes_with_others(self, step: codes.Step) -> bool:
         """Return whether `train_each` can train such networks: tiny ones with plain gradient descent."""
-        return self._may_be_small and _is_fused(step)
+        return self._may_be_small and ends_of(step) == codes.AT_ONCE
 
     def train_each(self, data: codes.Data, step: codes.Step, many: codes.Many, budget: int) -> int:
         """Continue with networks of this architecture, each with its own state in `many`. Return the blocks done."""
-        with self._workspace(step.block) as workspace:
+        step = _decided(step)
+        with self._workspace_for(step) as workspace:
             tasks = workspace.program(step.block)
             return int(small.train_each(workspace.plan, tasks, workspace.buffers, data, step, many, budget))
 
@@ -282,9 +288,9 @@ class Engine:
         Call the function with η when the gradients are those of the whole batch. It updates the parameters and returns
         what penalties add to J. The gradients are incomplete if the sum isn't finite.
         """
-        rows, itemsize = step.part, self.parameters.itemsize
+        rows, itemsize, step = step.part, self.parameters.itemsize, step._replace(ends=codes.BY_OTHERS)
         progress = codes.Progress(np.array([0, rows.first]), np.zeros(1, np.uint64), np.zeros(1))
-        with self._workspace(step.block, gradients=True) as workspace:
+        with self._workspace_for(step) as workspace:
             if rows.first == rows.stop:
                 workspace.buffers.gradients[:] = 0
             while progress.position[codes.SAMPLE] < rows.stop and np.isfinite(progress.losses[0]):
@@ -338,6 +344,10 @@ class Engine:
 
         run_together(call, threads, starts.clear)
         return not bad
+
+    def _workspace_for(self, step: codes.Step) -> AbstractContextManager[Workspace]:
+        """Return a workspace for training: kernels store gradients unless a batch ends at once."""
+        return self._workspace(step.block, gradients=step.ends != codes.AT_ONCE)
 
     @contextmanager
     def _workspace(self, rows: int, *, gradients: bool = False) -> Iterator[Workspace]:

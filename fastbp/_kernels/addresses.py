@@ -135,6 +135,7 @@ def pace(step):
         step.batch_size,
         step.block,
         step.alpha,
+        step.ends,
         step.part,
     )
 

@@ -20,8 +20,13 @@ KEPT = 17  # in Layer.slopes: f′ is what was kept
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, POISSON = range(4)
 ABSOLUTE_ERROR, HUBER, QUANTILE, HINGE, CUSTOM = range(4, 9)
 
-# Optimizers; NONE leaves the gradients of the one batch that it was given
-SGD, NONE, MOMENTUM, NESTEROV, RMSPROP, ADAGRAD, ADAM = range(7)
+# Optimizers
+SGD, MOMENTUM, NESTEROV, RMSPROP, ADAGRAD, ADAM = range(6)
+
+# How a batch ends (Step.ends). AT_ONCE: the parameters descend while the gradients are computed, and no gradient is
+# stored. The others store gradients in Buffers.gradients. AFTER_BATCH: the optimizer then moves the parameters.
+# BY_OTHERS: the gradients of Step.part wait for those of other processes. NEVER: they are the result.
+AT_ONCE, AFTER_BATCH, BY_OTHERS, NEVER = range(4)
 
 # Places in Progress.position
 EPOCH, SAMPLE = range(2)
@@ -214,10 +219,10 @@ class Bounds(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Rows of a batch whose gradients other processes complete, and which therefore don't move the parameters."""
+    """The rows of a batch that this process has, if others have the rest; read if Step.ends is BY_OTHERS."""
 
     first: int = 0  # in the epoch's order
-    stop: int = 0  # behind the last; 0 where there is no such part, and all rows are this process's
+    stop: int = 0  # behind the last
     row: int = 0  # of `first` in the whole batch
     weight: float = 0.0  # of the whole batch's samples
 
@@ -231,9 +236,8 @@ class Step(NamedTuple):
     seed: int  # uint64, of dropout
     batch_size: int
     block: int  # s
-    alpha: float = (
-        0.0  # of the penalty ½ alpha Σ Θ² in the sum of a batch's losses: alpha / m in J, as scikit-learn has it
-    )
+    alpha: float = 0.0  # the sum of a batch's losses has the penalty ½ alpha Σ Θ², as in scikit-learn: alpha / m in J
+    ends: int = AFTER_BATCH  # right for every step; the others are what the Engine knows to ask for
     part: Part = Part()
 
 

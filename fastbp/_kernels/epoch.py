@@ -6,7 +6,7 @@ import numpy as np
 
 from .addresses import layer_of, machine, machine_of, member, moments, pace, rows_of, sample, samples, samples_of
 from .backward import activate_outputs, descend, hidden_errors, output_errors
-from .codes import EPOCH, NONE, SAMPLE, SGD, Dropping, Operand, Team
+from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Dropping, Operand, Team
 from .finite import run_is_finite
 from .forward import forward
 from .jit import inlined, inner, kernel, quick
@@ -110,106 +110,83 @@ def sum_of_losses(net, m):
 
 
 @inlined
-def is_at_once(step):
-    """Whether a step is along the gradient of one block and nothing else, and can be done while that is made."""
-    rule, bounds = step.rule, step.bounds
-    return (
-        step.block >= step.batch_size
-        and step.part.stop == 0
-        and rule.code == SGD
-        and rule.weight_decay == 0
-        and bounds.l1 == 0
-        and bounds.l2 == 0
-        and step.alpha == 0
-        and min(bounds.clip_value, bounds.clip_norm, bounds.max_norm) == math.inf
-    )
+def batch_of(step, data, start):
+    """Return where the batch of row `start` begins and ends in the epoch's order: only its part, if others have it."""
+    if step.ends == BY_OTHERS:
+        return step.part.first, step.part.stop
+    first = start - start % step.batch_size
+    return first, min(first + step.batch_size, data.n)
 
 
 @inlined
-def train_block(net, data, step, kept, epoch, start, steps, at_once, current, team):
-    """One block of a batch, and the batch's update, if it is its last. Returns the sum of the losses.
+def train_block(net, data, step, kept, epoch, start, steps, current, team):
+    """Train with one block of a batch, and update the parameters if it is the last. Return the sum of the losses.
 
-    Where its step `is_at_once` a batch descends along its gradients as they are made. Others add them up in
-    net.gradients first, where they stay if the optimizer is NONE, or the rows are a part of a batch that others have
-    too. steps: the batches before this one; at_once: whether it is; current: whether the mirrors that lead are.
+    Step.ends says what happens to the gradients. steps: the number of batches before this one. current: whether
+    the mirrors that lead are equal to the parameters.
     """
-    part = step.part
-    batch_start = start - start % step.batch_size if part.stop == 0 else part.first
-    batch_stop = min(batch_start + step.batch_size, data.n) if part.stop == 0 else part.stop
+    part, at_once = step.part, step.ends == AT_ONCE
+    batch_start, batch_stop = batch_of(step, data, start)
     first = 0 if data.shuffles or not data.ordered else epoch * data.n  # of the epoch in the order
-    m, weight = min(step.block, batch_stop - start), part.weight
-    if part.stop == 0:
+    m, weight, row = min(step.block, batch_stop - start), part.weight, start - batch_start
+    if step.ends != BY_OTHERS:
         weight = weight_of(data, first + batch_start, first + batch_stop)
-    dropping = Dropping(step.rule.code != NONE, steps, part.row + start - batch_start, step.seed)
+    dropping = Dropping(step.ends != NEVER, steps, part.row + row, step.seed)
     x = gather(net, data, first + start, m, team)
     forward(net, x, m, True, current, dropping, team)
     output_errors(net, m, weight, data.weighted, team)
     meet(team)
     total = sum_of_losses(net, m)
-    if not math.isfinite(total) and step.rule.code != NONE:  # the weights stay those that it was found with
+    if not math.isfinite(total) and step.ends != NEVER:  # the weights stay as they were when the loss diverged
         return total
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
     rate = get(step.rates.at, min(batch, step.rates.last))
-    eta = rate if at_once else (0.0 if start == batch_start else -1.0)
+    eta = rate if at_once else (0.0 if row == 0 else -1.0)
     out, ahead = net.parameters if at_once else net.gradients, 0 if data.ordered else m * x.row
     descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
-    if step.rule.code != NONE and not at_once and start + m == batch_stop and part.stop == 0:
+    if step.ends == AFTER_BATCH and start + m == batch_stop:
         total += weight * step_along(net, kept, step, rate, steps, weight, team)
     return total
 
 
 @kernel
 def train(plan, buffers, memory, data, step, progress, budget, team):
-    """Train from where progress stands until its epochs are full, the loss isn't finite, or `budget` blocks are done.
+    """Train from where progress stands until its epochs are done, the loss isn't finite, or `budget` blocks are done.
 
-    A batch larger than a block goes through the workspace in several; its update comes after the last of them, and
-    the position never depends on how the calls were cut. Every thread of the team calls this; the first of them keeps
-    the progress. Returns the number of blocks done. Of a step's part the gradients and the sum of the losses are all
-    that comes out, once the position is at its end: no update, no step, no epoch.
+    A batch that is larger than a block takes several blocks. The result doesn't depend on how the calls are cut.
+    Every thread of the team calls this; the first one stores the progress. Return the number of blocks done.
+    If the batch ends BY_OTHERS, the call ends behind the part, without an update and before the end of the epoch.
     """
     team, step = member(team), pace(step)
     if not meet(team):
         return 0
-    net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
-    kept, counter = moments(memory), at(memory.steps, 0)
-    steps = get(counter, 0)
+    net, rows, kept, counter = machine(plan, buffers), samples(data), moments(memory), at(memory.steps, 0)
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
-    epoch, start = get(position, EPOCH), get(position, SAMPLE)
-    total = get(losses, epoch)
-    at_once = is_at_once(step)
+    epoch, start, steps = get(position, EPOCH), get(position, SAMPLE), get(counter, 0)
+    total, whole, at_once = get(losses, epoch), step.ends != BY_OTHERS, step.ends == AT_ONCE
     for done in range(budget):
         if start == 0 and rows.shuffles:
             if team.thread == 0:
-                shuffle(order, state)
+                shuffle(data.order, progress.random)
             meet(team)
         end_if_tired(done, team)
-        total += train_block(net, rows, step, kept, epoch, start, steps, at_once, at_once and done > 0, team)
-        if not math.isfinite(total):
-            if team.thread == 0:
-                put(losses, epoch, total)
-            return done + 1
-        if step.part.stop > 0:
-            start = min(start + step.block, step.part.stop)
-            if team.thread == 0:
-                put(losses, epoch, total)
-                put(position, SAMPLE, start)
-            if start == step.part.stop or was_last(done, team):
-                return done + 1
-            continue
-        start = min(start + step.block, start - start % step.batch_size + step.batch_size, rows.n)
-        if start % step.batch_size == 0 or start == rows.n:
-            steps += 1
-        mean = total / rows.weight if start == rows.n and rows.weight > 0 else total
+        total += train_block(net, rows, step, kept, epoch, start, steps, at_once and done > 0, team)
+        finite, (_, batch_stop) = math.isfinite(total), batch_of(step, rows, start)
+        start = min(start + step.block, batch_stop)
+        ends_batch, ends_epoch = start == batch_stop, whole and start == rows.n
         if team.thread == 0:
-            put(losses, epoch, mean)
-        if start == rows.n:
+            put(losses, epoch, total / rows.weight if finite and ends_epoch and rows.weight > 0 else total)
+        if not finite:
+            return done + 1
+        steps += 1 if whole and ends_batch else 0
+        if ends_epoch:
             epoch, start, total = epoch + 1, 0, 0.0
         if team.thread == 0:
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
             put(counter, 0, steps)
-        if epoch == epochs or was_last(done, team):
+        if epoch == epochs or (ends_batch and not whole) or was_last(done, team):
             return done + 1
     return budget
 

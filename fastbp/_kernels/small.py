@@ -297,8 +297,8 @@ def train_each(plan, program, buffers, data, step, many, budget):
         epoch = many.positions[i, EPOCH]
         if epoch < many.losses.shape[1] and math.isfinite(many.losses[i, epoch]) and done < budget:
             own = Buffers(many.parameters[i], buffers.gradients, buffers.work, buffers.losses)
-            rule, bounds, _, seed, batch_size, block, alpha, part = step
-            its = Step(rule, bounds, many.rates[i], seed, batch_size, block, alpha, part)
+            rule, bounds, _, seed, batch_size, block, alpha, ends, part = step
+            its = Step(rule, bounds, many.rates[i], seed, batch_size, block, alpha, ends, part)
             progress = Progress(many.positions[i], many.randoms[i], many.losses[i])
             done += run(plan, program, own, data, its, progress, budget - done)
     return done
