@@ -5,10 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastbp._engine.layout import LINE, LONG, Layout, aligned_zeros, padded, up_to
+from fastbp._engine.layout import LINE, Layout, aligned_zeros, padded, up_to
 from fastbp._kernels.codes import Layer, Objective
-from fastbp._kernels.llvm import HEIGHT, REGISTER, TALL
-from fastbp._kernels.wide import MANY, WIDE, room
+from fastbp._kernels.llvm import REGISTER
+from fastbp._kernels.tuning import HEIGHT, LONG, MANY, TALL, WIDE
+from fastbp._kernels.wide import room
 
 from .cases import ARCHITECTURES
 

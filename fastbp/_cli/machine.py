@@ -15,7 +15,8 @@ from llvmlite import binding
 from .._engine.team import usable_cores
 from .._kernels import epoch, finite, small
 from .._kernels.disk import Disk, hash_of
-from .._kernels.llvm import FEATURES, REGISTER, TALL
+from .._kernels.llvm import FEATURES, REGISTER
+from .._kernels.tuning import TALL
 
 NEEDED = ("numpy", "numba", "llvmlite")
 OPTIONAL = (

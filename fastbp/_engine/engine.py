@@ -15,22 +15,19 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes, epoch, small
-from .._kernels.llvm import HEIGHT
+from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
 from .layout import Layout, aligned_zeros, up_to
 from .program import program
 from .team import rows_team_size, run_together, team_size
 
 Array = npt.NDArray[Any]
 
-BLOCK = 256  # the most rows that are in a workspace at once
-CALL_MULTIPLICATIONS = 5e8  # in one kernel call over rows: some 10 ms, so that Ctrl-C works
 _compiled: set[np.dtype[Any]] = set()  # dtypes for which the training kernel is ready in this process
 NO_LOSSES = np.empty(0)
 NO_BOUNDS = codes.Bounds(0.0, 0.0, np.inf, np.inf, np.inf)
 NO_SEED = np.uint64(0)
 PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
-UPDATE_PAYS = 1 << 22  # bytes of parameters from which starting threads for the update alone pays
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 

@@ -12,17 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .._kernels import codes
-from .._kernels.llvm import HEIGHT, REGISTER, TALL
+from .._kernels.llvm import REGISTER
 from .._kernels.squares import SIDE
-from .._kernels.updates import CHUNK
-from .._kernels.wide import WIDE, room
+from .._kernels.tuning import CHUNK, HEIGHT, LONG, SMALL, SMALL_WIDTH, TALL, WIDE
+from .._kernels.wide import room
 
 Array = npt.NDArray[Any]
 
 LINE = 64  # bytes of a cache line
-SMALL_WIDTH = 20  # the largest layer after the inputs in a small network
-SMALL = 300  # the most weights in a small network
-LONG = 2048  # rows from this many bytes on have an odd number of cache lines
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> Array:
@@ -115,7 +112,7 @@ class Layout:
 
     @cached_property
     def chunks(self) -> int:
-        """Number of chunks of `updates.CHUNK` in the layers' parameters."""
+        """Number of chunks of `tuning.CHUNK` in the layers' parameters."""
         return sum(-(-(n + 1) * p // CHUNK) for n, p in zip(self.sizes, self.widths[1:], strict=False))
 
     def plan(

@@ -14,16 +14,20 @@ from itertools import pairwise, repeat
 from time import sleep
 from typing import Any
 
-MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core in float32, for the medium sizes of the benchmarks
-MEETING_SECONDS = 3e-7  # time of a meeting for each participating thread
-START_PAYS = 3e-4  # seconds of work from which starting threads pays
-REMEMBERED = 5  # calls for each number of threads; their median ignores a disturbed one
-TRIAL_SECONDS = 4e-3  # the longest estimated time of a trial with another number of threads
-SOON, LATE = 0.05, 0.25  # seconds of training between trials: at first, and after clear failures
-TRIAL_SHARE = 0.05  # the largest share of the time for trials
-SHORT = 3e-4  # calls below so many seconds don't measure speed
+from .._kernels.tuning import (
+    LATE,
+    MEETING_SECONDS,
+    MULTIPLICATIONS_PER_SECOND,
+    REMEMBERED,
+    ROWS_PAY,
+    SHORT,
+    SOON,
+    START_PAYS,
+    TRIAL_SECONDS,
+    TRIAL_SHARE,
+)
+
 WAIT_SECONDS = 1e-3  # between two checks whether the threads have ended, after Ctrl-C
-ROWS_PAY = 1e7  # multiplications, about 0.2 ms, from which another thread pays
 
 MAX_CORES, WORD = 1024, 8 * ctypes.sizeof(ctypes.c_ulong)  # bits of a C library's cpu_set_t, and of its words
 Mask = ctypes.c_ulong * (MAX_CORES // WORD)

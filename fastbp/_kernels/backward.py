@@ -4,11 +4,12 @@ from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
 from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs, Share
 from .jit import inlined
-from .llvm import HEIGHT, TALL, at, get, lanes, number_of
+from .llvm import at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .team import draw, meet, part, share, slice_of, tickets_of
 from .tile import multiply, sum_rows
+from .tuning import HEIGHT, TALL
 from .wide import is_wide, multiply_rows, multiply_wide, pack_columns, pack_rows, packed_rows
 
 

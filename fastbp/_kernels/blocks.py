@@ -8,7 +8,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from .llvm import TALL, Vector, _call, _spread, lanes_of
+from .llvm import Vector, _call, _spread, lanes_of
+from .tuning import TALL
 
 ODD = range(1, TALL, 2)  # multiples of a row
 

@@ -10,9 +10,10 @@ from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Droppi
 from .finite import run_is_finite
 from .forward import forward
 from .jit import inlined, inner, kernel, quick
-from .llvm import HEIGHT, at, get, lanes, load, load_first, number_of, put, store, store_first
+from .llvm import at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
 from .team import end_if_tired, meet, slice_of, was_last
+from .tuning import HEIGHT
 from .updates import step_along
 
 NO_SEED = np.uint64(0)

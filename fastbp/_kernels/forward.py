@@ -5,9 +5,10 @@ from .addresses import layer_of, rows_of
 from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
 from .jit import inlined
-from .llvm import HEIGHT, TALL, at, get, lanes
+from .llvm import at, get, lanes
 from .mirrors import leads, mirror_weights
 from .team import draw, meet, part, share, slice_of, tickets_of
+from .tuning import HEIGHT, TALL
 from .wide import is_wide, multiply_rows, pack_rows
 
 

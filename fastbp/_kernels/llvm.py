@@ -7,7 +7,6 @@ of one. Memory is reached without bounds checks and without Numba's wrap-around 
 """
 
 import operator
-import platform
 
 from llvmlite import ir
 from numba.core import cgutils, config, types
@@ -19,10 +18,6 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 
 FEATURES = config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features()
 REGISTER = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
-HEIGHT = (
-    8 if "+avx512f" in FEATURES or platform.machine() in ("arm64", "aarch64") else 4
-)  # rows of a tile: 32 registers or 16
-TALL = HEIGHT * 3 // 2  # rows of the tallest
 
 
 class Vector(types.Type):

@@ -30,7 +30,8 @@ from .codes import (
 from .elementary import at_least, exp, sigmoid, softplus_tail
 from .foreign import call_loss
 from .jit import inlined, inner
-from .llvm import HEIGHT, absolute, at, get, lanes, load, load_first, put, splat, store, where_less
+from .llvm import absolute, at, get, lanes, load, load_first, put, splat, store, where_less
+from .tuning import HEIGHT
 
 
 @inlined

@@ -5,6 +5,7 @@ from .jit import inlined, inner
 from .llvm import at, lanes, number_of, splat, store_first
 from .team import slice_of
 from .tile import multiply, transpose
+from .tuning import MIRROR_SAVES
 
 
 @inner
@@ -14,7 +15,8 @@ def leads(layer, above, width):
     It is where its products fill at least a fifth less registers: those of 64 by 10 leave 6 lanes of 16 empty.
     """
     registers = above.n * ((layer.n + width - 1) // width)
-    return layer.n >= width and 5 * registers <= 4 * layer.n * ((above.n + width - 1) // width)
+    others = layer.n * ((above.n + width - 1) // width)
+    return layer.n >= width and MIRROR_SAVES * registers <= (MIRROR_SAVES - 1) * others
 
 
 @inlined

@@ -9,7 +9,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from .llvm import HEIGHT, REGISTER, Vector, _call, _first, _halves, _masked
+from .llvm import REGISTER, Vector, _call, _first, _halves, _masked
+from .tuning import HEIGHT
 
 SIDE = 4
 LANES = range(SIDE * SIDE)

@@ -3,11 +3,7 @@
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
 from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share
 from .jit import inner
-
-TICKETS_PAY = 1 << 17  # weights of a layer; half a megabyte of float32
-PIECES = 4  # of a part
-PATIENCE = 200  # naps in one call, some 50 ms
-SPINS = 20000  # some 200 µs of pauses before a nap: well over a nap, or two threads would nap in turns for ever
+from .tuning import PATIENCE, PIECES, SPINS, TICKETS_PAY, UNEVEN
 
 
 @inner
@@ -78,7 +74,7 @@ def share(rows, columns, height, width, team):
         return Share(0, rows, 0, columns)
     vectors = (columns + width - 1) // width
     busiest = (vectors + team.n_threads - 1) // team.n_threads
-    if 8 * (busiest * team.n_threads - vectors) <= vectors:  # at most an eighth more than the mean
+    if UNEVEN * (busiest * team.n_threads - vectors) <= vectors:
         start, length = slice_of(columns, width, team)
         return Share(0, rows, start, length)
     start, length = slice_of(rows, height, team)

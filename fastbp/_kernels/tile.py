@@ -17,10 +17,8 @@ from .blocks import (
 )
 from .codes import Operand
 from .jit import apart, inlined, inner
-from .llvm import HEIGHT, TALL, at, fma, get, lanes, load, load_first, number_of, prefetch, put, splat, store_first
-
-MIDDLE, LOW = HEIGHT * 5 // 4, HEIGHT // 2  # rows of the other tiles of two vectors
-FAR = 32  # registers in a row from which on the next ones must be asked for: no hardware sees half a page coming
+from .llvm import at, fma, get, lanes, load, load_first, number_of, prefetch, put, splat, store_first
+from .tuning import FAR, HEIGHT, LOW, MIDDLE, TALL
 
 
 def make_tile(rows, vectors, part):

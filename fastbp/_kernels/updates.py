@@ -15,8 +15,7 @@ from .elementary import TINY, at_least, at_most
 from .jit import inlined, inner
 from .llvm import absolute, at, fma, get, lanes, load, number_of, put, ramp, splat, square_root, store, where_less
 from .team import meet, slice_of
-
-CHUNK = 256  # numbers; whole vectors of any register
+from .tuning import CHUNK
 
 
 @inlined

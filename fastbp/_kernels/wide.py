@@ -9,16 +9,10 @@ C are chains of multiply-adds as in `tile`, with the same bits. Beside a busy ha
 from .blocks import add_outer_product, pack_block, read_block, scaled_sum, write_block
 from .codes import Extent, Operand
 from .jit import apart, inlined, inner
-from .llvm import HEIGHT, REGISTER, TALL, at, get, lanes, load, number_of, prefetch, put, store
+from .llvm import REGISTER, at, get, lanes, load, number_of, prefetch, put, store
 from .team import slice_of
-from .tile import FAR, multiply
-
-WIDE = 16  # registers in a row of B
-LARGE = 1 << 16  # bytes of A
-MANY = 64  # steps
-AHEAD = 8  # steps, from the one for which B is asked to the one that takes it
-DEEP = 288  # steps, whose numbers of B and of TALL rows of A the first cache holds until the next rows of C
-BESIDE = 8  # tiles whose columns are copied at once: a line has some of two
+from .tile import multiply
+from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, TALL, WIDE
 
 
 @inlined

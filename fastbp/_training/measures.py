@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import metrics as metric_functions
-from .._engine.engine import BLOCK
 from .._kernels import codes
+from .._kernels.tuning import BLOCK
 from ..results import Gradients
 from ..streams._feed import Feed
 from .state import State

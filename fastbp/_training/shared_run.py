@@ -14,9 +14,9 @@ from typing import Any, NoReturn, cast
 import numpy as np
 import numpy.typing as npt
 
-from .._engine.engine import BLOCK
 from .._kernels import codes
 from .._kernels.llvm import REGISTER
+from .._kernels.tuning import BLOCK
 from ..distributed import Ranks
 from ..losses import LOSSES, Custom, Loss
 from ..optimizers import OPTIMIZERS

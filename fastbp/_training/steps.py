@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._engine.engine import BLOCK
 from .._kernels import codes
+from .._kernels.tuning import BLOCK
 from .state import State
 
 Array = npt.NDArray[Any]

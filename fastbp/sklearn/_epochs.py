@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._engine.engine import BLOCK, NO_BOUNDS
+from .._engine.engine import NO_BOUNDS
 from .._kernels import codes
+from .._kernels.tuning import BLOCK
 from .._training import lbfgs
 from .._training.steps import blocks_before, first_budget
 from ..trainer import Trainer

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _checks
-from .._engine.engine import BLOCK
 from .._kernels import codes
+from .._kernels.tuning import BLOCK
 from .._training import measures
 from ..trainer import Trainer
 

@@ -1,0 +1,59 @@
+"""The constants that are tuned for speed, each with the measurement that set it, or with what it balances.
+
+Results depend on them by rounding at most. The figures come from one server core with AVX-512 unless a line says
+otherwise; `bench/LOG.md` has the notes. A tile is the part of a matrix product that stays in registers: so many rows
+of C by two vectors. A step is one step of its inner loop.
+"""
+
+import platform
+
+from .llvm import REGISTER
+
+# The register tile (tile.py)
+HEIGHT = 8 if REGISTER == 64 or platform.machine() in ("arm64", "aarch64") else 4  # rows for 32 registers, or for 16
+TALL = HEIGHT * 3 // 2  # rows of the tallest: 1.03 to 1.08 times as fast as HEIGHT rows, with AVX2 up to 1.18
+MIDDLE = HEIGHT * 5 // 4  # rows of another, which takes a batch of ten at once: 784-30-10 needs 5 % less time
+LOW = HEIGHT // 2  # rows of another, for what is left over: lower tiles wait for their loads at each step
+FAR = 32  # registers in a row from which on rows are prefetched, because the hardware doesn't look half a page ahead
+
+# Wide layers (wide.py): packing takes 2 to 3 % of the time and makes products of 256 × 1024 × 1024 1.15 times as fast
+WIDE = 16  # registers in a row of B from which on packing may pay
+LARGE = 1 << 16  # bytes of A from which on it has left the first cache (32 or 48 KB) when the next columns need it
+MANY = 64  # steps from which on packing may pay: with fewer, the copy takes too large a share of the time
+AHEAD = 8  # steps by which B is prefetched: 121 GFLOP/s instead of 99 beside a busy half of the core
+DEEP = 288  # steps whose rows of B and A the first cache holds: 2048-2048-2048-10 1.13 times as fast as with 512
+BESIDE = 8  # tiles whose columns are copied together, because tiles that are neighbours share cache lines
+
+# Mirrors (mirrors.py)
+MIRROR_SAVES = 5  # a mirror leads if it needs a fifth fewer registers, which pays for transposing it back
+
+# Sums over all parameters (updates.py)
+CHUNK = 256  # numbers in a part of a sum: whole vectors of any register, and enough parts for a team
+
+# Teams (team.py)
+UNEVEN = 8  # columns are shared out if the busiest thread has at most an eighth more of them than the mean
+TICKETS_PAY = 1 << 17  # weights, half a megabyte of float32, from which on they don't stay in a core's cache anyway
+PIECES = 4  # tickets for each of the last parts: wide layers 1.02 times as fast as with whole parts
+SPINS = 20000  # pauses, 200 µs, before a nap: longer than a nap (60 µs), or two threads would nap in turns for ever
+PATIENCE = 200  # naps, 50 ms, after which a call ends, so that Python can choose another number of threads
+
+# Calls of the kernels
+BLOCK = 256  # the most rows in a workspace: memory doesn't grow with the batch, and a block takes at most 0.1 s
+CALL_MULTIPLICATIONS = 5e8  # in one call over rows, 10 ms, so that Ctrl-C works
+UPDATE_PAYS = 1 << 22  # bytes of parameters from which on an update takes long beside the start of its threads, 100 µs
+
+# Memory
+SMALL_WIDTH, SMALL = 20, 300  # the widest layer, and the most weights, with which squares (small.py) beat the tile
+LONG = 2048  # bytes from which on rows have an odd number of cache lines: 106 GFLOP/s instead of 101 at 1024 columns
+
+# How many threads (the first two are for an estimate, which the clock then corrects)
+MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core in float32, for the benchmarks' networks of medium size
+MEETING_SECONDS = 3e-7  # of a meeting, for each thread: a cache line takes 50 to 250 ns there and back
+START_PAYS = 3e-4  # seconds of work from which on starting threads (some 100 µs) pays
+ROWS_PAY = 1e7  # multiplications, 0.2 ms, from which on another thread for rows pays
+REMEMBERED = 5  # calls for each number of threads: their median ignores two disturbed ones, and is soon up to date
+TRIAL_SECONDS = 4e-3  # the longest estimated time of a trial: long beside the start of threads, too short to notice
+SOON = 0.05  # seconds of training between trials, because the speed of a core changes by the second
+LATE = 0.25  # the same after clear failures
+TRIAL_SHARE = 0.05  # the largest share of the time for trials
+SHORT = 3e-4  # seconds; calls that are shorter measure the start of the threads
