@@ -14,11 +14,12 @@ from .._kernels import codes
 from .._kernels.squares import SIDE, beside
 
 
-def _tasks(rows: Sequence[tuple[int, ...]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    tasks = np.zeros((len(rows), codes.TASK_FIELDS), np.int64)
-    for task, row in zip(tasks, rows, strict=True):
-        task[: len(row)] = row
-    return tasks.ravel()
+def _flat(tasks: Sequence[tuple[int, ...]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return a list of tasks as one array, in which each has room for codes.TASK_FIELDS numbers."""
+    rows = np.zeros((len(tasks), codes.TASK_FIELDS), np.int64)
+    for row, task in zip(rows, tasks, strict=True):
+        row[: len(task)] = task
+    return rows.ravel()
 
 
 def _squares(layer: codes.Layer) -> range:
@@ -26,8 +27,12 @@ def _squares(layer: codes.Layer) -> range:
     return range(0, layer.n, SIDE)
 
 
-def _inputs(layer: codes.Layer, place: int, groups: range) -> list[tuple[int, ...]]:
-    return [(place + s * layer.width + k * SIDE, s, k, layer.n - k) for s in groups for k in _squares(layer)]
+def _gathers(layer: codes.Layer, place: int, groups: range) -> list[codes.GatherTask]:
+    return [
+        codes.GatherTask(square=place + s * layer.width + k * SIDE, sample=s, feature=k, features=layer.n - k)
+        for s in groups
+        for k in _squares(layer)
+    ]
 
 
 def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes.Passes:
@@ -37,32 +42,48 @@ def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes
     for layer, above in pairwise(layers):
         activation = above.activation if above is not last else codes.SOFTMAX  # z itself: the loss is computed from z
         for j in _squares(above):
-            theta = layer.theta + j
-            bias = theta + layer.n * above.width
             for s in groups:
-                a, z = layer.a + s * layer.width, above.a + s * above.width + j * SIDE
-                forward.append((z, a, theta, above.width, layer.n, bias, activation, layer.width * SIDE))
+                task = codes.ForwardTask(
+                    z=above.a + s * above.width + j * SIDE,
+                    a=layer.a + s * layer.width,
+                    theta=layer.theta + j,
+                    row=above.width,
+                    n=layer.n,
+                    bias=layer.theta + j + layer.n * above.width,
+                    activation=activation,
+                    step=layer.width * SIDE,
+                )
+                forward.append(task)
     for layer, above in reversed(list(pairwise(layers[1:]))):
         for s in groups:
             for k in _squares(layer):
-                place, incoming = s * layer.width + k * SIDE, above.delta + s * above.width
-                theta = layer.theta + k * above.width
-                row = (layer.delta + place, layer.a + place, theta, above.width, layer.n - k, incoming, above.n)
-                backward.append((*row, layer.activation, layer.width * SIDE))
+                place = s * layer.width + k * SIDE
+                back = codes.BackwardTask(
+                    delta=layer.delta + place,
+                    a=layer.a + place,
+                    theta=layer.theta + k * above.width,
+                    row=above.width,
+                    units=layer.n - k,
+                    incoming=above.delta + s * above.width,
+                    n=above.n,
+                    activation=layer.activation,
+                    step=layer.width * SIDE,
+                )
+                backward.append(back)
     outputs = [
-        (last.delta + place, last.a + place, targets + place, s, last.n - j)
+        codes.OutputTask(last.delta + place, last.a + place, targets + place, sample=s, units=last.n - j)
         for s in groups
         for j in _squares(last)
         for place in [s * last.width + j * SIDE]
     ]
-    return codes.Passes(_tasks(forward), _tasks(outputs), _tasks(backward))
+    return codes.Passes(_flat(forward), _flat(outputs), _flat(backward))
 
 
 def program(plan: codes.Plan, m: int, itemsize: int) -> codes.Program:
     """Return the tasks for a batch of up to m samples, with places in the workspace and the parameters from `plan`.
 
     A square is SIDE units of a layer for a group of SIDE samples, or SIDE by SIDE weights. Offsets count numbers: of
-    squares in the workspace, of weights in the parameters. `codes.Program` describes the fields.
+    squares in the workspace, of weights in the parameters. The tasks are in `codes`.
     """
     layers = [codes.Layer(*row) for row in plan.layers.reshape(-1, codes.LAYER_FIELDS)]
     groups, together = range(0, m, SIDE), beside(itemsize) * SIDE
@@ -70,17 +91,25 @@ def program(plan: codes.Plan, m: int, itemsize: int) -> codes.Program:
     weights, biases = [], []
     for layer, above in pairwise(layers):
         for j in _squares(above):
-            theta, delta = layer.theta + j, above.delta + j * SIDE
+            delta = above.delta + j * SIDE
             for k in _squares(layer):
-                a, place = layer.a + k * SIDE, theta + k * above.width
-                weights.append((place, above.width, layer.n - k, a, layer.width, delta, above.width))
-            biases.append((theta + layer.n * above.width, delta, above.width))
+                task = codes.WeightTask(
+                    theta=layer.theta + j + k * above.width,
+                    row=above.width,
+                    rows=layer.n - k,
+                    a=layer.a + k * SIDE,
+                    a_step=layer.width,
+                    delta=delta,
+                    delta_step=above.width,
+                )
+                weights.append(task)
+            biases.append(codes.BiasTask(layer.theta + j + layer.n * above.width, delta, above.width))
     return codes.Program(
         len(groups),
-        _tasks(_inputs(layers[0], layers[0].a, groups)),
-        _tasks(_inputs(layers[-1], plan.targets, groups)),
+        _flat(_gathers(layers[0], layers[0].a, groups)),
+        _flat(_gathers(layers[-1], plan.targets, groups)),
         _passes(layers, plan.targets, range(0, cut, together)),
         _passes(layers, plan.targets, range(cut, m, SIDE)),
-        _tasks(weights),
-        _tasks(biases),
+        _flat(weights),
+        _flat(biases),
     )

@@ -1,9 +1,12 @@
 """Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
 
 from .codes import (
-    HEAD,
+    HEAD_FIELDS,
+    LABEL_FIELDS,
     LAYER_FIELDS,
     TASK_FIELDS,
+    Head,
+    LabelValues,
     Layer,
     Machine,
     Moments,
@@ -17,57 +20,57 @@ from .codes import (
     Team,
 )
 from .jit import inlined, inner
-from .llvm import at, get
+from .llvm import at, get, record
 
 
 @inlined
 def machine(plan, buffers):
     """Plan and Buffers by their addresses."""
     return Machine(
-        at(plan.layers, 0),
-        plan.layers.size // LAYER_FIELDS,
-        plan.loss,
-        plan.use_bias,
-        plan.zeros,
-        plan.targets,
-        plan.mask,
-        plan.parameter,
-        plan.weights,
-        plan.label_off,
-        plan.label_on,
-        at(plan.dropout, 0),
-        plan.foreign,
-        plan.packed,
-        at(buffers.parameters, 0),
-        at(buffers.gradients, 0),
-        at(buffers.work, 0),
-        at(buffers.losses, 0),
+        layers=at(plan.layers, 0),
+        depth=plan.layers.size // LAYER_FIELDS,
+        loss=plan.loss,
+        use_bias=plan.use_bias,
+        zeros=plan.zeros,
+        targets=plan.targets,
+        mask=plan.mask,
+        parameter=plan.parameter,
+        weights=plan.weights,
+        label_off=plan.label_off,
+        label_on=plan.label_on,
+        dropout=at(plan.dropout, 0),
+        foreign=plan.foreign,
+        packed=plan.packed,
+        parameters=at(buffers.parameters, 0),
+        gradients=at(buffers.gradients, 0),
+        work=at(buffers.work, 0),
+        losses=at(buffers.losses, 0),
     )
 
 
 @inlined
 def machine_of(numbers, rates, parameters, work, sums):
-    """The same of a plan in arrays (codes.in_arrays), for the way forward: gradients have no place in it."""
-    first = at(numbers, 0)
+    """Return the same for a plan in arrays (codes.in_arrays). It has no gradients: it is for the way forward."""
+    head, labels = record(Head, numbers, 0), record(LabelValues, rates, 0)
     return Machine(
-        at(numbers, HEAD),
-        (numbers.size - HEAD) // LAYER_FIELDS,
-        get(first, 0),
-        get(first, 1) != 0,
-        get(first, 2),
-        get(first, 3),
-        get(first, 4),
-        get(first, 5),
-        get(first, 6),
-        get(at(rates, 0), 0),
-        get(at(rates, 0), 1),
-        at(rates, 2),
-        get(first, 7),
-        get(first, 8),
-        at(parameters, 0),
-        at(parameters, 0),
-        at(work, 0),
-        at(sums, 0),
+        layers=at(numbers, HEAD_FIELDS),
+        depth=(numbers.size - HEAD_FIELDS) // LAYER_FIELDS,
+        loss=head.loss,
+        use_bias=head.use_bias != 0,
+        zeros=head.zeros,
+        targets=head.targets,
+        mask=head.mask,
+        parameter=head.parameter,
+        weights=head.weights,
+        label_off=labels.label_off,
+        label_on=labels.label_on,
+        dropout=at(rates, LABEL_FIELDS),
+        foreign=head.foreign,
+        packed=head.packed,
+        parameters=at(parameters, 0),
+        gradients=at(parameters, 0),
+        work=at(work, 0),
+        losses=at(sums, 0),
     )
 
 
@@ -175,8 +178,7 @@ def addressed(program):
 @inner
 def layer_of(net, l):
     """Layer l of the table; net is a Machine here and wherever else it comes."""
-    t = at(net.layers, l * LAYER_FIELDS)
-    return Layer(get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6), get(t, 7))
+    return record(Layer, net.layers, l * LAYER_FIELDS)
 
 
 @inner

@@ -63,14 +63,34 @@ class Plan(NamedTuple):
     packed: int  # A of a wide layer's product, as wide.py has it
 
 
-HEAD = 9  # whole numbers of a plan before its layers, where it is one array
+class Head(NamedTuple):
+    """The whole numbers of a Plan that stand before its layers if it is in arrays; the names are those of Plan."""
+
+    loss: int
+    use_bias: int
+    zeros: int
+    targets: int
+    mask: int
+    parameter: int
+    weights: int
+    foreign: int
+    packed: int
+
+
+class LabelValues(NamedTuple):
+    """The numbers of a Plan that stand before its dropout rates if it is in arrays."""
+
+    label_off: float
+    label_on: float
+
+
+HEAD_FIELDS, LABEL_FIELDS = len(Head._fields), len(LabelValues._fields)
 
 
 def in_arrays(plan: Plan) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """A plan's whole numbers, its layers behind them, and its others, as `addresses.machine_of` reads them."""
-    head = plan.loss, plan.use_bias, plan.zeros, plan.targets, plan.mask, plan.parameter, plan.weights
-    numbers = np.array([*head, plan.foreign, plan.packed, *plan.layers])
-    return numbers, np.array([plan.label_off, plan.label_on, *plan.dropout])
+    """Return a plan as two arrays, which `addresses.machine_of` reads: a Head and the layers, LabelValues and rates."""
+    head, labels = ([getattr(plan, name) for name in kind._fields] for kind in (Head, LabelValues))
+    return np.array([*head, *plan.layers]), np.array([*labels, *plan.dropout])
 
 
 class Layer(NamedTuple):
@@ -89,27 +109,97 @@ class Layer(NamedTuple):
 LAYER_FIELDS = len(Layer._fields)
 
 
-TASK_FIELDS = 9
+# The tasks of small.py. Squares, rows of Θ and biases are offsets in the workspace or in the parameters. A step is
+# what lies between a group of samples and the next one, for each sample (…_step) or for the whole group (step).
+
+
+class GatherTask(NamedTuple):
+    """Copy some features of a group of samples into a square of a¹, or their targets into one of y."""
+
+    square: int
+    sample: int  # the first one in the batch
+    feature: int  # the first one
+    features: int  # from there on
+
+
+class ForwardTask(NamedTuple):
+    """Compute a square of a = f(z) from all of the layer below."""
+
+    z: int  # the square
+    a: int  # the first square of the layer below
+    theta: int  # the first weights to these units, in the first row
+    row: int  # p of the layer, how far apart rows of Θ lie
+    n: int  # units below
+    bias: int
+    activation: int
+    step: int  # of a
+
+
+class OutputTask(NamedTuple):
+    """Compute a square of δᴸ."""
+
+    delta: int
+    z: int
+    targets: int
+    sample: int  # the first one in the batch
+    units: int  # from the first one in the square on
+
+
+class BackwardTask(NamedTuple):
+    """Compute a square of δ from all of δ of the layer above."""
+
+    delta: int
+    a: int  # the square of the same units
+    theta: int  # the first of the rows from these units
+    row: int  # p of the layer above, how far apart rows of Θ lie
+    units: int  # from the first one in the square on
+    incoming: int  # the first square of δ above
+    n: int  # units above
+    activation: int
+    step: int  # of a and δ
+
+
+class WeightTask(NamedTuple):
+    """Descend with SIDE by SIDE weights."""
+
+    theta: int
+    row: int  # how far apart rows of Θ lie
+    rows: int  # from the first one on
+    a: int  # the first square
+    a_step: int
+    delta: int  # the first square
+    delta_step: int
+
+
+class BiasTask(NamedTuple):
+    """Descend with SIDE biases."""
+
+    bias: int
+    delta: int  # the first square
+    delta_step: int
+
+
+TASK_FIELDS = len(BackwardTask._fields)  # of the longest; lists of tasks have room for so many numbers in each
 
 
 class Passes(NamedTuple):
     """Tasks, forward and back, of groups of samples: of as many as `squares.beside` says in each task, or of one."""
 
-    forward: Any  # square of z, first square of a below, Θ, its row, its rows, b, activation, from group to group of a
-    outputs: Any  # squares of δᴸ, of zᴸ and of y, first sample, units from there on
-    backward: Any  # squares of δ, of a; Θ, its row, its rows, first of δ above, its units, activation, group to group
+    forward: Any  # of ForwardTask
+    outputs: Any  # of OutputTask
+    backward: Any  # of BackwardTask
 
 
 class Program(NamedTuple):
-    """What small.py does to a batch, in lists of tasks, each TASK_FIELDS numbers long; offsets of what is meant."""
+    """What small.py does to a batch, in lists of tasks."""
 
     groups: int  # of SIDE samples
-    inputs: Any  # square of a¹, its first sample, its first feature, features from there on
-    targets: Any  # the same of y
+    inputs: Any  # of GatherTask
+    targets: Any  # of GatherTask
     beside: Passes
     alone: Passes  # of the groups that are left
-    weights: Any  # Θ, its row, its rows, first square of a, from group to group, the same of δ
-    biases: Any  # b, first square of δ, from group to group
+    weights: Any  # of WeightTask
+    biases: Any  # of BiasTask
 
 
 class Tasks(NamedTuple):

@@ -123,6 +123,20 @@ def get(typing, memory, i):
 
 
 @intrinsic
+def record(typing, kind, memory, i):
+    """The numbers from element i on, as a named tuple of that class."""
+    fields = len(kind.instance_class._fields)
+    out = types.NamedUniTuple(memory.dtype, fields, kind.instance_class)
+
+    def generate(context, builder, signature, args):
+        first = _address(context, builder, signature.args[1], *args[1:])
+        places = (builder.gep(first, [ir.Constant(ir.IntType(64), f)]) for f in range(fields))
+        return context.make_tuple(builder, out, [builder.load(place) for place in places])
+
+    return out(kind, memory, types.intp), generate
+
+
+@intrinsic
 def put(typing, memory, i, number):
     """Store a number, cast to the memory's dtype, as element i."""
 

@@ -23,13 +23,19 @@ from .codes import (
     SQUARED_ERROR,
     TANH,
     TASK_FIELDS,
+    BackwardTask,
+    BiasTask,
     Buffers,
+    ForwardTask,
+    GatherTask,
+    OutputTask,
     Progress,
     Step,
+    WeightTask,
 )
 from .elementary import at_least, exp, log, sigmoid, softplus_tail, tanh
 from .jit import inlined, inner, kernel
-from .llvm import at, fma, get, number_of, put, store, where_equal, where_less
+from .llvm import at, fma, get, number_of, put, record, store, where_equal, where_less
 from .random import shuffle
 from .squares import (
     SIDE,
@@ -80,31 +86,25 @@ def derivative(a, activation):
 
 
 @inlined
-def task(tasks, i):
-    """The i-th of a list of tasks."""
-    t = at(tasks.at, i * TASK_FIELDS)
-    return get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6), get(t, 7), get(t, 8)
-
-
-@inlined
 def gather(work, tasks, rows, source, n, start, m):
     """n numbers of each of m samples as columns of squares; 0 beyond n and beyond m."""
     for i in range(tasks.count):
-        out, s, k, count, _, _, _, _, _ = task(tasks, i)
+        t = record(GatherTask, tasks.at, i * TASK_FIELDS)
+        s = start + t.sample
         some = columns_of(
-            load_row(source, sample(rows, start + s) * n + k, count),
-            load_row(source, sample(rows, start + s + 1) * n + k, count),
-            load_row(source, sample(rows, start + s + 2) * n + k, count),
-            load_row(source, sample(rows, start + s + 3) * n + k, count),
+            load_row(source, sample(rows, s) * n + t.feature, t.features),
+            load_row(source, sample(rows, s + 1) * n + t.feature, t.features),
+            load_row(source, sample(rows, s + 2) * n + t.feature, t.features),
+            load_row(source, sample(rows, s + 3) * n + t.feature, t.features),
         )
-        store(work, out, where_less(column_numbers(some), m - s, some, 0))
+        store(work, t.square, where_less(column_numbers(some), m - t.sample, some, 0))
 
 
 @inlined
 def gather_labels(net, tasks, rows, start, m):
     """The same of class numbers, one-hot."""
     for i in range(tasks.count):
-        store(net.work, get(tasks.at, i * TASK_FIELDS), zeros(net.work))
+        store(net.work, record(GatherTask, tasks.at, i * TASK_FIELDS).square, zeros(net.work))
     width = layer_of(net, net.depth - 1).width
     for s in range(m):
         label, column = get(rows.labels, sample(rows, start + s)), s % SIDE
@@ -158,13 +158,12 @@ def make_passes(several):
     def forward(net, tasks):
         """a¹ → zᴸ; method.md, step 1."""
         for i in range(tasks.count):
-            out, a, theta, row, n, bias, activation, a_step, _ = task(tasks, i)
-            z = down(net.parameters, bias, several)
-            for k in range(n):
-                z = fma(
-                    down(net.parameters, theta + k * row, several), across(net.work, a + k * SIDE, a_step, several), z
-                )
-            store_squares(net.work, out, row * SIDE, f(z, activation))
+            t = record(ForwardTask, tasks.at, i * TASK_FIELDS)
+            z = down(net.parameters, t.bias, several)
+            for k in range(t.n):
+                a = across(net.work, t.a + k * SIDE, t.step, several)
+                z = fma(down(net.parameters, t.theta + k * t.row, several), a, z)
+            store_squares(net.work, t.z, t.row * SIDE, f(z, t.activation))
 
     @inlined
     def output_errors(net, tasks, m):
@@ -174,29 +173,29 @@ def make_passes(several):
         step, inverse_m = last.width * SIDE, number_of(net.work, 1 / m)
         value = zeros(load_squares(net.work, 0, 0, several))
         for i in range(tasks.count):
-            delta, z, t, s, units, _, _, _, _ = task(tasks, i)
-            v, y = load_squares(net.work, z, step, several), load_squares(net.work, t, step, several)
-            a = f(v, last.activation)
-            error = inside(a - y, units, m - s)
+            t = record(OutputTask, tasks.at, i * TASK_FIELDS)
+            z, y = load_squares(net.work, t.z, step, several), load_squares(net.work, t.targets, step, several)
+            a = f(z, last.activation)
+            error = inside(a - y, t.units, m - t.sample)
             if loss == SQUARED_ERROR:
                 value = fma(error * 0.5, error, value)
             elif loss == BINARY_CROSS_ENTROPY:
-                value = value + inside(at_least(v, 0) - v * y + softplus_tail(v), units, m - s)
-            store_squares(net.work, delta, step, transposed(error * inverse_m * derivative(a, inner)))
+                value = value + inside(at_least(z, 0) - z * y + softplus_tail(z), t.units, m - t.sample)
+            store_squares(net.work, t.delta, step, transposed(error * inverse_m * derivative(a, inner)))
         return joined(value)
 
     @inlined
     def hidden_errors(net, tasks):
         """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2; method.md, step 3."""
         for i in range(tasks.count):
-            delta, a, theta, row, units, incoming, n, activation, step = task(tasks, i)
-            a = load_squares(net.work, a, step, several)
+            t = record(BackwardTask, tasks.at, i * TASK_FIELDS)
+            a = load_squares(net.work, t.a, t.step, several)
             d = zeros(a)
-            for j in range(0, n, SIDE):
-                block = load_rows(at(net.parameters, theta + j), row, units)
-                d = add_product(d, block, load_squares(net.work, incoming + j * SIDE, row * SIDE, several))
-            d = d * derivative(a, activation)
-            store_squares(net.work, delta, step, transposed(where_less(row_numbers(d), units, d, 0)))
+            for j in range(0, t.n, SIDE):
+                block = load_rows(at(net.parameters, t.theta + j), t.row, t.units)
+                d = add_product(d, block, load_squares(net.work, t.incoming + j * SIDE, t.row * SIDE, several))
+            d = d * derivative(a, t.activation)
+            store_squares(net.work, t.delta, t.step, transposed(where_less(row_numbers(d), t.units, d, 0)))
 
     return forward, output_errors, hidden_errors
 
@@ -226,20 +225,21 @@ def output_errors(net, program, m):
 def descend(net, program, eta):
     """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ and bˡ ← bˡ − η Σ δˡ⁺¹; method.md, steps 3 and 4."""
     for i in range(program.weights.count):
-        theta, row, count, a, a_step, delta, delta_step, _, _ = task(program.weights, i)
+        t = record(WeightTask, program.weights.at, i * TASK_FIELDS)
         block = zeros(net.work)
         for s in range(0, program.groups * SIDE, SIDE):
-            block = add_product_of_rows(block, load_square(net.work, a + s * a_step), net.work, delta + s * delta_step)
-        place = at(net.parameters, theta)
-        store_rows(place, row, count, fma(-eta, block, load_rows(place, row, count)))
+            a = load_square(net.work, t.a + s * t.a_step)
+            block = add_product_of_rows(block, a, net.work, t.delta + s * t.delta_step)
+        theta = at(net.parameters, t.theta)
+        store_rows(theta, t.row, t.rows, fma(-eta, block, load_rows(theta, t.row, t.rows)))
     if net.use_bias:
         for i in range(program.biases.count):
-            bias, delta, step, _, _, _, _, _, _ = task(program.biases, i)
-            block = zeros(net.work)
+            b = record(BiasTask, program.biases.at, i * TASK_FIELDS)
+            total = zeros(net.work)
             for s in range(0, program.groups * SIDE, SIDE):
-                block = block + load_square(net.work, delta + s * step)
-            place = at(net.parameters, bias)
-            store_rows(place, 0, 1, fma(-eta, column_sums(block), across(place, 0, 0, False)))
+                total = total + load_square(net.work, b.delta + s * b.delta_step)
+            bias = at(net.parameters, b.bias)
+            store_rows(bias, 0, 1, fma(-eta, column_sums(total), across(bias, 0, 0, False)))
 
 
 @inner
