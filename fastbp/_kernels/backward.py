@@ -7,10 +7,10 @@ from .jit import inlined
 from .llvm import at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
-from .team import draw, meet, part, share, slice_of, tickets_of
-from .tile import multiply, sum_rows
-from .tuning import HEIGHT, TALL
-from .wide import is_wide, multiply_rows, multiply_wide, pack_columns, pack_rows, packed_rows
+from .team import division, first_share, meet, next_share, slice_of
+from .tile import sum_rows
+from .tuning import HEIGHT
+from .wide import multiply_rows, ready_columns, ready_rows
 
 
 @inlined
@@ -59,40 +59,37 @@ def output_errors(net, m, weight, weighted, team):
 
 
 @inlined
-def errors_below(net, layer, above, mine, packed):
-    """δˡ⁺¹ Θˡ for this thread's share, with δˡ⁺¹ as it is or packed."""
+def errors_below(net, incoming, layer, above, mine):
+    """δˡ⁺¹ Θˡ for this thread's share of layer l, with δˡ⁺¹ as a Factor."""
     delta = Operand(at(net.work, layer.delta + mine.row * layer.width + mine.column), layer.width, 1)
     mirror = Operand(at(net.work, layer.mirror + mine.column), layer.width, 1)
     extent, zeros = Extent(mine.rows, mine.columns, above.n), Operand(at(net.work, net.zeros), 0, 0)
-    multiply_rows(net, delta, rows_of(net.work, above.delta, above, 0), mine.row, mirror, extent, zeros, packed)
+    multiply_rows(net, delta, incoming, mine.row, mirror, extent, zeros, number_of(net.work, 0), 0)
     return delta
+
+
+@inlined
+def multiply_share_by_derivative(net, delta, layer, mine, number, dropping):
+    """… ⊙ f′(zˡ) for this thread's share of layer l, from a, or from what was kept of it."""
+    kept = layer.activation >= LEAKY_RELU or (dropping.active and get(net.dropout, number - 1) > 0)
+    place = mine.row * layer.width + mine.column
+    a = Operand(at(net.work, (layer.slope if kept else layer.a) + place), layer.width, 1)
+    multiply_by_derivative(delta, a, mine.rows, mine.columns, KEPT if kept else layer.activation)
 
 
 @inlined
 def hidden_errors(net, m, dropping, team):
     """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2, of m samples; all threads have all δ when this returns."""
-    work, width = net.work, lanes(net.work, 1)
-    above = layer_of(net, net.depth - 1)
+    above, width = layer_of(net, net.depth - 1), lanes(net.work, 1)
     for l in range(net.depth - 2, 0, -1):
         layer = layer_of(net, l)
-        packed = is_wide(m, above.n, layer.width, width)
-        if packed:
-            pack_rows(at(work, net.packed), rows_of(work, above.delta, above, 0), m, above.n, team)
-            meet(team)
-        height = TALL if packed else HEIGHT
-        tickets = tickets_of(layer.n, layer.n * above.width, width, team)
-        ticket = draw(team) if tickets > 0 else 0
-        while ticket < max(tickets, 1):
-            if tickets > 0:
-                mine = part(m, layer.n, height, width, ticket, team)
-            else:
-                mine = share(m, layer.n, height, width, team)
-            delta = errors_below(net, layer, above, mine, packed)
-            keeps = layer.activation >= LEAKY_RELU or (dropping.active and get(net.dropout, l) > 0)
-            place = mine.row * layer.width + mine.column
-            a = Operand(at(work, (layer.slope if keeps else layer.a) + place), layer.width, 1)
-            multiply_by_derivative(delta, a, mine.rows, mine.columns, KEPT if keeps else layer.activation)
-            ticket = draw(team) if tickets > 0 else 1
+        incoming = ready_rows(net, rows_of(net.work, above.delta, above, 0), m, above.n, layer.width, team)
+        cut = division(m, layer.n, layer.n * above.width, incoming.packed, width, team)
+        more, mine = first_share(cut, team)
+        while more:
+            delta = errors_below(net, incoming, layer, above, mine)
+            multiply_share_by_derivative(net, delta, layer, mine, l + 1, dropping)
+            more, mine = next_share(cut, team)
         meet(team)
         above = layer
 
@@ -105,15 +102,11 @@ def descend_biases(net, layer, above, out, m, eta, mine):
 
 
 @inlined
-def descend_part(net, layer, above, out, a, m, eta, ahead, mine, packed):
-    """descend for a share of Θˡ: a = aˡ of m samples, as it is or packed. ahead: as in `multiply`."""
+def descend_share(net, layer, above, out, a, m, eta, ahead, mine):
+    """descend for a share of Θˡ, with aˡ of m samples as a Factor in columns. ahead: as in `multiply`."""
     zeros, delta = Operand(at(net.work, net.zeros), 0, 0), rows_of(net.work, above.delta + mine.column, above, 0)
     theta = Operand(at(out, layer.theta + mine.row * above.width + mine.column), above.width, 1)
-    extent = Extent(mine.rows, mine.columns, m)
-    if packed:
-        multiply_wide(theta, packed_rows(net, mine.row, m), delta, extent, zeros, eta)
-    else:
-        multiply(theta, Operand(at(a.at, mine.row), 1, a.row), delta, extent, zeros, eta, ahead)
+    multiply_rows(net, theta, a, mine.row, delta, Extent(mine.rows, mine.columns, m), zeros, eta, ahead)
     if net.use_bias and mine.row + mine.rows == layer.n:
         descend_biases(net, layer, above, out, m, eta, mine)
 
@@ -126,7 +119,7 @@ def descend(net, out, x, m, eta, ahead, at_once, team):
     net.gradients, with η = −1 to add to those of the blocks before. method.md, steps 3 and 4. ahead: how far behind x
     the samples of the next block lie, 0 if they don't.
     """
-    work, width = net.work, lanes(net.work, 1)
+    width = lanes(net.work, 1)
     for l in range(net.depth - 1):
         layer, above = layer_of(net, l), layer_of(net, l + 1)
         if at_once and l > 0 and leads(layer, above, width):
@@ -134,21 +127,12 @@ def descend(net, out, x, m, eta, ahead, at_once, team):
             if net.use_bias and team.thread == 0:
                 descend_biases(net, layer, above, out, m, eta, Share(0, layer.n, 0, above.n))
             continue
-        a = x if l == 0 else rows_of(work, layer.a, layer, 0)
-        packed = is_wide(layer.n, m, above.width, width)
-        if packed:
-            pack_columns(at(work, net.packed), a, layer.n, m, team)
-            meet(team)
-        height = TALL if packed else HEIGHT
-        tickets = tickets_of(above.n, layer.n * above.width, width, team)
-        ticket = draw(team) if tickets > 0 else 0
-        while ticket < max(tickets, 1):
-            if tickets > 0:
-                mine = part(layer.n, above.n, height, width, ticket, team)
-            else:
-                mine = share(layer.n, above.n, height, width, team)
-            descend_part(net, layer, above, out, a, m, eta, ahead if l == 0 else 0, mine, packed)
-            ticket = draw(team) if tickets > 0 else 1
-        if tickets > 0 or packed:
+        a = ready_columns(net, x if l == 0 else rows_of(net.work, layer.a, layer, 0), layer.n, m, above.width, team)
+        cut = division(layer.n, above.n, layer.n * above.width, a.packed, width, team)
+        more, mine = first_share(cut, team)
+        while more:
+            descend_share(net, layer, above, out, a, m, eta, ahead if l == 0 else 0, mine)
+            more, mine = next_share(cut, team)
+        if cut.tickets > 0 or a.packed:
             meet(team)  # the next layer's tickets start anew, and what it packs
     meet(team)

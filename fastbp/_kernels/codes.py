@@ -401,6 +401,26 @@ class Extent(NamedTuple):
     inner: int
 
 
+class Factor(NamedTuple):
+    """A of a product as tiles read it: an Operand as it is, or what wide.py has packed at Plan.packed."""
+
+    at: Any
+    row: int
+    step: int
+    packed: bool
+
+
+class Division(NamedTuple):
+    """How a team divides a matrix: into one share for each thread, or into more that are drawn by ticket."""
+
+    rows: int
+    columns: int
+    height: int  # rows of a tile: rows are cut between whole tiles only
+    width: int  # of a vector: columns are cut between whole vectors only
+    tickets: int  # 0: one share for each thread
+    by_rows: bool  # whether each share has all columns
+
+
 class Share(NamedTuple):
     """A thread's part of a matrix."""
 

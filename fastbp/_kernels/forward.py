@@ -5,21 +5,20 @@ from .addresses import layer_of, rows_of
 from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
 from .jit import inlined
-from .llvm import at, get, lanes
+from .llvm import at, get, lanes, number_of
 from .mirrors import leads, mirror_weights
-from .team import draw, meet, part, share, slice_of, tickets_of
-from .tuning import HEIGHT, TALL
-from .wide import is_wide, multiply_rows, pack_rows
+from .team import division, division_by_rows, first_share, meet, next_share
+from .wide import multiply_rows, ready_rows
 
 
 @inlined
-def affine(net, a, layer, above, mine, packed):
-    """zˡ⁺¹ = aˡ Θˡᵀ + bˡ for this thread's share of zˡ⁺¹, with aˡ as it is or packed; method.md, step 1."""
+def affine(net, a, layer, above, mine):
+    """zˡ⁺¹ = aˡ Θˡᵀ + bˡ for this thread's share of zˡ⁺¹, with aˡ as a Factor; method.md, step 1."""
     theta = at(net.parameters, layer.theta + mine.column)
     z = Operand(at(net.work, above.a + mine.row * above.width + mine.column), above.width, 1)
     weights, extent = Operand(theta, above.width, 1), Extent(mine.rows, mine.columns, layer.n)
     bias = Operand(at(theta, layer.n * above.width), 0, 1)
-    multiply_rows(net, z, a, mine.row, weights, extent, bias, packed)
+    multiply_rows(net, z, a, mine.row, weights, extent, bias, number_of(net.work, 0), 0)
     return z
 
 
@@ -42,32 +41,22 @@ def forward(net, x, m, learning, current, dropping, team):
     Dropping, which samples go without which units.
     """
     last = net.depth - 1
-    layer, a = layer_of(net, 0), x
-    width = lanes(net.work, 1)
+    layer, a, width = layer_of(net, 0), x, lanes(net.work, 1)
     for l in range(1, last + 1):
         above = layer_of(net, l)
         if learning and l > 1 and not (current and leads(layer, above, width)):
             mirror_weights(net, layer, above, team)
-        packed = is_wide(m, layer.n, above.width, width)
-        if packed:
-            pack_rows(at(net.work, net.packed), a, m, layer.n, team)
-            meet(team)
-        height = TALL if packed else HEIGHT
-        by_rows = l == last and not packed  # so that the output errors need no meeting
-        tickets = 0 if by_rows else tickets_of(above.n, layer.n * above.width, width, team)
-        ticket = draw(team) if tickets > 0 else 0
-        while ticket < max(tickets, 1):
-            if tickets > 0:
-                mine = part(m, above.n, height, width, ticket, team)
-            elif by_rows:
-                first, rows = slice_of(m, height, team)
-                mine = Share(first, rows, 0, above.n)
-            else:
-                mine = share(m, above.n, height, width, team)
-            z = affine(net, a, layer, above, mine, packed)
+        ready = ready_rows(net, a, m, layer.n, above.width, team)
+        by_rows = l == last and not ready.packed  # so that the output errors need no meeting
+        cut = division(m, above.n, layer.n * above.width, ready.packed, width, team)
+        if by_rows:
+            cut = division_by_rows(m, above.n, width)
+        more, mine = first_share(cut, team)
+        while more:
+            z = affine(net, ready, layer, above, mine)
             if l < last:
                 activate_share(net, z, above, mine, l + 1, dropping)
-            ticket = draw(team) if tickets > 0 else 1
+            more, mine = next_share(cut, team)
         if not by_rows:
             meet(team)
         layer, a = above, rows_of(net.work, above.a, above, 0)

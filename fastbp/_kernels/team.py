@@ -1,9 +1,9 @@
 """A team of threads inside one kernel: where they meet, and who does what."""
 
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
-from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Share
+from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Division, Share
 from .jit import inner
-from .tuning import PATIENCE, PIECES, SPINS, TICKETS_PAY, UNEVEN
+from .tuning import HEIGHT, PATIENCE, PIECES, SPINS, TALL, TICKETS_PAY, UNEVEN
 
 
 @inner
@@ -107,12 +107,50 @@ def draw(team):
 
 
 @inner
-def part(rows, columns, height, width, ticket, team):
+def share_of_ticket(cut, ticket, team):
     """What of a matrix a ticket stands for: a part, or some rows of one of the last; with few rows perhaps none."""
+    rows, columns, width = cut.rows, cut.columns, cut.width
     whole = parts_of(columns, width) - team.n_threads
     if ticket < whole:
         return Share(0, rows, ticket * 2 * width, 2 * width)
     last = ticket - whole
     column = (whole + last // PIECES) * 2 * width
-    row, length = piece_of(rows, height, last % PIECES, PIECES)
+    row, length = piece_of(rows, cut.height, last % PIECES, PIECES)
     return Share(row, length, column, min(2 * width, columns - column))
+
+
+@inner
+def division(rows, columns, weights, packed, width, team):
+    """Divide a matrix of so many rows and columns, whose product reads so many weights and a Factor packed or not."""
+    return Division(rows, columns, TALL if packed else HEIGHT, width, tickets_of(columns, weights, width, team), False)
+
+
+@inner
+def division_by_rows(rows, columns, width):
+    """Divide a matrix so that each thread has whole rows, the same as `slice_of` gives it for tiles of HEIGHT rows."""
+    return Division(rows, columns, HEIGHT, width, 0, True)
+
+
+@inner
+def next_drawn_share(cut, team):
+    ticket = draw(team)
+    return ticket < cut.tickets, share_of_ticket(cut, ticket, team)
+
+
+@inner
+def first_share(cut, team):
+    """Return whether this thread has a share of a matrix, and the share. To be called once between two meetings."""
+    if cut.tickets > 0:
+        return next_drawn_share(cut, team)
+    if cut.by_rows:
+        first, rows = slice_of(cut.rows, cut.height, team)
+        return True, Share(first, rows, 0, cut.columns)
+    return True, share(cut.rows, cut.columns, cut.height, cut.width, team)
+
+
+@inner
+def next_share(cut, team):
+    """Return whether there is one more share for this thread, and the share."""
+    if cut.tickets > 0:
+        return next_drawn_share(cut, team)
+    return False, Share(0, 0, 0, 0)

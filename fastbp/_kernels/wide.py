@@ -7,10 +7,10 @@ C are chains of multiply-adds as in `tile`, with the same bits. Beside a busy ha
 """
 
 from .blocks import add_outer_product, pack_block, read_block, scaled_sum, write_block
-from .codes import Extent, Operand
+from .codes import Extent, Factor, Operand
 from .jit import apart, inlined, inner
-from .llvm import REGISTER, at, get, lanes, load, number_of, prefetch, put, store
-from .team import slice_of
+from .llvm import REGISTER, at, get, lanes, load, prefetch, put, store
+from .team import meet, slice_of
 from .tile import multiply
 from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, TALL, WIDE
 
@@ -148,10 +148,29 @@ def multiply_wide(c, packed, b, extent, start, eta):
 
 
 @inlined
-def multiply_rows(net, c, a, row, b, extent, start, packed):
-    """C ← s + A B for the rows of A from `row` on, as they are or packed."""
-    zero = number_of(net.work, 0)
+def ready_rows(net, a, rows, inner, row, team):
+    """Return A, of (rows, inner) in rows, as a Factor: packed if that pays. row: how far apart rows of B lie."""
+    packed = is_wide(rows, inner, row, lanes(net.work, 1))
     if packed:
-        multiply_wide(c, packed_rows(net, row, extent.inner), b, extent, start, zero)
+        pack_rows(at(net.work, net.packed), a, rows, inner, team)
+        meet(team)
+    return Factor(a.at, a.row, 1, packed)
+
+
+@inlined
+def ready_columns(net, a, rows, inner, row, team):
+    """Return A, of (rows, inner) in rows of its transpose, as a Factor, like `ready_rows`."""
+    packed = is_wide(rows, inner, row, lanes(net.work, 1))
+    if packed:
+        pack_columns(at(net.work, net.packed), a, rows, inner, team)
+        meet(team)
+    return Factor(a.at, 1, a.row, packed)
+
+
+@inlined
+def multiply_rows(net, c, a, row, b, extent, start, eta, ahead):
+    """C ← s + A B or C ← C − η(s + A B), as `tile.multiply`, for the rows of a Factor A from `row` on."""
+    if a.packed:
+        multiply_wide(c, packed_rows(net, row, extent.inner), b, extent, start, eta)
     else:
-        multiply(c, Operand(at(a.at, row * a.row), a.row, 1), b, extent, start, zero, 0)
+        multiply(c, Operand(at(a.at, row * a.row), a.row, a.step), b, extent, start, eta, ahead)

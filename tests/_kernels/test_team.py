@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from fastbp._kernels import team
-from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Team
+from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Division, Team
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.team import draw, meet
 
 # as Python may call them
 share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)
-part, tickets_of = kernel(team.part.py_func), kernel(team.tickets_of.py_func)
+share_of_ticket, tickets_of = kernel(team.share_of_ticket.py_func), kernel(team.tickets_of.py_func)
 
 LINE = 8  # int64s of a cache line
 
@@ -177,9 +177,9 @@ def test_tickets_stand_for_every_number_once(height, width, n_threads):
         tickets = tickets_of(columns, team.TICKETS_PAY, width, crew)
         panels = -(-columns // (2 * width))
         assert tickets == panels + (team.PIECES - 1) * n_threads
-        times = np.zeros((rows, columns), int)
+        times, cut = np.zeros((rows, columns), int), Division(rows, columns, height, width, tickets, False)
         for ticket in range(tickets):
-            s = part(rows, columns, height, width, ticket, crew)
+            s = share_of_ticket(cut, ticket, crew)
             times[s.row : s.row + s.rows, s.column : s.column + s.columns] += 1
             assert s.row % height == 0 or s.row == rows
             assert s.column % (2 * width) == 0
