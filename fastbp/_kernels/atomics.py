@@ -4,8 +4,9 @@ import os
 import platform
 
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.extending import intrinsic
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from .jit import inner
 from .llvm import _address
@@ -32,7 +33,8 @@ def load_acquire(typing, memory, i):
     """Element i; what its writer stored before is visible after."""
 
     def generate(context, builder, signature, args):
-        return builder.load_atomic(_address(context, builder, signature.args[0], *args), "acquire", 8)
+        place = _address(context, builder, signature.args[0], *args)
+        return builder.load_atomic(place, "acquire", 8, typ=ir.IntType(64))
 
     return types.int64(memory, types.intp), generate
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.extending import intrinsic
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from .llvm import FEATURES, _call, _constant, _halves, _integers, _joined
 

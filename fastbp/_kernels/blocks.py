@@ -5,41 +5,40 @@ which took 45 times as long.
 """
 
 from llvmlite import ir
-from numba.core import types
-from numba.core.extending import intrinsic
+from numba import types
+from numba.extending import intrinsic
 
-from .llvm import Vector, _call, _spread, lanes_of
+from .llvm import Vector, _behind, _call, _load, _spread, _store, lanes_of
 from .tuning import TALL
 
 ODD = range(1, TALL, 2)  # multiples of a row
 
 
-def _offset(builder, pointer, step, factor):
-    return builder.gep(pointer, [builder.mul(step, ir.Constant(step.type, factor))])
+def _offset(builder, pointer, step, factor, kind):
+    return _behind(builder, pointer, builder.mul(step, ir.Constant(step.type, factor)), kind)
 
 
-def _rows(builder, pointer, apart, count):
-    """Where rows begin: so many numbers apart, or as `multiples` has it."""
+def _rows(builder, pointer, apart, count, kind):
+    """Where rows of numbers of a kind begin: so many numbers apart, or as `multiples` has it."""
     if not isinstance(apart.type, ir.ArrayType):
-        return [_offset(builder, pointer, apart, r) for r in range(count)]
-    first = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        return [_offset(builder, pointer, apart, r, kind) for r in range(count)]
     places = [pointer]
     for r in range(1, count):
         doubled = (r & -r).bit_length() - 1
         odd = builder.extract_value(apart, ((r >> doubled) - 1) // 2)
-        place = builder.gep(first, [builder.mul(odd, odd.type(1 << doubled))])
-        places.append(builder.bitcast(place, pointer.type))
+        bytes_apart = builder.mul(odd, odd.type(1 << doubled))
+        places.append(_behind(builder, pointer, bytes_apart, ir.IntType(8)))
     return places
 
 
-def _load(context, builder, pointer, vector, v):
-    place = builder.gep(pointer, [ir.Constant(ir.IntType(64), v * vector.lanes)])
-    place = builder.bitcast(place, context.get_value_type(vector).as_pointer())
-    return builder.load(place, align=vector.dtype.bitwidth // 8)
+def _vector_behind(builder, pointer, vector, v):
+    """Where vector number v of a row begins. vector: its LLVM type."""
+    return _behind(builder, pointer, ir.Constant(ir.IntType(64), v * vector.count), vector.element)
 
 
-def _store(builder, place, value, vector):
-    builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=vector.dtype.bitwidth // 8)
+def _load_vector(context, builder, pointer, vector, v):
+    kind = context.get_value_type(vector)
+    return _load(builder, _vector_behind(builder, pointer, kind, v), kind, align=vector.dtype.bitwidth // 8)
 
 
 def _block_type(memory, rows, vectors, part):
@@ -83,11 +82,10 @@ def read_block(typing, memory, apart, rows, vectors, part):
     block = _block_type(memory, rows, vectors, part)
 
     def generate(context, builder, signature, args):
-        starts = _rows(builder, args[0], args[1], rows.literal_value)
+        starts = _rows(builder, args[0], args[1], rows.literal_value, context.get_value_type(memory.dtype))
+        places = [(start, v) for start in starts for v in range(vectors.literal_value)]
         return context.make_tuple(
-            builder,
-            block,
-            [_load(context, builder, start, block.dtype, v) for start in starts for v in range(vectors.literal_value)],
+            builder, block, [_load_vector(context, builder, start, block.dtype, v) for start, v in places]
         )
 
     return block(memory, apart, rows, vectors, part), generate
@@ -99,7 +97,7 @@ def copies_of_row(typing, memory, rows, vectors, part):
     block = _block_type(memory, rows, vectors, part)
 
     def generate(context, builder, signature, args):
-        row = [_load(context, builder, args[0], block.dtype, v) for v in range(vectors.literal_value)]
+        row = [_load_vector(context, builder, args[0], block.dtype, v) for v in range(vectors.literal_value)]
         return context.make_tuple(builder, block, row * rows.literal_value)
 
     return block(memory, rows, vectors, part), generate
@@ -111,10 +109,11 @@ def write_block(typing, memory, apart, block, rows):
     count, vector = block.count // rows.literal_value, block.dtype
 
     def generate(context, builder, signature, args):
-        starts = _rows(builder, args[0], args[1], rows.literal_value)
+        starts = _rows(builder, args[0], args[1], rows.literal_value, context.get_value_type(memory.dtype))
         for i in range(block.count):
-            place = builder.gep(starts[i // count], [ir.Constant(ir.IntType(64), i % count * vector.lanes)])
-            _store(builder, place, builder.extract_value(args[2], i), vector)
+            value = builder.extract_value(args[2], i)
+            place = _vector_behind(builder, starts[i // count], value.type, i % count)
+            _store(builder, value, place, align=vector.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(memory, apart, block, rows), generate
@@ -127,10 +126,10 @@ def add_outer_product(typing, block, a, apart, b, rows):
 
     def generate(context, builder, signature, args):
         held, a, apart, b, _ = args
-        b = [_load(context, builder, b, vector, v) for v in range(count)]
-        out = []
-        for r, place in enumerate(_rows(builder, a, apart, rows.literal_value)):
-            number = _spread(context, builder, builder.load(place), vector.dtype, vector)
+        b = [_load_vector(context, builder, b, vector, v) for v in range(count)]
+        out, kind = [], context.get_value_type(vector.dtype)
+        for r, place in enumerate(_rows(builder, a, apart, rows.literal_value, kind)):
+            number = _spread(context, builder, _load(builder, place, kind), vector.dtype, vector)
             out += [
                 _call(builder, "fmuladd", b[v].type, (number, b[v], builder.extract_value(held, r * count + v)))
                 for v in range(count)
@@ -190,10 +189,11 @@ def transpose_square(typing, target, target_row, source, source_row):
     vector = Vector(source.dtype, lanes_of(source.dtype))
 
     def generate(context, builder, signature, args):
-        rows = (_offset(builder, args[2], args[3], r) for r in range(vector.lanes))
-        square = _transposed(builder, [_load(context, builder, row, vector, 0) for row in rows])
+        kind = context.get_value_type(vector.dtype)
+        rows = (_offset(builder, args[2], args[3], r, kind) for r in range(vector.lanes))
+        square = _transposed(builder, [_load_vector(context, builder, row, vector, 0) for row in rows])
         for r, row in enumerate(square):
-            _store(builder, _offset(builder, args[0], args[1], r), row, vector)
+            _store(builder, row, _offset(builder, args[0], args[1], r, kind), align=vector.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(target, types.intp, source, types.intp), generate
@@ -208,16 +208,18 @@ def pack_block(typing, target, source, source_row, rows):
     vector, height = Vector(source.dtype, lanes_of(source.dtype)), rows.literal_value
 
     def generate(context, builder, signature, args):
-        nothing = ir.Constant(context.get_value_type(vector), None)
+        nothing, kind = ir.Constant(context.get_value_type(vector), None), context.get_value_type(vector.dtype)
         # From the last rows to the first, from the first column to the last: what reaches too far is written over.
         for first in reversed(range(0, height, vector.lanes)):
             square = [
-                _load(context, builder, _offset(builder, args[1], args[2], r), vector, 0) if r < height else nothing
+                nothing
+                if r >= height
+                else _load_vector(context, builder, _offset(builder, args[1], args[2], r, kind), vector, 0)
                 for r in range(first, first + vector.lanes)
             ]
             for k, column in enumerate(_transposed(builder, square)):
-                place = builder.gep(args[0], [ir.Constant(ir.IntType(64), k * height + first)])
-                _store(builder, place, column, vector)
+                place = _behind(builder, args[0], ir.Constant(ir.IntType(64), k * height + first), kind)
+                _store(builder, column, place, align=vector.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(target, source, types.intp, rows), generate

@@ -5,7 +5,7 @@ A number of its own for each (batch, layer, sample, unit): the same for any numb
 
 import numpy as np
 from llvmlite import ir
-from numba.core.extending import intrinsic
+from numba.extending import intrinsic
 
 from .jit import inner
 from .llvm import at, lanes, load, number_of, store

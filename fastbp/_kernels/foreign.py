@@ -5,7 +5,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import carray, types
-from numba.core.extending import intrinsic
+from numba.extending import intrinsic
 
 from .jit import c_function
 
@@ -50,6 +50,7 @@ def call_loss(typing, address, a, y, delta, count, scale):
     def generate(context, builder, signature, args):
         pointers = [args[1].type, args[2].type, args[3].type]
         kind = ir.FunctionType(ir.DoubleType(), [*pointers, ir.IntType(64), ir.DoubleType()])
+        # A typed pointer, because llvmlite finds the type of a called function in its pointer only.
         return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
 
     return types.float64(types.intp, a, y, delta, types.intp, types.float64), generate

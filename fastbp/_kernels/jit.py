@@ -3,7 +3,7 @@
 from typing import Any
 
 from numba import cfunc, njit
-from numba.core.extending import is_jitted
+from numba.extending import is_jitted
 
 from .disk import cache_of
 from .drafts import Drafting, DraftingWhole

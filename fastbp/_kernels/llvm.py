@@ -8,13 +8,12 @@ of one. Memory is reached without bounds checks and without Numba's wrap-around 
 
 import operator
 
-from llvmlite import ir
-from numba.core import cgutils, config, types
+from llvmlite import binding, ir
+from numba import config, types
+from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
-from numba.core.datamodel import models
-from numba.core.extending import intrinsic, register_model
-from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 FEATURES = config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features()
 REGISTER = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
@@ -86,9 +85,31 @@ def _joined(builder, first, last):
     return builder.shuffle_vector(first, last, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count))))
 
 
+# Until version 17 of LLVM (llvmlite 0.44), a pointer's type says what it points at, and intrinsics' names say it, too.
+TYPED = binding.llvm_version_info[0] < 17
+
+
+def _pointing(builder, pointer, kind):
+    """The pointer, so that a `kind` can be loaded or stored there. Numba still gives typed pointers to llvmlite."""
+    return pointer if pointer.type.is_opaque else builder.bitcast(pointer, kind.as_pointer())
+
+
+def _load(builder, pointer, kind, align=None):
+    return builder.load(_pointing(builder, pointer, kind), align=align, typ=kind)
+
+
+def _store(builder, value, pointer, align=None):
+    builder.store(value, _pointing(builder, pointer, value.type), align=align)
+
+
+def _behind(builder, pointer, count, kind):
+    """A pointer to what is `count` times the size of a `kind` behind another pointer."""
+    return builder.gep(_pointing(builder, pointer, kind), [count], source_etype=kind)
+
+
 def _address(context, builder, memory, value, index):
     data = context.make_array(memory)(context, builder, value).data if isinstance(memory, types.Array) else value
-    return builder.gep(data, [index])
+    return _behind(builder, data, index, context.get_data_type(memory.dtype))
 
 
 def _call(builder, name, out, arguments):
@@ -117,7 +138,8 @@ def get(typing, memory, i):
     """Element i of a 1-D array or behind a pointer."""
 
     def generate(context, builder, signature, args):
-        return builder.load(_address(context, builder, signature.args[0], *args))
+        place = _address(context, builder, signature.args[0], *args)
+        return _load(builder, place, context.get_value_type(memory.dtype))
 
     return memory.dtype(memory, types.intp), generate
 
@@ -129,9 +151,10 @@ def record(typing, kind, memory, i):
     out = types.NamedUniTuple(memory.dtype, fields, kind.instance_class)
 
     def generate(context, builder, signature, args):
+        number = context.get_value_type(memory.dtype)
         first = _address(context, builder, signature.args[1], *args[1:])
-        places = (builder.gep(first, [ir.Constant(ir.IntType(64), f)]) for f in range(fields))
-        return context.make_tuple(builder, out, [builder.load(place) for place in places])
+        places = (_behind(builder, first, ir.Constant(ir.IntType(64), f), number) for f in range(fields))
+        return context.make_tuple(builder, out, [_load(builder, place, number) for place in places])
 
     return out(kind, memory, types.intp), generate
 
@@ -141,7 +164,7 @@ def put(typing, memory, i, number):
     """Store a number, cast to the memory's dtype, as element i."""
 
     def generate(context, builder, signature, args):
-        builder.store(args[2], _address(context, builder, signature.args[0], *args[:2]))
+        _store(builder, args[2], _address(context, builder, signature.args[0], *args[:2]))
         return context.get_dummy_value()
 
     return types.none(memory, types.intp, memory.dtype), generate
@@ -171,8 +194,7 @@ def load(typing, memory, i, part):
 
     def generate(context, builder, signature, args):
         pointer = _address(context, builder, signature.args[0], *args[:2])
-        pointer = builder.bitcast(pointer, context.get_value_type(vector).as_pointer())
-        return builder.load(pointer, align=vector.dtype.bitwidth // 8)
+        return _load(builder, pointer, context.get_value_type(vector), align=vector.dtype.bitwidth // 8)
 
     return vector(memory, types.intp, part), generate
 
@@ -187,7 +209,7 @@ def _first(builder, vector, count):
 
 def _masked(context, builder, name, vector, pointer, arguments):
     kind, flag = context.get_value_type(vector), ir.VectorType(ir.IntType(1), vector.lanes)
-    align, place = ir.Constant(ir.IntType(32), vector.dtype.bitwidth // 8), builder.bitcast(pointer, kind.as_pointer())
+    align, place = ir.Constant(ir.IntType(32), vector.dtype.bitwidth // 8), _pointing(builder, pointer, kind)
     if name == "load":
         kinds, arguments = ir.FunctionType(kind, [place.type, align.type, flag, kind]), [place, align, *arguments]
     else:
@@ -196,9 +218,8 @@ def _masked(context, builder, name, vector, pointer, arguments):
             [arguments[0], place, align, arguments[1]],
         )
     suffix = f"v{vector.lanes}f{vector.dtype.bitwidth}"
-    return builder.call(
-        cgutils.get_or_insert_function(builder.module, kinds, f"llvm.masked.{name}.{suffix}.p0{suffix}"), arguments
-    )
+    name = f"llvm.masked.{name}.{suffix}.p0{suffix if TYPED else ''}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kinds, name), arguments)
 
 
 @intrinsic
@@ -231,8 +252,8 @@ def store(typing, memory, i, vector):
     """Write a vector from element i on."""
 
     def generate(context, builder, signature, args):
-        pointer = builder.bitcast(_address(context, builder, signature.args[0], *args[:2]), args[2].type.as_pointer())
-        builder.store(args[2], pointer, align=vector.dtype.bitwidth // 8)
+        pointer = _address(context, builder, signature.args[0], *args[:2])
+        _store(builder, args[2], pointer, align=vector.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(memory, types.intp, vector), generate
@@ -243,10 +264,11 @@ def prefetch(typing, memory, i):
     """Ask for the cache line of element i, wherever that is: it is read soon."""
 
     def generate(context, builder, signature, args):
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        place = builder.bitcast(_address(context, builder, signature.args[0], *args), byte)
+        place = _pointing(builder, _address(context, builder, signature.args[0], *args), ir.IntType(8))
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        name = "llvm.prefetch.p0i8" if TYPED else "llvm.prefetch.p0"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
         to_read, into_all_caches, data = (ir.Constant(number, value) for value in (0, 3, 1))
         builder.call(function, [place, to_read, into_all_caches, data])
         return context.get_dummy_value()

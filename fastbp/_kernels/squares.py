@@ -6,10 +6,10 @@ as many groups of samples: chains of instructions side by side, where one would 
 """
 
 from llvmlite import ir
-from numba.core import types
-from numba.core.extending import intrinsic
+from numba import types
+from numba.extending import intrinsic
 
-from .llvm import REGISTER, Vector, _call, _first, _halves, _masked
+from .llvm import REGISTER, Vector, _behind, _call, _first, _halves, _load, _masked, _store
 from .tuning import HEIGHT
 
 SIDE = 4
@@ -60,11 +60,12 @@ def _places(builder, i, step, count):
 
 
 def _place(context, builder, pointer, offset, vector):
-    return builder.bitcast(builder.gep(pointer, [offset]), context.get_value_type(vector).as_pointer())
+    return _behind(builder, pointer, offset, context.get_value_type(vector.dtype))
 
 
 def _load_row(context, builder, pointer, offset, vector):
-    return builder.load(_place(context, builder, pointer, offset, vector), align=vector.dtype.bitwidth // 8)
+    place = _place(context, builder, pointer, offset, vector)
+    return _load(builder, place, context.get_value_type(vector), align=vector.dtype.bitwidth // 8)
 
 
 def _stacked(builder, rows):
@@ -116,7 +117,7 @@ def load_row(typing, memory, i, count):
 
     def generate(context, builder, signature, args):
         zero = ir.Constant(context.get_value_type(vector), None)
-        pointer = builder.gep(args[0], [args[1]])
+        pointer = _place(context, builder, args[0], args[1], vector)
         return _masked(context, builder, "load", vector, pointer, [_first(builder, vector, args[2]), zero])
 
     return vector(memory, types.intp, types.int32), generate
@@ -162,7 +163,7 @@ def store_squares(typing, memory, i, step, squares):
         apart = _apart(builder, args[3])
         for place, square in zip(_places(builder, *args[1:3], len(apart)), apart, strict=True):
             pointer = _place(context, builder, args[0], place, _squares(memory))
-            builder.store(square, pointer, align=memory.dtype.bitwidth // 8)
+            _store(builder, square, pointer, align=memory.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(memory, types.intp, types.intp, squares), generate
@@ -194,7 +195,7 @@ def store_rows(typing, memory, row, count, square):
             part = _shuffled(builder, value, range(r * SIDE, (r + 1) * SIDE))
             with builder.if_then(builder.icmp_signed(">", count, count.type(r)), likely=True):
                 place = _place(context, builder, pointer, builder.mul(row, row.type(r)), _row(memory))
-                builder.store(part, place, align=memory.dtype.bitwidth // 8)
+                _store(builder, part, place, align=memory.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(memory, types.intp, types.intp, square), generate
