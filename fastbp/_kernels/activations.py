@@ -10,9 +10,9 @@ import numpy as np
 
 from .bits import greatest, total
 from .codes import KEPT, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
-from .curves import curve
+from .curves import curve, relu_slope, sigmoid_slope, tanh_slope
 from .elementary import at_least, exp, sigmoid, tanh
-from .jit import inner
+from .jit import inlined, inner
 from .llvm import at, get, lanes, load, splat, store, where_equal, where_less
 
 
@@ -46,15 +46,13 @@ def multiply_run(delta, a, count, activation):
     width = lanes(a, 1)
     if activation == SIGMOID:
         for i in range(0, count, width):
-            x = load(a, i, 1)
-            store(delta, i, load(delta, i, 1) * (x - x * x))
+            store(delta, i, load(delta, i, 1) * sigmoid_slope(load(a, i, 1)))
     elif activation == TANH:
         for i in range(0, count, width):
-            x = load(a, i, 1)
-            store(delta, i, load(delta, i, 1) * (1 - x * x))
+            store(delta, i, load(delta, i, 1) * tanh_slope(load(a, i, 1)))
     elif activation == RELU:
         for i in range(0, count, width):  # a product, so that a NaN in δ is not turned into 0
-            store(delta, i, load(delta, i, 1) * where_less(0, load(a, i, 1), 1, 0))
+            store(delta, i, load(delta, i, 1) * relu_slope(load(a, i, 1)))
     elif activation == KEPT:
         for i in range(0, count, width):
             store(delta, i, load(delta, i, 1) * load(a, i, 1))
@@ -100,6 +98,12 @@ def multiply_by_derivative(delta, a, rows, columns, activation):
             multiply_run(at(delta.at, i * delta.row), at(a.at, i * a.row), columns, activation)
 
 
+@inlined
+def target_times(y, x):
+    """y x, and 0 if y is 0 even if x is −∞: a class that isn't the target costs nothing."""
+    return where_equal(y, 0, 0, x * y)
+
+
 def make_softmax(part):
     """Make softmax and its derivative for rows of vectors that are a `part`-th of a register."""
 
@@ -122,7 +126,7 @@ def make_softmax(part):
             e = where_less(0, shown, exp(x), 0)
             store(z, j, e)
             sum_of_e = sum_of_e + e
-            linear = linear + where_equal(y, 0, 0, x * y)  # 0 · ∞ is 0: a class that is not meant costs nothing
+            linear = linear + target_times(y, x)
         denominator = total(sum_of_e)
         for j in range(0, width, step):
             store(z, j, load(z, j, part) / denominator)

@@ -32,6 +32,24 @@ MISH_END = 20.0  # tanh(softplus z) is 1 from here on
 
 
 @inlined
+def sigmoid_slope(a):
+    """f′ of the sigmoid from a = f(z): a (1 − a)."""
+    return a - a * a
+
+
+@inlined
+def tanh_slope(a):
+    """f′ of tanh from a = f(z): 1 − a²."""
+    return 1 - a * a
+
+
+@inlined
+def relu_slope(a):
+    """f′ of ReLU from a = f(z): 1 where a > 0, else 0."""
+    return where_less(0, a, 1, 0)
+
+
+@inlined
 def elu(z, scale, alpha):
     """z, or α (eᶻ − 1) below 0, times a scale; Clevert et al., 2015."""
     less_1 = exp_less_1_of_negative(at_most(z, 0))
@@ -87,12 +105,13 @@ def curve(z, activation):
     a, slope = z, where_less(z, 0, 1, 1)
     if activation == SIGMOID:
         a = sigmoid(z)
-        slope = a - a * a
+        slope = sigmoid_slope(a)
     elif activation == TANH:
         a = tanh(z)
-        slope = 1 - a * a
+        slope = tanh_slope(a)
     elif activation == RELU:
-        a, slope = at_least(z, 0), where_less(0, z, slope, 0)
+        a = at_least(z, 0)
+        slope = relu_slope(a)
     elif activation == LEAKY_RELU:
         a, slope = where_less(0, z, z, z * LEAK), where_less(0, z, slope, LEAK)
     elif activation == ELU:

@@ -97,19 +97,24 @@ def cross_entropy(z, of, rows, inverse):
     return value
 
 
+@inlined
+def binary_cross_entropy(z, y):
+    """−(y log a + (1 − y) log(1 − a)) with a = sigmoid(z): max(z, 0) − z y + log(1 + e^−|z|)."""
+    return at_least(z, 0) - z * y + softplus_tail(z)
+
+
 @inner
 def from_logits(z, of, count, loss, inverse):
     """Losses whose output activation is their inverse link, so that δᴸ = (1/m) (aᴸ − y).
 
-    binary_cross_entropy, aᴸ = sigmoid(zᴸ): −Σ (y log aᴸ + (1 − y) log(1 − aᴸ)), an output's part being
-    max(z, 0) − z y + log(1 + e^−|z|). poisson, aᴸ = e^z: Σ (aᴸ − y z).
+    These are the binary cross entropy with aᴸ = sigmoid(zᴸ), and poisson with aᴸ = e^z, whose loss is Σ (aᴸ − y z).
     """
     values = splat(inverse, 1) * 0
     for i in range(0, count, lanes(z, 1)):
         x, y, shown = load(z, i, 1), load(of.targets, i, 1), load_first(of.mask, i, count - i)
         w = load(of.weights, i, 1)
         if loss == BINARY_CROSS_ENTROPY:
-            a, value = sigmoid(x), at_least(x, 0) - x * y + softplus_tail(x)
+            a, value = sigmoid(x), binary_cross_entropy(x, y)
         else:
             a = exp(x)
             value = a - x * y

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from .activations import target_times
 from .addresses import addressed, layer_of, machine, pace, sample, samples
 from .bits import total
 from .codes import (
@@ -33,9 +34,11 @@ from .codes import (
     Step,
     WeightTask,
 )
-from .elementary import at_least, exp, log, sigmoid, softplus_tail, tanh
+from .curves import relu_slope, sigmoid_slope, tanh_slope
+from .elementary import at_least, exp, log, sigmoid, tanh
 from .jit import inlined, inner, kernel
-from .llvm import at, fma, get, number_of, put, record, store, where_equal, where_less
+from .llvm import at, fma, get, number_of, put, record, store, where_less
+from .losses import binary_cross_entropy
 from .random import shuffle
 from .squares import (
     SIDE,
@@ -77,11 +80,11 @@ def derivative(a, activation):
     """f′(z) from a = f(z); 1 for softmax."""
     out = a * 0 + 1
     if activation == SIGMOID:
-        out = a - a * a
+        out = sigmoid_slope(a)
     elif activation == TANH:
-        out = 1 - a * a
+        out = tanh_slope(a)
     elif activation == RELU:
-        out = where_less(0, a, out, 0)
+        out = relu_slope(a)
     return out
 
 
@@ -132,7 +135,7 @@ def softmax(z, t, n):
         e = where_less(row_numbers(v), n - j, exp(v), 0)
         store(z, j * SIDE, e)
         sum_of_e = sum_of_e + e
-        linear = linear + where_equal(y, 0, 0, v * y)  # 0 · ∞ is 0: a class that is not meant costs nothing
+        linear = linear + target_times(y, v)
     sum_of_e = column_sums(sum_of_e)
     for j in range(0, n, SIDE):
         store(z, j * SIDE, load_square(z, j * SIDE) / sum_of_e)
@@ -180,7 +183,7 @@ def make_passes(several):
             if loss == SQUARED_ERROR:
                 value = fma(error * 0.5, error, value)
             elif loss == BINARY_CROSS_ENTROPY:
-                value = value + inside(at_least(z, 0) - z * y + softplus_tail(z), t.units, m - t.sample)
+                value = value + inside(binary_cross_entropy(z, y), t.units, m - t.sample)
             store_squares(net.work, t.delta, step, transposed(error * inverse_m * derivative(a, inner)))
         return joined(value)
 
