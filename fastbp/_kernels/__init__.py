@@ -1,24 +1,26 @@
-"""The ground floor: Numba only, no Python objects, no I/O, no messages.
+"""The kernels: functions that Numba compiles, and how they are compiled and cached.
+
+Kernels work on numbers and arrays only. They print nothing and check no argument: Python checks once, before the call.
+Only `disk` reads and writes files, and only `compiling` prints.
 
 The order of calls (symbols: reference.py and docs/method.md)::
 
-    epoch.train                     epochs of batches, in blocks; the entry from fit and gradients
-    ├── random.shuffle              a new order of the samples, once an epoch
+    epoch.train                     epochs of batches, in blocks; the entry for fit and gradients
+    ├── random.shuffle              makes a new order of the samples, once per epoch
     ├── epoch.gather                rows of X → a¹, labels or rows of y → targets
     ├── forward.forward             a¹ → zᴸ, layer by layer                (tile and wide, activations, dropout)
     ├── backward.output_errors      zᴸ → aᴸ, J, δᴸ                         (losses.output_error)
     ├── backward.hidden_errors      δᴸ → δ²                                (tile and wide)
-    ├── backward.descend            ∂J/∂Θˡ, ∂J/∂bˡ: stored, added, or descended along at once  (tile, wide, mirrors)
-    └── updates.step_along          penalties, clipping, an optimizer's step, max-norm: what isn't plain descent
-    epoch.reorder, epoch.update     shuffle and step_along by themselves, where processes share a batch (shared_run.py)
-    epoch.evaluate                  the forward half; the entry from predict and evaluate
+    ├── backward.descend            ∂J/∂Θˡ, ∂J/∂bˡ: stored, added or descended along at once  (tile, wide, mirrors)
+    └── updates.step_along          penalties, clipping, an optimizer's step, max-norm: all but plain descent
+    epoch.reorder, epoch.update     shuffle and step_along alone, if processes share a batch (shared_run.py)
+    epoch.evaluate                  the forward half; the entry for predict and evaluate
     small.train                     the same as epoch.train for tiny networks, from lists of tasks
 
-Below them: `tile` is the matrix product, `wide` the same of wide layers, `mirrors` have Θ transposed for the way back,
-`blocks` are the registers that a tile works in, `elementary` exp and its kin, `curves` the rarer activations,
-`squares` the vectors of small.py, `foreign` a user's own loss, `bits` the inside of a vector, `llvm` the vector
-itself, `team` and `atomics` where threads meet. `jit` says how everything is compiled, `drafts` what is compiled
-within others alone, `disk` keeps machine code, `codes` holds the integers and the records that kernels take,
-`addresses` turns records of arrays into records of addresses. Nothing here checks an argument: Python does, once,
-before it calls.
+The files below these: `tile` has the matrix product, `wide` the product for wide layers, `mirrors` the transposed
+copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar functions, `curves` the rarer activations,
+`squares` the vectors of small.py, `foreign` the user's own loss, `bits` operations inside a vector, `llvm` the vector
+type, `team` and `atomics` the meetings of threads. `tuning` has all constants that are tuned for speed. `jit` says how
+kernels are compiled, `drafts` compiles those that only kernels call, and `disk` caches machine code. `codes` has the
+integers and records that kernels take, and `addresses` turns records of arrays into records of addresses.
 """

@@ -1,7 +1,7 @@
 """Activations: a = f(z) in place, and the factor f′(z) of the δ recursion, for the first columns of some rows.
 
-Of the commonest f′ is made from a on the way back; the others, and those of layers with dropout, leave it in
-Layer.slope. The formulas of the latter: curves.py.
+For the common activations, the way back computes f′ from a. The others store f′ in Layer.slope on the way forward, and
+so do layers with dropout. curves.py has the formulas.
 """
 
 import math
@@ -18,7 +18,7 @@ from .llvm import at, get, lanes, load, splat, store, where_equal, where_less
 
 @inner
 def activate_run(z, count, activation):
-    """a = f(z) for count numbers behind the pointer, up to a whole vector."""
+    """Store a = f(z) for count numbers behind the pointer, and up to the end of the last vector."""
     width = lanes(z, 1)
     if activation == SIGMOID:
         for i in range(0, count, width):
@@ -33,7 +33,7 @@ def activate_run(z, count, activation):
 
 @inner
 def activate_run_keeping(z, slope, count, activation):
-    """The same, every f but softmax, with f′(z) into slope."""
+    """Store a = f(z), and f′(z) in slope, for every f but softmax."""
     for i in range(0, count, lanes(z, 1)):
         a, derivative = curve(load(z, i, 1), activation)
         store(z, i, a)
@@ -42,7 +42,7 @@ def activate_run_keeping(z, slope, count, activation):
 
 @inner
 def multiply_run(delta, a, count, activation):
-    """δ ⊙ f′ for count numbers, f′ from a: sigmoid a − a², tanh 1 − a², ReLU 0 for a ≤ 0, else 1; KEPT a itself."""
+    """Store δ ⊙ f′ for count numbers, with f′ from a. If the activation is KEPT, a contains f′ itself."""
     width = lanes(a, 1)
     if activation == SIGMOID:
         for i in range(0, count, width):
@@ -51,7 +51,7 @@ def multiply_run(delta, a, count, activation):
         for i in range(0, count, width):
             store(delta, i, load(delta, i, 1) * tanh_slope(load(a, i, 1)))
     elif activation == RELU:
-        for i in range(0, count, width):  # a product, so that a NaN in δ is not turned into 0
+        for i in range(0, count, width):  # a product, because a selection would turn a NaN in δ into 0
             store(delta, i, load(delta, i, 1) * relu_slope(load(a, i, 1)))
     elif activation == KEPT:
         for i in range(0, count, width):
@@ -60,17 +60,17 @@ def multiply_run(delta, a, count, activation):
 
 @inner
 def fills_rows(z, columns):
-    """Whether `columns` numbers, up to a whole vector, are the whole of an Operand's row: then rows make one run."""
+    """Return whether `columns` numbers, in whole vectors, fill the rows of an Operand. Then its rows are one run."""
     width = lanes(z.at, 1)
     return (columns + width - 1) // width * width >= z.row
 
 
 @inner
 def activate(z, slope, rows, columns, activation, keeps):
-    """a = f(z) in place, for the first columns of an Operand's rows; every f but softmax.
+    """Store a = f(z) in place, for the first columns of an Operand's rows and every f but softmax.
 
     slope : pointer
-        Where f′ goes if `keeps`; rows as far apart as z's.
+        The place for f′ if `keeps`, in rows like those of z.
     """
     if keeps and fills_rows(z, columns):
         activate_run_keeping(z.at, slope, rows * z.row, activation)
@@ -88,8 +88,8 @@ def activate(z, slope, rows, columns, activation, keeps):
 def multiply_by_derivative(delta, a, rows, columns, activation):
     """Finish the δ recursion in place: δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ), for the first columns of two Operands' rows.
 
-    method.md, "One mini-batch", step 3; every f but softmax. Padding of delta stays 0. Where f′ was kept, `a` has it,
-    and the activation is KEPT.
+    This is a part of step 3 in method.md, for every f but softmax. The padding of delta stays 0. If f′ was stored, `a`
+    is f′ and the activation is KEPT.
     """
     if fills_rows(a, columns):
         multiply_run(delta.at, a.at, rows * a.row, activation)
@@ -105,13 +105,13 @@ def target_times(y, x):
 
 
 def make_softmax(part):
-    """Make softmax and its derivative for rows of vectors that are a `part`-th of a register."""
+    """Make softmax and its derivative for rows of vectors, each of which is a `part`-th of a register."""
 
     @inner
     def softmax_row(z, t, mask, width):
-        """z ← a = e^z / Σ e^z for one row; returns Σ t (log Σ e^z − z), the cross entropy of a and t, float64.
+        """z ← a = e^z / Σ e^z for one row. Return Σ t (log Σ e^z − z), the cross entropy of a and t, as float64.
 
-        By way of the largest z, which keeps e^z in range. Padding, where mask is 0, becomes 0.
+        The largest z is subtracted first, which keeps e^z in range. Padding, where mask is 0, becomes 0.
         """
         step = lanes(z, part)
         largest = splat(get(z, 0), part)
@@ -122,7 +122,7 @@ def make_softmax(part):
         sum_of_e = linear = largest * 0
         for j in range(0, width, step):
             x, shown = load(z, j, part) - largest, load(mask, j, part)
-            y = where_less(0, shown, load(t, j, part), 0)  # tiny networks leave squares where rows have padding
+            y = where_less(0, shown, load(t, j, part), 0)  # tiny networks leave their squares in the padding
             e = where_less(0, shown, exp(x), 0)
             store(z, j, e)
             sum_of_e = sum_of_e + e
@@ -152,9 +152,9 @@ softmax_quarter, derivative_quarter = make_softmax(4)
 
 @inner
 def softmax(z, t, mask, weights, rows):
-    """softmax_row for each of an Operand's rows; t and the samples' weights lie as z does.
+    """Call softmax_row for each row of an Operand. t and the samples' weights lie in rows like those of z.
 
-    Returns the weighted sum of their cross entropies.
+    Return the weighted sum of the cross entropies.
     """
     value = 0.0
     for i in range(0, rows * z.row, z.row):
@@ -168,7 +168,7 @@ def softmax(z, t, mask, weights, rows):
 
 @inner
 def multiply_by_softmax_derivative(delta, a, rows):
-    """derivative_row for each of the rows of two Operands that lie alike."""
+    """Call derivative_row for each row of two Operands whose rows are equally long."""
     for i in range(0, rows * a.row, a.row):
         if a.row < lanes(a.at, 1):
             derivative_quarter(at(delta.at, i), at(a.at, i), a.row)
@@ -178,7 +178,7 @@ def multiply_by_softmax_derivative(delta, a, rows):
 
 @inner
 def activate_output(z, slope, t, mask, rows, columns, activation):
-    """a = f(z) for whole rows of the output layer, softmax included, for which t stands in as targets and weights."""
+    """Store a = f(z) for whole rows of the output layer, also for softmax, which here ignores targets and weights."""
     if activation == SOFTMAX:
         softmax(z, t, mask, t, rows)
     else:

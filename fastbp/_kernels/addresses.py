@@ -1,4 +1,4 @@
-"""Records of arrays as records of addresses, for kernels to pass on; and a layer's row of the plan."""
+"""Functions that turn records of arrays into records of addresses, which kernels pass on."""
 
 from .codes import (
     HEAD_FIELDS,
@@ -25,7 +25,7 @@ from .llvm import at, get, record
 
 @inlined
 def machine(plan, buffers):
-    """Plan and Buffers by their addresses."""
+    """Return Plan and Buffers by their addresses."""
     return Machine(
         layers=at(plan.layers, 0),
         depth=plan.layers.size // LAYER_FIELDS,
@@ -76,7 +76,7 @@ def machine_of(numbers, rates, parameters, work, sums):
 
 @inlined
 def samples(data):
-    """Data by its addresses."""
+    """Return Data by its addresses."""
     return Samples(
         at(data.X.reshape(-1), 0),
         at(data.targets.reshape(-1), 0),
@@ -96,7 +96,7 @@ def samples(data):
 
 @inlined
 def samples_of(X, targets, labels, weights):
-    """Samples in the order of X by their addresses."""
+    """Return samples in the order of X by their addresses."""
     return Samples(
         at(X.reshape(-1), 0),
         at(targets.reshape(-1), 0),
@@ -116,20 +116,20 @@ def samples_of(X, targets, labels, weights):
 
 @inlined
 def sample(rows, i):
-    """The number of the i-th sample of the epoch's order; of the last where there is none."""
+    """Return the row of the i-th sample in the epoch's order, or of the last sample if i is too large."""
     i = min(i, rows.entries - 1)
     return get(rows.order, i) if rows.ordered else i
 
 
 @inlined
 def moments(memory):
-    """Memory by its addresses."""
+    """Return Memory by its addresses."""
     return Moments(at(memory.first, 0), at(memory.second, 0), at(memory.sums, 0))
 
 
 @inlined
 def pace(step):
-    """Step with its rates by their address."""
+    """Return Step with its rates by their address."""
     return Step(
         step.rule,
         step.bounds,
@@ -145,25 +145,25 @@ def pace(step):
 
 @inlined
 def member(team):
-    """Team with its meeting by its address."""
+    """Return Team with its meeting by its address."""
     return Team(at(team.meeting, 0), team.thread, team.n_threads)
 
 
 @inlined
 def tasks(numbers):
-    """A list of tasks by its address."""
+    """Return a list of tasks by its address."""
     return Tasks(at(numbers, 0), numbers.size // TASK_FIELDS)
 
 
 @inlined
 def passes(lists):
-    """Passes with lists by their addresses."""
+    """Return Passes with lists by their addresses."""
     return Passes(tasks(lists.forward), tasks(lists.outputs), tasks(lists.backward))
 
 
 @inlined
 def addressed(program):
-    """Program with lists by their addresses."""
+    """Return Program with lists by their addresses."""
     return Program(
         program.groups,
         tasks(program.inputs),
@@ -177,11 +177,11 @@ def addressed(program):
 
 @inner
 def layer_of(net, l):
-    """Layer l of the table; net is a Machine here and wherever else it comes."""
+    """Return layer l. In all kernels, net is a Machine."""
     return record(Layer, net.layers, l * LAYER_FIELDS)
 
 
 @inner
 def rows_of(work, offset, layer, row):
-    """An Operand of what the workspace has of a layer from some row on."""
+    """Return an Operand: the rows of a layer in the workspace, from some row on."""
     return Operand(at(work, offset + row * layer.width), layer.width, 1)

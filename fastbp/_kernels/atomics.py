@@ -1,4 +1,4 @@
-"""What threads need of the processor: atomic access to int64 array elements, the hint that a loop spins."""
+"""Atomic access to int64 array elements, and ways to wait: a hint that a loop spins, and a short sleep."""
 
 import os
 import platform
@@ -13,14 +13,14 @@ from .llvm import _address
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
-# The C library's, found by its name when code is loaded; milliseconds on Windows, else microseconds
+# A function of the C library, found by its name when code is loaded. Its unit is a millisecond on Windows, else 1 µs.
 _sleep = types.ExternalFunction("Sleep" if os.name == "nt" else "usleep", types.int32(types.uint32))
 NAP = 1 if os.name == "nt" else 10
 
 
 @intrinsic
 def fetch_add(typing, memory, i, number):
-    """Add to element i; returns what was there before."""
+    """Add to element i, and return its value from before."""
 
     def generate(context, builder, signature, args):
         return builder.atomic_rmw("add", _address(context, builder, signature.args[0], *args[:2]), args[2], "seq_cst")
@@ -30,7 +30,7 @@ def fetch_add(typing, memory, i, number):
 
 @intrinsic
 def load_acquire(typing, memory, i):
-    """Element i; what its writer stored before is visible after."""
+    """Return element i. What its writer stored before it is visible from now on."""
 
     def generate(context, builder, signature, args):
         place = _address(context, builder, signature.args[0], *args)
@@ -41,7 +41,7 @@ def load_acquire(typing, memory, i):
 
 @intrinsic
 def store_release(typing, memory, i, number):
-    """Set element i, after everything stored before."""
+    """Set element i after everything that this thread has stored before."""
 
     def generate(context, builder, signature, args):
         builder.store_atomic(args[2], _address(context, builder, signature.args[0], *args[:2]), "release", 8)
@@ -52,7 +52,7 @@ def store_release(typing, memory, i, number):
 
 @intrinsic
 def pause(typing):
-    """Tell the processor that this loop waits for another thread; nothing where there's no such hint."""
+    """Tell the processor that this loop waits for another thread. Only x86 has such a hint."""
 
     def generate(context, builder, signature, args):
         if X86:
@@ -65,5 +65,5 @@ def pause(typing):
 
 @inner
 def nap():
-    """Sleep as shortly as the operating system can, some 60 µs; who wakes up goes before who was computing."""
+    """Sleep as briefly as the system can, for some 60 µs. A thread that wakes goes before threads that compute."""
     _sleep(NAP)

@@ -1,4 +1,4 @@
-"""zᴸ → δᴸ → δ² and the gradients, or the update itself: the part of one thread."""
+"""zᴸ → δᴸ → δ², and the gradients or the update itself: the part of one thread."""
 
 from .activations import activate_output, multiply_by_derivative
 from .addresses import layer_of, rows_of
@@ -15,7 +15,7 @@ from .wide import multiply_rows, ready_columns, ready_rows
 
 @inlined
 def outputs_of(net, layer, row, weighted):
-    """Outputs, from a row of the block on."""
+    """Return Outputs for the rows of a block from some row on."""
     place, mask = row * layer.width, at(net.work, net.mask)
     return Outputs(
         at(net.work, net.targets + place),
@@ -30,7 +30,7 @@ def outputs_of(net, layer, row, weighted):
 
 @inlined
 def activate_outputs(net, m):
-    """aᴸ from zᴸ of m samples, where no loss asks for more."""
+    """Compute aᴸ from zᴸ for m samples, without a loss."""
     last = layer_of(net, net.depth - 1)
     z, of = rows_of(net.work, last.a, last, 0), outputs_of(net, last, 0, False)
     activate_output(z, of.slope, of.targets, of.mask, m, last.n, last.activation)
@@ -38,10 +38,10 @@ def activate_outputs(net, m):
 
 @inlined
 def output_errors(net, m, weight, weighted, team):
-    """δᴸ and aᴸ from zᴸ of a block's m samples, each thread for its own rows.
+    """Compute δᴸ and aᴸ from zᴸ for the m samples of a block, each thread for its own rows; method.md, step 2.
 
-    weight: the m of the method, or the sum of the weights of the batch's samples. Leaves sums of HEIGHT samples' losses
-    in net.losses, cut the same way for any number of threads.
+    weight: the m of the method, or the sum of the weights of the batch's samples. The sums of the losses, each over
+    HEIGHT samples, go to net.losses. They are cut in the same way for any number of threads.
     """
     last = layer_of(net, net.depth - 1)
     inverse = number_of(net.work, 1 / weight if weight > 0 else 0.0)
@@ -60,7 +60,7 @@ def output_errors(net, m, weight, weighted, team):
 
 @inlined
 def errors_below(net, incoming, layer, above, mine):
-    """δˡ⁺¹ Θˡ for this thread's share of layer l, with δˡ⁺¹ as a Factor."""
+    """Compute δˡ⁺¹ Θˡ for this thread's share of layer l, with δˡ⁺¹ as a Factor."""
     delta = Operand(at(net.work, layer.delta + mine.row * layer.width + mine.column), layer.width, 1)
     mirror = Operand(at(net.work, layer.mirror + mine.column), layer.width, 1)
     extent, zeros = Extent(mine.rows, mine.columns, above.n), Operand(at(net.work, net.zeros), 0, 0)
@@ -70,7 +70,7 @@ def errors_below(net, incoming, layer, above, mine):
 
 @inlined
 def multiply_share_by_derivative(net, delta, layer, mine, number, dropping):
-    """… ⊙ f′(zˡ) for this thread's share of layer l, from a, or from what was kept of it."""
+    """Multiply this thread's share of δˡ by f′(zˡ), which comes from a or was stored."""
     kept = layer.activation >= LEAKY_RELU or (dropping.active and get(net.dropout, number - 1) > 0)
     place = mine.row * layer.width + mine.column
     a = Operand(at(net.work, (layer.slope if kept else layer.a) + place), layer.width, 1)
@@ -79,7 +79,7 @@ def multiply_share_by_derivative(net, delta, layer, mine, number, dropping):
 
 @inlined
 def hidden_errors(net, m, dropping, team):
-    """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2, of m samples; all threads have all δ when this returns."""
+    """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2 and m samples. At the end all threads have all δ; method.md, step 3."""
     above, width = layer_of(net, net.depth - 1), lanes(net.work, 1)
     for l in range(net.depth - 2, 0, -1):
         layer = layer_of(net, l)
@@ -96,14 +96,14 @@ def hidden_errors(net, m, dropping, team):
 
 @inlined
 def descend_biases(net, layer, above, out, m, eta, mine):
-    """descend for the biases of a share's columns, along Σ δˡ⁺¹."""
+    """Do what `descend` does for the biases of a share's columns, whose gradient is Σ δˡ⁺¹."""
     bias = at(out, layer.theta + layer.n * above.width + mine.column)
     sum_rows(bias, rows_of(net.work, above.delta + mine.column, above, 0), m, mine.columns, eta)
 
 
 @inlined
 def descend_share(net, layer, above, out, a, m, eta, ahead, mine):
-    """descend for a share of Θˡ, with aˡ of m samples as a Factor in columns. ahead: as in `multiply`."""
+    """Do what `descend` does for a share of Θˡ, with aˡ of m samples as a Factor. ahead: as in `multiply`."""
     zeros, delta = Operand(at(net.work, net.zeros), 0, 0), rows_of(net.work, above.delta + mine.column, above, 0)
     theta = Operand(at(out, layer.theta + mine.row * above.width + mine.column), above.width, 1)
     multiply_rows(net, theta, a, mine.row, delta, Extent(mine.rows, mine.columns, m), zeros, eta, ahead)
@@ -113,11 +113,11 @@ def descend_share(net, layer, above, out, a, m, eta, ahead, mine):
 
 @inlined
 def descend(net, out, x, m, eta, ahead, at_once, team):
-    """out ← ∂J/∂Θˡ, ∂J/∂bˡ of every layer if η is 0, else out ← out − η times them.
+    """out ← ∂J/∂Θˡ, ∂J/∂bˡ for every layer if η is 0, else out ← out − η times them; method.md, steps 3 and 4.
 
-    out is net.parameters for a step of plain SGD, at once, with the bits of gradient and update one after the other; or
-    net.gradients, with η = −1 to add to those of the blocks before. method.md, steps 3 and 4. ahead: how far behind x
-    the samples of the next block lie, 0 if they don't.
+    For a batch that ends at once, out is net.parameters, and the bits are those of a gradient followed by an update.
+    Otherwise out is net.gradients, and η = −1 adds to the gradients of earlier blocks. ahead: how many numbers behind
+    x the samples of the next block are, or 0.
     """
     width = lanes(net.work, 1)
     for l in range(net.depth - 1):
@@ -134,5 +134,5 @@ def descend(net, out, x, m, eta, ahead, at_once, team):
             descend_share(net, layer, above, out, a, m, eta, ahead if l == 0 else 0, mine)
             more, mine = next_share(cut, team)
         if cut.tickets > 0 or a.packed:
-            meet(team)  # the next layer's tickets start anew, and what it packs
+            meet(team)  # before the next layer draws tickets or packs
     meet(team)

@@ -1,7 +1,7 @@
-"""Blocks of vectors in registers: a tuple of rows × vectors, row by row.
+"""Blocks of vectors in registers: tuples of rows × vectors, row by row.
 
-Written out by the code generator, not by loops: LLVM gave up unrolling loops over 16 vectors and kept them in memory,
-which took 45 times as long.
+The code generator writes out each vector. LLVM did not unroll loops over 16 vectors and kept them in memory, which took
+45 times as long.
 """
 
 from llvmlite import ir
@@ -19,7 +19,7 @@ def _offset(builder, pointer, step, factor, kind):
 
 
 def _rows(builder, pointer, apart, count, kind):
-    """Where rows of numbers of a kind begin: so many numbers apart, or as `multiples` has it."""
+    """Return where rows of numbers of a kind begin: they are so many numbers apart, or as `multiples` says."""
     if not isinstance(apart.type, ir.ArrayType):
         return [_offset(builder, pointer, apart, r, kind) for r in range(count)]
     places = [pointer]
@@ -32,7 +32,7 @@ def _rows(builder, pointer, apart, count, kind):
 
 
 def _vector_behind(builder, pointer, vector, v):
-    """Where vector number v of a row begins. vector: its LLVM type."""
+    """Return where vector number v of a row begins. vector: its LLVM type."""
     return _behind(builder, pointer, ir.Constant(ir.IntType(64), v * vector.count), vector.element)
 
 
@@ -48,7 +48,7 @@ def _block_type(memory, rows, vectors, part):
 
 @intrinsic
 def hidden(typing, number):
-    """The same number or pointer, of which LLVM knows nothing more."""
+    """Return the same number or pointer, about which LLVM then knows nothing."""
 
     def generate(context, builder, signature, args):
         return _hidden(builder, args[0])
@@ -62,9 +62,9 @@ def _hidden(builder, value):
 
 @intrinsic
 def multiples(typing, memory, row):
-    """Odd multiples of a row's bytes, for the rows of a block.
+    """Return odd multiples of the bytes of a row, for the rows of a block.
 
-    With these a processor makes the place of each row from one pointer while it loads; LLVM, left to itself, keeps a
+    With these, one pointer serves for all rows, because addresses are computed within loads. Otherwise LLVM keeps one
     pointer for each row and moves them all in each step.
     """
     kind, size = types.UniTuple(types.intp, len(ODD)), memory.dtype.bitwidth // 8
@@ -78,7 +78,7 @@ def multiples(typing, memory, row):
 
 @intrinsic(prefer_literal=True)
 def read_block(typing, memory, apart, rows, vectors, part):
-    """The block whose rows lie so many numbers apart, or as `multiples` has it."""
+    """Return the block whose rows are so many numbers apart, or as `multiples` says."""
     block = _block_type(memory, rows, vectors, part)
 
     def generate(context, builder, signature, args):
@@ -93,7 +93,7 @@ def read_block(typing, memory, apart, rows, vectors, part):
 
 @intrinsic(prefer_literal=True)
 def copies_of_row(typing, memory, rows, vectors, part):
-    """The block whose rows all equal the one in memory."""
+    """Return the block whose rows all equal the one in memory."""
     block = _block_type(memory, rows, vectors, part)
 
     def generate(context, builder, signature, args):
@@ -105,7 +105,7 @@ def copies_of_row(typing, memory, rows, vectors, part):
 
 @intrinsic(prefer_literal=True)
 def write_block(typing, memory, apart, block, rows):
-    """Store the block into rows that lie as `read_block` has it."""
+    """Store the block in rows, which are apart as in `read_block`."""
     count, vector = block.count // rows.literal_value, block.dtype
 
     def generate(context, builder, signature, args):
@@ -121,7 +121,7 @@ def write_block(typing, memory, apart, block, rows):
 
 @intrinsic(prefer_literal=True)
 def add_outer_product(typing, block, a, apart, b, rows):
-    """block[r, v] + a_r × b[v] for every vector of the block, with a_r as far apart as `read_block` has it."""
+    """Return block[r, v] + a_r × b[v] for every vector of the block. The a_r are apart as in `read_block`."""
     count, vector = block.count // rows.literal_value, block.dtype
 
     def generate(context, builder, signature, args):
@@ -141,7 +141,7 @@ def add_outer_product(typing, block, a, apart, b, rows):
 
 @intrinsic
 def scaled_sum(typing, factor, x, y):
-    """factor × x + y of two blocks."""
+    """Return factor × x + y for two blocks."""
 
     def generate(context, builder, signature, args):
         number = _spread(context, builder, args[0], factor, x.dtype)
@@ -163,14 +163,17 @@ def scaled_sum(typing, factor, x, y):
 
 
 def _interleaved(step, count, upper):
-    """The lanes of two rows (the second's count from `count` on) that change places when blocks of `step` transpose."""
+    """Return the lanes of the upper or lower row of two when blocks of `step` lanes transpose.
+
+    The lanes of the second row count from `count` on.
+    """
     if upper:
         return [lane + (count if lane & step else step) for lane in range(count)]
     return [lane + (count - step if lane & step else 0) for lane in range(count)]
 
 
 def _transposed(builder, square):
-    """The transposed of as many vectors as they have lanes."""
+    """Return the transpose of as many vectors as they have lanes."""
     square, count = list(square), len(square)
     step = count // 2
     while step:
@@ -185,7 +188,7 @@ def _transposed(builder, square):
 
 @intrinsic
 def transpose_square(typing, target, target_row, source, source_row):
-    """Store the transposed square of a full vector's size; rows lie `…_row` numbers apart."""
+    """Store the transpose of a square of a full vector's size. Rows are `…_row` numbers apart."""
     vector = Vector(source.dtype, lanes_of(source.dtype))
 
     def generate(context, builder, signature, args):
@@ -201,15 +204,16 @@ def transpose_square(typing, target, target_row, source, source_row):
 
 @intrinsic(prefer_literal=True)
 def pack_block(typing, target, source, source_row, rows):
-    """Store a vector of each of some rows by columns, `rows` numbers of each after each other.
+    """Read a vector from each of some rows, and store them by columns: `rows` numbers for each column.
 
-    Whole vectors are stored, the last of which reach into what follows.
+    Whole vectors are stored, so that the last of them reach beyond the columns.
     """
     vector, height = Vector(source.dtype, lanes_of(source.dtype)), rows.literal_value
 
     def generate(context, builder, signature, args):
         nothing, kind = ir.Constant(context.get_value_type(vector), None), context.get_value_type(vector.dtype)
-        # From the last rows to the first, from the first column to the last: what reaches too far is written over.
+        # The order is from the last rows to the first, and from the first column to the last. So what a vector has too
+        # much is overwritten.
         for first in reversed(range(0, height, vector.lanes)):
             square = [
                 nothing

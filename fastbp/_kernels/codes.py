@@ -1,7 +1,7 @@
 """The integers that stand for names inside kernels, and the records in which arguments travel.
 
-L is the number of layers, n_l a layer's size, p_l its padded width, s the rows of a block: the samples of a batch that
-are in the workspace at once.
+L is the number of layers, n_l the size of a layer, p_l its padded width. s is the number of rows in a block: the
+samples of a batch that are in the workspace at once.
 """
 
 from typing import Any, NamedTuple
@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Activations. f′ of the first four comes from a; of those from LEAKY_RELU on it is kept beside a (Layer.slope).
+# Activations. For the first four, f′ is computed from a. From LEAKY_RELU on, it is stored in Layer.slope.
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
 LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, SILU, MISH, SOFTPLUS, SOFTSIGN, HARD_SIGMOID, HARD_TANH, EXPONENTIAL = range(
     5, 17
 )
-KEPT = 17  # in Layer.slopes: f′ is what was kept
+KEPT = 17  # stands for any of them if f′ was stored
 
-# Losses; those from ABSOLUTE_ERROR on, like the squared error, are sums over outputs of a function of a and y
+# Losses. The squared error and those from ABSOLUTE_ERROR on are sums over outputs of a function of a and y.
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, POISSON = range(4)
 ABSOLUTE_ERROR, HUBER, QUANTILE, HINGE, CUSTOM = range(4, 9)
 
@@ -31,7 +31,7 @@ AT_ONCE, AFTER_BATCH, BY_OTHERS, NEVER = range(4)
 # Places in Progress.position
 EPOCH, SAMPLE = range(2)
 
-# Places in Team.meeting, a cache line apart
+# Places in Team.meeting, each on a cache line of its own
 ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, MEETING_SIZE = 0, 8, 16, 24, 32, 40, 48
 
 
@@ -46,21 +46,21 @@ class Objective(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a network is, and where in Buffers.work a block of it lies; one record type, so one compilation a dtype."""
+    """A network, and the places of a block in Buffers.work. All networks share one type, so one compilation a dtype."""
 
-    layers: npt.NDArray[np.int64]  # (L · LAYER_FIELDS,) a Layer after the other
+    layers: npt.NDArray[np.int64]  # (L · LAYER_FIELDS,) the layers' records, in order
     loss: int
     use_bias: bool
     zeros: int  # two vectors
     targets: int  # (s, p_L) y
-    mask: int  # (HEIGHT, p_L) 1 at every output, 0 in the padding
-    parameter: int  # (HEIGHT, p_L) the loss's, for each output
-    weights: int  # (s, p_L) each sample's weight, in all of its row
-    label_off: float  # what a class number is in y for the classes that aren't meant
-    label_on: float  # and for the one that is
-    dropout: npt.NDArray[np.float64]  # (L,) each layer's rate
-    foreign: int  # address of a user's own loss
-    packed: int  # A of a wide layer's product, as wide.py has it
+    mask: int  # (HEIGHT, p_L) 1 for each output, 0 in the padding
+    parameter: int  # (HEIGHT, p_L) the parameter of the loss for each output
+    weights: int  # (s, p_L) the weight of each sample, repeated in its row
+    label_off: float  # the target of the classes that a label isn't
+    label_on: float  # the target of the class that it is
+    dropout: npt.NDArray[np.float64]  # (L,) the rate of each layer
+    foreign: int  # the address of a user's own loss
+    packed: int  # A of a product, packed by wide.py
 
 
 class Head(NamedTuple):
@@ -97,13 +97,13 @@ class Layer(NamedTuple):
     """A row of Plan.layers."""
 
     n: int
-    width: int  # p, how far apart the rows of a and delta lie
-    theta: int  # of Θˡ, n rows of p_{l+1}, and bˡ, one more, in Buffers.parameters and .gradients
+    width: int  # p, the distance between rows of a and of delta
+    theta: int  # the place of Θˡ, n rows of p_{l+1}, and bˡ, one more row, in Buffers.parameters and .gradients
     a: int  # (s, p)
     delta: int  # (s, p)
-    mirror: int  # Θˡ as the method writes it: (p_{l+1}, p)
+    mirror: int  # (p_{l+1}, p) Θˡ, not transposed
     activation: int
-    slope: int  # (s, p) f′(z), where it is kept; else 0
+    slope: int  # (s, p) f′(z) if it is stored, else 0
 
 
 LAYER_FIELDS = len(Layer._fields)
@@ -183,7 +183,7 @@ TASK_FIELDS = len(BackwardTask._fields)  # of the longest; lists of tasks have r
 
 
 class Passes(NamedTuple):
-    """Tasks, forward and back, of groups of samples: of as many as `squares.beside` says in each task, or of one."""
+    """The tasks that go forward and back for groups of samples. A task is for one group, or for several at once."""
 
     forward: Any  # of ForwardTask
     outputs: Any  # of OutputTask
@@ -191,56 +191,56 @@ class Passes(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What small.py does to a batch, in lists of tasks."""
+    """What small.py does with a batch, as lists of tasks."""
 
     groups: int  # of SIDE samples
     inputs: Any  # of GatherTask
     targets: Any  # of GatherTask
-    beside: Passes
-    alone: Passes  # of the groups that are left
+    beside: Passes  # for as many groups at once as squares.beside says
+    alone: Passes  # for each of the groups that are left
     weights: Any  # of WeightTask
     biases: Any  # of BiasTask
 
 
 class Tasks(NamedTuple):
-    """A list of Program by its address."""
+    """The address of a list of tasks, and how many they are."""
 
     at: Any
     count: int
 
 
 class Buffers(NamedTuple):
-    """Where the kernels read and write; allocated once, before the first epoch, and zero at first."""
+    """The memory for kernels. It is allocated once, before the first epoch, and starts with zeros."""
 
     parameters: npt.NDArray[np.floating]  # Θˡ and bˡ of all layers
     gradients: npt.NDArray[np.floating]  # ∂J/∂Θˡ and ∂J/∂bˡ, same layout
-    work: npt.NDArray[np.floating]  # what belongs to one block, as Plan says
-    losses: npt.NDArray[np.float64]  # (s / HEIGHT,) sums of the losses of HEIGHT samples
+    work: npt.NDArray[np.floating]  # one block; Plan has the places
+    losses: npt.NDArray[np.float64]  # (s / HEIGHT,) sums of losses, each over HEIGHT samples
 
 
 class Memory(NamedTuple):
-    """What an optimizer keeps from batch to batch."""
+    """What an optimizer remembers from batch to batch."""
 
-    first: npt.NDArray[np.floating]  # as the parameters, or (0,)
+    first: npt.NDArray[np.floating]  # in the layout of the parameters, or (0,)
     second: npt.NDArray[np.floating]
-    sums: npt.NDArray[np.float64]  # (2 · chunks,) of squares of the gradient, and of penalties, by chunks
-    steps: npt.NDArray[np.int64]  # (1,) batches so far
+    sums: npt.NDArray[np.float64]  # (2 · chunks,) for each chunk, Σ g² and the penalty
+    steps: npt.NDArray[np.int64]  # (1,) number of batches so far
 
 
 class Data(NamedTuple):
-    """The samples; of targets and labels one is empty, or both where there is nothing to compare with."""
+    """The samples. Targets or labels are empty; both are if there is nothing to compare with."""
 
     X: npt.NDArray[np.floating]  # (n, n_1)
     targets: npt.NDArray[np.floating]  # (n, n_L) or (0, n_L)
     labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
-    order: npt.NDArray[np.int64]  # (n,) written by every epoch's shuffle; (epochs · n,) given; or (0,): the order of X
-    weights: npt.NDArray[np.floating]  # (n,) of the samples, or (0,): all 1
+    order: npt.NDArray[np.int64]  # (n,) for shuffling; (epochs · n,) given; or (0,) for the order of X
+    weights: npt.NDArray[np.floating]  # (n,) of the samples, or (0,) if all are 1
     weight: float  # their sum
-    shuffles: bool  # whether order is written by every epoch's shuffle
+    shuffles: bool  # whether each epoch shuffles and writes the order
 
 
 class Machine(NamedTuple):
-    """Plan and Buffers by their addresses, as inner kernels pass them on: arrays cost more to pass, and are counted."""
+    """Plan and Buffers by their addresses. Kernels pass it on, because Numba counts the references to arrays."""
 
     layers: Any
     depth: int  # L
@@ -277,7 +277,7 @@ class Samples(NamedTuple):
     weighted: bool
     weight: float
     shuffles: bool
-    entries: int  # of the order; n where there is none
+    entries: int  # of the order; n if there is none
 
 
 class Moments(NamedTuple):
@@ -299,7 +299,7 @@ class Rule(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What holds the parameters and their gradients back; infinity where nothing does."""
+    """Penalties, and bounds on gradients and parameters; infinity means no bound."""
 
     l1: float
     l2: float
@@ -312,9 +312,9 @@ class Part(NamedTuple):
     """The rows of a batch that this process has, if others have the rest; read if Step.ends is BY_OTHERS."""
 
     first: int = 0  # in the epoch's order
-    stop: int = 0  # behind the last
-    row: int = 0  # of `first` in the whole batch
-    weight: float = 0.0  # of the whole batch's samples
+    stop: int = 0  # one behind the last
+    row: int = 0  # the place of `first` in the whole batch
+    weight: float = 0.0  # of all samples of the whole batch
 
 
 class Step(NamedTuple):
@@ -322,8 +322,8 @@ class Step(NamedTuple):
 
     rule: Rule
     bounds: Bounds
-    rates: npt.NDArray[np.float64]  # η of each batch, epoch after epoch; the last one's goes on
-    seed: int  # uint64, of dropout
+    rates: npt.NDArray[np.float64]  # η of each batch, epoch after epoch; the last one is also for later batches
+    seed: int  # uint64, for dropout
     batch_size: int
     block: int  # s
     alpha: float = 0.0  # the sum of a batch's losses has the penalty ½ alpha Σ Θ², as in scikit-learn: alpha / m in J
@@ -332,14 +332,14 @@ class Step(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """A step's rates by their address."""
+    """Step.rates by its address."""
 
     at: Any
     last: int  # the index of the last one
 
 
 class Dropping(NamedTuple):
-    """Where dropout is, in the order of all batches."""
+    """The place of a block among all batches, from which dropout draws."""
 
     active: bool
     batch: int  # from 0
@@ -348,37 +348,37 @@ class Dropping(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What lies as the rows of zᴸ do; pointers. Of mask and parameter there are HEIGHT rows, for any others."""
+    """Pointers to what lies in rows like those of zᴸ. Mask and parameter have HEIGHT rows, which serve for all."""
 
     targets: Any
     delta: Any
     slope: Any
     mask: Any
     weights: Any
-    weighted: Any  # or the mask stands in for weights
+    weighted: Any  # if not, weights is the mask
     parameter: Any
 
 
 class Progress(NamedTuple):
-    """Where training is, so that a call can end anywhere between two blocks and the next one go on."""
+    """How far training is. A call can end after any block, and the next call continues."""
 
-    position: npt.NDArray[np.int64]  # (2,) epochs finished, samples seen of the running one
-    random: npt.NDArray[np.uint64]  # (1,) state of the shuffling
-    losses: npt.NDArray[np.float64]  # (epochs,) mean loss of each epoch; of the running one the sum so far
+    position: npt.NDArray[np.int64]  # (2,) epochs finished, and samples seen in the current one
+    random: npt.NDArray[np.uint64]  # (1,) the state for shuffling
+    losses: npt.NDArray[np.float64]  # (epochs,) the mean loss of each epoch; for the current one the sum so far
 
 
 class Many(NamedTuple):
-    """Of k networks that one plan fits, what each has of its own."""
+    """What each of k networks with the same plan has of its own."""
 
     parameters: npt.NDArray[np.floating]  # (k, size) as in Buffers
     rates: npt.NDArray[np.float64]  # (k, 1) η
-    positions: npt.NDArray[np.int64]  # (k, 2), and so on, as in Progress
+    positions: npt.NDArray[np.int64]  # (k, 2), and so on, like Progress
     randoms: npt.NDArray[np.uint64]
     losses: npt.NDArray[np.float64]
 
 
 class Team(NamedTuple):
-    """A thread among those that run one kernel together."""
+    """One of the threads that run a kernel together."""
 
     meeting: npt.NDArray[np.int64]  # (MEETING_SIZE,) shared by all
     thread: int
@@ -386,7 +386,7 @@ class Team(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """A matrix in memory: element (i, j) lies i·row + j·step numbers behind the pointer `at`."""
+    """A matrix in memory: element (i, j) is i·row + j·step numbers behind the pointer `at`."""
 
     at: Any
     row: int

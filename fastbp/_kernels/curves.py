@@ -1,6 +1,6 @@
-"""The rarer activations, of a vector: f(z) and f′(z) at once, since they share most of their work.
+"""The formulas of the activations: f(z) and f′(z) of a vector at once, because they share most of the work.
 
-At ±∞ each has its limit: factors of z are held within ±FAR, where f′ is constant and f is 0 or z itself.
+At ±∞ each has its limit. Factors of z are kept within ±FAR, beyond which f′ is constant and f is 0 or z.
 """
 
 from .codes import (
@@ -51,7 +51,7 @@ def relu_slope(a):
 
 @inlined
 def elu(z, scale, alpha):
-    """z, or α (eᶻ − 1) below 0, times a scale; Clevert et al., 2015."""
+    """Return z, or α (eᶻ − 1) below 0, times a scale, and f′; Clevert et al., 2015."""
     less_1 = exp_less_1_of_negative(at_most(z, 0))
     below = less_1 * (scale * alpha)
     return where_less(0, z, z * scale, below), where_less(0, z, scale, below + scale * alpha)
@@ -101,7 +101,7 @@ def softsign(z):
 
 @inlined
 def curve(z, activation):
-    """f(z) and f′(z); z and 1 for the identity."""
+    """Return f(z) and f′(z), which are z and 1 for the identity."""
     a, slope = z, where_less(z, 0, 1, 1)
     if activation == SIGMOID:
         a = sigmoid(z)

@@ -1,6 +1,6 @@
-"""Kernels that only other kernels call: optimised and made machine code of within each of those, never by themselves.
+"""Compilation of kernels that only other kernels call: they stay drafts, and LLVM optimises them within their callers.
 
-Numba would do both for every one of them, and again for all that it calls within each of its callers.
+Otherwise Numba would optimise each of them alone, and again within each of its callers.
 """
 
 from numba.core.codegen import JITCodeLibrary
@@ -8,18 +8,18 @@ from numba.core.compiler import Compiler
 
 
 class Draft(JITCodeLibrary):
-    """A kernel in LLVM's language, with what it calls, as it was written down."""
+    """A kernel and what it calls, as LLVM code that isn't optimised."""
 
     @property
     def codegen(self):
-        """Who is told of the kernel's environment, which is an address in machine code: nobody needs to be."""
+        """Return this object, which Numba then tells the kernel's environment. A draft needs none."""
         return self
 
     def set_env(self, name, env):
-        """There is no such address."""
+        """Do nothing, because a draft has no environment."""
 
     def get_pointer_to_function(self, name):
-        """No machine code, no address: 0, as Numba has it for what isn't there."""
+        """Return 0, as Numba does for a function without machine code."""
         self._ensure_finalized()
         return 0
 
@@ -35,7 +35,7 @@ class Draft(JITCodeLibrary):
 
 
 class Whole(Draft):
-    """A draft that stays a function of its own, whoever calls it."""
+    """A draft that is never inlined."""
 
     def add_ir_module(self, ir_module):
         """Mark the functions as noinline before parsing. After it, llvmlite before 0.48 would mark the return value."""
@@ -46,17 +46,17 @@ class Whole(Draft):
 
 
 class Drafting(Compiler):
-    """Numba's compiler, as far as to a draft."""
+    """Numba's compiler, which stops at a draft."""
 
     draft = Draft
 
     def compile_extra(self, func):
-        """What is known of the function once it is compiled."""
+        """Compile the function to a draft."""
         self.state.library = self.draft(self.state.targetctx.codegen(), func.__qualname__)
         return super().compile_extra(func)
 
 
 class DraftingWhole(Drafting):
-    """The same of functions that stay their own."""
+    """The same for functions that are never inlined."""
 
     draft = Whole

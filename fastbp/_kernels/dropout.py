@@ -1,6 +1,6 @@
-"""Dropout: which units a sample goes without, by a hash of where they are.
+"""Dropout: a hash decides which units are dropped for a sample.
 
-A number of its own for each (batch, layer, sample, unit): the same for any number of threads, dtype and vector.
+The hash is of (batch, layer, sample, unit), so it is the same for any number of threads, dtype and size of a vector.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ from .llvm import at, lanes, load, number_of, store
 from .random import GAMMA, mix
 
 OF_LAYER = np.uint64(0xD1B54A32D192ED03)
-STEPS = 1 << 24  # of a rate
+STEPS = 1 << 24  # a rate is rounded to a multiple of 1 / STEPS
 LOW, HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 @intrinsic
 def kept(typing, x, first, low, high, bound):
-    """x where the hash of first, first + 1, … under a key is at least the bound, else 0."""
+    """Return x where the hash of first, first + 1, … with a key is at least the bound, else 0."""
 
     def generate(context, builder, signature, args):
         word = ir.IntType(32)
@@ -44,7 +44,7 @@ def kept(typing, x, first, low, high, bound):
 
 
 def make_drop_row(part):
-    """Make dropout for a row of vectors that are a `part`-th of a register."""
+    """Make dropout for a row of vectors, each of which is a `part`-th of a register."""
 
     @inner
     def drop_row(a, slope, count, scale, first, key, bound):
@@ -61,16 +61,16 @@ drop_full, drop_quarter = make_drop_row(1), make_drop_row(4)
 
 @inner
 def drop_out(a, slope, share, n, rate, batch, layer, seed):
-    """a and f′, of a thread's share of a layer with n units, without those that `seed` says; Srivastava et al., 2014.
+    """Drop units from a thread's share of a and f′, of a layer with n units; Srivastava et al., 2014.
 
     Parameters
     ----------
     a, slope : Operand, and pointer to f′ in rows as far apart
     share : Share
-        Which samples and units: of the batch and the layer.
+        The samples, counted in the batch, and the units, counted in the layer.
     rate : float, in (0, 1)
     batch, layer : int
-        Numbers of the batch, from 0, and of the layer, as method.md has it.
+        The number of the batch, from 0, and of the layer, as in method.md.
     seed : uint64
     """
     key = mix(seed + np.uint64(batch) * GAMMA + np.uint64(layer) * OF_LAYER)

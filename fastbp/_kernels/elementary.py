@@ -1,7 +1,7 @@
-"""exp, sigmoid, tanh, log, softplus, the normal distribution, of vectors: polynomials after a reduction of the range.
+"""exp, sigmoid, tanh, log, softplus and the normal distribution of vectors: polynomials on a reduced range.
 
-Within 3.5 ulp of the exact value in float32 and float64, 1.5 for exp: tests/_kernels/test_elementary.py has each bound.
-NaN gives NaN. Values too small for a normal number become 0 in sigmoid and softplus; exp keeps them.
+Errors are at most 3.5 ulp, and 1.5 ulp for exp, in both dtypes; tests/_kernels/test_elementary.py has each bound.
+NaN gives NaN. Values that are too small for a normal number become 0 in sigmoid and softplus, but not in exp.
 """
 
 from .bits import (
@@ -20,10 +20,10 @@ from .jit import inlined
 from .llvm import absolute, fma, where_equal, where_less
 
 LOG2_E = constant(1.4426950408889634)
-# ln 2 in two parts: n times the first is exact for every n in use
+# ln 2 in two parts. n times the first is exact for every n that occurs.
 LN2_HIGH = constant(0.693359375, 6.93147180369123816490e-01)
 LN2_LOW = constant(-2.12194440e-4, 1.90821492927058770002e-10)
-LEAST_EXPONENT = constant(-88.0, -709.0)  # 2ⁿ of n = its multiple of ln 2 is 0
+LEAST_EXPONENT = constant(-88.0, -709.0)  # from here on, 2ⁿ is 0 for the nearest n ln 2
 EXP_IS_ZERO = constant(-104.0, -746.0)
 EXP_IS_INFINITE = constant(89.0, 710.0)
 ONE = constant(1.0)
@@ -34,7 +34,7 @@ SCALE_EXPONENT = constant(25.0, 54.0)
 INFINITY = constant(float("inf"))
 NAN = constant(float("nan"))
 
-# (eʳ − 1 − r)/r² for |r| ≤ ½ ln 2: relative error of eʳ − 1 below 1.4e-8 and 2e-17
+# (eʳ − 1 − r)/r² for |r| ≤ ½ ln 2. The relative error of eʳ − 1 is below 1.4e-8 and 2e-17.
 EXP_TAIL = polynomial(
     (0.5, 0.1666654348373413, 0.04166628047823906, 0.008366582915186882, 0.0013946444960311055),
     (
@@ -50,14 +50,14 @@ EXP_TAIL = polynomial(
         2.5113808207041925e-08,
     ),
 )
-# The same for |r| ≤ ½ ln 2 / STEPS, where powers of 2 are looked up: below 6e-10 and 3e-17
+# The same for |r| ≤ ½ ln 2 / STEPS, with powers of 2 from a table. The error is below 6e-10 and 3e-17.
 STEP_TAIL = polynomial(
     (0.5, 0.16666667),
     (0.5, 0.1666666666530169, 0.041666666664960356, 0.008333449701261542, 0.0013889034351363193),
 )
 if STEPS[32] == 1:
     STEP_TAIL = EXP_TAIL
-# (artanh s / s − 1)/s² as a function of s² ≤ 1/9: below 1.2e-10 and 2e-18
+# (artanh s / s − 1)/s² as a function of s² ≤ 1/9. The error is below 1.2e-10 and 2e-18.
 ARTANH_TAIL = polynomial(
     (0.3333333730697632, 0.19999438524246216, 0.14308442175388336, 0.10713828355073929, 0.12150469422340393),
     (
@@ -73,7 +73,7 @@ ARTANH_TAIL = polynomial(
         0.08509362235959146,
     ),
 )
-# eˣ² erfc x · (1 + 2x) as a function of (x − 2.5)/(x + 2.5), x ≥ 0: below 6.4e-8 and 1.4e-14
+# eˣ² erfc x · (1 + 2x) as a function of (x − 2.5)/(x + 2.5) for x ≥ 0. The error is below 6.4e-8 and 1.4e-14.
 ERFCX = polynomial(
     (
         1.26483818,
@@ -118,19 +118,19 @@ DENSITY_AT_0 = 0.3989422804014327  # 1/√(2π)
 
 @inlined
 def at_least(x, bound):
-    """max(x, bound), but a NaN in x stays."""
+    """Return max(x, bound), but a NaN in x stays."""
     return where_less(x, bound, bound, x)
 
 
 @inlined
 def at_most(x, bound):
-    """min(x, bound), but a NaN in x stays."""
+    """Return min(x, bound), but a NaN in x stays."""
     return where_less(bound, x, bound, x)
 
 
 @inlined
 def exp_parts(x):
-    """n + SHIFT and p with eˣ = 2ⁿ(1 + p), n whole and |p| below ½."""
+    """Return n + SHIFT and p with eˣ = 2ⁿ(1 + p), n whole and |p| below ½."""
     shifted = fma(x, LOG2_E(x), SHIFT(x))
     n = shifted - SHIFT(x)
     r = fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), x))
@@ -149,7 +149,7 @@ def exp(x):
 
 @inlined
 def exp_of_negative(x):
-    """eˣ for x ≤ 0, with values below the normal numbers made 0."""
+    """eˣ for x ≤ 0. Values below the normal numbers become 0."""
     shifted, p = exp_parts(at_least(x, LEAST_EXPONENT(x)))
     scale = power_of_two(shifted)
     return fma(scale, p, scale)
@@ -165,9 +165,9 @@ def exp_less_1_of_negative(x):
 
 @inlined
 def sigmoid(x):
-    """1/(1 + e⁻ˣ), which cancels nowhere."""
+    """1/(1 + e⁻ˣ), computed without cancellation."""
     near = at_most(at_least(x, -FAR(x)), FAR(x))
-    shifted = fma(near, -LOG2_E(x), STEP_SHIFT(x))  # of −x: a shared reduction costs two instructions
+    shifted = fma(near, -LOG2_E(x), STEP_SHIFT(x))  # of −x: to share exp's reduction would take two instructions more
     n = shifted - STEP_SHIFT(x)
     r = fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), -near))
     scale = power_of_two_in_steps(shifted)
@@ -177,7 +177,7 @@ def sigmoid(x):
 
 @inlined
 def tanh(x):
-    """(1 − e)/(1 + e) with e = e^−2|x|; from e − 1, which keeps small x precise."""
+    """(1 − e)/(1 + e) with e = e^−2|x|. It uses e − 1, which is precise for small x."""
     shifted, p = exp_parts(at_least(absolute(x) * -2, LEAST_EXPONENT(x)))
     scale = power_of_two(shifted)
     return with_sign(quotient(fma(scale, p, scale - 1), fma(scale, p, scale + 1)), x)
@@ -203,16 +203,17 @@ def log(x):
 
 @inlined
 def softplus_tail(x):
-    """ln(1 + e^−|x|), what ln(1 + eˣ) has beyond max(x, 0)."""
+    """ln(1 + e^−|x|), which is ln(1 + eˣ) − max(x, 0)."""
     e = exp_of_negative(-absolute(x))
     return twice_artanh(e / (e + 2))
 
 
 @inlined
 def normal(x):
-    """Distribution and density of the standard normal distribution, Φ and φ, within 1e-6 and 1e-13 of their size.
+    """Return Φ and φ, distribution and density of the standard normal distribution.
 
-    Φ of x ≤ 0 is ½ erfc(−x/√2); both tails from e^−½x², so that neither cancels.
+    Relative errors are within 1e-6 and 1e-13. Φ of x ≤ 0 is ½ erfc(−x/√2). Both tails come from e^−½x², so that
+    neither cancels.
     """
     e = exp_of_negative(x * x * -0.5)
     distance = at_most(absolute(x) * ROOT_HALF, 100)

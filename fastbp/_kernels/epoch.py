@@ -21,7 +21,7 @@ NO_SEED = np.uint64(0)
 
 @inner
 def copy_row(target, source, n):
-    """n numbers, by vectors."""
+    """Copy n numbers, in whole vectors and a masked one."""
     width = lanes(source, 1)
     whole = n // width * width
     for i in range(0, whole, width):
@@ -32,9 +32,9 @@ def copy_row(target, source, n):
 
 @inlined
 def copy_rows(target, width, source, n, data, start, rows):
-    """Rows `start` … of the epoch's order, n numbers each, into as many of `width`. rows: first and how many."""
+    """Copy rows `start` … of the epoch's order, n numbers each, to rows of `width`. rows: the first, and how many."""
     first, count = rows
-    if width == lanes(source, 1):  # as outputs mostly are: one mask, and no loop in each row
+    if width == lanes(source, 1):  # most outputs are so narrow: one mask, and no loop in each row
         for s in range(first, first + count):
             store(target, s * width, load_first(source, sample(data, start + s) * n, n))
         return
@@ -44,7 +44,7 @@ def copy_rows(target, width, source, n, data, start, rows):
 
 @inlined
 def spread_labels(net, data, start, rows):
-    """The labels of rows `start` … of the epoch's order, one-hot. rows: first and how many."""
+    """Store the labels of rows `start` … of the epoch's order as one-hot targets. rows: as in `copy_rows`."""
     last = layer_of(net, net.depth - 1)
     for s in range(rows[0], rows[0] + rows[1]):
         targets = at(net.work, net.targets + s * last.width)
@@ -55,7 +55,7 @@ def spread_labels(net, data, start, rows):
 
 @inlined
 def spread_weights(net, data, start, rows):
-    """The weights of those samples, for each of their outputs."""
+    """Store the weights of these samples, for each of their outputs."""
     last = layer_of(net, net.depth - 1)
     for s in range(rows[0], rows[0] + rows[1]):
         weight = get(data.weights, sample(data, start + s))
@@ -65,10 +65,10 @@ def spread_weights(net, data, start, rows):
 
 @inlined
 def gather(net, data, start, m, team):
-    """Rows start … start + m of the epoch's order: y (or its classes, one-hot) and the samples' weights; returns a¹.
+    """Copy y and the samples' weights for rows start … start + m of the epoch's order. Return a¹, an Operand.
 
-    Without an order the rows follow one another, and a¹, an Operand, is where they lie; else they are copied into the
-    workspace, each thread its own.
+    Class labels become one-hot targets. If there is an order, the rows of X are copied to the workspace, each thread
+    its own. Otherwise a¹ is where they are.
     """
     first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
     mine = slice_of(m, HEIGHT, team)
@@ -92,7 +92,7 @@ def gather(net, data, start, m, team):
 
 @inner
 def weight_of(data, start, stop):
-    """The sum of the weights of the samples from start to stop in the epoch's order: their number, without weights."""
+    """Return the weight of samples start … stop of the epoch's order, which is their number if all weights are 1."""
     if not data.weighted:
         return np.float64(stop - start)
     total = 0.0
@@ -103,7 +103,7 @@ def weight_of(data, start, stop):
 
 @inner
 def sum_of_losses(net, m):
-    """The sum over m samples, from what output_errors left; in one order for any number of threads."""
+    """Return the sum of the losses of m samples, which is added in the same order for any number of threads."""
     total = 0.0
     for i in range((m + HEIGHT - 1) // HEIGHT):
         total += get(net.losses, i)
@@ -194,7 +194,7 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
 
 @quick
 def update(plan, buffers, memory, step, rate, weight, team):
-    """Move the parameters along buffers.gradients, of a whole batch of samples of that weight; returns J's penalty."""
+    """Update the parameters with buffers.gradients, of a whole batch of that weight. Return the penalty in J."""
     team = member(team)
     if not meet(team):
         return 0.0
@@ -203,16 +203,16 @@ def update(plan, buffers, memory, step, rate, weight, team):
 
 @quick
 def reorder(order, state):
-    """The order of the next epoch, as `train` makes it."""
+    """Make the order of the next epoch, as `train` does."""
     shuffle(order, state)
 
 
 @kernel
 def evaluate(numbers, rates, parameters, work, sums, X, targets, labels, weights, start, stop, block, output, losses):
-    """Rows start … stop, by blocks: aᴸ into output, (n · n_L,), sums of losses into losses; neither if it is empty.
+    """Compute rows start … stop in blocks: aᴸ goes to output, (n · n_L,), sums of losses to losses, unless it is empty.
 
-    Returns whether X is finite there; else nothing more is written. Of arrays one by one, a plan's too
-    (codes.in_arrays): Numba takes some 60 ns for each, and 4 µs for records of them, longer than a row.
+    Return whether X is finite. If a block isn't, nothing more is written. The arguments are arrays, also for the plan
+    (codes.in_arrays): Numba needs 60 ns to unpack one, but 4 µs for records of arrays, which is longer than a row.
     """
     net, rows = machine_of(numbers, rates, parameters, work, sums), samples_of(X, targets, labels, weights)
     team = Team(at(numbers, 0), 0, 1)  # one thread: no meetings

@@ -11,7 +11,7 @@ from .llvm import at, get, lanes, load, number_of, splat
 
 @inner
 def run_is_finite(x, count):
-    """Whether count numbers behind a pointer are all finite: 0 · x is 0, or else NaN, which no sum loses."""
+    """Return whether count numbers behind a pointer are all finite. If not, 0 · x is NaN, and so is the sum."""
     width = lanes(x, 1)
     whole = count // (4 * width) * (4 * width)
     a = b = c = d = splat(number_of(x, 0), 1)
@@ -28,5 +28,5 @@ def run_is_finite(x, count):
 
 @quick
 def is_finite(values):
-    """Whether all of values, (n,) float32 or float64, are finite."""
+    """Return whether all values, (n,) float32 or float64, are finite."""
     return values.size == 0 or run_is_finite(at(values, 0), values.size)

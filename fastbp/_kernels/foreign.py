@@ -1,4 +1,4 @@
-"""A user's own loss in the kernels: compiled once into a loop over outputs, called by its address."""
+"""The user's own loss: it is compiled once, as a loop over outputs, which kernels call by its address."""
 
 from functools import cache
 from typing import Any
@@ -14,12 +14,14 @@ NAN = float("nan")
 
 @cache  # also keeps the machine code alive
 def compiled_loss(formula, dtype):
-    """A C function of a loss: pointers to a and y of a row, where δ goes, their number, a factor of δ; returns Σ ℓ.
+    """Return a C function that computes a loss: it stores δ for a row and returns Σ ℓ.
+
+    The arguments of the C function are pointers to a, y and δ of a row, how many numbers they have, and a factor for δ.
 
     Parameters
     ----------
-    formula : compiled function of an output and its target, which gives the loss and its derivative by the output
-    dtype : name of the numbers' type
+    formula : compiled function of an output and its target, which returns the loss and its derivative by the output
+    dtype : name of the dtype
     """
     pointer = types.CPointer(getattr(types, dtype))
 
@@ -28,7 +30,7 @@ def compiled_loss(formula, dtype):
         outputs, targets, errors = carray(a, count), carray(y, count), carray(delta, count)
         total = 0.0
         for i in range(count):
-            errors[i] = NAN  # which stays where the formula raises an error
+            errors[i] = NAN  # it stays if the formula raises an error
         for i in range(count):
             value, derivative = formula(outputs[i], targets[i])
             total += value
@@ -39,13 +41,13 @@ def compiled_loss(formula, dtype):
 
 
 def loss_address(formula: Any, dtype: str) -> int:
-    """Where the compiled loop of a loss is in this process."""
+    """Return the address of the compiled loop of a loss in this process."""
     return compiled_loss(formula, dtype).address
 
 
 @intrinsic
 def call_loss(typing, address, a, y, delta, count, scale):
-    """Call what compiled_loss made, by its address."""
+    """Call the function that compiled_loss returned, by its address."""
 
     def generate(context, builder, signature, args):
         pointers = [args[1].type, args[2].type, args[3].type]

@@ -1,4 +1,4 @@
-"""a¹ → zᴸ: the part of one thread, layer by layer, with a meeting after each."""
+"""a¹ → zᴸ: the part of one thread. The threads meet after each layer."""
 
 from .activations import activate
 from .addresses import layer_of, rows_of
@@ -24,7 +24,7 @@ def affine(net, a, layer, above, mine):
 
 @inlined
 def activate_share(net, z, layer, mine, number, dropping):
-    """zˡ → aˡ for this thread's share of layer l, and f′(zˡ) where it is kept; without the units that are dropped."""
+    """zˡ → aˡ for this thread's share of layer l. Units are dropped, and f′(zˡ) is stored if the way back needs it."""
     slope = at(net.work, layer.slope + mine.row * layer.width + mine.column)
     rate = get(net.dropout, number - 1) if dropping.active else 0.0
     activate(z, slope, mine.rows, mine.columns, layer.activation, layer.activation >= LEAKY_RELU or rate > 0)
@@ -35,10 +35,10 @@ def activate_share(net, z, layer, mine, number, dropping):
 
 @inlined
 def forward(net, x, m, learning, current, dropping, team):
-    """From x = a¹ of m samples to zᴸ in the workspace, where each thread has its own rows of it; method.md, step 1.
+    """Go from x = a¹ of m samples to zᴸ in the workspace, of which each thread has its own rows; method.md, step 1.
 
-    `learning` leaves the mirrors of Θ for the way back, which are `current` after a step that they led. dropping:
-    Dropping, which samples go without which units.
+    If `learning`, the mirrors of Θ are made for the way back. Those that lead are `current` after a step. dropping:
+    Dropping, the place of the block from which dropout draws.
     """
     last = net.depth - 1
     layer, a, width = layer_of(net, 0), x, lanes(net.work, 1)

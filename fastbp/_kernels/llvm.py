@@ -1,9 +1,9 @@
-"""A vector is a value: the SIMD type of the kernels, and what else Numba has no name for.
+"""The SIMD type of the kernels, and other LLVM instructions for which Numba has no name.
 
-A `Vector(dtype, lanes)` is one LLVM vector; LLVM legalises it on any CPU. It is loaded from and stored to a 1-D array
-or a pointer (`at`), and combines by + − × ÷ with its like and with plain numbers, which take its dtype: a literal never
-widens it. How many lanes: the host's registers hold `REGISTER` bytes; `part` = 1, 2, 4 asks for all, half or a quarter
-of one. Memory is reached without bounds checks and without Numba's wrap-around of negative indices.
+A `Vector(dtype, lanes)` is a value: one LLVM vector, which LLVM can compile for any CPU. It is loaded from a 1-D array
+or a pointer (`at`) and stored there. It combines by + − × ÷ with vectors of its type, and with plain numbers, which
+take its dtype: a literal never widens it. The host's registers hold `REGISTER` bytes, and `part` = 1, 2, 4 asks for the
+lanes of a whole register, a half or a quarter. Access to memory has no bounds checks, and negative indices don't wrap.
 """
 
 import operator
@@ -37,16 +37,16 @@ class VectorModel(models.PrimitiveModel):
 
 
 def lanes_of(dtype, part=1):
-    """How many numbers of a Numba float type make a `part`-th of the host's register; at least one."""
+    """Return how many numbers of a Numba float type make a `part`-th of the host's register; at least one."""
     return max(REGISTER * 8 // dtype.bitwidth // part, 1)
 
 
 def _lanes(dtype, part):
-    """`part` as kernels write it: a literal, or a vector to be like."""
+    """Return the lanes for `part` as kernels write it: a literal, or a vector with as many lanes."""
     return part.lanes if isinstance(part, Vector) else lanes_of(dtype, part.literal_value)
 
 
-# Inside a code generator: (context, builder, its signature, its arguments)
+# Helpers of code generators, which are functions of (context, builder, signature, arguments)
 
 
 def _integers(vector):
@@ -63,7 +63,7 @@ def _constant(vector, number, integer=False):
 
 
 def _spread(context, builder, value, source, vector):
-    """A vector as it is; a number cast to the vector's dtype, in every lane."""
+    """Return a vector as it is, and a number cast to the vector's dtype, in every lane."""
     if source == vector:
         return value
     number = context.cast(builder, value, source, vector.dtype)
@@ -73,24 +73,24 @@ def _spread(context, builder, value, source, vector):
 
 
 def _halves(builder, value):
-    """The first and the last half of a vector's lanes."""
+    """Return the first and the last half of a vector's lanes."""
     count = value.type.count // 2
     lanes = (ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(i, i + count))) for i in (0, count))
     return [builder.shuffle_vector(value, value, half) for half in lanes]
 
 
 def _joined(builder, first, last):
-    """The lanes of two vectors of one type, one after the other."""
+    """Return the lanes of two vectors of one type, one after the other."""
     count = 2 * first.type.count
     return builder.shuffle_vector(first, last, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count))))
 
 
-# Until version 17 of LLVM (llvmlite 0.44), a pointer's type says what it points at, and intrinsics' names say it, too.
+# Before LLVM 17 (llvmlite 0.44), pointers have the type of what they point at, which is part of intrinsics' names.
 TYPED = binding.llvm_version_info[0] < 17
 
 
 def _pointing(builder, pointer, kind):
-    """The pointer, so that a `kind` can be loaded or stored there. Numba still gives typed pointers to llvmlite."""
+    """Return the pointer for a load or store of a `kind`. Numba still makes typed pointers, which llvmlite checks."""
     return pointer if pointer.type.is_opaque else builder.bitcast(pointer, kind.as_pointer())
 
 
@@ -103,7 +103,7 @@ def _store(builder, value, pointer, align=None):
 
 
 def _behind(builder, pointer, count, kind):
-    """A pointer to what is `count` times the size of a `kind` behind another pointer."""
+    """Return the place that is `count` times the size of a `kind` behind a pointer."""
     return builder.gep(_pointing(builder, pointer, kind), [count], source_etype=kind)
 
 
@@ -125,7 +125,7 @@ def _call(builder, name, out, arguments):
 
 @intrinsic
 def at(typing, memory, i):
-    """A pointer to element i of a 1-D array, or i elements behind a pointer."""
+    """Return a pointer to element i of a 1-D array, or to the i-th element behind a pointer."""
 
     def generate(context, builder, signature, args):
         return _address(context, builder, signature.args[0], *args)
@@ -135,7 +135,7 @@ def at(typing, memory, i):
 
 @intrinsic
 def get(typing, memory, i):
-    """Element i of a 1-D array or behind a pointer."""
+    """Return element i of a 1-D array or behind a pointer."""
 
     def generate(context, builder, signature, args):
         place = _address(context, builder, signature.args[0], *args)
@@ -146,7 +146,7 @@ def get(typing, memory, i):
 
 @intrinsic
 def record(typing, kind, memory, i):
-    """The numbers from element i on, as a named tuple of that class."""
+    """Return the numbers from element i on as a named tuple of that class."""
     fields = len(kind.instance_class._fields)
     out = types.NamedUniTuple(memory.dtype, fields, kind.instance_class)
 
@@ -172,7 +172,7 @@ def put(typing, memory, i, number):
 
 @intrinsic
 def number_of(typing, memory, number):
-    """A number as the dtype of an array or of what a pointer points at."""
+    """Return a number, cast to the dtype of an array or pointer."""
 
     def generate(context, builder, signature, args):
         return context.cast(builder, args[1], number, memory.dtype)
@@ -182,14 +182,14 @@ def number_of(typing, memory, number):
 
 @intrinsic(prefer_literal=True)
 def lanes(typing, memory, part):
-    """How many numbers `load(memory, i, part)` reads: a constant to LLVM."""
+    """Return how many numbers `load(memory, i, part)` reads. LLVM sees a constant."""
     count = _lanes(memory.dtype, part)
     return types.intp(memory, part), lambda context, builder, signature, args: ir.Constant(ir.IntType(64), count)
 
 
 @intrinsic(prefer_literal=True)
 def load(typing, memory, i, part):
-    """The vector that starts at element i; no alignment needed."""
+    """Return the vector that starts at element i. It need not be aligned."""
     vector = Vector(memory.dtype, _lanes(memory.dtype, part))
 
     def generate(context, builder, signature, args):
@@ -200,7 +200,7 @@ def load(typing, memory, i, part):
 
 
 def _first(builder, vector, count):
-    """The mask of a vector's first lanes."""
+    """Return the mask of a vector's first lanes."""
     index = ir.VectorType(ir.IntType(32), vector.lanes)
     count = builder.insert_element(ir.Constant(index, ir.Undefined), count, ir.Constant(ir.IntType(32), 0))
     count = builder.shuffle_vector(count, count, ir.Constant(index, None))
@@ -224,7 +224,7 @@ def _masked(context, builder, name, vector, pointer, arguments):
 
 @intrinsic
 def load_first(typing, memory, i, count):
-    """The full vector whose first `count` lanes are loaded from element i on; the others are 0."""
+    """Return the full vector whose first `count` lanes are loaded from element i on. The others are 0."""
     vector = Vector(memory.dtype, lanes_of(memory.dtype))
 
     def generate(context, builder, signature, args):
@@ -237,7 +237,7 @@ def load_first(typing, memory, i, count):
 
 @intrinsic
 def store_first(typing, memory, i, vector, count):
-    """Write the first `count` lanes from element i on."""
+    """Store the first `count` lanes from element i on."""
 
     def generate(context, builder, signature, args):
         pointer = _address(context, builder, signature.args[0], *args[:2])
@@ -249,7 +249,7 @@ def store_first(typing, memory, i, vector, count):
 
 @intrinsic
 def store(typing, memory, i, vector):
-    """Write a vector from element i on."""
+    """Store a vector from element i on."""
 
     def generate(context, builder, signature, args):
         pointer = _address(context, builder, signature.args[0], *args[:2])
@@ -261,7 +261,7 @@ def store(typing, memory, i, vector):
 
 @intrinsic
 def prefetch(typing, memory, i):
-    """Ask for the cache line of element i, wherever that is: it is read soon."""
+    """Ask for the cache line of element i, which is read soon. The address may be anywhere."""
 
     def generate(context, builder, signature, args):
         place = _pointing(builder, _address(context, builder, signature.args[0], *args), ir.IntType(8))
@@ -278,7 +278,7 @@ def prefetch(typing, memory, i):
 
 @intrinsic(prefer_literal=True)
 def splat(typing, number, part):
-    """A number in every lane."""
+    """Return a vector with a number in every lane."""
     vector = Vector(number.dtype if hasattr(number, "dtype") else number, _lanes(number, part))
 
     def generate(context, builder, signature, args):
@@ -289,7 +289,7 @@ def splat(typing, number, part):
 
 @intrinsic(prefer_literal=True)
 def ramp(typing, memory, part):
-    """0, 1, 2 … in the lanes of a vector of the memory's dtype."""
+    """Return a vector of the memory's dtype with 0, 1, 2 … in its lanes."""
     vector = Vector(memory.dtype, _lanes(memory.dtype, part))
 
     def generate(context, builder, signature, args):
@@ -329,7 +329,7 @@ _operator(operator.neg, "fneg", arity=1)
 
 @intrinsic
 def fma(typing, a, b, c):
-    """a × b + c with one rounding where the host has the instruction, of vectors and numbers, or of numbers."""
+    """Return a × b + c of vectors or numbers, with one rounding if the host has the instruction."""
     out = next((t for t in (a, b, c) if isinstance(t, Vector)), c)
 
     def generate(context, builder, signature, args):
@@ -371,5 +371,5 @@ def _choice(comparison, doc):
     return intrinsic(typer)
 
 
-where_less = _choice("<", "x where a < b, else y; a NaN is not less.")
-where_equal = _choice("==", "x where a = b, else y; a NaN is not equal.")
+where_less = _choice("<", "Return x where a < b, else y. A NaN is not less.")
+where_equal = _choice("==", "Return x where a = b, else y. A NaN is not equal.")

@@ -1,11 +1,11 @@
-"""J and δᴸ of rows of the output layer, the only place where the 1/m of the method appears.
+"""J and δᴸ for rows of the output layer. The 1/m of the method appears nowhere else.
 
-Arguments: z, an Operand of the rows, zᴸ on entry and aᴸ on return; of: Outputs; inverse: 1/m,
-or 1 over the sum of the weights of the batch's samples. Each function but the last returns the rows' part of m · J,
+Arguments of the functions: z is an Operand of the rows, zᴸ on entry and aᴸ on return. of: Outputs. inverse: 1/m, or
+1 over the sum of the weights of the batch's samples. Each function but the last returns the rows' part of m · J as
 float64.
 
-What lies beyond the rows, up to a whole vector, is left over from another batch: it is selected away, not multiplied
-by 0, since it may be a NaN.
+The numbers between the last row and the end of its last vector come from another batch. A selection removes them,
+because a product with 0 would keep a NaN.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ from .tuning import HEIGHT
 
 @inlined
 def pointwise(a, y, loss, parameter):
-    """An output's loss and its derivative by a, of the losses that are sums over outputs."""
+    """Return the loss of an output and its derivative by a, for the losses that are sums over outputs."""
     e = a - y
     size, sign = absolute(e), where_less(0, e, 1, where_less(e, 0, -1, e * 0))
     value, derivative = e * e * 0.5, e
@@ -58,7 +58,7 @@ def pointwise(a, y, loss, parameter):
 
 @inner
 def sum_over_outputs(a, of, count, loss, inverse):
-    """δ = (1/m) ∂ℓ/∂a over count numbers, of a `pointwise` loss; returns Σ w ℓ."""
+    """Store δ = (1/m) w ∂ℓ/∂a for count numbers and a `pointwise` loss. Return Σ w ℓ."""
     values = splat(inverse, 1) * 0
     for i in range(0, count, lanes(a, 1)):
         shown, w = load_first(of.mask, i, count - i), load(of.weights, i, 1)
@@ -70,7 +70,7 @@ def sum_over_outputs(a, of, count, loss, inverse):
 
 @inner
 def difference(a, of, count, inverse):
-    """δ = (1/m) w (a − y), over count numbers."""
+    """Store δ = (1/m) w (a − y) for count numbers."""
     for i in range(0, count, lanes(a, 1)):
         shown, w = load_first(of.mask, i, count - i), load(of.weights, i, 1)
         store(of.delta, i, where_less(0, shown, (load(a, i, 1) - load(of.targets, i, 1)) * w * inverse, 0))
@@ -78,13 +78,13 @@ def difference(a, of, count, inverse):
 
 @inner
 def foreign(z, of, rows, columns, address, inverse):
-    """A user's own loss, row by row: δ = (1/m) w ∂ℓ/∂a; returns Σ w ℓ."""
+    """Store δ = (1/m) w ∂ℓ/∂a for the user's own loss, row by row. Return Σ w ℓ."""
     value = 0.0
     for i in range(0, rows * z.row, z.row):
         w = np.float64(get(of.weights, i))
         scale = w * np.float64(inverse)
         value += w * call_loss(address, at(z.at, i), at(of.targets, i), at(of.delta, i), columns, scale)
-        for j in range(columns):  # a formula that raises an error leaves a NaN
+        for j in range(columns):  # if the formula raised an error, δ is NaN, and so is the loss
             value += 0 * np.float64(get(of.delta, i + j))
     return value
 
@@ -105,7 +105,7 @@ def binary_cross_entropy(z, y):
 
 @inner
 def from_logits(z, of, count, loss, inverse):
-    """Losses whose output activation is their inverse link, so that δᴸ = (1/m) (aᴸ − y).
+    """Compute aᴸ and δᴸ = (1/m) (aᴸ − y) for the losses whose output activation is their inverse link.
 
     These are the binary cross entropy with aᴸ = sigmoid(zᴸ), and poisson with aᴸ = e^z, whose loss is Σ (aᴸ − y z).
     """
@@ -126,7 +126,7 @@ def from_logits(z, of, count, loss, inverse):
 
 @inlined
 def beginning_at(of, place):
-    """Outputs from some number on; the mask begins with each HEIGHT rows."""
+    """Return Outputs from some number on. The mask starts again with each HEIGHT rows."""
     return Outputs(
         at(of.targets, place),
         at(of.delta, place),
@@ -140,10 +140,10 @@ def beginning_at(of, place):
 
 @inner
 def output_error(z, of, rows, columns, codes, address, inverse, sums):
-    """aᴸ into z, δᴸ, and of each HEIGHT rows their part of m · J into sums; method.md, step 2.
+    """Compute aᴸ in z, δᴸ, and in sums the part of m · J of each HEIGHT rows; method.md, step 2.
 
-    Of a loss without a closed form with its activation δᴸ = (1/m) ∂ℓ/∂a ⊙ f′(zᴸ), with ∂ℓ/∂a of aᴸ; the squared error
-    is ½ Σ (aᴸ − y)². codes: (loss, activation).
+    δᴸ is (1/m) ∂ℓ/∂a ⊙ f′(zᴸ), or a closed form for some pairs of loss and activation. The squared error is
+    ½ Σ (aᴸ − y)². codes: (loss, activation).
     """
     loss, activation = codes
     through = loss != CROSS_ENTROPY and loss != BINARY_CROSS_ENTROPY and loss != POISSON

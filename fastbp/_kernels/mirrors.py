@@ -1,4 +1,4 @@
-"""Mirrors: Θˡ as the method writes it, rows of n_l, beside the parameters' rows of n_{l+1}; for l = 2 … L − 1."""
+"""Mirrors: copies of Θˡ in rows of n_l, as the method writes it, for l = 2 … L − 1. Parameters have rows of n_{l+1}."""
 
 from .codes import Extent, Operand
 from .jit import inlined, inner
@@ -10,9 +10,9 @@ from .tuning import MIRROR_SAVES
 
 @inner
 def leads(layer, above, width):
-    """Whether the mirror is what a step of plain SGD moves, and the parameters follow.
+    """Return whether a step of plain SGD moves the mirror, and the parameters are copied from it.
 
-    It is where its products fill at least a fifth less registers: those of 64 by 10 leave 6 lanes of 16 empty.
+    It does if the products of the mirror need at least a fifth fewer registers: rows of 10 leave 6 of 16 lanes empty.
     """
     registers = above.n * ((layer.n + width - 1) // width)
     others = layer.n * ((above.n + width - 1) // width)
@@ -21,7 +21,7 @@ def leads(layer, above, width):
 
 @inlined
 def mirror_weights(net, layer, above, team):
-    """Θˡ into the mirror: this thread's part of its columns."""
+    """Copy Θˡ to the mirror: this thread's part of its columns."""
     first, columns = slice_of(layer.n, lanes(net.work, 1), team)
     transpose(
         Operand(at(net.work, layer.mirror + first), layer.width, 1),
@@ -34,7 +34,7 @@ def mirror_weights(net, layer, above, team):
 
 @inlined
 def descend_mirror(net, layer, above, m, eta, team):
-    """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ of m samples in the mirror, then in the parameters: this thread's part of its columns."""
+    """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ for m samples in the mirror, then in the parameters: this thread's part of its columns."""
     width = lanes(net.work, 1)
     first, columns = slice_of(layer.n, width, team)
     mirror = Operand(at(net.work, layer.mirror + first), layer.width, 1)
@@ -47,13 +47,13 @@ def descend_mirror(net, layer, above, m, eta, team):
         eta,
         0,
     )
-    if columns % width > 0:  # beside aˡ is what f makes of 0, and beside δˡ there must be 0
+    if columns % width > 0:  # the padding of aˡ is f(0), but the padding of δˡ must be 0
         for j in range(above.n):
             store_first(mirror.at, j * layer.width + columns, splat(number_of(net.work, 0), 1), width - columns % width)
     transpose(
         Operand(at(net.parameters, layer.theta + first * above.width), above.width, 1),
         mirror,
-        min(max(above.n, width), above.width),  # whole squares, if Θˡ has room; rows of no output are 0 in both
+        min(max(above.n, width), above.width),  # whole squares if Θˡ has room; rows without an output are 0 in both
         columns,
         columns,
     )

@@ -13,7 +13,7 @@ TO_UNIT = 2.0**-53
 
 @inner
 def mix(z):
-    """A uint64 that looks random, of one that counts."""
+    """Return a uint64 that looks random, from one that counts."""
     z = (z ^ (z >> S30)) * MIX_1
     z = (z ^ (z >> S27)) * MIX_2
     return z ^ (z >> S31)
@@ -21,16 +21,16 @@ def mix(z):
 
 @inner
 def uniform(state):
-    """Give the next number of [0, 1), and step the state, (1,) uint64."""
+    """Return the next number in [0, 1), and advance the state, (1,) uint64."""
     state[0] += GAMMA
     return np.int64(mix(state[0]) >> S11) * TO_UNIT
 
 
 @inner
 def shuffle(order, state):
-    """Write a random permutation of 0 … n − 1 into order, (n,) int64; what stood there doesn't matter.
+    """Write a random permutation of 0 … n − 1 into order, (n,) int64, whatever it contained.
 
-    Fisher and Yates, inside out, so that an epoch's order depends on the state alone.
+    This is the inside-out version of Fisher and Yates's shuffle: the order of an epoch depends only on the state.
     """
     for i in range(order.size):
         j = np.int64(uniform(state) * (i + 1))

@@ -1,10 +1,11 @@
-"""The same training for tiny networks: a vector is a square of SIDE units by SIDE samples.
+"""The same training as in epoch.py for tiny networks: a vector is a square of SIDE units by SIDE samples.
 
-Where layers are narrower than a vector, rows of units would waste most of it. Here the workspace holds a block in
-groups of SIDE samples; of a group, aˡ and y are squares that follow one another, a row for each unit and a column for
-each sample, and δˡ the same transposed. All products are products of squares, in registers, of several groups side by
-side where the batch has as many. One thread does it all.
-Places without a sample are 0 in a¹, y and δ; places without a unit are 0 in δ, and anything finite in a.
+If layers are narrower than a vector, rows of units waste most of it. Here the workspace has a block in groups of SIDE
+samples. For each group, aˡ and y are consecutive squares, with a row for each unit and a column for each sample. δˡ is
+the same, transposed. All products are products of squares in registers, for several groups at once if the batch has as
+many. One thread does everything.
+
+Places without a sample are 0 in a¹, y and δ. Places without a unit are 0 in δ, and finite in a.
 """
 
 import math
@@ -65,7 +66,7 @@ from .squares import (
 
 @inlined
 def f(z, activation):
-    """a = f(z) of a vector; z itself for softmax, which needs all units."""
+    """Return a = f(z) of a vector, or z for softmax, which needs all units."""
     if activation == SIGMOID:
         z = sigmoid(z)
     elif activation == TANH:
@@ -77,7 +78,7 @@ def f(z, activation):
 
 @inlined
 def derivative(a, activation):
-    """f′(z) from a = f(z); 1 for softmax."""
+    """Return f′(z) from a = f(z), or 1 for softmax."""
     out = a * 0 + 1
     if activation == SIGMOID:
         out = sigmoid_slope(a)
@@ -90,7 +91,7 @@ def derivative(a, activation):
 
 @inlined
 def gather(work, tasks, rows, source, n, start, m):
-    """n numbers of each of m samples as columns of squares; 0 beyond n and beyond m."""
+    """Copy n numbers of each of m samples to columns of squares. The other places become 0."""
     for i in range(tasks.count):
         t = record(GatherTask, tasks.at, i * TASK_FIELDS)
         s = start + t.sample
@@ -105,7 +106,7 @@ def gather(work, tasks, rows, source, n, start, m):
 
 @inlined
 def gather_labels(net, tasks, rows, start, m):
-    """The same of class numbers, one-hot."""
+    """Store the labels of m samples as one-hot columns of squares."""
     for i in range(tasks.count):
         store(net.work, record(GatherTask, tasks.at, i * TASK_FIELDS).square, zeros(net.work))
     width = layer_of(net, net.depth - 1).width
@@ -116,13 +117,13 @@ def gather_labels(net, tasks, rows, start, m):
 
 @inlined
 def inside(x, units, m):
-    """x where a square's place has a unit and a sample, else 0."""
+    """Return x where a place of a square has a unit and a sample, else 0."""
     return where_less(row_numbers(x), units, where_less(column_numbers(x), m, x, 0), 0)
 
 
 @inlined
 def softmax(z, t, n):
-    """z ← e^z / Σ e^z over the units of a group, 0 beyond n; returns Σ y (log Σ e^z − z) in every row."""
+    """z ← e^z / Σ e^z over the n units of a group, and 0 beyond. Return Σ y (log Σ e^z − z) in every row."""
     largest = load_square(z, 0)
     largest = where_less(row_numbers(largest), n, largest, across(z, 0, 0, False))
     for j in range(SIDE, n, SIDE):
@@ -144,7 +145,7 @@ def softmax(z, t, n):
 
 @inlined
 def couple(delta, a, n):
-    """δ_j ← a_j (δ_j − Σ_k δ_k a_k): softmax's derivative, for a group."""
+    """δ_j ← a_j (δ_j − Σ_k δ_k a_k), the derivative of softmax, for a group."""
     mean = zeros(a)
     for j in range(0, n, SIDE):
         mean = fma(load_square(a, j * SIDE), transposed(load_square(delta, j * SIDE)), mean)
@@ -155,7 +156,7 @@ def couple(delta, a, n):
 
 
 def make_passes(several):
-    """Make the ways forward and back for tasks of one group of samples, or of several side by side."""
+    """Make the ways forward and back for tasks with one group of samples, or with several at once."""
 
     @inlined
     def forward(net, tasks):
@@ -170,9 +171,9 @@ def make_passes(several):
 
     @inlined
     def output_errors(net, tasks, m):
-        """zᴸ, or softmax's aᴸ, → δᴸ; returns a square of sums of losses. The formulas: losses.py."""
+        """zᴸ → δᴸ, with aᴸ in place of zᴸ for softmax; method.md, step 2. Return a square of sums of losses."""
         last, loss = layer_of(net, net.depth - 1), net.loss
-        inner = last.activation if loss == SQUARED_ERROR else SOFTMAX  # the others have f′ in their closed form
+        inner = last.activation if loss == SQUARED_ERROR else SOFTMAX  # the closed forms of the others contain f′
         step, inverse_m = last.width * SIDE, number_of(net.work, 1 / m)
         value = zeros(load_squares(net.work, 0, 0, several))
         for i in range(tasks.count):
@@ -209,7 +210,7 @@ forward_beside, output_errors_beside, hidden_errors_beside = make_passes(True)
 
 @inlined
 def output_errors(net, program, m):
-    """zᴸ → δᴸ of a batch; returns a square of sums of losses."""
+    """zᴸ → δᴸ for a batch; method.md, step 2. Return a square of sums of losses."""
     last, of_softmax = layer_of(net, net.depth - 1), zeros(net.work)
     groups = program.groups * SIDE if last.activation == SOFTMAX else 0
     for s in range(0, groups, SIDE):
@@ -247,7 +248,7 @@ def descend(net, program, eta):
 
 @inner
 def run(plan, program, buffers, data, step, progress, budget):
-    """As epoch.train, for one thread, and batches that are one block. Returns the number of blocks done."""
+    """Train like epoch.train, in one thread and with batches of one block. Return the number of blocks done."""
     net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
     epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
     todo, step = addressed(program), pace(step)
@@ -268,7 +269,7 @@ def run(plan, program, buffers, data, step, progress, budget):
         sums = output_errors(net, todo, m)
         hidden_errors_beside(net, todo.beside.backward)
         hidden_errors_alone(net, todo.alone.backward)
-        loss = get(losses, epoch) + np.float64(total(sums))  # not before δ, whose instructions go on meanwhile
+        loss = get(losses, epoch) + np.float64(total(sums))  # after δ, so that the two overlap in the processor
         put(losses, epoch, loss)
         if not math.isfinite(loss):
             return done + 1
@@ -288,13 +289,13 @@ def run(plan, program, buffers, data, step, progress, budget):
 
 @kernel
 def train(plan, program, buffers, data, step, progress, budget):
-    """`run` for one network."""
+    """Call `run` for one network."""
     return run(plan, program, buffers, data, step, progress, budget)
 
 
 @kernel
 def train_each(plan, program, buffers, data, step, many, budget):
-    """`run` for one network after the other, each as far as its epochs go or its loss is finite, in one workspace."""
+    """Call `run` for each network, in one workspace, until its epochs are done or its loss isn't finite."""
     done = 0
     for i in range(len(many.parameters)):
         epoch = many.positions[i, EPOCH]

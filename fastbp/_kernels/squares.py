@@ -1,8 +1,8 @@
-"""A vector that is a matrix: SIDE × SIDE numbers, row by row, and the products of such squares.
+"""Vectors that are square matrices: SIDE × SIDE numbers, row by row, and the products of such squares.
 
-Rows of a matrix, SIDE numbers long, come from memory; a row can stand in every row of a square (`across`), and so can a
-column in every column (`down`). A Bᵀ or A B is then SIDE multiply-adds. A vector may also be several such squares, of
-as many groups of samples: chains of instructions side by side, where one would be waited for.
+`across` repeats SIDE numbers from memory in every row of a square, and `down` in every column. With these, A Bᵀ or A B
+takes SIDE multiply-adds. A vector may also be several squares, for as many groups of samples. Their instructions
+overlap, whereas those for one square wait for each other.
 """
 
 from llvmlite import ir
@@ -22,12 +22,12 @@ def _row(memory):
 
 
 def beside(itemsize: int) -> int:
-    """How many squares of numbers of so many bytes are worked on side by side: as a quarter of the registers hold."""
+    """Return how many squares are processed side by side: as many as a quarter of the registers holds."""
     return min(max(HEIGHT * REGISTER // (SIDE * SIDE * itemsize), 1), SIDE)
 
 
 def _count(memory, several):
-    """One square, or as many as are worked on side by side."""
+    """Return 1, or how many squares are processed side by side."""
     return beside(memory.dtype.bitwidth // 8) if several.literal_value else 1
 
 
@@ -41,7 +41,7 @@ def _shuffled(builder, value, lanes, other=None):
 
 
 def _beside(builder, squares):
-    """Squares side by side: one vector, of which LLVM keeps each in a register of its own."""
+    """Join squares to one vector, of which LLVM keeps each square in a register of its own."""
     while len(squares) > 1:
         pairs = zip(squares[::2], squares[1::2], strict=True)
         squares = [_shuffled(builder, a, range(2 * a.type.count), b) for a, b in pairs]
@@ -49,13 +49,13 @@ def _beside(builder, squares):
 
 
 def _apart(builder, value):
-    """The squares that are side by side in a vector."""
+    """Return the squares that are side by side in a vector."""
     starts = range(0, value.type.count, SIDE * SIDE)
     return [_shuffled(builder, value, [start + lane for lane in LANES]) for start in starts]
 
 
 def _places(builder, i, step, count):
-    """Where `count` squares begin, `step` numbers apart."""
+    """Return where `count` squares begin, which are `step` numbers apart."""
     return [builder.add(i, builder.mul(step, step.type(g))) for g in range(count)]
 
 
@@ -74,7 +74,10 @@ def _stacked(builder, rows):
 
 
 def _product(builder, total, a, rows):
-    """total + A B; of B each row in every row. Two chains of two, since chains are what tiny networks wait for."""
+    """Return total + A B, with each row of B repeated in every row.
+
+    The multiply-adds are two chains of two, because tiny networks wait for such chains.
+    """
     count = total.type.count // a.type.count
     columns = [_shuffled(builder, a, [lane // SIDE * SIDE + c for lane in LANES]) for c in range(SIDE)]
     columns = [_beside(builder, [column] * count) for column in columns]
@@ -87,7 +90,7 @@ def _product(builder, total, a, rows):
 
 @intrinsic(prefer_literal=True)
 def across(typing, memory, i, step, several):
-    """SIDE numbers from element i on, in every row; of several squares, for each `step` elements further on."""
+    """Return one or several squares with the same SIDE numbers in every row: from element i on, then `step` further on."""
     count = _count(memory, several)
 
     def generate(context, builder, signature, args):
@@ -100,7 +103,7 @@ def across(typing, memory, i, step, several):
 
 @intrinsic(prefer_literal=True)
 def down(typing, memory, i, several):
-    """SIDE numbers from element i on, in every column, of one square or several."""
+    """Return one or several squares with SIDE numbers from element i on in every column."""
     count = _count(memory, several)
 
     def generate(context, builder, signature, args):
@@ -112,7 +115,7 @@ def down(typing, memory, i, several):
 
 @intrinsic
 def load_row(typing, memory, i, count):
-    """A row whose first `count` numbers are loaded from element i on; the others are 0."""
+    """Return a row whose first `count` numbers are loaded from element i on. The others are 0."""
     vector = _row(memory)
 
     def generate(context, builder, signature, args):
@@ -125,7 +128,7 @@ def load_row(typing, memory, i, count):
 
 @intrinsic
 def columns_of(typing, a, b, c, d):
-    """The square with these four rows as its columns."""
+    """Return the square with these four rows as its columns."""
 
     def generate(context, builder, signature, args):
         return _shuffled(builder, _stacked(builder, args), TRANSPOSED)
@@ -135,7 +138,7 @@ def columns_of(typing, a, b, c, d):
 
 @intrinsic
 def load_square(typing, memory, i):
-    """SIDE · SIDE numbers from element i on."""
+    """Return the square from element i on."""
 
     def generate(context, builder, signature, args):
         return _load_row(context, builder, *args, _squares(memory))
@@ -145,7 +148,7 @@ def load_square(typing, memory, i):
 
 @intrinsic(prefer_literal=True)
 def load_squares(typing, memory, i, step, several):
-    """One square, or several that begin `step` elements apart."""
+    """Return one square, or several that begin `step` elements apart."""
     count = _count(memory, several)
 
     def generate(context, builder, signature, args):
@@ -157,7 +160,7 @@ def load_squares(typing, memory, i, step, several):
 
 @intrinsic
 def store_squares(typing, memory, i, step, squares):
-    """Write squares, each `step` elements behind the one before."""
+    """Store squares, each `step` elements behind the one before."""
 
     def generate(context, builder, signature, args):
         apart = _apart(builder, args[3])
@@ -171,7 +174,7 @@ def store_squares(typing, memory, i, step, squares):
 
 @intrinsic
 def load_rows(typing, memory, row, count):
-    """The first `count` of SIDE rows that lie `row` numbers apart; the last of them stands in for those beyond."""
+    """Return the first `count` of SIDE rows that are `row` numbers apart. The other rows repeat the last one."""
 
     def generate(context, builder, signature, args):
         pointer, row, count = args
@@ -187,7 +190,7 @@ def load_rows(typing, memory, row, count):
 
 @intrinsic
 def store_rows(typing, memory, row, count, square):
-    """Write the first `count` rows, `row` numbers apart."""
+    """Store the first `count` rows, `row` numbers apart."""
 
     def generate(context, builder, signature, args):
         pointer, row, count, value = args
@@ -203,7 +206,7 @@ def store_rows(typing, memory, row, count, square):
 
 @intrinsic
 def add_product(typing, total, a, b):
-    """total + A Bᵀ of a square A, for each of the squares of b."""
+    """Return total + A Bᵀ of a square A, for each of the squares of b."""
 
     def generate(context, builder, signature, args):
         value, a_value, b_value = args
@@ -217,7 +220,7 @@ def add_product(typing, total, a, b):
 
 @intrinsic
 def add_product_of_rows(typing, total, a, memory, i):
-    """total + A B, with the square B from element i on: rows cost less from memory than from a register."""
+    """Return total + A B, with B from element i on, because its rows are cheaper from memory than from a register."""
 
     def generate(context, builder, signature, args):
         value, a_value, pointer, i = args
@@ -231,7 +234,7 @@ def add_product_of_rows(typing, total, a, memory, i):
 
 @intrinsic
 def transposed(typing, x):
-    """The transpose of each square."""
+    """Return the transpose of each square."""
 
     def generate(context, builder, signature, args):
         return _beside(builder, [_shuffled(builder, square, TRANSPOSED) for square in _apart(builder, args[0])])
@@ -241,7 +244,7 @@ def transposed(typing, x):
 
 @intrinsic
 def joined(typing, x):
-    """The sum of the squares of a vector."""
+    """Return the sum of the squares of a vector."""
 
     def generate(context, builder, signature, args):
         value = args[0]
@@ -268,11 +271,11 @@ def _over_columns(combine, doc):
 
 
 column_sums = _over_columns(
-    lambda builder, a, b: builder.fadd(a, b), "The sum of each column, in all of the column's places."
+    lambda builder, a, b: builder.fadd(a, b), "Return the sum of each column, in all places of the column."
 )
 column_maxima = _over_columns(
     lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b),
-    "The largest of each column, in all of the column's places.",
+    "Return the largest number of each column, in all places of the column.",
 )
 
 
@@ -289,9 +292,9 @@ def _numbers(of_lane, doc):
     return intrinsic(typer)
 
 
-row_numbers = _numbers(lambda lane: lane // SIDE % SIDE, "In each place its row.")
+row_numbers = _numbers(lambda lane: lane // SIDE % SIDE, "Return a square with the number of the row in each place.")
 column_numbers = _numbers(
     lambda lane: lane % SIDE + lane // (SIDE * SIDE) * SIDE,
-    "In each place its column; the next square goes on counting.",
+    "Return squares with the number of the column in each place, counted through all squares.",
 )
-zeros = _numbers(lambda lane: 0, "0 in each place.")
+zeros = _numbers(lambda lane: 0, "Return a square of zeros.")

@@ -1,4 +1,4 @@
-"""A team of threads inside one kernel: where they meet, and who does what."""
+"""A team of threads inside one kernel: their meetings, and how they divide the work."""
 
 from .atomics import fetch_add, load_acquire, nap, pause, store_release
 from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Division, Share
@@ -8,9 +8,9 @@ from .tuning import HEIGHT, PATIENCE, PIECES, SPINS, TALL, TICKETS_PAY, UNEVEN
 
 @inner
 def meet(team):
-    """Wait until all threads of the team have called this as often as the caller; then all see what each has stored.
+    """Wait until all threads of the team have called this as often as the caller. Then all see what each has stored.
 
-    Returns False where the team was abandoned by its first thread, which then isn't in the kernel.
+    Return False if the team was abandoned by its first thread, which then isn't in the kernel.
     """
     if team.n_threads == 1:
         return True
@@ -27,7 +27,7 @@ def meet(team):
             pause()
         else:
             fetch_add(team.meeting, NAPS, 1)
-            nap()  # to yield isn't enough: on a busy machine a thread that is always ready waits for its turn each time
+            nap()  # to yield isn't enough: on a busy machine, a thread that never sleeps waits for its turn each time
             if load_acquire(team.meeting, ABANDONED) != 0:
                 return False
     return True
@@ -35,9 +35,9 @@ def meet(team):
 
 @inner
 def end_if_tired(done, team):
-    """To be called by all before block number `done`: a team that had to nap often ends its call with this block.
+    """End the call with block number `done` if the team had to nap often. All threads call this before the block.
 
-    So that Python, which may want another number of threads, or has heard Ctrl-C, is not kept waiting.
+    Python can then choose another number of threads, or handle Ctrl-C.
     """
     if team.n_threads > 1 and team.thread == 0 and load_acquire(team.meeting, NAPS) > PATIENCE:
         store_release(team.meeting, LAST_BLOCK, done + 1)
@@ -45,13 +45,13 @@ def end_if_tired(done, team):
 
 @inner
 def was_last(done, team):
-    """Whether block number `done`, which all have met in, ends the call."""
+    """Return whether block number `done`, in which all threads have met, ends the call."""
     return team.n_threads > 1 and load_acquire(team.meeting, LAST_BLOCK) == done + 1
 
 
 @inner
 def piece_of(n, unit, i, count):
-    """(start, length) of the i-th of `count` pieces of n things, cut between whole units only."""
+    """Return (start, length) of the i-th of `count` pieces of n things, which are cut between whole units."""
     units = (n + unit - 1) // unit
     start = min(units * i // count * unit, n)
     stop = min(units * (i + 1) // count * unit, n)
@@ -60,15 +60,15 @@ def piece_of(n, unit, i, count):
 
 @inner
 def slice_of(n, unit, team):
-    """The piece of n things that is a thread's."""
+    """Return (start, length) of this thread's piece of n things."""
     return piece_of(n, unit, team.thread, team.n_threads)
 
 
 @inner
 def share(rows, columns, height, width, team):
-    """Divide a matrix by columns, in whole vectors, if that is even enough; else by rows, in whole tiles.
+    """Return this thread's share of a matrix: whole vectors of columns if that is even, else whole tiles of rows.
 
-    Columns first: a thread then meets the same weights in forward, gradient and update.
+    Columns are better, because a thread then has the same weights in forward, gradient and update.
     """
     if team.n_threads == 1:
         return Share(0, rows, 0, columns)
@@ -83,17 +83,17 @@ def share(rows, columns, height, width, team):
 
 @inner
 def parts_of(columns, width):
-    """How many parts `columns` have, two vectors each."""
+    """Return the number of parts of `columns`, two vectors each."""
     return (columns + 2 * width - 1) // (2 * width)
 
 
 @inner
 def tickets_of(columns, weights, width, team):
-    """How many tickets there are for parts of `columns`; 0: one share for each thread.
+    """Return the number of tickets for parts of `columns`; 0 means one share for each thread.
 
-    A thread that the operating system disturbs does fewer parts. But no thread then meets the same weights again, which
-    costs more where they would have stayed in its cache. The last parts, as many as threads, take PIECES tickets each,
-    so that all threads end nearly at once.
+    With tickets, a thread that the operating system disturbs does fewer parts. But a thread doesn't get the same weights
+    again, which costs more if they could stay in its cache. The last parts, one for each thread, have PIECES tickets
+    each, so that all threads end at nearly the same time.
     """
     parts = parts_of(columns, width)
     draws = team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads
@@ -102,13 +102,13 @@ def tickets_of(columns, weights, width, team):
 
 @inner
 def draw(team):
-    """The next ticket since the last meeting, 0, 1, 2 …"""
+    """Return the next ticket since the last meeting: 0, 1, 2 …"""
     return fetch_add(team.meeting, TICKET, 1)
 
 
 @inner
 def share_of_ticket(cut, ticket, team):
-    """What of a matrix a ticket stands for: a part, or some rows of one of the last; with few rows perhaps none."""
+    """Return the share for a ticket: a part, or some rows of one of the last parts, and with few rows perhaps none."""
     rows, columns, width = cut.rows, cut.columns, cut.width
     whole = parts_of(columns, width) - team.n_threads
     if ticket < whole:

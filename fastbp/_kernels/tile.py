@@ -1,8 +1,9 @@
-"""The register tile, the matrix product of the house: C ← s + A B, or C ← C − η(s + A B) with s one row for all.
+"""The matrix product by register tiles: C ← s + A B, or C ← C − η(s + A B), with the same row s for all rows of C.
 
-A is read one number at a time, with free strides; B and C by whole vectors along their rows. Each number of C is one
-chain of multiply-adds in the order of the inner index, whichever tile it falls in: how rows and columns are shared out
-among tiles and threads changes no bit. Rows of an odd number of cache lines (`_layout.padded`) keep columns apart.
+A is read one number at a time, with any strides. B and C are read in whole vectors along their rows. Each number of C
+is one chain of multiply-adds in the order of the inner index, whichever tile it is in. So the division of rows and
+columns among tiles and threads changes no bit. Long rows have an odd number of cache lines (`layout.padded`), so that
+the numbers of a column don't compete for the same places in the cache.
 """
 
 from .blocks import (
@@ -23,7 +24,7 @@ from .tuning import FAR, HEIGHT, LOW, MIDDLE, TALL
 
 def make_tile(rows, vectors, part):
     """Make the product for C of `rows` rows of `vectors` vectors, each a `part`-th of a register."""
-    asks = vectors == 2 and rows > 2  # others wait for their loads already
+    asks = vectors == 2 and rows > 2  # lower tiles are limited by their loads already
 
     @inner
     def tile(c, a, b, inner, start, eta, ahead):
@@ -32,7 +33,7 @@ def make_tile(rows, vectors, part):
             block = add_outer_product(block, column, rows_of_a, at(b.at, k * b.row), rows)
             if asks:
                 prefetch(column, ahead)
-            column = hidden(at(column, a.step))  # or LLVM would move a pointer for each row
+            column = hidden(at(column, a.step))  # otherwise LLVM moves a pointer for each row
         rows_of_c = multiples(c.at, c.row)
         if eta != 0:
             block = scaled_sum(-eta, block, read_block(c.at, rows_of_c, rows, vectors, part))
@@ -82,21 +83,21 @@ double, full, half, quarter = make_panel(2, 1), make_panel(1, 1), make_panel(1, 
 
 @apart
 def multiply(c, a, b, extent, start, eta, ahead):
-    """C ← s + A B when η is 0; else C ← C − η(s + A B), with the bits of the former followed by the latter.
+    """C ← s + A B if η is 0, else C ← C − η(s + A B), with the bits of a product followed by an update.
 
     Parameters
     ----------
-    c : Operand of (rows, columns); read and written, apart from the others; what it holds counts when η ≠ 0
-        Rows padded as by `_layout.padded`. Padding of C stays, or becomes that of s + A B: zero, if all of it was.
+    c : Operand of (rows, columns); written, and read if η ≠ 0. It overlaps none of the others.
+        Rows are padded as by `layout.padded`. The padding of C stays, or becomes that of s + A B: 0 if theirs is 0.
     a : Operand of (rows, inner), in rows or in columns; read
-    b : Operand of (inner, columns), padded as c; read
+    b : Operand of (inner, columns), padded like c; read
     extent : Extent
-        The three sizes, columns without their padding.
-    start : Operand of (1, columns), padded as c; read
-        The row s. Step 0 instead of 1 repeats its first two vectors: for zeros.
+        The three sizes, columns without padding.
+    start : Operand of (1, columns), padded like c; read
+        The row s. A step of 0 instead of 1 repeats its first two vectors, which is for zeros.
     eta : number of the dtype of c
     ahead : int
-        How many numbers behind A another matrix lies that is read soon, and asked for while this one is; 0 if none.
+        How many numbers behind A another matrix is that is needed soon. It is prefetched while A is read; 0 if none.
     """
     width = lanes(c.at, 1)
     for j in range(0, extent.columns, 2 * width):
@@ -104,7 +105,7 @@ def multiply(c, a, b, extent, start, eta, ahead):
         c_j = Operand(at(c.at, j), c.row, 1)
         b_j = Operand(at(b.at, j), b.row, 1)
         start_j = at(start.at, j * start.step)
-        if j > 0:  # the first columns have asked for all of it
+        if j > 0:  # it was prefetched with the first columns
             ahead = 0
         if left > width:
             double(c_j, a, b_j, extent, start_j, eta, ahead)
@@ -118,9 +119,9 @@ def multiply(c, a, b, extent, start, eta, ahead):
 
 @inner
 def sum_rows(c, b, rows, columns, eta):
-    """C, one row, ← the sum of the rows of B when η is 0; else C ← C − η times it. What lies beside C's columns stays.
+    """C ← the sum of the rows of B if η is 0, else C ← C − η times it. C is one row, and its padding stays.
 
-    Four sums at a time, in one order: a single one would wait for itself at each row.
+    Four sums are added in one fixed order. A single sum would have to wait for the addition of each row.
     """
     for j in range(0, columns, lanes(c, 1)):
         first = second = third = fourth = splat(number_of(c, 0), 1)
@@ -141,12 +142,12 @@ def sum_rows(c, b, rows, columns, eta):
 
 @apart
 def transpose(c, a, rows, columns, room):
-    """C ← Aᵀ, of A (rows, columns); both Operands with step 1 and padded rows.
+    """C ← Aᵀ for A of (rows, columns). Both are Operands with step 1 and padded rows.
 
-    The numbers of C's rows beyond `rows` stay as they are: squares at A's last rows overlap their neighbours. So do
-    those at A's last columns where C has no room for a whole register of them.
+    Numbers beyond `rows` in the rows of C stay as they are, because the squares at the last rows of A overlap their
+    neighbours. So do the squares at the last columns of A if C has no room for a whole register of them.
 
-    room : C's rows that may be written; those beyond `columns` get A's padding
+    room : how many rows of C may be written; rows beyond `columns` get the padding of A
     """
     width = lanes(c.at, 1)
     if rows < width or room < width or a.row < width:

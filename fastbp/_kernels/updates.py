@@ -1,7 +1,7 @@
-"""What happens to the gradients of a batch, and how the parameters move along them: over parts of the flat buffers.
+"""The update of the parameters with the gradients of a batch: penalties, clipping, the optimizer's step, max-norm.
 
-Sums over all parameters are cut every CHUNK numbers, so that they are the same for any number of threads. Formulas of
-the optimizers: optimizers.py. Weights are penalised, decayed and bounded, biases are not.
+Sums over all parameters are made of sums over CHUNK numbers, so that they are the same for any number of threads.
+optimizers.py has the formulas of the optimizers. Penalties, decay and max-norm apply to weights, not to biases.
 """
 
 import math
@@ -20,15 +20,15 @@ from .tuning import CHUNK
 
 @inlined
 def of_weights(value, other, memory, left):
-    """`value` in the lanes of the first `left` numbers, which are weights; `other` in those of biases."""
+    """Return `value` in the first `left` lanes, which have weights, and `other` in the lanes of biases."""
     return where_less(ramp(memory, 1), left, value, other)
 
 
 @inner
 def bound_run(theta, gradient, count, weights, l1, l2, limit):
-    """g ← g + l₂ θ + l₁ sign θ, then into ±limit; returns Σ g² and the penalty ½ l₂ Σ θ² + l₁ Σ |θ|.
+    """g ← g + l₂ θ + l₁ sign θ, then clipped to ±limit. Return Σ g² and the penalty ½ l₂ Σ θ² + l₁ Σ |θ|.
 
-    Over count numbers, up to a whole vector, of which the first are weights.
+    This is for count numbers and up to the end of the last vector. So many of the first numbers are weights.
     """
     squares = penalties = splat(l1, 1) * 0
     for i in range(0, count, lanes(theta, 1)):
@@ -43,7 +43,7 @@ def bound_run(theta, gradient, count, weights, l1, l2, limit):
 
 @inner
 def bound_gradients(net, sums, bounds, l2, team):
-    """Penalties into the gradients, and clipping; returns the penalty and what clipping by norm scales them by."""
+    """Add penalties to the gradients and clip them. Return the penalty, and the scale that clips the norm."""
     l1, l2 = number_of(net.work, bounds.l1), number_of(net.work, l2)
     limit, chunk = number_of(net.work, bounds.clip_value), 0
     for l in range(net.depth - 1):
@@ -68,17 +68,17 @@ def bound_gradients(net, sums, bounds, l2, team):
 
 @inlined
 def stride(change, v, root_t, epsilon):
-    """change ÷ (root_t √v + ε); NaN where v is infinite, since a step of 0 would hide it."""
+    """Return change ÷ (root_t √v + ε), and NaN if v is infinite, which a step of 0 would hide."""
     divisor = fma(square_root(v), root_t, fma(v, 0, epsilon))
     return quotient(change, at_least(divisor, TINY(v)))
 
 
 @inner
 def move_run(theta, gradient, first, second, count, weights, code, factors):
-    """One step of an optimizer over count numbers, up to a whole vector, of which the first are weights.
+    """Do a step of an optimizer for count numbers, and up to the end of the last vector. The first are weights.
 
-    factors : what the gradient is scaled by, what weights keep of themselves, η, the two decays, 1 less each of them,
-    ε, and η and √v's factor with Adam's corrections
+    factors : the scale of the gradient, the factor by which weights decay, η, the two decays, 1 − each of them, ε,
+    and, for Adam, the corrected η and the factor of √v
     """
     scale, keep, eta, decay_1, decay_2, new_1, new_2, epsilon, eta_t, root_t = factors
     for i in range(0, count, lanes(theta, 1)):
@@ -106,7 +106,7 @@ def move_run(theta, gradient, first, second, count, weights, code, factors):
 
 @inlined
 def factors_of(work, rule, eta, scale, step):
-    """The numbers of move_run in the dtype of the work; step: the optimizer's, from 1."""
+    """Return the factors of move_run in the dtype of the work. step: the number of the optimizer's step, from 1."""
     eta_t, root_t = eta, 1.0
     if rule.code == ADAM:
         eta_t = eta / (1 - rule.decay_1**step)
@@ -127,7 +127,7 @@ def factors_of(work, rule, eta, scale, step):
 
 @inner
 def move(net, kept, rule, eta, scale, step, team):
-    """A step of the optimizer: this thread's part of the parameters. kept: Moments."""
+    """Do a step of the optimizer for this thread's part of the parameters. kept: Moments."""
     factors = factors_of(net.work, rule, eta, scale, step)
     for l in range(net.depth - 1):
         layer, width = layer_of(net, l), layer_of(net, l + 1).width
@@ -147,18 +147,18 @@ def move(net, kept, rule, eta, scale, step, team):
 
 @inlined
 def factor_within(squares, limit):
-    """What brings norms of these squares down to the limit; 1 where they are within."""
+    """Return the factor that brings norms, given by their squares, down to the limit; 1 if they are within."""
     root = square_root(squares)
     return where_less(limit, root, limit / root, 1)
 
 
 @inner
 def limit_norms(net, limit, team):
-    """Scale the weights into each unit to a norm of no more than the limit; this thread's units."""
+    """Scale the incoming weights of each of this thread's units, so that their norm is at most the limit."""
     for l in range(net.depth - 1):
         layer, above = layer_of(net, l), layer_of(net, l + 1)
         theta, width = at(net.parameters, layer.theta), above.width
-        if width < lanes(theta, 1):  # narrower rows: one number at a time
+        if width < lanes(theta, 1):  # such rows are narrower than a vector
             if team.thread == 0:
                 limit_few(theta, layer.n, above.n, width, limit)
         else:
@@ -175,7 +175,7 @@ def limit_norms(net, limit, team):
 
 @inner
 def limit_few(theta, n, n_above, width, limit):
-    """limit_norms for rows that are shorter than a vector."""
+    """Do the same as limit_norms for rows that are shorter than a vector."""
     for j in range(n_above):
         squares = 0.0
         for k in range(n):
@@ -187,9 +187,9 @@ def limit_few(theta, n, n_above, width, limit):
 
 @inner
 def step_along(net, kept, step, eta, steps, weight, team):
-    """Move the parameters along the gradients of a whole batch, all that belongs to it; returns the penalty in J.
+    """Update the parameters with the gradients of a whole batch. Return the penalty in J.
 
-    steps: the batches before this one. weight: the sum of its samples' weights. All threads meet at the end.
+    steps: the number of batches before this one. weight: the sum of its samples' weights. All threads meet at the end.
     """
     bounds, penalty, scale = step.bounds, 0.0, 1.0
     l2 = bounds.l2 + (step.alpha / weight if weight > 0 else 0.0)

@@ -1,9 +1,8 @@
-"""Products of wide layers, whose operands are more than the first cache holds.
+"""Products of wide layers, whose operands don't fit into the first cache.
 
-A is copied first, in the order in which tiles read it: for TALL rows of C the TALL numbers of each step after each
-other, and so step after step, with room for a register behind the last. B is asked for ahead of its use. The numbers of
-C are chains of multiply-adds as in `tile`, with the same bits. Beside a busy half of the core products of 256 × 1024 ×
-1024 are 1.15 times as fast, their gradients 1.3 times, less the 2 % that the copy takes.
+A is packed first: copied in the order in which tiles read it. For each TALL rows of C, the copy has TALL numbers for
+each step, step after step, and room for a register at the end. B is prefetched. Each number of C is a chain of
+multiply-adds as in tile.py, with the same bits. `tuning` says how much faster this is.
 """
 
 from .blocks import add_outer_product, pack_block, read_block, scaled_sum, write_block
@@ -17,17 +16,17 @@ from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, TALL, WIDE
 
 @inlined
 def is_wide(rows, inner, row, width):
-    """Whether a product of so many rows of C and steps, with rows of B so far apart, is for this file.
+    """Return whether packing pays for a product with so many rows of C and steps, and rows of B so far apart.
 
-    It is where the rows of B lie FAR apart; or are WIDE, and A is so LARGE that it isn't at hand for the next columns.
-    Few rows or steps aren't worth it.
+    It does if rows of B are FAR apart, or if they are WIDE and A is so LARGE that the first cache doesn't keep it for
+    the next columns. It does not for few rows or few steps.
     """
     far = row >= FAR * width or (row >= WIDE * width and rows * inner >= LARGE // REGISTER * width)
     return rows >= HEIGHT and inner >= MANY and far
 
 
 def room(inner: int, width: int) -> int:
-    """How many numbers TALL rows of A take, of vectors of `width`."""
+    """Return the room for TALL packed rows of A, with vectors of `width` numbers."""
     return inner * TALL + width
 
 
@@ -36,13 +35,13 @@ room_of = inlined(room)
 
 @inlined
 def packed_rows(net, row, inner):
-    """Where A is packed from some row on, a multiple of TALL."""
+    """Return where packed A begins from some row on, which is a multiple of TALL."""
     return at(net.work, net.packed + row // TALL * room_of(inner, lanes(net.work, 1)))
 
 
 @apart
 def pack_rows(packed, a, rows, inner, team):
-    """Copy A, of (rows, inner) in rows: this thread's share of it."""
+    """Pack this thread's share of A, of (rows, inner) in rows."""
     width = lanes(packed, 1)
     first, count = slice_of(rows, TALL, team)
     for i in range(first, first + count, TALL):
@@ -57,13 +56,15 @@ def pack_rows(packed, a, rows, inner, team):
 
 @inner
 def pack_columns(packed, a, rows, inner, team):
-    """Copy A, of (rows, inner) in rows of its transposed, as for ∂J/∂Θ: this thread's share of it."""
+    """Pack this thread's share of A, of (rows, inner) in rows of its transpose, as for ∂J/∂Θ."""
     width = lanes(packed, 1)
     room, reach = room_of(inner, width), (TALL + width - 1) // width * width
     first, count = slice_of(rows, BESIDE * TALL, team)
     for start in range(first, first + count, BESIDE * TALL):
         stop = min(start + BESIDE * TALL, rows)
-        tiles = max(0, min(stop - start, rows - start - reach + TALL) // TALL)  # of whose last number vectors have room
+        tiles = max(
+            0, min(stop - start, rows - start - reach + TALL) // TALL
+        )  # those for which whole vectors can be read
         out = at(packed, start // TALL * room)
         for k in range(inner):
             source, target = at(a.at, k * a.row + start), at(out, k * TALL)
@@ -79,13 +80,13 @@ def pack_columns(packed, a, rows, inner, team):
 
 
 def make_wide_tile(rows):
-    """Make `tile.make_tile`'s of two vectors for packed A; start is an Operand of rows like C's, or of one for all."""
+    """Make a tile of two vectors for packed A, like tile.make_tile. start: an Operand of rows, or of one for all."""
 
     @inner
     def tile(c, a, b, inner, start, eta):
         block = read_block(start.at, start.row, rows, 2, 1)
         early = min(rows, inner) if eta != 0 else 0
-        for k in range(early):  # one row of C in a step: the processor has room for some 16 lines on their way
+        for k in range(early):  # one row of C in a step, because the processor can wait for some 16 lines at once
             prefetch(c.at, k * c.row)
             prefetch(c.at, k * c.row + lanes(c.at, 1))
             block = add_outer_product(block, at(a, k * TALL), 1, at(b.at, k * b.row), rows)
@@ -106,16 +107,16 @@ tall_tile, high_tile = make_wide_tile(TALL), make_wide_tile(HEIGHT)
 
 @inlined
 def steps_of(inner, eta):
-    """How many steps tiles take at a time: some part of all that is even, and whose rows of B stay near."""
+    """Return how many steps tiles take at a time: an even share, for which the rows of B stay in the cache."""
     parts = (inner + DEEP - 1) // DEEP if eta == 0 else 1
     return (inner + parts - 1) // parts
 
 
 @apart
 def multiply_wide(c, packed, b, extent, start, eta):
-    """C ← s + A B when η is 0; else C ← C − η(s + A B): as `tile.multiply`, which does what is left.
+    """C ← s + A B if η is 0, else C ← C − η(s + A B), like `tile.multiply`, which does the rows that are left.
 
-    Where η is 0 tiles go some steps at a time, and C waits in memory, as exactly as in registers.
+    If η is 0, tiles do some steps at a time, and C is in memory in between, with the same bits as in registers.
     """
     width = lanes(c.at, 1)
     room, steps = room_of(extent.inner, width), steps_of(extent.inner, eta)
