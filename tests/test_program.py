@@ -9,8 +9,9 @@ import pytest
 
 from fastbp._engine.layout import Layout
 from fastbp._engine.program import program
-from fastbp._kernels.codes import TASK_FIELDS, Layer, Objective
+from fastbp._kernels.codes import Layer, Objective
 from fastbp._kernels.squares import SIDE, beside
+from fastbp._kernels.tasks import TASK_FIELDS
 
 SIZES = [(1, 1), (2, 2, 1), (4, 8, 3), (5, 3, 9, 2), (13, 20, 4)]
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes, epoch, small
+from .._kernels.tasks import Program
 from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
 from .layout import Layout, aligned_zeros, up_to
 from .program import program
@@ -39,9 +40,9 @@ class Workspace(NamedTuple):
     plan: codes.Plan
     buffers: codes.Buffers
     flat: tuple[Array, ...]  # the parts of plan and buffers that epoch.evaluate takes
-    programs: dict[int, codes.Program]  # by the number of samples in a batch
+    programs: dict[int, Program]  # by the number of samples in a batch
 
-    def program(self, m: int) -> codes.Program:
+    def program(self, m: int) -> Program:
         """Return small.py's tasks for a batch of m samples, which are made only once."""
         if m not in self.programs:
             self.programs[m] = program(self.plan, m, self.buffers.parameters.itemsize)

@@ -10,14 +10,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from .._kernels import codes
+from .._kernels import codes, tasks
 from .._kernels.squares import SIDE, beside
 
 
-def _flat(tasks: Sequence[tuple[int, ...]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return a list of tasks as one array, in which each has room for codes.TASK_FIELDS numbers."""
-    rows = np.zeros((len(tasks), codes.TASK_FIELDS), np.int64)
-    for row, task in zip(rows, tasks, strict=True):
+def _flat(items: Sequence[tuple[int, ...]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return a list of tasks as one array, in which each has room for tasks.TASK_FIELDS numbers."""
+    rows = np.zeros((len(items), tasks.TASK_FIELDS), np.int64)
+    for row, task in zip(rows, items, strict=True):
         row[: len(task)] = task
     return rows.ravel()
 
@@ -27,15 +27,15 @@ def _squares(layer: codes.Layer) -> range:
     return range(0, layer.n, SIDE)
 
 
-def _gathers(layer: codes.Layer, place: int, groups: range) -> list[codes.GatherTask]:
+def _gathers(layer: codes.Layer, place: int, groups: range) -> list[tasks.GatherTask]:
     return [
-        codes.GatherTask(square=place + s * layer.width + k * SIDE, sample=s, feature=k, features=layer.n - k)
+        tasks.GatherTask(square=place + s * layer.width + k * SIDE, sample=s, feature=k, features=layer.n - k)
         for s in groups
         for k in _squares(layer)
     ]
 
 
-def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes.Passes:
+def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> tasks.Passes:
     """Return the tasks for groups of samples. Each task covers as many groups as the step of `groups`."""
     last = layers[-1]
     forward, backward = [], []
@@ -43,7 +43,7 @@ def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes
         activation = above.activation if above is not last else codes.SOFTMAX  # z itself: the loss is computed from z
         for j in _squares(above):
             for s in groups:
-                task = codes.ForwardTask(
+                task = tasks.ForwardTask(
                     z=above.a + s * above.width + j * SIDE,
                     a=layer.a + s * layer.width,
                     theta=layer.theta + j,
@@ -58,7 +58,7 @@ def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes
         for s in groups:
             for k in _squares(layer):
                 place = s * layer.width + k * SIDE
-                back = codes.BackwardTask(
+                back = tasks.BackwardTask(
                     delta=layer.delta + place,
                     a=layer.a + place,
                     theta=layer.theta + k * above.width,
@@ -71,19 +71,19 @@ def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> codes
                 )
                 backward.append(back)
     outputs = [
-        codes.OutputTask(last.delta + place, last.a + place, targets + place, sample=s, units=last.n - j)
+        tasks.OutputTask(last.delta + place, last.a + place, targets + place, sample=s, units=last.n - j)
         for s in groups
         for j in _squares(last)
         for place in [s * last.width + j * SIDE]
     ]
-    return codes.Passes(_flat(forward), _flat(outputs), _flat(backward))
+    return tasks.Passes(_flat(forward), _flat(outputs), _flat(backward))
 
 
-def program(plan: codes.Plan, m: int, itemsize: int) -> codes.Program:
+def program(plan: codes.Plan, m: int, itemsize: int) -> tasks.Program:
     """Return the tasks for a batch of up to m samples, with places in the workspace and the parameters from `plan`.
 
     A square is SIDE units of a layer for a group of SIDE samples, or SIDE by SIDE weights. Offsets count numbers: of
-    squares in the workspace, of weights in the parameters. The tasks are in `codes`.
+    squares in the workspace, of weights in the parameters. `_kernels.tasks` describes the tasks.
     """
     layers = [codes.Layer(*row) for row in plan.layers.reshape(-1, codes.LAYER_FIELDS)]
     groups, together = range(0, m, SIDE), beside(itemsize) * SIDE
@@ -93,7 +93,7 @@ def program(plan: codes.Plan, m: int, itemsize: int) -> codes.Program:
         for j in _squares(above):
             delta = above.delta + j * SIDE
             for k in _squares(layer):
-                task = codes.WeightTask(
+                task = tasks.WeightTask(
                     theta=layer.theta + j + k * above.width,
                     row=above.width,
                     rows=layer.n - k,
@@ -103,8 +103,8 @@ def program(plan: codes.Plan, m: int, itemsize: int) -> codes.Program:
                     delta_step=above.width,
                 )
                 weights.append(task)
-            biases.append(codes.BiasTask(layer.theta + j + layer.n * above.width, delta, above.width))
-    return codes.Program(
+            biases.append(tasks.BiasTask(layer.theta + j + layer.n * above.width, delta, above.width))
+    return tasks.Program(
         len(groups),
         _flat(_gathers(layers[0], layers[0].a, groups)),
         _flat(_gathers(layers[-1], plan.targets, groups)),

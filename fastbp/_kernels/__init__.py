@@ -22,5 +22,6 @@ copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar fun
 `squares` the vectors of small.py, `foreign` the user's own loss, `bits` operations inside a vector, `llvm` the vector
 type, `team` and `atomics` the meetings of threads. `tuning` has all constants that are tuned for speed. `jit` says how
 kernels are compiled, `drafts` compiles those that only kernels call, and `disk` caches machine code. `codes` has the
-integers and records that kernels take, and `addresses` turns records of arrays into records of addresses.
+integers and records that kernels take, `tasks` those of small.py, and `addresses` turns records of arrays into records
+of addresses.
 """

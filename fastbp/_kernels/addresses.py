@@ -4,23 +4,20 @@ from .codes import (
     HEAD_FIELDS,
     LABEL_FIELDS,
     LAYER_FIELDS,
-    TASK_FIELDS,
     Head,
     LabelValues,
     Layer,
     Machine,
     Moments,
     Operand,
-    Passes,
-    Program,
     Rates,
     Samples,
     Step,
-    Tasks,
     Team,
 )
 from .jit import inlined, inner
 from .llvm import at, get, record
+from .tasks import TASK_FIELDS, Passes, Program, Tasks
 
 
 @inlined

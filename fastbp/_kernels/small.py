@@ -24,16 +24,9 @@ from .codes import (
     SOFTMAX,
     SQUARED_ERROR,
     TANH,
-    TASK_FIELDS,
-    BackwardTask,
-    BiasTask,
     Buffers,
-    ForwardTask,
-    GatherTask,
-    OutputTask,
     Progress,
     Step,
-    WeightTask,
 )
 from .curves import relu_slope, sigmoid_slope, tanh_slope
 from .elementary import at_least, exp, log, sigmoid, tanh
@@ -61,6 +54,15 @@ from .squares import (
     store_squares,
     transposed,
     zeros,
+)
+from .tasks import (
+    TASK_FIELDS,
+    BackwardTask,
+    BiasTask,
+    ForwardTask,
+    GatherTask,
+    OutputTask,
+    WeightTask,
 )
 
 

@@ -90,7 +90,7 @@ def _product(builder, total, a, rows):
 
 @intrinsic(prefer_literal=True)
 def across(typing, memory, i, step, several):
-    """Return one or several squares with the same SIDE numbers in every row: from element i on, then `step` further on."""
+    """Return one or several squares with the same SIDE numbers in every row: from element i on, and each `step` on."""
     count = _count(memory, several)
 
     def generate(context, builder, signature, args):

@@ -66,7 +66,7 @@ def slice_of(n, unit, team):
 
 @inner
 def share(rows, columns, height, width, team):
-    """Return this thread's share of a matrix: whole vectors of columns if that is even, else whole tiles of rows.
+    """Return this thread's share of a matrix: vectors of columns if that is even, else tiles of rows.
 
     Columns are better, because a thread then has the same weights in forward, gradient and update.
     """
@@ -91,9 +91,9 @@ def parts_of(columns, width):
 def tickets_of(columns, weights, width, team):
     """Return the number of tickets for parts of `columns`; 0 means one share for each thread.
 
-    With tickets, a thread that the operating system disturbs does fewer parts. But a thread doesn't get the same weights
-    again, which costs more if they could stay in its cache. The last parts, one for each thread, have PIECES tickets
-    each, so that all threads end at nearly the same time.
+    With tickets, a thread that the operating system disturbs does fewer parts. But a thread doesn't get the same
+    weights again, which costs more if they could stay in its cache. The last parts, one for each thread, have PIECES
+    tickets each, so that all threads end at nearly the same time.
     """
     parts = parts_of(columns, width)
     draws = team.n_threads > 1 and weights >= TICKETS_PAY and parts >= 2 * team.n_threads
