@@ -80,7 +80,10 @@ def pack_columns(packed, a, rows, inner, team):
 
 
 def make_wide_tile(rows):
-    """Make a tile of two vectors for packed A, like tile.make_tile. start: an Operand of rows, or of one for all."""
+    """Make a tile of two vectors for packed A, like tile.make_tile. start: an Operand of rows, or of one for all.
+
+    Only the end is the same: each step reads A in another way, and prefetches other operands.
+    """
 
     @inner
     def tile(c, a, b, inner, start, eta):
