@@ -8,14 +8,15 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from fastbp._kernels import team
+from fastbp._kernels import team, tuning
 from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Division, Team
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.team import draw, meet
+from fastbp._kernels.team import draw, first_share, meet, next_share
 
 # as Python may call them
 share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)
 share_of_ticket, tickets_of = kernel(team.share_of_ticket.py_func), kernel(team.tickets_of.py_func)
+division, division_by_rows = kernel(team.division.py_func), kernel(team.division_by_rows.py_func)
 
 LINE = 8  # int64s of a cache line
 
@@ -174,9 +175,9 @@ def test_tickets_stand_for_every_number_once(height, width, n_threads):
     """In whole vectors and tiles; the last are smaller, down to nothing where there are few rows."""
     crew = Team(new_meeting(), 0, n_threads)
     for rows, columns in product(SIZES, (2 * width * 2 * n_threads, 1000, 1009)):
-        tickets = tickets_of(columns, team.TICKETS_PAY, width, crew)
+        tickets = tickets_of(columns, tuning.TICKETS_PAY, width, crew)
         panels = -(-columns // (2 * width))
-        assert tickets == panels + (team.PIECES - 1) * n_threads
+        assert tickets == panels + (tuning.PIECES - 1) * n_threads
         times, cut = np.zeros((rows, columns), int), Division(rows, columns, height, width, tickets, False)
         for ticket in range(tickets):
             s = share_of_ticket(cut, ticket, crew)
@@ -184,13 +185,44 @@ def test_tickets_stand_for_every_number_once(height, width, n_threads):
             assert s.row % height == 0 or s.row == rows
             assert s.column % (2 * width) == 0
             assert (s.rows == rows) or ticket >= panels - n_threads
-            assert s.rows <= -(-rows // height // team.PIECES) * height or ticket < panels - n_threads
+            assert s.rows <= -(-rows // height // tuning.PIECES) * height or ticket < panels - n_threads
         assert np.all(times == 1)
+
+
+@kernel
+def count_shares(times, cut, team):
+    """Add 1 to each number of a matrix that this thread gets, and return how many shares it got."""
+    shares = 0
+    more, mine = first_share(cut, team)
+    while more:
+        shares += 1
+        times[mine.row : mine.row + mine.rows, mine.column : mine.column + mine.columns] += 1
+        more, mine = next_share(cut, team)
+    return shares
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("way", ["tickets", "a share each", "rows"])
+def test_a_loop_over_shares_gets_every_number_once(way, n_threads):
+    for rows, columns in product((*SIZES, 0), (1000, 1009)):
+        crew = [Team(new_meeting(), thread, n_threads) for thread in range(n_threads)]
+        if way == "rows":
+            cut = division_by_rows(rows, columns, 16)
+        else:
+            weights = tuning.TICKETS_PAY if way == "tickets" else 1
+            cut = division(rows, columns, weights, False, 16, crew[0])
+        times, meeting = np.zeros((rows, columns), np.int64), crew[0].meeting
+        shares = [count_shares(times, cut, thread._replace(meeting=meeting)) for thread in crew]
+        assert np.all(times == 1)
+        if way == "tickets" and n_threads > 1:  # one thread after the other: the first one gets everything
+            assert shares == [cut.tickets, *[0] * (n_threads - 1)]
+        else:
+            assert shares == [1] * n_threads
 
 
 def test_tickets_are_drawn_by_teams_for_many_weights_and_parts():
     crew = Team(new_meeting(), 0, 2)
-    assert tickets_of(4 * 32, team.TICKETS_PAY, 16, crew) > 0
-    assert tickets_of(4 * 32, team.TICKETS_PAY - 1, 16, crew) == 0
-    assert tickets_of(3 * 32, team.TICKETS_PAY, 16, crew) == 0
-    assert tickets_of(4 * 32, team.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0
+    assert tickets_of(4 * 32, tuning.TICKETS_PAY, 16, crew) > 0
+    assert tickets_of(4 * 32, tuning.TICKETS_PAY - 1, 16, crew) == 0
+    assert tickets_of(3 * 32, tuning.TICKETS_PAY, 16, crew) == 0
+    assert tickets_of(4 * 32, tuning.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0
