@@ -332,3 +332,15 @@ def test_schedules_equal_pytorchs(name):
         peak = round(0.3 * epochs * batches)
         expected, got = expected[peak - 1 : -1], got[peak:]
     np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [[3, 4, 2], [3, 40, 2], [40, 600, 300]], ids=str)  # each path through the kernels
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rate", [1e-30, 1e-46, 1e-60])
+def test_a_rate_that_rounds_to_zero_changes_no_weight(sizes, dtype, rate):
+    trainer = Trainer(sizes, schedule=lambda epoch: rate, dtype=dtype, seed=0)
+    before = trainer.get_weights()
+    rng = np.random.default_rng(0)
+    trainer.fit(rng.random((40, sizes[0])), rng.random((40, sizes[-1])), epochs=2, verbose=0)
+    for now, then in zip(trainer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)

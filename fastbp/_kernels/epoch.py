@@ -18,6 +18,8 @@ from .updates import step_along
 
 NO_SEED = np.uint64(0)
 
+LEAST_RATE = 1.2e-38  # the least normal number of float32: below it η could round to 0, which has another meaning
+
 
 @inner
 def copy_row(target, source, n):
@@ -143,7 +145,7 @@ def train_block(net, data, step, kept, epoch, start, steps, current, team):
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
     rate = get(step.rates.at, min(batch, step.rates.last))
-    eta = rate if at_once else (0.0 if row == 0 else -1.0)
+    eta = max(rate, LEAST_RATE) if at_once else (0.0 if row == 0 else -1.0)  # 0 stores the gradient
     out, ahead = net.parameters if at_once else net.gradients, 0 if data.ordered else m * x.row
     descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
     if step.ends == AFTER_BATCH and start + m == batch_stop:
