@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
@@ -365,10 +366,16 @@ class Trainer(Options):
     def _intake(self) -> Intake:
         return Intake(self._state)
 
+    def __copy__(self) -> Trainer:
+        copied = type(self).__new__(type(self))  # has the same network and history, but its own options and moments
+        copied.__setstate__(self.__getstate__() | {"_state": copy.copy(self._state)})
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(vars(self))  # from which a subclass may take its attributes
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_state" not in state:  # a pickle of an earlier version
-            state = {"_state": restored(state), "_table": state.get("_table")}
-        vars(self).update(state)
+        vars(self).update(state if "_state" in state else restored(state))
 
 
 def _network(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,24 @@ def test_a_training_continues_to_the_bit(folder, load):
     np.testing.assert_allclose(trainer.predict(expected["X"]), expected["after"], rtol=1e-5)
     trainer.save("again.npz")
     assert Trainer.load("again.npz").history == trainer.history
+
+
+class Noted(Trainer):
+    """A subclass of a user, as an earlier commit would have pickled it: with an attribute of its own."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state | {"note": "mine"})
+
+
+class OfNoted(pickle.Unpickler):
+    def find_class(self, module, name):
+        return Noted if name == "Trainer" else super().find_class(module, name)
+
+
+def test_a_subclass_keeps_its_own_attributes_and_no_others(folder):
+    trainer = OfNoted(BytesIO((folder / "trainer.pickle").read_bytes())).load()
+    assert trainer.note == "mine"
+    assert {name for name in vars(trainer) if name != "_table"} == {"note", "_state"}
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # one epoch converges nowhere

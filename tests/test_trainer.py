@@ -436,6 +436,42 @@ def test_a_copy_goes_on_alike_and_apart(clone):
     assert twin.network._parameters.ctypes.data % 64 == 0
 
 
+def test_a_shallow_copy_shares_the_network_but_not_the_options_and_moments():
+    X, y = problem()
+    trainer = Trainer([5, 4, 2], optimizer="adam", seed=0, batch_size=8)
+    twin = copy.copy(trainer)
+    twin.learning_rate, twin.batch_size, twin.shuffle = 0.5, 50, False
+    assert (trainer.learning_rate, trainer.batch_size, trainer.shuffle) == (0.001, 8, True)
+    weights, expected = trainer.get_weights(), Trainer([5, 4, 2], optimizer="adam", seed=0)
+    twin.train_on_batch(X, y)
+    assert twin.network is trainer.network
+    trainer.set_weights(weights)
+    trainer.train_on_batch(X, y)
+    expected.train_on_batch(X, y)
+    np.testing.assert_array_equal(all_parameters(trainer), all_parameters(expected))
+
+
+class WithoutLog(Trainer):
+    """A subclass of a user, which has an attribute that cannot be pickled, and another in a slot."""
+
+    __slots__ = ("slot",)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        del state["log"]
+        return state
+
+
+@pytest.mark.parametrize("clone", [copy.copy, *CLONES.values()], ids=["shallow", *CLONES])
+def test_a_subclass_chooses_which_attributes_a_copy_has(clone):
+    trainer = WithoutLog([5, 4, 2], seed=0)
+    trainer.log, trainer.note, trainer.slot = print, "mine", 1
+    twin = clone(trainer)
+    assert (trainer.log, trainer.note, twin.note) == (print, "mine", "mine")
+    assert not hasattr(twin, "log")
+    np.testing.assert_array_equal(all_parameters(twin), all_parameters(trainer))
+
+
 def test_digits_are_learnt(digits):
     X, y, X_test, y_test = digits
     trainer = Trainer([64, 32, 10], activation="relu", loss="cross_entropy", learning_rate=0.2, seed=0)

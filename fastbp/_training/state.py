@@ -162,13 +162,14 @@ ATTRIBUTES = {  # of a pickled Trainer of 0.1.0 before it had a State: names tha
 }
 
 
-def restored(attributes: Mapping[str, Any]) -> State:
-    """Return the state from the attributes of a trainer in a pickle of an earlier version."""
+def restored(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a trainer from those in a pickle of an earlier version. A user's own are kept."""
     state = State.__new__(State)
     given = {name: ATTRIBUTES.get(name, f"_{name}") for name in State.__dataclass_fields__}
     later = {"column_names": NONE, "callback_states": ()}  # which the oldest pickles lack
     state.__setstate__(later | {name: attributes[old] for name, old in given.items() if old in attributes})
-    return state
+    old_names = set(given.values())
+    return {name: value for name, value in attributes.items() if name not in old_names} | {"_state": state}
 
 
 class Rewind:
