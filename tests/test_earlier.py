@@ -107,6 +107,21 @@ def test_an_estimator_predicts_and_learns_on(folder, name):
     assert np.isfinite(model.loss_)
 
 
+@pytest.mark.parametrize(("solver", "code"), [("sgd", 3), ("adam", 6)])
+def test_the_optimizer_of_an_estimator_is_pickled_by_name(solver, code):
+    pytest.importorskip("sklearn")
+    from fastbp.sklearn import MLPClassifier
+
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 2
+    model = MLPClassifier(solver=solver, random_state=0)
+    pace = model.partial_fit(X, y, classes=[0, 1])._optimizer
+    assert pickle.loads(pickle.dumps(pace)) == pace
+    assert isinstance(pace.__getstate__()["rule"][0], str)
+    earlier = type(pace).__new__(type(pace))
+    earlier.__setstate__(vars(pace) | {"rule": pace.rule._replace(code=code)})  # as earlier pickles have it
+    assert earlier == pace
+
+
 @pytest.mark.parametrize("name", MOVED)
 def test_an_old_module_has_what_the_new_one_has(name):
     old = __import__(f"fastbp.{name}", fromlist=["*"])

@@ -25,6 +25,8 @@ NO_CORRECTION = 1 << 62  # after so many batches, Adam's corrections in the kern
 ENOUGH = 1 << 40  # more batches than any fit has; NO_CORRECTION, also that of older pickles, is a multiple of it
 SLOWEST = 1e-6  # "adaptive" ends a fit at this η
 
+EARLIER_CODES = {0: "SGD", 2: "MOMENTUM", 3: "NESTEROV", 4: "RMSPROP", 5: "ADAGRAD", 6: "ADAM"}  # as pickled before
+
 
 @dataclass
 class Pace:
@@ -54,6 +56,14 @@ class Pace:
 
     def __post_init__(self) -> None:
         self.learning_rate = float(self.initial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        name = next(name for name in EARLIER_CODES.values() if getattr(codes, name) == self.rule.code)
+        return vars(self) | {"rule": (name, *self.rule[1:])}  # the numbers of the codes may change
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        name, *rest = state["rule"]
+        vars(self).update(state | {"rule": codes.Rule(getattr(codes, EARLIER_CODES.get(name, name)), *rest)})
 
     @property
     def first_step(self) -> int:
