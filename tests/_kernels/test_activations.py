@@ -16,9 +16,7 @@ from tests.cases import DTYPES, TOLERANCE
 
 CODES = {name: activation.code for name, activation in ACTIVATIONS.items()}
 ELEMENTWISE = tuple(name for name in CODES if name != "softmax")
-SIZES = [(dtype, n) for dtype in DTYPES for n in lengths(dtype)]
 
-over_sizes = pytest.mark.parametrize(("dtype", "n"), SIZES)
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 over_names = pytest.mark.parametrize("name", ELEMENTWISE)
 ROWS = range(1, 10)
@@ -90,38 +88,41 @@ def times_derivative(delta, a, slope, rows, columns, name):
         multiply_by_derivative(delta, slope, rows, columns, KEPT)
 
 
-@over_sizes
+@over_dtypes
 @over_names
-def test_activate_equals_reference(name, dtype, n):
-    for rows in ROWS:
-        z = numbers(rows, n, dtype)
-        a = in_memory(z, dtype)
-        f(a, rows, n, name)
-        close(a, reference.activation(z, name), dtype)
-        assert np.isfinite(a[:rows]).all()
+def test_activate_equals_reference(name, dtype):
+    for n in lengths(dtype):
+        for rows in ROWS:
+            z = numbers(rows, n, dtype)
+            a = in_memory(z, dtype)
+            f(a, rows, n, name)
+            close(a, reference.activation(z, name), dtype)
+            assert np.isfinite(a[:rows]).all()
 
 
-@over_sizes
+@over_dtypes
 @over_names
-def test_multiply_by_derivative_equals_reference(name, dtype, n):
-    for rows in ROWS:
-        z, gradient = numbers(rows, n, dtype), numbers(rows, n, dtype)[::-1]
-        delta, a = in_memory(gradient, dtype), in_memory(z, dtype)
-        times_derivative(delta, a, f(a, rows, n, name), rows, n, name)
-        close(delta, reference.through_activation(gradient, z, name), dtype)
-        assert not delta[:rows, n:].any()
+def test_multiply_by_derivative_equals_reference(name, dtype):
+    for n in lengths(dtype):
+        for rows in ROWS:
+            z, gradient = numbers(rows, n, dtype), numbers(rows, n, dtype)[::-1]
+            delta, a = in_memory(gradient, dtype), in_memory(z, dtype)
+            times_derivative(delta, a, f(a, rows, n, name), rows, n, name)
+            close(delta, reference.through_activation(gradient, z, name), dtype)
+            assert not delta[:rows, n:].any()
 
 
-@over_sizes
+@over_dtypes
 @over_names
-def test_every_activation_can_keep_its_derivative(name, dtype, n):
+def test_every_activation_can_keep_its_derivative(name, dtype):
     """As dropout wants it, of the commonest ones too."""
-    z = numbers(3, n, dtype)
-    a, slope, delta = in_memory(z, dtype), in_memory(z, dtype), in_memory(np.ones_like(z), dtype)
-    activate(a, slope, 3, n, CODES[name], True)
-    close(a, reference.activation(z, name), dtype)
-    multiply_by_derivative(delta, slope, 3, n, KEPT)
-    close(delta, reference.through_activation(np.ones_like(z), z, name), dtype)
+    for n in lengths(dtype):
+        z = numbers(3, n, dtype)
+        a, slope, delta = in_memory(z, dtype), in_memory(z, dtype), in_memory(np.ones_like(z), dtype)
+        activate(a, slope, 3, n, CODES[name], True)
+        close(a, reference.activation(z, name), dtype)
+        multiply_by_derivative(delta, slope, 3, n, KEPT)
+        close(delta, reference.through_activation(np.ones_like(z), z, name), dtype)
 
 
 @over_dtypes
@@ -171,44 +172,50 @@ def classes(rows, n, dtype) -> np.ndarray:
     return np.eye(n)[np.random.default_rng(n).integers(0, n, rows)]
 
 
-@over_sizes
-def test_softmax_and_its_cross_entropy_equal_reference(dtype, n):
+@over_dtypes
+def test_softmax_and_its_cross_entropy_equal_reference(dtype):
     """Padding becomes 0, whatever it was."""
-    for rows in ROWS:
-        z, y = numbers(rows, n, dtype), classes(rows, n, dtype)
-        a = in_memory(z, dtype, padding=np.nan)
-        value = softmax(a, in_memory(y, dtype), mask_of(n, dtype), rows)
-        close(a, reference.activation(z, "softmax"), dtype)
-        assert not a[:rows, n:].any()
-        expected = rows * reference.cost(z, y, "softmax", "cross_entropy")
-        np.testing.assert_allclose(value, expected, rtol=TOLERANCE[dtype] / 10, atol=TOLERANCE[dtype] / 10)
+    for n in lengths(dtype):
+        for rows in ROWS:
+            z, y = numbers(rows, n, dtype), classes(rows, n, dtype)
+            a = in_memory(z, dtype, padding=np.nan)
+            value = softmax(a, in_memory(y, dtype), mask_of(n, dtype), rows)
+            close(a, reference.activation(z, "softmax"), dtype)
+            assert not a[:rows, n:].any()
+            expected = rows * reference.cost(z, y, "softmax", "cross_entropy")
+            np.testing.assert_allclose(value, expected, rtol=TOLERANCE[dtype] / 10, atol=TOLERANCE[dtype] / 10)
 
 
-@over_sizes
+@over_dtypes
 @pytest.mark.parametrize("shift", [-1000.0, 1000.0])
-def test_softmax_of_large_logits_is_that_of_their_differences(shift, dtype, n):
-    z = np.arange(n)[::-1] % 8 * 1.0 * np.ones((3, 1))
-    shifted, plain = in_memory(z + shift, dtype), in_memory(z, dtype)
-    y = in_memory(classes(3, n, dtype), dtype)
-    assert softmax(shifted, y, mask_of(n, dtype), 3) == softmax(plain, y, mask_of(n, dtype), 3)
-    np.testing.assert_array_equal(shifted[:3], plain[:3])
+def test_softmax_of_large_logits_is_that_of_their_differences(shift, dtype):
+    for n in lengths(dtype):
+        z = np.arange(n)[::-1] % 8 * 1.0 * np.ones((3, 1))
+        shifted, plain = in_memory(z + shift, dtype), in_memory(z, dtype)
+        y = in_memory(classes(3, n, dtype), dtype)
+        assert softmax(shifted, y, mask_of(n, dtype), 3) == softmax(plain, y, mask_of(n, dtype), 3)
+        np.testing.assert_array_equal(shifted[:3], plain[:3])
 
 
-@over_sizes
-def test_softmax_finds_the_largest_logit_wherever_it_is(dtype, n):
+@over_dtypes
+def test_softmax_finds_the_largest_logit_wherever_it_is(dtype):
     """One of 1000 beside zeros, where e^z is infinite."""
-    for place in {0, 1 % n, n // 2, n - 1}:
-        y = np.eye(n)[[place]]
-        a = in_memory(1000 * y, dtype)
-        assert softmax(a, in_memory(y, dtype), mask_of(n, dtype), 1) == 0
-        close(a, y, dtype)
+    for n in lengths(dtype):
+        for place in {0, 1 % n, n // 2, n - 1}:
+            y = np.eye(n)[[place]]
+            a = in_memory(1000 * y, dtype)
+            assert softmax(a, in_memory(y, dtype), mask_of(n, dtype), 1) == 0
+            close(a, y, dtype)
 
 
-@over_sizes
-def test_softmax_of_probabilities_as_targets(dtype, n):
-    z, y = numbers(4, n, dtype), np.full((4, n), 1 / n)
-    value = softmax(in_memory(z, dtype), in_memory(y, dtype), mask_of(n, dtype), 4)
-    np.testing.assert_allclose(value, 4 * reference.cost(z, y, "softmax", "cross_entropy"), rtol=TOLERANCE[dtype] / 10)
+@over_dtypes
+def test_softmax_of_probabilities_as_targets(dtype):
+    for n in lengths(dtype):
+        z, y = numbers(4, n, dtype), np.full((4, n), 1 / n)
+        value = softmax(in_memory(z, dtype), in_memory(y, dtype), mask_of(n, dtype), 4)
+        np.testing.assert_allclose(
+            value, 4 * reference.cost(z, y, "softmax", "cross_entropy"), rtol=TOLERANCE[dtype] / 10
+        )
 
 
 @over_dtypes
@@ -223,32 +230,35 @@ def test_a_class_that_is_not_meant_costs_nothing_even_at_minus_infinity(n, dtype
     close(a[:, : n - 1], np.full((1, n - 1), 1 / (n - 1)), dtype)
 
 
-@over_sizes
+@over_dtypes
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_softmax_of_nan_or_infinity_is_nan(number, dtype, n):
-    for place in {0, n // 2, n - 1}:
-        z = np.zeros((1, n))
-        z[0, place] = number
-        a = in_memory(z, dtype)
-        assert np.isnan(softmax(a, in_memory(classes(1, n, dtype), dtype), mask_of(n, dtype), 1))
-        assert np.isnan(a[0, place])
+def test_softmax_of_nan_or_infinity_is_nan(number, dtype):
+    for n in lengths(dtype):
+        for place in {0, n // 2, n - 1}:
+            z = np.zeros((1, n))
+            z[0, place] = number
+            a = in_memory(z, dtype)
+            assert np.isnan(softmax(a, in_memory(classes(1, n, dtype), dtype), mask_of(n, dtype), 1))
+            assert np.isnan(a[0, place])
 
 
-@over_sizes
-def test_multiply_by_softmax_derivative_equals_reference(dtype, n):
-    for rows in ROWS:
-        z, gradient = numbers(rows, n, dtype), numbers(rows, n, dtype)[::-1]
-        delta, a = in_memory(gradient, dtype), in_memory(reference.activation(z, "softmax"), dtype)
-        multiply_by_softmax_derivative(delta, a, rows)
-        close(delta, reference.through_activation(gradient, z, "softmax"), dtype)
-        assert not delta[:rows, n:].any()
+@over_dtypes
+def test_multiply_by_softmax_derivative_equals_reference(dtype):
+    for n in lengths(dtype):
+        for rows in ROWS:
+            z, gradient = numbers(rows, n, dtype), numbers(rows, n, dtype)[::-1]
+            delta, a = in_memory(gradient, dtype), in_memory(reference.activation(z, "softmax"), dtype)
+            multiply_by_softmax_derivative(delta, a, rows)
+            close(delta, reference.through_activation(gradient, z, "softmax"), dtype)
+            assert not delta[:rows, n:].any()
 
 
-@over_sizes
+@over_dtypes
 @pytest.mark.parametrize("name", CODES)
-def test_activate_output_equals_reference(name, dtype, n):
+def test_activate_output_equals_reference(name, dtype):
     """Targets may be anything here, as none are known in predict."""
-    z = numbers(5, n, dtype)
-    a = in_memory(z, dtype)
-    activate_output(a, a.copy(), a.copy(), mask_of(n, dtype), 5, n, CODES[name])
-    close(a, reference.activation(z, name), dtype)
+    for n in lengths(dtype):
+        z = numbers(5, n, dtype)
+        a = in_memory(z, dtype)
+        activate_output(a, a.copy(), a.copy(), mask_of(n, dtype), 5, n, CODES[name])
+        close(a, reference.activation(z, name), dtype)
