@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import fit_many, warmup
+from fastbp import fit_many
 from fastbp.__main__ import main
 from fastbp._engine.team import run_together
 from fastbp._kernels import compiling, disk, finite, jit
@@ -24,13 +25,13 @@ from fastbp.sklearn import MLPClassifier
 
 ROOT = Path(__file__).parent.parent
 COMPILING = "fastbp: compiling the kernels for this machine"
-PREDICT = "import numpy as np, fastbp; print(fastbp.Trainer([2, 1], seed=0).predict(np.ones((1, 2), np.float32))[0, 0])"
 
 
 def python(code: str, root: Path = ROOT, **environment: str) -> subprocess.Popen:
     own = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     return subprocess.Popen(
         [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -52,33 +53,41 @@ def copy(tmp_path) -> Path:
     return tmp_path
 
 
-def test_eight_processes_on_an_empty_cache(tmp_path):
-    code = "import numpy as np; from fastbp._kernels.finite import is_finite; print(is_finite(np.ones(99)))"
-    processes = [python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(8)]
-    assert [finished(process) for process in processes] == [("True\n", "")] * 8
+WAIT_AND_COMPILE = """
+import sys, numpy as np
+from fastbp._kernels.finite import is_finite
+print("ready", flush=True)
+sys.stdin.readline()
+print(is_finite(np.ones(99)))
+"""
 
 
-def test_an_edit_of_any_kernel_file_makes_all_machine_code_old(copy):
-    """Numba alone would look at activations.py, and run the old function of elementary.py inside it."""
-    code = (
-        "import numpy as np; from fastbp._kernels import activations, codes, jit; z = np.full(64, -1.0); "
-        "jit.kernel(activations.activate_run.py_func)(z, 64, codes.RELU); print(z[0])"
-    )
-    assert float(finished(python(code, copy))[0]) == 0
-    path = copy / "fastbp" / "_kernels" / "elementary.py"
-    source = path.read_text()
-    assert "return where_less(x, bound, bound, x)" in source
-    path.write_text(source.replace("return where_less(x, bound, bound, x)", "return where_less(x, bound, -7, x)"))
-    assert float(finished(python(code, copy))[0]) == -7
+def test_processes_that_compile_into_an_empty_cache_at_once(tmp_path):
+    processes = [python(WAIT_AND_COMPILE, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [finished(process) for process in processes] == [("True\n", "")] * 4
 
 
-def test_without_a_folder_for_the_cache_there_is_one_warning_and_everything_works(copy):
+WITHOUT_FOLDER = """
+import numpy as np
+from fastbp import Trainer
+from fastbp._kernels import finite, jit
+kernel = jit.kernel(finite.is_finite.py_func)
+print([kernel(np.ones(9, dtype)) for dtype in ("float32", "float64")], Trainer([2, 1]).fit)
+"""
+
+
+def test_without_a_folder_for_the_cache_there_is_one_warning_and_kernels_work(copy):
     (copy / "fastbp" / "_kernels" / "__pycache__").write_text("a file, where the folder would be")
     nowhere = str(copy / "fastbp" / "_kernels" / "__pycache__" / "below a file")
-    out, err = finished(python(PREDICT, copy, HOME=nowhere, XDG_CACHE_HOME=nowhere, PYTHONDONTWRITEBYTECODE="1"))
-    assert float(out) != 0
+    out, err = finished(python(WITHOUT_FOLDER, copy, HOME=nowhere, XDG_CACHE_HOME=nowhere, PYTHONDONTWRITEBYTECODE="1"))
+    assert out.startswith("[True, True]")
     assert err.count("RuntimeWarning: fastbp: no folder to keep compiled kernels in") == 1
-    assert err.count(COMPILING) == 1  # also by a call without a verbose
+    assert err.count(COMPILING) == 1
 
 
 IS_FINITE = """
@@ -86,6 +95,10 @@ import numpy as np
 from fastbp._kernels.finite import is_finite
 print(is_finite(np.ones(9)), sum(is_finite.stats.cache_misses.values()))
 """
+
+
+def as_it_is(package: Path, place: Path) -> Path:
+    return package.parent
 
 
 def zipped(package: Path, place: Path) -> Path:
@@ -105,10 +118,13 @@ def byte_code(package: Path, place: Path) -> Path:
     return place / "installed"
 
 
-@pytest.mark.parametrize("install", [zipped, byte_code])
-def test_a_package_without_source_files_keeps_machine_code_of_what_it_runs(copy, install):
-    """In the user's folder, and never that of another version."""
-    source, user = copy / "fastbp" / "_kernels" / "bits.py", copy / "user"  # of a function that is a part of the kernel
+@pytest.mark.parametrize("install", [as_it_is, zipped, byte_code])
+def test_machine_code_is_kept_until_any_kernel_file_changes(copy, install):
+    """Numba alone would look at the kernel's own file, and run the old functions of others inside it.
+
+    Without source files machine code is kept in the user's folder.
+    """
+    callee, user = copy / "fastbp" / "_kernels" / "bits.py", copy / "user"
     user.mkdir()
 
     def run(code: str = IS_FINITE) -> str:
@@ -118,66 +134,51 @@ def test_a_package_without_source_files_keeps_machine_code_of_what_it_runs(copy,
         return out
 
     assert [run(), run()] == ["True 1\n", "True 0\n"]
-    source.write_text(source.read_text().replace("builder.fadd(a, b)", "builder.fdiv(a, b)"))  # 0 / 0
+    callee.write_text(callee.read_text() + "\nEDITED = True\n")
     facts = (
         "from fastbp._cli.machine import facts; f = facts()['cache']; print(f['folder'], f['writable'], f['pieces'])"
     )
     found = run(IS_FINITE + facts).split()
-    assert found[:2] == ["False", "1"]
-    assert (found[2].startswith(str(user)), found[3:]) == (True, ["True", "1"])
+    assert found[:2] == ["True", "1"]
+    kept = copy / "fastbp" if install is as_it_is else user
+    assert (found[2].startswith(str(kept)), found[3:]) == (True, ["True", "1"])
 
 
 USE = """
-import numpy as np, fastbp
+import sys, numpy as np, fastbp
+from fastbp import warmup
 from fastbp._kernels import epoch, small
+from tests.cases import one_of_one
+entries = (epoch.train, epoch.evaluate, small.train, small.train_each, epoch.update, epoch.reorder)
+def signatures():
+    return [len(entry.signatures) for entry in entries]
+print(signatures())
+sys.argv = ["warmup", "--dtype", "float32", "--only", "tiny"]
+warmup.main()
+print(signatures())
+warmup.warm_up(["float32"], [*warmup.USES, warmup.MPI])
+print(signatures())
 for sizes, batch in (((40, 30, 1), 9), ((2, 2, 1), 9), ((2, 2, 1), 2)):
     trainer = fastbp.Trainer(sizes, batch_size=batch, seed=0)
     X = np.ones((9, sizes[0]), np.float32)
-    trainer.fit(X, np.ones(9), verbose=2)
+    trainer.fit(X, np.ones(9), verbose=0)
     trainer.predict(X)
-entries = (epoch.train, epoch.evaluate, small.train)
-print([sum(entry.stats.cache_misses.values()) for entry in entries])
-"""
-
-SHARE = """
-import numpy as np, fastbp
-from fastbp._kernels import epoch
-from tests.cases import one_of_one
-trainer = one_of_one(fastbp.Trainer((40, 30, 1), seed=0))
-trainer.fit(np.ones((9, 40), np.float32), np.ones(9), verbose=0)
-stats = [entry.stats for entry in (epoch.train, epoch.update, epoch.reorder)]
-print([[sum(each.cache_misses.values()), sum(each.cache_hits.values())] for each in stats])
+one_of_one(fastbp.Trainer((40, 30, 1), seed=0)).fit(np.ones((9, 40), np.float32), np.ones(9), verbose=0)
+print(signatures())
+print([sum(entry.stats.cache_misses.values()) for entry in entries], entries[0].stats.cache_path)
 """
 
 
-def test_warm_up_fills_the_cache(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "fastbp.warmup",
-            "--dtype",
-            "float32",
-            "--only",
-            "training",
-            "prediction",
-            "tiny",
-            "mpi",
-        ],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=110,
-        check=True,
-    )
-    assert done.stdout.startswith("kernels ready in ")
-    assert str(tmp_path) in done.stdout
-    out, err = finished(python(USE, NUMBA_CACHE_DIR=str(tmp_path)))
-    assert out.splitlines()[-1] == "[0, 0, 0]"
+def test_warm_up_leaves_nothing_to_compile():
+    """The kernels that are asked for, in one process; all of them, in those that warmed up before the first test."""
+    out, err = finished(python(USE))
+    before, ready, tiny, everything, used, compiled = out.splitlines()
+    assert before == "[0, 0, 0, 0, 0, 0]"
+    assert re.fullmatch(r"kernels ready in \d+\.\d s, stored in .+", ready)
+    assert tiny == "[0, 0, 1, 1, 0, 0]"
+    assert everything == used == "[1, 1, 1, 1, 1, 1]"
+    assert compiled == f"[0, 0, 0, 0, 0, 0] {ready.partition(' stored in ')[2]}"
     assert err == ""
-    out, _ = finished(python(SHARE, NUMBA_CACHE_DIR=str(tmp_path)))
-    assert out.splitlines()[-1] == "[[0, 1], [0, 1], [0, 1]]"
 
 
 @pytest.fixture
@@ -270,13 +271,10 @@ def test_the_command_line_announces_a_compilation_unless_it_is_quiet(monkeypatch
     assert seen == [False, False, True]
 
 
-@pytest.mark.parametrize("use", [*warmup.USES, warmup.MPI])
-def test_kernels_from_the_cache_need_no_compiler(use):
+def test_kernels_from_the_cache_need_no_compiler():
     """Nothing is imported that a compilation alone would need: it takes longer than to load them."""
-    ask = f"import sys; from fastbp.warmup import warm_up; warm_up(['float32'], [{use!r}])"
-    finished(python(ask))  # fills the cache
-    out, _ = finished(python(f"{ask}; print('numba.np.arraymath' in sys.modules)"))
-    assert out == "False\n"
+    ask = "import sys; from fastbp.warmup import MPI, USES, warm_up; warm_up(['float32'], [*USES, MPI])"
+    assert finished(python(f"{ask}; print('numba.np.arraymath' in sys.modules)"))[0] == "False\n"
 
 
 IMPORTS = """
@@ -291,21 +289,20 @@ Trainer([3, 4, 1]).fit(np.ones((9, 3)), np.ones(9), callbacks=Imported(), verbos
 
 def test_ctrl_c_in_a_fit_cannot_leave_half_of_numba():
     """What is imported within the epochs, where Ctrl-C ends training, can't be imported again after it."""
-    finished(python(IMPORTS))  # fills the cache
     assert finished(python(IMPORTS))[0] == "[]\n"
 
 
 def test_names_are_imported_when_they_are_asked_for():
     ask = "import sys, fastbp; print('numba' in sys.modules, fastbp.metrics.__name__, 'numba' in sys.modules)"
+    assert finished(python(ask))[0] == "False fastbp.metrics True\n"
     lines = ["import threading, fastbp", "names, threads = [], []", "for name in ('Summary', 'Trainer'):"]
     lines += [
         "    look = lambda name=name: names.append(getattr(fastbp, name))",
         "    threads.append(threading.Thread(target=look))",
     ]
     lines += [f"for thread in threads: thread.{what}()" for what in ("start", "join")]
-    assert finished(python("\n".join([*lines, "print(len(names))"])))[0] == "2\n"
-    assert finished(python(ask))[0] == "False fastbp.metrics True\n"
-    assert finished(python("from fastbp import *; print(Trainer([2, 1]).n_parameters)"))[0] == "3\n"
+    lines += ["from fastbp import *", "print(len(names), Trainer([2, 1]).n_parameters)"]
+    assert finished(python("\n".join(lines)))[0] == "2 3\n"
 
 
 def test_what_is_not_there_is_an_attribute_error():
