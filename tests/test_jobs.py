@@ -6,10 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
-import distributed
 import joblib
 import numpy as np
 import pytest
@@ -45,32 +43,53 @@ class Halve(Callback):
         return epoch == 3
 
 
-@contextmanager
-def cluster(folder):
-    """A scheduler and two workers as processes on this machine; a client, and the workers' processes."""
-    file, env = folder / "scheduler.json", os.environ | {"PYTHONPATH": str(ROOT)}
-    with (folder / "log").open("w") as log:
+class Cluster:
+    """A scheduler and its workers as processes on this machine, and a client."""
 
-        def start(kind, *options):
-            command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--scheduler-file", str(file), *options]
-            return subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=folder)
+    def __init__(self, folder):
+        import distributed
 
-        scheduler = start("scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard")
-        workers = [start("worker", "--host=127.0.0.1", "--nthreads=1", "--no-nanny", "--no-dashboard") for _ in "12"]
-        try:
-            with distributed.Client(scheduler_file=str(file), timeout=30) as client:
-                client.wait_for_workers(2, timeout=30)
-                yield client, workers
-        finally:
-            for process in (*workers, scheduler):
-                process.kill()
-                process.wait()
+        self.folder, self.log, self.workers = folder, (folder / "log").open("w"), []
+        self.scheduler = self.start("scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard")
+        self.client = distributed.Client(scheduler_file=str(folder / "scheduler.json"), timeout=30)
+
+    def start(self, kind, *options):
+        file, env = self.folder / "scheduler.json", os.environ | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--scheduler-file", str(file), *options]
+        return subprocess.Popen(command, env=env, stdout=self.log, stderr=self.log, cwd=self.folder)
+
+    def two(self):
+        """Start workers until there are two that live."""
+        alive = [worker for worker in self.workers if worker.poll() is None]
+        while len(alive) < 2:
+            alive.append(self.start("worker", "--host=127.0.0.1", "--nthreads=1", "--no-nanny", "--no-dashboard"))
+        self.workers = alive
+        self.client.wait_for_workers(2, timeout=60)
+        while len(self.client.nthreads()) > 2:  # one that was killed is not missed yet
+            time.sleep(0.05)
+        return alive
+
+    def allow_failures(self, count):
+        """Workers that may die of a task until it is given up."""
+
+        def allow(dask_scheduler):
+            dask_scheduler.allowed_failures = count
+
+        self.client.run_on_scheduler(allow)
+
+    def close(self):
+        self.client.close()
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+        self.log.close()
 
 
 @pytest.fixture(scope="module")
-def dask(tmp_path_factory):
-    with cluster(tmp_path_factory.mktemp("dask")) as (client, _):
-        yield client
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("dask"))
+    yield cluster
+    cluster.close()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -270,7 +289,8 @@ def test_bad_arguments(monkeypatch):
         fit_many(some(2), X, Y, n_jobs=2)
 
 
-def test_a_dask_cluster_gives_the_same(dask):
+def test_a_dask_cluster_gives_the_same(cluster):
+    cluster.two()
     kinds = [{"layer_sizes": [3, 4, 2], "seed": 1} | options for options in KINDS.values()]
     options = {"validation_data": (X, Y), "metrics": pid, "epochs": 2, "verbose": 0}
     with joblib.parallel_config("dask"):
@@ -280,10 +300,11 @@ def test_a_dask_cluster_gives_the_same(dask):
         assert_same(outcome.trainer, other.trainer)
     places = {outcome.history["pid"][0] for outcome in measured}
     assert os.getpid() not in places
-    assert places <= set(map(float, dask.run(os.getpid).values()))
+    assert places <= set(map(float, cluster.client.run(os.getpid).values()))
 
 
-def test_data_of_their_own_on_a_dask_cluster(dask):
+def test_data_of_their_own_on_a_dask_cluster(cluster):
+    cluster.two()
     together, alone = some(3), some(3)
     Xs, ys = [X[:20], X[5:], X], [Y[:20], Y[5:], Y]
     with joblib.parallel_config("dask"):
@@ -293,48 +314,48 @@ def test_data_of_their_own_on_a_dask_cluster(dask):
         assert_same(trainer, other)
 
 
-def test_a_dask_worker_that_is_killed_is_missed_by_nobody(tmp_path):
+def test_a_dask_worker_that_is_killed_is_missed_by_nobody(cluster):
     """Kill −9 of one of two workers while it trains points of a halving sweep."""
     options = {"validation_data": (X, Y), "halving": 2, "epochs": 8000, "verbose": 0}
     space = {"learning_rate": [0.001, 0.003, 0.01], "batch_size": [5, 10]}
     sweeps = [Sweep(space, layer_sizes=[3, 8, 2], optimizer="adam", seed=0) for _ in "12"]
-    with cluster(tmp_path) as (client, workers):
-        victim = workers[0]
-        address = next(where for where, number in client.run(os.getpid).items() if number == victim.pid)
-        busy = []
+    victim, client, busy = cluster.two()[0], cluster.client, []
+    address = next(where for where, number in client.run(os.getpid).items() if number == victim.pid)
 
-        def kill():
-            while not any(key.startswith("batch") for key in client.processing().get(address, ())):
-                time.sleep(0.01)
-            time.sleep(0.1)
-            busy.append(client.processing()[address])
-            victim.send_signal(signal.SIGKILL)
+    def kill():
+        while not any(key.startswith("batch") for key in client.processing().get(address, ())):
+            time.sleep(0.01)
+        busy.append(client.processing()[address])
+        victim.send_signal(signal.SIGKILL)
 
-        killer = threading.Thread(target=kill)
-        killer.start()
-        with joblib.parallel_config("dask"):
-            table = sweeps[0].fit(X, Y, **options)
-        assert victim.poll() == -signal.SIGKILL  # before the sweep ended
-        killer.join()
-        assert busy[0]
-        assert len(client.nthreads()) == 1
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with joblib.parallel_config("dask"):
+        table = sweeps[0].fit(X, Y, **options)
+    assert victim.poll() == -signal.SIGKILL  # before the sweep ended
+    killer.join()
+    assert busy[0]
+    assert len(client.nthreads()) == 1
     assert table == sweeps[1].fit(X, Y, **options)
     for trainer, other in zip(sweeps[0].trainers, sweeps[1].trainers, strict=True):
         assert_same(trainer, other)
 
 
-def test_a_network_that_dask_gives_up_is_that_networks_error(tmp_path, monkeypatch):
+def test_a_network_that_dask_gives_up_is_that_networks_error(cluster):
     """Of which so many workers died as Dask allows, here one; joblib itself would wait for ever."""
-    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    from distributed.scheduler import KilledWorker
+
+    cluster.two()
+    cluster.allow_failures(0)
     trainers, alone = some(8), some(8)
     seen = []
     options = {"epochs": 2, "callbacks": die, "on_finish": lambda outcome: seen.append(outcome.number), "verbose": 0}
     with (
-        cluster(tmp_path),
         joblib.parallel_config("dask"),
         pytest.warns(RuntimeWarning, match=r"of 8 networks failed; .* all those workers died while running it"),
     ):
         outcomes = fit_many(trainers, X, Y, **options)
+    cluster.allow_failures(3)
     assert sorted(seen) == list(range(8))
     failed = [outcome for outcome in outcomes if outcome.error]
     assert 3 in [outcome.number for outcome in failed]
@@ -342,7 +363,7 @@ def test_a_network_that_dask_gives_up_is_that_networks_error(tmp_path, monkeypat
     for outcome, trainer, other in zip(outcomes, trainers, alone, strict=True):
         assert outcome.trainer is trainer
         if outcome.error:
-            assert isinstance(outcome.error, distributed.scheduler.KilledWorker)
+            assert isinstance(outcome.error, KilledWorker)
         else:
             other.fit(X, Y, epochs=2, verbose=0)
         assert_same(trainer, other)
