@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+# Before NumPy is imported. Networks of the tests are small: threads of other libraries would wait, at full speed.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
