@@ -262,11 +262,11 @@ def test_float32_learns_what_float64_learns():
 @pytest.mark.parametrize(
     ("name", "data", "options"),
     [
-        ("MLPClassifier", DIGITS, {"max_iter": 20}),
-        ("MLPClassifier", CANCER, {"dtype": "float32"}),
+        pytest.param("MLPClassifier", DIGITS, {"max_iter": 20}, marks=pytest.mark.nightly),
+        pytest.param("MLPClassifier", CANCER, {"dtype": "float32"}, marks=pytest.mark.nightly),
         ("MLPClassifier", WINE, {"solver": "lbfgs", "max_iter": 50}),
         ("MLPClassifier", IRIS, {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1}),
-        ("MLPRegressor", DIABETES, {"solver": "lbfgs", "max_iter": 50}),
+        pytest.param("MLPRegressor", DIABETES, {"solver": "lbfgs", "max_iter": 50}, marks=pytest.mark.nightly),
     ],
 )
 def test_it_scores_what_scikit_learns_scores(name, data, options):
