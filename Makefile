@@ -1,5 +1,6 @@
 # make demo    train on real digits and draw what happened          make bench    asv, this commit in this environment
-# make test    all tests                                             make lint     ruff, mypy, import contracts
+# make test    the tests, in two minutes on two cores                make lint     ruff, mypy, import contracts
+# make nightly the tests that take long and guard what changes seldom
 # make docs    the documentation as a site, into site/
 # make notebooks   run the notebooks of docs/notebooks anew and write their outputs into them
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
@@ -13,14 +14,17 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test docs notebooks stress matrix oldest lint format bench compare dist check-tag clean
+.PHONY: demo test nightly docs notebooks stress matrix oldest lint format bench compare dist check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
-# In two processes; the tests of a file stay in one, as some of them watch signals, memory or time.
+# In two processes; tests/conftest.py says which tests stay in one, one after another.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+nightly: $(VENV)/.test
+	$(BIN)/python -m pytest -m nightly
 
 # The variable silences the theme's notice about its successor.
 docs: $(VENV)/.docs

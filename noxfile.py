@@ -17,8 +17,8 @@ pins = runpy.run_path(str(Path(__file__).parent / "tests" / "oldest.py"))["pins"
 @nox.session(python=PYTHONS)
 @nox.parametrize("versions", ["oldest", "newest"])
 def tests(session: nox.Session, versions: str) -> None:
-    """All tests."""
+    """All tests, also the nightly ones."""
     python = str(session.python)
     pinned = (*pins(python), *PYARROW.get(python, ())) if versions == "oldest" else ()
     session.install("--editable", ".[test]", *pinned)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", "", *session.posargs)

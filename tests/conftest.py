@@ -26,6 +26,31 @@ def pytest_sessionstart(session):
         warmup.warm_up_in_processes(warmup.DTYPES, (*warmup.USES, warmup.MPI))
 
 
+# Files whose tests watch time, signals or memory, or start processes of their own that keep both cores busy.
+ONE_AFTER_ANOTHER = {
+    *("test_distributed", "test_jobs", "test_interruption", "test_stress_concurrency", "test_stress_files"),
+    *("test_benchmark", "test_team"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Share the tests out among the processes of pytest-xdist, the longest group first.
+
+    The tests of one file of tests/_kernels use the same kernels, which one process compiles. Elsewhere a group is the
+    cases of a test.
+    """
+
+    def group(item) -> str:
+        name = item.path.stem
+        if name in ONE_AFTER_ANOTHER:
+            return "one after another"
+        return name if item.path.parent.name == "_kernels" else f"{name}::{item.name.partition('[')[0]}"
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: item.path.stem not in ONE_AFTER_ANOTHER)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """scikit-learn's digits: X_train, y_train, X_test, y_test; pixels in [0, 1]."""

@@ -36,8 +36,13 @@ def skip_unless_installed(peer):
         pytest.skip(f"{peer} is not installed")
 
 
+def compiled_nightly(peer):
+    """torch.compile takes half a minute."""
+    return pytest.param(peer, marks=pytest.mark.nightly) if peer == "torch.compile" else peer
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("peer", peers.TRAINING)
+@pytest.mark.parametrize("peer", [compiled_nightly(peer) for peer in peers.TRAINING])
 def test_a_peer_trains_as_the_reference_does(peer, dtype):
     """Both train for five epochs twice, from the same weights."""
     skip_unless_installed(peer)
@@ -105,7 +110,7 @@ def test_a_peer_predicts_as_the_reference_does(peer, dtype, rows):
 
 
 def cases():
-    """Return (class, name, parameters) of each benchmark, twice: with its first parameters and with its last."""
+    """Return (class, name, parameters) of each benchmark, with its first parameters and, nightly, with others."""
     for module in (training, prediction, memory, kernels, many, startup, toolkit, sklearn_speed, streaming):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
@@ -113,7 +118,8 @@ def cases():
                 names = [n for n in dir(kind) if n.startswith(("track_", "time_", "peakmem_", "timeraw_"))]
                 for name in names:
                     for chosen in dict.fromkeys((choices[0], choices[len(choices) // 2])):
-                        yield pytest.param(kind, name, chosen, id=f"{kind.__name__}-{name}-{chosen}")
+                        marks = () if chosen == choices[0] else pytest.mark.nightly
+                        yield pytest.param(kind, name, chosen, id=f"{kind.__name__}-{name}-{chosen}", marks=marks)
 
 
 @pytest.mark.parametrize(("kind", "name", "chosen"), list(cases()))

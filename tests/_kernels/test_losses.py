@@ -92,39 +92,42 @@ def test_value_output_and_error_equal_reference(loss, activation, dtype):
     assert_equal_reference(loss, activation, dtype, 17)
 
 
-@over_pairs
 @over_dtypes
-def test_weights_of_samples_weigh_their_losses_and_errors(dtype, loss, activation):
-    weights = np.tile([2.0, 0, 0.5, 1, 3], HEIGHT)[: 2 * HEIGHT + 3]
-    for n in (2, 5, 17):
-        z, y = numbers(len(weights), n, dtype), targets(len(weights), n, loss, dtype)
-        value, _, delta = errors_of(z, y, loss, activation, dtype, m=weights.sum(), weights=weights)
-        parameter, tolerance = parameter_of(loss, n), TOLERANCE[dtype] / 10
-        expected = weights.sum() * reference.cost(z, y, activation, loss, parameter, weights)
-        np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
-        close(delta, reference.output_delta(z, y, activation, loss, parameter, weights), dtype)
+@pytest.mark.parametrize("loss", OUTPUTS)
+def test_weights_of_samples_weigh_their_losses_and_errors(loss, dtype):
+    for activation in OUTPUTS[loss]:
+        weights = np.tile([2.0, 0, 0.5, 1, 3], HEIGHT)[: 2 * HEIGHT + 3]
+        for n in (2, 5, 17):
+            z, y = numbers(len(weights), n, dtype), targets(len(weights), n, loss, dtype)
+            value, _, delta = errors_of(z, y, loss, activation, dtype, m=weights.sum(), weights=weights)
+            parameter, tolerance = parameter_of(loss, n), TOLERANCE[dtype] / 10
+            expected = weights.sum() * reference.cost(z, y, activation, loss, parameter, weights)
+            np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
+            close(delta, reference.output_delta(z, y, activation, loss, parameter, weights), dtype)
 
 
-@over_pairs
 @over_dtypes
-def test_what_earlier_batches_left_changes_no_bit(dtype, loss, activation):
-    for rows, n in product((1, HEIGHT - 1, HEIGHT, HEIGHT + 1), (1, 5, 17)):
-        z, y = numbers(rows, n, dtype), targets(rows, n, loss, dtype)
-        expected, _, kept = errors_of(z, y, loss, activation, dtype, stale=0)
-        for stale in (1, np.inf, np.nan):
-            value, _, delta = errors_of(z, y, loss, activation, dtype, stale=stale)
-            assert value == expected
-            np.testing.assert_array_equal(delta[:rows], kept[:rows])
+@pytest.mark.parametrize("loss", OUTPUTS)
+def test_what_earlier_batches_left_changes_no_bit(loss, dtype):
+    for activation in OUTPUTS[loss]:
+        for rows, n in product((1, HEIGHT - 1, HEIGHT, HEIGHT + 1), (1, 5, 17)):
+            z, y = numbers(rows, n, dtype), targets(rows, n, loss, dtype)
+            expected, _, kept = errors_of(z, y, loss, activation, dtype, stale=0)
+            for stale in (1, np.inf, np.nan):
+                value, _, delta = errors_of(z, y, loss, activation, dtype, stale=stale)
+                assert value == expected
+                np.testing.assert_array_equal(delta[:rows], kept[:rows])
 
 
-@over_pairs
 @over_dtypes
-def test_the_m_of_the_method_is_in_delta_alone(dtype, loss, activation):
-    z, y = numbers(3, 5, dtype), targets(3, 5, loss, dtype)
-    value, _, delta = errors_of(z, y, loss, activation, dtype, m=1)
-    smaller_value, _, smaller_delta = errors_of(z, y, loss, activation, dtype, m=64)
-    assert value == smaller_value
-    np.testing.assert_array_equal(delta[:3], smaller_delta[:3] * 64)
+@pytest.mark.parametrize("loss", OUTPUTS)
+def test_the_m_of_the_method_is_in_delta_alone(loss, dtype):
+    for activation in OUTPUTS[loss]:
+        z, y = numbers(3, 5, dtype), targets(3, 5, loss, dtype)
+        value, _, delta = errors_of(z, y, loss, activation, dtype, m=1)
+        smaller_value, _, smaller_delta = errors_of(z, y, loss, activation, dtype, m=64)
+        assert value == smaller_value
+        np.testing.assert_array_equal(delta[:3], smaller_delta[:3] * 64)
 
 
 def exactly(y, activation):
@@ -163,15 +166,16 @@ def test_losses_from_far_logits_are_finite(loss, activation, dtype):
     np.testing.assert_array_equal(delta[0, :2], [1, -1])
 
 
-@over_pairs
 @over_dtypes
-def test_nan_stays_visible(dtype, loss, activation):
-    for place in (0, 4, 16):
-        z, y = numbers(2, 17, dtype), targets(2, 17, loss, dtype)
-        z[1, place] = np.nan
-        value, a, delta = errors_of(z, y, loss, activation, dtype)
-        assert np.isnan(value)
-        assert np.isnan(a[1, place])
-        assert np.isnan(delta[1, place])
-        assert np.isfinite(delta[0]).all()
-        assert np.all(delta[-1] == BEYOND)
+@pytest.mark.parametrize("loss", OUTPUTS)
+def test_nan_stays_visible(loss, dtype):
+    for activation in OUTPUTS[loss]:
+        for place in (0, 4, 16):
+            z, y = numbers(2, 17, dtype), targets(2, 17, loss, dtype)
+            z[1, place] = np.nan
+            value, a, delta = errors_of(z, y, loss, activation, dtype)
+            assert np.isnan(value)
+            assert np.isnan(a[1, place])
+            assert np.isnan(delta[1, place])
+            assert np.isfinite(delta[0]).all()
+            assert np.all(delta[-1] == BEYOND)
