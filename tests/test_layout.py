@@ -8,8 +8,7 @@ import pytest
 from fastbp._engine.layout import LINE, Layout, aligned_zeros, padded, up_to
 from fastbp._kernels.codes import Layer, Objective
 from fastbp._kernels.llvm import REGISTER
-from fastbp._kernels.tuning import HEIGHT, LONG, MANY, TALL, WIDE
-from fastbp._kernels.wide import room
+from fastbp._kernels.tuning import HEIGHT, LONG
 
 from .cases import ARCHITECTURES
 
@@ -46,18 +45,6 @@ def test_every_part_starts_on_a_cache_line(dtype):
     assert all(start * np.dtype(dtype).itemsize % LINE == 0 for start in layout.weights)
 
 
-def packed_at_most(layers, rows) -> int:
-    """What the products pack that wide.py does: forward, for δ, for the gradient."""
-    lanes, most = REGISTER // 4, 0
-    for l, (layer, above) in enumerate(pairwise(layers)):
-        products = [(rows, layer.n, above.width), (layer.n, rows, above.width)]
-        products += [(rows, above.n, layer.width)] if l else []
-        for high, inner, row in products:
-            wide = high >= HEIGHT and inner >= MANY and row >= WIDE * lanes
-            most = max(most, -(-high // TALL) * room(inner, lanes) if wide else 0)
-    return most
-
-
 @pytest.mark.parametrize("rows", [1, 7, 8, 96, 100])
 @pytest.mark.parametrize("sizes", [*ARCHITECTURES, (99, 600, 300, 530), (700, 900, 10)], ids=str)
 def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
@@ -70,7 +57,7 @@ def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]
     parts += [(plan.zeros, 2 * REGISTER // 4), (plan.targets, rows * layers[-1].width)]
     parts += [(plan.weights, rows * layers[-1].width), (plan.parameter, HEIGHT * layers[-1].width)]
-    parts += [(plan.mask, HEIGHT * layers[-1].width), (plan.packed, packed_at_most(layers, rows))]
+    parts += [(plan.mask, HEIGHT * layers[-1].width), (plan.packed, 0)]
     parts.sort()
     for (start, length), (following, _) in pairwise([*parts, (size, 0)]):
         assert start + length <= following

@@ -10,8 +10,6 @@ import pytest
 
 import fastbp
 from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
-from fastbp._training.intake import Intake
-from fastbp._training.run import Run
 from fastbp.schedules import Cosine, Schedule
 
 from .cases import named
@@ -387,21 +385,13 @@ def test_a_sweep_by_a_function_by_weights_and_aloud(capsys):
     assert row["loss"] == sweep.best.evaluate(X, Y, sample_weight=weight)["loss"]
 
 
-def test_samples_of_all_are_checked_once_for_networks_that_take_them_alike(monkeypatch):
-    training, taken = Intake.training, []
-
-    def counted(self, *arguments, **options):
-        taken.append(self.state.loss.name)
-        return training(self, *arguments, **options)
-
-    monkeypatch.setattr(Intake, "training", counted)
-    options = {"layer_sizes": [3, 40, 2], "learning_rate": 0.1}
+def test_networks_with_different_losses_take_the_same_samples_as_if_alone():
     losses = ["squared_error", "squared_error", "absolute_error", "squared_error"]
-    networks = [Trainer(**options, loss=loss, seed=seed) for seed, loss in enumerate(losses)]
+    kinds = [{"learning_rate": 0.1, "loss": loss, "seed": seed} for seed, loss in enumerate(losses)]
+    networks = [Trainer([3, 40, 2], **kind) for kind in kinds]
     fit_many(networks, X, Y, epochs=3, validation_data=(X, Y), n_threads=1, verbose=0)
-    assert taken == ["squared_error", "absolute_error"]
-    for seed, (loss, network) in enumerate(zip(losses, networks, strict=True)):
-        alone = Trainer(**options, loss=loss, seed=seed)
+    for kind, network in zip(kinds, networks, strict=True):
+        alone = Trainer([3, 40, 2], **kind)
         assert alone.fit(X, Y, epochs=3, validation_data=(X, Y), verbose=0) == network.history
         assert_same(network, alone)
 
@@ -414,41 +404,44 @@ def test_samples_that_one_network_takes_are_not_taken_for_others_with_more_outpu
     assert re.search(r"y: expected shape \(50, 3\)", str(outcomes[1].error))
 
 
-def test_no_two_networks_share_what_reads_a_stream(monkeypatch):
-    validation, read = Intake.validation, []
+def test_no_two_networks_share_what_reads_a_stream():
+    begun = []
 
-    def kept(self, *arguments):
-        read.append(validation(self, *arguments))
-        return read[-1]
+    def chunks():
+        begun.append(None)
+        return iter([(X[:20], Y[:20]), (X[20:], Y[20:])])
 
-    monkeypatch.setattr(Intake, "validation", kept)
     networks = [Trainer([3, 40, 2], seed=seed) for seed in range(2)]
-    fit_many(networks, X, Y, epochs=2, validation_data=Stream([(X, Y)]), n_threads=2, verbose=0)
-    assert len({id(feed) for feed in read}) == len(networks)
+    fit_many(networks, X, Y, epochs=2, validation_data=Stream(chunks), n_threads=2, verbose=0)
+    by_two = len(begun)
     for seed, network in enumerate(networks):
         alone = Trainer([3, 40, 2], seed=seed)
-        alone.fit(X, Y, epochs=2, validation_data=Stream([(X, Y)]), verbose=0)
+        alone.fit(X, Y, epochs=2, validation_data=Stream(chunks), verbose=0)
         assert_same(network, alone)
+    assert len(begun) == 2 * by_two  # each reads as often as one alone
 
 
-def test_a_network_that_fails_between_two_halvings_does_not_go_on(monkeypatch):
-    rates = [0.1, 0.2, 0.3, 0.4]
-    sweep = Sweep({"learning_rate": rates}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
-    first = sweep.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
-    winner, fits = first[0]["number"], []
-    again = Sweep({"learning_rate": rates}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
+class Rate(Schedule):
+    """One rate, until it fails in a later fit."""
 
-    def fail_later(state, trainer, *arguments):
-        if trainer is again.trainers[winner]:
-            fits.append(arguments)
-            if len(fits) > 1:
-                raise DivergenceError("training diverged", 2)
-        return Run(state, trainer, *arguments)
+    def __init__(self, rate: float, fails: bool = False) -> None:
+        self.rate, self.fails = rate, fails
 
-    monkeypatch.setattr("fastbp.many._fits.Run", fail_later)
+    def __call__(self, epoch, epochs):
+        if self.fails and np.min(epoch) >= 1:
+            raise DivergenceError("training diverged", 2)
+        return self.rate + 0 * epoch
+
+
+def test_a_network_that_fails_between_two_halvings_does_not_go_on():
+    def swept(failing=None):
+        schedules = [Rate(0.1 * (1 + number), fails=number == failing) for number in range(4)]
+        sweep = Sweep({"schedule": schedules}, layer_sizes=[3, 4, 2], optimizer="adam", seed=0)
+        return sweep.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
+
+    winner = swept()[0]["number"]
     with pytest.warns(RuntimeWarning, match="1 of 2"):
-        table = again.fit(X, Y, epochs=4, validation_data=(X, Y), halving=2, verbose=0)
-    assert len(fits) == 2
+        table = swept(winner)
     assert table[0]["number"] != winner
     assert table[0]["epochs"] == 4
     assert table[-1]["number"] == winner
