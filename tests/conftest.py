@@ -21,8 +21,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_sessionstart(session):
     """Compile the kernels before the first test, so that no test waits for them or hears that they are compiled."""
-    is_worker = hasattr(session.config, "workerinput")  # of pytest-xdist, whose controller has done it
-    if not is_worker and not session.config.option.collectonly:
+    # The controller of pytest-xdist has done it for its workers, and a session for pytest in one of its tests.
+    done = hasattr(session.config, "workerinput") or "PYTEST_CURRENT_TEST" in os.environ
+    if not done and not session.config.option.collectonly:
         warmup.warm_up_in_processes(warmup.DTYPES, (*warmup.USES, warmup.MPI))
 
 
