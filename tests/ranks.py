@@ -64,9 +64,9 @@ def the_weights_are_those_of_one_process(comm, folder):
         for each in (together, alone):
             given = {"sample_weight": W, "validation_split": 0.1, "metrics": ["accuracy", "log_loss"]}
             for _ in range(2):  # 7 batches an epoch: 203 and more steps
-                each.fit(X, Y, epochs=4, verbose=0, **given)
-            each.fit(batches(), epochs=2, verbose=0)
-            each.fit(Stream(batches, rows=203, shuffle_buffer=60), epochs=2, validation_data=Stream(batches), verbose=0)
+                each.fit(X, Y, epochs=2, verbose=0, **given)
+            each.fit(batches(), verbose=0)
+            each.fit(Stream(batches, rows=203, shuffle_buffer=60), validation_data=Stream(batches), verbose=0)
             each.train_on_batch(X[:2], Y[:2])  # fewer rows than ranks
         assert_alike(together, alone)
     drawn = trainer(comm, seed=None)
@@ -95,7 +95,7 @@ def rows_of_its_own(comm, folder):
     ):
         together, alone = trainer(comm, shuffle=False, **options), trainer(None, shuffle=False, **options)
         batches = of_all_ranks(parts, n, together.batch_size, X, y, w)
-        given = {"epochs": 4, "validation_data": (X[:50], y[:50]), "metrics": "accuracy", "verbose": 0}
+        given = {"epochs": 2, "validation_data": (X[:50], y[:50]), "metrics": "accuracy", "verbose": 0}
         together.fit(X[mine], y[mine], sample_weight=w[mine], sharded=True, **given)
         alone.fit(batches, **given)
         assert_alike(together, alone)
@@ -133,7 +133,7 @@ def ranks_whose_rows_weigh_nothing(comm, folder):
     for kind in ({"learning_rate": 0.1}, {"optimizer": "adam", "dropout": 0.3, "l2": 1e-3, "clip_norm": 1.0}):
         options = kind | {"batch_size": m // 4, "shuffle": False}
         parts, whole, alone = trainer(comm, **options), trainer(comm, **options), trainer(None, **options)
-        given = {"epochs": 10, "validation_data": (X, y), "verbose": 0}
+        given = {"epochs": 5, "validation_data": (X, y), "verbose": 0}
         parts.fit(X[mine], y[mine], sample_weight=w[mine], sharded=True, **given)
         whole.fit(X[rows], y[rows], sample_weight=w[rows], **given)  # of the last ranks every part weighs nothing
         alone.fit(X[rows], y[rows], sample_weight=w[rows], **given)
