@@ -177,7 +177,7 @@ def a_signal_to_one_rank_interrupts_all(comm, folder):
 def an_end_while_a_source_lets_ranks_wait(comm, waiting, interrupted):
     """After max_seconds, or a Ctrl-C."""
     go_on = threading.Event()
-    hit = threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT))
+    hit = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
 
     def chunks():
         for i in range(0, 128, 32):
@@ -190,7 +190,7 @@ def an_end_while_a_source_lets_ranks_wait(comm, waiting, interrupted):
 
     given, _feed.SLAB_BYTES = _feed.SLAB_BYTES, 1  # a piece is a batch
     t, begun = trainer(comm, shuffle=False), time.perf_counter()
-    history = t.fit(Stream(chunks), epochs=10**6, max_seconds=None if interrupted else 1, verbose=0)
+    history = t.fit(Stream(chunks), epochs=10**6, max_seconds=None if interrupted else 0.3, verbose=0)
     _feed.SLAB_BYTES = given
     assert time.perf_counter() - begun < 30
     assert history.interrupted == interrupted

@@ -59,7 +59,7 @@ def test_a_signal_ends_a_fit_after_whole_batches(handlers, number, sizes, option
     """Each batch is an epoch here, so that as many epochs of another fit give the same weights."""
     new_trainer(sizes, **options).fit(X, Y, verbose=0)  # compiles
     trainer = new_trainer(sizes, **options)
-    send(number, 0.3)
+    send(number, 0.1)
     if number == signal.SIGINT:
         history = trainer.fit(X, Y, **LONG)
         assert history.interrupted

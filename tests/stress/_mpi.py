@@ -17,5 +17,6 @@ ENVIRONMENT = os.environ | {  # more ranks than cores; root where a container ha
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "OMPI_MCA_mpi_yield_when_idle": "1",
     "PYTHONPATH": str(ROOT),
 }
