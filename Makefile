@@ -21,7 +21,7 @@ demo: $(VENV)/.demo
 
 # In two processes; tests/conftest.py says which tests stay in one, one after another.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 nightly: $(VENV)/.test
 	$(BIN)/python -m pytest -m nightly

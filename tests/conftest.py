@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # Before NumPy is imported. Networks of the tests are small: threads of other libraries would wait, at full speed.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -34,22 +35,33 @@ ONE_AFTER_ANOTHER = {
 }
 
 
-def pytest_collection_modifyitems(items):
-    """Share the tests out among the processes of pytest-xdist, the longest group first.
+def group_of(test: str) -> str:
+    """Return the group of a test by its id: the tests of a group run in one process of pytest-xdist.
 
     The tests of one file of tests/_kernels use the same kernels, which one process compiles. Elsewhere a group is the
     cases of a test.
     """
+    path = Path(test.partition("::")[0])
+    if path.stem in ONE_AFTER_ANOTHER:
+        return "one after another"
+    return path.stem if path.parent.name == "_kernels" else test.partition("[")[0]
 
-    def group(item) -> str:
-        name = item.path.stem
-        if name in ONE_AFTER_ANOTHER:
-            return "one after another"
-        return name if item.path.parent.name == "_kernels" else f"{name}::{item.name.partition('[')[0]}"
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
+def pytest_collection_modifyitems(items):
+    """Let the longest group begin."""
     items.sort(key=lambda item: item.path.stem not in ONE_AFTER_ANOTHER)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Share the tests out by their groups. The markers of --dist loadgroup have no effect with pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    return Groups(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")
