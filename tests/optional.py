@@ -16,6 +16,8 @@ class Package:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # pytest looks for marks of its own in every global name
+            raise AttributeError(name)
         return getattr(importlib.import_module(self._name), name)
 
 
