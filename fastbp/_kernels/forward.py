@@ -48,9 +48,10 @@ def forward(net, x, m, learning, current, dropping, team):
             mirror_weights(net, layer, above, team)
         ready = ready_rows(net, a, m, layer.n, above.width, team)
         by_rows = l == last and not ready.packed  # so that the output errors need no meeting
-        cut = division(m, above.n, layer.n * above.width, ready.packed, width, team)
         if by_rows:
             cut = division_by_rows(m, above.n, width)
+        else:
+            cut = division(m, above.n, layer.n * above.width, ready.packed, width, team)
         more, mine = first_share(cut, team)
         while more:
             z = affine(net, ready, layer, above, mine)
