@@ -22,19 +22,32 @@ from .llvm import at, fma, get, lanes, load, load_first, number_of, prefetch, pu
 from .tuning import FAR, HEIGHT, LOW, MIDDLE, TALL
 
 
-def make_tile(rows, vectors, part):
-    """Make the product for C of `rows` rows of `vectors` vectors, each a `part`-th of a register."""
+def make_steps(rows, vectors, part):
+    """Make the steps of a tile over A as it lies in memory. They return the sums, `rows` rows of `vectors` vectors."""
     asks = vectors == 2 and rows > 2  # lower tiles are limited by their loads already
 
-    @inner
-    def tile(c, a, b, inner, start, eta, ahead):
+    @inlined
+    def steps(c, a, b, inner, start, eta, ahead):
         block, column, rows_of_a = copies_of_row(start, rows, vectors, part), a.at, multiples(a.at, a.row)
         for k in range(inner):
             block = add_outer_product(block, column, rows_of_a, at(b.at, k * b.row), rows)
             if asks:
                 prefetch(column, ahead)
             column = hidden(at(column, a.step))  # otherwise LLVM moves a pointer for each row
-        rows_of_c = multiples(c.at, c.row)
+        return block
+
+    return steps
+
+
+def make_tile(rows, vectors, part, steps):
+    """Make the product for C of `rows` rows of `vectors` vectors, each a `part`-th of a register.
+
+    steps : start + A B for these rows and columns, from `make_steps`, or from wide.py for packed A
+    """
+
+    @inner
+    def tile(c, a, b, inner, start, eta, ahead):
+        block, rows_of_c = steps(c, a, b, inner, start, eta, ahead), multiples(c.at, c.row)
         if eta != 0:
             block = scaled_sum(-eta, block, read_block(c.at, rows_of_c, rows, vectors, part))
         write_block(c.at, rows_of_c, block, rows)
@@ -44,10 +57,10 @@ def make_tile(rows, vectors, part):
 
 def make_panel(vectors, part):
     """Make the product for all rows of `vectors` vectors of columns."""
-    high, pair, single = (make_tile(rows, vectors, part) for rows in (HEIGHT, 2, 1))
-    two = vectors == 2
-    tall, low = (make_tile(rows, vectors, part) if two and rows > 2 else pair for rows in (TALL, LOW))
-    middle = make_tile(MIDDLE, vectors, part) if two else high
+    two, heights = vectors == 2, {1, 2, HEIGHT} | ({TALL, MIDDLE, LOW} if vectors == 2 else set())
+    tiles = {rows: make_tile(rows, vectors, part, make_steps(rows, vectors, part)) for rows in sorted(heights)}
+    high, pair, single = tiles[HEIGHT], tiles[2], tiles[1]
+    tall, middle, low = (tiles.get(rows, high) for rows in (TALL, MIDDLE, LOW))
 
     @inlined
     def panel(c, a, b, extent, start, eta, ahead):

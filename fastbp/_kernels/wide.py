@@ -5,12 +5,12 @@ each step, step after step, and room for a register at the end. B is prefetched.
 multiply-adds as in tile.py, with the same bits. `tuning` says how much faster this is.
 """
 
-from .blocks import add_outer_product, pack_block, read_block, scaled_sum, write_block
+from .blocks import add_outer_product, pack_block, read_block
 from .codes import Extent, Factor, Operand
 from .jit import apart, inlined, inner
 from .llvm import REGISTER, at, get, lanes, load, prefetch, put, store
 from .team import meet, slice_of
-from .tile import multiply
+from .tile import make_tile, multiply
 from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, TALL, WIDE
 
 
@@ -79,33 +79,31 @@ def pack_columns(packed, a, rows, inner, team):
                     put(packed, i // TALL * room + k * TALL + r, get(a.at, k * a.row + i + r))
 
 
-def make_wide_tile(rows):
-    """Make a tile of two vectors for packed A, like tile.make_tile. start: an Operand of rows, or of one for all.
+def make_packed_steps(rows):
+    """Make the steps of a tile over packed A, of two vectors. start: an Operand of rows, or of one for all.
 
-    Only the end is the same: each step reads A in another way, and prefetches other operands.
+    They read A in another way than those of tile.py, and prefetch other operands.
     """
 
-    @inner
-    def tile(c, a, b, inner, start, eta):
+    @inlined
+    def steps(c, a, b, inner, start, eta, ahead):
         block = read_block(start.at, start.row, rows, 2, 1)
         early = min(rows, inner) if eta != 0 else 0
         for k in range(early):  # one row of C in a step, because the processor can wait for some 16 lines at once
             prefetch(c.at, k * c.row)
             prefetch(c.at, k * c.row + lanes(c.at, 1))
-            block = add_outer_product(block, at(a, k * TALL), 1, at(b.at, k * b.row), rows)
+            block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
         for k in range(early, inner):
             prefetch(b.at, (k + AHEAD) * b.row)
             if REGISTER == 64:
                 prefetch(b.at, (k + AHEAD) * b.row + lanes(b.at, 1))
-            block = add_outer_product(block, at(a, k * TALL), 1, at(b.at, k * b.row), rows)
-        if eta != 0:
-            block = scaled_sum(-eta, block, read_block(c.at, c.row, rows, 2, 1))
-        write_block(c.at, c.row, block, rows)
+            block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
+        return block
 
-    return tile
+    return steps
 
 
-tall_tile, high_tile = make_wide_tile(TALL), make_wide_tile(HEIGHT)
+tall_tile, high_tile = (make_tile(rows, 2, 1, make_packed_steps(rows)) for rows in (TALL, HEIGHT))
 
 
 @inlined
@@ -131,11 +129,13 @@ def multiply_wide(c, packed, b, extent, start, eta):
         for k in range(0, extent.inner, steps):
             some, b_k = min(extent.inner - k, steps), Operand(at(b.at, k * b.row + j), b.row, 1)
             for i in range(0, tall, TALL):
-                c_i, a_i = Operand(at(c.at, i * c.row + j), c.row, 1), at(packed, i // TALL * room + k * TALL)
-                tall_tile(c_i, a_i, b_k, some, c_i if k > 0 else begin, eta)
+                c_i = Operand(at(c.at, i * c.row + j), c.row, 1)
+                a_i = Operand(at(packed, i // TALL * room + k * TALL), 1, TALL)
+                tall_tile(c_i, a_i, b_k, some, c_i if k > 0 else begin, eta, 0)
             if high:
-                c_i, a_i = Operand(at(c.at, tall * c.row + j), c.row, 1), at(packed, tall // TALL * room + k * TALL)
-                high_tile(c_i, a_i, b_k, some, c_i if k > 0 else begin, eta)
+                c_i = Operand(at(c.at, tall * c.row + j), c.row, 1)
+                a_i = Operand(at(packed, tall // TALL * room + k * TALL), 1, TALL)
+                high_tile(c_i, a_i, b_k, some, c_i if k > 0 else begin, eta, 0)
         i = tall + (HEIGHT if high else 0)
         while i < extent.rows:
             left = min(extent.rows - i, TALL - i % TALL)
