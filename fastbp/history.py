@@ -44,7 +44,7 @@ class History(dict[str, list[float]]):
         self.interrupted = False
 
     def extend(self, first: int, losses: Sequence[float]) -> None:
-        """Add epochs first, first + 1, … with their losses."""
+        """Add the losses of consecutive epochs, the first of which has the number `first`."""
         self.put(len(self.epochs), first, losses)
 
     def put(self, place: int, first: int, losses: Sequence[float]) -> None:

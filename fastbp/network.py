@@ -84,7 +84,7 @@ class Network:
         return self._layout.n_weights + self.use_bias * sum(self.layer_sizes[1:])
 
     def parameters(self) -> list[Array]:
-        """Return writable views [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
+        """Return writable views [Θ¹, b¹, Θ², …]. They include bˡ only if the network has bias units."""
         if not self.use_bias:
             return self.weights
         return [view for pair in zip(self.weights, self.biases, strict=True) for view in pair]

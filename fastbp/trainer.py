@@ -198,14 +198,15 @@ class Trainer(Options):
         Parameters
         ----------
         X : (n, n_1) array, list or frame of numbers; or, without y, a Stream or an iterable of batches
-            Not copied if it is C-contiguous and has the trainer's dtype; a numpy.memmap stays on disk. A Stream is
-            read in batches of batch_size while the kernels train. The batches of an iterable are pairs (X, y) or
-            triples (X, y, sample_weight); each is one update, whatever batch_size is. The first frame or Stream with
-            column names sets `feature_names`. Later ones, in all methods, must have the same names in the same order.
+            fastbp doesn't copy an array that is C-contiguous and has the trainer's dtype. A numpy.memmap stays on
+            disk. A Stream is read in batches of batch_size while the kernels train. The batches of an iterable are
+            pairs (X, y) or triples (X, y, sample_weight). Each batch is one update, whatever batch_size is. The
+            first frame or Stream with column names sets `feature_names`. In every method, later frames and Streams
+            must have the same names in the same order.
         y : (n, n_L), or (n,) or (n, 1) where n_L is 1
-            Targets. With the cross entropy and the hinge loss also class numbers 0 … n_L − 1 as (n,) or (n, 1). With
-            the binary cross entropy each output is a separate label, 0 or 1. For exclusive classes use the cross
-            entropy.
+            Targets. With the cross entropy and the hinge loss, you can also pass class numbers 0 … n_L − 1 as (n,) or
+            (n, 1). With the binary cross entropy, each output is a separate label, 0 or 1. If each sample belongs to
+            exactly one class, use the cross entropy.
         epochs : int
             Number of passes over the samples, including the first initial_epoch.
         initial_epoch : int
@@ -220,15 +221,16 @@ class Trainer(Options):
         validation_split : float in [0, 1)
             Fraction of the samples that is set aside at random, stratified by class, and measured like validation_data.
             Both parts are copies. For the same samples, a trainer, its copies and its saved file always use the same
-            split. A larger fraction adds samples to the split of a smaller one.
+            split. A larger fraction sets aside the samples of a smaller fraction, and more.
         metrics : names or functions of (y, output), one or several, or None
             Measured after each epoch with the weights at its end; fastbp.metrics lists the names. The training loss is
-            measured while training: the mean over the samples of their batches' J, with the weights before the update.
+            measured while training. Each batch has a loss J, computed with the weights before its update. The training
+            loss is the mean of J over the batches, weighted by their numbers of samples.
             If X is a Stream or an iterable, only the validation data is measured.
         callbacks : Callback or function of (trainer, epoch, measured), or several, or None
             Called after each epoch. A callback stops training if it returns True or sets ``trainer.stop_training``.
         steps : int, optional
-            Number of batches in an epoch, if X is an iterable of batches; by default until it ends.
+            Number of batches in an epoch, if X is an iterable of batches. By default, an epoch ends when X ends.
         sharded : bool
             Whether X, y and sample_weight are only this rank's part of the data. The ranks may have different numbers
             of rows; see docs/distributed.md.
@@ -277,11 +279,13 @@ class Trainer(Options):
 
     @distributed.together
     def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Update the parameters once, with all samples as one batch, not counted as an epoch; arguments as in `fit`.
+        """Update the parameters once, with all samples as one batch. This doesn't count as an epoch.
+
+        The arguments are those of `fit`.
 
         Returns
         -------
-        J before the update.
+        The loss J before the update.
 
         Raises
         ------
@@ -323,7 +327,7 @@ class Trainer(Options):
         return trainer
 
     def predict(self, X: Any) -> Array:
-        """Return aᴸ for every row of X, (n, n_L); see `Network.predict`."""
+        """Return the output aᴸ for every row of X, as an array of shape (n, n_L). See `Network.predict`."""
         return self.network.predict_with(
             self._state.engine, self._state.column_names.inputs("X", X), self._state.n_threads
         )

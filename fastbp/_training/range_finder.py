@@ -50,7 +50,7 @@ class RangeTest:
     suggestion: float
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Plot the losses over the learning rates, with the suggestion.
+        """Plot the loss at each learning rate, and mark the suggested learning rate.
 
         Parameters
         ----------

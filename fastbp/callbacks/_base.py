@@ -14,7 +14,8 @@ class Callback:
     """Base class of callbacks. Override the methods that you need; each does nothing by default.
 
     `trainer` is the Trainer that is being fitted. You can read and change it, for example its learning rate. If you
-    write type hints, annotate it as Trainer; here it is Any, because a Trainer is built on callbacks.
+    write type hints, annotate it as Trainer. This class annotates it as Any, because the module of Trainer imports
+    this one.
 
     You can also pass a plain function ``f(trainer, epoch, measured)``. It is called like `on_epoch_end`.
     """
