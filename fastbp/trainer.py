@@ -137,7 +137,7 @@ class Trainer(Options):
         comm: Any = None,
     ) -> None:
         objective, method = loss_of(loss), optimizer_of(optimizer)
-        network = _network(layer_sizes, activation, output_activation, objective, use_bias, dtype)
+        network = _network(objective, output_activation, layer_sizes, activation, use_bias, dtype)
         rate = _checks.learning_rate(method.learning_rate if learning_rate is None else learning_rate, network.dtype)
         scheduled, batch_size = schedule_of(schedule), _checks.whole("batch_size", batch_size, minimum=1)
         epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=network.dtype)
@@ -383,21 +383,11 @@ class Trainer(Options):
 
 
 def _network(
-    layer_sizes: Iterable[int],
-    activation: str | Sequence[str],
-    output_activation: str,
-    loss: Loss,
-    use_bias: bool,
-    dtype: npt.DTypeLike,
+    loss: Loss, output_activation: str, layer_sizes: Any, activation: Any, use_bias: bool, dtype: npt.DTypeLike
 ) -> Network:
     """Return a network whose outputs suit the loss."""
-    network = Network(
-        layer_sizes,
-        activation=activation,
-        output_activation=resolve_output(output_activation, loss),
-        use_bias=use_bias,
-        dtype=dtype,
-    )
+    output = resolve_output(output_activation, loss)
+    network = Network(layer_sizes, activation=activation, output_activation=output, use_bias=use_bias, dtype=dtype)
     if isinstance(loss, CrossEntropy) and network.layer_sizes[-1] == 1:
         came = "one; for two classes in one output use loss='binary_cross_entropy'"
         raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
