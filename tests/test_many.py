@@ -405,6 +405,20 @@ def test_samples_that_one_network_takes_are_not_taken_for_others_with_more_outpu
     assert re.search(r"y: expected shape \(50, 3\)", str(outcomes[1].error))
 
 
+def test_an_error_leaves_the_epochs_of_this_fit_in_the_outcome():
+    network, fine = (Trainer([3, 40, 2], seed=seed) for seed in range(2))
+    network.fit(X, Y, epochs=3, verbose=0)
+
+    def fail(trainer, epoch, measured):
+        if trainer is network and epoch == 5:
+            raise ZeroDivisionError
+
+    with pytest.warns(RuntimeWarning, match="1 of 2"):
+        outcomes = fit_many([network, fine], X, Y, epochs=4, callbacks=fail, verbose=0)
+    assert isinstance(outcomes[0].error, ZeroDivisionError)
+    assert outcomes[0].history.epochs == [4, 5]
+
+
 def test_no_two_networks_share_what_reads_a_stream(monkeypatch):
     validation, read = Intake.validation, []
 

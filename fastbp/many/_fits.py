@@ -234,8 +234,8 @@ class Fits:
             seconds = _checks.seconds("max_seconds", self.options["max_seconds"])
             names = metric_names(self.options["metrics"])
             sources = self.samples.of(number, trainer, names, self.options)
-            epochs, before = self.options["epochs"], self.options["initial_epoch"]
-            run = Run(trainer._state, trainer, callbacks, epochs, seconds, before)
+            epochs, initial = self.options["epochs"], self.options["initial_epoch"]
+            run = Run(trainer._state, trainer, callbacks, epochs, seconds, initial)
             history = run.fit(*sources, names, self.options["class_weight"], silent=False)
             return Outcome(number, trainer, LazyHistory(history))
         except (Exception, SystemExit) as ended:
