@@ -7,9 +7,9 @@ from argparse import Namespace
 from typing import Any
 
 from .. import distributed, plots, tables
-from .._files import model as checkpoint
 from .._files.cells import TableError
 from .._files.columns import Categories, Table
+from .._files.model import options_of
 from .._kernels import codes
 from .._kernels.compiling import announced_if
 from ..callbacks import Callback, Checkpoint, EarlyStopping
@@ -115,7 +115,7 @@ def _fitted(
 def _resumed(arguments: Namespace, table: Table, comm: Any) -> Trainer:
     """Return the training to continue, if the table and the options are the same."""
     trainer, known = _begun(arguments, comm)
-    had, wanted = checkpoint.options_of(trainer._state), checkpoint.options_of(_new(arguments, table)._state)
+    had, wanted = options_of(trainer._state), options_of(_new(arguments, table)._state)
     if arguments.seed is None:
         had["seed"] = wanted["seed"] = None
     differing = [name for name in had if had[name] != wanted[name]]

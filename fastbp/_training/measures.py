@@ -29,11 +29,11 @@ def measure(state: State, data: codes.Data | Feed, metrics: Any) -> dict[str, fl
 
 
 def _measure_feed(state: State, feed: Feed, metrics: Any) -> dict[str, float]:
-    """Return the loss and the metrics over a Stream: weighted means over its pieces, in one pass."""
+    """Return the loss and the metrics over a Stream: weighted means over its slabs, in one pass."""
     sums: dict[str, float] = {}
     weight = 0.0
-    with feed.epoch(BLOCK, state.random, lambda: None) as pieces:
-        for data in pieces:
+    with feed.epoch(BLOCK, state.random, lambda: None) as slabs:
+        for data in slabs:
             if data.weight > 0:
                 loss, output = state.engine.evaluate(data, state.n_threads, predictions=bool(metrics))
                 values = {"loss": loss} | metrics_of(state, data, metrics, output)

@@ -171,7 +171,7 @@ class Passes:
         first = self.state.epochs_trained + 1
         self.rewind.keep(0)
         try:
-            weight = self._over_pieces(feed, done, total)
+            weight = self._over_slabs(feed, done, total)
         except (OutOfTime, KeyboardInterrupt):  # report a divergence just before instead
             self._check(float(total[0]), first)
             raise
@@ -183,14 +183,14 @@ class Passes:
         for history in self.histories:
             history.extend(first, [float(total[0]) / weight])
 
-    def _over_pieces(self, feed: Feed, done: int, total: Array) -> float:
-        """Train over the pieces of a pass until the loss isn't finite. Return the weight of the samples."""
+    def _over_slabs(self, feed: Feed, done: int, total: Array) -> float:
+        """Train over the slabs of a pass until the loss isn't finite. Return the weight of the samples."""
         state, batch_size = self.state, self.state.batch_size
         n_batches = -(-feed.rows // batch_size) if feed.rows else 0
         share = 1 / feed.rows if feed.rows else 0.0
         weight, rows = 0.0, 0
-        with feed.epoch(batch_size, state.random, self._while_waiting) as pieces:
-            for data in self._alike(pieces):
+        with feed.epoch(batch_size, state.random, self._while_waiting) as slabs:
+            for data in self._alike(slabs):
                 if rows:
                     self._look_at_the_clock()
                 n = len(data.X)
@@ -199,7 +199,7 @@ class Passes:
                     state, batch_size if rows else min(batch_size, n), self.rates(done, n_batches or 1, numbers)
                 )
                 at = codes.Progress(np.zeros(2, np.int64), state.random, total)
-                # The kernels divide the sum by the weight at the end; with weight 1 it continues from piece to piece.
+                # The kernels divide the sum by the weight at the end; with weight 1 it continues from slab to slab.
                 self._calls(data._replace(weight=1.0), step, at, done + share * rows, share * n)
                 if not math.isfinite(total[0]):
                     break
@@ -251,9 +251,9 @@ class Passes:
         """Called ten times a second while waiting for samples of a Stream."""
         self._look_at_the_clock()
 
-    def _alike(self, pieces: Iterator[codes.Data]) -> Iterator[codes.Data]:
-        """Give all processes equally many pieces of equally many rows. Here there is only one process."""
-        return pieces
+    def _alike(self, slabs: Iterator[codes.Data]) -> Iterator[codes.Data]:
+        """Give all processes equally many slabs of equally many rows. Here there is only one process."""
+        return slabs
 
     def _look_at_the_clock(self) -> None:
         if perf_counter() > self.deadline:

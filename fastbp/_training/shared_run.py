@@ -18,8 +18,7 @@ from .._kernels import codes
 from .._kernels.llvm import REGISTER
 from .._kernels.tuning import BLOCK
 from ..distributed import Ranks
-from ..losses import LOSSES, Custom, Loss
-from ..optimizers import OPTIMIZERS
+from ..losses import LOSSES, Loss
 from ..schedules import SCHEDULES, Schedule
 from ..streams._feed import Feed
 from .intake import Batches, Source
@@ -157,7 +156,7 @@ class SharedRun(Run):
         return bool(ends)
 
     def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: float, share: float = 1.0) -> None:
-        """Train for an epoch, or a piece of one, batch by batch."""
+        """Train for an epoch, or a slab of one, batch by batch."""
         data, total = self._ordered(data, at.random), float(at.losses[0])
         for k, (part, over) in enumerate(self._parts(data, step.batch_size)):
             total += self._share(data, step, part, float(step.rates[min(k, len(step.rates) - 1)]))
@@ -208,7 +207,7 @@ class SharedRun(Run):
             self._look_at_the_clock()
 
     def _while_waiting(self) -> None:
-        """Stop waiting if this rank wants to end the fit. The ranks meet before they train with the next piece."""
+        """Stop waiting if this rank wants to end the fit. The ranks meet before they train with the next slab."""
         if self.wants or perf_counter() > self.deadline:
             raise OutOfTime
 
@@ -269,9 +268,7 @@ def weight_of(data: codes.Data, start: int, stop: int) -> float:
 
 def _told(option: Any) -> str:
     """Return an option as text that is the same in every process."""
-    kinds = (*LOSSES.values(), *OPTIMIZERS.values(), *SCHEDULES.values())
-    is_own = isinstance(option, Loss | Schedule) and type(option) not in kinds
-    is_own = is_own or isinstance(option, Custom)
+    is_own = isinstance(option, Loss | Schedule) and type(option) not in (*LOSSES.values(), *SCHEDULES.values())
     return type(option).__name__ if is_own else repr(option)  # the repr of a user's own contains an address
 
 
