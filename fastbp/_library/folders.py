@@ -1,0 +1,120 @@
+"""Folders and files of which no other user can have written a byte, and how a file is put there whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from time import time
+
+DAY = 86400.0  # seconds
+TEMPORARY = ".tmp"
+
+
+class Untrusted(Exception):
+    """Somebody else could have written the file, or can put another one in its place; the message says what to do."""
+
+
+def make(folder: str) -> None:
+    """Make a folder and those above it, which others may read but never write, whatever the umask is."""
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        above = os.path.dirname(folder)
+        if above == folder:
+            break
+        folder = above
+    for each in reversed(missing):
+        with suppress(FileExistsError):  # another process was quicker; `check` looks at whose it is
+            os.mkdir(each, 0o755)
+
+
+def check(folder: str) -> None:
+    """Check that the folder, where links lead, belongs to this user or root and that nobody else can write there.
+
+    Raises
+    ------
+    Untrusted
+    OSError
+        If there is no such folder.
+    """
+    _check(folder, os.stat(folder))
+
+
+def read(path: str) -> bytes:
+    """Return a file's bytes, and note once a day that it is used.
+
+    Raises
+    ------
+    Untrusted
+        If another user could have written them.
+    OSError
+    """
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        _check(path, status)
+        data = file.read()
+    if time() - status.st_mtime > DAY:
+        with suppress(OSError):
+            os.utime(path)
+    return data
+
+
+def _check(path: str, status: os.stat_result) -> None:
+    if os.name == "nt":  # which has no owners and modes of this kind; a user's folders are the user's
+        return
+    if status.st_uid not in (os.geteuid(), 0):
+        raise Untrusted(f"{path} belongs to another user; set FASTBP_CACHE_DIR to a folder of your own")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Untrusted(f"other users can write to {path}; `chmod go-w {path}` ends that")
+
+
+def write(folder: str, name: str, data: bytes) -> None:
+    """Put a file into a folder: whole and readable for everybody, or not at all.
+
+    Raises
+    ------
+    OSError
+    """
+    path = os.path.join(folder, name)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(8).hex()}{TEMPORARY}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with open(os.open(temporary, flags, 0o644), "wb") as file:
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _replace(temporary, path, data)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    with suppress(OSError):  # Windows can't open a folder, and some file systems can't flush it
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _replace(temporary: str, path: str, data: bytes) -> None:
+    """Give the file its name. On Windows it has to wait while another process reads the file that is there."""
+    try:
+        os.replace(temporary, path)
+    except PermissionError:
+        with open(path, "rb") as there:
+            if there.read() != data:  # otherwise another process has just stored the same
+                raise
+        os.unlink(temporary)
+
+
+def tidy(folder: str, ending: str, days: float) -> None:
+    """Remove what killed writers left, and files with the ending that nobody has used for so many days."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            limit = 1 if entry.name.endswith(TEMPORARY) else days if entry.name.endswith(ending) else None
+            with suppress(OSError):
+                if limit and time() - entry.stat(follow_symlinks=False).st_mtime > limit * DAY:
+                    os.unlink(entry.path)
