@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from .kernel_file import Image
+
 PAGE = 4096  # the offset in a page of this size stands in the instructions of aarch64, on systems with larger pages too
 
 RELOCATABLE, SYMBOLS, ADDENDS, NO_BITS, NO_ADDENDS = 1, 2, 4, 8, 9  # kinds of an object and of its sections
@@ -20,13 +22,6 @@ UNWINDING = (".eh_frame", ".gcc_except_table")  # no exception passes through a 
 
 Patch = Callable[[bytearray, int, int], None]
 """Writes into the code, at a place, what leads from there to the target."""
-
-
-class Image(NamedTuple):
-    """Machine code with its constants, and the offsets at which its functions begin."""
-
-    code: bytes
-    entries: dict[str, int]
 
 
 class Section(NamedTuple):

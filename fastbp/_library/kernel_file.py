@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-
-from .image import Image
+from typing import NamedTuple
 
 DIGEST_BYTES = 32
 HEADER_BYTES = 65536  # more is not a header
+
+
+class Image(NamedTuple):
+    """Machine code with its constants, and the offsets at which its functions begin."""
+
+    code: bytes
+    entries: dict[str, int]
 
 
 def packed(image: Image, facts: Mapping[str, str]) -> bytes:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from .. import __version__
 from .._messages import warn
-from . import folders, kernel_file, locks
-from .image import Image
+from . import folders, kernel_file
+from .kernel_file import Image
 from .sources import compilers, sources
 
 ENDING = ".kernels"
@@ -148,6 +148,8 @@ def building(kind: Kind) -> AbstractContextManager[None]:
 
     Look with `find` again in the block, because another one may have built them meanwhile.
     """
+    from . import locks  # imports threading, which a process that finds its kernels may not need
+
     folder = None
     with suppress(OSError, folders.Untrusted):
         folder = _folder_to_write()
