@@ -100,14 +100,19 @@ def write(folder: str, name: str, data: bytes) -> None:
 
 
 def _replace(temporary: str, path: str, data: bytes) -> None:
-    """Give the file its name. On Windows it has to wait while another process reads the file that is there."""
+    """Give the file its name, unless another process has just stored the same and reads it, for which Windows waits."""
     try:
         os.replace(temporary, path)
     except PermissionError:
-        with open(path, "rb") as there:
-            if there.read() != data:  # otherwise another process has just stored the same
-                raise
+        if not _holds(path, data):
+            raise
         os.unlink(temporary)
+
+
+def _holds(path: str, data: bytes) -> bool:
+    with suppress(OSError), open(path, "rb") as file:
+        return file.read() == data
+    return False
 
 
 def tidy(folder: str, ending: str, days: float) -> None:
