@@ -393,7 +393,7 @@ def test_kernels_of_the_package_serve_with_any_numba_but_not_with_other_sources(
     assert store.find(KIND) is None
     monkeypatch.setattr(store, "sources", lambda: Sources("0" * 64, are_text=False))  # the version stands for them
     assert store.find(KIND) == IMAGE
-    monkeypatch.setattr(store, "__version__", "0.0.0")
+    monkeypatch.setattr(store, "version", lambda: "0.0.0")
     assert store.find(KIND) is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import os
+import sys
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -14,6 +15,11 @@ from typing import Any, NamedTuple
 COMPILERS = ("numba", "llvmlite")
 PACKAGE = __package__.rpartition(".")[0]
 BUILDERS = (f"{__package__}.image", f"{__package__}.build")
+
+
+def version() -> str:
+    """Return fastbp's own."""
+    return str(sys.modules[PACKAGE].__version__)  # an import would lead up, to all that fastbp has
 
 
 class Sources(NamedTuple):
@@ -41,7 +47,7 @@ def _content(name: str) -> tuple[bytes, bool]:
     """Return the bytes that a module runs from, and whether they are its source, in a folder or in a zip."""
     spec = find_spec(name)
     if spec is None:
-        return b"", False
+        return b"", True
     loader: Any = spec.loader
     with suppress(AttributeError, OSError):  # a program in one file has neither sources nor files
         place = loader.get_filename(name)
@@ -61,13 +67,13 @@ def compilers() -> dict[str, str]:
         for name in os.listdir(os.path.dirname(os.path.dirname(origin or ""))):
             package, _, version = name.removesuffix(".dist-info").partition("-")
             if package in COMPILERS and name.endswith(".dist-info"):
-                found[package] = "" if package in found else version  # twice after an unfinished installation
+                found[package] = "" if package in found else version  # two after an unfinished upgrade
     return {package: found.get(package) or _said_version(package) for package in COMPILERS}
 
 
 def _said_version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib import metadata
 
-    with suppress(PackageNotFoundError):
-        return version(package)
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(package) or ""  # None after an unfinished installation
     return ""

@@ -13,11 +13,10 @@ from contextlib import AbstractContextManager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
-from .. import __version__
 from .._messages import warn
 from . import folders, kernel_file
 from .kernel_file import Image
-from .sources import compilers, sources
+from .sources import compilers, sources, version
 
 ENDING = ".kernels"
 BUILT = "built"  # folder of the package
@@ -35,7 +34,7 @@ class Kind(NamedTuple):
     @property
     def facts(self) -> dict[str, str]:
         """What a file for them says of itself, now."""
-        return {**self._asdict(), **compilers(), "fastbp": __version__, "sources": sources().digest}
+        return {**self._asdict(), **compilers(), "fastbp": version(), "sources": sources().digest}
 
     @property
     def name(self) -> str:
@@ -72,7 +71,7 @@ def _serves(facts: dict[str, str], kind: Kind) -> bool:
     now, of_now = sources(), kind._asdict()
     if {name: facts.get(name) for name in of_now} != of_now:
         return False
-    return facts.get("sources") == now.digest or (not now.are_text and facts.get("fastbp") == __version__)
+    return facts.get("sources") == now.digest or (not now.are_text and facts.get("fastbp") == version())
 
 
 def in_cache(kind: Kind) -> Image | None:
