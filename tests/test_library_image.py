@@ -178,21 +178,21 @@ REFUSED = {
     ),
     "a variable": (
         "@count = internal global i64 7\ndefine i64 @f() {\n %n = load volatile i64, ptr @count\n ret i64 %n\n}",
-        r"variables.*\.data",
+        r"variables.*\.data: count$",
     ),
     "a variable that is zero": (
         "@count = internal global i64 0\ndefine i64 @f() {\n %n = load volatile i64, ptr @count\n ret i64 %n\n}",
-        r"variables.*\.bss",
+        r"variables.*\.bss: count$",
     ),
     "a variable of each thread": (
         "@count = internal thread_local global i64 7\ndefine i64 @f() {\n %n = load i64, ptr @count\n ret i64 %n\n}",
-        r"variables.*\.tdata",
+        r"variables.*\.tdata: count$",
     ),
     "addresses in constants": (
         "define internal void @g() {\n ret void\n}\n@calls = internal constant [2 x ptr] [ptr @g, ptr @f]\n"
         "define ptr @f(i64 %i) {\n %p = getelementptr [2 x ptr], ptr @calls, i64 0, i64 %i\n"
         " %c = load ptr, ptr %p\n ret ptr %c\n}",
-        r"constants that hold addresses",
+        r"constants that hold addresses, in \.data\.rel\.ro.*calls",
     ),
     "a table of addresses": (
         "@far = external global i64\ndefine ptr @f() {\n ret ptr @far\n}",

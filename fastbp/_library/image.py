@@ -60,11 +60,12 @@ def image_of(object_bytes: bytes, names: Sequence[str]) -> Image:
     """
     machine = _machine(object_bytes)
     sections = list(_sections(object_bytes))
-    starts, code = _laid_out(object_bytes, sections)
     symbols: list[Symbol] = []
     for section in sections:
         if section.kind == SYMBOLS:
             symbols = list(_symbols(object_bytes, section, sections[section.link]))
+    _refuse_variables(sections, symbols)
+    starts, code = _laid_out(object_bytes, sections)
     _connect(object_bytes, sections, symbols, starts, code, MACHINES[machine])
     places = {s.name: starts[s.section] + s.value for s in symbols if s.section in starts}
     missing = [name for name in names if name not in places]
@@ -102,6 +103,16 @@ def _symbols(data: bytes, table: Section, strings: Section) -> Iterator[Symbol]:
         yield Symbol(_string(data, strings.offset + name), section, value)
 
 
+def _refuse_variables(sections: list[Section], symbols: list[Symbol]) -> None:
+    """Raise an error that names what would have to be written in the image."""
+    for index, section in enumerate(sections):
+        if _is_kept(section) and (section.flags & (WRITABLE | THREAD_LOCAL) or section.kind == NO_BITS):
+            names = ", ".join(
+                symbol.name for symbol in symbols if symbol.section == index and symbol.name[:1] not in ("", "$")
+            )
+            raise ValueError(f"the object has variables, or constants that hold addresses, in {section.name}: {names}")
+
+
 def _laid_out(data: bytes, sections: list[Section]) -> tuple[dict[int, int], bytearray]:
     """Return where each section begins in the image, and the image: code first, then constants."""
     kept = [index for index, section in enumerate(sections) if _is_kept(section)]
@@ -109,6 +120,8 @@ def _laid_out(data: bytes, sections: list[Section]) -> tuple[dict[int, int], byt
     starts, code = {}, bytearray()
     for index in kept:
         section = sections[index]
+        if section.alignment > PAGE:
+            raise ValueError(f"{section.name} is aligned to {section.alignment} bytes, more than a page")
         code.extend(bytes(-len(code) % section.alignment))
         starts[index] = len(code)
         code.extend(data[section.offset : section.offset + section.size])
@@ -116,20 +129,9 @@ def _laid_out(data: bytes, sections: list[Section]) -> tuple[dict[int, int], byt
 
 
 def _is_kept(section: Section) -> bool:
-    """Return whether the section belongs into the image.
-
-    Raises
-    ------
-    ValueError
-        If it can't be there.
-    """
-    if not section.flags & ALLOCATED or not section.size or section.name.startswith((*UNWINDING, ".note")):
-        return False
-    if section.flags & (WRITABLE | THREAD_LOCAL) or section.kind == NO_BITS:
-        raise ValueError(f"the object has variables, or constants that hold addresses, in {section.name}")
-    if section.alignment > PAGE:
-        raise ValueError(f"{section.name} is aligned to {section.alignment} bytes, more than a page")
-    return True
+    """Return whether the section is needed where the code runs."""
+    needed = section.flags & ALLOCATED and section.size
+    return bool(needed) and not section.name.startswith((*UNWINDING, ".note"))
 
 
 def _connect(
