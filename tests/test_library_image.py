@@ -9,7 +9,7 @@ import struct
 import llvmlite.binding as llvm
 import pytest
 
-from fastbp._library.image import MACHINES, image_of
+from fastbp._library.image import MACHINES, image_of, joined
 from fastbp._library.memory import executable
 
 llvm.initialize_all_targets()
@@ -19,6 +19,8 @@ LINUX, LINUX_ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 WINDOWS, APPLE = "x86_64-pc-windows-msvc-elf", "arm64-apple-darwin-elf"
 IS_ARM = platform.machine().lower() in ("arm64", "aarch64")
 HERE = LINUX_ARM if IS_ARM else LINUX
+
+ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 
 # A jump table, constants of each size, vectors, calls, and one at the end of a function
 PROGRAM = r"""
@@ -115,7 +117,7 @@ def test_an_image_runs_at_any_address(cpu):
     image = image_of(object_of(PROGRAM, HERE, cpu), ["entry", "second"])
     for _ in range(2):  # each time at another address
         start = executable(image.code)
-        entry = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(start + image.entries["entry"])
+        entry = ENTRY(start + image.entries["entry"])
         record = (ctypes.c_int64 * 16)()
 
         def call(what, thread, entry=entry, record=record):
@@ -127,6 +129,17 @@ def test_an_image_runs_at_any_address(cpu):
         assert [call(what, 3) for what in (1, 3, 4, 5, 6)] == [7, -2, ord("c") + 2 + 2, 301, -1]
         eight = (ctypes.c_float * 8).from_buffer(record, 64)
         assert list(eight) == [1, 2.5, 3, 4, -1, 6, 7, 8]
+
+
+def test_images_run_together():
+    doubled = "define i64 @double(i64 %n) {\n %m = shl i64 %n, 1\n ret i64 %m\n}"
+    image = joined([image_of(object_of(PROGRAM), ["entry", "second"]), image_of(object_of(doubled), ["double"])])
+    assert list(image.entries) == ["entry", "second", "double"]
+    start = executable(image.code)
+    functions = {name: ENTRY(start + offset) for name, offset in image.entries.items()}
+    record = (ctypes.c_int64 * 16)(4)  # reads constants, whose offsets in their pages stand in the code of aarch64
+    assert functions["entry"](ctypes.addressof(record), 0) == ord("c") + 2 + 2
+    assert functions["double"](21, 0) == 42
 
 
 @pytest.mark.parametrize("triple", [LINUX, LINUX_ARM, WINDOWS, APPLE])

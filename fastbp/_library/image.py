@@ -8,7 +8,7 @@ resolved here once. The image runs wherever a page of memory begins.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .kernel_file import Image
@@ -72,6 +72,17 @@ def image_of(object_bytes: bytes, names: Sequence[str]) -> Image:
     if missing:
         raise ValueError(f"the object does not define {', '.join(missing)}")
     return Image(bytes(code), {name: places[name] for name in names})
+
+
+def joined(images: Iterable[Image]) -> Image:
+    """Return an image with all functions of some images, each of which begins at a page of its own."""
+    code = bytearray()
+    entries: dict[str, int] = {}
+    for image in images:
+        code.extend(bytes(-len(code) % PAGE))
+        entries |= {name: len(code) + offset for name, offset in image.entries.items()}
+        code.extend(image.code)
+    return Image(bytes(code), entries)
 
 
 def _machine(data: bytes) -> int:
