@@ -10,7 +10,9 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -211,6 +213,29 @@ def test_root_runs_no_code_of_another_user(folder, given):
     os.chown(folder if given == "folder" else path, 12345, -1)
     with pytest.warns(RuntimeWarning, match="belongs to another user"):
         assert store.find(KIND) is None
+
+
+@posix
+@pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root can become another user")
+def test_what_root_stored_another_user_loads_but_cannot_write(monkeypatch):
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        monkeypatch.setenv("FASTBP_CACHE_DIR", os.path.join(place, "cache"))
+        store.save(IMAGE, KIND)
+        child = os.fork()
+        if child == 0:  # no assertion leaves this block: it would go on with the other tests
+            status = 1
+            try:
+                os.setuid(65534)
+                is_loaded = store.find(KIND) == IMAGE
+                with warnings.catch_warnings(record=True) as told, store.building(KIND):
+                    warnings.simplefilter("always")
+                    is_written = store.save(IMAGE, KIND) is not None
+                is_told = "Permission denied" in str(told[0].message)
+                status = 0 if is_loaded and is_told and not is_written else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @posix
