@@ -25,8 +25,6 @@ from ._checks import (
     wrong,
 )
 from ._kernels import codes
-from ._kernels.foreign import loss_address
-from ._kernels.jit import given
 from .activations import ACTIVATIONS
 
 Array = npt.NDArray[Any]
@@ -199,6 +197,8 @@ class Custom(Loss):
     function: Callable[[float, float], tuple[float, float]]
 
     def __post_init__(self) -> None:
+        from ._kernels.jit import given  # imports Numba, which only a loss of your own needs
+
         compiled = given(self.function)
         object.__setattr__(self, "function", compiled)
         try:
@@ -213,6 +213,8 @@ class Custom(Loss):
             raise ValueError(wrong("loss", "a function that gives (loss, derivative by the output)", came))
 
     def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        from ._kernels.foreign import loss_address
+
         return codes.Objective(self.code, foreign=loss_address(self.function, dtype.name))
 
 

@@ -10,12 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from llvmlite import binding
-
 from .._engine.team import usable_cores
-from .._kernels import epoch, finite, small
-from .._kernels.disk import Disk, hash_of
-from .._kernels.llvm import FEATURES, REGISTER
+from .._kernels.levels import REGISTER
 from .._kernels.tuning import TALL
 
 NEEDED = ("numpy", "numba", "llvmlite")
@@ -23,18 +19,14 @@ OPTIONAL = (
     *("jax", "keras", "matplotlib", "mpi4py", "onnx", "onnxruntime", "pandas", "pyarrow", "rich", "safetensors"),
     *("scikit-learn", "scipy", "shtab", "tensorboardX", "torch", "tqdm"),
 )
-ON_REQUEST = {"update": epoch.update, "reorder": epoch.reorder}  # compiled only if a user asks for them
-KERNELS = {  # kernels that `python -m fastbp.warmup` always compiles
-    "is_finite": finite.is_finite,
-    "train": epoch.train,
-    "evaluate": epoch.evaluate,
-    "train_tiny": small.train,
-    "train_many": small.train_each,
-}
 
 
 def facts() -> dict[str, Any]:
     """Return package versions, the processor, the features that the kernels use, and the cache folder."""
+    from llvmlite import binding
+
+    from .._kernels.llvm import FEATURES
+
     return {
         "python": platform.python_version(),
         "packages": {name: version_of(name) for name in (*NEEDED, *OPTIONAL)},
@@ -67,13 +59,24 @@ def version_of(package: str) -> str | None:
 
 def _cache() -> dict[str, Any]:
     """Describe the cache of machine code: its folder (None if there is none), its pieces, and the missing kernels."""
+    from .._kernels import epoch, finite, small
+    from .._kernels.disk import hash_of
+
+    on_request = {"update": epoch.update, "reorder": epoch.reorder}  # compiled only if a user asks for them
+    kernels = {  # kernels that `python -m fastbp.warmup` always compiles
+        "is_finite": finite.is_finite,
+        "train": epoch.train,
+        "evaluate": epoch.evaluate,
+        "train_tiny": small.train,
+        "train_many": small.train_each,
+    }
     folder = epoch.train.stats.cache_path
     files = list(Path(folder).glob("*.nbc")) if folder else []
-    abouts = {name: _pieces(kernel) for name, kernel in (KERNELS | ON_REQUEST).items()}
+    abouts = {name: _pieces(kernel) for name, kernel in (kernels | on_request).items()}
     made_for = Counter(f"{about['processor']}, numba {about['numba']}" for found in abouts.values() for about in found)
     target = hash_of(epoch.train.targetctx.codegen().magic_tuple())
     missing = {
-        dtype: [name for name in KERNELS if not any(_is_of(about, dtype, target) for about in abouts[name])]
+        dtype: [name for name in kernels if not any(_is_of(about, dtype, target) for about in abouts[name])]
         for dtype in ("float32", "float64")
     }
     return {
@@ -90,6 +93,8 @@ def _cache() -> dict[str, Any]:
 
 def _pieces(kernel: Any) -> list[dict[str, str]]:
     """Return what is on disk for a kernel, for any processor, as in `Pieces.abouts`."""
+    from .._kernels.disk import Disk
+
     return kernel._cache.pieces.abouts() if isinstance(kernel._cache, Disk) else []
 
 

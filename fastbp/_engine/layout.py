@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._kernels import codes
-from .._kernels.llvm import REGISTER
-from .._kernels.squares import SIDE
+from .._kernels.levels import REGISTER
+from .._kernels.shapes import SIDE, room
 from .._kernels.tuning import CHUNK, HEIGHT, LONG, SMALL, SMALL_WIDTH, TALL, WIDE
-from .._kernels.wide import room
 
 Array = npt.NDArray[Any]
 

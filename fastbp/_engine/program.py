@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from .._kernels import codes, tasks
-from .._kernels.squares import SIDE, beside
+from .._kernels.shapes import SIDE, beside
 
 
 def _flat(items: Sequence[tuple[int, ...]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

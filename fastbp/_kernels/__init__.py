@@ -23,5 +23,6 @@ copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar fun
 type, `team` and `atomics` the meetings of threads. `tuning` has all constants that are tuned for speed. `jit` says how
 kernels are compiled, `drafts` compiles those that only kernels call, and `disk` caches machine code. `codes` has the
 integers and records that kernels take, `tasks` those of small.py, and `addresses` turns records of arrays into records
-of addresses.
+of addresses. `levels`, `tuning`, `shapes`, `constants`, `codes` and `tasks` are plain Python, which other packages of
+fastbp may import without importing Numba.
 """

@@ -20,15 +20,12 @@ from .codes import (
     SOFTSIGN,
     TANH,
 )
+from .constants import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
 from .elementary import at_least, at_most, exp, exp_less_1_of_negative, normal, sigmoid, softplus_tail, tanh
 from .jit import inlined
 from .llvm import absolute, where_less
 
 FAR = 1000.0
-LEAK = 0.01
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017
-GELU_INNER, GELU_CUBIC = 0.7978845608028654, 0.044715  # √(2/π); Hendrycks and Gimpel, 2016
-MISH_END = 20.0  # tanh(softplus z) is 1 from here on
 
 
 @inlined

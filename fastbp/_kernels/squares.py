@@ -9,21 +9,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .llvm import REGISTER, Vector, _behind, _call, _first, _halves, _load, _masked, _store
-from .tuning import HEIGHT
+from .llvm import Vector, _behind, _call, _first, _halves, _load, _masked, _store
+from .shapes import SIDE, beside
 
-SIDE = 4
 LANES = range(SIDE * SIDE)
 TRANSPOSED = [lane % SIDE * SIDE + lane // SIDE for lane in LANES]
 
 
 def _row(memory):
     return Vector(memory.dtype, SIDE)
-
-
-def beside(itemsize: int) -> int:
-    """Return how many squares are processed side by side: as many as a quarter of the registers holds."""
-    return min(max(HEIGHT * REGISTER // (SIDE * SIDE * itemsize), 1), SIDE)
 
 
 def _count(memory, several):

@@ -7,7 +7,7 @@ of C by two vectors. A step is one step of its inner loop.
 
 import platform
 
-from .llvm import REGISTER
+from .levels import REGISTER
 
 # The register tile (tile.py)
 HEIGHT = 8 if REGISTER == 64 or platform.machine() in ("arm64", "aarch64") else 4  # rows for 32 registers, or for 16

@@ -9,6 +9,7 @@ from .blocks import add_outer_product, pack_block, read_block
 from .codes import Extent, Factor, Operand
 from .jit import apart, inlined, inner
 from .llvm import REGISTER, at, get, lanes, load, prefetch, put, store
+from .shapes import room
 from .team import meet, slice_of
 from .tile import make_tile, multiply
 from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, TALL, WIDE
@@ -23,11 +24,6 @@ def is_wide(rows, inner, row, width):
     """
     far = row >= FAR * width or (row >= WIDE * width and rows * inner >= LARGE // REGISTER * width)
     return rows >= HEIGHT and inner >= MANY and far
-
-
-def room(inner: int, width: int) -> int:
-    """Return the room for TALL packed rows of A, with vectors of `width` numbers."""
-    return inner * TALL + width
 
 
 room_of = inlined(room)

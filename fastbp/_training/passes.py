@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes
-from .._kernels.finite import is_finite
 from ..callbacks import Callback, ReduceLROnPlateau
 from ..history import History
 from ..results import DivergenceError
@@ -103,12 +102,12 @@ class Passes:
         losses, finished = at.losses, int(at.position[codes.EPOCH])
         name, value = "loss", float(losses[finished]) if finished < len(losses) else 0.0
         diverged = not math.isfinite(value)
-        if not diverged and not is_finite(self.state.network._parameters):
+        if not diverged and not _checks.is_finite(self.state.network._parameters):
             diverged, name, value = True, "largest weight", math.inf
             finished -= at.position[codes.SAMPLE] == 0 and finished > 0  # it was in the last update of the epoch before
         if diverged:
             self._go_back(data, step, finished)
-            if finished > self.rewind.epoch and not is_finite(self.state.network._parameters):  # likewise
+            if finished > self.rewind.epoch and not _checks.is_finite(self.state.network._parameters):  # likewise
                 finished, name, value = finished - 1, "largest weight", math.inf
                 self._go_back(data, step, finished)
         for history in self.histories:
@@ -126,7 +125,7 @@ class Passes:
         whole = blocks_before(n, step)
         while (running := position[codes.EPOCH]) < len(losses) and math.isfinite(losses[running]):
             if seconds > CHUNK_SECONDS and position[codes.SAMPLE] == 0:
-                if not is_finite(self.state.network._parameters):
+                if not _checks.is_finite(self.state.network._parameters):
                     return
                 self.rewind.keep(running)
                 seconds = 0.0
@@ -208,7 +207,7 @@ class Passes:
 
     def _check(self, loss: float, epoch: int) -> None:
         """After a divergence, go back to the start of the epoch and raise the error."""
-        if not (math.isfinite(loss) and is_finite(self.state.network._parameters)):
+        if not (math.isfinite(loss) and _checks.is_finite(self.state.network._parameters)):
             self.rewind.back()
             name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
             raise self.divergence(name, value, epoch)

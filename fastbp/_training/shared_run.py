@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._kernels import codes
-from .._kernels.llvm import REGISTER
+from .._kernels.levels import REGISTER
 from .._kernels.tuning import BLOCK
 from ..distributed import Ranks
 from ..losses import LOSSES, Loss

@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from .. import _checks
-from .._kernels.curves import LEAK
+from .._kernels.constants import LEAK
 from .._messages import warn
 from ..trainer import Trainer
 from ._layers import Stack, layers_of

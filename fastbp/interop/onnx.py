@@ -19,7 +19,7 @@ except ImportError as error:
     raise not_installed("fastbp.interop.onnx needs onnx", "onnx") from error
 
 from .. import _checks
-from .._kernels.curves import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
+from .._kernels.constants import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
 from .._writing import replacing
 from ..trainer import Trainer
 from ._layers import DenseLayer, layers_of

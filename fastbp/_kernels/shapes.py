@@ -1,0 +1,16 @@
+"""The sizes of squares and of packed matrices, by which Python allocates memory for them."""
+
+from .levels import REGISTER
+from .tuning import HEIGHT, TALL
+
+SIDE = 4  # rows and columns of a square (squares.py)
+
+
+def beside(itemsize: int) -> int:
+    """Return how many squares are processed side by side: as many as a quarter of the registers holds."""
+    return min(max(HEIGHT * REGISTER // (SIDE * SIDE * itemsize), 1), SIDE)
+
+
+def room(inner: int, width: int) -> int:
+    """Return the room for TALL packed rows of A (wide.py), with vectors of `width` numbers."""
+    return inner * TALL + width
