@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._library.library import is_finite
 from ._memory_limit import memory_limit
 
 Array = npt.NDArray[Any]
@@ -330,13 +331,6 @@ def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Arr
     if array.shape[0] == 0:
         raise ValueError(wrong(argument, "at least one row", "none (an empty array)"))
     return cast(argument, array, dtype)
-
-
-def is_finite(values: Array) -> bool:
-    """Return whether all values, (n,) float32 or float64, are finite."""
-    from ._kernels import finite as kernel  # imports Numba
-
-    return bool(kernel.is_finite(values))
 
 
 def cast(argument: str, array: Array, dtype: npt.DTypeLike) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from . import _messages
 from ._engine.team import usable_cores
 from ._kernels import codes, epoch
-from ._kernels.compiling import silent_if
+from ._library.announce import silent_if
 from ._training.steps import step_of
 from .many import fit_many
 from .trainer import Trainer

@@ -7,7 +7,7 @@ import pytest
 
 from fastbp._engine.layout import LINE, Layout, aligned_zeros, padded, up_to
 from fastbp._kernels.codes import Layer, Objective
-from fastbp._kernels.llvm import REGISTER
+from fastbp._kernels.levels import REGISTER
 from fastbp._kernels.tuning import HEIGHT, LONG
 
 from .cases import ARCHITECTURES

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._engine.team import usable_cores
-from .._kernels.levels import REGISTER
+from .._kernels.levels import LEVEL, REGISTER
 from .._kernels.tuning import TALL
 
 NEEDED = ("numpy", "numba", "llvmlite")
@@ -25,14 +25,12 @@ def facts() -> dict[str, Any]:
     """Return package versions, the processor, the features that the kernels use, and the cache folder."""
     from llvmlite import binding
 
-    from .._kernels.llvm import FEATURES
-
     return {
         "python": platform.python_version(),
         "packages": {name: version_of(name) for name in (*NEEDED, *OPTIONAL)},
         "processor": processor(),
         "architecture": binding.get_host_cpu_name(),
-        "features": sorted(feature[1:] for feature in FEATURES.split(",") if feature.startswith("+")),
+        "level": LEVEL.name,
         "register_bytes": REGISTER,
         "tile": {"rows": TALL, "registers": 2},
         "threads": usable_cores(),

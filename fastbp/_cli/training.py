@@ -11,7 +11,7 @@ from .._files.cells import TableError
 from .._files.columns import Categories, Table
 from .._files.model import options_of
 from .._kernels import codes
-from .._kernels.compiling import announced_if
+from .._library.announce import announced_if
 from ..callbacks import Callback, Checkpoint, EarlyStopping
 from ..progress import interactive
 from ..trainer import Trainer

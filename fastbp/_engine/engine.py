@@ -8,22 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _checks
-from .._kernels import codes, epoch, small
+from .._kernels import codes
+from .._kernels.calls import EvaluateCall, ReorderCall, Slots, TinyCall, TrainCall
 from .._kernels.tasks import Program
 from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
+from .._library.library import library
 from .layout import Layout, aligned_zeros, up_to
 from .program import program
-from .team import rows_team_size, run_together, team_size
+from .team import new_meeting, rows_team_size, run_together, team_size
 
 Array = npt.NDArray[Any]
 
-_compiled: set[np.dtype[Any]] = set()  # dtypes for which the training kernel is ready in this process
 NO_LOSSES = np.empty(0)
 NO_BOUNDS = codes.Bounds(0.0, 0.0, np.inf, np.inf, np.inf)
 NO_SEED = np.uint64(0)
@@ -33,20 +34,33 @@ TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how man
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
 
-class Workspace(NamedTuple):
-    """The memory for a kernel call, with the plan that describes it."""
+class Workspace:
+    """The memory for a kernel call, with the machine that describes it.
 
-    rows: int
-    plan: codes.Plan
-    buffers: codes.Buffers
-    flat: tuple[Array, ...]  # the parts of plan and buffers that epoch.evaluate takes
-    programs: dict[int, Program]  # by the number of samples in a batch
+    Parameters
+    ----------
+    rows : the most rows of a block
+    machine : the network and the memory
+    """
+
+    def __init__(self, rows: int, machine: codes.Machine) -> None:
+        self.rows, self.machine = rows, machine
+        self._programs: dict[int, Program] = {}  # by the number of samples in a batch
+        self._calls: dict[Any, Slots] = {}
 
     def program(self, m: int) -> Program:
         """Return small.py's tasks for a batch of m samples, which are made only once."""
-        if m not in self.programs:
-            self.programs[m] = program(self.plan, m, self.buffers.parameters.itemsize)
-        return self.programs[m]
+        if m not in self._programs:
+            self._programs[m] = program(self.machine, m, self.machine.parameters.itemsize)
+        return self._programs[m]
+
+    def call(self, kind: Any) -> Slots:
+        """Return the memory of the arguments of an entry, which has the machine already."""
+        slots = self._calls.get(kind)
+        if slots is None:
+            slots = self._calls[kind] = Slots(kind)
+            slots.write("machine", self.machine)
+        return slots
 
 
 def ends_of(step: codes.Step) -> int:
@@ -59,14 +73,19 @@ def _decided(step: codes.Step) -> codes.Step:
     return step._replace(ends=ends_of(step))
 
 
-def _by_team(call: Callable[[codes.Team], Any], threads: int) -> Any:
-    """Call a kernel in each of so many threads, and return the result of the first."""
-    meeting = np.zeros(codes.MEETING_SIZE, np.int64)
+def _by_team(entry: Callable[[int, int], int], call: Slots, threads: int) -> int:
+    """Call an entry in each of so many threads, and return the result of the first."""
+    if threads == 1:
+        call.write("team", ALONE)
+        return entry(call.address, 0)
+    meeting = new_meeting()
+    call.write("team", codes.Team(meeting, 0, threads))
 
     def abandon() -> None:
         meeting[codes.ABANDONED] = 1
 
-    return run_together(lambda thread: call(codes.Team(meeting, thread, threads)), threads, abandon)
+    result: int = run_together(lambda thread: entry(call.address, thread), threads, abandon)
+    return result
 
 
 class Engine:
@@ -103,6 +122,11 @@ class Engine:
         self._idle: list[Workspace] = []
         self._trains, self._process = Lock(), os.getpid()
 
+    @property
+    def library(self) -> Any:
+        """The kernels, which are built if they are nowhere."""
+        return library(self.parameters.dtype.name)
+
     def data(
         self,
         X: Array,
@@ -122,6 +146,7 @@ class Engine:
             self._no_weights if weights is None else weights,
             float(len(X)) if weights is None else float(weights.sum(dtype=np.float64)),
             shuffle,
+            len(X),
         )
 
     def with_own_order(self, data: codes.Data) -> codes.Data:
@@ -182,10 +207,19 @@ class Engine:
             return output if self._for_rows(self.data(X), output, NO_LOSSES, n_threads) else None
         # The short way, because a service that predicts single rows spends its time here.
         workspace = self._borrow(n)
-        nothing, flat = (self._no_targets, self._no_labels, self._no_weights), output.reshape(-1)
-        finite = epoch.evaluate(*workspace.flat, X, *nothing, 0, n, BLOCK, flat, NO_LOSSES)
+        finite = self._evaluate(workspace, X, output)
         self._idle.append(workspace)
         return output if finite else None
+
+    def _evaluate(self, workspace: Workspace, X: Array, output: Array) -> bool:
+        call = workspace.call(EvaluateCall)
+        call.write("data", self.data(X))
+        call.write("start", 0)
+        call.write("stop", len(X))
+        call.write("block", BLOCK)
+        call.write("output", output)
+        call.write("losses", NO_LOSSES)
+        return bool(self.library.evaluate(call.address, 0))
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
         """Return J over all samples, and aᴸ in the order of X, (n, n_L), or (0, n_L) without predictions."""
@@ -200,12 +234,16 @@ class Engine:
         n = len(data.X)
         step = codes.Step(PLAIN_RULE, NO_BOUNDS, np.zeros(1), NO_SEED, n, min(n, BLOCK), ends=codes.NEVER)
         progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(1))
-        with self._workspace_for(step) as (_, plan, buffers, _, _):
+        with self._workspace_for(step) as workspace:
+            call = workspace.call(TrainCall)
+            self._fill(call, data, self._no_memory, step, progress)
             blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
+            call.write("budget", blocks)
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
-                epoch.train(plan, buffers, self._no_memory, data, step, progress, blocks, ALONE)
-            weights = [view.copy() for view in self.layout.weight_views(buffers.gradients)]
-            biases = [view.copy() for view in self.layout.bias_views(buffers.gradients)]
+                _by_team(self.library.train, call, 1)
+            gradients = workspace.machine.gradients
+            weights = [view.copy() for view in self.layout.weight_views(gradients)]
+            biases = [view.copy() for view in self.layout.bias_views(gradients)]
         if progress.position[codes.EPOCH] == 0 and step.block < n:  # the last blocks are missing if J isn't finite
             for gradient in (*weights, *biases):
                 gradient.fill(np.nan)
@@ -224,8 +262,9 @@ class Engine:
         step = _decided(step)
         if self._may_be_small and step.ends == codes.AT_ONCE and not data.weights.size:
             with self._workspace_for(step) as workspace:
-                tasks = workspace.program(step.block)
-                return int(small.train(workspace.plan, tasks, workspace.buffers, data, step, progress, budget))
+                call = self._tiny(workspace, data, step, budget)
+                call.write("progress", progress)
+                return self.library.train_tiny(call.address, 0)
         with self._workspace_for(step) as workspace:
             return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads)
 
@@ -241,14 +280,33 @@ class Engine:
     ) -> int:
         """Train in a workspace with the number of threads that is fastest by the clock."""
         size = team_size(self.layout.sizes, step.block, self.parameters.itemsize, n_threads)
-        compiled = self.parameters.dtype in _compiled  # otherwise use only this thread, where Ctrl-C works
-        threads, budget = size.choose(budget) if compiled else (1, 1)
+        threads, budget = size.choose(budget)
+        call = workspace.call(TrainCall)
+        self._fill(call, data, memory, step, progress)
+        call.write("budget", budget)
+        train = self.library.train
         started = perf_counter()
-        blocks = self._train_together(workspace, data, memory, step, progress, budget, threads)
-        if compiled:
-            size.record(threads, blocks, perf_counter() - started)
-        _compiled.add(self.parameters.dtype)
+        blocks = _by_team(train, call, threads)
+        size.record(threads, blocks, perf_counter() - started)
         return blocks
+
+    @staticmethod
+    def _fill(
+        call: Slots, data: codes.Data, memory: codes.Memory, step: codes.Step, progress: codes.Progress
+    ) -> None:
+        """Write what `train` and `update` read into their call, except the team and the budget."""
+        for name, record in (("data", data), ("memory", memory), ("step", step), ("progress", progress)):
+            call.write(name, record)
+
+    def _tiny(self, workspace: Workspace, data: codes.Data, step: codes.Step, budget: int) -> Slots:
+        """Return the call for a batch in small.py, without the state of a network."""
+        call = workspace.call(TinyCall)
+        call.write("machine", workspace.machine)  # train_tiny_each writes other parameters
+        call.write("program", workspace.program(step.block))
+        call.write("data", data)
+        call.write("step", step)
+        call.write("budget", budget)
+        return call
 
     def goes_with_others(self, step: codes.Step) -> bool:
         """Return whether `train_each` can train such networks: tiny ones with plain gradient descent."""
@@ -258,24 +316,9 @@ class Engine:
         """Continue with networks of this architecture, each with its own state in `many`. Return the blocks done."""
         step = _decided(step)
         with self._workspace_for(step) as workspace:
-            tasks = workspace.program(step.block)
-            return int(small.train_each(workspace.plan, tasks, workspace.buffers, data, step, many, budget))
-
-    def _train_together(
-        self,
-        workspace: Workspace,
-        data: codes.Data,
-        memory: codes.Memory,
-        step: codes.Step,
-        progress: codes.Progress,
-        budget: int,
-        threads: int,
-    ) -> int:
-        def call(team: codes.Team) -> int:
-            return epoch.train(workspace.plan, workspace.buffers, memory, data, step, progress, budget, team)
-
-        blocks: int = _by_team(call, threads)
-        return blocks
+            call = self._tiny(workspace, data, step, budget)
+            call.write("many", many)
+            return self.library.train_tiny_each(call.address, 0)
 
     @contextmanager
     def part(
@@ -290,7 +333,7 @@ class Engine:
         progress = codes.Progress(np.array([0, rows.first]), np.zeros(1, np.uint64), np.zeros(1))
         with self._workspace_for(step) as workspace:
             if rows.first == rows.stop:
-                workspace.buffers.gradients[:] = 0
+                workspace.machine.gradients[:] = 0
             while progress.position[codes.SAMPLE] < rows.stop and np.isfinite(progress.losses[0]):
                 left = -(-(rows.stop - int(progress.position[codes.SAMPLE])) // step.block)
                 self._train_by_clock(workspace, data, memory, step, progress, left, n_threads)
@@ -299,19 +342,23 @@ class Engine:
                 threads = 1
                 if self.layout.size * itemsize >= UPDATE_PAYS:
                     threads = team_size(self.layout.sizes, step.block, itemsize, n_threads).team
-                plan, buffers = workspace.plan, workspace.buffers
-                penalty: float = _by_team(
-                    lambda team: epoch.update(plan, buffers, memory, step, rate, rows.weight, team), threads
-                )
+                call, penalty = workspace.call(TrainCall), np.zeros(1)
+                self._fill(call, data, memory, step, progress)
+                for name, value in (("rate", rate), ("weight", rows.weight), ("penalty", penalty)):
+                    call.write(name, value)
+                _by_team(self.library.update, call, threads)
                 memory.steps[0] += 1
-                return penalty
+                return float(penalty[0])
 
-            yield workspace.buffers.gradients, float(progress.losses[0]), update
+            yield workspace.machine.gradients, float(progress.losses[0]), update
 
     def reordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
         """Return the data in the order of the next epoch."""
         if data.shuffles:
-            epoch.reorder(data.order, random)
+            call = Slots(ReorderCall)
+            call.write("order", data.order)
+            call.write("random", random)
+            self.library.reorder(call.address, 0)
         return data._replace(shuffles=False)
 
     def _outputs(self, n: int) -> Array:
@@ -320,24 +367,27 @@ class Engine:
         return np.empty((n, self.n_out), self.parameters.dtype)
 
     def _for_rows(self, data: codes.Data, output: Array, losses: Array, n_threads: int | str) -> bool:
-        """Call epoch.evaluate for all rows, in ranges of whole blocks, with threads if that pays."""
-        n, flat = len(data.X), output.reshape(-1)
+        """Evaluate all rows, in ranges of whole blocks, with threads if that pays."""
+        n = len(data.X)
         per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / self.multiplications), BLOCK))
         threads = rows_team_size(n_threads, n * self.multiplications, -(-n // BLOCK))
         per_call = min(per_call, up_to(-(-n // threads), BLOCK))
         starts = deque(range(0, n, per_call))
         bad: list[int] = []
-        given = data.X, data.targets, data.labels, data.weights
 
         def call(_: int) -> None:
             with self._workspace(min(n, BLOCK)) as workspace:
+                slots = workspace.call(EvaluateCall)
+                for name, value in (("data", data), ("block", BLOCK), ("output", output), ("losses", losses)):
+                    slots.write(name, value)
                 while starts:
                     try:
                         start = starts.popleft()
                     except IndexError:  # another thread took the last one
                         return
-                    stop = min(start + per_call, n)
-                    if not epoch.evaluate(*workspace.flat, *given, start, stop, BLOCK, flat, losses):
+                    slots.write("start", start)
+                    slots.write("stop", min(start + per_call, n))
+                    if not self.library.evaluate(slots.address, 0):
                         bad.append(start)
 
         run_together(call, threads, starts.clear)
@@ -361,19 +411,18 @@ class Engine:
             kept = self._idle.pop()
         except IndexError:
             return self._new_workspace(rows, gradients)
-        if kept.rows < rows or (gradients and not kept.buffers.gradients.size):
+        if kept.rows < rows or (gradients and not kept.machine.gradients.size):
             return self._new_workspace(rows, gradients)
         return kept
 
     def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
-        plan, size = self.layout.plan(self.activations, self.objective, self.use_bias, rows, self.dropout)
+        machine, size = self.layout.machine(self.activations, self.objective, self.use_bias, rows, self.dropout)
         needed = size + self.layout.size * (1 + gradients) + TAIL
         _checks.fits("layer_sizes", f"a network and {rows} rows of X at a time", needed * self.parameters.itemsize)
-        buffers = codes.Buffers(
+        machine = machine._replace(
             parameters=self.parameters,
             gradients=aligned_zeros(self.layout.size + TAIL if gradients else 0, self.parameters.dtype),
-            work=self.layout.workspace(plan, size, self.parameters.dtype, self.objective.parameter),
+            work=self.layout.workspace(machine, size, self.parameters.dtype, self.objective.parameter),
             losses=aligned_zeros(-(-rows // HEIGHT), np.float64),
         )
-        flat = (*codes.in_arrays(plan), buffers.parameters, buffers.work, buffers.losses)
-        return Workspace(rows, plan, buffers, flat, {})
+        return Workspace(rows, machine)

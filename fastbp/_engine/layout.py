@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .._kernels import codes
-from .._kernels.levels import REGISTER
+from .._kernels.levels import LINE, REGISTER
 from .._kernels.shapes import SIDE, room
 from .._kernels.tuning import CHUNK, HEIGHT, LONG, SMALL, SMALL_WIDTH, TALL, WIDE
 
 Array = npt.NDArray[Any]
-
-LINE = 64  # bytes of a cache line
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> Array:
@@ -52,7 +50,7 @@ def padded(n: int, itemsize: int) -> int:
 
 
 class _Counter:
-    """Assigns places in a buffer, each aligned to a pair of registers."""
+    """Assigns places in a buffer, each aligned to a pair of registers and to a cache line."""
 
     def __init__(self, unit: int) -> None:
         self.unit, self.used = unit, 0
@@ -92,7 +90,7 @@ class Layout:
 
     @property
     def _unit(self) -> int:
-        return 2 * REGISTER // self.itemsize
+        return max(2 * REGISTER, LINE) // self.itemsize
 
     @cached_property
     def biases(self) -> tuple[int, ...]:
@@ -114,21 +112,23 @@ class Layout:
         """Number of chunks of `tuning.CHUNK` in the layers' parameters."""
         return sum(-(-(n + 1) * p // CHUNK) for n, p in zip(self.sizes, self.widths[1:], strict=False))
 
-    def plan(
+    def machine(
         self,
         activations: tuple[int, ...],
         objective: codes.Objective,
         use_bias: bool,
         rows: int,
         dropout: tuple[float, ...] = (),
-    ) -> tuple[codes.Plan, int]:
+    ) -> tuple[codes.Machine, int]:
         """Return the network in the kernels' form, for blocks of so many rows, and the size of their workspace.
+
+        The machine has no memory yet.
 
         Parameters
         ----------
         activations : (L − 1,) codes for the layers 2 … L
         objective : the loss
-        use_bias : as in `codes.Plan`
+        use_bias : as in `codes.Machine`
         rows : s
         dropout : rates of the hidden layers, or ()
         """
@@ -152,8 +152,10 @@ class Layout:
                 slope=places.take(rows * p) if l > 0 and (activations[l - 1] >= codes.LEAKY_RELU or rates[l]) else 0,
             )
         width = self.widths[-1]
-        plan = codes.Plan(
+        nothing = np.empty(0)
+        machine = codes.Machine(
             layers.ravel(),
+            len(self.sizes),
             objective.code,
             use_bias,
             zeros,
@@ -166,23 +168,27 @@ class Layout:
             dropout=rates,
             foreign=objective.foreign,
             packed=places.take(self._packed(rows)),
+            parameters=nothing,
+            gradients=nothing,
+            work=nothing,
+            losses=nothing,
         )
-        return plan, places.used
+        return machine, places.used
 
     def _packed(self, rows: int) -> int:
         """Return the space for A in the largest product of wide.py: a or δ of so many rows, or a transposed."""
         lanes, most = REGISTER // self.itemsize, 0
         for l, (n, n_next) in enumerate(pairwise(self.sizes)):
-            if self.widths[l + 1] >= WIDE * lanes:
+            if self.widths[l + 1] * self.itemsize >= WIDE:
                 most = max(most, -(-rows // TALL) * room(n, lanes), -(-n // TALL) * room(rows, lanes))
-            if l > 0 and self.widths[l] >= WIDE * lanes:
+            if l > 0 and self.widths[l] * self.itemsize >= WIDE:
                 most = max(most, -(-rows // TALL) * room(n_next, lanes))
         return most
 
-    def workspace(self, plan: codes.Plan, size: int, dtype: npt.DTypeLike, parameter: Sequence[float]) -> Array:
-        """Return the workspace of a plan, with its constants; parameter: the parameter of the objective."""
+    def workspace(self, machine: codes.Machine, size: int, dtype: npt.DTypeLike, parameter: Sequence[float]) -> Array:
+        """Return the workspace of a machine, with its constants; parameter: the parameter of the objective."""
         work = aligned_zeros(size, dtype)
-        for place, number in ((plan.mask, 1), (plan.parameter, parameter)):
+        for place, number in ((machine.mask, 1), (machine.parameter, parameter)):
             rows = work[place : place + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
             rows[:, : self.sizes[-1]] = number
         return work

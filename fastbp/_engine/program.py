@@ -14,12 +14,12 @@ from .._kernels import codes, tasks
 from .._kernels.shapes import SIDE, beside
 
 
-def _flat(items: Sequence[tuple[int, ...]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return a list of tasks as one array, in which each has room for tasks.TASK_FIELDS numbers."""
+def _flat(items: Sequence[tuple[int, ...]]) -> tasks.Tasks:
+    """Return a list of tasks in one array, in which each has room for tasks.TASK_FIELDS numbers."""
     rows = np.zeros((len(items), tasks.TASK_FIELDS), np.int64)
     for row, task in zip(rows, items, strict=True):
         row[: len(task)] = task
-    return rows.ravel()
+    return tasks.Tasks(rows.ravel(), len(items))
 
 
 def _squares(layer: codes.Layer) -> range:
@@ -79,13 +79,13 @@ def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> tasks
     return tasks.Passes(_flat(forward), _flat(outputs), _flat(backward))
 
 
-def program(plan: codes.Plan, m: int, itemsize: int) -> tasks.Program:
-    """Return the tasks for a batch of up to m samples, with places in the workspace and the parameters from `plan`.
+def program(machine: codes.Machine, m: int, itemsize: int) -> tasks.Program:
+    """Return the tasks for a batch of up to m samples, with places in the workspace and the parameters from `machine`.
 
     A square is SIDE units of a layer for a group of SIDE samples, or SIDE by SIDE weights. Offsets count numbers: of
     squares in the workspace, of weights in the parameters. `_kernels.tasks` describes the tasks.
     """
-    layers = [codes.Layer(*row) for row in plan.layers.reshape(-1, codes.LAYER_FIELDS)]
+    layers = [codes.Layer(*row) for row in machine.layers.reshape(-1, codes.LAYER_FIELDS)]
     groups, together = range(0, m, SIDE), beside(itemsize) * SIDE
     cut = len(groups) * SIDE // together * together  # samples whose groups are side by side
     weights, biases = [], []
@@ -107,9 +107,9 @@ def program(plan: codes.Plan, m: int, itemsize: int) -> tasks.Program:
     return tasks.Program(
         len(groups),
         _flat(_gathers(layers[0], layers[0].a, groups)),
-        _flat(_gathers(layers[-1], plan.targets, groups)),
-        _passes(layers, plan.targets, range(0, cut, together)),
-        _passes(layers, plan.targets, range(cut, m, SIDE)),
+        _flat(_gathers(layers[-1], machine.targets, groups)),
+        _passes(layers, machine.targets, range(0, cut, together)),
+        _passes(layers, machine.targets, range(cut, m, SIDE)),
         _flat(weights),
         _flat(biases),
     )

@@ -9,11 +9,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise, repeat
 from time import sleep
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from .._kernels.codes import MEETING_SIZE, NAP_TIME, SLEEP
 from .._kernels.tuning import (
     LATE,
     MEETING_SECONDS,
@@ -36,6 +40,27 @@ _this_core: Any = getattr(_libc, "sched_getcpu", None)
 _keep_to: Any = getattr(_libc, "pthread_setaffinity_np", None)
 if _keep_to:
     _keep_to.argtypes = ctypes.c_ulong, ctypes.c_size_t, ctypes.POINTER(ctypes.c_ulong)
+
+
+@cache
+def sleep_function() -> tuple[int, int]:
+    """Return the address of a C function by which kernels sleep, and its argument: as short a time as the system can.
+
+    Windows cannot sleep for less than some milliseconds. There, the function only lets other threads run, and the time
+    is 0.
+    """
+    if os.name == "nt":
+        function, time = ctypes.WinDLL("kernel32").SwitchToThread, 0  # type: ignore[attr-defined, unused-ignore]
+    else:
+        function, time = _libc.usleep, 10  # type: ignore[union-attr]
+    return ctypes.cast(function, ctypes.c_void_p).value or 0, time
+
+
+def new_meeting() -> npt.NDArray[np.int64]:
+    """Return the memory by which the threads of a team meet."""
+    meeting = np.zeros(MEETING_SIZE, np.int64)
+    meeting[[SLEEP, NAP_TIME]] = sleep_function()
+    return meeting
 
 
 def usable_cores() -> int:

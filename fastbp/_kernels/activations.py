@@ -4,14 +4,12 @@ For the common activations, the way back computes f′ from a. The others store 
 so do layers with dropout. curves.py has the formulas.
 """
 
-import math
-
 import numpy as np
 
 from .bits import greatest, total
 from .codes import KEPT, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
 from .curves import curve, relu_slope, sigmoid_slope, tanh_slope
-from .elementary import at_least, exp, sigmoid, tanh
+from .elementary import at_least, exp, log_of_number, sigmoid, tanh
 from .jit import inlined, inner
 from .llvm import at, get, lanes, load, splat, store, where_equal, where_less
 
@@ -130,7 +128,7 @@ def make_softmax(part):
         denominator = total(sum_of_e)
         for j in range(0, width, step):
             store(z, j, load(z, j, part) / denominator)
-        return math.log(np.float64(denominator)) - np.float64(total(linear))
+        return log_of_number(denominator) - np.float64(total(linear))
 
     @inner
     def derivative_row(delta, a, width):
@@ -157,7 +155,8 @@ def softmax(z, t, mask, weights, rows):
     Return the weighted sum of the cross entropies.
     """
     value = 0.0
-    for i in range(0, rows * z.row, z.row):
+    for r in range(rows):  # with steps of z.row, Numba would add an error for steps of 0
+        i = r * z.row
         if z.row < lanes(z.at, 1):
             entropy = softmax_quarter(at(z.at, i), at(t, i), mask, z.row)
         else:
@@ -169,7 +168,8 @@ def softmax(z, t, mask, weights, rows):
 @inner
 def multiply_by_softmax_derivative(delta, a, rows):
     """Call derivative_row for each row of two Operands whose rows are equally long."""
-    for i in range(0, rows * a.row, a.row):
+    for r in range(rows):
+        i = r * a.row
         if a.row < lanes(a.at, 1):
             derivative_quarter(at(delta.at, i), at(a.at, i), a.row)
         else:

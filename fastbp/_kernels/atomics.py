@@ -1,21 +1,11 @@
 """Atomic access to int64 array elements, and ways to wait: a hint that a loop spins, and a short sleep."""
 
-import os
-import platform
-
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inner
-from .llvm import _address
-
-X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
-
-# A function of the C library, found by its name when code is loaded. Its unit is a millisecond on Windows, else 1 µs.
-_sleep = types.ExternalFunction("Sleep" if os.name == "nt" else "usleep", types.int32(types.uint32))
-NAP = 1 if os.name == "nt" else 10
+from .levels import LEVEL
+from .llvm import _address, _call_llvm
 
 
 @intrinsic
@@ -52,18 +42,25 @@ def store_release(typing, memory, i, number):
 
 @intrinsic
 def pause(typing):
-    """Tell the processor that this loop waits for another thread. Only x86 has such a hint."""
+    """Tell the processor that this loop waits for another thread. It then waits for some nanoseconds."""
 
     def generate(context, builder, signature, args):
-        if X86:
-            hint = ir.FunctionType(ir.VoidType(), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, hint, "llvm.x86.sse2.pause"), [])
+        if LEVEL.machine == "aarch64":  # its own hint, yield, does nothing; a barrier takes as long as pause does
+            _call_llvm(builder, "llvm.aarch64.isb", ir.VoidType(), [ir.Constant(ir.IntType(32), 15)])
+        else:
+            _call_llvm(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
         return context.get_dummy_value()
 
     return types.none(), generate
 
 
-@inner
-def nap():
-    """Sleep as briefly as the system can, for some 60 µs. A thread that wakes goes before threads that compute."""
-    _sleep(NAP)
+@intrinsic
+def call_sleep(typing, address, time):
+    """Call the C function at an address with a time, as uint32."""
+
+    def generate(context, builder, signature, args):
+        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32)])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [builder.trunc(args[1], ir.IntType(32))])
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64), generate

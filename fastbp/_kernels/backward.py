@@ -1,12 +1,12 @@
 """zᴸ → δᴸ → δ², and the gradients or the update itself: the part of one thread."""
 
 from .activations import activate_output, multiply_by_derivative
-from .addresses import layer_of, rows_of
 from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs, Share
 from .jit import inlined
 from .llvm import at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
+from .records import layer_of, rows_of
 from .team import division, first_share, meet, next_share, slice_of
 from .tile import sum_rows
 from .tuning import HEIGHT

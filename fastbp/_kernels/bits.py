@@ -3,16 +3,16 @@
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .llvm import FEATURES, _call, _constant, _halves, _integers, _joined
+from .levels import AVX512
+from .llvm import _call, _call_llvm, _constant, _halves, _integers, _joined
 
 MANTISSA = {32: 23, 64: 52}  # bits
 ROOT_HALF = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}  # the bits of √½
 # How many powers of 2 within an octave are in a table: as many as two registers hold. With them, the sigmoid of a
 # register of float32 takes 3.8 ns instead of 5.1.
-STEPS = {32: 32, 64: 16} if "+avx512vl" in FEATURES else {32: 1, 64: 1}
+STEPS = {32: 32, 64: 16} if AVX512 else {32: 1, 64: 1}
 
 
 def _looked_up(builder, table, index):
@@ -23,9 +23,8 @@ def _looked_up(builder, table, index):
     full = ir.VectorType(ir.IntType(bits), half)
     first, last = (ir.Constant(full, [int(entry) for entry in part]) for part in (table[:half], table[half:]))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), half), [*range(count), *[0] * (half - count)])
-    kind, name = ir.FunctionType(full, [full] * 3), f"llvm.x86.avx512.vpermi2var.{'d' if bits == 32 else 'q'}.512"
-    function = cgutils.get_or_insert_function(builder.module, kind, name)
-    found = builder.call(function, [first, builder.shuffle_vector(index, index, lanes), last])
+    name = f"llvm.x86.avx512.vpermi2var.{'d' if bits == 32 else 'q'}.512"
+    found = _call_llvm(builder, name, full, [first, builder.shuffle_vector(index, index, lanes), last])
     return builder.shuffle_vector(found, found, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count))))
 
 
@@ -96,16 +95,14 @@ def _reciprocals(builder, value):
     if count * bits > 512:
         return _joined(builder, *(_reciprocals(builder, half) for half in _halves(builder, value)))
     mask = ir.IntType(max(count, 8))
-    kind = ir.FunctionType(value.type, [value.type, value.type, mask])
     name = f"llvm.x86.avx512.rcp14.{'ps' if bits == 32 else 'pd'}.{count * bits}"
-    function = cgutils.get_or_insert_function(builder.module, kind, name)
-    return builder.call(function, [value, ir.Constant(value.type, None), ir.Constant(mask, -1)])
+    return _call_llvm(builder, name, value.type, [value, ir.Constant(value.type, None), ir.Constant(mask, -1)])
 
 
 @intrinsic
 def quotient(typing, a, b):
     """Return a ÷ b within 1.5 ulp, for b from 2⁻¹²⁶ to 2¹²⁶ (float64: 2⁻¹⁰²² to 2¹⁰²²)."""
-    estimated = "+avx512vl" in FEATURES and b.lanes * b.dtype.bitwidth in (128, 256, 512, 1024, 2048, 4096)
+    estimated = AVX512 and b.lanes * b.dtype.bitwidth in (128, 256, 512, 1024, 2048, 4096)
 
     def generate(context, builder, signature, args):
         a_value, b_value = args

@@ -4,10 +4,30 @@ L is the number of layers, n_l the size of a layer, p_l its padded width. s is t
 samples of a batch that are in the workspace at once.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+# What a field of a record holds besides int, float and bool. Python has an array there, kernels have its address, and
+# of a run also its size.
+Numbers = Annotated[npt.NDArray[Any], "number"]  # of the network's dtype
+Integers = Annotated[npt.NDArray[np.int64], "int64"]
+Reals = Annotated[npt.NDArray[np.float64], "float64"]
+Words = Annotated[npt.NDArray[np.uint64], "uint64"]
+NumberRun = Annotated[npt.NDArray[Any], "number", "run"]
+IntegerRun = Annotated[npt.NDArray[np.int64], "int64", "run"]
+RealRun = Annotated[npt.NDArray[np.float64], "float64", "run"]
+WordRun = Annotated[npt.NDArray[np.uint64], "uint64", "run"]
+Word = Annotated[int, "uint64"]
+
+
+class Run(NamedTuple):
+    """An array in a kernel: a pointer to its first number, and how many they are."""
+
+    at: Any
+    size: int
+
 
 # Activations. For the first four, f′ is computed from a. From LEAKY_RELU on, it is stored in Layer.slope.
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
@@ -24,15 +44,16 @@ ABSOLUTE_ERROR, HUBER, QUANTILE, HINGE, CUSTOM = range(4, 9)
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAGRAD, ADAM = range(6)
 
 # How a batch ends (Step.ends). AT_ONCE: the parameters descend while the gradients are computed, and no gradient is
-# stored. The others store gradients in Buffers.gradients. AFTER_BATCH: the optimizer then moves the parameters.
+# stored. The others store gradients in Machine.gradients. AFTER_BATCH: the optimizer then moves the parameters.
 # BY_OTHERS: the gradients of Step.part wait for those of other processes. NEVER: they are the result.
 AT_ONCE, AFTER_BATCH, BY_OTHERS, NEVER = range(4)
 
 # Places in Progress.position
 EPOCH, SAMPLE = range(2)
 
-# Places in Team.meeting, each on a cache line of its own
-ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, MEETING_SIZE = 0, 8, 16, 24, 32, 40, 48
+# Places in Team.meeting, which are on cache lines of their own, also where these have 128 bytes. SLEEP: the address of
+# a function that sleeps, or 0. NAP_TIME: its argument; 0 if it only lets another thread run.
+ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, SLEEP, NAP_TIME, MEETING_SIZE = 0, 16, 32, 48, 64, 80, 96, 97, 112
 
 
 class Objective(NamedTuple):
@@ -45,10 +66,14 @@ class Objective(NamedTuple):
     foreign: int = 0
 
 
-class Plan(NamedTuple):
-    """A network, and the places of a block in Buffers.work. All networks share one type, so one compilation a dtype."""
+class Machine(NamedTuple):
+    """A network, and the memory for a block of samples. It is allocated once, before the first epoch, full of zeros.
 
-    layers: npt.NDArray[np.int64]  # (L · LAYER_FIELDS,) the layers' records, in order
+    Whole numbers without another meaning are places in `work`.
+    """
+
+    layers: Integers  # (L · LAYER_FIELDS,) the layers' records, in order
+    depth: int  # L
     loss: int
     use_bias: bool
     zeros: int  # two vectors
@@ -58,47 +83,21 @@ class Plan(NamedTuple):
     weights: int  # (s, p_L) the weight of each sample, repeated in its row
     label_off: float  # the target of the classes that a label isn't
     label_on: float  # the target of the class that it is
-    dropout: npt.NDArray[np.float64]  # (L,) the rate of each layer
+    dropout: Reals  # (L,) the rate of each layer
     foreign: int  # the address of a user's own loss
     packed: int  # A of a product, packed by wide.py
-
-
-class Head(NamedTuple):
-    """The whole numbers of a Plan that stand before its layers if it is in arrays; the names are those of Plan."""
-
-    loss: int
-    use_bias: int
-    zeros: int
-    targets: int
-    mask: int
-    parameter: int
-    weights: int
-    foreign: int
-    packed: int
-
-
-class LabelValues(NamedTuple):
-    """The numbers of a Plan that stand before its dropout rates if it is in arrays."""
-
-    label_off: float
-    label_on: float
-
-
-HEAD_FIELDS, LABEL_FIELDS = len(Head._fields), len(LabelValues._fields)
-
-
-def in_arrays(plan: Plan) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return a plan as two arrays, which `addresses.machine_of` reads: a Head and the layers, LabelValues and rates."""
-    head, labels = ([getattr(plan, name) for name in kind._fields] for kind in (Head, LabelValues))
-    return np.array([*head, *plan.layers]), np.array([*labels, *plan.dropout])
+    parameters: Numbers  # Θˡ and bˡ of all layers
+    gradients: Numbers  # ∂J/∂Θˡ and ∂J/∂bˡ, same layout; or (0,)
+    work: Numbers  # one block
+    losses: Reals  # (s / HEIGHT,) sums of losses, each over HEIGHT samples
 
 
 class Layer(NamedTuple):
-    """A row of Plan.layers."""
+    """A row of Machine.layers."""
 
     n: int
     width: int  # p, the distance between rows of a and of delta
-    theta: int  # the place of Θˡ, n rows of p_{l+1}, and bˡ, one more row, in Buffers.parameters and .gradients
+    theta: int  # the place of Θˡ, n rows of p_{l+1}, and bˡ, one more row, in Machine.parameters and .gradients
     a: int  # (s, p)
     delta: int  # (s, p)
     mirror: int  # (p_{l+1}, p) Θˡ, not transposed
@@ -109,83 +108,26 @@ class Layer(NamedTuple):
 LAYER_FIELDS = len(Layer._fields)
 
 
-class Buffers(NamedTuple):
-    """The memory for kernels. It is allocated once, before the first epoch, and starts with zeros."""
-
-    parameters: npt.NDArray[np.floating]  # Θˡ and bˡ of all layers
-    gradients: npt.NDArray[np.floating]  # ∂J/∂Θˡ and ∂J/∂bˡ, same layout
-    work: npt.NDArray[np.floating]  # one block; Plan has the places
-    losses: npt.NDArray[np.float64]  # (s / HEIGHT,) sums of losses, each over HEIGHT samples
-
-
 class Memory(NamedTuple):
     """What an optimizer remembers from batch to batch."""
 
-    first: npt.NDArray[np.floating]  # in the layout of the parameters, or (0,)
-    second: npt.NDArray[np.floating]
-    sums: npt.NDArray[np.float64]  # (2 · chunks,) for each chunk, Σ g² and the penalty
-    steps: npt.NDArray[np.int64]  # (1,) number of batches so far
+    first: Numbers  # in the layout of the parameters, or (0,)
+    second: Numbers
+    sums: Reals  # (2 · chunks,) for each chunk, Σ g² and the penalty
+    steps: Integers  # (1,) number of batches so far
 
 
 class Data(NamedTuple):
     """The samples. Targets or labels are empty; both are if there is nothing to compare with."""
 
-    X: npt.NDArray[np.floating]  # (n, n_1)
-    targets: npt.NDArray[np.floating]  # (n, n_L) or (0, n_L)
-    labels: npt.NDArray[np.int64]  # (n,) class numbers, or (0,)
-    order: npt.NDArray[np.int64]  # (n,) for shuffling; (epochs · n,) given; or (0,) for the order of X
-    weights: npt.NDArray[np.floating]  # (n,) of the samples, or (0,) if all are 1
+    X: Numbers  # (n, n_1)
+    targets: NumberRun  # (n, n_L) or (0, n_L)
+    labels: IntegerRun  # (n,) class numbers, or (0,)
+    order: IntegerRun  # (n,) for shuffling; (epochs · n,) given; or (0,) for the order of X
+    weights: NumberRun  # (n,) of the samples, or (0,) if all are 1
     weight: float  # their sum
     shuffles: bool  # whether each epoch shuffles and writes the order
-
-
-class Machine(NamedTuple):
-    """Plan and Buffers by their addresses. Kernels pass it on, because Numba counts the references to arrays."""
-
-    layers: Any
-    depth: int  # L
-    loss: int
-    use_bias: bool
-    zeros: int
-    targets: int
-    mask: int
-    parameter: int
-    weights: int
-    label_off: float
-    label_on: float
-    dropout: Any
-    foreign: int
-    packed: int
-    parameters: Any
-    gradients: Any
-    work: Any
-    losses: Any
-
-
-class Samples(NamedTuple):
-    """Data by its addresses."""
-
-    X: Any
-    targets: Any
-    labels: Any
-    order: Any
     n: int
-    has_targets: bool
-    has_labels: bool
-    ordered: bool
-    weights: Any
-    weighted: bool
-    weight: float
-    shuffles: bool
-    entries: int  # of the order; n if there is none
-
-
-class Moments(NamedTuple):
-    """Memory by its addresses."""
-
-    first: Any
-    second: Any
-    sums: Any
 
 
 class Rule(NamedTuple):
@@ -222,20 +164,13 @@ class Step(NamedTuple):
 
     rule: Rule
     bounds: Bounds
-    rates: npt.NDArray[np.float64]  # η of each batch, epoch after epoch; the last one is also for later batches
-    seed: int  # uint64, for dropout
+    rates: RealRun  # η of each batch, epoch after epoch; the last one is also for later batches
+    seed: Word  # for dropout
     batch_size: int
     block: int  # s
     alpha: float = 0.0  # the sum of a batch's losses has the penalty ½ alpha Σ Θ², as in scikit-learn: alpha / m in J
     ends: int = AFTER_BATCH  # right for every step; the others are what the Engine knows to ask for
     part: Part = Part()
-
-
-class Rates(NamedTuple):
-    """Step.rates by its address."""
-
-    at: Any
-    last: int  # the index of the last one
 
 
 class Dropping(NamedTuple):
@@ -262,25 +197,25 @@ class Outputs(NamedTuple):
 class Progress(NamedTuple):
     """How far training is. A call can end after any block, and the next call continues."""
 
-    position: npt.NDArray[np.int64]  # (2,) epochs finished, and samples seen in the current one
-    random: npt.NDArray[np.uint64]  # (1,) the state for shuffling
-    losses: npt.NDArray[np.float64]  # (epochs,) the mean loss of each epoch; for the current one the sum so far
+    position: Integers  # (2,) epochs finished, and samples seen in the current one
+    random: Words  # (1,) the state for shuffling
+    losses: RealRun  # (epochs,) the mean loss of each epoch; for the current one the sum so far
 
 
 class Many(NamedTuple):
-    """What each of k networks with the same plan has of its own."""
+    """What each of k networks of the same architecture has of its own."""
 
-    parameters: npt.NDArray[np.floating]  # (k, size) as in Buffers
-    rates: npt.NDArray[np.float64]  # (k, 1) η
-    positions: npt.NDArray[np.int64]  # (k, 2), and so on, like Progress
-    randoms: npt.NDArray[np.uint64]
-    losses: npt.NDArray[np.float64]
+    parameters: NumberRun  # (k, size) as in Machine
+    rates: RealRun  # (k, 1) η
+    positions: IntegerRun  # (k, 2), and so on, like Progress
+    randoms: WordRun
+    losses: RealRun
 
 
 class Team(NamedTuple):
     """One of the threads that run a kernel together."""
 
-    meeting: npt.NDArray[np.int64]  # (MEETING_SIZE,) shared by all
+    meeting: Integers  # (MEETING_SIZE,) shared by all
     thread: int
     n_threads: int
 
@@ -302,7 +237,7 @@ class Extent(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """A of a product as tiles read it: an Operand as it is, or what wide.py has packed at Plan.packed."""
+    """A of a product as tiles read it: an Operand as it is, or what wide.py has packed at Machine.packed."""
 
     at: Any
     row: int

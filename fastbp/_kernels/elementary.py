@@ -4,12 +4,15 @@ Errors are at most 3.5 ulp, and 1.5 ulp for exp, in both dtypes; tests/_kernels/
 NaN gives NaN. Values that are too small for a normal number become 0 in sigmoid and softplus, but not in exp.
 """
 
+import numpy as np
+
 from .bits import (
     SHIFT,
     STEP_SHIFT,
     STEPS,
     constant,
     exponent_and_mantissa,
+    greatest,
     polynomial,
     power_of_two,
     power_of_two_in_steps,
@@ -17,7 +20,7 @@ from .bits import (
     with_sign,
 )
 from .jit import inlined
-from .llvm import absolute, fma, where_equal, where_less
+from .llvm import absolute, fma, splat, where_equal, where_less
 
 LOG2_E = constant(1.4426950408889634)
 # ln 2 in two parts. n times the first is exact for every n that occurs.
@@ -199,6 +202,12 @@ def log(x):
     y = fma(e, LN2_HIGH(x), fma(e, LN2_LOW(x), twice_artanh((m - 1) / (m + 1))))
     y = where_less(x, INFINITY(x), y, x)
     return where_equal(x, 0, -INFINITY(x), where_less(x, 0, NAN(x), y))
+
+
+@inlined
+def log_of_number(x):
+    """ln x of one number, as float64."""
+    return greatest(log(splat(np.float64(x), 4)))  # equal lanes, as few as there are vectors of
 
 
 @inlined

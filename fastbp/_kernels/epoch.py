@@ -1,17 +1,17 @@
-"""Whole epochs in one call, and the other entries from Python."""
+"""Whole epochs in one call, and predictions and losses of rows."""
 
 import math
 
 import numpy as np
 
-from .addresses import layer_of, machine, machine_of, member, moments, pace, rows_of, sample, samples, samples_of
 from .backward import activate_outputs, descend, hidden_errors, output_errors
-from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Dropping, Operand, Team
+from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Dropping, Operand
 from .finite import run_is_finite
 from .forward import forward
-from .jit import inlined, inner, kernel, quick
+from .jit import inlined, inner
 from .llvm import at, get, lanes, load, load_first, number_of, put, store, store_first
 from .random import shuffle
+from .records import layer_of, rows_of, sample
 from .team import end_if_tired, meet, slice_of, was_last
 from .tuning import HEIGHT
 from .updates import step_along
@@ -52,7 +52,7 @@ def spread_labels(net, data, start, rows):
         targets = at(net.work, net.targets + s * last.width)
         for j in range(last.n):
             put(targets, j, number_of(targets, net.label_off))
-        put(targets, get(data.labels, sample(data, start + s)), number_of(targets, net.label_on))
+        put(targets, get(data.labels.at, sample(data, start + s)), number_of(targets, net.label_on))
 
 
 @inlined
@@ -60,7 +60,7 @@ def spread_weights(net, data, start, rows):
     """Store the weights of these samples, for each of their outputs."""
     last = layer_of(net, net.depth - 1)
     for s in range(rows[0], rows[0] + rows[1]):
-        weight = get(data.weights, sample(data, start + s))
+        weight = get(data.weights.at, sample(data, start + s))
         for j in range(last.n):
             put(net.work, net.weights + s * last.width + j, weight)
 
@@ -75,18 +75,19 @@ def gather(net, data, start, m, team):
     first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
     mine = slice_of(m, HEIGHT, team)
     targets = at(net.work, net.targets)
-    if data.ordered:
+    ordered = data.order.size > 0
+    if ordered:
         copy_rows(at(net.work, first.a), first.width, data.X, first.n, data, start, mine)
-    if data.has_labels:
+    if data.labels.size > 0:
         spread_labels(net, data, start, mine)
-    elif data.has_targets:
-        copy_rows(targets, last.width, data.targets, last.n, data, start, mine)
+    elif data.targets.size > 0:
+        copy_rows(targets, last.width, data.targets.at, last.n, data, start, mine)
         if net.label_off > 0:
             for i in range(mine[0] * last.width, (mine[0] + mine[1]) * last.width):
                 put(targets, i, number_of(targets, get(targets, i) * (net.label_on - net.label_off) + net.label_off))
-    if data.weighted:
+    if data.weights.size > 0:
         spread_weights(net, data, start, mine)
-    if data.ordered:
+    if ordered:
         meet(team)
         return rows_of(net.work, first.a, first, 0)
     return Operand(at(data.X, start * first.n), first.n, 1)
@@ -95,11 +96,11 @@ def gather(net, data, start, m, team):
 @inner
 def weight_of(data, start, stop):
     """Return the weight of samples start … stop of the epoch's order, which is their number if all weights are 1."""
-    if not data.weighted:
+    if data.weights.size == 0:
         return np.float64(stop - start)
     total = 0.0
     for s in range(start, stop):
-        total += np.float64(get(data.weights, sample(data, s)))
+        total += np.float64(get(data.weights.at, sample(data, s)))
     return total
 
 
@@ -130,48 +131,46 @@ def train_block(net, data, step, kept, epoch, start, steps, current, team):
     """
     part, at_once = step.part, step.ends == AT_ONCE
     batch_start, batch_stop = batch_of(step, data, start)
-    first = 0 if data.shuffles or not data.ordered else epoch * data.n  # of the epoch in the order
+    first = 0 if data.shuffles or data.order.size == 0 else epoch * data.n  # of the epoch in the order
     m, weight, row = min(step.block, batch_stop - start), part.weight, start - batch_start
     if step.ends != BY_OTHERS:
         weight = weight_of(data, first + batch_start, first + batch_stop)
     dropping = Dropping(step.ends != NEVER, steps, part.row + row, step.seed)
     x = gather(net, data, first + start, m, team)
     forward(net, x, m, True, current, dropping, team)
-    output_errors(net, m, weight, data.weighted, team)
+    output_errors(net, m, weight, data.weights.size > 0, team)
     meet(team)
     total = sum_of_losses(net, m)
     if not math.isfinite(total) and step.ends != NEVER:  # the weights stay as they were when the loss diverged
         return total
     hidden_errors(net, m, dropping, team)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
-    rate = get(step.rates.at, min(batch, step.rates.last))
+    rate = get(step.rates.at, min(batch, step.rates.size - 1))
     eta = max(rate, LEAST_RATE) if at_once else (0.0 if row == 0 else -1.0)  # 0 stores the gradient
-    out, ahead = net.parameters if at_once else net.gradients, 0 if data.ordered else m * x.row
+    out, ahead = net.parameters if at_once else net.gradients, 0 if data.order.size > 0 else m * x.row
     descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
     if step.ends == AFTER_BATCH and start + m == batch_stop:
         total += weight * step_along(net, kept, step, rate, steps, weight, team)
     return total
 
 
-@kernel
-def train(plan, buffers, memory, data, step, progress, budget, team):
+@inlined
+def train(net, rows, step, kept, progress, budget, team):
     """Train from where progress stands until its epochs are done, the loss isn't finite, or `budget` blocks are done.
 
     A batch that is larger than a block takes several blocks. The result doesn't depend on how the calls are cut.
     Every thread of the team calls this; the first one stores the progress. Return the number of blocks done.
     If the batch ends BY_OTHERS, the call ends behind the part, without an update and before the end of the epoch.
     """
-    team, step = member(team), pace(step)
     if not meet(team):
         return 0
-    net, rows, kept, counter = machine(plan, buffers), samples(data), moments(memory), at(memory.steps, 0)
-    epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
-    epoch, start, steps = get(position, EPOCH), get(position, SAMPLE), get(counter, 0)
+    epochs, losses, position = progress.losses.size, progress.losses.at, progress.position
+    epoch, start, steps = get(position, EPOCH), get(position, SAMPLE), get(kept.steps, 0)
     total, whole, at_once = get(losses, epoch), step.ends != BY_OTHERS, step.ends == AT_ONCE
     for done in range(budget):
         if start == 0 and rows.shuffles:
             if team.thread == 0:
-                shuffle(data.order, progress.random)
+                shuffle(rows.order, progress.random)
             meet(team)
         end_if_tired(done, team)
         total += train_block(net, rows, step, kept, epoch, start, steps, at_once and done > 0, team)
@@ -188,36 +187,28 @@ def train(plan, buffers, memory, data, step, progress, budget, team):
         if team.thread == 0:
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
-            put(counter, 0, steps)
+            put(kept.steps, 0, steps)
         if epoch == epochs or (ends_batch and not whole) or was_last(done, team):
             return done + 1
     return budget
 
 
-@quick
-def update(plan, buffers, memory, step, rate, weight, team):
-    """Update the parameters with buffers.gradients, of a whole batch of that weight. Return the penalty in J."""
-    team = member(team)
+@inlined
+def update(net, kept, step, rate, weight, team):
+    """Update the parameters with the gradients of a whole batch of that weight. Return the penalty in J."""
     if not meet(team):
         return 0.0
-    return step_along(machine(plan, buffers), moments(memory), step, rate, memory.steps[0], weight, team)
+    return step_along(net, kept, step, rate, get(kept.steps, 0), weight, team)
 
 
-@quick
-def reorder(order, state):
-    """Make the order of the next epoch, as `train` does."""
-    shuffle(order, state)
-
-
-@kernel
-def evaluate(numbers, rates, parameters, work, sums, X, targets, labels, weights, start, stop, block, output, losses):
+@inlined
+def evaluate(net, rows, cut, output, losses, team):
     """Compute rows start … stop in blocks: aᴸ goes to output, (n · n_L,), sums of losses to losses, unless it is empty.
 
-    Return whether X is finite. If a block isn't, nothing more is written. The arguments are arrays, also for the plan
-    (codes.in_arrays): Numba needs 60 ns to unpack one, but 4 µs for records of arrays, which is longer than a row.
+    cut: start, stop and the rows of a block. The team has one thread. Return whether X is finite. If a block isn't,
+    nothing more is written.
     """
-    net, rows = machine_of(numbers, rates, parameters, work, sums), samples_of(X, targets, labels, weights)
-    team = Team(at(numbers, 0), 0, 1)  # one thread: no meetings
+    start, stop, block = cut
     last = layer_of(net, net.depth - 1)
     for begin in range(start, stop, block):
         m = min(block, stop - begin)
@@ -226,11 +217,11 @@ def evaluate(numbers, rates, parameters, work, sums, X, targets, labels, weights
             return False
         forward(net, x, m, False, False, Dropping(False, 0, 0, NO_SEED), team)
         if losses.size > 0:
-            output_errors(net, m, 1.0, rows.weighted, team)
-            losses[begin // block] = sum_of_losses(net, m)
+            output_errors(net, m, 1.0, rows.weights.size > 0, team)
+            put(losses.at, begin // block, sum_of_losses(net, m))
         else:
             activate_outputs(net, m)
         if output.size > 0:
             for i in range(m):
-                copy_row(at(output, (begin + i) * last.n), at(net.work, last.a + i * last.width), last.n)
+                copy_row(at(output.at, (begin + i) * last.n), at(net.work, last.a + i * last.width), last.n)
     return True

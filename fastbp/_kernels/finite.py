@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from .bits import total
-from .jit import inner, quick
-from .llvm import at, get, lanes, load, number_of, splat
+from .jit import inner
+from .llvm import get, lanes, load, number_of, splat
 
 
 @inner
@@ -24,9 +24,3 @@ def run_is_finite(x, count):
     for i in range(whole, count):
         rest += get(x, i) * 0
     return not math.isnan(rest)
-
-
-@quick
-def is_finite(values):
-    """Return whether all values, (n,) float32 or float64, are finite."""
-    return values.size == 0 or run_is_finite(at(values, 0), values.size)

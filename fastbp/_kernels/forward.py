@@ -1,12 +1,12 @@
 """a¹ → zᴸ: the part of one thread. The threads meet after each layer."""
 
 from .activations import activate
-from .addresses import layer_of, rows_of
 from .codes import LEAKY_RELU, Extent, Operand, Share
 from .dropout import drop_out
 from .jit import inlined
 from .llvm import at, get, lanes, number_of
 from .mirrors import leads, mirror_weights
+from .records import layer_of, rows_of
 from .team import division, division_by_rows, first_share, meet, next_share
 from .wide import multiply_rows, ready_rows
 

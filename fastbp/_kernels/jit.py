@@ -5,32 +5,15 @@ from typing import Any
 from numba import cfunc, njit
 from numba.extending import is_jitted
 
-from .disk import cache_of
-from .drafts import Drafting, DraftingWhole
-
 # nnan and ninf would hide a NaN. reassoc would reorder sums and break the rounding tricks of elementary.py.
 HONEST = {"contract", "nsz", "arcp"}
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": HONEST}
 
-
-def kernel(function: Any) -> Any:
-    """Compile on the first call from Python with a dtype, and store the machine code on disk."""
-    return _kept(function, quick=False)
-
-
-def quick(function: Any) -> Any:
-    """Compile like `kernel`, but without an announcement, because the compilation is short."""
-    return _kept(function, quick=True)
-
-
-def _kept(function: Any, *, quick: bool) -> Any:
-    dispatcher = njit(**OPTIONS)(function)
-    dispatcher._cache = cache_of(function, quick)
-    return dispatcher
-
-
-# Wrappers for Python take a tenth of the compile time, and machine code that no one calls takes a third.
-INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": Drafting}
+# Wrappers for Python take a tenth of the compile time.
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# These begin the names of functions that LLVM never inlines, or always. Numba's own option for the latter would inline
+# each function into each caller before LLVM has made either short.
+APART, INLINED = "apart_", "inlined_"
 
 
 def inner(function: Any) -> Any:
@@ -40,12 +23,14 @@ def inner(function: Any) -> Any:
 
 def apart(function: Any) -> Any:
     """Compile for other kernels, once for all of them. Otherwise LLVM would copy a large function into each caller."""
-    return njit(**{**INNER, "forceinline": False, "pipeline_class": DraftingWhole})(function)
+    function.__qualname__ = APART + function.__qualname__
+    return njit(**INNER)(function)
 
 
 def inlined(function: Any) -> Any:
     """Compile into the callers: for a few instructions, or for a part that has a name only for its readers."""
-    return njit(forceinline=True, **INNER)(function)
+    function.__qualname__ = INLINED + function.__qualname__
+    return njit(**INNER)(function)
 
 
 def given(function: Any) -> Any:
@@ -54,5 +39,5 @@ def given(function: Any) -> Any:
 
 
 def c_function(signature: Any) -> Any:
-    """Compile at once to a function that kernels call by its address."""
+    """Compile at once to a function of C."""
     return cfunc(signature, error_model=OPTIONS["error_model"], fastmath=HONEST)

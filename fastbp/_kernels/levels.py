@@ -179,3 +179,4 @@ def chosen_level() -> Level:
 LEVEL = chosen_level()
 REGISTER = LEVEL.register
 LINE = LEVEL.line
+AVX512 = LEVEL.name == "x86-64-v4"

@@ -2,21 +2,17 @@
 
 A `Vector(dtype, lanes)` is a value: one LLVM vector, which LLVM can compile for any CPU. It is loaded from a 1-D array
 or a pointer (`at`) and stored there. It combines by + − × ÷ with vectors of its type, and with plain numbers, which
-take its dtype: a literal never widens it. The host's registers hold `REGISTER` bytes, and `part` = 1, 2, 4 asks for the
-lanes of a whole register, a half or a quarter. Access to memory has no bounds checks, and negative indices don't wrap.
+take its dtype: a literal never widens it. Registers of the level hold `REGISTER` bytes, and `part` = 1, 2, 4 asks for
+the lanes of a whole register, a half or a quarter. Access to memory has no bounds checks, and negative indices don't wrap.
 """
 
 import operator
 
-from llvmlite import binding, ir
-from numba import config, types
-from numba.core import cgutils
-from numba.core.codegen import get_host_cpu_features
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-FEATURES = config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features()
-REGISTER = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
+from .levels import REGISTER
 
 
 class Vector(types.Type):
@@ -37,7 +33,7 @@ class VectorModel(models.PrimitiveModel):
 
 
 def lanes_of(dtype, part=1):
-    """Return how many numbers of a Numba float type make a `part`-th of the host's register; at least one."""
+    """Return how many numbers of a Numba float type make a `part`-th of a register; at least one."""
     return max(REGISTER * 8 // dtype.bitwidth // part, 1)
 
 
@@ -85,10 +81,6 @@ def _joined(builder, first, last):
     return builder.shuffle_vector(first, last, ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count))))
 
 
-# Before LLVM 17 (llvmlite 0.44), pointers have the type of what they point at, which is part of intrinsics' names.
-TYPED = binding.llvm_version_info[0] < 17
-
-
 def _pointing(builder, pointer, kind):
     """Return the pointer for a load or store of a `kind`. Numba still makes typed pointers, which llvmlite checks."""
     return pointer if pointer.type.is_opaque else builder.bitcast(pointer, kind.as_pointer())
@@ -112,12 +104,18 @@ def _address(context, builder, memory, value, index):
     return _behind(builder, data, index, context.get_data_type(memory.dtype))
 
 
-def _call(builder, name, out, arguments):
-    suffix = f"{f'v{out.count}' if isinstance(out, ir.VectorType) else ''}f{32 if 'float' in str(out) else 64}"
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(out, [a.type for a in arguments]), f"llvm.{name}.{suffix}"
-    )
+def _call_llvm(builder, name, out, arguments):
+    """Call one of LLVM's own functions, whose full name is `name`, and which returns an `out`."""
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(out, [a.type for a in arguments]), name)
     return builder.call(function, arguments)
+
+
+def _call(builder, name, out, arguments):
+    """Call LLVM's function `name` of numbers or vectors, which returns one of them."""
+    suffix = f"{f'v{out.count}' if isinstance(out, ir.VectorType) else ''}f{32 if 'float' in str(out) else 64}"
+    return _call_llvm(builder, f"llvm.{name}.{suffix}", out, arguments)
 
 
 # Memory
@@ -208,18 +206,13 @@ def _first(builder, vector, count):
 
 
 def _masked(context, builder, name, vector, pointer, arguments):
-    kind, flag = context.get_value_type(vector), ir.VectorType(ir.IntType(1), vector.lanes)
+    kind = context.get_value_type(vector)
     align, place = ir.Constant(ir.IntType(32), vector.dtype.bitwidth // 8), _pointing(builder, pointer, kind)
     if name == "load":
-        kinds, arguments = ir.FunctionType(kind, [place.type, align.type, flag, kind]), [place, align, *arguments]
+        out, arguments = kind, [place, align, *arguments]
     else:
-        kinds, arguments = (
-            ir.FunctionType(ir.VoidType(), [kind, place.type, align.type, flag]),
-            [arguments[0], place, align, arguments[1]],
-        )
-    suffix = f"v{vector.lanes}f{vector.dtype.bitwidth}"
-    name = f"llvm.masked.{name}.{suffix}.p0{suffix if TYPED else ''}"
-    return builder.call(cgutils.get_or_insert_function(builder.module, kinds, name), arguments)
+        out, arguments = ir.VoidType(), [arguments[0], place, align, arguments[1]]
+    return _call_llvm(builder, f"llvm.masked.{name}.v{vector.lanes}f{vector.dtype.bitwidth}.p0", out, arguments)
 
 
 @intrinsic
@@ -265,12 +258,8 @@ def prefetch(typing, memory, i):
 
     def generate(context, builder, signature, args):
         place = _pointing(builder, _address(context, builder, signature.args[0], *args), ir.IntType(8))
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
-        name = "llvm.prefetch.p0i8" if TYPED else "llvm.prefetch.p0"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
-        to_read, into_all_caches, data = (ir.Constant(number, value) for value in (0, 3, 1))
-        builder.call(function, [place, to_read, into_all_caches, data])
+        to_read, into_all_caches, data = (ir.Constant(ir.IntType(32), value) for value in (0, 3, 1))
+        _call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [place, to_read, into_all_caches, data])
         return context.get_dummy_value()
 
     return types.none(memory, types.intp), generate
@@ -302,13 +291,11 @@ def ramp(typing, memory, part):
 
 
 def _operator(op, instruction, arity=2):
-    @infer_global(op)
-    class Arithmetic(AbstractTemplate):
-        def generic(self, args, kws):
-            vector = next((a for a in args if isinstance(a, Vector)), None)
-            if vector and len(args) == arity and all(a == vector or isinstance(a, types.Number) for a in args):
-                return signature(vector, *args)
-            return None
+    def of(*args):
+        vector = next((a for a in args if isinstance(a, Vector)), None)
+        return vector if vector and all(a == vector or isinstance(a, types.Number) for a in args) else None
+
+    type_callable(op)(lambda context: (lambda a, b: of(a, b)) if arity == 2 else lambda a: of(a))
 
     def generate(context, builder, signature, args):
         values = (
@@ -329,7 +316,7 @@ _operator(operator.neg, "fneg", arity=1)
 
 @intrinsic
 def fma(typing, a, b, c):
-    """Return a × b + c of vectors or numbers, with one rounding if the host has the instruction."""
+    """Return a × b + c of vectors or numbers, with one rounding if the level has the instruction."""
     out = next((t for t in (a, b, c) if isinstance(t, Vector)), c)
 
     def generate(context, builder, signature, args):

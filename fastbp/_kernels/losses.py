@@ -80,7 +80,8 @@ def difference(a, of, count, inverse):
 def foreign(z, of, rows, columns, address, inverse):
     """Store δ = (1/m) w ∂ℓ/∂a for the user's own loss, row by row. Return Σ w ℓ."""
     value = 0.0
-    for i in range(0, rows * z.row, z.row):
+    for r in range(rows):
+        i = r * z.row
         w = np.float64(get(of.weights, i))
         scale = w * np.float64(inverse)
         value += w * call_loss(address, at(z.at, i), at(of.targets, i), at(of.delta, i), columns, scale)

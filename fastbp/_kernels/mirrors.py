@@ -3,7 +3,7 @@
 from .codes import Extent, Operand
 from .jit import inlined, inner
 from .llvm import at, lanes, number_of, splat, store_first
-from .team import slice_of
+from .team import slice_of_lines
 from .tile import multiply, transpose
 from .tuning import MIRROR_SAVES
 
@@ -22,7 +22,7 @@ def leads(layer, above, width):
 @inlined
 def mirror_weights(net, layer, above, team):
     """Copy Θˡ to the mirror: this thread's part of its columns."""
-    first, columns = slice_of(layer.n, lanes(net.work, 1), team)
+    first, columns = slice_of_lines(layer.n, lanes(net.work, 1), team)
     transpose(
         Operand(at(net.work, layer.mirror + first), layer.width, 1),
         Operand(at(net.parameters, layer.theta + first * above.width), above.width, 1),
@@ -36,7 +36,7 @@ def mirror_weights(net, layer, above, team):
 def descend_mirror(net, layer, above, m, eta, team):
     """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ for m samples in the mirror, then in the parameters: this thread's part of its columns."""
     width = lanes(net.work, 1)
-    first, columns = slice_of(layer.n, width, team)
+    first, columns = slice_of_lines(layer.n, width, team)
     mirror = Operand(at(net.work, layer.mirror + first), layer.width, 1)
     multiply(
         mirror,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .jit import inner
+from .llvm import get, put
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -21,18 +22,18 @@ def mix(z):
 
 @inner
 def uniform(state):
-    """Return the next number in [0, 1), and advance the state, (1,) uint64."""
-    state[0] += GAMMA
-    return np.int64(mix(state[0]) >> S11) * TO_UNIT
+    """Return the next number in [0, 1), and advance the state, which is behind a pointer."""
+    put(state, 0, get(state, 0) + GAMMA)
+    return np.int64(mix(get(state, 0)) >> S11) * TO_UNIT
 
 
 @inner
 def shuffle(order, state):
-    """Write a random permutation of 0 … n − 1 into order, (n,) int64, whatever it contained.
+    """Write a random permutation of 0 … n − 1 into order, a Run of n int64, whatever it contained.
 
     This is the inside-out version of Fisher and Yates's shuffle: the order of an epoch depends only on the state.
     """
     for i in range(order.size):
         j = np.int64(uniform(state) * (i + 1))
-        order[i] = order[j]
-        order[j] = i
+        put(order.at, i, get(order.at, j))
+        put(order.at, j, i)

@@ -13,7 +13,6 @@ import math
 import numpy as np
 
 from .activations import target_times
-from .addresses import addressed, layer_of, machine, pace, sample, samples
 from .bits import total
 from .codes import (
     BINARY_CROSS_ENTROPY,
@@ -24,16 +23,14 @@ from .codes import (
     SOFTMAX,
     SQUARED_ERROR,
     TANH,
-    Buffers,
-    Progress,
-    Step,
 )
 from .curves import relu_slope, sigmoid_slope, tanh_slope
 from .elementary import at_least, exp, log, sigmoid, tanh
-from .jit import inlined, inner, kernel
+from .jit import inlined
 from .llvm import at, fma, get, number_of, put, record, store, where_less
 from .losses import binary_cross_entropy
 from .random import shuffle
+from .records import layer_of, sample
 from .squares import (
     SIDE,
     across,
@@ -113,7 +110,7 @@ def gather_labels(net, tasks, rows, start, m):
         store(net.work, record(GatherTask, tasks.at, i * TASK_FIELDS).square, zeros(net.work))
     width = layer_of(net, net.depth - 1).width
     for s in range(m):
-        label, column = get(rows.labels, sample(rows, start + s)), s % SIDE
+        label, column = get(rows.labels.at, sample(rows, start + s)), s % SIDE
         put(net.work, net.targets + (s - column) * width + label * SIDE + column, 1)
 
 
@@ -248,24 +245,22 @@ def descend(net, program, eta):
             store_rows(bias, 0, 1, fma(-eta, column_sums(total), across(bias, 0, 0, False)))
 
 
-@inner
-def run(plan, program, buffers, data, step, progress, budget):
+@inlined
+def train(net, todo, rows, step, progress, budget):
     """Train like epoch.train, in one thread and with batches of one block. Return the number of blocks done."""
-    net, rows, order, state = machine(plan, buffers), samples(data), data.order, progress.random
-    epochs, losses, position = progress.losses.size, at(progress.losses, 0), at(progress.position, 0)
-    todo, step = addressed(program), pace(step)
+    epochs, losses, position = progress.losses.size, progress.losses.at, progress.position
     n_in, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     for done in range(budget):
         if start == 0 and rows.shuffles:
-            shuffle(order, state)
+            shuffle(rows.order, progress.random)
         m = min(step.batch_size, rows.n - start)
-        first = start if rows.shuffles or not rows.ordered else epoch * rows.n + start
+        first = start if rows.shuffles or rows.order.size == 0 else epoch * rows.n + start
         gather(net.work, todo.inputs, rows, rows.X, n_in, first, m)
-        if rows.has_labels:
+        if rows.labels.size > 0:
             gather_labels(net, todo.targets, rows, first, m)
         else:
-            gather(net.work, todo.targets, rows, rows.targets, n_out, first, m)
+            gather(net.work, todo.targets, rows, rows.targets.at, n_out, first, m)
         forward_beside(net, todo.beside.forward)
         forward_alone(net, todo.alone.forward)
         sums = output_errors(net, todo, m)
@@ -276,7 +271,7 @@ def run(plan, program, buffers, data, step, progress, budget):
         if not math.isfinite(loss):
             return done + 1
         batch = epoch * ((rows.n + step.batch_size - 1) // step.batch_size) + start // step.batch_size
-        eta = get(step.rates.at, min(batch, step.rates.last))
+        eta = get(step.rates.at, min(batch, step.rates.size - 1))
         descend(net, todo, number_of(net.work, eta))
         start += m
         if start == rows.n:
@@ -287,24 +282,3 @@ def run(plan, program, buffers, data, step, progress, budget):
         if epoch == epochs:
             return done + 1
     return budget
-
-
-@kernel
-def train(plan, program, buffers, data, step, progress, budget):
-    """Call `run` for one network."""
-    return run(plan, program, buffers, data, step, progress, budget)
-
-
-@kernel
-def train_each(plan, program, buffers, data, step, many, budget):
-    """Call `run` for each network, in one workspace, until its epochs are done or its loss isn't finite."""
-    done = 0
-    for i in range(len(many.parameters)):
-        epoch = many.positions[i, EPOCH]
-        if epoch < many.losses.shape[1] and math.isfinite(many.losses[i, epoch]) and done < budget:
-            own = Buffers(many.parameters[i], buffers.gradients, buffers.work, buffers.losses)
-            rule, bounds, _, seed, batch_size, block, alpha, ends, part = step
-            its = Step(rule, bounds, many.rates[i], seed, batch_size, block, alpha, ends, part)
-            progress = Progress(many.positions[i], many.randoms[i], many.losses[i])
-            done += run(plan, program, own, data, its, progress, budget - done)
-    return done

@@ -4,7 +4,9 @@ Squares are offsets in the workspace, weights and biases offsets in the paramete
 group of samples and the next one: of the whole group (step), or for each of its samples (…_step).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from .codes import Integers
 
 
 class GatherTask(NamedTuple):
@@ -76,28 +78,28 @@ class BiasTask(NamedTuple):
 TASK_FIELDS = len(BackwardTask._fields)  # of the longest; lists of tasks have room for so many numbers in each
 
 
+class Tasks(NamedTuple):
+    """A list of tasks."""
+
+    at: Integers  # (count · TASK_FIELDS,)
+    count: int
+
+
 class Passes(NamedTuple):
     """The tasks that go forward and back for groups of samples. A task is for one group, or for several at once."""
 
-    forward: Any  # of ForwardTask
-    outputs: Any  # of OutputTask
-    backward: Any  # of BackwardTask
+    forward: Tasks  # of ForwardTask
+    outputs: Tasks  # of OutputTask
+    backward: Tasks  # of BackwardTask
 
 
 class Program(NamedTuple):
     """What small.py does with a batch, as lists of tasks."""
 
     groups: int  # of SIDE samples
-    inputs: Any  # of GatherTask
-    targets: Any  # of GatherTask
+    inputs: Tasks  # of GatherTask
+    targets: Tasks  # of GatherTask
     beside: Passes  # for as many groups at once as squares.beside says
     alone: Passes  # for each of the groups that are left
-    weights: Any  # of WeightTask
-    biases: Any  # of BiasTask
-
-
-class Tasks(NamedTuple):
-    """The address of a list of tasks, and how many they are."""
-
-    at: Any
-    count: int
+    weights: Tasks  # of WeightTask
+    biases: Tasks  # of BiasTask

@@ -1,9 +1,22 @@
 """A team of threads inside one kernel: their meetings, and how they divide the work."""
 
-from .atomics import fetch_add, load_acquire, nap, pause, store_release
-from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAPS, ROUND, TICKET, Division, Share
+from .atomics import call_sleep, fetch_add, load_acquire, pause, store_release
+from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAP_TIME, NAPS, ROUND, SLEEP, TICKET, Division, Share
 from .jit import inner
-from .tuning import HEIGHT, PATIENCE, PIECES, SPINS, TALL, TICKETS_PAY, UNEVEN
+from .llvm import get
+from .tuning import HEIGHT, LINE_VECTORS, PART_VECTORS, PATIENCE, PIECES, SPINS, TALL, TICKETS_PAY, UNEVEN
+
+
+@inner
+def nap(team):
+    """Sleep as briefly as the system can, for some 60 µs, or let another thread run. Return whether it was a sleep.
+
+    A thread that wakes goes before threads that compute.
+    """
+    sleep, time = get(team.meeting, SLEEP), get(team.meeting, NAP_TIME)
+    if sleep != 0:
+        call_sleep(sleep, time)
+    return time > 0
 
 
 @inner
@@ -27,7 +40,10 @@ def meet(team):
             pause()
         else:
             fetch_add(team.meeting, NAPS, 1)
-            nap()  # to yield isn't enough: on a busy machine, a thread that never sleeps waits for its turn each time
+            # Only to yield isn't enough: on a busy machine, a thread that never sleeps waits for its turn each time.
+            # But where the shortest sleep takes milliseconds, it is all there is.
+            if not nap(team):
+                spins = 0
             if load_acquire(team.meeting, ABANDONED) != 0:
                 return False
     return True
@@ -65,17 +81,24 @@ def slice_of(n, unit, team):
 
 
 @inner
+def slice_of_lines(columns, width, team):
+    """Return (start, length) of this thread's piece of columns, which is cut between whole cache lines."""
+    return slice_of(columns, LINE_VECTORS * width, team)
+
+
+@inner
 def share(rows, columns, height, width, team):
-    """Return this thread's share of a matrix: vectors of columns if that is even, else tiles of rows.
+    """Return this thread's share of a matrix: cache lines of columns if that is even, else tiles of rows.
 
     Columns are better, because a thread then has the same weights in forward, gradient and update.
     """
     if team.n_threads == 1:
         return Share(0, rows, 0, columns)
-    vectors = (columns + width - 1) // width
-    busiest = (vectors + team.n_threads - 1) // team.n_threads
-    if UNEVEN * (busiest * team.n_threads - vectors) <= vectors:
-        start, length = slice_of(columns, width, team)
+    line = LINE_VECTORS * width
+    lines = (columns + line - 1) // line
+    busiest = (lines + team.n_threads - 1) // team.n_threads
+    if UNEVEN * (busiest * team.n_threads - lines) <= lines:
+        start, length = slice_of_lines(columns, width, team)
         return Share(0, rows, start, length)
     start, length = slice_of(rows, height, team)
     return Share(start, length, 0, columns)
@@ -83,8 +106,8 @@ def share(rows, columns, height, width, team):
 
 @inner
 def parts_of(columns, width):
-    """Return the number of parts of `columns`, two vectors each."""
-    return (columns + 2 * width - 1) // (2 * width)
+    """Return the number of parts of `columns`, PART_VECTORS vectors each."""
+    return (columns + PART_VECTORS * width - 1) // (PART_VECTORS * width)
 
 
 @inner
@@ -109,14 +132,14 @@ def draw(team):
 @inner
 def share_of_ticket(cut, ticket, team):
     """Return the share for a ticket: a part, or some rows of one of the last parts, and with few rows perhaps none."""
-    rows, columns, width = cut.rows, cut.columns, cut.width
-    whole = parts_of(columns, width) - team.n_threads
+    rows, columns, part = cut.rows, cut.columns, PART_VECTORS * cut.width
+    whole = parts_of(columns, cut.width) - team.n_threads
     if ticket < whole:
-        return Share(0, rows, ticket * 2 * width, 2 * width)
+        return Share(0, rows, ticket * part, part)
     last = ticket - whole
-    column = (whole + last // PIECES) * 2 * width
+    column = (whole + last // PIECES) * part
     row, length = piece_of(rows, cut.height, last % PIECES, PIECES)
-    return Share(row, length, column, min(2 * width, columns - column))
+    return Share(row, length, column, min(part, columns - column))
 
 
 @inner

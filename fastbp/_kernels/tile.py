@@ -18,6 +18,7 @@ from .blocks import (
 )
 from .codes import Operand
 from .jit import apart, inlined, inner
+from .levels import REGISTER
 from .llvm import at, fma, get, lanes, load, load_first, number_of, prefetch, put, splat, store_first
 from .tuning import FAR, HEIGHT, LOW, MIDDLE, TALL
 
@@ -172,7 +173,7 @@ def transpose(c, a, rows, columns, room):
             i = min(top, rows - width)
             for side in range(0, columns, width):
                 j = min(side, room - width)
-                if c.row >= FAR * width:
+                if c.row * (REGISTER // width) >= FAR:
                     for r in range(width):
                         prefetch(c.at, (j + width + r) * c.row + i)
                 transpose_square(at(c.at, j * c.row + i), c.row, at(a.at, i * a.row + j), a.row)

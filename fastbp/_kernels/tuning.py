@@ -5,19 +5,17 @@ otherwise; `bench/LOG.md` has the notes. A tile is the part of a matrix product 
 of C by two vectors. A step is one step of its inner loop.
 """
 
-import platform
-
-from .levels import REGISTER
+from .levels import LEVEL
 
 # The register tile (tile.py)
-HEIGHT = 8 if REGISTER == 64 or platform.machine() in ("arm64", "aarch64") else 4  # rows for 32 registers, or for 16
+HEIGHT = 8 if LEVEL.registers == 32 else 4  # rows: with the vectors of a step, they fill the registers
 TALL = HEIGHT * 3 // 2  # rows of the tallest: 1.03 to 1.08 times as fast as HEIGHT rows, with AVX2 up to 1.18
 MIDDLE = HEIGHT * 5 // 4  # rows of another, which takes a batch of ten at once: 784-30-10 needs 5 % less time
 LOW = HEIGHT // 2  # rows of another, for what is left over: lower tiles wait for their loads at each step
-FAR = 32  # registers in a row from which on rows are prefetched, because the hardware doesn't look half a page ahead
+FAR = 2048  # bytes in a row from which on rows are prefetched, because the hardware doesn't look half a page ahead
 
 # Wide layers (wide.py): packing takes 2 to 3 % of the time and makes products of 256 × 1024 × 1024 1.15 times as fast
-WIDE = 16  # registers in a row of B from which on packing may pay
+WIDE = 1024  # bytes in a row of B from which on packing may pay
 LARGE = 1 << 16  # bytes of A from which on it has left the first cache (32 or 48 KB) when the next columns need it
 MANY = 64  # steps from which on packing may pay: with fewer, the copy takes too large a share of the time
 AHEAD = 8  # steps by which B is prefetched: 121 GFLOP/s instead of 99 beside a busy half of the core
@@ -31,10 +29,12 @@ MIRROR_SAVES = 5  # a mirror leads if it needs a fifth fewer registers, which pa
 CHUNK = 256  # numbers in a part of a sum: whole vectors of any register, and enough parts for a team
 
 # Teams (team.py)
+LINE_VECTORS = LEVEL.line // LEVEL.register  # vectors of a cache line: two threads that write to one are slow
+PART_VECTORS = max(2, LINE_VECTORS)  # columns of a ticket: a tile's, and whole cache lines
 UNEVEN = 8  # columns are shared out if the busiest thread has at most an eighth more of them than the mean
 TICKETS_PAY = 1 << 17  # weights, half a megabyte of float32, from which on they don't stay in a core's cache anyway
 PIECES = 4  # tickets for each of the last parts: wide layers 1.02 times as fast as with whole parts
-SPINS = 20000  # pauses, 200 µs, before a nap: longer than a nap (60 µs), or two threads would nap in turns for ever
+SPINS = 20000  # pauses, 80 to 900 µs, before a nap: longer than a nap (60 µs), or two threads would nap in turns
 PATIENCE = 200  # naps, 50 ms, after which a call ends, so that Python can choose another number of threads
 
 # Calls of the kernels

@@ -8,13 +8,13 @@ import math
 
 import numpy as np
 
-from .addresses import layer_of
 from .bits import quotient, total
 from .codes import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP
 from .elementary import TINY, at_least, at_most
 from .jit import inlined, inner
 from .llvm import absolute, at, fma, get, lanes, load, number_of, put, ramp, splat, square_root, store, where_less
-from .team import meet, slice_of
+from .records import layer_of
+from .team import meet, slice_of, slice_of_lines
 from .tuning import CHUNK
 
 
@@ -105,12 +105,24 @@ def move_run(theta, gradient, first, second, count, weights, code, factors):
 
 
 @inlined
+def whole_power(x, n):
+    """Return xⁿ for a whole n ≥ 0, without the C library."""
+    power = 1.0
+    while n > 0:
+        if n % 2 == 1:
+            power *= x
+        x *= x
+        n //= 2
+    return power
+
+
+@inlined
 def factors_of(work, rule, eta, scale, step):
     """Return the factors of move_run in the dtype of the work. step: the number of the optimizer's step, from 1."""
     eta_t, root_t = eta, 1.0
     if rule.code == ADAM:
-        eta_t = eta / (1 - rule.decay_1**step)
-        root_t = 1 / math.sqrt(1 - rule.decay_2**step)
+        eta_t = eta / (1 - whole_power(rule.decay_1, step))
+        root_t = 1 / math.sqrt(1 - whole_power(rule.decay_2, step))
     return (
         number_of(work, scale),
         number_of(work, 1 - eta * rule.weight_decay),
@@ -162,7 +174,7 @@ def limit_norms(net, limit, team):
             if team.thread == 0:
                 limit_few(theta, layer.n, above.n, width, limit)
         else:
-            first, length = slice_of(above.n, lanes(theta, 1), team)
+            first, length = slice_of_lines(above.n, lanes(theta, 1), team)
             for j in range(first, first + length, lanes(theta, 1)):
                 squares = splat(limit, 1) * 0
                 for k in range(layer.n):

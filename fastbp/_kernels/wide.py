@@ -8,7 +8,8 @@ multiply-adds as in tile.py, with the same bits. `tuning` says how much faster t
 from .blocks import add_outer_product, pack_block, read_block
 from .codes import Extent, Factor, Operand
 from .jit import apart, inlined, inner
-from .llvm import REGISTER, at, get, lanes, load, prefetch, put, store
+from .levels import LINE, REGISTER
+from .llvm import at, get, lanes, load, prefetch, put, store
 from .shapes import room
 from .team import meet, slice_of
 from .tile import make_tile, multiply
@@ -22,7 +23,8 @@ def is_wide(rows, inner, row, width):
     It does if rows of B are FAR apart, or if they are WIDE and A is so LARGE that the first cache doesn't keep it for
     the next columns. It does not for few rows or few steps.
     """
-    far = row >= FAR * width or (row >= WIDE * width and rows * inner >= LARGE // REGISTER * width)
+    size = REGISTER // width  # bytes of a number
+    far = row * size >= FAR or (row * size >= WIDE and rows * inner * size >= LARGE)
     return rows >= HEIGHT and inner >= MANY and far
 
 
@@ -91,7 +93,7 @@ def make_packed_steps(rows):
             block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
         for k in range(early, inner):
             prefetch(b.at, (k + AHEAD) * b.row)
-            if REGISTER == 64:
+            if 2 * REGISTER > LINE:
                 prefetch(b.at, (k + AHEAD) * b.row + lanes(b.at, 1))
             block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
         return block
@@ -122,7 +124,8 @@ def multiply_wide(c, packed, b, extent, start, eta):
         begin = Operand(at(start.at, j * start.step), 0, start.step)
         tall = extent.rows // TALL * TALL if columns > width else 0
         high = columns > width and extent.rows - tall >= HEIGHT
-        for k in range(0, extent.inner, steps):
+        for s in range((extent.inner + steps - 1) // steps):
+            k = s * steps
             some, b_k = min(extent.inner - k, steps), Operand(at(b.at, k * b.row + j), b.row, 1)
             for i in range(0, tall, TALL):
                 c_i = Operand(at(c.at, i * c.row + j), c.row, 1)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._kernels import codes
-from .._kernels.compiling import import_what_kernels_need, silent_if
+from .._library.announce import silent_if
 from ..callbacks import Callback
 from ..history import History
 from ..optimizers import LBFGS
@@ -52,7 +52,6 @@ class Run(Passes):
         -------
         The epochs of this fit. They are also in the state's history.
         """
-        import_what_kernels_need()  # before Ctrl-C ends the training
         with self.state.engine.exclusively(), ExitStack() as ends:
             self.state.history.interrupted = self.state.stop = False
             try:

@@ -124,7 +124,11 @@ class SharedRun(Run):
         start, stop = (min(blocks * r // ranks.size * BLOCK, n) for r in (ranks.rank, ranks.rank + 1))
         rows = slice(start, stop)
         part = data._replace(
-            X=data.X[rows], targets=data.targets[rows], labels=data.labels[rows], weights=data.weights[rows]
+            X=data.X[rows],
+            targets=data.targets[rows],
+            labels=data.labels[rows],
+            weights=data.weights[rows],
+            n=max(0, stop - start),
         )
         mine: tuple[float, Array | None] = 0.0, None
         if start < stop:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _checks, _messages
 from .._engine.team import usable_cores
-from .._kernels.compiling import silent_if
+from .._library.announce import silent_if
 from ..callbacks import Callback, as_callbacks
 from ..progress import Tally
 from ..trainer import Trainer

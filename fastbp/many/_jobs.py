@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import _checks, _messages
 from .._extras import not_installed
-from .._kernels.compiling import is_silent, silent_if
+from .._library.announce import is_silent, silent_if
 from ..callbacks import Callback
 from ..history import LazyHistory
 from ..trainer import Trainer

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _checks, _messages, metrics as metric_functions
-from .._kernels.compiling import silent_if
+from .._library.announce import silent_if
 from .._names import Names, names_of
 from ..callbacks import direction
 from ..history import frame

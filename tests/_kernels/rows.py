@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastbp._engine.layout import padded, up_to
-from fastbp._kernels.llvm import REGISTER
+from fastbp._kernels.levels import REGISTER
 from fastbp._kernels.tuning import HEIGHT
 
 BEYOND = 7.0  # of the next rows after whole tiles, which are another layer's

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from itertools import product
-from threading import Thread
+import ctypes
+import os
+from itertools import pairwise, product
+from threading import Event, Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fastbp._kernels import team, tuning
-from fastbp._kernels.codes import ABANDONED, ARRIVED, MEETING_SIZE, ROUND, Division, Team
+from fastbp._engine.team import new_meeting, sleep_function
+from fastbp._kernels import levels, team, tuning
+from fastbp._kernels.codes import (
+    ABANDONED,
+    ARRIVED,
+    LAST_BLOCK,
+    MEETING_SIZE,
+    NAP_TIME,
+    NAPS,
+    ROUND,
+    SLEEP,
+    TICKET,
+    Division,
+    Team,
+)
 from fastbp._kernels.jit import kernel
 from fastbp._kernels.team import draw, first_share, meet, next_share
 
@@ -48,10 +64,6 @@ def draw_all(team, n, rounds, counts):
             counts[team.thread, ticket] += 1
             ticket = draw(team)
         meet(team)
-
-
-def new_meeting() -> np.ndarray:
-    return np.zeros(MEETING_SIZE, np.int64)
 
 
 def start(call, n_threads, first=0) -> tuple[list[Thread], dict]:
@@ -153,37 +165,43 @@ def test_shares_cover_every_number_once(height, width, n_threads):
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
-def test_shares_are_cut_between_whole_vectors_or_whole_tiles(n_threads):
+def test_shares_are_cut_between_whole_cache_lines_or_whole_tiles(n_threads):
+    """Two threads that write to one line wait for each other, and a vector may be a part of it."""
+    line = 16 * tuning.LINE_VECTORS
+    assert line >= levels.LINE // levels.REGISTER * 16
     for rows, columns in product(SIZES, SIZES):
         for s in shares(rows, columns, 8, 16, n_threads):
             assert s.row % 8 == 0 or s.row == rows
-            assert s.column % 16 == 0 or s.column == columns
+            assert s.column % line == 0 or s.column == columns
             assert s.rows == rows or s.columns == columns
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
 def test_columns_are_shared_where_no_thread_then_does_an_eighth_more_than_the_mean(n_threads):
-    for vectors in range(1, 60):
-        busiest = -(-vectors // n_threads)
-        even = busiest <= vectors / n_threads * 9 / 8
-        assert all(s.rows == 64 for s in shares(64, vectors * 16, 8, 16, n_threads)) == even
+    for lines in range(1, 60):
+        busiest = -(-lines // n_threads)
+        even, columns = busiest <= lines / n_threads * 9 / 8, lines * 16 * tuning.LINE_VECTORS
+        assert all(s.rows == 64 for s in shares(64, columns, 8, 16, n_threads)) == even
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4, 8])
 @pytest.mark.parametrize(("height", "width"), [(8, 16), (8, 8), (4, 2)])
 def test_tickets_stand_for_every_number_once(height, width, n_threads):
     """In whole vectors and tiles; the last are smaller, down to nothing where there are few rows."""
-    crew = Team(new_meeting(), 0, n_threads)
-    for rows, columns in product(SIZES, (2 * width * 2 * n_threads, 1000, 1009)):
-        tickets = tickets_of(columns, tuning.TICKETS_PAY, width, crew)
-        panels = -(-columns // (2 * width))
+    crew, part = Team(new_meeting(), 0, n_threads), tuning.PART_VECTORS * width
+    assert tuning.PART_VECTORS in (2, tuning.LINE_VECTORS)
+    for rows, columns in product(SIZES, (part * 2 * n_threads, 1000, 1009)):
+        tickets, panels = tickets_of(columns, tuning.TICKETS_PAY, width, crew), -(-columns // part)
+        if panels < 2 * n_threads:
+            assert tickets == 0
+            continue
         assert tickets == panels + (tuning.PIECES - 1) * n_threads
         times, cut = np.zeros((rows, columns), int), Division(rows, columns, height, width, tickets, False)
         for ticket in range(tickets):
             s = share_of_ticket(cut, ticket, crew)
             times[s.row : s.row + s.rows, s.column : s.column + s.columns] += 1
             assert s.row % height == 0 or s.row == rows
-            assert s.column % (2 * width) == 0
+            assert s.column % part == 0
             assert (s.rows == rows) or ticket >= panels - n_threads
             assert s.rows <= -(-rows // height // tuning.PIECES) * height or ticket < panels - n_threads
         assert np.all(times == 1)
@@ -221,8 +239,55 @@ def test_a_loop_over_shares_gets_every_number_once(way, n_threads):
 
 
 def test_tickets_are_drawn_by_teams_for_many_weights_and_parts():
-    crew = Team(new_meeting(), 0, 2)
-    assert tickets_of(4 * 32, tuning.TICKETS_PAY, 16, crew) > 0
-    assert tickets_of(4 * 32, tuning.TICKETS_PAY - 1, 16, crew) == 0
-    assert tickets_of(3 * 32, tuning.TICKETS_PAY, 16, crew) == 0
-    assert tickets_of(4 * 32, tuning.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0
+    crew, part = Team(new_meeting(), 0, 2), tuning.PART_VECTORS * 16
+    assert tickets_of(4 * part, tuning.TICKETS_PAY, 16, crew) > 0
+    assert tickets_of(4 * part, tuning.TICKETS_PAY - 1, 16, crew) == 0
+    assert tickets_of(3 * part, tuning.TICKETS_PAY, 16, crew) == 0
+    assert tickets_of(4 * part, tuning.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0
+
+
+@pytest.mark.parametrize("time", [0, 10])
+def test_who_waits_calls_the_function_that_the_meeting_names(time):
+    """0 means that it doesn't sleep. Then the thread spins again before the next call."""
+    times, come = [], Event()
+
+    @ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_uint32)
+    def sleep(time):
+        times.append(time)
+        come.set()
+        return 0
+
+    meeting = new_meeting()
+    meeting[SLEEP], meeting[NAP_TIME] = ctypes.cast(sleep, ctypes.c_void_p).value, time
+    threads, results = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
+    assert come.wait(20)
+    assert meet_once(Team(meeting, 0, 2))
+    join(threads)
+    assert results == {1: True}
+    assert set(times) == {time}
+
+
+def test_threads_meet_without_any_function_to_sleep():
+    meeting = np.zeros(MEETING_SIZE, np.int64)
+    threads, results = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
+    threads[0].join(0.05)
+    assert meet_once(Team(meeting, 0, 2))
+    join(threads)
+
+
+def test_windows_lets_other_threads_run_because_its_shortest_sleep_takes_milliseconds(monkeypatch):
+    @ctypes.CFUNCTYPE(ctypes.c_int32)
+    def switch():
+        return 0
+
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr(ctypes, "WinDLL", lambda name: SimpleNamespace(SwitchToThread=switch), raising=False)
+    address, time = sleep_function.__wrapped__()
+    assert (address, time) == (ctypes.cast(switch, ctypes.c_void_p).value, 0)
+
+
+def test_the_places_of_a_meeting_are_on_cache_lines_of_their_own():
+    apart = levels.LINE // 8
+    places = [ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, SLEEP]
+    assert all(b - a >= max(apart, 16) for a, b in pairwise(places))
+    assert NAP_TIME == SLEEP + 1 < MEETING_SIZE

@@ -10,7 +10,8 @@ import pytest
 from fastbp._engine.layout import padded
 from fastbp._kernels.codes import Extent, Operand
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.llvm import REGISTER, at
+from fastbp._kernels.levels import REGISTER
+from fastbp._kernels.llvm import at
 from fastbp._kernels.tile import multiply, sum_rows, transpose
 from fastbp._kernels.tuning import HEIGHT, LOW, MIDDLE, TALL
 from tests._kernels.test_updates import update

@@ -7,7 +7,8 @@ import pytest
 
 from fastbp._kernels import codes, updates
 from fastbp._kernels.jit import kernel
-from fastbp._kernels.llvm import REGISTER, at
+from fastbp._kernels.levels import REGISTER
+from fastbp._kernels.llvm import at
 from tests.cases import DTYPES
 
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)

@@ -1,0 +1,158 @@
+"""The arguments of the kernels' entries: records of addresses and numbers, one in each slot of 64 bits.
+
+An entry is a function of C, `int64 entry(int64 *record, int64 thread)`. Python writes a record with `write`, and a
+kernel reads it with `records.read`. Both follow the fields of the classes below.
+"""
+
+from __future__ import annotations
+
+from ctypes import addressof, c_char
+from functools import cache
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from . import codes, tasks
+
+
+class TrainCall(NamedTuple):
+    """What `train` and `update` read."""
+
+    machine: codes.Machine
+    data: codes.Data
+    step: codes.Step
+    memory: codes.Memory
+    progress: codes.Progress
+    team: codes.Team
+    budget: int
+    rate: float  # of an update
+    weight: float
+    penalty: codes.Reals  # (1,) an update stores it there
+
+
+class EvaluateCall(NamedTuple):
+    """What `evaluate` reads."""
+
+    machine: codes.Machine
+    data: codes.Data
+    start: int
+    stop: int
+    block: int
+    output: codes.NumberRun
+    losses: codes.RealRun
+
+
+class TinyCall(NamedTuple):
+    """What `train_tiny` and `train_tiny_each` read."""
+
+    machine: codes.Machine
+    program: tasks.Program
+    data: codes.Data
+    step: codes.Step
+    progress: codes.Progress  # `train_tiny_each` writes those of each network into the call
+    many: codes.Many
+    budget: int
+
+
+class ReorderCall(NamedTuple):
+    """What `reorder` reads."""
+
+    order: codes.IntegerRun
+    random: codes.Words
+
+
+class Field(NamedTuple):
+    """A field of a record."""
+
+    name: str
+    scalar: str  # "int64", "uint64", "float64", "bool" or "number"; "" for a record
+    is_array: bool = False
+    is_run: bool = False
+    record: Any = None  # the class
+
+    @property
+    def slots(self) -> int:
+        """How many slots it takes."""
+        return slots_of(self.record) if self.record else 1 + self.is_run
+
+
+SCALARS = {int: "int64", float: "float64", bool: "bool"}
+
+
+@cache
+def fields_of(kind: Any) -> tuple[Field, ...]:
+    """Return the fields of a class of records."""
+    fields = []
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if hasattr(hint, "_fields"):
+            fields.append(Field(name, "", record=hint))
+            continue
+        scalar, *run = getattr(hint, "__metadata__", (SCALARS.get(hint),))
+        is_array = getattr(hint, "__origin__", int) is not int
+        fields.append(Field(name, scalar, is_array, bool(run)))
+    return tuple(fields)
+
+
+@cache
+def slots_of(kind: Any) -> int:
+    """Return how many slots a record takes."""
+    return sum(field.slots for field in fields_of(kind))
+
+
+def slot_of(kind: Any, *path: str) -> int:
+    """Return the slot in which a field begins; path: the field's name, behind those of the records that it is in."""
+    slot = 0
+    for field in fields_of(kind):
+        if field.name == path[0]:
+            return slot + (slot_of(field.record, *path[1:]) if path[1:] else 0)
+        slot += field.slots
+    raise KeyError(path[0])
+
+
+def address_of(array: npt.NDArray[Any]) -> int:
+    """Return the address of an array's first number; 0 if there is none."""
+    try:
+        return addressof(c_char.from_buffer(array))  # a third of the time of array.ctypes.data
+    except (TypeError, ValueError, BufferError):  # read-only, or empty
+        return int(array.ctypes.data) if array.size else 0
+
+
+class Slots:
+    """The memory of a record.
+
+    Parameters
+    ----------
+    kind : the class of the record
+
+    Attributes
+    ----------
+    address : int, which an entry takes
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self.fields = {field.name: (slot_of(kind, field.name), field) for field in fields_of(kind)}
+        self._memory = np.zeros(slots_of(kind), np.int64)
+        self.address = address_of(self._memory)
+        self.integers = memoryview(self._memory)  # sets a number in half of the time of an array
+        self._words, self._reals = (self.integers.cast("B").cast(code) for code in "Qd")
+
+    def write(self, name: str, value: Any) -> None:
+        """Write a field, which may be a record. The caller keeps its arrays alive while kernels use them."""
+        self._write(*self.fields[name], value)
+
+    def _write(self, slot: int, field: Field, value: Any) -> None:
+        if field.record:
+            for inner, item in zip(fields_of(field.record), value, strict=True):
+                self._write(slot, inner, item)
+                slot += inner.slots
+        elif field.is_array:
+            self.integers[slot] = address_of(value)
+            if field.is_run:
+                self.integers[slot + 1] = value.size
+        elif field.scalar == "float64":
+            self._reals[slot] = value
+        elif field.scalar == "uint64":
+            self._words[slot] = value
+        else:
+            self.integers[slot] = value

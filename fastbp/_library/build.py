@@ -1,0 +1,119 @@
+"""Builds kernels: Numba compiles them to LLVM's language, and LLVM makes machine code of them, for any level.
+
+It runs in processes of its own, one for each part, so that they use all processors, and so that neither Numba's settings
+nor the user's environment change the result: `python -m fastbp._library.build float32 training` writes an image to
+standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .image import Image, image_of, joined
+
+PARTS = ("training", "predicting", "tiny")  # the longest first; each is compiled in a process of its own
+FINITE = "finite"  # for both dtypes, with the kernels of each
+TRIPLES = {  # ELF on every system: image.py reads nothing else
+    ("linux", "x86_64"): "x86_64-unknown-linux-gnu",
+    ("linux", "aarch64"): "aarch64-unknown-linux-gnu",
+    ("darwin", "x86_64"): "x86_64-apple-darwin-elf",
+    ("darwin", "aarch64"): "arm64-apple-darwin-elf",
+    ("win32", "x86_64"): "x86_64-pc-windows-msvc-elf",
+    ("win32", "aarch64"): "aarch64-pc-windows-msvc-elf",
+}
+WRAPPED = "cfunc."  # begins Numba's name of a function with the calls of C, which is left out: it would need Python
+# Numba's functions store their result and an exception. A kernel has none; −1 stays if it had.
+ENTRY = """
+declare i32 @"{kernel}"(ptr, ptr, ptr, i64)
+
+define i64 @{name}(ptr %record, i64 %thread) {{
+  %result = alloca i64
+  %exception = alloca ptr
+  store i64 -1, ptr %result
+  %status = call i32 @"{kernel}"(ptr %result, ptr %exception, ptr %record, i64 %thread)
+  %value = load i64, ptr %result
+  ret i64 %value
+}}
+"""
+SETTINGS = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0"}  # LLVM optimises once, when everything is there
+
+
+def build(dtype: str, level: str, system: str = sys.platform) -> Image:
+    """Build the kernels of a dtype for a level and a system.
+
+    Raises
+    ------
+    RuntimeError
+        If the compilation fails; the message has what it wrote.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    environment |= SETTINGS | {"FASTBP_BUILD_LEVEL": level, "PYTHONHASHSEED": "0"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+
+    def built(part: str) -> Image:
+        command = [sys.executable, "-m", f"{__package__}.build", dtype, part, system]
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"fastbp could not build its kernels:\n{done.stderr.decode(errors='replace')}")
+        return Image(*pickle.loads(done.stdout))
+
+    with ThreadPoolExecutor(len(PARTS)) as pool:
+        return joined(list(pool.map(built, PARTS)))
+
+
+def part_of(dtype: str, part: str, system: str) -> Image:
+    """Build a part of the kernels in this process, for the level in its environment."""
+    import numpy as np
+
+    from .._kernels import entries
+
+    kinds = [(part, dtype)] if part != "tiny" else [(part, dtype), (FINITE, "float32"), (FINITE, "float64")]
+    functions = [
+        (f"{name}_{kind}" if which == FINITE else name, function)
+        for which, kind in kinds
+        for name, function in entries.compiled(which, np.dtype(kind).type)
+    ]
+    return image_of(machine_code(functions, system), [name for name, _ in functions])
+
+
+def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
+    """Return an object file with functions of C that Numba has compiled, under the given names."""
+    from llvmlite import binding
+
+    from .._kernels.jit import APART, INLINED
+    from .._kernels.levels import LEVEL
+
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    triple = TRIPLES[system, LEVEL.machine]
+    machine = binding.Target.from_triple(triple).create_target_machine(
+        cpu=LEVEL.cpu, features=LEVEL.features, opt=3, reloc="pic", codemodel="small"
+    )
+    whole = binding.parse_assembly("")
+    for name, function in functions:
+        kernel = function.native_name.removeprefix(WRAPPED)
+        module = binding.parse_assembly(function.inspect_llvm())
+        module.link_in(binding.parse_assembly(ENTRY.format(name=name, kernel=kernel)))
+        for thing in (*module.functions, *module.global_variables):
+            if not thing.is_declaration and thing.name != name:
+                thing.linkage = "internal"
+                if thing.is_function:
+                    for begin, attribute in ((APART, "noinline"), (INLINED, "alwaysinline")):
+                        if begin in thing.name:
+                            thing.add_function_attribute(attribute)
+        module.get_function(kernel).add_function_attribute("alwaysinline")
+        whole.link_in(module)
+    whole.triple, whole.data_layout = triple, str(machine.target_data)
+    tuning = binding.create_pipeline_tuning_options(speed_level=3)
+    builder = binding.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(whole, builder)
+    return machine.emit_object(whole)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(pickle.dumps(tuple(part_of(*sys.argv[1:4]))))

@@ -1,0 +1,82 @@
+"""The kernels as functions of Python: found in the package or the cache, or else built."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._kernels.calls import address_of
+from .._kernels.levels import LEVEL
+from . import announce, memory, store
+from .image import Image
+
+ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)  # releases Python's lock
+
+_loaded: dict[str, Library] = {}
+_loads = Lock()
+
+
+class Library:
+    """The entries for networks of a dtype: functions of the address of a record and a thread's number.
+
+    `_kernels.entries` has them, and `_kernels.calls` their records.
+    """
+
+    def __init__(self, image: Image) -> None:
+        start = memory.executable(image.code)
+        for name, offset in image.entries.items():
+            setattr(self, name, ENTRY(start + offset))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"the library of kernels has no entry {name}")
+
+
+def library(dtype: str) -> Library:
+    """Return the kernels of a dtype for this process, which are built if they are nowhere.
+
+    Raises
+    ------
+    RuntimeError
+        If they can't be built.
+    """
+    try:
+        return _loaded[dtype]
+    except KeyError:
+        with _loads:
+            if dtype not in _loaded:
+                _loaded[dtype] = Library(_image(dtype))
+            return _loaded[dtype]
+
+
+def any_loaded() -> Library | None:
+    """Return kernels that this process has already, of whatever dtype."""
+    return next(iter(_loaded.values()), None)
+
+
+def _image(dtype: str) -> Image:
+    kind = store.Kind(dtype, LEVEL.name, sys.platform)
+    found = store.find(kind)
+    if found is not None:
+        return found
+    announce.building()
+    from . import build
+
+    with store.building(kind):
+        found = store.find(kind)
+        if found is None:
+            found = build.build(dtype, LEVEL.name)
+            store.save(found, kind)
+    return found
+
+
+def is_finite(values: npt.NDArray[Any]) -> bool:
+    """Return whether all values, (n,) float32 or float64, are finite, at the speed of memory."""
+    kernels = any_loaded()
+    if kernels is None:  # not worth building kernels
+        return bool(np.isfinite(values).all())
+    return values.size == 0 or bool(getattr(kernels, f"is_finite_{values.dtype.name}")(address_of(values), values.size))
