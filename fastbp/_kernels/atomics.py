@@ -1,11 +1,31 @@
 """Atomic access to int64 array elements, and ways to wait: a hint that a loop spins, and a short sleep."""
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
-from .levels import LEVEL
+from .levels import LEVEL, this_machine
 from .llvm import _address, _call_llvm
+
+# By which instruction a loop says that it waits: LLVM's name, and an argument. ARM's own hint, yield, does nothing; a
+# barrier takes as long as a pause of x86.
+HINTS = {"x86_64": ("llvm.x86.sse2.pause", ()), "aarch64": ("llvm.aarch64.isb", (15,))}
+
+# Numba makes code for this machine, even if it is thrown away because the kernels are for another. So they then call a
+# function, which is defined in LLVM's language only when they are made into code for the other machine.
+FOREIGN_PAUSE = "fastbp.pause"
+PAUSE_DEFINITION = ""
+if LEVEL.machine != this_machine():
+    _name, _numbers = HINTS[LEVEL.machine]
+    _arguments = ", ".join(f"i32 {number}" for number in _numbers)
+    PAUSE_DEFINITION = f"""
+declare void @{_name}({", ".join("i32" for number in _numbers)})
+define linkonce_odr void @{FOREIGN_PAUSE}() alwaysinline {{
+  call void @{_name}({_arguments})
+  ret void
+}}
+"""
+    binding.add_symbol(FOREIGN_PAUSE, 1)  # Numba looks for an address, which nobody calls
 
 
 @intrinsic
@@ -45,10 +65,8 @@ def pause(typing):
     """Tell the processor that this loop waits for another thread. It then waits for some nanoseconds."""
 
     def generate(context, builder, signature, args):
-        if LEVEL.machine == "aarch64":  # its own hint, yield, does nothing; a barrier takes as long as pause does
-            _call_llvm(builder, "llvm.aarch64.isb", ir.VoidType(), [ir.Constant(ir.IntType(32), 15)])
-        else:
-            _call_llvm(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
+        name, numbers = (FOREIGN_PAUSE, ()) if PAUSE_DEFINITION else HINTS[LEVEL.machine]
+        _call_llvm(builder, name, ir.VoidType(), [ir.Constant(ir.IntType(32), number) for number in numbers])
         return context.get_dummy_value()
 
     return types.none(), generate

@@ -2,8 +2,9 @@
 
 A `Vector(dtype, lanes)` is a value: one LLVM vector, which LLVM can compile for any CPU. It is loaded from a 1-D array
 or a pointer (`at`) and stored there. It combines by + − × ÷ with vectors of its type, and with plain numbers, which
-take its dtype: a literal never widens it. Registers of the level hold `REGISTER` bytes, and `part` = 1, 2, 4 asks for
-the lanes of a whole register, a half or a quarter. Access to memory has no bounds checks, and negative indices don't wrap.
+take its dtype: a literal never widens it. The level's registers hold `REGISTER` bytes, and `part` = 1, 2, 4 asks for
+the lanes of a whole register, a half or a quarter. Access to memory has no bounds checks, and negative indices don't
+wrap.
 """
 
 import operator
@@ -291,11 +292,17 @@ def ramp(typing, memory, part):
 
 
 def _operator(op, instruction, arity=2):
-    def of(*args):
-        vector = next((a for a in args if isinstance(a, Vector)), None)
-        return vector if vector and all(a == vector or isinstance(a, types.Number) for a in args) else None
+    @type_callable(op)
+    def typer_of(context):
+        def unary(a):
+            return a if isinstance(a, Vector) else None
 
-    type_callable(op)(lambda context: (lambda a, b: of(a, b)) if arity == 2 else lambda a: of(a))
+        def binary(a, b):
+            vector = a if isinstance(a, Vector) else b
+            fits = isinstance(vector, Vector) and all(t == vector or isinstance(t, types.Number) for t in (a, b))
+            return vector if fits else None
+
+        return unary if arity == 1 else binary
 
     def generate(context, builder, signature, args):
         values = (

@@ -8,10 +8,10 @@ import pytest
 from fastbp import reference
 from fastbp._kernels import activations
 from fastbp._kernels.codes import KEPT, LEAKY_RELU, Operand
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.levels import REGISTER
 from fastbp._kernels.llvm import at
 from fastbp.activations import ACTIVATIONS
+from tests._kernels.compiled import kernel
 from tests._kernels.rows import BEYOND, in_memory, lengths
 from tests.cases import DTYPES, TOLERANCE
 

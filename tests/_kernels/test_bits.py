@@ -17,8 +17,8 @@ from fastbp._kernels.bits import (
     total,
     with_sign,
 )
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import lanes, lanes_of, load, store
+from tests._kernels.compiled import kernel
 from tests.cases import DTYPES
 
 FULL = 64

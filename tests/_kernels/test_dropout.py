@@ -8,8 +8,8 @@ import pytest
 from fastbp import reference
 from fastbp._kernels import dropout
 from fastbp._kernels.codes import Operand, Share
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import at
+from tests._kernels.compiled import kernel
 from tests._kernels.rows import in_memory, lengths
 from tests.cases import DTYPES
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fastbp._kernels import elementary
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import at, lanes, load, store
 from fastbp._kernels.squares import beside, load_squares
+from tests._kernels.compiled import kernel
 
 EXP, EXP_OF_NEGATIVE, SIGMOID, TANH, LOG, SOFTPLUS_TAIL, AT_LEAST, AT_MOST = range(8)
 
@@ -156,3 +156,21 @@ def test_vectors_of_several_registers_give_the_same_bits(function, dtype):
     y = np.empty_like(x)
     run_wide(x, y, 16 * beside(x.itemsize), function)
     np.testing.assert_array_equal(y, evaluate(function, x))
+
+
+@kernel
+def logs(x, y):
+    for i in range(x.size):
+        y[i] = elementary.log_of_number(x[i])
+
+
+@over_dtypes
+def test_log_of_a_number_is_that_of_the_c_library_in_float64(dtype):
+    """The kernels don't use the library, because its code isn't part of theirs."""
+    info = np.finfo(dtype)
+    x = np.concatenate([np.geomspace(1, 1e6, 10_001), np.geomspace(info.tiny, info.max / 4, 10_001)]).astype(dtype)
+    x = np.append(x, np.array([0, 1, np.inf, np.nan, -1, info.smallest_subnormal], dtype))
+    y = np.empty(x.size)
+    logs(x, y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.testing.assert_allclose(y, np.log(x.astype(np.float64)), rtol=2e-15, atol=0)

@@ -10,7 +10,6 @@ import pytest
 from numba import from_dtype
 from numba.core.errors import TypingError
 
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.levels import LEVEL, REGISTER
 from fastbp._kernels.llvm import (
     absolute,
@@ -30,6 +29,7 @@ from fastbp._kernels.llvm import (
     where_equal,
     where_less,
 )
+from tests._kernels.compiled import kernel
 from tests.cases import DTYPES
 
 PARTS = (1, 2, 4)

@@ -10,10 +10,10 @@ import pytest
 from fastbp import reference
 from fastbp._kernels import losses
 from fastbp._kernels.codes import Operand, Outputs
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import at
 from fastbp._kernels.tuning import HEIGHT
 from fastbp.losses import LOSSES
+from tests._kernels.compiled import kernel
 from tests._kernels.rows import BEYOND, in_memory, lengths
 from tests._kernels.test_activations import CODES, classes, close, numbers
 from tests.cases import DTYPES, OUTPUTS, TOLERANCE, parameter_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastbp._kernels import random
-from fastbp._kernels.jit import kernel
+from tests._kernels.compiled import kernel
 
 shuffle, uniform = kernel(random.shuffle.py_func), kernel(random.uniform.py_func)  # as Python may call them
 

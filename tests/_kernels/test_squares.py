@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fastbp._kernels import squares
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import at, store
 from fastbp._kernels.squares import SIDE
+from tests._kernels.compiled import kernel
 from tests.cases import DTYPES
 
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)

@@ -26,8 +26,8 @@ from fastbp._kernels.codes import (
     Division,
     Team,
 )
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.team import draw, first_share, meet, next_share
+from tests._kernels.compiled import kernel
 
 # as Python may call them
 share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)
@@ -269,7 +269,7 @@ def test_who_waits_calls_the_function_that_the_meeting_names(time):
 
 def test_threads_meet_without_any_function_to_sleep():
     meeting = np.zeros(MEETING_SIZE, np.int64)
-    threads, results = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
+    threads, _ = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
     threads[0].join(0.05)
     assert meet_once(Team(meeting, 0, 2))
     join(threads)

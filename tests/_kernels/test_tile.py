@@ -9,11 +9,11 @@ import pytest
 
 from fastbp._engine.layout import padded
 from fastbp._kernels.codes import Extent, Operand
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.levels import REGISTER
 from fastbp._kernels.llvm import at
 from fastbp._kernels.tile import multiply, sum_rows, transpose
 from fastbp._kernels.tuning import HEIGHT, LOW, MIDDLE, TALL
+from tests._kernels.compiled import kernel
 from tests._kernels.test_updates import update
 from tests.cases import DTYPES
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fastbp._kernels import codes, updates
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.levels import REGISTER
 from fastbp._kernels.llvm import at
+from tests._kernels.compiled import kernel
 from tests.cases import DTYPES
 
 over_dtypes = pytest.mark.parametrize("dtype", [np.dtype(name) for name in DTYPES], ids=str)
@@ -107,3 +107,14 @@ def test_weights_are_penalised_and_biases_are_not(weights, dtype):
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(squares, (expected**2).sum(), rtol=1e-5)
     np.testing.assert_allclose(penalty, 0.25 * (own**2).sum() + 0.25 * np.abs(own).sum(), rtol=1e-5)
+
+
+@kernel
+def power(x, n):
+    return updates.whole_power(x, n)
+
+
+@pytest.mark.parametrize("x", [0.0, 0.5, 0.9, 0.99, 0.999, 0.999999, 1.0])
+def test_a_whole_power_has_no_more_than_the_rounding_errors_of_its_factors(x):
+    for n in (0, 1, 2, 3, 7, 10, 100, 1000, 4095, 10**6, 10**9):
+        assert power(x, n) == pytest.approx(x**n, rel=max(n, 1) * np.finfo(float).eps, abs=1e-300)

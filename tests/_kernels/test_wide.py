@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fastbp._kernels.codes import Extent, Operand, Team
-from fastbp._kernels.jit import kernel
 from fastbp._kernels.llvm import at
 from fastbp._kernels.tuning import BESIDE, DEEP, HEIGHT, TALL
 from fastbp._kernels.wide import multiply_wide, pack_columns, pack_rows, room
+from tests._kernels.compiled import kernel
 from tests._kernels.test_tile import lanes_of, matrix, over_dtypes, times, transposed_times, zeros
 
 ROWS = [1, HEIGHT - 1, HEIGHT, HEIGHT + 1, TALL - 1, TALL, TALL + 1, 2 * TALL + HEIGHT + 1, (BESIDE + 1) * TALL + 5]
