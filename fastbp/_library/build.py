@@ -14,6 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .._kernels.levels import LEVELS, this_machine
 from .image import Image, image_of, joined
 
 PARTS = ("training", "predicting", "tiny")  # the longest first; each is compiled in a process of its own
@@ -53,6 +54,8 @@ def build(dtype: str, level: str, system: str = sys.platform) -> Image:
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     environment |= SETTINGS | {"FASTBP_BUILD_LEVEL": level, "PYTHONHASHSEED": "0"}
+    if LEVELS[level].machine == this_machine():  # Numba makes code that is thrown away, but must know the instructions
+        environment |= {"NUMBA_CPU_NAME": LEVELS[level].cpu, "NUMBA_CPU_FEATURES": LEVELS[level].features}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
 
     def built(part: str) -> Image:
@@ -85,6 +88,7 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
     """Return an object file with functions of C that Numba has compiled, under the given names."""
     from llvmlite import binding
 
+    from .._kernels.atomics import PAUSE_DEFINITION
     from .._kernels.jit import APART, INLINED
     from .._kernels.levels import LEVEL
 
@@ -94,7 +98,7 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
     machine = binding.Target.from_triple(triple).create_target_machine(
         cpu=LEVEL.cpu, features=LEVEL.features, opt=3, reloc="pic", codemodel="small"
     )
-    whole = binding.parse_assembly("")
+    whole = binding.parse_assembly(PAUSE_DEFINITION)
     for name, function in functions:
         kernel = function.native_name.removeprefix(WRAPPED)
         module = binding.parse_assembly(function.inspect_llvm())
