@@ -63,6 +63,29 @@ class Workspace:
         return slots
 
 
+class Turn:
+    """The context of a training: a network has only one at a time.
+
+    Raises
+    ------
+    RuntimeError
+        If another thread trains the network, or the call comes from a callback of its training.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._process = Lock(), os.getpid()
+
+    def __enter__(self) -> None:
+        if self._process != os.getpid():  # before a fork, the parent may have been training
+            self._lock, self._process = Lock(), os.getpid()
+        if not self._lock.acquire(blocking=False):
+            where = "in another thread or by the fit that called this callback"
+            raise RuntimeError(f"this Trainer is already being trained, {where}")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 def ends_of(step: codes.Step) -> int:
     """Return how a batch ends in training: at once if it is one block and its step is plain gradient descent."""
     plain = step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
@@ -120,7 +143,7 @@ class Engine:
         self._may_be_small = layout.is_small and basic and plain
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
-        self._trains, self._process = Lock(), os.getpid()
+        self._turn = Turn()
 
     @property
     def library(self) -> Any:
@@ -142,7 +165,7 @@ class Engine:
             X,
             self._no_targets if targets is None else targets,
             self._no_labels if labels is None else labels,
-            aligned_zeros(len(X), np.int64) if shuffle else self._no_labels if order is None else order,
+            np.empty(len(X), np.int64) if shuffle else self._no_labels if order is None else order,
             self._no_weights if weights is None else weights,
             float(len(X)) if weights is None else float(weights.sum(dtype=np.float64)),
             shuffle,
@@ -151,26 +174,11 @@ class Engine:
 
     def with_own_order(self, data: codes.Data) -> codes.Data:
         """Return the data with its own memory for the order, which no other training shuffles."""
-        return data._replace(order=aligned_zeros(len(data.X), np.int64)) if data.shuffles else data
+        return data._replace(order=np.empty(len(data.X), np.int64)) if data.shuffles else data
 
-    @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """Keep the network for one training at a time.
-
-        Raises
-        ------
-        RuntimeError
-            If another thread trains the network, or the call comes from a callback of its training.
-        """
-        if self._process != os.getpid():  # before a fork, the parent may have been training
-            self._trains, self._process = Lock(), os.getpid()
-        if not self._trains.acquire(blocking=False):
-            where = "in another thread or by the fit that called this callback"
-            raise RuntimeError(f"this Trainer is already being trained, {where}")
-        try:
-            yield
-        finally:
-            self._trains.release()
+    def exclusively(self) -> Turn:
+        """Return a context in which nothing else trains the network."""
+        return self._turn
 
     def memory(self, moments: int, kept: int) -> codes.Memory:
         """Return the state of an optimizer, all 0.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from .. import _messages
 
@@ -18,24 +16,27 @@ _announced: ContextVar[bool] = ContextVar("announced", default=False)
 _said: set[str] = set()
 
 
-@contextmanager
-def silent_if(silent: bool) -> Iterator[None]:
+class _Set:
+    """Sets a variable in a block. A fit of four rows notices how much longer a generator would take."""
+
+    def __init__(self, variable: ContextVar[bool], value: bool) -> None:
+        self.variable, self.value = variable, value
+
+    def __enter__(self) -> None:
+        self.token: Token[bool] = self.variable.set(self.value)
+
+    def __exit__(self, *_: object) -> None:
+        self.variable.reset(self.token)
+
+
+def silent_if(silent: bool) -> _Set:
     """Don't announce builds in the block; False changes nothing."""
-    token = _silent.set((silent or _silent.get()) and not _announced.get())
-    try:
-        yield
-    finally:
-        _silent.reset(token)
+    return _Set(_silent, (silent or _silent.get()) and not _announced.get())
 
 
-@contextmanager
-def announced_if(announced: bool) -> Iterator[None]:
+def announced_if(announced: bool) -> _Set:
     """Announce builds in the block, even those of a fit with ``verbose=0``; False changes nothing."""
-    token = _announced.set(announced or _announced.get())
-    try:
-        yield
-    finally:
-        _announced.reset(token)
+    return _Set(_announced, announced or _announced.get())
 
 
 def is_silent() -> bool:
