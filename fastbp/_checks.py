@@ -81,6 +81,8 @@ def kind_shown(value: object, kind: type) -> str:
 
 def whole(argument: str, value: Any, minimum: int) -> int:
     """Return an integer ≥ minimum."""
+    if type(value) is int and value >= minimum:
+        return value
     expected = f"an integer ≥ {minimum}"
     if isinstance(value, bool | np.bool_):
         raise TypeError(wrong(argument, expected, shown(value)))
@@ -131,6 +133,8 @@ def rates(argument: str, value: Any, count: int) -> tuple[float, ...]:
 
 def fraction(argument: str, value: Any) -> float:
     """Return a number in [0, 1)."""
+    if type(value) is float and 0 <= value < 1:
+        return value
     number = real(argument, value, minimum=0, dtype=np.dtype("float64"))
     if number >= 1:
         raise ValueError(wrong(argument, "a number in [0, 1)", shown(value)))
@@ -159,7 +163,9 @@ def thread_count(value: Any) -> int | str:
 
 def flag(argument: str, value: Any) -> bool:
     """Return True or False."""
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(wrong(argument, "True or False", shown(value)))
     return bool(value)
 
@@ -220,7 +226,7 @@ def parts(argument: str, value: Any) -> tuple[Any, ...]:
 
 def seconds(argument: str, value: Any) -> float:
     """Return a time > 0; infinity for None."""
-    return limit(argument, value, dtype=np.dtype("float64"))
+    return math.inf if value is None else limit(argument, value, dtype=np.dtype("float64"))
 
 
 def absent(reason: str, **arguments: Any) -> None:
@@ -240,6 +246,8 @@ def _is_something(value: Any) -> bool:
 
 def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
     """Return an array of bools, integers or floats, given an array, a list, or a pandas frame or series."""
+    if type(value) is np.ndarray and value.dtype.kind in "buif":
+        return value
     if value is None:
         raise TypeError(wrong(argument, expected, "None"))
     no_stream(argument, value, expected)
@@ -305,7 +313,7 @@ def no_stream(argument: str, value: Any, expected: str = "an array") -> None:
         raise TypeError(wrong(argument, expected, came))
 
 
-def is_ready(value: Any, columns: int, dtype: np.dtype[Any]) -> bool:
+def is_ready(value: Any, columns: int, dtype: npt.DTypeLike) -> bool:
     """Return whether `matrix` would return the value unchanged, apart from the check that its numbers are finite."""
     return (
         type(value) is np.ndarray
@@ -319,6 +327,8 @@ def is_ready(value: Any, columns: int, dtype: np.dtype[Any]) -> bool:
 
 def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Array:
     """Return a finite, C-contiguous array (n, columns) of the dtype, n ≥ 1. It isn't copied if it already is one."""
+    if is_ready(value, columns, dtype) and is_finite(value.reshape(-1)):
+        return value
     expected = f"a 2-D array of shape (n, {columns})"
     array = numbers(argument, value, f"{expected} of numbers")
     if array.size == 0 and array.ndim < 2:
@@ -335,8 +345,10 @@ def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Arr
 
 def cast(argument: str, array: Array, dtype: npt.DTypeLike) -> Array:
     """Convert finite numbers to the dtype, C-contiguous, aligned, and writable for Numba's types."""
-    with np.errstate(over="ignore"):
-        converted = as_writable(np.require(array, dtype, ["C", "ALIGNED"]))
+    converted = array
+    if not (type(array) is np.ndarray and array.dtype == dtype and array.flags.carray):
+        with np.errstate(over="ignore"):
+            converted = as_writable(np.require(array, dtype, ["C", "ALIGNED"]))
     if not is_finite(converted.reshape(-1)):
         finite(argument, array)  # its message shows where
         raise ValueError(wrong(argument, f"numbers within {np.dtype(dtype)}'s range", "larger ones"))

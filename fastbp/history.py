@@ -39,13 +39,16 @@ class History(dict[str, list[float]]):
     """
 
     def __init__(self) -> None:
-        super().__init__(loss=[])
+        self["loss"] = []
         self.epochs: list[int] = []
         self.interrupted = False
 
     def extend(self, first: int, losses: Sequence[float]) -> None:
         """Add the losses of consecutive epochs, the first of which has the number `first`."""
-        self.put(len(self.epochs), first, losses)
+        self.epochs += range(first, first + len(losses))
+        self["loss"] += losses
+        if len(self) > 1:
+            self._fill()
 
     def put(self, place: int, first: int, losses: Sequence[float]) -> None:
         """Write them into the lists from a given index, over values that may already be there."""
@@ -57,7 +60,8 @@ class History(dict[str, list[float]]):
     def _fill(self) -> None:
         """Append NaN to the lists of names that the last epochs did not measure."""
         for column in self.values():
-            column.extend([math.nan] * (len(self.epochs) - len(column)))
+            if len(column) < len(self.epochs):
+                column.extend([math.nan] * (len(self.epochs) - len(column)))
 
     def add(self, measured: Mapping[str, float]) -> None:
         """Add more measurements to the last epoch."""

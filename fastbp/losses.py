@@ -28,6 +28,7 @@ from ._kernels import codes
 from .activations import ACTIVATIONS
 
 Array = npt.NDArray[Any]
+NO_LABELS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -312,9 +313,9 @@ def encode(
     elif columns != n_outputs:
         hint = "; for class numbers use loss='cross_entropy'" if columns == 1 else ""
         raise ValueError(wrong(argument, f"shape ({n}, {n_outputs})", f"{array.shape}{hint}"))
-    targets = cast(argument, array.reshape(n, n_outputs), dtype)
+    targets = cast(argument, array if array.ndim == 2 else array.reshape(n, n_outputs), dtype)
     _check_range(argument, targets, loss, output, warns)
-    return targets, np.empty(0, np.int64)
+    return targets, NO_LABELS
 
 
 def _signs(argument: str, values: Array, columns: int, n_outputs: int) -> Array:
@@ -347,6 +348,9 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
 
 def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: bool) -> None:
     """Refuse targets that the loss isn't defined for. If warns, warn of targets that the output can't reach."""
+    activation, is_hinge = ACTIVATIONS[output], isinstance(loss, Hinge)
+    if loss.low == activation.low == -math.inf and loss.high == activation.high == math.inf and not is_hinge:
+        return
     low, high = float(targets.min()), float(targets.max())
     came = f"numbers from {low:g} to {high:g}"
     if low < loss.low or high > loss.high:

@@ -231,7 +231,7 @@ def metric_names(value: Any) -> Metrics:
         If a metric needs scikit-learn, and it is not installed.
     """
     expected = "names of metrics, or functions of (y, output)"
-    if value is None:
+    if value is None or (type(value) is tuple and not value):
         return ()
     if isinstance(value, str) or callable(value):
         value = [value]

@@ -81,7 +81,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Number of weights, including bias weights if the network has bias units."""
-        return self._layout.n_weights + self.use_bias * sum(self.layer_sizes[1:])
+        return self._n_parameters
 
     def parameters(self) -> list[Array]:
         """Return writable views [Θ¹, b¹, Θ², …]. They include bˡ only if the network has bias units."""
@@ -188,6 +188,7 @@ class Network:
         self._layout = Layout(self.layer_sizes, self.dtype.itemsize)
         _checks.fits("layer_sizes", "a network", self._layout.size * self.dtype.itemsize)
         self._parameters = aligned_zeros(self._layout.size, self.dtype)
+        self._n_parameters = self._layout.n_weights + self.use_bias * sum(self.layer_sizes[1:])
 
 
 class Views(list[Array]):

@@ -297,7 +297,7 @@ class Trainer(Options):
             If another thread is training this trainer.
         """
         data = self._intake.whole_batch(X, y, sample_weight)
-        return run_of(self._state, self, [], 1).train_on_batch(data, self.learning_rate)
+        return run_of(self._state, self, [], 1).train_on_batch(data, self._state.learning_rate)
 
     def get_weights(self) -> list[Array]:
         """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
@@ -328,9 +328,8 @@ class Trainer(Options):
 
     def predict(self, X: Any) -> Array:
         """Return the output aᴸ for every row of X, as an array of shape (n, n_L). See `Network.predict`."""
-        return self.network.predict_with(
-            self._state.engine, self._state.column_names.inputs("X", X), self._state.n_threads
-        )
+        state = self._state
+        return state.network.predict_with(state.engine, state.column_names.inputs("X", X), state.n_threads)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """Return the class number of every row of X.

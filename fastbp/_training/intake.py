@@ -140,7 +140,8 @@ class Intake:
 
     def remember(self, names: Names) -> None:
         """Give the trainer the column metrics of the training data, if it has none."""
-        self.state.column_names = self.state.column_names.or_else(names)
+        if names is not NONE:
+            self.state.column_names = self.state.column_names.or_else(names)
 
     def data(
         self,
@@ -162,33 +163,26 @@ class Intake:
         if columns is not NONE:  # frames or series
             self.column_names.check(X_name, columns, y_name)
             X, y = without_index(X), without_index(y)
-        X = _checks.matrix(X_name, X, self.state.network.layer_sizes[0], self.state.network.dtype)
-        n_out = self.state.network.layer_sizes[-1]
-        targets, labels = encode(
-            y_name,
-            y,
-            len(X),
-            n_out,
-            self.state.loss,
-            self.state.network.activations[-1],
-            self.state.network.dtype,
-            warns=warns,
-        )
-        weights = sample_weights(weight_name, sample_weight, len(X), self.state.network.dtype, may_be_zero=of_more)
+        state, network = self.state, self.state.network
+        sizes, output, dtype = network.layer_sizes, network.activations[-1], network.dtype
+        X = _checks.matrix(X_name, X, sizes[0], dtype)
+        targets, labels = encode(y_name, y, len(X), sizes[-1], state.loss, output, dtype, warns=warns)
+        weights = sample_weights(weight_name, sample_weight, len(X), dtype, may_be_zero=of_more)
         if class_weight is not None:
             weights = self._by_class(class_weight, y_name, targets, labels, weights)
             if not of_more and weights.max() == 0:
                 raise ValueError(_checks.wrong("class_weight", "a weight > 0 for some sample", "only 0"))
-        check_metrics(
-            y_name,
-            targets,
-            metrics,
-            threshold=self.state.threshold,
-            output_activation=self.state.network.activations[-1],
-            multi_label=self.state.multi_label,
-        )
+        if metrics:
+            check_metrics(
+                y_name,
+                targets,
+                metrics,
+                threshold=state.threshold,
+                output_activation=output,
+                multi_label=state.multi_label,
+            )
         self.column_names = self.column_names.or_else(columns)
-        return self.state.engine.data(X, targets, labels, weights, shuffle=shuffle)
+        return state.engine.data(X, targets, labels, weights, shuffle=shuffle)
 
     def _by_class(
         self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None

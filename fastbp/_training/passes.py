@@ -21,7 +21,7 @@ from ..streams._feed import Feed
 from .callback_states import with_states_first
 from .intake import Batches
 from .state import Rewind, State
-from .steps import CHUNK_SECONDS, blocks_before, first_budget, step_of
+from .steps import CHUNK_SECONDS, blocks_before, constant_step, first_budget, start_of, step_of
 
 Array = npt.NDArray[Any]
 
@@ -56,10 +56,10 @@ class Passes:
         self.epochs, self.before = epochs, before
         self.history = History()  # of this fit
         self.histories = [state.history.read(), self.history]
-        self.callbacks = with_states_first(callbacks)
+        self.callbacks = with_states_first(callbacks) if callbacks else []
         self.deadline = perf_counter() + seconds
         self.rewind = Rewind(state)
-        lowers = any(isinstance(callback, ReduceLROnPlateau) for callback in callbacks)
+        lowers = bool(callbacks) and any(isinstance(callback, ReduceLROnPlateau) for callback in callbacks)
         self.reports_rate = lowers or state.schedule is not None
 
     def rates(self, epoch: int, n_batches: int, batches: Array | None = None) -> Array:
@@ -73,6 +73,12 @@ class Passes:
             values = _checks.factors(f"schedule ({type(schedule).__name__})", values, parts.shape)
         return values if schedule.absolute else base * values
 
+    def step(self, batch_size: int, epoch: int, n_batches: int, batches: Array | None = None) -> codes.Step:
+        """Return the settings of the updates; the other arguments are those of `rates`."""
+        if self.state.schedule is None:
+            return constant_step(self.state, batch_size, self.state.learning_rate)
+        return step_of(self.state, batch_size, self.rates(epoch, n_batches, batches))
+
     def count(self, data: codes.Data) -> int:
         """Return the number of training samples."""
         return len(data.X)
@@ -81,9 +87,8 @@ class Passes:
         """Train some epochs over data in memory, after `done` epochs of this fit."""
         state, n = self.state, self.count(data)
         batch_size = min(state.batch_size, n)
-        step = step_of(self.state, batch_size, self.rates(done, -(-n // batch_size)))
-        losses = np.zeros(epochs)
-        at = codes.Progress(np.zeros(2, np.int64), state.random, losses)
+        step = self.step(batch_size, done, -(-n // batch_size))
+        at = start_of(state, epochs)
         first = state.epochs_trained + 1
         self.rewind.keep(0)
         try:
@@ -99,19 +104,20 @@ class Passes:
 
     def _conclude(self, data: codes.Data, step: codes.Step, at: codes.Progress, first: int) -> None:
         """Record the finished epochs. After a divergence, go back to the start of its epoch and raise the error."""
-        losses, finished = at.losses, int(at.position[codes.EPOCH])
+        losses, (finished, sample) = at.losses, at.position.tolist()
         name, value = "loss", float(losses[finished]) if finished < len(losses) else 0.0
         diverged = not math.isfinite(value)
         if not diverged and not _checks.is_finite(self.state.network._parameters):
             diverged, name, value = True, "largest weight", math.inf
-            finished -= at.position[codes.SAMPLE] == 0 and finished > 0  # it was in the last update of the epoch before
+            finished -= sample == 0 and finished > 0  # it was in the last update of the epoch before
         if diverged:
             self._go_back(data, step, finished)
             if finished > self.rewind.epoch and not _checks.is_finite(self.state.network._parameters):  # likewise
                 finished, name, value = finished - 1, "largest weight", math.inf
                 self._go_back(data, step, finished)
+        values = losses[:finished].tolist()
         for history in self.histories:
-            history.extend(first, losses[:finished].tolist())
+            history.extend(first, values)
         if diverged:
             raise self.divergence(name, value, first + finished)
 
@@ -123,18 +129,19 @@ class Passes:
         position, losses, n = at.position, at.losses, len(data.X)
         budget, seconds = first_budget(self.state, step.block), 0.0
         whole = blocks_before(n, step)
-        while (running := position[codes.EPOCH]) < len(losses) and math.isfinite(losses[running]):
-            if seconds > CHUNK_SECONDS and position[codes.SAMPLE] == 0:
+        running, sample = position.tolist()
+        while running < len(losses) and math.isfinite(losses[running]):
+            if seconds > CHUNK_SECONDS and sample == 0:
                 if not _checks.is_finite(self.state.network._parameters):
                     return
                 self.rewind.keep(running)
                 seconds = 0.0
-            left = whole - blocks_before(position[codes.SAMPLE], step)
+            left = whole - blocks_before(sample, step)
             if budget.blocks > left:
                 budget.blocks = left + min((budget.blocks - left) // whole, len(losses) - 1 - running) * whole
-            seconds += budget.spend(lambda blocks: self._call(data, step, at, blocks))[1]
-            unfinished = position[codes.EPOCH] < len(losses)
-            self._between_calls(done + share * (position[codes.EPOCH] + position[codes.SAMPLE] / n), unfinished)
+            seconds += budget.spend(self._call, data, step, at)[1]
+            running, sample = position.tolist()
+            self._between_calls(done + share * (running + sample / n), running < len(losses))
 
     def _go_back(self, data: codes.Data, step: codes.Step, epoch: int) -> None:
         """Go back to the start of an epoch: restore the latest state kept before it, and train again from there."""
@@ -158,7 +165,7 @@ class Passes:
         for k, data in enumerate(batches):
             batch = np.array([min(k, (steps or 1) - 1)])
             rate = self.rates(done, steps or 1, batch)  # for one batch only: an epoch may be endless
-            loss = self.one_batch(data, rate[0])
+            loss = self.one_batch(data, float(rate[0]))
             total, weight = total + loss * data.weight, weight + data.weight
             self._between_calls(done + (k + 1) / steps if steps else done, True)
         for history in self.histories:
@@ -194,9 +201,7 @@ class Passes:
                     self._look_at_the_clock()
                 n = len(data.X)
                 numbers = np.arange(rows // batch_size, -(-(rows + n) // batch_size)) if n_batches else np.zeros(1)
-                step = step_of(
-                    state, batch_size if rows else min(batch_size, n), self.rates(done, n_batches or 1, numbers)
-                )
+                step = self.step(batch_size if rows else min(batch_size, n), done, n_batches or 1, numbers)
                 at = codes.Progress(np.zeros(2, np.int64), state.random, total)
                 # The kernels divide the sum by the weight at the end; with weight 1 it continues from slab to slab.
                 self._calls(data._replace(weight=1.0), step, at, done + share * rows, share * n)
@@ -220,8 +225,7 @@ class Passes:
 
     def _descend(self, data: codes.Data, rate: float) -> float:
         """Make the update, until it is complete or J isn't finite."""
-        step = step_of(self.state, len(data.X), np.array([rate]))
-        at = codes.Progress(np.zeros(2, np.int64), self.state.random, np.zeros(1))
+        step, at = constant_step(self.state, len(data.X), rate), start_of(self.state, 1)
         budget = first_budget(self.state, step.block)
         while at.position[codes.EPOCH] == 0 and math.isfinite(at.losses[0]):
             self._call(data, step, at, budget.blocks)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from .passes import OutOfTime, Passes
 
 Array = npt.NDArray[Any]
 
+NO_ENDS = nullcontext()
 AT_ONCE = 1 << 20  # epochs whose losses are stored in one array
 
 
@@ -52,11 +53,12 @@ class Run(Passes):
         -------
         The epochs of this fit. They are also in the state's history.
         """
-        with self.state.engine.exclusively(), ExitStack() as ends:
-            self.state.history.interrupted = self.state.stop = False
+        state = self.state
+        with state.engine.exclusively(), self.ends() as ends:
+            state.history.interrupted = state.stop = False
             try:
                 self.begin(ends, source, validation, metrics)
-                if self.epochs > 0 and not self.state.stop:  # a restored callback may have stopped training
+                if self.epochs > 0 and not state.stop:  # a restored callback may have stopped training
                     with silent_if(silent or not self.speaks):
                         self.go(source, validation, metrics, class_weight)
             except KeyboardInterrupt:
@@ -66,8 +68,15 @@ class Run(Passes):
                 pass
         return self.history
 
-    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
+    def ends(self) -> AbstractContextManager[ExitStack | None]:
+        """Return what `begin` adds the ends of a fit to; None if there is nothing to end, because it takes a while."""
+        return ExitStack() if self.callbacks else NO_ENDS
+
+    def begin(self, ends: ExitStack | None, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
         """Call on_fit_begin of the callbacks. At the end, call on_fit_end and keep their states."""
+        if ends is None:
+            self.state.callbacks, self.state.callback_states = (), ()
+            return
         if self.before > 0:
             give_back(self.state.callback_states, self.callbacks)
         ends.callback(self._keep_states)
@@ -109,8 +118,8 @@ class Run(Passes):
             self.all_batches(source, lambda item: intake.batch(item, metrics, class_weight), after)
         elif isinstance(source, Feed):
             self.epoch_by_epoch(lambda done: self.over_feed(source, done), after)
-        elif isinstance(self.state.optimizer, LBFGS):
-            self.by_lbfgs(source, self.state.optimizer, after)
+        elif self.state.optimizer.name == LBFGS.name:
+            self.by_lbfgs(source, cast(LBFGS, self.state.optimizer), after)
         elif self.by_epochs or metrics or validation or self.state.schedule or any(map(watches_epochs, self.callbacks)):
             self.epoch_by_epoch(lambda done: self.over(source, done, 1), after)
         else:  # the kernel may run all epochs in one call

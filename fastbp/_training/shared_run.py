@@ -55,7 +55,11 @@ class SharedRun(Run):
         """Whether this is the first rank, which alone prints."""
         return self.ranks.rank == 0
 
-    def begin(self, ends: ExitStack, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
+    def ends(self) -> ExitStack:
+        return ExitStack()
+
+    def begin(self, ends: ExitStack | None, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:
+        assert ends is not None
         ranks = self.ranks
         self._meet(source, validation, metrics)
         self._take_the_first_ranks_state()

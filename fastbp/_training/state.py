@@ -42,6 +42,7 @@ class State:
     column_names : names of the columns of the training data
     callback_states : states of the callbacks at the end of the last fit
     callbacks : the callbacks of the running fit
+    last_step, last_progress : what steps.py made for the last call of a kernel, which is often right for the next
     stop : whether training stops after the current epoch
     """
 
@@ -66,6 +67,8 @@ class State:
     callback_states: Sequence[CallbackState] = ()
     callbacks: Sequence[Callback] = ()
     stop: bool = False
+    last_step: tuple[tuple[int, float, int], codes.Step] | None = field(default=None, init=False)
+    last_progress: codes.Progress | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.memory = self.engine.memory(self.optimizer.n_moments, 0)
@@ -144,7 +147,7 @@ class State:
             setattr(self, name, getattr(trained, name))
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name not in ("engine", "ranks", "callbacks")}
+        state = {name: value for name, value in vars(self).items() if name not in ONLY_HERE}
         return state | {"memory": self.engine.packed(self.memory), "callback_states": self.current_callback_states()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -153,6 +156,7 @@ class State:
         self.memory = self.engine.unpacked(state["memory"])
 
 
+ONLY_HERE = ("engine", "ranks", "callbacks", "last_step", "last_progress")  # not in pickles and copies
 ATTRIBUTES = {  # of a pickled Trainer of 0.1.0 before it had a State: names that differ from "_" and the field's name
     "network": "network",
     "shuffle": "shuffle",
@@ -181,16 +185,19 @@ class Rewind:
     """
 
     def __init__(self, state: State) -> None:
-        self.arrays = state.arrays()
-        self._kept = [np.empty_like(array) for array in self.arrays]
+        self.arrays = [array for array in state.arrays() if array.size]
+        self._kept: list[Array] = []
 
     def keep(self, epoch: int) -> None:
         """Store the current arrays, at the start of this epoch of a call."""
         self.epoch = epoch
+        if not self._kept:
+            self._kept = [array.copy() for array in self.arrays]
+            return
         for kept, array in zip(self._kept, self.arrays, strict=True):
-            np.copyto(kept, array)
+            kept[:] = array
 
     def back(self) -> None:
         """Restore the stored arrays."""
         for kept, array in zip(self._kept, self.arrays, strict=True):
-            np.copyto(array, kept)
+            array[:] = kept

@@ -30,10 +30,10 @@ class Budget:
     def __init__(self, blocks: int) -> None:
         self.blocks = blocks
 
-    def spend(self, call: Callable[[int], int], most: int | None = None) -> tuple[int, float]:
-        """Call a kernel with the budget, at most `most`. Return how many blocks it has done, and the seconds."""
+    def spend(self, call: Callable[..., int], *args: Any, most: int | None = None) -> tuple[int, float]:
+        """Call a kernel; its last argument is the budget, at most `most`. Return the blocks done, and the seconds."""
         started = perf_counter()
-        blocks = call(self.blocks if most is None else min(self.blocks, most))
+        blocks = call(*args, self.blocks if most is None else min(self.blocks, most))
         seconds = perf_counter() - started
         self.blocks = 1 + int(blocks / seconds * CHUNK_SECONDS)
         return blocks, seconds
@@ -50,7 +50,30 @@ def step_of(state: State, batch_size: int, rates: Array) -> codes.Step:
     return codes.Step(state.optimizer.rule(), state.bounds, rates, seed, batch_size, block)
 
 
+def constant_step(state: State, batch_size: int, rate: float) -> codes.Step:
+    """Return the settings of updates with one learning rate: the same object as before if nothing has changed."""
+    key = batch_size, rate, state.dropout_seed
+    if state.last_step is None or state.last_step[0] != key:
+        state.last_step = key, step_of(state, batch_size, np.array([rate]))
+    return state.last_step[1]
+
+
+def start_of(state: State, epochs: int) -> codes.Progress:
+    """Return the progress before so many epochs. For one epoch it is always the same object, as for each batch."""
+    at = state.last_progress
+    if at is None or epochs != 1:
+        at = codes.Progress(np.zeros(2, np.int64), state.random, np.zeros(epochs))
+        if epochs == 1:
+            state.last_progress = at
+        return at
+    at.position.fill(0)
+    at.losses.fill(0)
+    return at
+
+
 def blocks_before(sample: int, step: codes.Step) -> int:
     """Return the number of blocks of an epoch before a sample at which a block starts or the epoch ends."""
+    if sample == 0:
+        return 0
     batches, rest = divmod(int(sample), step.batch_size)
     return batches * -(-step.batch_size // step.block) + -(-rest // step.block)

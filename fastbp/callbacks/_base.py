@@ -58,7 +58,7 @@ class FunctionCallback(Callback):
 def as_callbacks(value: Any) -> list[Callback]:
     """Return a list of callbacks from None, one or several, each a Callback or a function."""
     expected = "a Callback or a function of (trainer, epoch, measured), or several"
-    if value is None:
+    if value is None or (type(value) is tuple and not value):
         return []
     items = (
         [value]

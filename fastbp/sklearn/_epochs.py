@@ -237,7 +237,7 @@ class Epochs:
         try:
             while (running := position[codes.EPOCH]) < count and math.isfinite(losses[running]):
                 most = count * blocks_before(len(data.X), step)
-                self.budget.spend(lambda blocks: self.engine.train(data, memory, step, at, blocks, threads), most)
+                self.budget.spend(lambda blocks: self.engine.train(data, memory, step, at, blocks, threads), most=most)
         except KeyboardInterrupt as error:
             interruption = error
         yield from map(self._reported, losses[: position[codes.EPOCH]].tolist())
