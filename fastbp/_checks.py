@@ -318,9 +318,9 @@ def is_ready(value: Any, columns: int, dtype: npt.DTypeLike) -> bool:
     return (
         type(value) is np.ndarray
         and value.dtype == dtype
-        and value.ndim == 2
-        and value.shape[1] == columns
-        and len(value) > 0
+        and len(shape := value.shape) == 2
+        and shape[1] == columns
+        and shape[0] > 0
         and value.flags.carray
     )
 

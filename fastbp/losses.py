@@ -29,6 +29,7 @@ from .activations import ACTIVATIONS
 
 Array = npt.NDArray[Any]
 NO_LABELS = np.empty(0, np.int64)
+FEW = 32  # numbers that Python compares faster than NumPy
 
 
 @dataclass(frozen=True)
@@ -318,6 +319,14 @@ def encode(
     return targets, NO_LABELS
 
 
+def extremes(array: Array) -> tuple[Any, Any]:
+    """Return the smallest and the largest of some finite numbers, as Python's."""
+    if array.size <= FEW:
+        few = array.ravel().tolist()
+        return min(few), max(few)
+    return array.min().item(), array.max().item()
+
+
 def _signs(argument: str, values: Array, columns: int, n_outputs: int) -> Array:
     """Return targets of −1 and 1, given −1 and 1, 0 and 1, or class numbers 0 … n_outputs − 1."""
     if columns == 1 and n_outputs > 1:
@@ -340,7 +349,7 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
         if (values != np.floor(values)).any():
             bad = values[values != np.floor(values)][0]
             raise ValueError(wrong(argument, f"whole class numbers 0 … {n_classes - 1}", bad))
-    low, high = labels.min(), labels.max()
+    low, high = extremes(labels)
     if low < 0 or high >= n_classes:
         raise ValueError(wrong(argument, f"class numbers 0 … {n_classes - 1}", f"numbers from {low} to {high}"))
     return as_writable(np.ascontiguousarray(labels, np.int64))
@@ -351,7 +360,7 @@ def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: 
     activation, is_hinge = ACTIVATIONS[output], isinstance(loss, Hinge)
     if loss.low == activation.low == -math.inf and loss.high == activation.high == math.inf and not is_hinge:
         return
-    low, high = float(targets.min()), float(targets.max())
+    low, high = extremes(targets)
     came = f"numbers from {low:g} to {high:g}"
     if low < loss.low or high > loss.high:
         limits = f"numbers in [{loss.low:g}, {loss.high:g}]" if loss.high < math.inf else f"numbers ≥ {loss.low:g}"

@@ -15,6 +15,7 @@ from bench import (
     memory,
     prediction,
     sklearn_speed,
+    small_calls,
     startup,
     streaming,
     toolkit,
@@ -111,7 +112,18 @@ def test_a_peer_predicts_as_the_reference_does(peer, dtype, rows):
 
 def cases():
     """Return (class, name, parameters) of each benchmark, with its first parameters and, nightly, with others."""
-    for module in (training, prediction, memory, kernels, many, startup, toolkit, sklearn_speed, streaming):
+    for module in (
+        training,
+        prediction,
+        small_calls,
+        memory,
+        kernels,
+        many,
+        startup,
+        toolkit,
+        sklearn_speed,
+        streaming,
+    ):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 choices = list(product(*getattr(kind, "params", ())))

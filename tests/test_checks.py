@@ -11,7 +11,7 @@ import pandas
 import pytest
 from scipy import sparse
 
-from fastbp import Network, Trainer, _checks, callbacks, explain
+from fastbp import Network, Trainer, _checks, callbacks, explain, losses
 
 from .cases import named
 
@@ -138,6 +138,50 @@ def test_bad_y(bad, method):
     y, kind, message = BAD_Y[bad]
     trainer = Trainer([3, 4, 2], seed=0)
     assert_refused(trainer, methods(trainer, GOOD_X, y)[method], kind, "y", message)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_array_that_the_kernels_could_take_is_checked_too(dtype, value):
+    """It is what the shortest checks are for; the error is that of a list."""
+    trainer = Trainer([3, 4, 2], dtype=dtype, seed=0)
+    X, y = GOOD_X.astype(dtype), GOOD_Y.astype(dtype)
+    bad_X, bad_y = changed(X, (4, 1), value), changed(y, (4, 1), value)
+    for name, given in (("X", (bad_X, y)), ("y", (X, bad_y))):
+        for call in (*methods(trainer, *given).values(), lambda given=given: trainer.train_on_batch(*given)):
+            assert_refused(trainer, call, ValueError, name, f"expected finite numbers, got {value} at [4, 1]")
+    assert_refused(trainer, lambda: trainer.predict(bad_X), ValueError, "X", f"got {value} at [4, 1]")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_of_any_layout_train_alike(dtype):
+    ready = GOOD_X.astype(dtype), GOOD_Y.astype(dtype)
+    frozen = [array.copy() for array in ready]
+    for array in frozen:
+        array.flags.writeable = False
+    layouts = {
+        "ready": ready,
+        "lists": [array.tolist() for array in ready],
+        "read-only": frozen,
+        "in columns": [np.asfortranarray(array) for array in ready],
+        "with gaps": [np.repeat(array, 2, axis=1)[:, ::2] for array in ready],
+        "in the other byte order": [array.astype(array.dtype.newbyteorder()) for array in ready],
+        "a subclass": [array.view(np.matrix) for array in ready],
+    }
+    results = {}
+    for name, (X, y) in layouts.items():
+        trainer = Trainer([3, 4, 2], dtype=dtype, seed=0)
+        losses = trainer.fit(X, y, epochs=2, verbose=0)["loss"], trainer.train_on_batch(X, y)
+        results[name] = losses, trainer.predict(X).tolist()
+    assert all(result == results["ready"] for result in results.values())
+
+
+@pytest.mark.parametrize("n", [3, 300])
+@pytest.mark.parametrize(
+    ("given", "low", "high"), [([0, 1, 3], 0, 3), ([0.5, -1.5, 2.0], -1.5, 2), ([True, False], 0, 1)]
+)
+def test_extremes_of_few_and_of_many(n, given, low, high):
+    assert losses.extremes(np.resize(given, (n, 1))) == (low, high)
 
 
 @pytest.mark.parametrize("bad", BAD_CLASSES)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastbp import Callback, ReduceLROnPlateau, Stream, Trainer, optimizers, schedules
+from fastbp._training import steps
 from fastbp._training.run import Run
 
 RNG = np.random.default_rng(0)
@@ -132,6 +133,56 @@ def test_time_is_limited():
     assert time.monotonic() - started < 60
     with pytest.raises(ValueError, match="max_seconds: expected a finite number > 0, got 0"):
         trainer.fit(X, Y, max_seconds=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "adam"}, {"dropout": 0.2}, {"schedule": "cosine"}], ids=str)
+def test_settings_from_an_earlier_call_are_used_only_while_they_are_right(options):
+    """A pickle has none, so each step of a restored trainer makes its own."""
+    kept = trained(**options)
+    for change in ({"learning_rate": 0.3}, {}, {"batch_size": 4}, {"learning_rate": 0.1}, {"shuffle": False}):
+        for name, value in change.items():
+            setattr(kept, name, value)
+        fresh = pickle.loads(pickle.dumps(kept))
+        for method, data in (("fit", (X, Y)), ("train_on_batch", (X[:7], Y[:7])), ("fit", (X[:5], Y[:5]))):
+            arguments = {"epochs": 1, "verbose": 0} if method == "fit" else {}
+            assert getattr(kept, method)(*data, **arguments) == getattr(fresh, method)(*data, **arguments)
+            np.testing.assert_array_equal(weights_of(kept), weights_of(fresh))
+            fresh = pickle.loads(pickle.dumps(fresh))
+
+
+def test_settings_that_stay_are_the_same_object():
+    """The engine then has nothing to write into its records."""
+    state = trained()._state
+    step, progress = steps.constant_step(state, 8, 0.1), steps.start_of(state, 1)
+    assert steps.constant_step(state, 8, 0.1) is step
+    assert steps.start_of(state, 1) is progress
+    for other in ((8, 0.2), (7, 0.2)):
+        before, step = step, steps.constant_step(state, *other)
+        assert step is not before
+        assert (step.batch_size, *step.rates) == other
+    state.dropout_seed += 1
+    assert steps.constant_step(state, *other).seed == state.dropout_seed
+    assert steps.start_of(state, 2) is not progress
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))])
+def test_a_copy_has_its_own_progress(clone):
+    """A copy may train in another thread."""
+    trainer = trained(epochs=1)
+    assert steps.start_of(clone(trainer)._state, 1) is not steps.start_of(trainer._state, 1)
+
+
+def test_an_epoch_after_an_interrupted_one_begins_at_its_beginning(monkeypatch):
+    class Interrupts(Callback):
+        def on_progress(self, trainer, done):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "FIRST_CHUNK", 1)  # a call for each block
+    trainer = trained(epochs=1)
+    assert trainer.fit(X, Y, verbose=0, callbacks=Interrupts()).interrupted
+    fresh = pickle.loads(pickle.dumps(trainer))
+    assert trainer.fit(X, Y, verbose=0) == fresh.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(weights_of(trainer), weights_of(fresh))
 
 
 def test_training_on_single_batches_is_training():

@@ -211,13 +211,13 @@ class Intake:
         sharded: bool,
     ) -> tuple[Source, codes.Data | Feed | None]:
         """Return the training data and the validation data, given the arguments of fit."""
-        validates = validation_data is not None
+        validates, is_stream = validation_data is not None, isinstance(X, Stream)
         if validates:
             _checks.absent("together with validation_data", validation_split=validation_split)
-        kind = "a Stream" if isinstance(X, Stream) else "an iterable of batches" if y is None else "an array"
+        kind = "a Stream" if is_stream else "an iterable of batches" if y is None else "an array"
         if steps is not None and kind != "an iterable of batches":
             raise ValueError(_checks.wrong("steps", f"None, because X is {kind}", steps))
-        if isinstance(X, Stream):
+        if is_stream:
             _refuse("y", y)
         if sharded:
             _check_sharded(kind, class_weight, validation_split, bool(metrics) and not validates)
