@@ -234,3 +234,13 @@ def test_where_the_system_keeps_its_processors_to_itself_everything_goes_on(monk
     trainers = [Trainer([3, 4, 3], optimizer="adam", seed=seed) for seed in range(3)]
     outcomes = fit_many(trainers, X, y, epochs=4, n_threads=2, verbose=0)
     assert [(outcome.epochs, outcome.error) for outcome in outcomes] == [(4, None)] * 3
+
+
+def test_trainers_in_several_threads_share_what_is_measured(two_cores):
+    """A list that one thread reads while another one appends would be an error without the GIL."""
+    size = TeamSize((784, 128, 10), 128, 4, "auto")
+    size.record(1, 1, 1e-3)
+    reading = iter(size.paces[1])
+    size.record(1, 1, 2e-3)
+    assert list(reading) == [1e-3]
+    assert list(size.paces[1]) == [1e-3, 2e-3]

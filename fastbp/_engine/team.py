@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 from _thread import LockType, allocate_lock, start_new_thread
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
@@ -30,14 +29,14 @@ from .._kernels.tuning import (
     TRIAL_SECONDS,
     TRIAL_SHARE,
 )
+from . import processors
 
 WAIT_SECONDS = 1e-3  # between two checks whether the threads have ended, after Ctrl-C
 
 MAX_CORES, WORD = 1024, 8 * ctypes.sizeof(ctypes.c_ulong)  # bits of a C library's cpu_set_t, and of its words
 Mask = ctypes.c_ulong * (MAX_CORES // WORD)
-_libc = ctypes.PyDLL(None) if os.name == "posix" else None  # PyDLL keeps Python's lock
-_this_core: Any = getattr(_libc, "sched_getcpu", None)
-_keep_to: Any = getattr(_libc, "pthread_setaffinity_np", None)
+_this_core: Any = getattr(processors.libc, "sched_getcpu", None)
+_keep_to: Any = getattr(processors.libc, "pthread_setaffinity_np", None)
 if _keep_to:
     _keep_to.argtypes = ctypes.c_ulong, ctypes.c_size_t, ctypes.POINTER(ctypes.c_ulong)
 
@@ -64,22 +63,20 @@ def new_meeting() -> npt.NDArray[np.int64]:
 
 
 def usable_cores() -> int:
-    """Return the number of processors that this process may run on."""
-    return len(_allowed()) or os.cpu_count() or 1
+    """Return the number of processors that this process may use."""
+    return max(1, int(min(processors.of_process(), processors.quota())))
 
 
-def _allowed() -> set[int]:
-    """Return the processors that this thread may run on; an empty set if the system or a sandbox doesn't tell."""
-    with suppress(AttributeError, OSError):
-        return os.sched_getaffinity(0)
-    return set()
+def fast_cores() -> int:
+    """Return how many of them a team uses by default: a thread on an efficiency core would hold up all others."""
+    return int(min(usable_cores(), processors.fast()))
 
 
 def other_cores() -> ctypes.Array[ctypes.c_ulong] | None:
     """Return the other processors that this thread may run on; None if there are none or the system doesn't tell."""
     if not (_this_core and _keep_to):
         return None
-    cores = _allowed() - {_this_core()}
+    cores = processors.allowed() - {_this_core()}
     if not cores or max(cores) >= MAX_CORES:
         return None
     mask = Mask()
@@ -93,7 +90,7 @@ def keep_to_share(i: int, count: int) -> None:
 
     Otherwise, threads that often wait for Python's lock are woken on the core of the thread that releases it.
     """
-    cores = sorted(_allowed())
+    cores = sorted(processors.allowed())
     if count <= len(cores):
         with suppress(AttributeError, OSError):  # only for speed; a sandbox may forbid it
             os.sched_setaffinity(0, cores[i::count])
@@ -193,13 +190,14 @@ class TeamSize:
         self.alone = m * (2 * products[0] + 3 * sum(products[1:])) / MULTIPLICATIONS_PER_SECOND * itemsize / 4
         meetings = 2 * len(products) * MEETING_SECONDS
         everything = {n: self.alone / n + (meetings * n if n > 1 else 0) for n in range(1, usable_cores() + 1)}
-        best = min(everything, key=everything.__getitem__)
+        best = min(range(1, fast_cores() + 1), key=everything.__getitem__)
         self.team = best if n_threads == "auto" else min(int(n_threads), usable_cores())
         # Seconds per block, for each number of threads: the estimate, and the last measurements
         self.expected = {n: everything[n] for n in {1, self.team}}
         if self.team != best:  # the caller's number is tried first
             self.expected[self.team] = 0.5 * self.alone
-        self.paces: dict[int, deque[float]] = {n: deque(maxlen=REMEMBERED) for n in self.expected}
+        # Tuples, which are replaced as a whole, because trainers in several threads share this object
+        self.paces: dict[int, tuple[float, ...]] = dict.fromkeys(self.expected, ())
         self.on_trial, self.since_trial, self.patience = False, 0.0, SOON
 
     def pace(self, threads: int) -> float:
@@ -228,9 +226,8 @@ class TeamSize:
         """Store the time of a call. Calls that are too short are ignored."""
         self.since_trial += seconds
         if seconds >= SHORT:
-            if self.on_trial:  # the older measurements are outdated
-                self.paces[threads].clear()
-            self.paces[threads].append(seconds / blocks)
+            older = () if self.on_trial else self.paces[threads]  # after a trial, they are outdated
+            self.paces[threads] = (*older, seconds / blocks)[-REMEMBERED:]
         if self.on_trial:
             clearly = self.pace(threads) > 1.2 * min(map(self.pace, self.paces))
             patience = min(2 * self.patience, LATE) if clearly else SOON
@@ -245,5 +242,7 @@ def team_size(sizes: tuple[int, ...], m: int, itemsize: int, n_threads: int | st
 
 def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> int:
     """Return how many threads go over separate blocks of rows: as many as pay, and at most one per block."""
-    threads = usable_cores() if n_threads == "auto" else min(int(n_threads), usable_cores())
-    return max(1, min(threads, blocks, 1 + int(multiplications / ROWS_PAY)))
+    most = min(blocks, 1 + int(multiplications / ROWS_PAY))
+    if most <= 1:
+        return 1
+    return min(most, fast_cores() if n_threads == "auto" else min(int(n_threads), usable_cores()))
