@@ -9,13 +9,28 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import _checks
+from ._in_use import SECONDS, InUseError, replace
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[IO[Any]]:
+def replacing(
+    path: str | os.PathLike[str], *, text: bool = False, seconds: float = SECONDS, keep: bool = True
+) -> Iterator[IO[Any]]:
     """Open a temporary file beside the path. At the end it is flushed to disk and renamed.
 
-    A crash leaves the old file or the new one. The file takes bytes, or UTF-8 text whose line endings are kept.
+    A crash leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path : path of the file
+    text : whether the file takes UTF-8 text, whose line endings are kept, and not bytes
+    seconds : how long to wait for another program that has the file open
+    keep : whether to keep the temporary file if this was in vain, so that the error can name it
+
+    Raises
+    ------
+    InUseError
+        If another program has the file open for longer.
     """
     place = Path(_checks.file_to_write("path", path))
     temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
@@ -25,9 +40,12 @@ def replacing(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[I
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        replace(temporary, place, seconds)
+    except BaseException as error:
+        if keep and isinstance(error, InUseError):  # what took hours to compute isn't lost
+            raise InUseError(error.errno, f"{error.strerror}; what was written is in {temporary}", place) from None
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     _flush_folder(place.parent)
 

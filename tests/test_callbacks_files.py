@@ -203,7 +203,7 @@ def test_csv_leaves_nothing_beside_the_file_when_it_cannot_be_put_in_place(tmp_p
     path = tmp_path / "log.csv"
     feed(CSVLogger(path), [1])
     before = path.read_text()
-    monkeypatch.setattr(Path, "replace", fails)
+    monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(OSError, match="not today"):
         feed(CSVLogger(path), [1])
     assert path.read_text() == before

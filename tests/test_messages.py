@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 import warnings
 from typing import Any
@@ -164,3 +166,66 @@ def test_help_and_explanations_in_any_encoding_but_never_a_label(table, monkeypa
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
     assert main(["predict", "model.npz", "data.csv"]) == 2
     assert "standard output uses the encoding cp1252, which does not have '\\u043" in capsys.readouterr().err
+
+
+def as_on_windows(errors: str = "strict") -> io.TextIOWrapper:
+    """A pipe of Windows in Western Europe: few characters, and \\n is written as \\r\\n."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors=errors, newline="\r\n")
+
+
+COMMANDS = {
+    **{f"{name} --help": f"usage: fastbp {name}" for name in ("train", "predict", "evaluate", "explain", "bench")},
+    "--help": "usage: fastbp",
+    "--version": "fastbp ",
+    "--print-completion bash": "# AUTOMATICALLY GENERATED",
+    "train data.csv --out new.npz --epochs 1": "model          new.npz\r\n",
+    "train data.csv --out new.npz --epochs 1 --json": '{"model": ',
+    "predict model.npz data.csv": "y\r\n",
+    "predict model.npz data.csv --probabilities": "y,probability_0,",
+    "predict model.npz data.csv --json": '{"rows": 17',
+    "evaluate model.npz data.csv": "rows           17\r\n",
+    "explain model.npz data.csv": "a  f",
+    "explain model.npz data.csv --row 1-2 --weight 1,1,1": "\\u2202J/\\u2202",
+    "info": "fastbp ",
+    "bench --sizes 2-2-1 --rounds 1 --quick --threads 1 --peers numpy": "NumPy",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_into_a_pipe_of_windows(table, monkeypatch, command):
+    assert main(["train", "data.csv", "--out", "model.npz", "--epochs", "1", "--quiet"]) == 0
+    monkeypatch.setattr(sys, "stdout", out := as_on_windows())
+    monkeypatch.setattr(sys, "stderr", err := as_on_windows("backslashreplace"))
+    try:
+        code = main(command.split())
+    except SystemExit as end:
+        code = end.code
+    assert (code, err.buffer.getvalue()) == (0, b"")
+    written = out.buffer.getvalue().decode("cp1252")
+    assert COMMANDS[command] in written
+    assert "\r\r" not in written
+    assert written.endswith("\r\n")
+    assert written.count("\n") == written.count("\r\n")
+
+
+def test_a_file_of_predictions_has_the_same_bytes_on_every_system(table, monkeypatch):
+    monkeypatch.setattr(os, "linesep", "\r\n")
+    assert main(["train", "data.csv", "--out", "model.npz", "--epochs", "1", "--quiet"]) == 0
+    assert main(["predict", "model.npz", "data.csv", "--out", "out.csv"]) == 0
+    monkeypatch.setattr(sys, "stdout", out := as_on_windows())
+    assert main(["predict", "model.npz", "data.csv"]) == 0
+    there = (table / "out.csv").read_bytes()
+    assert b"\r" not in there
+    assert out.buffer.getvalue().replace(b"\r\n", b"\n") == there
+
+
+def test_a_process_whose_locale_has_few_characters(table):
+    """As Windows starts it with a pipe."""
+    code = "import sys; from fastbp.__main__ import main; sys.exit(main())"
+    start = [sys.executable, "-X", "utf8=0", "-c", code]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    main(["train", "data.csv", "--out", "model.npz", "--epochs", "1", "--quiet"])
+    for arguments in (["explain", "model.npz", "data.csv"], ["explain", "--help"]):
+        ran = subprocess.run([*start, *arguments], env=environment, capture_output=True, check=False)
+        assert (ran.returncode, ran.stderr) == (0, b"")
+        assert ran.stdout.decode("cp1252")

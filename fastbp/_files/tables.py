@@ -167,6 +167,6 @@ def write_csv(columns: dict[str, Any], file: Any) -> None:
     frame = pandas.DataFrame(columns)
     if isinstance(file, str):
         with replacing(file, text=True) as new:
-            frame.to_csv(new, index=False)
-    else:
-        frame.to_csv(file, index=False)
+            frame.to_csv(new, index=False, lineterminator="\n")
+    else:  # on Windows, standard output writes the system's line endings by itself
+        frame.to_csv(file, index=False, lineterminator="\n")

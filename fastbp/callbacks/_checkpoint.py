@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, SupportsIndex
 
+from .. import _in_use
 from .._checks import flag, path as checked_path, shown, whole, wrong
 from . import _watch
 from ._watch import Watch
@@ -145,6 +146,12 @@ class Checkpoint(Watch):
         """Delete these files, except the best one."""
         for file in files:
             if file != self._best_file:
-                with suppress(FileNotFoundError):  # another process has deleted it
+                try:
                     os.remove(file)
+                except FileNotFoundError:  # another process has deleted it
+                    pass
+                except PermissionError:
+                    if _in_use.WINDOWS:  # another program has it open; it is deleted after a later epoch
+                        continue
+                    raise
                 del self._files[file]

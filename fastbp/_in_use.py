@@ -1,0 +1,45 @@
+"""Files that another program has open. Windows lets nobody replace or delete them, or write to some."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import TypeVar
+
+WINDOWS = os.name == "nt"
+SECONDS = 10.0  # a reader has a file open for milliseconds, a virus scanner or a backup for seconds
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
+
+Result = TypeVar("Result")
+
+
+class InUseError(PermissionError):
+    """Raised when another program kept a file open for too long."""
+
+
+def patiently(act: Callable[[], Result], seconds: float = SECONDS) -> Result:
+    """Return act(). On Windows, try again for some seconds while another program has its file open.
+
+    Raises
+    ------
+    InUseError
+        If that lasts for longer.
+    """
+    end, pause = monotonic() + seconds, FIRST_PAUSE
+    while True:
+        try:
+            return act()
+        except PermissionError as error:
+            if not WINDOWS:  # elsewhere, the file's owner or the folder's has refused
+                raise
+            if monotonic() >= end:
+                text = "another program has this file open, or it is read-only"
+                raise InUseError(error.errno, text, error.filename2 or error.filename) from error
+        sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def replace(source: str | os.PathLike[str], target: str | os.PathLike[str], seconds: float = SECONDS) -> None:
+    """Rename a file, over another one if there is one. All of fastbp's renaming is done here."""
+    patiently(lambda: os.replace(source, target), seconds)
