@@ -191,7 +191,7 @@ class Engine:
         size, dtype = self.layout.size, self.parameters.dtype
         _checks.fits("optimizer", "one", size * dtype.itemsize * (1 + moments))
         first, second = (aligned_zeros(size if moments > i else 0, dtype) for i in range(2))
-        return codes.Memory(first, second, np.zeros(2 * self.layout.chunks), np.array([kept]))
+        return codes.Memory(first, second, np.zeros(2 * self.layout.chunks), np.array([kept], np.int64))
 
     def packed(self, memory: codes.Memory) -> codes.Memory:
         """Return the state without padding, which depends on the vectors of the host."""

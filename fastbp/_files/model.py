@@ -84,7 +84,7 @@ class Saved(NamedTuple):
         state.seed = self.options["seed"]  # even if ranks have drawn one: the validation split must stay the same
         state.network.unpack(self.arrays["parameters"])
         memory = state.memory._replace(
-            first=self.arrays["first"], second=self.arrays["second"], steps=np.array([header["steps"]])
+            first=self.arrays["first"], second=self.arrays["second"], steps=np.array([header["steps"]], np.int64)
         )
         state.memory = state.engine.unpacked(memory)
         state.random[0], state.dropout_seed = header["random"], header["dropout_seed"]

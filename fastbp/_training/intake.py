@@ -77,7 +77,9 @@ def divide(
     fraction: float, n: int, classes: npt.NDArray[np.int64] | None, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Choose at random which samples train and which validate. If classes are given, the split is stratified."""
-    groups = [np.arange(n)] if classes is None else [np.flatnonzero(classes == k) for k in np.unique(classes)]
+    groups = [np.arange(n, dtype=np.int64)]
+    if classes is not None:
+        groups = [np.flatnonzero(classes == k) for k in np.unique(classes)]
     shuffled = [rng.permutation(group) for group in groups]
     # Every class is spread evenly over the queue, so any part of it is stratified. The first part validates.
     places = np.concatenate([(np.arange(len(group)) + rng.random()) / len(group) for group in shuffled])

@@ -146,7 +146,7 @@ class Passes:
     def _go_back(self, data: codes.Data, step: codes.Step, epoch: int) -> None:
         """Go back to the start of an epoch: restore the latest state kept before it, and train again from there."""
         self.rewind.back()
-        at = codes.Progress(np.array([self.rewind.epoch, 0]), self.state.random, np.zeros(epoch))
+        at = codes.Progress(np.array([self.rewind.epoch, 0], np.int64), self.state.random, np.zeros(epoch))
         while at.position[codes.EPOCH] < epoch:
             self._call(data, step, at, blocks_before(len(data.X), step))
 

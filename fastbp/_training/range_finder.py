@@ -141,7 +141,7 @@ def _batches(state: State, data: codes.Data) -> Iterator[codes.Data]:
     n, m = len(data.X), state.batch_size
     rng = state.generator()
     while True:
-        order = rng.permutation(n) if state.shuffle else np.arange(n)
+        order = rng.permutation(n) if state.shuffle else np.arange(n, dtype=np.int64)
         for start in range(0, n, m):
             yield Intake(state).rows(data, order[start : start + m])
 

@@ -268,11 +268,11 @@ class Solvers(BaseEstimator):  # type: ignore[misc]
 
     def _shuffled(self, n: int) -> Callable[[], npt.NDArray[np.int64]]:
         """Return a function that gives scikit-learn's order of each epoch: the last order, shuffled again."""
-        order, random_state = np.arange(n), self._random_state
+        order, random_state = np.arange(n, dtype=np.int64), self._random_state
 
         def shuffled() -> npt.NDArray[np.int64]:
             nonlocal order
-            places = np.arange(n)
+            places = np.arange(n, dtype=np.int64)
             random_state.shuffle(places)
             order = order[places]
             return order
