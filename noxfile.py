@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nox
 
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.14t")
 PYARROW = dict.fromkeys(PYTHONS[:3], ("pyarrow==18.*",))  # newer ones want NumPy 2 without telling pip
 pins = runpy.run_path(str(Path(__file__).parent / "tests" / "oldest.py"))["pins"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ FIRST = {
     "3.12": {"numpy": "1.26"},
     "3.13": {"numpy": "2.1"},
     "3.14": {"numpy": "2.3", "numba": "0.63"},
+    "3.14t": {"numpy": "2.3", "numba": "0.65"},
 }
 EPOCHS, BATCH_SIZE = 3, 16
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
@@ -93,6 +95,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--pins"]:
-        print(*pins(f"{sys.version_info.major}.{sys.version_info.minor}", (*CORE, "scikit-learn")))
+        free = "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+        print(*pins(f"{sys.version_info.major}.{sys.version_info.minor}{free}", (*CORE, "scikit-learn")))
     else:
         main()

@@ -126,6 +126,24 @@ def test_where_they_are_trained():
     assert here.isdisjoint(outcome.history["pid"][0] for outcome in outcomes)
 
 
+def test_without_the_gil_they_are_trained_in_threads(monkeypatch):
+    """Unless a backend is chosen: processes would only copy the samples."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    options = {"validation_data": (X, Y), "metrics": pid, "epochs": 1, "n_jobs": 2, "verbose": 0}
+
+    def places():
+        outcomes = fit_many(some(4), X, Y, **options)
+        assert not any(outcome.error for outcome in outcomes)
+        return {outcome.history["pid"][0] for outcome in outcomes}
+
+    here = {float(os.getpid())}
+    assert places() == here
+    with joblib.parallel_config(n_jobs=2):
+        assert places() == here
+    with joblib.parallel_config("loky"):
+        assert not places() & here
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_options_callbacks_and_data_of_their_own(backend):
     together, alone = some(4), some(4)

@@ -201,3 +201,14 @@ def assert_arguments_are_documented(name, item, doc):
 def test_the_version_is_said_once():
     assert re.fullmatch(r"\d+\.\d+\.\d+", fastbp.__version__)
     assert f"[{fastbp.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_python_that_is_promised_is_tested():
+    """The classifiers, nox and the workflow agree; 3.14t is the free-threaded build."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    promised = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+    promised += [f"{promised[-1]}t"] * ('"Programming Language :: Python :: Free Threading :: ' in project)
+    told = re.search(r"^PYTHONS = \((.*)\)$", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.M)
+    matrix = re.search(r"^ +python: \[(.*)\]$", (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"), re.M)
+    for found in (told, matrix):
+        assert re.findall(r'"([\d.t]+)"', found[1]) == promised

@@ -60,8 +60,8 @@ def fit_many(
         may use; "auto" is one.
     n_jobs : int, optional
         How many jobs of joblib's active backend train the networks (``joblib.parallel_config``: processes by default,
-        threads, or a Dask cluster). −1 uses all that the backend has. The default is the number of an active
-        parallel_config; without one, threads of this process train the networks.
+        or threads in a Python without the GIL; threads, or a Dask cluster). −1 uses all that the backend has. The
+        default is the number of an active parallel_config; without one, threads of this process train the networks.
     verbose : {"auto", 0, 1, 2}
         0 is silent, 1 shows a bar (needs tqdm), 2 prints a line for each network. "auto" shows the bar in a terminal
         or a notebook if tqdm is installed, and otherwise prints lines.

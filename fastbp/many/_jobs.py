@@ -53,6 +53,11 @@ def jobs_at_once(n_jobs: int) -> int:
     return int(effective_n_jobs(n_jobs))
 
 
+def preferred() -> str | None:
+    """Return what joblib uses if the user chose no backend: threads without the GIL, where processes bring nothing."""
+    return None if getattr(sys, "_is_gil_enabled", lambda: True)() else "threads"
+
+
 def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Outcome], None]) -> None:
     """Fit all networks, group by group, in joblib's jobs. The caller's trainers take over the results."""
     from joblib import Parallel, delayed
@@ -61,7 +66,7 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
     for number, network in fits.networks.items():
         if isinstance(network, Exception):  # it was refused; its outcome is the error
             tell(fits.one(number))
-    backend, _ = get_active_backend()
+    backend, _ = get_active_backend(prefer=preferred())
     fits.samples.convert([network for network in fits.networks.values() if isinstance(network, Trainer)])
     shared: Any = fits.samples
     if not shared.own and hasattr(backend, "client"):
@@ -77,7 +82,8 @@ def by_joblib(fits: Fits, jobs: list[list[int]], n_jobs: int, tell: Callable[[Ou
     )  # fmt: skip
     as_they_finish = getattr(backend, "supports_return_generator", False)
     with _messages.flushable(), _losses_told(backend) if hasattr(backend, "client") else nullcontext():
-        stream = Parallel(n_jobs, return_as="generator_unordered" if as_they_finish else "list")(calls)
+        how = "generator_unordered" if as_they_finish else "list"
+        stream = Parallel(n_jobs, prefer=preferred(), return_as=how)(calls)
         try:
             for outcomes in stream:
                 for outcome in outcomes:
