@@ -41,10 +41,9 @@ else:
     _MODULES |= {module for module in _FROM if not module.startswith("_")}
     _MODULES |= {name for name in MOVED if not name.startswith("_")}
     sys.meta_path.append(Finder)
-    importlib.import_module("numpy")  # importing parts of it from two threads at once would fail
 
     def __getattr__(name):
-        """Import a name or a module when it is first used, because importing Numba takes almost half a second."""
+        """Import a name or a module when it is first used. A command such as `fastbp --help` uses none."""
         for module, names in _FROM.items():
             if name in names:
                 globals()[name] = value = getattr(importlib.import_module(f".{module}", __name__), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -10,12 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from . import _messages, distributed
+from . import _messages
 from ._cli.parser import parser
-from ._files.cells import TableError
-from .benchmark.turns import PeerError
-from .progress import number_text
-from .results import DivergenceError
+from ._files import TableError
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes; shells use 130 after Ctrl-C
 COMPLAINTS = (TableError, ValueError, TypeError, OverflowError, MemoryError, OSError, ImportError)
@@ -27,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         results = arguments.run(arguments)
         if not arguments.quiet or arguments.json:
-            _messages.result(json.dumps(_plain(results)) + "\n" if arguments.json else "".join(_lines(results)))
+            _messages.result(_json(results) if arguments.json else "".join(_lines(results)))
         _messages.result("")
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -35,18 +31,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         with suppress(AttributeError, OSError, ValueError):  # the stream may have no file descriptor
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (DivergenceError, PeerError) as error:
-        return _complain(error, FAILED)
     except COMPLAINTS as error:
         return _complain(error, WRONG)
+    except Exception as error:
+        if not _is_failure(error):
+            raise
+        return _complain(error, FAILED)
     return INTERRUPTED if results.get("interrupted") else 0
 
 
+def _is_failure(error: Exception) -> bool:
+    """Return whether the work of a command failed, in a way that its message explains."""
+    from .benchmark.turns import PeerError
+    from .results import DivergenceError
+
+    return isinstance(error, DivergenceError | PeerError)
+
+
 def _complain(error: BaseException, code: int) -> int:
+    from . import distributed
+
     text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
     _messages.err(f"fastbp: {distributed.turn()}{' '.join(text.split()) or type(error).__name__}\n")
     distributed.end_job(code)
     return code
+
+
+def _json(results: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(_plain(results)) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -74,7 +88,11 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | dict):
         return ", ".join(map(str, value)) or "none"
-    return number_text(value) if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    from .progress import number_text
+
+    return number_text(value)
 
 
 if __name__ == "__main__":

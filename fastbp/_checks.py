@@ -7,7 +7,6 @@ import operator
 import os
 import sys
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -100,7 +99,7 @@ def real(
 ) -> float:
     """Return a number that is finite in the dtype, and > `above` or ≥ `minimum`."""
     expected = "a finite number" + (f" > {above:g}" if above is not None else f" ≥ {minimum:g}")
-    if isinstance(value, bool | np.bool_ | str | bytes) or np.ma.is_masked(value):
+    if isinstance(value, bool | np.bool_ | str | bytes) or is_masked(value):
         raise TypeError(wrong(argument, expected, shown(value)))
     try:
         number = float(value)
@@ -197,6 +196,8 @@ def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(wrong(argument, expected, typed(value)))
     if value not in names:
+        from difflib import get_close_matches
+
         plain = value.lower().replace(" ", "_").replace("-", "_")
         near = [ELSEWHERE[plain]] if ELSEWHERE.get(plain) in names else get_close_matches(plain, names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -256,7 +257,7 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         raise TypeError(wrong(argument, "a dense array", f"{kind}; convert it with .toarray()"))
     if hasattr(getattr(value, "sparse", None), "to_dense"):  # likewise
         raise TypeError(wrong(argument, "a dense array", f"a sparse {kind}; convert it with .sparse.to_dense()"))
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+    if is_masked(value):
         raise ValueError(wrong(argument, "no missing values", "a masked array; fill it first"))
     try:
         if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
@@ -277,6 +278,11 @@ def numbers(argument: str, value: Any, expected: str = "numbers") -> Array:
         kind = "text" if array.dtype.kind in "USO" else f"dtype {array.dtype}"
         raise TypeError(wrong(argument, expected, kind))
     return array
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether it is a masked array with missing values. Before numpy.ma is imported, there are none."""
+    return "numpy.ma" in sys.modules and bool(np.ma.is_masked(value))
 
 
 def refuse_objects(argument: str, array: Array, kinds: tuple[type, ...], expected: str = "numbers") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -120,6 +119,8 @@ def _texts(labels: Iterable[Any], *, strict: bool) -> Labels | None:
 
 def index_columns(schema: Any) -> set[str]:
     """Return the columns of an Arrow schema that hold the index of a pandas frame."""
+    import json
+
     found = {name for name in schema.names if NO_NAME.fullmatch(name)}
     with suppress(ValueError, TypeError, KeyError, AttributeError):  # metadata that pandas didn't write
         said = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
-import numpy.typing as npt
+import numpy as np
 
 from ._checks import shown, wrong
 from ._extras import not_installed
@@ -108,7 +108,7 @@ def width(schema: Any, name: str, where: str) -> int:
     return int(kind.list_size) if is_list else 0
 
 
-def numbers(array: Any, where: str) -> npt.NDArray[Any]:
+def numbers(array: Any, where: str) -> np.ndarray[Any, np.dtype[Any]]:
     """Return (n,) numbers of a column, or (n, k) if it holds lists of k numbers."""
     from pyarrow import float64, types
 
@@ -120,5 +120,5 @@ def numbers(array: Any, where: str) -> npt.NDArray[Any]:
         raise ValueError(wrong(where, "no missing values", f"{values.null_count} of them; fill or drop them"))
     if types.is_decimal(values.type):
         values = values.cast(float64())
-    found: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    found: np.ndarray[Any, np.dtype[Any]] = values.to_numpy(zero_copy_only=False)
     return found.reshape(len(array), array.type.list_size) if is_list else found

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import secrets
 import sys
-import traceback
 from collections.abc import Callable
 from time import sleep
 from typing import Any, NoReturn, TypeVar, cast
@@ -119,6 +117,8 @@ class Ranks:
         """Return the seed, which must be the same on all ranks; if it is None, the first rank draws one."""
         seeds = self.comm.allgather(given)
         self.same("seed", seeds)
+        import secrets
+
         return int(self.comm.bcast(secrets.randbits(63) if given is None else given, root=0))
 
     def meet(self, facts: dict[str, str], error: Exception | None = None) -> None:
@@ -158,6 +158,8 @@ class Ranks:
         """End the whole job for an exception that only this rank raises: the other ranks would wait forever."""
         if error is self.agreed or isinstance(error, DivergenceError):
             return
+        import traceback
+
         _messages.err("".join(traceback.format_exception(type(error), error, error.__traceback__)))
         _messages.err(f"fastbp: rank {self.rank} of {self.size} failed, so the job ends: {_text(error)}\n")
         self.comm.Abort(1)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import shown
-from ._files.cells import TableError, missing_in, numbers_in, texts_in
+from ._files import TableError
+from ._files.cells import missing_in, numbers_in, texts_in
 from ._files.columns import EXACT, Categories, Column, Numbers, Table, label
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ Array = npt.NDArray[Any]
 FEW = 20  # the most different integers in a target that are classes
 MANY = 100  # the most categories of a column; more are names, identifiers or dates
 INFINITE = "but numbers must be finite in float64; fix or remove such rows"
-TASKS = ("auto", "classes", "numbers")
 ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with leading zeros, such as a postal code
 
 

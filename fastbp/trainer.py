@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks, distributed, metrics as metric_functions
-from ._files import model
-from ._files.columns import Table
 from ._training import range_finder
 from ._training.intake import Intake
 from ._training.measures import gradients, measure
-from ._training.options import Options
+from ._training.options import Options, schedule_of
 from ._training.sharded_run import run_of
 from ._training.state import State, restored
 from .callbacks import as_callbacks
@@ -27,7 +25,9 @@ from .network import Network
 from .optimizers import limits, optimizer_of
 from .progress import progress
 from .results import Gradients, Summary
-from .schedules import schedule_of
+
+if TYPE_CHECKING:
+    from ._files.columns import Table
 
 Array = npt.NDArray[Any]
 
@@ -314,11 +314,15 @@ class Trainer(Options):
         device or anything else that is not a file raises ValueError. So do a loss or schedule of your own, and weights
         that are not finite.
         """
+        from ._files import model
+
         model.save(self._state, self._table, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, comm: Any = None) -> Trainer:
         """Load a trainer that `save` wrote. Any other file raises ModelFileError; no code in a file is executed."""
+        from ._files import model
+
         saved = model.load(path)
         with model.argument_errors():
             trainer = cls(**saved.options, comm=comm)

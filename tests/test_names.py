@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastbp import Callback, Ensemble, ModelFileError, Stream, Sweep, Trainer, explain, fit_many, plots
-from fastbp._files.cells import TableError
+from fastbp._files import TableError
 from fastbp._files.tables import read
 from tests.test_run import weights_of
 

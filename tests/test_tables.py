@@ -12,7 +12,8 @@ import pandas
 import pytest
 
 from fastbp import ModelFileError, tables
-from fastbp._files.cells import MISSING, TableError, missing_in
+from fastbp._files import TableError
+from fastbp._files.cells import MISSING, missing_in
 from fastbp._files.columns import Categories, Numbers, Table
 from fastbp._files.tables import read
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import sys
 from argparse import Namespace
 from itertools import chain
@@ -17,17 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__, _checks, _messages, tables
-from .._engine.team import usable_cores
-from .._files.cells import TableError
+from .._files import TableError
 from .._files.columns import Categories, Numbers
 from .._files.tables import write_csv
 from .._training.measures import penalty
 from .._writing import replacing
-from ..benchmark import report
-from ..explanation._html import is_drawn, weight as weight_data
-from ..progress import interactive
 from ..trainer import Trainer
-from . import machine
 from .files import about, check_output, input_names, inputs_of, load_model, read_table, target_facts
 
 if TYPE_CHECKING:
@@ -91,6 +85,7 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
 def explain(arguments: Namespace) -> dict[str, Any]:
     """Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ."""
     from ..explanation import explain as explain_samples
+    from ..explanation._html import is_drawn, weight as weight_data
 
     form = None if arguments.out is None else Path(arguments.out).suffix.lower()
     check_output(arguments)
@@ -170,6 +165,13 @@ def _bounded(n: int) -> int | float:
 
 def bench(arguments: Namespace) -> dict[str, Any]:
     """Time training and prediction on this machine, compared with other installed libraries."""
+    import platform
+
+    from .._engine.team import usable_cores
+    from ..benchmark import report
+    from ..progress import interactive
+    from .machine import processor
+
     _checks.whole("--rounds", arguments.rounds, minimum=1)
     networks = report.QUICK if arguments.quick else report.NETWORKS
     if arguments.sizes:
@@ -184,7 +186,7 @@ def bench(arguments: Namespace) -> dict[str, Any]:
     needed = report.bytes_of(what, arguments.dtype) * (1 + len(peers)) * len(threads)
     _checks.fits("--sizes", "networks and samples for all peers", needed)
     found: dict[str, Any] = {
-        "processor": machine.processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "dtype": arguments.dtype,
@@ -201,4 +203,6 @@ def bench(arguments: Namespace) -> dict[str, Any]:
 
 def info(_arguments: Namespace) -> dict[str, Any]:
     """Show versions, processor features and the cache of compiled kernels."""
-    return {"fastbp": __version__} | machine.facts()
+    from .machine import facts
+
+    return {"fastbp": __version__} | facts()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks, tables
-from .._files.cells import TableError
+from .._files import TableError
 from .._files.columns import Categories, Table
 from .._files.tables import read
 from .._records import ModelFileError

@@ -5,14 +5,23 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, NoReturn
 
 from .. import __version__, _messages
 from .._extras import not_installed
-from .._files.cells import TableError
-from ..benchmark import report
-from ..tables import TASKS
-from . import commands, training
+from .._files import TableError
+from ..benchmark import PEERS, USUAL
+
+COMMANDS = {  # the module of each command, which is imported when it runs, and the help
+    "train": ("training", "Train a model that predicts a table's target from its other columns, and save it."),
+    "predict": ("commands", "Predict the target for the rows of a table, and write CSV."),
+    "evaluate": ("commands", "Evaluate a model on a table with the target."),
+    "explain": ("commands", "Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ."),
+    "bench": ("commands", "Time training and prediction on this machine, compared with other installed libraries."),
+    "info": ("commands", "Show versions, processor features and the cache of compiled kernels."),
+}
+TASKS = ("auto", "classes", "numbers")
 
 
 class Parser(argparse.ArgumentParser):
@@ -115,20 +124,26 @@ def parser() -> Parser:
         help="print a script that lets the shell complete commands, options and files",
     )
     subparsers = whole.add_subparsers(required=True, metavar="command", title="commands")
-    _add_train(_command(subparsers, "train", training.train))
-    _add_predict(_command(subparsers, "predict", commands.predict))
-    _add_evaluate(_command(subparsers, "evaluate", commands.evaluate))
-    _add_explain(_command(subparsers, "explain", commands.explain))
-    _add_bench(_command(subparsers, "bench", commands.bench))
-    _command(subparsers, "info", commands.info)
+    _add_train(_command(subparsers, "train"))
+    _add_predict(_command(subparsers, "predict"))
+    _add_evaluate(_command(subparsers, "evaluate"))
+    _add_explain(_command(subparsers, "explain"))
+    _add_bench(_command(subparsers, "bench"))
+    _command(subparsers, "info")
     for command in subparsers.choices.values():
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return whole
 
 
-def _command(subparsers: Any, name: str, run: Any) -> argparse.ArgumentParser:
-    """Add a command: a function of the parsed arguments, whose docstring is the help."""
-    command: argparse.ArgumentParser = subparsers.add_parser(name, help=run.__doc__, description=run.__doc__)
+def _command(subparsers: Any, name: str) -> argparse.ArgumentParser:
+    """Add a command: a function of the parsed arguments."""
+    module, text = COMMANDS[name]
+
+    def run(arguments: argparse.Namespace) -> dict[str, Any]:
+        """Run it. Only now its module is imported, and with it NumPy, so that --help answers at once."""
+        return getattr(import_module(f".{module}", __package__), name)(arguments)
+
+    command: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text)
     command.set_defaults(run=run, quiet=False)
     return command
 
@@ -203,9 +218,9 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--peers",
         nargs="+",
-        choices=tuple(report.PEERS),
-        default=report.USUAL,
+        choices=tuple(PEERS),
+        default=USUAL,
         metavar="NAME",
-        help=f"some of {', '.join(report.PEERS)}; default: all that are installed, except torch.compile",
+        help=f"some of {', '.join(PEERS)}; default: all that are installed, except torch.compile",
     )
     bench.add_argument("--rounds", type=int, default=3, help="rounds for each peer; default: %(default)s")

@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from .. import distributed, plots, tables
-from .._files.cells import TableError
+from .._files import TableError
 from .._files.columns import Categories, Table
 from .._files.model import options_of
 from .._kernels import codes

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -43,7 +42,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
     """Open a model file for reading."""
-    with Path(_checks.path("path", path)).open("rb") as file:
+    with open(_checks.path("path", path), "rb") as file:
         yield ModelFile(file)
 
 

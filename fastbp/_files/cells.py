@@ -23,10 +23,6 @@ MISSING = (
 DIGITS = 100  # the most digits for which an integer Decimal is written out
 
 
-class TableError(ValueError):
-    """A table or model file that the command line can't use. The message names the file or the column."""
-
-
 def missing_in(series: Series[Any], known: Collection[str] = ()) -> npt.NDArray[np.bool_]:
     """Return (n,) whether a value is missing: null, NaN, or a text in MISSING that isn't a known category."""
     missing = series.isna().to_numpy(bool, copy=True)

@@ -22,7 +22,6 @@ from ..history import History, LazyHistory
 from ..losses import LOSSES
 from ..network import DTYPES, MAX_LAYERS
 from ..optimizers import OPTIMIZERS
-from ..schedules import SCHEDULES
 from . import archive
 from .columns import Table
 
@@ -120,8 +119,8 @@ def load(path: str | os.PathLike[str]) -> Saved:
         header = _checked(file.header())
         options = header["options"]
         with argument_errors():
-            for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-                options[name] = unnamed(name, options[name], kinds)
+            for name in ("loss", "optimizer", "schedule"):
+                options[name] = None if options[name] is None else unnamed(name, options[name], _kinds(name))
         sizes, dtype = options["layer_sizes"], np.dtype(options["dtype"])
         count = sum((n + 1) * n_next for n, n_next in pairwise(sizes))
         kept = 1 + options["optimizer"].n_moments  # how many of the three arrays have values; the others are empty
@@ -229,9 +228,18 @@ def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | N
 def options_of(state: State) -> dict[str, Any]:
     """Return the arguments of `Trainer` as JSON values."""
     options = state.options() | {"initializer": "zeros"}
-    for name, kinds in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        options[name] = named(name, options[name], kinds)
+    for name in ("loss", "optimizer", "schedule"):
+        options[name] = None if options[name] is None else named(name, options[name], _kinds(name))
     return options
+
+
+def _kinds(option: str) -> dict[str, Any]:
+    """Return the classes that a file can name as an option of `Trainer`."""
+    if option == "schedule":  # which most trainers don't have
+        from ..schedules import SCHEDULES
+
+        return dict(SCHEDULES)
+    return dict(LOSSES if option == "loss" else OPTIMIZERS)
 
 
 def _changed(state: State) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import _pyarrow
 from .._checks import shown, wrong
 from .._names import index_columns, without_index
-from .cells import TableError
+from . import TableError
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

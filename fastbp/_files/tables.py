@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from .._extras import not_installed
 from .._writing import replacing
-from . import parquet
-from .cells import TableError
+from . import TableError, parquet
 from .columns import duplicates
 
 if TYPE_CHECKING:

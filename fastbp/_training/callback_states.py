@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -60,6 +59,8 @@ def give_back(states: Sequence[CallbackState], callbacks: Sequence[Callback]) ->
 
 def to_file(states: Sequence[CallbackState], dtype: np.dtype[Any]) -> tuple[list[dict[str, Any]], Array]:
     """Return records for the file's header, and the numbers of all arrays in one vector."""
+    import json
+
     records, parts = [], []
     for name, state in states:
         arrays = {key: value for key, value in state.items() if _is_arrays(value)}

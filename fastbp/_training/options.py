@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,21 @@ from .. import _checks
 from ..history import History
 from ..network import Network
 from ..optimizers import Optimizer
-from ..schedules import Schedule
 from .state import State
 
+if TYPE_CHECKING:
+    from ..schedules import Schedule
+
 Array = npt.NDArray[Any]
+
+
+def schedule_of(value: Any) -> Schedule | None:
+    """Return a Schedule, or None for None: most trainers have none, and don't import them."""
+    if value is None:
+        return None
+    from .. import schedules
+
+    return schedules.schedule_of(value)
 
 
 class Options:

@@ -16,7 +16,6 @@ from .._kernels import codes
 from ..callbacks import Callback, ReduceLROnPlateau
 from ..history import History
 from ..results import DivergenceError
-from ..schedules import SCHEDULES
 from ..streams._feed import Feed
 from .callback_states import with_states_first
 from .intake import Batches
@@ -67,6 +66,8 @@ class Passes:
         base, schedule = self.state.learning_rate, self.state.schedule
         if schedule is None:
             return np.array([base])
+        from ..schedules import SCHEDULES
+
         parts = (np.arange(n_batches) if batches is None else batches) / n_batches
         values = schedule(self.before + epoch + parts, self.before + self.epochs)
         if type(schedule) not in SCHEDULES.values():  # check the user's own schedule

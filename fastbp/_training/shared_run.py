@@ -19,7 +19,6 @@ from .._kernels.levels import REGISTER
 from .._kernels.tuning import BLOCK
 from ..distributed import Ranks
 from ..losses import LOSSES, Loss
-from ..schedules import SCHEDULES, Schedule
 from ..streams._feed import Feed
 from .intake import Batches, Source
 from .measures import measured_of
@@ -276,6 +275,8 @@ def weight_of(data: codes.Data, start: int, stop: int) -> float:
 
 def _told(option: Any) -> str:
     """Return an option as text that is the same in every process."""
+    from ..schedules import SCHEDULES, Schedule
+
     is_own = isinstance(option, Loss | Schedule) and type(option) not in (*LOSSES.values(), *SCHEDULES.values())
     return type(option).__name__ if is_own else repr(option)  # the repr of a user's own contains an address
 

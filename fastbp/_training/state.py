@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,10 @@ from ..history import LazyHistory
 from ..losses import BinaryCrossEntropy, Loss
 from ..network import Network
 from ..optimizers import Optimizer
-from ..schedules import Schedule
 from .callback_states import CallbackState, gathered
+
+if TYPE_CHECKING:
+    from ..schedules import Schedule
 
 Array = npt.NDArray[Any]
 

@@ -3,3 +3,13 @@
 `workloads` has what is timed, `peers` the same work in each library, `server` the process of one peer, and `turns` runs
 the processes in turn.
 """
+
+PEERS = {  # by their names on the command line
+    "numpy": "NumPy",
+    "jax": "JAX scan",
+    "torch": "PyTorch eager",
+    "torch.compile": "torch.compile",
+    "scikit-learn": "scikit-learn",
+    "onnxruntime": "onnxruntime",
+}
+USUAL = tuple(name for name in PEERS if name != "torch.compile")  # it needs a C++ compiler and half a minute

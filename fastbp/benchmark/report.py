@@ -10,19 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..results import aligned
+from . import PEERS
 from .peers import PREDICTION, TRAINING, missing
 from .turns import Best, PeerError, Turns, ratio
 from .workloads import Kind, Sizes, Workload, samples
 
-PEERS = {  # by their names on the command line
-    "numpy": "NumPy",
-    "jax": "JAX scan",
-    "torch": "PyTorch eager",
-    "torch.compile": "torch.compile",
-    "scikit-learn": "scikit-learn",
-    "onnxruntime": "onnxruntime",
-}
-USUAL = tuple(name for name in PEERS if name != "torch.compile")  # it needs a C++ compiler and half a minute
 NETWORKS: tuple[tuple[Sizes, int], ...] = (((4, 8, 3), 16), ((64, 32, 10), 32), ((784, 128, 10), 128))  # sizes, batch
 QUICK = NETWORKS[1:2]
 BATCH = 32  # for networks without a given batch size

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
 from .._symbols import Symbol
 from ._chains import Factor, J, WeightPath, parameter
 from ._records import LayerValues
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)

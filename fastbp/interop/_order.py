@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
 from .. import _checks
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 Parameters = tuple[Array, Array | None]  # a weight (n_out, n_in), and a bias (n_out,) or None
 
 MAX_SEARCHED = 50  # the most layers for a search by shapes
