@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy.typing as npt
 
 from ._checks import shown
 from ._files import TableError
-from ._files.cells import missing_in, numbers_in, texts_in
+from ._files.cells import MISSING, missing_in, numbers_in, texts_in
 from ._files.columns import EXACT, Categories, Column, Numbers, Table, label
+from ._files.plain import numbers_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -143,6 +145,24 @@ def inputs(table: Table, frame: DataFrame) -> Array:
     """Return the inputs of a network, (n, n_1): the columns that the table names, in its order. Others are ignored."""
     _check_columns(frame, [column.name for column in table.columns])
     return np.hstack([_encoded(column, frame[column.name]) for column in table.columns])
+
+
+def plain_inputs(table: Table, cells: Mapping[str, Sequence[str]]) -> Array | None:
+    """Return the same as `inputs` from the cells of a plain file, by column; None if pandas must read one of them."""
+    parts = []
+    for column in table.columns:
+        texts = cells[column.name]
+        if isinstance(column, Numbers):
+            numbers = numbers_of(texts)
+            if numbers is None:
+                return None
+            parts.append((np.array(numbers)[:, None] - column.mean) / column.deviation)
+        else:
+            codes = [column.code(text) for text in texts]
+            if min(codes) < 0 or not column.codes.keys() >= set(MISSING).intersection(texts):
+                return None
+            parts.append(np.eye(column.width)[codes])
+    return np.hstack(parts)
 
 
 def targets(table: Table, frame: DataFrame) -> Array:

@@ -12,6 +12,7 @@ import pandas
 import pytest
 
 from fastbp import ModelFileError, tables
+from fastbp._cli.parser import TASKS
 from fastbp._files import TableError
 from fastbp._files.cells import MISSING, missing_in
 from fastbp._files.columns import Categories, Numbers, Table
@@ -63,7 +64,7 @@ def test_a_text_that_is_no_category_is_refused_also_beside_an_empty_one():
 
 
 @pytest.mark.parametrize("values", [["1.5", "inf", "2.5"], [1.0, np.inf, 2.0], ["1", "-1e400", "2"]])
-@pytest.mark.parametrize("task", tables.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_an_infinite_target_is_refused_rather_than_a_class(values, task):
     with pytest.raises(TableError, match=r"column 'y' has '?-?(inf|1e400)'? in row 2, but numbers must be finite"):
         tables.recognise(pandas.DataFrame({"x": [1, 2, 3], "y": values}), "y", task)
@@ -372,7 +373,7 @@ def test_spellings_that_are_two_categories_stay_two():
 
 
 @pytest.mark.parametrize("values", [["1", "1.0", "1"], [5, 5, 5], ["0", "-0"]])
-@pytest.mark.parametrize("task", tables.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_target_of_one_value_is_refused_however_it_is_written(values, task):
     with pytest.raises(TableError, match=r"column 'y', the target: expected different values, got .* in all rows"):
         tables.recognise(pandas.DataFrame({"x": range(len(values)), "y": values}), "y", task)

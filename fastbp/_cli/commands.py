@@ -18,11 +18,11 @@ import numpy as np
 from .. import __version__, _checks, _messages, tables
 from .._files import TableError
 from .._files.columns import Categories, Numbers
-from .._files.tables import write_csv
+from .._files.plain import write
 from .._training.measures import penalty
 from .._writing import replacing
 from ..trainer import Trainer
-from .files import about, check_output, input_names, inputs_of, load_model, read_table, target_facts
+from .files import about, check_output, input_names, inputs_of, load_model, read_inputs, read_table, target_facts
 
 if TYPE_CHECKING:
     from ..explanation import Derivative, Explanation
@@ -38,7 +38,7 @@ def predict(arguments: Namespace) -> dict[str, Any]:
     if arguments.probabilities and isinstance(target, Numbers):
         came = f"{arguments.model!r}, which predicts numbers"
         raise TableError(f"--probabilities: expected a model that predicts classes, got {came}")
-    X = inputs_of(table, read_table(arguments.data, input_names(table)), arguments.data)
+    X = read_inputs(table, arguments.data)
     output = trainer.predict(X)
     columns: dict[str, Any]
     if isinstance(target, Numbers):
@@ -55,7 +55,7 @@ def predict(arguments: Namespace) -> dict[str, Any]:
     if arguments.json and not arguments.out:
         return {"rows": len(X), "predictions": {name: column.tolist() for name, column in columns.items()}}
     try:
-        write_csv(columns, arguments.out or sys.stdout)
+        write(columns, arguments.out or sys.stdout)
     except UnicodeEncodeError as error:
         encoding = getattr(sys.stdout, "encoding", None) or error.encoding  # the error calls many of them charmap
         lacking = f"{error.object[error.start : error.end]!a}"

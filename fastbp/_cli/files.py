@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks, tables
-from .._files import TableError
+from .._files import TableError, plain
 from .._files.columns import Categories, Table
-from .._files.tables import read
 from .._records import ModelFileError
 from ..trainer import Trainer
 
@@ -23,8 +22,17 @@ if TYPE_CHECKING:
 
 def read_table(path: str, wanted: list[str]) -> DataFrame:
     """Read a table; wanted: the names of columns that it must have."""
+    from .._files.tables import read
+
     with about(path):
         return read(path, wanted)
+
+
+def read_inputs(table: Table, path: str) -> Any:
+    """Return X, (n, n_1), of a file."""
+    cells = plain.read(path, input_names(table))
+    X = None if cells is None else tables.plain_inputs(table, cells)
+    return inputs_of(table, read_table(path, input_names(table)), path) if X is None else X
 
 
 def input_names(table: Table) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tables: read from CSV, Parquet and NumPy files, and written to CSV."""
+"""Tables: read from CSV, Parquet and NumPy files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .._extras import not_installed
-from .._writing import replacing
 from . import TableError, parquet
 from .columns import duplicates
 
@@ -156,16 +155,3 @@ def _native(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         dtype = np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
     with np.errstate(over="ignore"):  # a longdouble may overflow; infinite numbers are refused later
         return array.astype(dtype, copy=False)
-
-
-def write_csv(columns: dict[str, Any], file: Any) -> None:
-    """Write columns of one length to an open file or a path. A crash leaves the old file or the new one."""
-    require_pandas()
-    import pandas
-
-    frame = pandas.DataFrame(columns)
-    if isinstance(file, str):
-        with replacing(file, text=True) as new:
-            frame.to_csv(new, index=False, lineterminator="\n")
-    else:  # on Windows, standard output writes the system's line endings by itself
-        frame.to_csv(file, index=False, lineterminator="\n")
