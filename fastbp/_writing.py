@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, Any
 
 from . import _checks
@@ -32,6 +31,8 @@ def replacing(
     InUseError
         If another program has the file open for longer.
     """
+    from pathlib import Path
+
     place = Path(_checks.file_to_write("path", path))
     temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
     file: IO[Any] = temporary.open("x", newline="", encoding="utf-8") if text else temporary.open("xb")
@@ -50,7 +51,7 @@ def replacing(
     _flush_folder(place.parent)
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(folder: os.PathLike[str]) -> None:
     """Make a file's new name survive a loss of power, if the system can."""
     with suppress(OSError):  # Windows can't open a folder, and some file systems can't flush it
         handle = os.open(folder, os.O_RDONLY)

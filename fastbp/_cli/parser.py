@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
-from importlib import import_module
 from typing import Any, NoReturn
 
 from .. import __version__, _messages
@@ -13,13 +12,13 @@ from .._extras import not_installed
 from .._files import TableError
 from ..benchmark import PEERS, USUAL
 
-COMMANDS = {  # the module of each command, which is imported when it runs, and the help
-    "train": ("training", "Train a model that predicts a table's target from its other columns, and save it."),
-    "predict": ("commands", "Predict the target for the rows of a table, and write CSV."),
-    "evaluate": ("commands", "Evaluate a model on a table with the target."),
-    "explain": ("commands", "Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ."),
-    "bench": ("commands", "Time training and prediction on this machine, compared with other installed libraries."),
-    "info": ("commands", "Show versions, processor features and the cache of compiled kernels."),
+COMMANDS = {  # and their help
+    "train": "Train a model that predicts a table's target from its other columns, and save it.",
+    "predict": "Predict the target for the rows of a table, and write CSV.",
+    "evaluate": "Evaluate a model on a table with the target.",
+    "explain": "Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ.",
+    "bench": "Time training and prediction on this machine, compared with other installed libraries.",
+    "info": "Show versions, processor features and the cache of compiled kernels.",
 }
 TASKS = ("auto", "classes", "numbers")
 
@@ -137,12 +136,19 @@ def parser() -> Parser:
 
 def _command(subparsers: Any, name: str) -> argparse.ArgumentParser:
     """Add a command: a function of the parsed arguments."""
-    module, text = COMMANDS[name]
 
     def run(arguments: argparse.Namespace) -> dict[str, Any]:
         """Run it. Only now its module is imported, and with it NumPy, so that --help answers at once."""
-        return getattr(import_module(f".{module}", __package__), name)(arguments)
+        if name == "train":
+            from .training import train
 
+            return train(arguments)
+        from . import commands
+
+        found: dict[str, Any] = getattr(commands, name)(arguments)
+        return found
+
+    text = COMMANDS[name]
     command: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text)
     command.set_defaults(run=run, quiet=False)
     return command
