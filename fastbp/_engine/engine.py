@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -15,13 +13,14 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes
-from .._kernels.calls import EvaluateCall, ReorderCall, Slots, TinyCall, TrainCall
-from .._kernels.tasks import Program
+from .._kernels.calls import EvaluateCall, ReorderCall, TinyCall, TrainCall, slot_of
 from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
 from .._library.library import library
+from .._library.slots import Slots, address_of
 from .layout import Layout, aligned_zeros, up_to
-from .program import program
 from .team import new_meeting, rows_team_size, run_together, team_size
+from .turn import Turn
+from .workspace import Workspace
 
 Array = npt.NDArray[Any]
 
@@ -33,57 +32,8 @@ SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENT
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
-
-class Workspace:
-    """The memory for a kernel call, with the machine that describes it.
-
-    Parameters
-    ----------
-    rows : the most rows of a block
-    machine : the network and the memory
-    """
-
-    def __init__(self, rows: int, machine: codes.Machine) -> None:
-        self.rows, self.machine = rows, machine
-        self._programs: dict[int, Program] = {}  # by the number of samples in a batch
-        self._calls: dict[Any, Slots] = {}
-
-    def program(self, m: int) -> Program:
-        """Return small.py's tasks for a batch of m samples, which are made only once."""
-        if m not in self._programs:
-            self._programs[m] = program(self.machine, m, self.machine.parameters.itemsize)
-        return self._programs[m]
-
-    def call(self, kind: Any) -> Slots:
-        """Return the memory of the arguments of an entry, which has the machine already."""
-        slots = self._calls.get(kind)
-        if slots is None:
-            slots = self._calls[kind] = Slots(kind)
-            slots.write("machine", self.machine)
-        return slots
-
-
-class Turn:
-    """The context of a training: a network has only one at a time.
-
-    Raises
-    ------
-    RuntimeError
-        If another thread trains the network, or the call comes from a callback of its training.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._process = Lock(), os.getpid()
-
-    def __enter__(self) -> None:
-        if self._process != os.getpid():  # before a fork, the parent may have been training
-            self._lock, self._process = Lock(), os.getpid()
-        if not self._lock.acquire(blocking=False):
-            where = "in another thread or by the fit that called this callback"
-            raise RuntimeError(f"this Trainer is already being trained, {where}")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+# Slots that train_tiny_each changes
+PARAMETERS, RATES = slot_of(TinyCall, "machine", "parameters"), slot_of(TinyCall, "step", "rates")
 
 
 def ends_of(step: codes.Step) -> int:
@@ -92,17 +42,13 @@ def ends_of(step: codes.Step) -> int:
     return codes.AT_ONCE if plain and step.block >= step.batch_size else codes.AFTER_BATCH
 
 
-def _decided(step: codes.Step) -> codes.Step:
-    return step._replace(ends=ends_of(step))
-
-
 def _by_team(entry: Callable[[int, int], int], call: Slots, threads: int) -> int:
     """Call an entry in each of so many threads, and return the result of the first."""
     if threads == 1:
-        call.write("team", ALONE)
+        call.keep("team", ALONE)
         return entry(call.address, 0)
     meeting = new_meeting()
-    call.write("team", codes.Team(meeting, 0, threads))
+    call.keep("team", codes.Team(meeting, 0, threads))
 
     def abandon() -> None:
         meeting[codes.ABANDONED] = 1
@@ -144,11 +90,15 @@ class Engine:
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
         self._turn = Turn()
+        self._latest_step: tuple[Any, Any] = None, None
+        self._library: Any = None
 
     @property
     def library(self) -> Any:
         """The kernels, which are built if they are nowhere."""
-        return library(self.parameters.dtype.name)
+        if self._library is None:
+            self._library = library(self.parameters.dtype.name)
+        return self._library
 
     def data(
         self,
@@ -215,19 +165,9 @@ class Engine:
             return output if self._for_rows(self.data(X), output, NO_LOSSES, n_threads) else None
         # The short way, because a service that predicts single rows spends its time here.
         workspace = self._borrow(n)
-        finite = self._evaluate(workspace, X, output)
+        finite = self.library.evaluate(workspace.prediction(X, output), 0)
         self._idle.append(workspace)
         return output if finite else None
-
-    def _evaluate(self, workspace: Workspace, X: Array, output: Array) -> bool:
-        call = workspace.call(EvaluateCall)
-        call.write("data", self.data(X))
-        call.write("start", 0)
-        call.write("stop", len(X))
-        call.write("block", BLOCK)
-        call.write("output", output)
-        call.write("losses", NO_LOSSES)
-        return bool(self.library.evaluate(call.address, 0))
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
         """Return J over all samples, and aᴸ in the order of X, (n, n_L), or (0, n_L) without predictions."""
@@ -267,7 +207,7 @@ class Engine:
         n_threads: int | str,
     ) -> int:
         """Continue with some epochs for at most `budget` blocks. Return how many blocks were done."""
-        step = _decided(step)
+        step = self._decided(step)
         if self._may_be_small and step.ends == codes.AT_ONCE and not data.weights.size:
             with self._workspace_for(step) as workspace:
                 call = self._tiny(workspace, data, step, budget)
@@ -275,6 +215,14 @@ class Engine:
                 return self.library.train_tiny(call.address, 0)
         with self._workspace_for(step) as workspace:
             return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads)
+
+    def _decided(self, step: codes.Step) -> codes.Step:
+        """Return the step with how a batch ends. A run gives the same step again and again."""
+        given, decided = self._latest_step
+        if given is not step:
+            decided = step._replace(ends=ends_of(step))
+            self._latest_step = step, decided
+        return decided
 
     def _train_by_clock(
         self,
@@ -299,20 +247,22 @@ class Engine:
         return blocks
 
     @staticmethod
-    def _fill(
-        call: Slots, data: codes.Data, memory: codes.Memory, step: codes.Step, progress: codes.Progress
-    ) -> None:
+    def _fill(call: Slots, data: codes.Data, memory: codes.Memory, step: codes.Step, progress: codes.Progress) -> None:
         """Write what `train` and `update` read into their call, except the team and the budget."""
-        for name, record in (("data", data), ("memory", memory), ("step", step), ("progress", progress)):
-            call.write(name, record)
+        call.write("data", data)
+        call.keep("memory", memory)
+        call.keep("step", step)
+        call.write("progress", progress)
 
     def _tiny(self, workspace: Workspace, data: codes.Data, step: codes.Step, budget: int) -> Slots:
         """Return the call for a batch in small.py, without the state of a network."""
         call = workspace.call(TinyCall)
-        call.write("machine", workspace.machine)  # train_tiny_each writes other parameters
-        call.write("program", workspace.program(step.block))
+        call.keep("program", workspace.program(step.block))
+        call.keep("step", step)
         call.write("data", data)
-        call.write("step", step)
+        integers = call.integers
+        integers[PARAMETERS] = address_of(self.parameters)
+        integers[RATES], integers[RATES + 1] = address_of(step.rates), step.rates.size
         call.write("budget", budget)
         return call
 
@@ -322,7 +272,7 @@ class Engine:
 
     def train_each(self, data: codes.Data, step: codes.Step, many: codes.Many, budget: int) -> int:
         """Continue with networks of this architecture, each with its own state in `many`. Return the blocks done."""
-        step = _decided(step)
+        step = self._decided(step)
         with self._workspace_for(step) as workspace:
             call = self._tiny(workspace, data, step, budget)
             call.write("many", many)

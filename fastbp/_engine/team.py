@@ -51,7 +51,7 @@ def sleep_function() -> tuple[int, int]:
     if os.name == "nt":
         function, time = ctypes.WinDLL("kernel32").SwitchToThread, 0  # type: ignore[attr-defined, unused-ignore]
     else:
-        function, time = _libc.usleep, 10  # type: ignore[union-attr]
+        function, time = ctypes.CDLL(None).usleep, 10
     return ctypes.cast(function, ctypes.c_void_p).value or 0, time
 
 

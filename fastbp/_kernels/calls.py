@@ -1,17 +1,13 @@
 """The arguments of the kernels' entries: records of addresses and numbers, one in each slot of 64 bits.
 
-An entry is a function of C, `int64 entry(int64 *record, int64 thread)`. Python writes a record with `write`, and a
-kernel reads it with `records.read`. Both follow the fields of the classes below.
+An entry is a function of C, `int64 entry(int64 *record, int64 thread)`. Python writes a record with `_library.slots`,
+and a kernel reads it with `records.read`. Both follow the fields of the classes below.
 """
 
 from __future__ import annotations
 
-from ctypes import addressof, c_char
 from functools import cache
 from typing import Any, NamedTuple, get_type_hints
-
-import numpy as np
-import numpy.typing as npt
 
 from . import codes, tasks
 
@@ -108,51 +104,3 @@ def slot_of(kind: Any, *path: str) -> int:
             return slot + (slot_of(field.record, *path[1:]) if path[1:] else 0)
         slot += field.slots
     raise KeyError(path[0])
-
-
-def address_of(array: npt.NDArray[Any]) -> int:
-    """Return the address of an array's first number; 0 if there is none."""
-    try:
-        return addressof(c_char.from_buffer(array))  # a third of the time of array.ctypes.data
-    except (TypeError, ValueError, BufferError):  # read-only, or empty
-        return int(array.ctypes.data) if array.size else 0
-
-
-class Slots:
-    """The memory of a record.
-
-    Parameters
-    ----------
-    kind : the class of the record
-
-    Attributes
-    ----------
-    address : int, which an entry takes
-    """
-
-    def __init__(self, kind: Any) -> None:
-        self.fields = {field.name: (slot_of(kind, field.name), field) for field in fields_of(kind)}
-        self._memory = np.zeros(slots_of(kind), np.int64)
-        self.address = address_of(self._memory)
-        self.integers = memoryview(self._memory)  # sets a number in half of the time of an array
-        self._words, self._reals = (self.integers.cast("B").cast(code) for code in "Qd")
-
-    def write(self, name: str, value: Any) -> None:
-        """Write a field, which may be a record. The caller keeps its arrays alive while kernels use them."""
-        self._write(*self.fields[name], value)
-
-    def _write(self, slot: int, field: Field, value: Any) -> None:
-        if field.record:
-            for inner, item in zip(fields_of(field.record), value, strict=True):
-                self._write(slot, inner, item)
-                slot += inner.slots
-        elif field.is_array:
-            self.integers[slot] = address_of(value)
-            if field.is_run:
-                self.integers[slot + 1] = value.size
-        elif field.scalar == "float64":
-            self._reals[slot] = value
-        elif field.scalar == "uint64":
-            self._words[slot] = value
-        else:
-            self.integers[slot] = value

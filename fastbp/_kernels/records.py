@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .calls import Field, fields_of
+from .calls import fields_of
 from .codes import LAYER_FIELDS, Layer, Operand, Run
 from .jit import inlined, inner
 from .llvm import at, get, record
@@ -15,15 +15,19 @@ from .llvm import at, get, record
 @cache
 def record_type(kind, number):
     """Return the Numba type of a record of a class, for networks of a Numba float type."""
-    return types.BaseTuple.from_types(
-        [_field_type(field, number) for field in fields_of(kind)], kind
-    )
+    return types.BaseTuple.from_types([_field_type(field, number) for field in fields_of(kind)], kind)
 
 
 def _field_type(field, number):
     if field.record:
         return record_type(field.record, number)
-    scalar = number if field.scalar == "number" else types.boolean if field.scalar == "bool" else getattr(types, field.scalar)
+    scalar = (
+        number
+        if field.scalar == "number"
+        else types.boolean
+        if field.scalar == "bool"
+        else getattr(types, field.scalar)
+    )
     if not field.is_array:
         return scalar
     pointer = types.CPointer(scalar)

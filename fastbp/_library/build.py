@@ -1,8 +1,8 @@
 """Builds kernels: Numba compiles them to LLVM's language, and LLVM makes machine code of them, for any level.
 
-It runs in processes of its own, one for each part, so that they use all processors, and so that neither Numba's settings
-nor the user's environment change the result: `python -m fastbp._library.build float32 training` writes an image to
-standard output.
+It runs in processes of its own, one for each part, so that they use all processors, and so that neither Numba's
+settings nor the user's environment change the result: `python -m fastbp._library.build float32 training linux` writes
+an image to standard output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .._kernels.levels import LEVELS, this_machine
-from .image import Image, image_of, joined
+from .image import image_of, joined
+from .kernel_file import Image
 
 PARTS = ("training", "predicting", "tiny")  # the longest first; each is compiled in a process of its own
 FINITE = "finite"  # for both dtypes, with the kernels of each

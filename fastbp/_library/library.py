@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from threading import Lock
 from typing import Any
@@ -10,15 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._kernels.calls import address_of
 from .._kernels.levels import LEVEL
 from . import announce, memory, store
-from .image import Image
+from .kernel_file import Image
+from .slots import address_of
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)  # releases Python's lock
 
 _loaded: dict[str, Library] = {}
 _loads = Lock()
+
+
+def _renew() -> None:
+    """Replace the lock in a child process, because a thread that the child lacks may hold it."""
+    global _loads  # noqa: PLW0603
+    _loads = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class Library:
