@@ -13,7 +13,7 @@ import pytest
 WITHOUT_POSIX = """
 import ctypes, importlib.abc, os, signal, sys, time
 import multiprocessing, pathlib, subprocess, tempfile  # the standard library's own use of it
-import numpy, numba, pandas, scipy, sklearn  # likewise
+import numpy, pandas, scipy, sklearn  # likewise
 
 for module, names in {
     os: '''chown chroot ctermid fchmod fchown fork forkpty getegid geteuid getgid getgrouplist getgroups getloadavg

@@ -7,7 +7,10 @@ import stat
 from contextlib import suppress
 from time import time
 
+from .._in_use import replace
+
 DAY = 86400.0  # seconds
+PATIENCE = 1.0  # seconds to wait for a process that reads another file of this name
 TEMPORARY = ".tmp"
 
 
@@ -102,7 +105,7 @@ def write(folder: str, name: str, data: bytes) -> None:
 def _replace(temporary: str, path: str, data: bytes) -> None:
     """Give the file its name, unless another process has just stored the same and reads it, for which Windows waits."""
     try:
-        os.replace(temporary, path)
+        replace(temporary, path, PATIENCE)
     except PermissionError:
         if not _holds(path, data):
             raise
