@@ -1,116 +1,109 @@
-"""Compile the kernels before their first use, for images and first-time users: `python -m fastbp.warmup`."""
+"""Build the kernels before their first use, for images and first-time users: `python -m fastbp.warmup`."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 from time import perf_counter
 
-import numpy as np
-
-from . import _messages
-from ._engine.team import usable_cores
-from ._kernels import codes, epoch
+from . import _checks, _messages
+from ._kernels.levels import LEVEL, LEVELS
+from ._library import store
 from ._library.announce import silent_if
-from ._training.steps import step_of
-from .many import fit_many
-from .trainer import Trainer
 
 DTYPES = ("float32", "float64")
-USES = ("training", "prediction", "tiny")  # the longest compilation first
-MPI = "mpi"  # only for a Trainer with a comm
-SECONDS = {"training": 8, "prediction": 4, "tiny": 3, MPI: 2}  # to compile each one, after the ones before it
+PLACES = (store.CACHE, store.PACKAGE)
+LEVELS_HERE = tuple(name for name, level in LEVELS.items() if level.machine == LEVEL.machine)
 
 
-def warm_up(dtypes: Sequence[str] = DTYPES, uses: Sequence[str] = USES) -> float:
-    """Compile every kernel that `Trainer` and `fit_many` use, or load it from disk.
+def warm_up(dtypes: Sequence[str] = DTYPES, into: str = store.CACHE, levels: Sequence[str] | None = None) -> float:
+    """Build the kernels that are missing, and store them for all processes.
 
     Parameters
     ----------
     dtypes : some of {"float32", "float64"}
-    uses : some of {"training", "prediction", "tiny", "mpi"}
-        "tiny" is for small networks, which have their own kernels. "mpi" is what a Trainer with a comm needs in
-        addition to "training"; it is not compiled by default.
+    into : {"cache", "package"}
+        "cache" is your cache folder. "package" is the folder where fastbp is installed, for an image in which another
+        user runs it.
+    levels : list of str or None
+        Processor levels, such as ["x86-64-v2", "x86-64-v3", "x86-64-v4"], for an image that runs on other machines.
+        None means the level of this machine.
 
     Returns
     -------
     The time in seconds.
-    """
-    with silent_if(True):
-        return _warm_up(dtypes, uses)
-
-
-def _warm_up(dtypes: Sequence[str], uses: Sequence[str]) -> float:
-    started = perf_counter()
-    for dtype, use in product(dtypes, uses):
-        sizes = (2, 2, 1) if use == "tiny" else (64, 64, 10)
-        trainer = Trainer(sizes, dtype=dtype)
-        X, y = np.zeros((8, sizes[0]), dtype), np.zeros((8, sizes[-1]), dtype)
-        if use == "training":
-            trainer.fit(X, y, verbose=0)
-            trainer.gradients(X, y)
-        elif use == "prediction":
-            trainer.evaluate(X, y)
-            trainer.predict(X)
-        elif use == "tiny":
-            trainer.fit(X, y, verbose=0)
-            fit_many([Trainer(sizes, dtype=dtype) for _ in range(8)], X, y, n_threads=1, verbose=0)
-        else:
-            _step_as_rank(trainer, trainer._intake.data("X", X, "y", y, shuffle=True))
-    return perf_counter() - started
-
-
-def _step_as_rank(trainer: Trainer, data: codes.Data) -> None:
-    """Take a step as a rank of an MPI job does. Its part of the batch is the whole batch."""
-    m, rates = len(data.X), np.array([trainer.learning_rate])
-    data = trainer._state.engine.reordered(data, trainer._state.random)
-    step = step_of(trainer._state, m, rates)._replace(part=codes.Part(0, m, 0, float(m)))
-    with trainer._state.engine.part(data, trainer._state.memory, step, 1) as (_, _, update):
-        update(float(rates[0]))
-
-
-def warm_up_in_processes(dtypes: Sequence[str], uses: Sequence[str]) -> float:
-    """Do the same as `warm_up`, in one process for each processor, and return the time in seconds.
 
     Raises
     ------
-    subprocess.CalledProcessError
-        If one of the processes failed.
+    OSError
+        If the folder of the package can't be written.
+    RuntimeError
+        If the kernels can't be built.
     """
     started = perf_counter()
-    shares: list[list[tuple[str, str]]] = [[] for _ in range(usable_cores())]
-    for use, dtype in product(sorted(uses, key=SECONDS.__getitem__, reverse=True), dtypes):
-        least = min(shares, key=lambda share: sum(SECONDS[taken] for taken, _ in share))
-        least.append((use, dtype))
-
-    def compile_in_a_process(share: list[tuple[str, str]]) -> None:
-        calls = "; ".join(f"warm_up([{dtype!r}], [{use!r}])" for use, dtype in share)
-        subprocess.run([sys.executable, "-c", f"from fastbp.warmup import warm_up; {calls}"], check=True)
-
-    with ThreadPoolExecutor(len(shares)) as pool:
-        list(pool.map(compile_in_a_process, filter(None, shares)))
+    _checks.one_of("into", into, PLACES)
+    for name in dtypes:
+        _checks.one_of("dtypes", name, DTYPES)
+    for name in levels or ():
+        _checks.one_of("levels", name, LEVELS_HERE)
+    for level in levels or (LEVEL.name,):
+        for dtype in dtypes:
+            _warm_up(store.Kind(dtype, level), into)
     return perf_counter() - started
 
 
-def main() -> None:
-    """The command line of `python -m fastbp.warmup`."""
+def _warm_up(kind: store.Kind, into: str) -> None:
+    if into == store.CACHE and kind.level == LEVEL.name:
+        from ._library.library import library
+
+        with silent_if(True):
+            library(kind.dtype)  # stays in memory, also if there is no folder for it
+    elif _path(kind, into) is None:
+        with store.building(kind):
+            image = store.find(kind)
+            if image is None:
+                from ._library import build
+
+                image = build.build(kind.dtype, kind.level)
+            if store.save(image, kind, into) is None and into == store.PACKAGE:
+                raise OSError(f"fastbp's own folder cannot be written: {store.folder_of(store.PACKAGE)}")
+
+
+def _path(kind: store.Kind, into: str) -> str | None:
+    """Return the path of the file that makes a build unnecessary. What is in the package is not needed in the cache."""
+    return store.path_in(store.PACKAGE, kind) or (store.path_in(into, kind) if into == store.CACHE else None)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `python -m fastbp.warmup`. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m fastbp.warmup", description=__doc__)
     parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=DTYPES, dest="dtypes")
-    what = "kernels to compile; default: all except mpi, which also needs training"
-    parser.add_argument("--only", nargs="+", default=list(USES), choices=(*USES, MPI), dest="uses", help=what)
-    arguments = parser.parse_args()
-    in_one = usable_cores() == 1 or len(arguments.dtypes) == len(arguments.uses) == 1
-    seconds = (warm_up if in_one else warm_up_in_processes)(arguments.dtypes, arguments.uses)
-    folder = epoch.train.stats.cache_path
-    stored = "but not stored, because there is no writable folder; set NUMBA_CACHE_DIR to one"
-    if folder:
-        stored = f"stored in {folder}"
-    _messages.result(f"kernels ready in {seconds:.1f} s, {stored}\n")
+    what = "your cache folder (default), or the folder of the package, for an image in which other users run fastbp"
+    parser.add_argument("--into", default=store.CACHE, choices=PLACES, help=what)
+    what = "levels of the processor, for an image that runs on other machines; default: that of this machine"
+    parser.add_argument("--level", nargs="+", default=[LEVEL.name], choices=LEVELS_HERE, dest="levels", help=what)
+    arguments = parser.parse_args(argv)
+    try:
+        for level in arguments.levels:
+            for dtype in arguments.dtypes:
+                _tell(store.Kind(dtype, level), arguments.into)
+    except (OSError, RuntimeError) as error:
+        _messages.err(f"fastbp: {error}\n")
+        return 1
+    return 0
+
+
+def _tell(kind: store.Kind, into: str) -> None:
+    """Build kernels, and say so before and after."""
+    what = f"{kind.dtype} for {kind.level}"
+    if store.find(kind) is None:
+        _messages.err(f"building the kernels, {what}, which can take half a minute\n")
+    seconds = warm_up([kind.dtype], into, [kind.level])
+    path = _path(kind, into)
+    stored = f"in {path}" if path else "but not stored; set FASTBP_CACHE_DIR to a writable folder"
+    _messages.result(f"kernels ready in {seconds:.1f} s, {what}, {stored}\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections import Counter
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from .._engine.team import usable_cores
 from .._kernels.levels import LEVEL, REGISTER
 from .._kernels.tuning import TALL
+from .._library import folders, store
 
 NEEDED = ("numpy", "numba", "llvmlite")
 OPTIONAL = (
@@ -21,19 +21,21 @@ OPTIONAL = (
 )
 
 
-def facts() -> dict[str, Any]:
-    """Return package versions, the processor, the features that the kernels use, and the cache folder."""
-    from llvmlite import binding
+DTYPES = ("float32", "float64")
+PLACES = (store.PACKAGE, store.CACHE)
 
+
+def facts() -> dict[str, Any]:
+    """Return package versions, the processor, the level and files of the kernels, and the cache folder."""
     return {
         "python": platform.python_version(),
         "packages": {name: version_of(name) for name in (*NEEDED, *OPTIONAL)},
         "processor": processor(),
-        "architecture": binding.get_host_cpu_name(),
         "level": LEVEL.name,
         "register_bytes": REGISTER,
         "tile": {"rows": TALL, "registers": 2},
         "threads": usable_cores(),
+        "kernels": {dtype: _kernels(dtype) for dtype in DTYPES},
         "cache": _cache(),
     }
 
@@ -55,47 +57,48 @@ def version_of(package: str) -> str | None:
         return None
 
 
-def _cache() -> dict[str, Any]:
-    """Describe the cache of machine code: its folder (None if there is none), its pieces, and the missing kernels."""
-    from .._kernels import epoch, finite, small
-    from .._kernels.disk import hash_of
+def _kernels(dtype: str) -> dict[str, Any] | str:
+    """Describe the file that has the kernels of a dtype for this process, as `_library.library` finds it."""
+    kind = store.Kind(dtype, LEVEL.name)
+    for place in PLACES:
+        path = store.path_in(place, kind)
+        if path is not None:
+            return {"from": place, "file": path, "built_with": _built_with(dict(store.stored()).get(path, {}))}
+    return "to build at the first use, or with python -m fastbp.warmup"
 
-    on_request = {"update": epoch.update, "reorder": epoch.reorder}  # compiled only if a user asks for them
-    kernels = {  # kernels that `python -m fastbp.warmup` always compiles
-        "is_finite": finite.is_finite,
-        "train": epoch.train,
-        "evaluate": epoch.evaluate,
-        "train_tiny": small.train,
-        "train_many": small.train_each,
-    }
-    folder = epoch.train.stats.cache_path
-    files = list(Path(folder).glob("*.nbc")) if folder else []
-    abouts = {name: _pieces(kernel) for name, kernel in (kernels | on_request).items()}
-    made_for = Counter(f"{about['processor']}, numba {about['numba']}" for found in abouts.values() for about in found)
-    target = hash_of(epoch.train.targetctx.codegen().magic_tuple())
-    missing = {
-        dtype: [name for name in kernels if not any(_is_of(about, dtype, target) for about in abouts[name])]
-        for dtype in ("float32", "float64")
-    }
+
+def _built_with(told: dict[str, str]) -> str:
+    return ", ".join(f"{name} {told[name]}" for name in ("numba", "llvmlite") if told.get(name))
+
+
+def _cache() -> dict[str, Any]:
+    """Describe the cache folder, and the files with kernels that don't serve this process."""
+    folder = store.folder_of(store.CACHE)
+    serve = [store.path_in(place, store.Kind(dtype, LEVEL.name)) for place in PLACES for dtype in DTYPES]
+    others = {path: told for path, told in store.stored() if path not in serve}
     return {
         "folder": folder,
-        "writable": bool(folder) and os.access(folder, os.W_OK),
-        "pieces": len(files),
-        "megabytes": sum(file.stat().st_size for file in files) / 1e6,
-        "made_for": dict(made_for),
-        "of_other_versions": len(files) - made_for.total(),
-        "compiled": [dtype for dtype, names in missing.items() if not names],
-        "to_compile": missing,
+        "writable": _is_writable(folder),
+        "trusted": _is_trusted(folder),
+        "other_files": {path: f"{told.get('level')}, {_built_with(told)}" for path, told in others.items()},
     }
 
 
-def _pieces(kernel: Any) -> list[dict[str, str]]:
-    """Return what is on disk for a kernel, for any processor, as in `Pieces.abouts`."""
-    from .._kernels.disk import Disk
+def _is_writable(folder: str | None) -> bool:
+    """Return whether files can be stored there, perhaps after the folder is made."""
+    if folder is None:
+        return False
+    while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    return os.access(folder, os.W_OK)
 
-    return kernel._cache.pieces.abouts() if isinstance(kernel._cache, Disk) else []
 
-
-def _is_of(about: dict[str, str], dtype: str, target: str) -> bool:
-    """Return whether it fits this process and dtype. The float32 kernels also take float64 arrays."""
-    return about["target"] == target and ("float32" in about["signature"]) == (dtype == "float32")
+def _is_trusted(folder: str | None) -> bool | str:
+    """Return whether no other user can write there; else why fastbp doesn't use the folder."""
+    try:
+        folders.check(folder or "")
+    except folders.Untrusted as error:
+        return f"no: {error}"
+    except OSError:
+        pass  # it doesn't exist yet, and is made for this user alone
+    return True

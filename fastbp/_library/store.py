@@ -170,10 +170,22 @@ def cache_folder() -> str | None:
     return os.path.join(above, "fastbp") if os.path.isabs(above) else None
 
 
+def folder_of(place: str) -> str | None:
+    """Return the folder of the files in the package or in the cache."""
+    return os.path.join(_folder_of_package(), BUILT) if place == PACKAGE else cache_folder()
+
+
+def path_in(place: str, kind: Kind) -> str | None:
+    """Return the path of the kernels in the package or in the cache; None if there are none that serve."""
+    folder, found = folder_of(place), in_package(kind) if place == PACKAGE else in_cache(kind)
+    name = kind.name if place == PACKAGE else kind.name_in_cache
+    return os.path.join(folder, name) if folder and found else None
+
+
 def stored() -> list[tuple[str, dict[str, str]]]:
     """Return the path of each file in the package and in the cache, and what it says of itself."""
     found = []
-    for folder in filter(None, (os.path.join(_folder_of_package(), BUILT), cache_folder())):
+    for folder in filter(None, map(folder_of, (PACKAGE, CACHE))):
         with suppress(OSError):
             for name in sorted(os.listdir(folder)):
                 path = os.path.join(folder, name)
