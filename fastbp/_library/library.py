@@ -19,6 +19,7 @@ from .slots import address_of
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)  # releases Python's lock
 
 _loaded: dict[str, Library] = {}
+_is_finite: dict[str, Any] = {}  # by dtype.char; NumPy takes microseconds to make dtype.name
 _loads = Lock()
 
 
@@ -60,13 +61,9 @@ def library(dtype: str) -> Library:
     except KeyError:
         with _loads:
             if dtype not in _loaded:
-                _loaded[dtype] = Library(_image(dtype))
+                kernels = _loaded[dtype] = Library(_image(dtype))
+                _is_finite.update({"f": kernels.is_finite_float32, "d": kernels.is_finite_float64})
             return _loaded[dtype]
-
-
-def any_loaded() -> Library | None:
-    """Return kernels that this process has already, of whatever dtype."""
-    return next(iter(_loaded.values()), None)
 
 
 def _image(dtype: str) -> Image:
@@ -87,7 +84,7 @@ def _image(dtype: str) -> Image:
 
 def is_finite(values: npt.NDArray[Any]) -> bool:
     """Return whether all values, (n,) float32 or float64, are finite, at the speed of memory."""
-    kernels = any_loaded()
-    if kernels is None:  # not worth building kernels
+    entry = _is_finite.get(values.dtype.char)
+    if entry is None:  # not worth building kernels
         return bool(np.isfinite(values).all())
-    return values.size == 0 or bool(getattr(kernels, f"is_finite_{values.dtype.name}")(address_of(values), values.size))
+    return values.size == 0 or bool(entry(address_of(values), values.size))

@@ -53,6 +53,7 @@ class Slots:
 
     def write(self, name: str, value: Any) -> None:
         """Write a field, which may be a record. The caller keeps its arrays alive while kernels use them."""
+        self._written.pop(name, None)
         slot, field = self._places[name]
         if field.record:
             self._write(slot, leaves_of(field.record), _flat(value))
