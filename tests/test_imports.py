@@ -14,7 +14,6 @@ from fastbp._cli.parser import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "fastbp").rglob("*.py"))
-WARMUP = pytest.mark.xfail(reason="warmup imports the kernels' modules, and they import Numba")
 HEAVY = ("numba", "llvmlite", "pandas", "pyarrow", "scipy", "sklearn", "matplotlib", "tqdm", "torch")
 
 
@@ -53,7 +52,7 @@ with tempfile.TemporaryDirectory() as folder:
 }
 
 
-@pytest.mark.parametrize("use", ["import", pytest.param("modules", marks=WARMUP), "trainer", "fit"])
+@pytest.mark.parametrize("use", sorted(USES))
 def test_nothing_heavy_is_imported(use):
     assert loaded(USES[use], HEAVY) == []
 

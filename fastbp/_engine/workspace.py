@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
 from .._kernels import codes
 from .._kernels.calls import EvaluateCall, slot_of
@@ -13,7 +13,7 @@ from .._kernels.tuning import BLOCK
 from .._library.slots import Slots, address_of
 from .program import program
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 # Slots in which a prediction differs from the one before
 X_SLOT, N_SLOT = slot_of(EvaluateCall, "data", "X"), slot_of(EvaluateCall, "data", "n")
