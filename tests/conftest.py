@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fastbp import warmup
+from fastbp._library.library import library
+from tests.cases import DTYPES
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
@@ -21,11 +22,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_sessionstart(session):
-    """Compile the kernels before the first test, so that no test waits for them or hears that they are compiled."""
+    """Build the kernels before the first test, so that no test waits for them or hears that they are built."""
     # The controller of pytest-xdist has done it for its workers, and a session for pytest in one of its tests.
     done = hasattr(session.config, "workerinput") or "PYTEST_CURRENT_TEST" in os.environ
     if not done and not session.config.option.collectonly:
-        warmup.warm_up_in_processes(warmup.DTYPES, (*warmup.USES, warmup.MPI))
+        for dtype in DTYPES:
+            library(dtype)
 
 
 # Files whose tests watch time, signals or memory, or start processes of their own that keep both cores busy.
@@ -33,18 +35,25 @@ ONE_AFTER_ANOTHER = {
     *("test_distributed", "test_jobs", "test_interruption", "test_stress_concurrency", "test_stress_files"),
     *("test_benchmark", "test_team"),
 }
+# Files of tests/_kernels that use kernels of each other. Numba's cache isn't safe where two processes store the same.
+WITH_THE_SAME_KERNELS = {
+    "products": {"test_tile", "test_updates", "test_wide"},
+    "rows": {"test_activations", "test_losses"},
+}
 
 
 def group_of(test: str) -> str:
     """Return the group of a test by its id: the tests of a group run in one process of pytest-xdist.
 
-    The tests of one file of tests/_kernels use the same kernels, which one process compiles. Elsewhere a group is the
-    cases of a test.
+    The tests of one file of tests/_kernels use the same kernels, which one process compiles and stores. Elsewhere a
+    group is the cases of a test.
     """
     path = Path(test.partition("::")[0])
     if path.stem in ONE_AFTER_ANOTHER:
         return "one after another"
-    return path.stem if path.parent.name == "_kernels" else test.partition("[")[0]
+    if path.parent.name != "_kernels":
+        return test.partition("[")[0]
+    return next((group for group, stems in WITH_THE_SAME_KERNELS.items() if path.stem in stems), path.stem)
 
 
 def pytest_collection_modifyitems(items):

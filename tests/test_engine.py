@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import pickle
 import sys
@@ -16,7 +17,9 @@ import pytest
 from fastbp import Trainer, losses, optimizers
 from fastbp._engine.engine import NO_BOUNDS, NO_SEED, ends_of
 from fastbp._engine.team import TeamSize
-from fastbp._kernels import codes, epoch
+from fastbp._kernels import codes
+from fastbp._kernels.calls import TrainCall, slot_of
+from fastbp._library.library import library
 
 from .cases import Case
 
@@ -89,21 +92,32 @@ def test_there_is_memory_for_gradients_whenever_the_kernel_stores_them(optimizer
             assert_memory_for_gradients(optimizer, bounds, alpha, batch_size, entry, patch)
 
 
+GRADIENTS = 8 * slot_of(TrainCall, "machine", "gradients")  # bytes from the start of a call's record
+
+
 def assert_memory_for_gradients(optimizer, bounds, alpha, batch_size, entry, patch):
     """If the engine gives the kernel no memory for gradients, this test gives it some, where nothing may be stored."""
     case = Case((6, 25, 4), n=300)
     trainer, (X, y) = case.trainer(), case.data()
-    engine, memory, kernel, stored = trainer._state.engine, trainer._state.engine.memory(2, 0), epoch.train, []
+    engine, memory, stored = trainer._state.engine, trainer._state.engine.memory(2, 0), []
+    kernels, own = library(case.dtype), np.empty(trainer._state.engine.layout.size, case.dtype)
+    train = kernels.train
 
-    def spy(plan, buffers, *arguments):
-        given = buffers.gradients if buffers.gradients.size else np.empty(engine.layout.size, buffers.work.dtype)
-        if not stored or given is not buffers.gradients:  # the gradients of a batch come in several calls
-            given[:] = 123
-        blocks = kernel(plan, buffers._replace(gradients=given), *arguments)
-        stored.append((given is buffers.gradients, bool((given != 123).any())))
+    def spy(call, thread):
+        place = ctypes.c_int64.from_address(call + GRADIENTS)
+        has_memory = place.value != 0
+        if not has_memory:
+            place.value = own.ctypes.data
+        gradients = np.frombuffer((ctypes.c_char * own.nbytes).from_address(place.value), own.dtype)
+        if not stored or not has_memory:  # the gradients of a batch come in several calls
+            gradients[:] = 123
+        blocks = train(call, thread)
+        stored.append((has_memory, bool((gradients != 123).any())))
+        if not has_memory:
+            place.value = 0
         return blocks
 
-    patch.setattr(epoch, "train", spy)
+    patch.setattr(kernels, "train", spy)
     step = codes.Step(optimizer.rule(), bounds, np.array([0.1]), NO_SEED, batch_size, min(batch_size, 256), alpha)
     data = engine.data(X, y)
     if entry == "train":
@@ -134,7 +148,7 @@ def assert_same_at_once_and_after(optimizer, bounds, alpha, batch_size):
         engine, at = trainer._state.engine, codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(1))
         with engine._workspace(step.block, gradients=True) as workspace:
             decided = step._replace(ends=ends)
-            engine._train_together(workspace, engine.data(X, y), engine.memory(2, 0), decided, at, 100, 1)
+            engine._train_by_clock(workspace, engine.data(X, y), engine.memory(2, 0), decided, at, 100, 1)
         results.append((trainer.network._parameters, at.losses))
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(first, second)

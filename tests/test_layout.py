@@ -49,15 +49,15 @@ def test_every_part_starts_on_a_cache_line(dtype):
 @pytest.mark.parametrize("sizes", [*ARCHITECTURES, (99, 600, 300, 530), (700, 900, 10)], ids=str)
 def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     layout = Layout(sizes, 4)
-    plan, size = layout.plan((1,) * (len(sizes) - 1), Objective(0), True, rows)
+    machine, size = layout.machine((1,) * (len(sizes) - 1), Objective(0), True, rows)
     rows = up_to(rows, HEIGHT)
-    layers = [Layer(*row) for row in plan.layers.reshape(len(sizes), -1)]
+    layers = [Layer(*row) for row in machine.layers.reshape(len(sizes), -1)]
     parts = [(layer.a, rows * layer.width) for layer in layers]
     parts += [(layer.delta, rows * layer.width) for layer in layers[1:]]
     parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]
-    parts += [(plan.zeros, 2 * REGISTER // 4), (plan.targets, rows * layers[-1].width)]
-    parts += [(plan.weights, rows * layers[-1].width), (plan.parameter, HEIGHT * layers[-1].width)]
-    parts += [(plan.mask, HEIGHT * layers[-1].width), (plan.packed, 0)]
+    parts += [(machine.zeros, 2 * REGISTER // 4), (machine.targets, rows * layers[-1].width)]
+    parts += [(machine.weights, rows * layers[-1].width), (machine.parameter, HEIGHT * layers[-1].width)]
+    parts += [(machine.mask, HEIGHT * layers[-1].width), (machine.packed, 0)]
     parts.sort()
     for (start, length), (following, _) in pairwise([*parts, (size, 0)]):
         assert start + length <= following

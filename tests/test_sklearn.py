@@ -777,9 +777,7 @@ def test_text_and_boolean_classes():
     assert ours.MLPClassifier(max_iter=100, random_state=0).fit(X, y == 0).predict(X).dtype == bool
 
 
-def test_no_compilation_beside_one_for_each_dtype():
-    from fastbp._kernels import epoch
-
+def test_read_only_arrays_of_each_dtype_serve_every_way_to_train():
     for dtype in (np.float32, np.float64):
         X, y = (part.astype(dtype) for part in DIABETES)
         for array in (X, y):
@@ -789,9 +787,7 @@ def test_no_compilation_beside_one_for_each_dtype():
             weights.flags.writeable = False
             for weighted in (None, weights):
                 model = ours.MLPRegressor(max_iter=2, random_state=0, **options).fit(X, y, sample_weight=weighted)
-                model.predict(X)
-    assert len(epoch.train.signatures) <= 2
-    assert len(epoch.evaluate.signatures) <= 2
+                assert np.isfinite(model.predict(X)).all()
 
 
 def test_samples_that_weigh_nothing_play_no_part():

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numba import from_dtype
-from numba.core.errors import TypingError
+from numba import TypingError, from_dtype
 
 from fastbp._kernels.levels import LEVEL, REGISTER
 from fastbp._kernels.llvm import (

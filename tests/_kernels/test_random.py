@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 
 from fastbp._kernels import random
+from fastbp._kernels.codes import Run
+from fastbp._kernels.llvm import at
 from tests._kernels.compiled import kernel
 
-shuffle, uniform = kernel(random.shuffle.py_func), kernel(random.uniform.py_func)  # as Python may call them
+
+@kernel
+def uniform(state):
+    return random.uniform(at(state, 0))
+
+
+@kernel
+def shuffle(order, state):
+    random.shuffle(Run(at(order, 0), order.size), at(state, 0))
 
 
 def splitmix64(state: int) -> tuple[int, int]:

@@ -30,9 +30,9 @@ from fastbp._kernels.team import draw, first_share, meet, next_share
 from tests._kernels.compiled import kernel
 
 # as Python may call them
-share, slice_of = kernel(team.share.py_func), kernel(team.slice_of.py_func)
-share_of_ticket, tickets_of = kernel(team.share_of_ticket.py_func), kernel(team.tickets_of.py_func)
-division, division_by_rows = kernel(team.division.py_func), kernel(team.division_by_rows.py_func)
+share, slice_of = kernel(team.share), kernel(team.slice_of)
+share_of_ticket, tickets_of = kernel(team.share_of_ticket), kernel(team.tickets_of)
+division, division_by_rows = kernel(team.division), kernel(team.division_by_rows)
 
 LINE = 8  # int64s of a cache line
 
@@ -271,8 +271,10 @@ def test_threads_meet_without_any_function_to_sleep():
     meeting = np.zeros(MEETING_SIZE, np.int64)
     threads, _ = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
     threads[0].join(0.05)
+    assert results == {}
     assert meet_once(Team(meeting, 0, 2))
     join(threads)
+    assert results == {1: True}
 
 
 def test_windows_lets_other_threads_run_because_its_shortest_sleep_takes_milliseconds(monkeypatch):

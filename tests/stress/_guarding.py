@@ -1,7 +1,8 @@
 """A pytest plugin: every array that a kernel is given lies beside a page that nobody may touch.
 
 ``SIDE`` says beside which: "end" or "start". A kernel that reads or writes one number beyond an array then ends the
-process with SIGSEGV, and pytest's fault handler says in which test.
+process with SIGSEGV, and pytest's fault handler says in which test. This holds for the entries of the library, whose
+records have addresses of guarded copies, for the records themselves, and for the kernels that tests define.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-from threading import Lock
-from typing import Any, ClassVar
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
 
 import numpy as np
 
-from fastbp import _checks
-from fastbp._kernels import codes, epoch, jit, small
+from fastbp._kernels import codes
+from fastbp._library import slots
 
 SIDE = "FASTBP_GUARDED_SIDE"
 PAGE = mmap.PAGESIZE
@@ -31,76 +35,144 @@ class Pages:
     def __init__(self, array: np.ndarray, side: str) -> None:
         room = -(-max(array.nbytes, 1) // PAGE) * PAGE
         self._memory = mmap.mmap(-1, room + 2 * PAGE)
-        self._handle = (ctypes.c_char * len(self._memory)).from_buffer(self._memory)
-        base = ctypes.addressof(self._handle)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         for page in (base, base + PAGE + room):
             if _libc.mprotect(page, PAGE, PROT_NONE):
                 raise OSError(ctypes.get_errno(), "mprotect")
         # To the byte: what the engine puts on cache lines is whole cache lines, and so stays on them.
         offset = PAGE + (0 if side == "start" else room - array.nbytes)
         self.array = np.frombuffer(self._memory, array.dtype, array.size, offset).reshape(array.shape)
-        self.array[...] = array
+        self.address = base + offset
+        self.calls = 0  # that have it now
+        self._original = weakref.ref(array)
 
-    def write_back(self, array: np.ndarray) -> None:
-        """What a kernel changed."""
-        if self.array.tobytes() != array.tobytes():  # an array that is only read may be in memory that is, too
-            array[...] = self.array
+    def is_of(self, array: np.ndarray) -> bool:
+        return self._original() is array
+
+    def enter(self) -> None:
+        """Copy the original, for the first of the calls that have it at once: threads of one team share it."""
+        original = self._original()
+        if self.calls == 0 and original is not None:
+            self.array[...] = original
+        self.calls += 1
+
+    def leave(self) -> None:
+        """Copy back what kernels changed, after the last of the calls."""
+        self.calls -= 1
+        original = self._original()
+        # An array that is only read may be in memory that is, too.
+        if self.calls == 0 and original is not None and self.array.tobytes() != original.tobytes():
+            original[...] = self.array
 
 
-class Guarded:
-    """A kernel whose arrays are moved for the time of a call; threads of one team share them."""
+class Guard:
+    """The arrays that kernels are given, each with its pages for as long as it lives."""
 
-    # By the array's id: its pages, and how many calls have them.
-    inside: ClassVar[dict[int, tuple[Pages, int, np.ndarray]]] = {}
-    lock = Lock()
-    count = 0  # of arrays that were moved, in all calls
+    def __init__(self, side: str) -> None:
+        self.side = side
+        self.count = 0  # of arrays that were moved, in all calls
+        self._lock = RLock()  # the end of an array can interrupt any line of its thread
+        self._of_arrays: dict[int, Pages] = {}  # by id
+        self._at: dict[int, Pages] = {}  # by address
 
-    def __init__(self, kernel: Any, side: str) -> None:
-        self._kernel, self._side = kernel, side
+    def pages(self, array: Any) -> Pages | None:
+        """Return the pages of an array; None if it stays where it is.
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._kernel, name)
+        A meeting does, where Python may abandon it during a call.
+        """
+        if not isinstance(array, np.ndarray) or not array.flags.c_contiguous or array.ndim == 0:
+            return None
+        if array.dtype == np.int64 and array.shape == (codes.MEETING_SIZE,):
+            return None
+        with self._lock:
+            known = self._of_arrays.get(id(array))
+            if known is None or not known.is_of(array):
+                known = self._of_arrays[id(array)] = Pages(array, self.side)
+                self._at[known.address] = known
+                weakref.finalize(array, self._forget, id(array), known)
+            return known
 
-    def __call__(self, *arguments: Any) -> Any:
-        entered: list[np.ndarray] = []
+    def _forget(self, key: int, pages: Pages) -> None:
+        with self._lock:
+            if self._of_arrays.get(key) is pages:
+                del self._of_arrays[key]
+            self._at.pop(pages.address, None)
+
+    @contextmanager
+    def inside(self, moved: list[Pages]) -> Iterator[None]:
+        """Have the pages hold what the arrays do, in the block, and the reverse after it."""
+        with self._lock:
+            self.count += len(moved)
+            for pages in moved:
+                pages.enter()
         try:
-            moved = [self._move(argument, entered) for argument in arguments]
-            return self._kernel(*moved)
+            yield
         finally:
-            for array in entered:
-                self._leave(array)
+            with self._lock:
+                for pages in moved:
+                    pages.leave()
 
-    def _move(self, argument: Any, entered: list[np.ndarray]) -> Any:
-        if isinstance(argument, codes.Team):  # where others meet it, and may abandon it, during the call
-            return argument
+    def entry(self, function: Callable[[int, int], int]) -> Callable[[int, int], int]:
+        """Return an entry of the library that finds each array of its record beside a page, and the record too."""
+
+        def call(address: int, number: int) -> int:
+            with self._lock:
+                record = self._at.get(address)
+                moved = [] if record is None else [record]
+                if record is not None and record.array.dtype == np.int64:  # those of is_finite have no addresses
+                    words = record._original()
+                    moved += {self._at[word] for word in words.tolist() if word in self._at}
+            with self.inside(moved):
+                return function(address, number)
+
+        return call
+
+    def kernel(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a kernel that finds each array among its arguments beside a page."""
+
+        def call(*arguments: Any) -> Any:
+            moved: list[Pages] = []
+            arguments = self._moved(arguments, moved)
+            with self.inside(moved):
+                return function(*arguments)
+
+        return call
+
+    def _moved(self, argument: Any, moved: list[Pages]) -> Any:
         if isinstance(argument, tuple):
-            items = [self._move(item, entered) for item in argument]
+            items = [self._moved(item, moved) for item in argument]
             return type(argument)(*items) if hasattr(argument, "_fields") else tuple(items)
-        if not isinstance(argument, np.ndarray) or not argument.flags.c_contiguous:
+        pages = self.pages(argument)
+        if pages is None:
             return argument
-        with self.lock:
-            pages, calls, _ = self.inside.get(id(argument)) or (Pages(argument, self._side), 0, argument)
-            self.inside[id(argument)] = pages, calls + 1, argument
-            entered.append(argument)
-            Guarded.count += 1
+        moved.append(pages)
         return pages.array
 
-    def _leave(self, array: np.ndarray) -> None:
-        with self.lock:
-            pages, calls, _ = self.inside[id(array)]
-            if calls > 1:
-                self.inside[id(array)] = pages, calls - 1, array
-            else:
-                pages.write_back(array)
-                del self.inside[id(array)]
+
+guard = Guard(os.environ.get(SIDE, "end"))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    terminalreporter.write_line(f"{Guarded.count} arrays beside a page that nobody may touch")
+    terminalreporter.write_line(f"{guard.count} arrays beside a page that nobody may touch")
+
+
+def _install() -> None:
+    """Move what entries and the kernels of tests are given, in this process."""
+    real = slots.address_of
+
+    def address_of(array: Any) -> int:
+        pages = guard.pages(array) if getattr(array, "size", 0) else None
+        return real(array) if pages is None else pages.address
+
+    slots.address_of = address_of  # before others import it
+    from fastbp._library import library
+    from tests._kernels import compiled
+
+    assert library.address_of is address_of, "fastbp was imported before"
+    entry, kernel = library.ENTRY, compiled.kernel
+    library.ENTRY = lambda address: guard.entry(entry(address))
+    compiled.kernel = lambda function: guard.kernel(kernel(function))
 
 
 if SIDE in os.environ:
-    side, kernel = os.environ[SIDE], jit.kernel
-    jit.kernel = lambda function: Guarded(kernel(function), side)  # those that tests define
-    for module, name in ((epoch, "train"), (epoch, "evaluate"), (small, "train"), (_checks, "is_finite")):
-        setattr(module, name, Guarded(getattr(module, name), side))
+    _install()

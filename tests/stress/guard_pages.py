@@ -2,9 +2,8 @@
 
     python -m tests.stress.guard_pages
 
-Three passes: the end of each array touches such a page; its start does; and Numba itself checks the indices of arrays
-(NUMBA_BOUNDSCHECK, in a cache of its own), which knows of each dimension. Before the first two a kernel that reads one
-number too far must be caught.
+Two passes: the end of each array touches such a page; its start does. Before each, a kernel that reads one number too
+far must be caught, and an entry of the library whose record says that an array is one number longer than it is.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,15 +20,31 @@ from tests.stress._guarding import SIDE
 
 ROOT = Path(__file__).parent.parent.parent
 TESTS = ("tests/_kernels", "tests/test_engine.py")
-PASSES = ("end", "start", "bounds")
+SIDES = ("end", "start")
 TOO_FAR = {"end": 3, "start": -1}
 READ = """
 import numpy as np
 from tests.stress import _guarding
-from fastbp._kernels import jit, llvm
-get = jit.kernel(lambda array, i: llvm.get(array, i))
+from tests._kernels.compiled import kernel
+from fastbp._kernels import llvm
+get = kernel(lambda array, i: llvm.get(array, i))
 print(get(np.ones(3), 0) + get(np.ones(3), 2), flush=True)
 get(np.ones(3), {index})
+"""
+REORDER = """
+import numpy as np
+from tests.stress import _guarding
+from fastbp._kernels.calls import ReorderCall
+from fastbp._library.library import library
+from fastbp._library.slots import Slots
+call, order, random = Slots(ReorderCall), np.zeros(7, np.int64), np.ones(1, np.uint64)
+call.write("order", order)
+call.write("random", random)
+library("float32").reorder(call.address, 0)
+print(sorted(order.tolist()) == list(range(7)) and int(random[0]) != 1, flush=True)
+call.integers[1] += {more}
+call.integers[0] -= {before}
+library("float32").reorder(call.address, 0)
 """
 
 
@@ -43,26 +57,27 @@ def python(arguments: Sequence[str], **environment: str) -> subprocess.Completed
 
 
 def is_caught(side: str) -> bool:
-    """Whether reading one number too far ends a process, and reading the first and the last doesn't."""
-    process = python(["-c", READ.format(index=TOO_FAR[side])], **{SIDE: side})
-    return process.stdout == "2.0\n" and process.returncode == -signal.SIGSEGV
+    """Whether reading or writing one number too far ends a process, and reading the first and the last doesn't."""
+    at_end = side == "end"
+    ways = (
+        (READ.format(index=TOO_FAR[side]), "2.0\n"),
+        (REORDER.format(more=int(at_end), before=0 if at_end else 8), "True\n"),
+    )
+    processes = [(python(["-c", code], **{SIDE: side}), printed) for code, printed in ways]
+    return all(done.stdout == printed and done.returncode == -signal.SIGSEGV for done, printed in processes)
 
 
-def run(which: str, tests: Sequence[str] = TESTS) -> int:
+def run(side: str, tests: Sequence[str] = TESTS) -> int:
     """One pass over the tests; 0, or what pytest ended with."""
-    pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-    if which == "bounds":
-        with tempfile.TemporaryDirectory() as cache:
-            process = python([*pytest, "--timeout=600", *tests], NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=cache)
-    elif not is_caught(which):
-        print(f"{which}: a kernel that reads too far isn't caught")
+    if not is_caught(side):
+        print(f"{side}: a kernel that goes too far isn't caught")
         return 1
-    else:
-        process = python([*pytest, "-p", "tests.stress._guarding", *tests], **{SIDE: which})
+    pytest = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    process = python([*pytest, "-p", "tests.stress._guarding", *tests], **{SIDE: side})
     lines = process.stdout.splitlines()
-    print(f"{which}: {'; '.join(lines[-2:])}")
+    print(f"{side}: {'; '.join(lines[-2:])}")
     if process.returncode == -signal.SIGSEGV:
-        print(f"{which}: SIGSEGV\n{process.stderr}")
+        print(f"{side}: SIGSEGV\n{process.stderr}")
     elif process.returncode:
         print(process.stdout[process.stdout.find("FAILURES") :], process.stderr, sep="\n")
     sys.stdout.flush()
@@ -71,9 +86,9 @@ def run(which: str, tests: Sequence[str] = TESTS) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--passes", nargs="+", choices=PASSES, default=PASSES)
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     options = parser.parse_args()
-    failed = [which for which in options.passes if run(which)]
+    failed = [side for side in options.sides if run(side)]
     return bool(failed)
 
 
