@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pandas
 import pytest
@@ -19,6 +18,8 @@ from sklearn import datasets, metrics
 from fastbp import Callback, Trainer, tables
 from fastbp.__main__ import main
 from fastbp._cli.files import load_model
+from fastbp._kernels.levels import LEVEL
+from fastbp._library import kernel_file, store
 
 ROOT = Path(__file__).parent.parent
 
@@ -601,40 +602,41 @@ def test_info(capsys):
     assert capsys.readouterr().out.startswith("fastbp ")
 
 
-INFO = [sys.executable, "-m", "fastbp", "info"]
+INFO = """
+import sys
+from fastbp.__main__ import main
+from fastbp._library import store
+store.in_package = lambda kind: None  # what an installation has built
+main(sys.argv[1:])
+"""
 
 
-def test_info_knows_the_cache(tmp_path):
-    """An empty one, then one with a kernel of one dtype, then the same for another processor."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
+def test_info_knows_where_the_kernels_are(tmp_path):
+    """In an empty cache, and in one with those of one dtype, for this processor level and for another."""
+    kind = store.Kind("float32", LEVEL.name)
+    folder, data = tmp_path / "cache", kernel_file.packed(store.find(kind), kind.facts)
 
-    def cache(**more):
-        run = {"capture_output": True, "text": True, "env": environment | more, "cwd": tmp_path}
-        return json.loads(subprocess.run([*INFO, "--json"], check=True, **run).stdout)["cache"]
+    def info(*arguments):
+        command = [sys.executable, "-c", INFO, "info", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "FASTBP_CACHE_DIR": str(folder)}
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=tmp_path).stdout
 
-    every = ["is_finite", "train", "evaluate", "train_tiny", "train_many"]
-    empty = cache()
-    assert empty["folder"].startswith(str(tmp_path))
-    assert (empty["pieces"], empty["megabytes"], empty["writable"]) == (0, 0, True)
-    assert (empty["made_for"], empty["of_other_versions"], empty["compiled"]) == ({}, 0, [])
-    assert empty["to_compile"] == {"float32": every, "float64": every}
-    code = "import numpy as np; from fastbp._kernels.finite import is_finite; is_finite(np.ones(9, np.float32))"
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    one = cache()
-    assert (one["pieces"], one["of_other_versions"]) == (1, 0)
-    assert one["megabytes"] == sum(file.stat().st_size for file in tmp_path.rglob("*.nbc")) / 1e6
-    assert one["to_compile"] == {"float32": every[1:], "float64": every}
-    ((name, count),) = one["made_for"].items()
-    assert (name.split(", ")[1], count) == (f"numba {numba.__version__}", 1)
-    other = cache(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
-    assert (other["made_for"], other["to_compile"]["float32"]) == (one["made_for"], every)
-    next(tmp_path.rglob("*.nbc")).rename(Path(one["folder"], "finite.is_finite-29.py311.0.0.nbc"))
-    old = cache()
-    assert (old["made_for"], old["of_other_versions"]) == ({}, 1)
-    shown = subprocess.run(INFO, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path).stdout
-    assert "\n  compiled       none\n" in shown
-    assert "\n    float32        is_finite, train, evaluate, train_tiny, train_many\n" in shown
-    assert "\n  made_for       none\n" in shown
+    empty = json.loads(info("--json"))
+    assert empty["level"] == LEVEL.name
+    assert empty["kernels"] == dict.fromkeys(
+        ("float32", "float64"), "to build at the first use, or with python -m fastbp.warmup"
+    )
+    assert empty["cache"] == {"folder": str(folder), "writable": True, "trusted": True, "other_files": {}}
+    folder.mkdir(0o700)
+    mine, other = folder / kind.name_in_cache, folder / kind._replace(level="another").name_in_cache
+    mine.write_bytes(data)
+    other.write_bytes(data)
+    one = json.loads(info("--json"))
+    compilers = f"numba {kind.facts['numba']}, llvmlite {kind.facts['llvmlite']}"
+    assert one["kernels"]["float32"] == {"from": "cache", "file": str(mine), "built_with": compilers}
+    assert one["kernels"]["float64"] == empty["kernels"]["float64"]
+    assert list(one["cache"]["other_files"]) == [str(other)]
+    assert str(mine) in info()
 
 
 def test_ctrl_c_keeps_what_was_learnt(model, monkeypatch):

@@ -65,7 +65,7 @@ print(*built, "numba" in sys.modules)
 """
 
 
-def trained(folder: Path, verbose: int = 1) -> tuple[list[str], list[str], str]:
+def trained(folder: Path, verbose: int = 2) -> tuple[list[str], list[str], str]:
     """Train with a cache in some folder: the predictions, which kernels were built, and what was said."""
     code = QUICK_BUILD + ELSEWHERE.format(folder=str(folder)) + TRAIN.format(verbose=verbose)
     out, err = finished(python(code))

@@ -269,7 +269,7 @@ def test_who_waits_calls_the_function_that_the_meeting_names(time):
 
 def test_threads_meet_without_any_function_to_sleep():
     meeting = np.zeros(MEETING_SIZE, np.int64)
-    threads, _ = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
+    threads, results = start(lambda i: meet_once(Team(meeting, i, 2)), 2, first=1)
     threads[0].join(0.05)
     assert results == {}
     assert meet_once(Team(meeting, 0, 2))
