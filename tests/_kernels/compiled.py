@@ -35,4 +35,5 @@ numba.config.CPU_NAME, numba.config.CPU_FEATURES = LEVEL.cpu, LEVEL.features
 
 def kernel(function: Any) -> Any:
     """Compile a test's function, or a kernel, for calls from Python."""
-    return numba.njit(cache=True, **OPTIONS)(getattr(function, "py_func", function))
+    function = getattr(function, "py_func", function)
+    return numba.njit(cache=Path(function.__code__.co_filename).is_file(), **OPTIONS)(function)

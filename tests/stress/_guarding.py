@@ -132,9 +132,9 @@ class Guard:
 
         def call(*arguments: Any) -> Any:
             moved: list[Pages] = []
-            arguments = self._moved(arguments, moved)
+            beside = self._moved(arguments, moved)
             with self.inside(moved):
-                return function(*arguments)
+                return function(*beside)
 
         return call
 
