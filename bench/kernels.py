@@ -33,6 +33,7 @@ def kernels() -> SimpleNamespace:
             activate=activations.activate_output,
             meet=team.meet,
             run_together=teams.run_together,
+            new_meeting=getattr(teams, "new_meeting", lambda: np.zeros(codes.MEETING_SIZE, np.int64)),
         )
     except (ImportError, AttributeError) as error:
         raise NotImplementedError(f"not in this commit: {error}") from error
@@ -198,10 +199,10 @@ class Barrier:
                 meet(team)
 
         self.of, self.driver = of, driver
-        compiled(driver, of.codes.Team(np.zeros(of.codes.MEETING_SIZE, np.int64), 0, 1), 1)
+        compiled(driver, of.codes.Team(of.new_meeting(), 0, 1), 1)
 
     def meet(self) -> None:
-        meeting = np.zeros(self.of.codes.MEETING_SIZE, np.int64)
+        meeting = self.of.new_meeting()
 
         def call(thread: int) -> None:
             self.driver(self.of.codes.Team(meeting, thread, 2), self.meetings)
