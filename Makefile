@@ -6,7 +6,10 @@
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
-# make dist    the source distribution and the wheel, into dist/
+# make wheel   the source distribution, and the wheel with kernels for all levels of this machine's processors, into dist/;
+#              PLATFORM=linux-aarch64 for another system, by the names in hatch_build.py
+# make dist    the same for this machine alone, checked for PyPI
+# make arm     the tests of the kernels on an emulated arm64 processor, in some minutes; needs root, mmdebstrap and qemu
 # make oldest  a minute's comparison with the reference, with the oldest numpy and numba that pyproject.toml admits
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +17,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test nightly docs notebooks stress matrix oldest lint format bench compare dist check-tag clean
+.PHONY: demo test nightly docs notebooks stress matrix oldest lint format bench compare wheel dist arm check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -39,9 +42,8 @@ stress: $(VENV)/.test
 matrix: $(VENV)/.matrix
 	$(BIN)/nox
 
-# With a cache of its own: pieces of one numba replace those of another.
 oldest: $(OLDEST)/.installed
-	NUMBA_CACHE_DIR=$(OLDEST)/cache $(OLDEST)/$(SCRIPTS)/python -m tests.oldest
+	FASTBP_CACHE_DIR=$(OLDEST)/cache $(OLDEST)/$(SCRIPTS)/python -m tests.oldest
 
 $(OLDEST)/.installed: pyproject.toml tests/oldest.py
 	$(PYTHON) -m venv $(OLDEST)
@@ -66,10 +68,18 @@ bench: $(VENV)/.bench
 compare: $(VENV)/.compare
 	$(BIN)/python -m bench.compare --write
 
+# The wheel is made from the source distribution, so that it has nothing else, and two runs give the same bytes.
+wheel: $(VENV)/.dist
+	FASTBP_BUILD_LEVELS=all FASTBP_BUILD_PLATFORM=$(PLATFORM) $(BIN)/python -m build --outdir dist
+
 dist: $(VENV)/.dist
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
+	$(MAKE) wheel PLATFORM=
 	$(BIN)/python -m twine check --strict dist/*
+
+arm: $(VENV)/.dist
+	$(MAKE) wheel PLATFORM=linux-aarch64
+	PYTHON=$(BIN)/python tests/arm.sh dist/*_aarch64.whl
 
 # A release's tag must be the version: make check-tag TAG=v0.1.0
 check-tag:
@@ -80,6 +90,9 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+# These run no kernel, so none is built for them.
+$(VENV)/.lint $(VENV)/.dist $(VENV)/.matrix: export FASTBP_BUILD_LEVELS = none
 
 # One stamp for each set of extras: an install happens once, and again when pyproject.toml changes.
 $(VENV)/.%: pyproject.toml | $(BIN)/python

@@ -45,11 +45,9 @@ class KernelsHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the kernels that are missing."""
-        if version == "editable":
-            self._save(self._store.find, self._store.PACKAGE)
-            return
-        paths = self._save(self._store.in_package, self._folder)
-        if paths:
+        self._folder = None if version == "editable" else tempfile.mkdtemp()
+        paths = self._built()
+        if self._folder and paths:
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{TAGS[self._platform]}"
             place = "fastbp/_library/built"
@@ -57,36 +55,38 @@ class KernelsHook(BuildHookInterface[Any]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what is in the wheel now."""
-        shutil.rmtree(self._folder)
+        if self._folder:
+            shutil.rmtree(self._folder)
 
-    def _save(self, find: Any, place: str) -> list[str]:
-        """Store all kernels in a folder, where `find` has none build them, and return their paths; [] if that fails."""
-        build, paths = self._module("build"), []
+    def _built(self) -> list[str]:
+        """Return the paths of all kernels, which are built if they are missing; [] if that fails."""
+        paths = []
         try:
             for kind in self._kinds:
-                image = find(kind)
-                if image is None:
-                    self.app.display_info(f"fastbp: building its kernels, {kind.dtype} for {kind.level}")
-                    image = build.build(kind.dtype, kind.level, kind.system)
-                path = self._store.save(image, kind, place)
+                path = self._store.path_in(self._store.PACKAGE, kind)
                 if path is None:
-                    raise OSError(f"{place} cannot be written")
+                    path = self._store.save(self._image(kind), kind, self._folder or self._store.PACKAGE)
+                if path is None:
+                    raise OSError("the folder cannot be written")
                 paths.append(path)
         except (RuntimeError, OSError) as error:
-            self.app.display_warning(
-                f"fastbp is installed without kernels, and builds them at their first use: {error}"
-            )
+            why = f"fastbp is installed without kernels, and builds them at their first use: {error}"
+            self.app.display_warning(why)
             return []
         return paths
 
-    @cached_property
-    def _folder(self) -> str:
-        return tempfile.mkdtemp()
+    def _image(self, kind: Any) -> Any:
+        """Return kernels. A wheel has those that are built from these sources; the cache's serve an installation."""
+        found = None if self._folder else self._store.in_cache(kind)
+        if found is None:
+            self.app.display_info(f"fastbp: building its kernels, {kind.dtype} for {kind.level}")
+            found = self._module("build").build(kind.dtype, kind.level, kind.system)
+        return found
 
     @cached_property
     def _platform(self) -> str:
         given = os.environ.get("FASTBP_BUILD_PLATFORM")
-        if given is not None and given not in TAGS:
+        if given and given not in TAGS:
             raise ValueError(f"FASTBP_BUILD_PLATFORM must be one of {', '.join(TAGS)}, but it is {given!r}")
         return given or f"{sys.platform}-{self._module('levels', '_kernels').this_machine()}"
 
