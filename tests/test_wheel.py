@@ -179,8 +179,8 @@ def use():
         trainers[0].evaluate(X, y)
     same = fastbp.Trainer.load(model)
     assert main(["predict", table + ".npz", table]) == 0
+    assert main(["info"]) == 0
     print(same.predict(np.ones((2, 5))).tolist())
-    assert main(["info", "--quiet"]) == 0
     wrong = {"numba", "llvmlite"} & set(sys.modules)
     assert not wrong, wrong
 
@@ -246,7 +246,8 @@ def test_a_wheel_needs_no_numba_no_compiler_and_no_writable_folder(tree, place, 
         timeout=100,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == str(trainer.predict(np.ones((2, 5))).tolist())
     assert seen(place) == before
     if install == "folder":
