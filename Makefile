@@ -91,8 +91,8 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# These run no kernel, so none is built for them.
-$(VENV)/.lint $(VENV)/.dist $(VENV)/.matrix: export FASTBP_BUILD_LEVELS = none
+# These run no kernels, or build their own with another Numba.
+$(VENV)/.lint $(VENV)/.dist $(VENV)/.matrix $(OLDEST)/.installed: export FASTBP_BUILD_LEVELS = none
 
 # One stamp for each set of extras: an install happens once, and again when pyproject.toml changes.
 $(VENV)/.%: pyproject.toml | $(BIN)/python

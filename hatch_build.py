@@ -60,20 +60,22 @@ class KernelsHook(BuildHookInterface[Any]):
 
     def _built(self) -> list[str]:
         """Return the paths of all kernels, which are built if they are missing; [] if that fails."""
-        paths = []
         try:
-            for kind in self._kinds:
-                path = self._store.path_in(self._store.PACKAGE, kind)
-                if path is None:
-                    path = self._store.save(self._image(kind), kind, self._folder or self._store.PACKAGE)
-                if path is None:
-                    raise OSError("the folder cannot be written")
-                paths.append(path)
+            return [self._path(kind) for kind in self._kinds]
         except (RuntimeError, OSError) as error:
             why = f"fastbp is installed without kernels, and builds them at their first use: {error}"
             self.app.display_warning(why)
             return []
-        return paths
+
+    def _path(self, kind: Any) -> str:
+        """Return the path of kernels in the sources, or else in the folder of what was built."""
+        with self._store.building(kind):  # another installation may be doing the same
+            path = self._store.path_in(self._store.PACKAGE, kind)
+            if path is None:
+                path = self._store.save(self._image(kind), kind, self._folder or self._store.PACKAGE)
+        if path is None:
+            raise OSError("the folder for them cannot be written")
+        return str(path)
 
     def _image(self, kind: Any) -> Any:
         """Return kernels. A wheel has those that are built from these sources; the cache's serve an installation."""
