@@ -148,6 +148,32 @@ def test_numba_is_asked_for_only_if_kernels_are_missing(tree):
     assert "numba" not in hatchling(tree, "get_requires_for_build_sdist()").stdout
 
 
+def test_an_editable_installation_has_kernels_in_its_folder(tree, without_numba):
+    """Here, those of the cache, so that nothing is built."""
+    folder = tree / "fastbp" / "_library" / "built"
+    shutil.rmtree(folder)
+    done = hatchling(tree, "build_editable('dist')", FASTBP_CACHE_DIR=cache_with_kernels(tree))
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == NAMES
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()]
+    done = hatchling(tree, "build_editable('dist')", PYTHONPATH=str(without_numba))
+    assert done.returncode == 0, done.stderr
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()] == before
+    assert kernels_in(tree / "dist" / done.stdout.split()[-1]) == []
+
+
+def cache_with_kernels(tree: Path) -> str:
+    cache = tree / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        kinds = [store.Kind(dtype, LEVEL.name) for dtype in DTYPES]
+        images = [store.find(kind) for kind in kinds]
+        patch.setenv("FASTBP_CACHE_DIR", str(cache))
+        for kind, image in zip(kinds, images, strict=True):
+            assert image is not None
+            store.save(image, kind)
+    return str(cache)
+
+
 def test_the_source_distribution_has_no_kernels_but_what_builds_them(tree):
     done = hatchling(tree, "build_sdist('dist')")
     assert done.returncode == 0, done.stderr
