@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._library.library import is_finite as is_finite
+from ._library.library import is_finite
 from ._memory_limit import memory_limit
 
 Array = npt.NDArray[Any]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from ctypes import c_int64
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +21,7 @@ from .._library.slots import Slots, address_of
 from .layout import Layout, aligned_zeros, up_to
 from .team import new_meeting, rows_team_size, run_together, team_size
 from .turn import Turn
-from .workspace import Workspace
+from .workspace import Lent, Workspace
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +30,8 @@ NO_BOUNDS = codes.Bounds(0.0, 0.0, np.inf, np.inf, np.inf)
 NO_SEED = np.uint64(0)
 PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
+FEW = 32  # rows up to which a prediction is copied from the workspace, which takes less time than new memory
+FIRST = c_int64(0)  # thread, which is passed in less time than a number
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
@@ -42,11 +45,11 @@ def ends_of(step: codes.Step) -> int:
     return codes.AT_ONCE if plain and step.block >= step.batch_size else codes.AFTER_BATCH
 
 
-def _by_team(entry: Callable[[int, int], int], call: Slots, threads: int) -> int:
+def _by_team(entry: Callable[[Any, Any], int], call: Slots, threads: int) -> int:
     """Call an entry in each of so many threads, and return the result of the first."""
     if threads == 1:
         call.keep("team", ALONE)
-        return entry(call.address, 0)
+        return entry(call.address, FIRST)
     meeting = new_meeting()
     call.keep("team", codes.Team(meeting, 0, threads))
 
@@ -160,12 +163,14 @@ class Engine:
     def predict(self, X: Array, n_threads: int | str) -> Array | None:
         """Return aᴸ, (n, n_L); None if X isn't finite. Everything else about X must be checked before."""
         n = len(X)
-        output = self._outputs(n)
-        if n > BLOCK:
+        if n > FEW:
+            output = self._outputs(n)
             return output if self._for_rows(self.data(X), output, NO_LOSSES, n_threads) else None
         # The short way, because a service that predicts single rows spends its time here.
         workspace = self._borrow(n)
-        finite = self.library.evaluate(workspace.prediction(X, output), 0)
+        address, output = workspace.prediction(X)
+        finite = (self._library or self.library).evaluate(address, FIRST)
+        output = output.copy()
         self._idle.append(workspace)
         return output if finite else None
 
@@ -351,18 +356,13 @@ class Engine:
         run_together(call, threads, starts.clear)
         return not bad
 
-    def _workspace_for(self, step: codes.Step) -> AbstractContextManager[Workspace]:
+    def _workspace_for(self, step: codes.Step) -> Lent:
         """Return a workspace for training: kernels store gradients unless a batch ends at once."""
-        return self._workspace(step.block, gradients=step.ends != codes.AT_ONCE)
+        return Lent(self._borrow(step.block, gradients=step.ends != codes.AT_ONCE), self._idle)
 
-    @contextmanager
-    def _workspace(self, rows: int, *, gradients: bool = False) -> Iterator[Workspace]:
-        """A workspace for blocks of so many rows, which only the caller uses. It is kept for the next caller."""
-        workspace = self._borrow(rows, gradients=gradients)
-        try:
-            yield workspace
-        finally:
-            self._idle.append(workspace)
+    def _workspace(self, rows: int) -> Lent:
+        """Return a workspace for blocks of so many rows, which only the caller uses."""
+        return Lent(self._borrow(rows), self._idle)
 
     def _borrow(self, rows: int, *, gradients: bool = False) -> Workspace:
         try:

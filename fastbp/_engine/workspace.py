@@ -9,7 +9,6 @@ import numpy as np
 from .._kernels import codes
 from .._kernels.calls import EvaluateCall, slot_of
 from .._kernels.tasks import Program
-from .._kernels.tuning import BLOCK
 from .._library.slots import Slots, address_of
 from .program import program
 
@@ -17,7 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 # Slots in which a prediction differs from the one before
 X_SLOT, N_SLOT = slot_of(EvaluateCall, "data", "X"), slot_of(EvaluateCall, "data", "n")
-STOP_SLOT, OUTPUT_SLOT = slot_of(EvaluateCall, "stop"), slot_of(EvaluateCall, "output")
+STOP_SLOT = slot_of(EvaluateCall, "stop")
 
 
 class Workspace:
@@ -34,20 +33,24 @@ class Workspace:
         self._programs: dict[int, Program] = {}  # by the number of samples in a batch
         self._calls: dict[Any, Slots] = {}
         self._prediction: Slots | None = None
+        self._output: Any = None
 
-    def prediction(self, X: Array, output: Array) -> int:
-        """Return the address of the arguments for a prediction, up to BLOCK rows. Only what differs is written."""
-        call = self._prediction
+    def prediction(self, X: Array) -> tuple[Any, Array]:
+        """Return the address of the arguments for a prediction of up to `rows` rows, and the output, for a copy.
+
+        Only what differs from the prediction before is written.
+        """
+        call, output, n = self._prediction, self._output, len(X)
         if call is None:
+            machine = self.machine
+            output = self._output = np.empty((self.rows, machine.layers[-codes.LAYER_FIELDS]), machine.parameters.dtype)
             call = self._prediction = Slots(EvaluateCall)
-            call.write("machine", self.machine)
-            call.write("block", BLOCK)
+            for name, value in (("machine", machine), ("block", self.rows), ("output", output)):
+                call.write(name, value)
         integers = call.integers
         integers[X_SLOT] = address_of(X)
-        integers[N_SLOT] = integers[STOP_SLOT] = len(X)
-        integers[OUTPUT_SLOT] = address_of(output)
-        integers[OUTPUT_SLOT + 1] = output.size
-        return call.address
+        integers[N_SLOT] = integers[STOP_SLOT] = n
+        return call.address, output[:n]
 
     def program(self, m: int) -> Program:
         """Return small.py's tasks for a batch of m samples, which are made only once."""
@@ -62,3 +65,16 @@ class Workspace:
             slots = self._calls[kind] = Slots(kind)
             slots.write("machine", self.machine)
         return slots
+
+
+class Lent:
+    """The context in which a workspace is used. It goes back to the list of idle ones."""
+
+    def __init__(self, workspace: Workspace, idle: list[Workspace]) -> None:
+        self._workspace, self._idle = workspace, idle
+
+    def __enter__(self) -> Workspace:
+        return self._workspace
+
+    def __exit__(self, *_: object) -> None:
+        self._idle.append(self._workspace)

@@ -56,14 +56,12 @@ def library(dtype: str) -> Library:
     RuntimeError
         If they can't be built.
     """
-    try:
-        return _loaded[dtype]
-    except KeyError:
-        with _loads:
-            if dtype not in _loaded:
-                kernels = _loaded[dtype] = Library(_image(dtype))
-                _is_finite.update({"f": kernels.is_finite_float32, "d": kernels.is_finite_float64})
-            return _loaded[dtype]
+    with _loads:
+        kernels = _loaded.get(dtype)
+        if kernels is None:
+            kernels = _loaded[dtype] = Library(_image(dtype))
+            _is_finite.update({"f": kernels.is_finite_float32, "d": kernels.is_finite_float64})
+        return kernels
 
 
 def _image(dtype: str) -> Image:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes
+from .._library.library import is_finite
 from ..callbacks import Callback, ReduceLROnPlateau
 from ..history import History
 from ..results import DivergenceError
@@ -108,12 +109,12 @@ class Passes:
         losses, (finished, sample) = at.losses, at.position.tolist()
         name, value = "loss", float(losses[finished]) if finished < len(losses) else 0.0
         diverged = not math.isfinite(value)
-        if not diverged and not _checks.is_finite(self.state.network._parameters):
+        if not diverged and not is_finite(self.state.network._parameters):
             diverged, name, value = True, "largest weight", math.inf
             finished -= sample == 0 and finished > 0  # it was in the last update of the epoch before
         if diverged:
             self._go_back(data, step, finished)
-            if finished > self.rewind.epoch and not _checks.is_finite(self.state.network._parameters):  # likewise
+            if finished > self.rewind.epoch and not is_finite(self.state.network._parameters):  # likewise
                 finished, name, value = finished - 1, "largest weight", math.inf
                 self._go_back(data, step, finished)
         values = losses[:finished].tolist()
@@ -133,7 +134,7 @@ class Passes:
         running, sample = position.tolist()
         while running < len(losses) and math.isfinite(losses[running]):
             if seconds > CHUNK_SECONDS and sample == 0:
-                if not _checks.is_finite(self.state.network._parameters):
+                if not is_finite(self.state.network._parameters):
                     return
                 self.rewind.keep(running)
                 seconds = 0.0
@@ -213,7 +214,7 @@ class Passes:
 
     def _check(self, loss: float, epoch: int) -> None:
         """After a divergence, go back to the start of the epoch and raise the error."""
-        if not (math.isfinite(loss) and _checks.is_finite(self.state.network._parameters)):
+        if not (math.isfinite(loss) and is_finite(self.state.network._parameters)):
             self.rewind.back()
             name, value = ("largest weight", math.inf) if math.isfinite(loss) else ("loss", loss)
             raise self.divergence(name, value, epoch)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import _checks
 from .._engine.layout import aligned_zeros
 from .._kernels import codes
+from .._library.library import is_finite
 from .._training.run import AT_ONCE
 from .._training.steps import Budget, step_of
 from ..history import LazyHistory
@@ -92,7 +92,7 @@ def _taken(trainer: Trainer, many: codes.Many, i: int) -> LazyHistory | None:
     """Copy the result of network i into its trainer, and return its history."""
     epochs, finished = many.losses.shape[1], int(many.positions[i, codes.EPOCH])
     running = many.losses[i, finished] if finished < epochs else 0.0
-    if not (math.isfinite(running) and _checks.is_finite(many.parameters[i])):
+    if not (math.isfinite(running) and is_finite(many.parameters[i])):
         return None
     trainer.network._parameters[:] = many.parameters[i]
     trainer._state.random[:] = many.randoms[i]

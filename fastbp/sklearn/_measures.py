@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from .. import _checks
 from .._kernels import codes
+from .._library.library import is_finite
 from .._training.run import stopped
 from ..callbacks import as_callbacks
 from ..metrics import metric_names, name_of
@@ -91,7 +91,7 @@ class Measures:
 
     def _measured(self) -> dict[str, float]:
         """Return all measurements except the training loss; NaN if the weights aren't finite."""
-        finite = _checks.is_finite(self.trainer.network._parameters)
+        finite = is_finite(self.trainer.network._parameters)
         nothing = dict.fromkeys(["loss", *map(name_of, self.names)], math.nan)
         measured: dict[str, float] = {}
         for prefix, data in self.sets.items():
