@@ -1,6 +1,7 @@
 # make demo    train on real digits and draw what happened          make bench    asv, this commit in this environment
 # make test    the tests, in two minutes on two cores                make lint     ruff, mypy, import contracts
 # make nightly the tests that take long and guard what changes seldom
+# make levels  the kernels' tests through the library of each level that this processor has
 # make docs    the documentation as a site, into site/
 # make notebooks   run the notebooks of docs/notebooks anew and write their outputs into them
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
@@ -28,6 +29,10 @@ test: $(VENV)/.test
 
 nightly: $(VENV)/.test
 	$(BIN)/python -m pytest -m nightly
+
+.PHONY: levels
+levels: $(VENV)/.test
+	$(BIN)/python -m tests.levels
 
 # The variable silences the theme's notice about its successor.
 docs: $(VENV)/.docs
