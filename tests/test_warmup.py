@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -29,6 +30,8 @@ def built(tmp_path, monkeypatch) -> list[tuple[str, str]]:
     monkeypatch.setenv("FASTBP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(store, "_folder_of_package", lambda: str(tmp_path / "package"))
     monkeypatch.setattr(library, "_loaded", {})
+    monkeypatch.setattr(library, "_is_finite", {})
+    monkeypatch.setattr(library, "Library", Mock())  # because IMAGE is no machine code
     monkeypatch.setattr(build, "build", lambda dtype, level: built.append((dtype, level)) or IMAGE)
     store._warn.cache_clear()
     return built
