@@ -1,7 +1,8 @@
 """zᴸ → δᴸ → δ², and the gradients or the update itself: the part of one thread."""
 
 from .activations import activate_output, multiply_by_derivative
-from .codes import KEPT, LEAKY_RELU, Extent, Operand, Outputs, Share
+from .apart import apart
+from .codes import KEPT, LEAKY_RELU, Extent, Machine, Operand, Outputs, Share, Team
 from .jit import inlined
 from .llvm import at, get, lanes, number_of
 from .losses import output_error
@@ -28,16 +29,16 @@ def outputs_of(net, layer, row, weighted):
     )
 
 
-@inlined
-def activate_outputs(net, m):
+@apart
+def activate_outputs(net: Machine, m: int):
     """Compute aᴸ from zᴸ for m samples, without a loss."""
     last = layer_of(net, net.depth - 1)
     z, of = rows_of(net.work, last.a, last, 0), outputs_of(net, last, 0, False)
     activate_output(z, of.slope, of.targets, of.mask, m, last.n, last.activation)
 
 
-@inlined
-def output_errors(net, m, weight, weighted, team):
+@apart
+def output_errors(net: Machine, m: int, weight: float, weighted: bool, team: Team):
     """Compute δᴸ and aᴸ from zᴸ for the m samples of a block, each thread for its own rows; method.md, step 2.
 
     weight: the m of the method, or the sum of the weights of the batch's samples. The sums of the losses, each over

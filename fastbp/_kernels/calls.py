@@ -78,14 +78,14 @@ SCALARS = {int: "int64", float: "float64", bool: "bool"}
 
 @cache
 def fields_of(kind: Any) -> tuple[Field, ...]:
-    """Return the fields of a class of records."""
+    """Return the fields of a class of records, or the arguments of a function."""
     fields = []
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if hasattr(hint, "_fields"):
             fields.append(Field(name, "", record=hint))
             continue
         scalar, *run = getattr(hint, "__metadata__", (SCALARS.get(hint),))
-        is_array = getattr(hint, "__origin__", int) is not int
+        is_array = getattr(hint, "__origin__", int) not in SCALARS
         fields.append(Field(name, scalar, is_array, bool(run)))
     return tuple(fields)
 

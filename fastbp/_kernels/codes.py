@@ -20,6 +20,9 @@ IntegerRun = Annotated[npt.NDArray[np.int64], "int64", "run"]
 RealRun = Annotated[npt.NDArray[np.float64], "float64", "run"]
 WordRun = Annotated[npt.NDArray[np.uint64], "uint64", "run"]
 Word = Annotated[int, "uint64"]
+Number = Annotated[float, "number"]
+
+APART = "apart_"  # begins the names of functions that are compiled on their own
 
 
 class Run(NamedTuple):
@@ -179,7 +182,7 @@ class Dropping(NamedTuple):
     active: bool
     batch: int  # from 0
     row: int  # the block's first sample in the batch
-    seed: int  # uint64
+    seed: Word
 
 
 class Outputs(NamedTuple):
@@ -223,7 +226,7 @@ class Team(NamedTuple):
 class Operand(NamedTuple):
     """A matrix in memory: element (i, j) is i·row + j·step numbers behind the pointer `at`."""
 
-    at: Any
+    at: Numbers
     row: int
     step: int
 

@@ -6,6 +6,7 @@ import numpy as np
 from numba import types
 
 from . import epoch, small
+from .apart import compiled_apart
 from .calls import EvaluateCall, ReorderCall, TinyCall, TrainCall, slot_of
 from .codes import EPOCH, Many, Progress, Team
 from .finite import run_is_finite
@@ -107,6 +108,8 @@ PARTS = {"training": training, "predicting": predicting, "tiny": tiny, "finite":
 
 def compiled(part, number):
     """Compile the entries of a part for a NumPy type. Return pairs (name, C function) in a fixed order."""
+    if part not in PARTS:
+        return compiled_apart(part, getattr(types, np.dtype(number).name))
     memory = getattr(types, np.dtype(number).name) if part == "finite" else types.int64
     c = c_function(types.int64(types.CPointer(memory), types.int64))
     return [(name, c(function)) for name, function in PARTS[part](number).items()]

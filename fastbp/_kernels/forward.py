@@ -1,7 +1,8 @@
 """a¹ → zᴸ: the part of one thread. The threads meet after each layer."""
 
 from .activations import activate
-from .codes import LEAKY_RELU, Extent, Operand, Share
+from .apart import apart
+from .codes import LEAKY_RELU, Dropping, Extent, Machine, Operand, Share, Team
 from .dropout import drop_out
 from .jit import inlined
 from .llvm import at, get, lanes, number_of
@@ -33,8 +34,8 @@ def activate_share(net, z, layer, mine, number, dropping):
         drop_out(z, slope, place, layer.n, rate, dropping.batch, number, dropping.seed)
 
 
-@inlined
-def forward(net, x, m, learning, current, dropping, team):
+@apart
+def forward(net: Machine, x: Operand, m: int, learning: bool, current: bool, dropping: Dropping, team: Team):
     """Go from x = a¹ of m samples to zᴸ in the workspace, of which each thread has its own rows; method.md, step 1.
 
     If `learning`, the mirrors of Θ are made for the way back. Those that lead are `current` after a step. dropping:

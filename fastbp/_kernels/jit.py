@@ -13,17 +13,11 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": HO
 INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # These begin the names of functions that LLVM never inlines, or always. Numba's own option for the latter would inline
 # each function into each caller before LLVM has made either short.
-APART, INLINED = "apart_", "inlined_"
+INLINED = "inlined_"
 
 
 def inner(function: Any) -> Any:
     """Compile for other kernels. A call from Python would crash the process."""
-    return njit(**INNER)(function)
-
-
-def apart(function: Any) -> Any:
-    """Compile for other kernels, once for all of them. Otherwise LLVM would copy a large function into each caller."""
-    function.__qualname__ = APART + function.__qualname__
     return njit(**INNER)(function)
 
 

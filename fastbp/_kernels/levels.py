@@ -177,6 +177,7 @@ def chosen_level() -> Level:
 
 
 LEVEL = chosen_level()
+BUILDING = "FASTBP_BUILD_LEVEL" in os.environ  # whether this process builds kernels
 REGISTER = LEVEL.register
 LINE = LEVEL.line
 AVX512 = LEVEL.name == "x86-64-v4"

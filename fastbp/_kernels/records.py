@@ -15,10 +15,11 @@ from .llvm import at, get, record
 @cache
 def record_type(kind, number):
     """Return the Numba type of a record of a class, for networks of a Numba float type."""
-    return types.BaseTuple.from_types([_field_type(field, number) for field in fields_of(kind)], kind)
+    return types.BaseTuple.from_types([field_type(field, number) for field in fields_of(kind)], kind)
 
 
-def _field_type(field, number):
+def field_type(field, number):
+    """Return the Numba type of a field."""
     if field.record:
         return record_type(field.record, number)
     scalar = (
@@ -38,7 +39,7 @@ def _read(context, builder, kind, number, call, slot):
     """Return the LLVM value of a record that starts in a slot, and the slot behind it."""
     values = []
     for field in fields_of(kind):
-        numba_type = _field_type(field, number)
+        numba_type = field_type(field, number)
         if field.record:
             value, slot = _read(context, builder, field.record, number, call, slot)
         elif field.is_run:

@@ -6,6 +6,7 @@ columns among tiles and threads changes no bit. Long rows have an odd number of 
 the numbers of a column don't compete for the same places in the cache.
 """
 
+from .apart import apart
 from .blocks import (
     add_outer_product,
     copies_of_row,
@@ -16,8 +17,8 @@ from .blocks import (
     transpose_square,
     write_block,
 )
-from .codes import Operand
-from .jit import apart, inlined, inner
+from .codes import Extent, Number, Operand
+from .jit import inlined, inner
 from .levels import REGISTER
 from .llvm import at, fma, get, lanes, load, load_first, number_of, prefetch, put, splat, store_first
 from .tuning import FAR, HEIGHT, LOW, MIDDLE, TALL
@@ -96,7 +97,7 @@ double, full, half, quarter = make_panel(2, 1), make_panel(1, 1), make_panel(1, 
 
 
 @apart
-def multiply(c, a, b, extent, start, eta, ahead):
+def multiply(c: Operand, a: Operand, b: Operand, extent: Extent, start: Operand, eta: Number, ahead: int):
     """C ← s + A B if η is 0, else C ← C − η(s + A B), with the bits of a product followed by an update.
 
     Parameters
@@ -155,7 +156,7 @@ def sum_rows(c, b, rows, columns, eta):
 
 
 @apart
-def transpose(c, a, rows, columns, room):
+def transpose(c: Operand, a: Operand, rows: int, columns: int, room: int):
     """C ← Aᵀ for A of (rows, columns). Both are Operands with step 1 and padded rows.
 
     Numbers beyond `rows` in the rows of C stay as they are, because the squares at the last rows of A overlap their

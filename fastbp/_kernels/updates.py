@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
+from .apart import apart
 from .bits import quotient, total
-from .codes import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP
+from .codes import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP, Machine, Memory, Step, Team
 from .elementary import TINY, at_least, at_most
 from .jit import inlined, inner
 from .llvm import absolute, at, fma, get, lanes, load, number_of, put, ramp, splat, square_root, store, where_less
@@ -197,8 +198,10 @@ def limit_few(theta, n, n_above, width, limit):
                 put(theta, k * width + j, get(theta, k * width + j) * (limit / math.sqrt(squares)))
 
 
-@inner
-def step_along(net, kept, step, eta, steps, weight, team):
+@apart
+def step_along(
+    net: Machine, kept: Memory, step: Step, eta: float, steps: int, weight: float, team: Team
+) -> float:
     """Update the parameters with the gradients of a whole batch. Return the penalty in J.
 
     steps: the number of batches before this one. weight: the sum of its samples' weights. All threads meet at the end.

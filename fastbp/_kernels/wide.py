@@ -5,9 +5,10 @@ each step, step after step, and room for a register at the end. B is prefetched.
 multiply-adds as in tile.py, with the same bits. `tuning` says how much faster this is.
 """
 
+from .apart import apart
 from .blocks import add_outer_product, pack_block, read_block
-from .codes import Extent, Factor, Operand
-from .jit import apart, inlined, inner
+from .codes import Extent, Factor, Number, Numbers, Operand, Team
+from .jit import inlined
 from .levels import LINE, REGISTER
 from .llvm import at, get, lanes, load, prefetch, put, store
 from .shapes import room
@@ -38,7 +39,7 @@ def packed_rows(net, row, inner):
 
 
 @apart
-def pack_rows(packed, a, rows, inner, team):
+def pack_rows(packed: Numbers, a: Operand, rows: int, inner: int, team: Team):
     """Pack this thread's share of A, of (rows, inner) in rows."""
     width = lanes(packed, 1)
     first, count = slice_of(rows, TALL, team)
@@ -52,8 +53,8 @@ def pack_rows(packed, a, rows, inner, team):
                 put(out, k * TALL + r, get(source, r * a.row + k))
 
 
-@inner
-def pack_columns(packed, a, rows, inner, team):
+@apart
+def pack_columns(packed: Numbers, a: Operand, rows: int, inner: int, team: Team):
     """Pack this thread's share of A, of (rows, inner) in rows of its transpose, as for ∂J/∂Θ."""
     width = lanes(packed, 1)
     room, reach = room_of(inner, width), (TALL + width - 1) // width * width
@@ -112,7 +113,7 @@ def steps_of(inner, eta):
 
 
 @apart
-def multiply_wide(c, packed, b, extent, start, eta):
+def multiply_wide(c: Operand, packed: Numbers, b: Operand, extent: Extent, start: Operand, eta: Number):
     """C ← s + A B if η is 0, else C ← C − η(s + A B), like `tile.multiply`, which does the rows that are left.
 
     If η is 0, tiles do some steps at a time, and C is in memory in between, with the same bits as in registers.

@@ -7,6 +7,7 @@ an image to standard output.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
@@ -14,11 +15,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .._kernels.codes import APART
 from .._kernels.levels import LEVELS, this_machine
-from .image import image_of, joined
+from .image import Piece, joined, piece_of
 from .kernel_file import Image
 
-PARTS = ("training", "predicting", "tiny")  # the longest first; each is compiled in a process of its own
+# The longest first; each is compiled in a process of its own. Entries, and the modules of kernels that are apart.
+PARTS = ("backward", "training", "tiny", "forward", "tile", "updates", "predicting", "wide")
 FINITE = "finite"  # for both dtypes, with the kernels of each
 TRIPLES = {  # ELF on every system: image.py reads nothing else
     ("linux", "x86_64"): "x86_64-unknown-linux-gnu",
@@ -59,18 +62,21 @@ def build(dtype: str, level: str, system: str = sys.platform) -> Image:
         environment |= {"NUMBA_CPU_NAME": LEVELS[level].cpu, "NUMBA_CPU_FEATURES": LEVELS[level].features}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
 
-    def built(part: str) -> Image:
+    def built(part: str) -> Piece:
         command = [sys.executable, "-m", f"{__package__}.build", dtype, part, system]
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
         if done.returncode:
             raise RuntimeError(f"fastbp could not build its kernels:\n{done.stderr.decode(errors='replace')}")
-        return Image(*pickle.loads(done.stdout))
+        piece: Piece = pickle.loads(done.stdout)
+        return piece
 
-    with ThreadPoolExecutor(len(PARTS)) as pool:
-        return joined(list(pool.map(built, PARTS)))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        image = joined(list(pool.map(built, PARTS)))
+    entries = {name: place for name, place in image.entries.items() if not name.startswith(APART)}
+    return Image(image.code, entries)
 
 
-def part_of(dtype: str, part: str, system: str) -> Image:
+def part_of(dtype: str, part: str, system: str) -> Piece:
     """Build a part of the kernels in this process, for the level in its environment."""
     import numpy as np
 
@@ -82,7 +88,7 @@ def part_of(dtype: str, part: str, system: str) -> Image:
         for which, kind in kinds
         for name, function in entries.compiled(which, np.dtype(kind).type)
     ]
-    return image_of(machine_code(functions, system), [name for name, _ in functions])
+    return piece_of(machine_code(functions, system), [name for name, _ in functions])
 
 
 def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
@@ -90,7 +96,7 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
     from llvmlite import binding
 
     from .._kernels.atomics import PAUSE_DEFINITION
-    from .._kernels.jit import APART, INLINED
+    from .._kernels.jit import INLINED
     from .._kernels.levels import LEVEL
 
     binding.initialize_all_targets()
@@ -103,15 +109,18 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
     for name, function in functions:
         kernel = function.native_name.removeprefix(WRAPPED)
         module = binding.parse_assembly(function.inspect_llvm())
-        module.link_in(binding.parse_assembly(ENTRY.format(name=name, kernel=kernel)))
+        if name.startswith(APART):
+            module.get_function(kernel).name = name
+            module.get_function(name).add_function_attribute("noinline")
+        else:
+            module.get_function(kernel).add_function_attribute("alwaysinline")
+            module.link_in(binding.parse_assembly(ENTRY.format(name=name, kernel=kernel)))
         for thing in (*module.functions, *module.global_variables):
             if not thing.is_declaration and thing.name != name:
                 thing.linkage = "internal"
                 if thing.is_function:
-                    for begin, attribute in ((APART, "noinline"), (INLINED, "alwaysinline")):
-                        if begin in thing.name:
-                            thing.add_function_attribute(attribute)
-        module.get_function(kernel).add_function_attribute("alwaysinline")
+                    if INLINED in thing.name:
+                        thing.add_function_attribute("alwaysinline")
         whole.link_in(module)
     whole.triple, whole.data_layout = triple, str(machine.target_data)
     tuning = binding.create_pipeline_tuning_options(speed_level=3)
@@ -121,4 +130,5 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(pickle.dumps(tuple(part_of(*sys.argv[1:4]))))
+    gc.disable()  # a process that ends soon needs no search for cycles
+    sys.stdout.buffer.write(pickle.dumps(part_of(*sys.argv[1:4])))

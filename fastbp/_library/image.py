@@ -45,18 +45,35 @@ class Symbol(NamedTuple):
     value: int
 
 
-def image_of(object_bytes: bytes, names: Sequence[str]) -> Image:
+class Need(NamedTuple):
+    """A reference to a function of another object."""
+
+    place: int
+    kind: int
+    addend: int
+    name: str
+
+
+class Piece(NamedTuple):
+    """An object's code and constants, of which some references lead to other objects."""
+
+    image: Image  # all functions that others can call
+    needs: list[Need]
+    machine: int
+
+
+def piece_of(object_bytes: bytes, names: Sequence[str]) -> Piece:
     """Lay out an object's code and constants, and connect them.
 
     Parameters
     ----------
     object_bytes : what `emit_object` of llvmlite returns for a triple of ELF
-    names : the functions to call from Python
+    names : the functions to call from Python, or from other objects
 
     Raises
     ------
     ValueError
-        If the object needs something from outside itself, has a variable, or lacks one of the names.
+        If the object has a variable, or lacks one of the names.
     """
     machine = _machine(object_bytes)
     sections = list(_sections(object_bytes))
@@ -66,23 +83,42 @@ def image_of(object_bytes: bytes, names: Sequence[str]) -> Image:
             symbols = list(_symbols(object_bytes, section, sections[section.link]))
     _refuse_variables(sections, symbols)
     starts, code = _laid_out(object_bytes, sections)
-    _connect(object_bytes, sections, symbols, starts, code, MACHINES[machine])
+    needs = _connect(object_bytes, sections, symbols, starts, code, MACHINES[machine])
     places = {s.name: starts[s.section] + s.value for s in symbols if s.section in starts}
     missing = [name for name in names if name not in places]
     if missing:
         raise ValueError(f"the object does not define {', '.join(missing)}")
-    return Image(bytes(code), {name: places[name] for name in names})
+    return Piece(Image(bytes(code), {name: places[name] for name in names}), needs, machine)
 
 
-def joined(images: Iterable[Image]) -> Image:
-    """Return an image with all functions of some images, each of which begins at a page of its own."""
+def joined(pieces: Iterable[Piece]) -> Image:
+    """Return the image of some pieces, each of which begins at a page of its own, and connect them.
+
+    Raises
+    ------
+    ValueError
+        If they need something from outside.
+    """
     code = bytearray()
     entries: dict[str, int] = {}
-    for image in images:
+    needs = []
+    for piece in pieces:
         code.extend(bytes(-len(code) % PAGE))
-        entries |= {name: len(code) + offset for name, offset in image.entries.items()}
-        code.extend(image.code)
+        start = len(code)
+        entries |= {name: start + offset for name, offset in piece.image.entries.items()}
+        code.extend(piece.image.code)
+        needs += [(piece.machine, need._replace(place=start + need.place)) for need in piece.needs]
+    undefined = dict.fromkeys(need.name for _, need in needs if need.name not in entries)
+    if undefined:
+        raise ValueError(f"the object needs {', '.join(undefined)}, which it does not define")
+    for machine, need in needs:
+        _patch(MACHINES[machine], need.kind, code, need.place, entries[need.name] + need.addend, need.name)
     return Image(bytes(code), entries)
+
+
+def image_of(object_bytes: bytes, names: Sequence[str]) -> Image:
+    """Return the image of one object, which needs nothing from outside: `piece_of` and `joined`."""
+    return joined([piece_of(object_bytes, names)])
 
 
 def _machine(data: bytes) -> int:
@@ -152,9 +188,9 @@ def _connect(
     starts: dict[int, int],
     code: bytearray,
     patches: dict[int, Patch],
-) -> None:
-    """Resolve the references in all sections of the image."""
-    undefined: dict[str, None] = {}
+) -> list[Need]:
+    """Resolve the references in all sections of the image. Return those to other objects."""
+    needs = []
     for table in sections:
         if table.kind not in (ADDENDS, NO_ADDENDS) or table.info not in starts:
             continue
@@ -162,24 +198,26 @@ def _connect(
             raise ValueError(f"{table.name} has references without addends")
         for offset in range(table.offset, table.offset + table.size, 24):
             place, info, addend = struct.unpack_from("<QQq", data, offset)
-            symbol = symbols[info >> 32]
+            symbol, kind, place = symbols[info >> 32], info & 0xFFFFFFFF, starts[table.info] + place
             if symbol.section == UNDEFINED:
-                undefined[symbol.name] = None
+                needs.append(Need(place, kind, addend, symbol.name))
                 continue
             name = symbol.name or sections[symbol.section].name
             if symbol.section not in starts:
                 what = "outside of all sections" if symbol.section >= RESERVED else "in a section that is left out"
                 raise ValueError(f"{table.name} refers to {name!r}, {what}")
-            kind = info & 0xFFFFFFFF
-            if kind not in patches:
-                raise ValueError(f"a reference to {name!r} is of kind {kind}, which {NOT_RELATIVE}")
-            target = starts[symbol.section] + symbol.value + addend
-            try:
-                patches[kind](code, starts[table.info] + place, target)
-            except (struct.error, OverflowError) as error:
-                raise ValueError(f"a reference to {name!r} of kind {kind} does not fit: {error}") from None
-    if undefined:
-        raise ValueError(f"the object needs {', '.join(undefined)}, which it does not define")
+            _patch(patches, kind, code, place, starts[symbol.section] + symbol.value + addend, name)
+    return needs
+
+
+def _patch(patches: dict[int, Patch], kind: int, code: bytearray, place: int, target: int, name: str) -> None:
+    """Resolve one reference."""
+    if kind not in patches:
+        raise ValueError(f"a reference to {name!r} is of kind {kind}, which {NOT_RELATIVE}")
+    try:
+        patches[kind](code, place, target)
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"a reference to {name!r} of kind {kind} does not fit: {error}") from None
 
 
 NOT_RELATIVE = "is not relative to its place; functions must be internal or hidden, and their constants not addresses"
