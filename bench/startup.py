@@ -22,7 +22,7 @@ from .workloads import new_trainer
 EMPTY_CACHE = """
 import os, tempfile
 folder = tempfile.TemporaryDirectory()
-os.environ["NUMBA_CACHE_DIR"] = folder.name
+os.environ["FASTBP_CACHE_DIR"] = folder.name
 """
 READY = """
 import numpy as np
