@@ -28,7 +28,7 @@ CHECK_AGAIN = "import sys; from tests import oldest; oldest.check(); print('numb
 
 
 def pins(python: str, packages: tuple[str, ...] = CORE) -> list[str]:
-    """What pip is to install on a Python such as "3.12": numpy==1.26.*, numba==0.61.*."""
+    """What pip is to install on a Python such as "3.12": numpy==1.26.*, numba==0.62.*."""
     bounds = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
     first = FIRST.get(python, {})
     return [f"{package}=={first.get(package, bounds[package])}.*" for package in packages]
