@@ -33,5 +33,6 @@ export PYTHONHOME=$root/usr PYTHONPATH=$site NUMBA_CACHE_DIR=$work/cache FASTBP_
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE  # names of x86's kernels
 arm() { nice -n 10 "$qemu" -cpu "${CPU:-neoverse-n1}" -L "$root" "$root/usr/bin/$python" "$@"; }
 arm -m fastbp info | sed -n '/^processor/,$p'
-[ $# -gt 0 ] || set -- tests/_kernels
+# By default those that run whole kernels. Others compile parts of them with Numba, which is slow here.
+[ $# -gt 0 ] || set -- tests/_kernels/test_{epoch,gradients,small}.py tests/test_engine.py
 arm -m pytest -q --timeout 1200 -p no:cacheprovider "$@"
