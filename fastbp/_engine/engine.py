@@ -330,8 +330,8 @@ class Engine:
         return np.empty((n, self.n_out), self.parameters.dtype)
 
     def _for_rows(self, data: codes.Data, output: Array, losses: Array, n_threads: int | str) -> bool:
-        """Evaluate all rows, in ranges of whole blocks, with threads if that pays."""
-        n = len(data.X)
+        """Evaluate all rows in the order of X, in ranges of whole blocks, with threads if that pays."""
+        n, data = len(data.X), data._replace(order=self._no_labels)  # training data has the order of the last epoch
         per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / self.multiplications), BLOCK))
         threads = rows_team_size(n_threads, n * self.multiplications, -(-n // BLOCK))
         per_call = min(per_call, up_to(-(-n // threads), BLOCK))
