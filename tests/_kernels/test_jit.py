@@ -1,4 +1,4 @@
-"""Which kernels are compiled into their callers, and which stay functions of their own."""
+"""Kernels are compiled into their callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numba import types
 from fastbp._kernels import jit
 from fastbp._library.build import machine_code
 
-for how in ("apart", "inner", "inlined"):
+for how in ("inner", "inlined"):
 
     @getattr(jit, how)
     def shifted(x):
@@ -32,7 +32,7 @@ for how in ("apart", "inner", "inlined"):
 """
 
 
-def test_what_is_apart_is_called_and_everything_else_is_a_part_of_its_caller():
+def test_a_small_kernel_is_a_part_of_its_caller():
     """In a process as those that build."""
     done = subprocess.run(
         [sys.executable, "-c", CODE],
@@ -43,4 +43,4 @@ def test_what_is_apart_is_called_and_everything_else_is_a_part_of_its_caller():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["apart", "True", "inner", "False", "inlined", "False"]
+    assert done.stdout.split() == ["inner", "False", "inlined", "False"]
