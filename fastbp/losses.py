@@ -319,7 +319,7 @@ def encode(
     return targets, NO_LABELS
 
 
-def extremes(array: Array) -> tuple[Any, Any]:
+def _extremes(array: Array) -> tuple[Any, Any]:
     """Return the smallest and the largest of some finite numbers, as Python's."""
     if array.size <= FEW:
         few = array.ravel().tolist()
@@ -349,7 +349,7 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
         if (values != np.floor(values)).any():
             bad = values[values != np.floor(values)][0]
             raise ValueError(wrong(argument, f"whole class numbers 0 … {n_classes - 1}", bad))
-    low, high = extremes(labels)
+    low, high = _extremes(labels)
     if low < 0 or high >= n_classes:
         raise ValueError(wrong(argument, f"class numbers 0 … {n_classes - 1}", f"numbers from {low} to {high}"))
     return as_writable(np.ascontiguousarray(labels, np.int64))
@@ -360,7 +360,7 @@ def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: 
     activation, is_hinge = ACTIVATIONS[output], isinstance(loss, Hinge)
     if loss.low == activation.low == -math.inf and loss.high == activation.high == math.inf and not is_hinge:
         return
-    low, high = extremes(targets)
+    low, high = _extremes(targets)
     came = f"numbers from {low:g} to {high:g}"
     if low < loss.low or high > loss.high:
         limits = f"numbers in [{loss.low:g}, {loss.high:g}]" if loss.high < math.inf else f"numbers ≥ {loss.low:g}"

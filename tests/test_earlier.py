@@ -51,7 +51,7 @@ def test_everything_pickled_is_what_it_was(folder):
     for name, kind in KINDS.items():
         assert type(found[name]) is kind
         assert repr(found[name])
-    np.testing.assert_array_equal(found["ensemble"].predict(expected["X"]), expected["ensemble"])
+    np.testing.assert_allclose(found["ensemble"].predict(expected["X"]), expected["ensemble"], rtol=1e-6)
     (outcome,) = found["outcomes"]
     assert (outcome.epochs, outcome.trainer.epochs_trained) == (2, 2)
     assert found["sweep"].best.epochs_trained == 1
@@ -66,9 +66,10 @@ def test_everything_pickled_is_what_it_was(folder):
 
 
 @pytest.mark.parametrize("load", [lambda: read(Path("trainer.pickle")), lambda: Trainer.load("trainer.npz")])
-def test_a_training_continues_to_the_bit(folder, load):
+def test_a_training_continues(folder, load):
     expected, trainer = np.load("expected.npz"), load()
-    np.testing.assert_array_equal(trainer.predict(expected["X"]), expected["before"])
+    # Not to the bit: the last one depends on the level of the processor that wrote the file.
+    np.testing.assert_allclose(trainer.predict(expected["X"]), expected["before"], rtol=1e-6)
     assert trainer.epochs_trained == expected["epochs"]
     trainer.fit(expected["X"], expected["y"], epochs=2, verbose=0)
     np.testing.assert_allclose(trainer.predict(expected["X"]), expected["after"], rtol=1e-5)

@@ -20,7 +20,7 @@ for module, names in {
         getpgid getpgrp getpriority getresuid getsid getuid getxattr initgroups kill killpg lchown lockf mkfifo mknod
         nice openpty pathconf posix_fadvise posix_fallocate posix_spawn pread preadv pwrite pwritev register_at_fork
         sched_getaffinity sched_setaffinity sched_yield sched_getparam sched_getscheduler sched_setscheduler sendfile
-        setegid seteuid setgid setpgid setpriority setsid setuid statvfs sync sysconf tcgetpgrp uname wait3 wait4
+        setegid seteuid setgid setpgid setpriority setsid setuid statvfs sync sysconf tcgetpgrp wait3 wait4
         waitid O_NONBLOCK O_NOFOLLOW O_CLOEXEC O_DIRECTORY O_DSYNC O_SYNC F_LOCK''',
     signal: '''alarm getitimer pause pthread_kill pthread_sigmask setitimer siginterrupt sigpending sigwait
         sigtimedwait SIGALRM SIGBUS SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGUSR1 SIGUSR2
