@@ -9,7 +9,7 @@ import struct
 import llvmlite.binding as llvm
 import pytest
 
-from fastbp._library.image import MACHINES, image_of, joined
+from fastbp._library.image import MACHINES, image_of, joined, piece_of
 from fastbp._library.memory import executable
 
 llvm.initialize_all_targets()
@@ -133,13 +133,41 @@ def test_an_image_runs_at_any_address(cpu):
 
 def test_images_run_together():
     doubled = "define i64 @double(i64 %n) {\n %m = shl i64 %n, 1\n ret i64 %m\n}"
-    image = joined([image_of(object_of(PROGRAM), ["entry", "second"]), image_of(object_of(doubled), ["double"])])
+    image = joined([piece_of(object_of(PROGRAM), ["entry", "second"]), piece_of(object_of(doubled), ["double"])])
     assert list(image.entries) == ["entry", "second", "double"]
     start = executable(image.code)
     functions = {name: ENTRY(start + offset) for name, offset in image.entries.items()}
     record = (ctypes.c_int64 * 16)(4)  # reads constants, whose offsets in their pages stand in the code of aarch64
     assert functions["entry"](ctypes.addressof(record), 0) == ord("c") + 2 + 2
     assert functions["double"](21, 0) == 42
+
+
+def test_an_image_calls_the_functions_of_another():
+    """In both directions, with a piece between them."""
+    caller = """
+declare i64 @six(i64)
+define i64 @seven() {
+  ret i64 7
+}
+define i64 @product(i64 %n) {
+  %m = call i64 @six(i64 %n)
+  %more = add i64 %m, 1
+  ret i64 %more
+}"""
+    called = """
+declare i64 @seven()
+define i64 @six(i64 %n) {
+  %m = call i64 @seven()
+  %all = mul i64 %m, %n
+  %more = add i64 %all, 6
+  ret i64 %more
+}"""
+    between = piece_of(object_of(PROGRAM), ["entry"])
+    first, last = piece_of(object_of(caller), ["seven", "product"]), piece_of(object_of(called), ["six"])
+    image = joined([first, between, last])
+    assert ENTRY(executable(image.code) + image.entries["product"])(5, 0) == 7 * 5 + 6 + 1
+    with pytest.raises(ValueError, match="needs six, which"):
+        joined([first, between])
 
 
 @pytest.mark.parametrize("triple", [LINUX, LINUX_ARM, WINDOWS, APPLE])

@@ -1,7 +1,6 @@
-"""The kernels: functions that Numba compiles, and how they are compiled and cached.
+"""The kernels: functions that Numba compiles, and how they are compiled.
 
 Kernels work on numbers and arrays only. They print nothing and check no argument: Python checks once, before the call.
-Only `disk` reads and writes files, and only `compiling` prints.
 
 The order of calls (symbols: reference.py and docs/method.md)::
 
@@ -21,8 +20,8 @@ The files below these: `tile` has the matrix product, `wide` the product for wid
 copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar functions, `curves` the rarer activations,
 `squares` the vectors of small.py, `foreign` the user's own loss, `bits` operations inside a vector, `llvm` the vector
 type, `team` and `atomics` the meetings of threads. `tuning` has all constants that are tuned for speed. `jit` says how
-kernels are compiled, `drafts` compiles those that only kernels call, and `disk` caches machine code. `codes` has the
-integers and records that kernels take, `tasks` those of small.py, and `addresses` turns records of arrays into records
-of addresses. `levels`, `tuning`, `shapes`, `constants`, `codes` and `tasks` are plain Python, which other packages of
-fastbp may import without importing Numba.
+kernels are compiled, `apart` compiles those that many call on their own, and `entries` has what Python calls. `codes`
+has the integers and records that kernels take, `tasks` those of small.py. `calls` writes records for kernels, and
+`records` reads them. `levels`, `tuning`, `shapes`, `constants`, `codes` and `tasks` are plain Python, which other
+packages of fastbp may import without importing Numba.
 """

@@ -6,8 +6,9 @@ so do layers with dropout. curves.py has the formulas.
 
 import numpy as np
 
+from .apart import apart
 from .bits import greatest, total
-from .codes import KEPT, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH
+from .codes import KEPT, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Numbers, Operand
 from .curves import curve, relu_slope, sigmoid_slope, tanh_slope
 from .elementary import at_least, exp, log_of_number, sigmoid, tanh
 from .jit import inlined, inner
@@ -63,8 +64,8 @@ def fills_rows(z, columns):
     return (columns + width - 1) // width * width >= z.row
 
 
-@inner
-def activate(z, slope, rows, columns, activation, keeps):
+@apart
+def activate(z: Operand, slope: Numbers, rows: int, columns: int, activation: int, keeps: bool):
     """Store a = f(z) in place, for the first columns of an Operand's rows and every f but softmax.
 
     slope : pointer
@@ -82,8 +83,8 @@ def activate(z, slope, rows, columns, activation, keeps):
             activate_run(at(z.at, i * z.row), columns, activation)
 
 
-@inner
-def multiply_by_derivative(delta, a, rows, columns, activation):
+@apart
+def multiply_by_derivative(delta: Operand, a: Operand, rows: int, columns: int, activation: int):
     """Finish the δ recursion in place: δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ), for the first columns of two Operands' rows.
 
     This is a part of step 3 in method.md, for every f but softmax. The padding of delta stays 0. If f′ was stored, `a`
@@ -148,8 +149,8 @@ softmax_full, derivative_full = make_softmax(1)
 softmax_quarter, derivative_quarter = make_softmax(4)
 
 
-@inner
-def softmax(z, t, mask, weights, rows):
+@apart
+def softmax(z: Operand, t: Numbers, mask: Numbers, weights: Numbers, rows: int) -> float:
     """Call softmax_row for each row of an Operand. t and the samples' weights lie in rows like those of z.
 
     Return the weighted sum of the cross entropies.
@@ -165,8 +166,8 @@ def softmax(z, t, mask, weights, rows):
     return value
 
 
-@inner
-def multiply_by_softmax_derivative(delta, a, rows):
+@apart
+def multiply_by_softmax_derivative(delta: Operand, a: Operand, rows: int):
     """Call derivative_row for each row of two Operands whose rows are equally long."""
     for r in range(rows):
         i = r * a.row
@@ -176,8 +177,8 @@ def multiply_by_softmax_derivative(delta, a, rows):
             derivative_full(at(delta.at, i), at(a.at, i), a.row)
 
 
-@inner
-def activate_output(z, slope, t, mask, rows, columns, activation):
+@apart
+def activate_output(z: Operand, slope: Numbers, t: Numbers, mask: Numbers, rows: int, columns: int, activation: int):
     """Store a = f(z) for whole rows of the output layer, also for softmax, which here ignores targets and weights."""
     if activation == SOFTMAX:
         softmax(z, t, mask, t, rows)

@@ -1,6 +1,7 @@
 """The entries of the library: functions of C that take the address of a record and the number of a thread."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -106,7 +107,7 @@ def finite(number):
 PARTS = {"training": training, "predicting": predicting, "tiny": tiny, "finite": finite}
 
 
-def compiled(part, number):
+def compiled(part: str, number: Any) -> list[tuple[str, Any]]:
     """Compile the entries of a part for a NumPy type. Return pairs (name, C function) in a fixed order."""
     if part not in PARTS:
         return compiled_apart(part, getattr(types, np.dtype(number).name))

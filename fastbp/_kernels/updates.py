@@ -199,9 +199,7 @@ def limit_few(theta, n, n_above, width, limit):
 
 
 @apart
-def step_along(
-    net: Machine, kept: Memory, step: Step, eta: float, steps: int, weight: float, team: Team
-) -> float:
+def step_along(net: Machine, kept: Memory, step: Step, eta: float, steps: int, weight: float, team: Team) -> float:
     """Update the parameters with the gradients of a whole batch. Return the penalty in J.
 
     steps: the number of batches before this one. weight: the sum of its samples' weights. All threads meet at the end.

@@ -13,6 +13,8 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import DEVNULL, PIPE
+from threading import Lock
 from typing import Any
 
 from .._kernels.codes import APART
@@ -20,8 +22,9 @@ from .._kernels.levels import LEVELS, this_machine
 from .image import Piece, joined, piece_of
 from .kernel_file import Image
 
-# The longest first; each is compiled in a process of its own. Entries, and the modules of kernels that are apart.
-PARTS = ("backward", "training", "tiny", "forward", "tile", "updates", "predicting", "wide")
+# What each process compiles, the longest first, so that all end at nearly the same time: entries, and modules of
+# kernels that are apart.
+PARTS = ("tiny finite", "activations forward", "training", "tile wide", "updates backward", "predicting")
 FINITE = "finite"  # for both dtypes, with the kernels of each
 TRIPLES = {  # ELF on every system: image.py reads nothing else
     ("linux", "x86_64"): "x86_64-unknown-linux-gnu",
@@ -48,6 +51,11 @@ define i64 @{name}(ptr %record, i64 %thread) {{
 SETTINGS = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0"}  # LLVM optimises once, when everything is there
 
 
+# Python's variables that say where it finds modules. Others are not handed on, nor are Numba's.
+PLACES = {"PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONNOUSERSITE"}
+PLACES |= {"PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"}
+
+
 def build(dtype: str, level: str, system: str = sys.platform) -> Image:
     """Build the kernels of a dtype for a level and a system.
 
@@ -56,24 +64,59 @@ def build(dtype: str, level: str, system: str = sys.platform) -> Image:
     RuntimeError
         If the compilation fails; the message has what it wrote.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    environment |= SETTINGS | {"FASTBP_BUILD_LEVEL": level, "PYTHONHASHSEED": "0"}
-    if LEVELS[level].machine == this_machine():  # Numba makes code that is thrown away, but must know the instructions
-        environment |= {"NUMBA_CPU_NAME": LEVELS[level].cpu, "NUMBA_CPU_FEATURES": LEVELS[level].features}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-
-    def built(part: str) -> Piece:
-        command = [sys.executable, "-m", f"{__package__}.build", dtype, part, system]
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"fastbp could not build its kernels:\n{done.stderr.decode(errors='replace')}")
-        piece: Piece = pickle.loads(done.stdout)
-        return piece
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        image = joined(list(pool.map(built, PARTS)))
+    command = [sys.executable, "-m", f"{__package__}.build", dtype]
+    outputs = _outputs([[*command, part, system] for part in PARTS], _environment(level))
+    pieces: list[Piece] = [pickle.loads(output) for output in outputs]
+    image = joined(pieces)
     entries = {name: place for name, place in image.entries.items() if not name.startswith(APART)}
     return Image(image.code, entries)
+
+
+def _environment(level: str) -> dict[str, str]:
+    """Return the environment of processes that build, in which nothing is the user's that could change the result."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "PYTHON")) or name in PLACES
+    }
+    environment |= SETTINGS | {"FASTBP_BUILD_LEVEL": level, "PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1"}
+    if LEVELS[level].machine == this_machine():  # Numba makes code that is thrown away, but must know the instructions
+        environment |= {"NUMBA_CPU_NAME": LEVELS[level].cpu, "NUMBA_CPU_FEATURES": LEVELS[level].features}
+    # Not the folder of the user's program: its modules may have names of others that Numba imports.
+    foreign = {os.getcwd(), os.path.dirname(os.path.abspath(sys.argv[0]))} - {_home()}
+    paths = [os.path.abspath(path) for path in sys.path if path]
+    return environment | {"PYTHONPATH": os.pathsep.join(path for path in paths if path not in foreign)}
+
+
+def _home() -> str:
+    """Return the folder, or the archive, in which fastbp lies."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _outputs(commands: list[list[str]], environment: dict[str, str]) -> list[bytes]:
+    """Run processes, as many at a time as there are processors, and return what they write. An error ends all."""
+    running: list[subprocess.Popen[bytes]] = []
+    starts, ended = Lock(), False
+    home = _home() if os.path.isdir(_home()) else os.path.dirname(_home())  # where Numba finds no settings of the user
+
+    def output(command: list[str]) -> bytes:
+        with starts:
+            if ended:
+                return b""
+            process = subprocess.Popen(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment, cwd=home)
+            running.append(process)
+        written, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"fastbp could not build its kernels:\n{errors.decode(errors='replace')}")
+        return written
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            return [future.result() for future in [pool.submit(output, command) for command in commands]]
+        except BaseException:  # Ctrl-C, too
+            with starts:
+                ended = True
+                for process in running:
+                    process.kill()
+            raise
 
 
 def part_of(dtype: str, part: str, system: str) -> Piece:
@@ -82,10 +125,10 @@ def part_of(dtype: str, part: str, system: str) -> Piece:
 
     from .._kernels import entries
 
-    kinds = [(part, dtype)] if part != "tiny" else [(part, dtype), (FINITE, "float32"), (FINITE, "float64")]
     functions = [
         (f"{name}_{kind}" if which == FINITE else name, function)
-        for which, kind in kinds
+        for which in part.split()
+        for kind in (("float32", "float64") if which == FINITE else (dtype,))
         for name, function in entries.compiled(which, np.dtype(kind).type)
     ]
     return piece_of(machine_code(functions, system), [name for name, _ in functions])
@@ -118,9 +161,8 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
         for thing in (*module.functions, *module.global_variables):
             if not thing.is_declaration and thing.name != name:
                 thing.linkage = "internal"
-                if thing.is_function:
-                    if INLINED in thing.name:
-                        thing.add_function_attribute("alwaysinline")
+                if thing.is_function and INLINED in thing.name:
+                    thing.add_function_attribute("alwaysinline")
         whole.link_in(module)
     whole.triple, whole.data_layout = triple, str(machine.target_data)
     tuning = binding.create_pipeline_tuning_options(speed_level=3)

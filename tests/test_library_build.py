@@ -1,0 +1,79 @@
+"""How kernels are built: in processes of their own, to the same bytes each time, whatever surrounds them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fastbp._kernels.levels import LEVEL
+from fastbp._library import build
+
+ROOT = Path(__file__).parents[1]
+MODULES = ("numba", "pickle", "html", "numpy")  # what Numba imports, too
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A library with the check of numbers only, which takes a second."""
+    monkeypatch.setattr(build, "PARTS", ("finite", "finite"))
+
+
+def test_neither_environment_nor_folder_change_a_build(small, tmp_path, monkeypatch):
+    image = build.build("float32", LEVEL.name)
+    assert {"is_finite_float32", "is_finite_float64"} == set(image.entries)
+    for module in MODULES:
+        (tmp_path / f"{module}.py").write_text(f"raise SystemExit('this is not {module}')")
+    (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\nopt: 3\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    for name, value in {
+        "NUMBA_DISABLE_JIT": "1",
+        "NUMBA_OPT": "3",
+        "NUMBA_CPU_NAME": "no such processor",
+        "PYTHONHASHSEED": "7",
+        "PYTHONWARNINGS": "error",
+        "PYTHONINSPECT": "1",
+        "PYTHONOPTIMIZE": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert build.build("float32", LEVEL.name) == image
+
+
+def test_a_build_that_fails_says_why(small, monkeypatch):
+    monkeypatch.setattr(build, "PARTS", ("finite", "missing"))
+    with pytest.raises(RuntimeError, match=r"could not build its kernels:[\s\S]*missing"):
+        build.build("float32", LEVEL.name)
+
+
+INTERRUPTED = """
+import sys
+from fastbp._library import build
+code = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'a'), flush=True); time.sleep(600)"
+command = [sys.executable, "-c", code, sys.argv[1]]
+try:
+    build._outputs([command] * 3, {})
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_an_interrupted_build_leaves_no_process(tmp_path):
+    started = tmp_path / "started"
+    started.touch()
+    command = [sys.executable, "-c", INTERRUPTED, str(started)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        while len(started.read_text().split()) < min(3, os.cpu_count() or 1):
+            time.sleep(0.01)
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.communicate()[0].split() == [b"interrupted"]
+    for number in started.read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(number), 0)
