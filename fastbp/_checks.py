@@ -327,7 +327,8 @@ def is_ready(value: Any, columns: int, dtype: npt.DTypeLike) -> bool:
         and len(shape := value.shape) == 2
         and shape[1] == columns
         and shape[0] > 0
-        and value.flags.carray
+        and value.flags.c_contiguous
+        and value.flags.aligned
     )
 
 
@@ -350,33 +351,13 @@ def matrix(argument: str, value: Any, columns: int, dtype: npt.DTypeLike) -> Arr
 
 
 def cast(argument: str, array: Array, dtype: npt.DTypeLike) -> Array:
-    """Convert finite numbers to the dtype, C-contiguous, aligned, and writable for Numba's types."""
-    converted = array
-    if not (type(array) is np.ndarray and array.dtype == dtype and array.flags.carray):
-        with np.errstate(over="ignore"):
-            converted = as_writable(np.require(array, dtype, ["C", "ALIGNED"]))
+    """Convert finite numbers to the dtype, C-contiguous and aligned."""
+    with np.errstate(over="ignore"):
+        converted = np.asarray(np.require(array, dtype, ["C", "ALIGNED"]))
     if not is_finite(converted.reshape(-1)):
         finite(argument, array)  # its message shows where
         raise ValueError(wrong(argument, f"numbers within {np.dtype(dtype)}'s range", "larger ones"))
     return converted
-
-
-def as_writable(array: Array) -> Array:
-    """Return an array of the same memory that isn't marked read-only. Use it only for arrays that kernels just read.
-
-    A read-only array has another type in Numba and would need a second compilation.
-    """
-    if array.flags.writeable and type(array) is np.ndarray:
-        return array
-    return np.asarray(_Memory(array))
-
-
-class _Memory:
-    """Expose the memory of an array through NumPy's array interface, and keep it alive."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
 
 
 def learning_rate(value: Any, dtype: np.dtype[Any]) -> float:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from . import _messages
 from ._checks import (
-    as_writable,
     cast,
     fraction,
     kind_shown,
@@ -352,7 +351,7 @@ def _class_numbers(argument: str, values: Array, n_classes: int) -> npt.NDArray[
     low, high = _extremes(labels)
     if low < 0 or high >= n_classes:
         raise ValueError(wrong(argument, f"class numbers 0 … {n_classes - 1}", f"numbers from {low} to {high}"))
-    return as_writable(np.ascontiguousarray(labels, np.int64))
+    return np.ascontiguousarray(labels, np.int64)
 
 
 def _check_range(argument: str, targets: Array, loss: Loss, output: str, warns: bool) -> None:

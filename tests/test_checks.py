@@ -181,7 +181,7 @@ def test_arrays_of_any_layout_train_alike(dtype):
     ("given", "low", "high"), [([0, 1, 3], 0, 3), ([0.5, -1.5, 2.0], -1.5, 2), ([True, False], 0, 1)]
 )
 def test_extremes_of_few_and_of_many(n, given, low, high):
-    assert losses.extremes(np.resize(given, (n, 1))) == (low, high)
+    assert losses._extremes(np.resize(given, (n, 1))) == (low, high)
 
 
 @pytest.mark.parametrize("bad", BAD_CLASSES)

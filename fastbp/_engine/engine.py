@@ -99,9 +99,13 @@ class Engine:
     @property
     def library(self) -> Any:
         """The kernels, which are built if they are nowhere."""
+        self.load()
+        return self._library
+
+    def load(self) -> None:
+        """Load the kernels, which are built if they are nowhere."""
         if self._library is None:
             self._library = library(self.parameters.dtype.name)
-        return self._library
 
     def data(
         self,

@@ -64,7 +64,7 @@ def read(path: str) -> bytes:
 
 
 def _check(path: str, status: os.stat_result) -> None:
-    if os.name == "nt":  # which has no owners and modes of this kind; a user's folders are the user's
+    if not hasattr(os, "geteuid"):  # Windows has no owners and modes of this kind; a user's folders are the user's
         return
     if status.st_uid not in (os.geteuid(), 0):
         raise Untrusted(f"{path} belongs to another user; set FASTBP_CACHE_DIR to a folder of your own")

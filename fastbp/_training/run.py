@@ -57,6 +57,8 @@ class Run(Passes):
         with state.engine.exclusively(), self.ends() as ends:
             state.history.interrupted = state.stop = False
             try:
+                with silent_if(silent or not self.speaks):
+                    state.engine.load()  # before a progress bar begins its line
                 self.begin(ends, source, validation, metrics)
                 if self.epochs > 0 and not state.stop:  # a restored callback may have stopped training
                     with silent_if(silent or not self.speaks):

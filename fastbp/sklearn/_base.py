@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._checks import as_writable, cast, is_sequence, shown, whole, wrong
+from .._checks import cast, is_sequence, shown, whole, wrong
 from ..activations import HIDDEN
 from ..history import History
 from ..network import Views, own_arrays
@@ -282,7 +282,7 @@ class BaseMLP(Solvers):
         if not isinstance(X, np.ndarray) and X.shape[0] > (count := rows_at_once(X, trainer.dtype)):
             X = X.tocsr()
             return np.concatenate([self._forward(X[start : start + count]) for start in range(0, X.shape[0], count)])
-        rows = as_writable(np.require(dense(X, trainer.dtype), trainer.dtype, "C"))
+        rows = np.require(dense(X, trainer.dtype), trainer.dtype, "C")
         output = trainer._state.engine.predict(rows, threads)
         if output is None:
             raise ValueError(f"Input X contains infinity or a value too large for {trainer.dtype}.")

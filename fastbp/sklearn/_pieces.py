@@ -50,7 +50,7 @@ def as_rows(argument: str, X: Any, dtype: np.dtype[Any]) -> Any:
         return type(X)((data, X.indices, X.indptr), X.shape)
     if X.dtype != dtype:
         return _checks.cast(argument, X, dtype)
-    return _checks.as_writable(np.require(X, dtype, "C"))
+    return np.require(X, dtype, "C")
 
 
 def dense(X: Any, dtype: np.dtype[Any]) -> Array:
