@@ -7,12 +7,12 @@ them by name. Tests compile them like others.
 import inspect
 
 from llvmlite import binding, ir
-from numba import cfunc, njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from .calls import fields_of
 from .codes import APART
-from .jit import HONEST, INNER, OPTIONS
+from .jit import c_function, inner
 from .levels import BUILDING
 from .records import field_type
 
@@ -25,7 +25,7 @@ def apart(function):
     _functions.setdefault(function.__module__.rpartition(".")[2], []).append(function)
     if not BUILDING:
         function.__qualname__ = APART + function.__qualname__
-        return njit(**INNER)(function)
+        return inner(function)
     fields = {field.name: field for field in fields_of(function)}
     result = fields.pop("return", None)
 
@@ -57,8 +57,7 @@ def compiled_apart(module, number):
     for function in _functions[module]:
         fields = {field.name: field_type(field, number) for field in fields_of(function)}
         out = fields.pop("return", types.none)
-        compiled = cfunc(out(*fields.values()), error_model=OPTIONS["error_model"], fastmath=HONEST)(function)
-        pairs.append((_symbol(function, number), compiled))
+        pairs.append((_symbol(function, number), c_function(out(*fields.values()))(function)))
     return pairs
 
 
