@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,7 @@ define i64 @{name}(ptr %record, i64 %thread) {{
   ret i64 %value
 }}
 """
+DEFINITION = re.compile(r'^(define [^\n]*?@"?([^"(\n]+)"?\([^\n]*) \{$', re.MULTILINE)
 SETTINGS = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0"}  # LLVM optimises once, when everything is there
 
 
@@ -134,12 +136,26 @@ def part_of(dtype: str, part: str, system: str) -> Piece:
     return piece_of(machine_code(functions, system), [name for name, _ in functions])
 
 
+def _marked(text: str, kernel: str, attribute: str) -> str:
+    """Return a module with an attribute for a kernel, and `alwaysinline` for the functions that are to be inlined.
+
+    In the text, because llvmlite before 0.48 gives attributes to a function's result.
+    """
+    from .._kernels.jit import INLINED
+
+    def mark(definition: re.Match[str]) -> str:
+        head, name = definition.groups()
+        added = attribute if name == kernel else "alwaysinline" if INLINED in name else ""
+        return f"{head} {added} {{"
+
+    return DEFINITION.sub(mark, text)
+
+
 def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
     """Return an object file with functions of C that Numba has compiled, under the given names."""
     from llvmlite import binding
 
     from .._kernels.atomics import PAUSE_DEFINITION
-    from .._kernels.jit import INLINED
     from .._kernels.levels import LEVEL
 
     binding.initialize_all_targets()
@@ -151,18 +167,17 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
     whole = binding.parse_assembly(PAUSE_DEFINITION)
     for name, function in functions:
         kernel = function.native_name.removeprefix(WRAPPED)
-        module = binding.parse_assembly(function.inspect_llvm())
-        if name.startswith(APART):
+        apart = name.startswith(APART)
+        module = binding.parse_assembly(
+            _marked(function.inspect_llvm(), kernel, "noinline" if apart else "alwaysinline")
+        )
+        if apart:
             module.get_function(kernel).name = name
-            module.get_function(name).add_function_attribute("noinline")
         else:
-            module.get_function(kernel).add_function_attribute("alwaysinline")
             module.link_in(binding.parse_assembly(ENTRY.format(name=name, kernel=kernel)))
         for thing in (*module.functions, *module.global_variables):
             if not thing.is_declaration and thing.name != name:
                 thing.linkage = "internal"
-                if thing.is_function and INLINED in thing.name:
-                    thing.add_function_attribute("alwaysinline")
         whole.link_in(module)
     whole.triple, whole.data_layout = triple, str(machine.target_data)
     tuning = binding.create_pipeline_tuning_options(speed_level=3)
