@@ -63,7 +63,7 @@ def bound_gradients(net, sums, bounds, l2, team):
     for i in range(chunk):
         squares += get(sums, 2 * i)
         penalty += get(sums, 2 * i + 1)
-    norm = math.sqrt(squares)
+    norm = square_root(squares)
     return penalty, bounds.clip_norm / norm if norm > bounds.clip_norm else 1.0
 
 
@@ -123,7 +123,7 @@ def factors_of(work, rule, eta, scale, step):
     eta_t, root_t = eta, 1.0
     if rule.code == ADAM:
         eta_t = eta / (1 - whole_power(rule.decay_1, step))
-        root_t = 1 / math.sqrt(1 - whole_power(rule.decay_2, step))
+        root_t = 1 / square_root(1 - whole_power(rule.decay_2, step))
     return (
         number_of(work, scale),
         number_of(work, 1 - eta * rule.weight_decay),
@@ -195,7 +195,7 @@ def limit_few(theta, n, n_above, width, limit):
             squares += get(theta, k * width + j) ** 2
         if squares > limit * limit:
             for k in range(n):
-                put(theta, k * width + j, get(theta, k * width + j) * (limit / math.sqrt(squares)))
+                put(theta, k * width + j, get(theta, k * width + j) * (limit / square_root(squares)))
 
 
 @apart
