@@ -104,7 +104,7 @@ def assert_memory_for_gradients(optimizer, bounds, alpha, batch_size, entry, pat
     train = kernels.train
 
     def spy(call, thread):
-        place = ctypes.c_int64.from_address(call + GRADIENTS)
+        place = ctypes.c_int64.from_address(call.value + GRADIENTS)
         has_memory = place.value != 0
         if not has_memory:
             place.value = own.ctypes.data
@@ -146,7 +146,7 @@ def assert_same_at_once_and_after(optimizer, bounds, alpha, batch_size):
     for ends in (ends_of(step), codes.AFTER_BATCH):
         trainer, (X, y) = case.trainer(), case.data()
         engine, at = trainer._state.engine, codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(1))
-        with engine._workspace(step.block, gradients=True) as workspace:
+        with engine._workspace_for(step._replace(ends=codes.AFTER_BATCH)) as workspace:
             decided = step._replace(ends=ends)
             engine._train_by_clock(workspace, engine.data(X, y), engine.memory(2, 0), decided, at, 100, 1)
         results.append((trainer.network._parameters, at.losses))

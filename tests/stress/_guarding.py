@@ -112,12 +112,12 @@ class Guard:
                 for pages in moved:
                     pages.leave()
 
-    def entry(self, function: Callable[[int, int], int]) -> Callable[[int, int], int]:
+    def entry(self, function: Callable[[Any, Any], int]) -> Callable[[Any, Any], int]:
         """Return an entry of the library that finds each array of its record beside a page, and the record too."""
 
-        def call(address: int, number: int) -> int:
+        def call(address: Any, number: Any) -> int:
             with self._lock:
-                record = self._at.get(address)
+                record = self._at.get(getattr(address, "value", address))
                 moved = [] if record is None else [record]
                 if record is not None and record.array.dtype == np.int64:  # those of is_finite have no addresses
                     words = record._original()
