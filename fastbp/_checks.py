@@ -327,8 +327,8 @@ def is_ready(value: Any, columns: int, dtype: npt.DTypeLike) -> bool:
         and len(shape := value.shape) == 2
         and shape[1] == columns
         and shape[0] > 0
-        and value.flags.c_contiguous
-        and value.flags.aligned
+        and (flags := value.flags).c_contiguous
+        and flags.aligned
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ctypes import c_int64
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +20,7 @@ from .._library.slots import Slots, address_of
 from .layout import Layout, aligned_zeros, up_to
 from .team import new_meeting, rows_team_size, run_together, team_size
 from .turn import Turn
-from .workspace import Lent, Workspace
+from .workspace import FIRST, Lent, Workspace
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +30,6 @@ NO_SEED = np.uint64(0)
 PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
 FEW = 32  # rows up to which a prediction is copied from the workspace, which takes less time than new memory
-FIRST = c_int64(0)  # thread, which is passed in less time than a number
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
 
@@ -168,15 +166,13 @@ class Engine:
         """Return aᴸ, (n, n_L); None if X isn't finite. Everything else about X must be checked before."""
         n = len(X)
         if n > FEW:
-            output = self._outputs(n)
-            return output if self._for_rows(self.data(X), output, NO_LOSSES, n_threads) else None
+            outputs = self._outputs(n)
+            return outputs if self._for_rows(self.data(X), outputs, NO_LOSSES, n_threads) else None
         # The short way, because a service that predicts single rows spends its time here.
         workspace = self._borrow(n)
-        address, output = workspace.prediction(X)
-        finite = (self._library or self.library).evaluate(address, FIRST)
-        output = output.copy()
+        output = workspace.predict(X, (self._library or self.library).evaluate)
         self._idle.append(workspace)
-        return output if finite else None
+        return output
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
         """Return J over all samples, and aᴸ in the order of X, (n, n_L), or (0, n_L) without predictions."""
