@@ -42,10 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _is_failure(error: Exception) -> bool:
     """Return whether the work of a command failed, in a way that its message explains."""
+    from ._library.build import BuildError
     from .benchmark.turns import PeerError
     from .results import DivergenceError
 
-    return isinstance(error, DivergenceError | PeerError)
+    return isinstance(error, BuildError | DivergenceError | PeerError)
 
 
 def _complain(error: BaseException, code: int) -> int:

@@ -77,3 +77,33 @@ def test_an_interrupted_build_leaves_no_process(tmp_path):
     for number in started.read_text().split():
         with pytest.raises(ProcessLookupError):
             os.kill(int(number), 0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("frozen", True), ("executable", ""), ("executable", None)])
+def test_a_program_without_python_is_told_to_bring_its_kernels(monkeypatch, name, value):
+    """Such a program would start itself, again and again."""
+    monkeypatch.setattr(sys, name, value, raising=False)
+    with pytest.raises(build.BuildError, match=r"fastbp\.warmup --into package"):
+        build.build("float32", LEVEL.name)
+
+
+def test_a_process_that_builds_does_not_build_in_another(monkeypatch):
+    monkeypatch.setattr(build, "BUILDING", True)
+    with pytest.raises(build.BuildError):
+        build.build("float32", LEVEL.name)
+
+
+def test_without_numba_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(build, "find_spec", lambda name: None)
+    with pytest.raises(build.BuildError, match="pip install numba"):
+        build.build("float32", LEVEL.name)
+
+
+def test_the_environment_needs_neither_arguments_nor_a_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", [])
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    places = build._environment(LEVEL.name)["PYTHONPATH"].split(os.pathsep)
+    assert set(filter(os.path.isabs, sys.path)) - {str(gone)} <= set(places)

@@ -14,12 +14,13 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from subprocess import DEVNULL, PIPE
 from threading import Lock
 from typing import Any
 
 from .._kernels.codes import APART
-from .._kernels.levels import LEVELS, this_machine
+from .._kernels.levels import BUILDING, LEVELS, this_machine
 from .image import Piece, joined, piece_of
 from .kernel_file import Image
 
@@ -58,20 +59,38 @@ PLACES = {"PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONNOUSERSITE"
 PLACES |= {"PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"}
 
 
+class BuildError(RuntimeError):
+    """The kernels can't be built. The message says why, and what to do."""
+
+
 def build(dtype: str, level: str, system: str = sys.platform) -> Image:
     """Build the kernels of a dtype for a level and a system.
 
     Raises
     ------
-    RuntimeError
-        If the compilation fails; the message has what it wrote.
+    BuildError
+        If the compilation fails; the message has what it wrote. If there is nothing to compile with, it says so.
     """
+    _check_tools()
     command = [sys.executable, "-m", f"{__package__}.build", dtype]
     outputs = _outputs([[*command, part, system] for part in PARTS], _environment(level))
     pieces: list[Piece] = [pickle.loads(output) for output in outputs]
     image = joined(pieces)
     entries = {name: place for name, place in image.entries.items() if not name.startswith(APART)}
     return Image(image.code, entries)
+
+
+def _check_tools() -> None:
+    """Refuse to build where that can't work, or where the processes would not be Python and start the program anew."""
+    if BUILDING or getattr(sys, "frozen", False) or not sys.executable:
+        raise BuildError(
+            "fastbp has no kernels for this processor, and this program has no Python to build them with; run "
+            "`python -m fastbp.warmup --into package` before you freeze it, and include fastbp's data files"
+        )
+    if find_spec("numba") is None:
+        raise BuildError(
+            "fastbp has no kernels for this processor, and Numba, which builds them, isn't installed: pip install numba"
+        )
 
 
 def _environment(level: str) -> dict[str, str]:
@@ -83,9 +102,16 @@ def _environment(level: str) -> dict[str, str]:
     if LEVELS[level].machine == this_machine():  # Numba makes code that is thrown away, but must know the instructions
         environment |= {"NUMBA_CPU_NAME": LEVELS[level].cpu, "NUMBA_CPU_FEATURES": LEVELS[level].features}
     # Not the folder of the user's program: its modules may have names of others that Numba imports.
-    foreign = {os.getcwd(), os.path.dirname(os.path.abspath(sys.argv[0]))} - {_home()}
-    paths = [os.path.abspath(path) for path in sys.path if path]
+    foreign = {_absolute("."), *(os.path.dirname(_absolute(program)) for program in sys.argv[:1])} - {_home()}
+    paths = [_absolute(path) for path in sys.path if path]
     return environment | {"PYTHONPATH": os.pathsep.join(path for path in paths if path not in foreign)}
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the current folder is gone
+        return path
 
 
 def _home() -> str:
@@ -107,7 +133,7 @@ def _outputs(commands: list[list[str]], environment: dict[str, str]) -> list[byt
             running.append(process)
         written, errors = process.communicate()
         if process.returncode:
-            raise RuntimeError(f"fastbp could not build its kernels:\n{errors.decode(errors='replace')}")
+            raise BuildError(f"fastbp could not build its kernels:\n{errors.decode(errors='replace')}")
         return written
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -53,7 +53,7 @@ def library(dtype: str) -> Library:
 
     Raises
     ------
-    RuntimeError
+    BuildError
         If they can't be built.
     """
     with _loads:
