@@ -29,9 +29,11 @@ def test_neither_environment_nor_folder_change_a_build(small, tmp_path, monkeypa
     assert {"is_finite_float32", "is_finite_float64"} == set(image.entries)
     for module in MODULES:
         (tmp_path / f"{module}.py").write_text(f"raise SystemExit('this is not {module}')")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("print('hello', flush=True)")
     (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\nopt: 3\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), str(tmp_path / "site"), *sys.path])
     for name, value in {
         "NUMBA_DISABLE_JIT": "1",
         "NUMBA_OPT": "3",

@@ -51,6 +51,7 @@ define i64 @{name}(ptr %record, i64 %thread) {{
 }}
 """
 DEFINITION = re.compile(r'^(define [^\n]*?@"?([^"(\n]+)"?\([^\n]*) \{$', re.MULTILINE)
+MARK = b"\0kernels\0"  # before the result, because a user's sitecustomize may print something
 SETTINGS = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0"}  # LLVM optimises once, when everything is there
 
 
@@ -74,7 +75,7 @@ def build(dtype: str, level: str, system: str = sys.platform) -> Image:
     _check_tools()
     command = [sys.executable, "-m", f"{__package__}.build", dtype]
     outputs = _outputs([[*command, part, system] for part in PARTS], _environment(level))
-    pieces: list[Piece] = [pickle.loads(output) for output in outputs]
+    pieces: list[Piece] = [pickle.loads(output.partition(MARK)[2]) for output in outputs]
     image = joined(pieces)
     entries = {name: place for name, place in image.entries.items() if not name.startswith(APART)}
     return Image(image.code, entries)
@@ -214,4 +215,4 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
 
 if __name__ == "__main__":
     gc.disable()  # a process that ends soon needs no search for cycles
-    sys.stdout.buffer.write(pickle.dumps(part_of(*sys.argv[1:4])))
+    sys.stdout.buffer.write(MARK + pickle.dumps(part_of(*sys.argv[1:4])))
