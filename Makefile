@@ -1,16 +1,16 @@
 # make demo    train on real digits and draw what happened          make bench    asv, this commit in this environment
 # make test    the tests, in two minutes on two cores                make lint     ruff, mypy, import contracts
 # make nightly the tests that take long and guard what changes seldom
-# make levels  the kernels' tests through the library of each level that this processor has
+# make levels  the tests of the kernels at each processor level that this machine has
 # make docs    the documentation as a site, into site/
 # make notebooks   run the notebooks of docs/notebooks anew and write their outputs into them
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
-# make wheel   the source distribution, and the wheel with kernels for all levels of this machine's processors, into dist/;
-#              PLATFORM=linux-aarch64 for another system, by the names in hatch_build.py
-# make dist    the same for this machine alone, checked for PyPI
-# make arm     the tests of the kernels on an emulated arm64 processor, in some minutes; needs root, mmdebstrap and qemu
+# make wheel   the source distribution, and a wheel with the kernels for all processor levels, into dist/;
+#              PLATFORM=linux-aarch64 makes it for another system: hatch_build.py lists the names
+# make dist    empties dist/, makes the wheel for this system, and checks it for PyPI
+# make arm     tests of the kernels on an emulated arm64 processor, in ten minutes; needs root and mmdebstrap
 # make oldest  a minute's comparison with the reference, with the oldest numpy and numba that pyproject.toml admits
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test nightly docs notebooks stress matrix oldest lint format bench compare wheel dist arm check-tag clean
+.PHONY: demo test nightly levels docs notebooks stress matrix oldest lint format bench compare wheel dist arm check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -30,7 +30,6 @@ test: $(VENV)/.test
 nightly: $(VENV)/.test
 	$(BIN)/python -m pytest -m nightly
 
-.PHONY: levels
 levels: $(VENV)/.test
 	$(BIN)/python -m tests.levels
 
@@ -73,7 +72,7 @@ bench: $(VENV)/.bench
 compare: $(VENV)/.compare
 	$(BIN)/python -m bench.compare --write
 
-# The wheel is made from the source distribution, so that it has nothing else, and two runs give the same bytes.
+# The wheel is made from the source distribution, so it contains nothing else, and two runs give the same bytes.
 wheel: $(VENV)/.dist
 	FASTBP_BUILD_LEVELS=all FASTBP_BUILD_PLATFORM=$(PLATFORM) $(BIN)/python -m build --outdir dist
 
