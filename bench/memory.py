@@ -51,14 +51,14 @@ def resident(field: str) -> float:
 
 
 class Fit:
-    """Create a Trainer and fit one epoch. The kernels are compiled, and X and y exist."""
+    """Create a Trainer and fit one epoch. The kernels are built, and X and y exist."""
 
     params = (["784-512-512-10, 128", "1024-1024-1024-10, 256"], [*OPTIMIZERS])
     param_names = ("sizes, batch", "optimizer")
     timeout = 120
 
     def setup_cache(self) -> None:
-        """Compile in another process, because the compiler's memory would hide that of training."""
+        """Build the kernels in another process, because the compiler's memory would hide that of training."""
         with contextlib.suppress(NotImplementedError):
             for optimizer in OPTIMIZERS:
                 self.warm_up(optimizer)

@@ -18,7 +18,7 @@ class OneRow:
     def setup(self, name: str, dtype: str, threads: int | str = "auto") -> None:
         self.trainer = new_trainer(SIZES[name], dtype=dtype, n_threads=threads)
         self.X = uniform(self.rows, SIZES[name][0], dtype)
-        self.trainer.predict(self.X)  # compiles
+        self.trainer.predict(self.X)  # loads the kernels
 
     def track_predict(self, *_) -> float:
         return median_seconds(lambda: self.trainer.predict(self.X), 0.2) / self.rows * 1e9

@@ -103,7 +103,7 @@ class Estimators:
             raise NotImplementedError(f"not here: {error}") from error
         (X, y), _ = rows()[name]
         self.data = X.astype(dtype), y
-        self.time_fit()  # compiles, or loads compiled kernels
+        self.time_fit()  # loads the kernels
 
     def time_fit(self, *_):
         with warnings.catch_warnings():
@@ -126,7 +126,7 @@ def main() -> None:
     lines = list(HEAD)
     for name, (data, options) in rows().items():
         narrow = options | {"dtype": "float32"}
-        for kind in (options, narrow):  # compiles, or loads compiled kernels
+        for kind in (options, narrow):  # loads the kernels
             fit(ours, data, kind | {"max_iter": 1})
         times = [
             (

@@ -53,7 +53,7 @@ class SmallCalls:
 
     def setup(self, name: str) -> None:
         _, self.call = CALLS[name]()
-        self.call()  # compiles
+        self.call()  # loads the kernels
 
     def track_microseconds(self, *_) -> float:
         return median_seconds(lambda: [self.call() for _ in range(BATCH)], 0.5) / BATCH * 1e6

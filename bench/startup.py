@@ -120,7 +120,7 @@ class Import:
         return "import numpy"
 
     def timeraw_numba(self) -> str:
-        """What fastbp imports only to compile."""
+        """What fastbp imports only to build kernels."""
         return "import numba"
 
 

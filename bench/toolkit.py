@@ -51,7 +51,7 @@ def data(loss: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained(arguments: dict[str, Any], threads: int) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return a trainer with compiled kernels, and its data. The learning rate hardly changes the weights."""
+    """Return a trainer with loaded kernels, and its data. The learning rate hardly changes the weights."""
     try:
         from fastbp import Trainer
 

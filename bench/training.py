@@ -23,7 +23,7 @@ class Training:
         sizes, batch = (GRID | AWKWARD)[name]
         self.X, self.y = problem(sizes, batch, dtype)
         self.trainer = new_trainer(sizes, batch_size=batch, dtype=dtype, n_threads=threads)
-        self.trainer.fit(self.X[:batch], self.y[:batch], verbose=0)  # compiles
+        self.trainer.fit(self.X[:batch], self.y[:batch], verbose=0)  # loads the kernels
 
     def track_ns_per_sample(self, *_) -> float:
         seconds = median_seconds(lambda: self.trainer.fit(self.X, self.y, epochs=EPOCHS, verbose=0))
@@ -50,7 +50,7 @@ class Digits:
         X, y = load_digits(return_X_y=True)
         order = np.random.default_rng(0).permutation(len(X))
         self.X, self.y = (X[order] / 16).astype(np.float32), y[order]
-        self.train(0)  # compiles
+        self.train(0)  # loads the kernels
 
     def train(self, seed: int) -> tuple[float, int]:
         """Return the seconds and the number of epochs until then."""

@@ -25,7 +25,7 @@ def main() -> None:
     trainer = Trainer([64, 64, 10], activation="relu", loss="cross_entropy", learning_rate=0.2, seed=0)
     print(trainer.summary())
     print(f"\n{len(X)} digits to learn from, {len(X_test)} held out")
-    trainer.predict(X[:1])  # builds the kernels if the installation couldn't, which isn't training
+    trainer.predict(X[:1])  # if the kernels are not built yet, this builds them before the clock starts
     started = time.perf_counter()
     history = trainer.fit(X, y, epochs=60, validation_data=(X_test, y_test), metrics=["accuracy"])
     seconds = time.perf_counter() - started
