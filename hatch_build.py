@@ -2,8 +2,8 @@
 
 Two variables decide what is built:
 
-FASTBP_BUILD_LEVELS     levels of the processor with commas between them, "all" for a wheel that serves every machine,
-                        or "none"; by default the level of this machine
+FASTBP_BUILD_LEVELS     processor levels, separated by commas; "all", for a wheel that serves every machine; or "none".
+                        The default is the level of this machine.
 FASTBP_BUILD_PLATFORM   such as linux-aarch64, for a wheel with all levels of another system
 
 If the kernels can't be built, the installation goes on with a warning, and fastbp builds them at their first use.
@@ -22,8 +22,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-DTYPES = ("float32", "float64")
-# The code calls nothing of the system, so that it runs with every C library, and NumPy's requirements decide.
+# The code calls no function of the system, so it runs with every C library. NumPy's requirements set the versions.
 TAGS = {
     "linux-x86_64": "manylinux_2_17_x86_64.musllinux_1_1_x86_64",
     "linux-aarch64": "manylinux_2_17_aarch64.musllinux_1_1_aarch64",
@@ -74,7 +73,7 @@ class KernelsHook(BuildHookInterface[Any]):
             if path is None:
                 path = self._store.save(self._image(kind), kind, self._folder or self._store.PACKAGE)
         if path is None:
-            raise OSError("the folder for them cannot be written")
+            raise OSError("their folder cannot be written")
         return str(path)
 
     def _image(self, kind: Any) -> Any:
@@ -102,12 +101,12 @@ class KernelsHook(BuildHookInterface[Any]):
         asked = os.environ.get("FASTBP_BUILD_LEVELS") or here
         if asked == "none" or self._platform not in TAGS:
             return []
-        # Processors of before 2009 have no level v2; they build theirs.
+        # Processors older than x86-64-v2 have no kernels in a wheel; fastbp builds theirs.
         names = [name for name in all_levels if name != "x86-64"] if asked == "all" else asked.split(",")
         wrong = [name for name in names if name not in all_levels]
         if wrong:
             raise ValueError(f"FASTBP_BUILD_LEVELS: expected levels of {', '.join(all_levels)}, got {', '.join(wrong)}")
-        return [self._store.Kind(dtype, name, system) for name in names for dtype in DTYPES]
+        return [self._store.Kind(dtype, name, system) for name in names for dtype in self._store.DTYPES]
 
     @cached_property
     def _store(self) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Files that another program has open. Windows lets nobody replace or delete them, or write to some."""
+"""Files that another program has open. Windows refuses to replace or delete them, and sometimes to write to them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def patiently(act: Callable[[], Result], seconds: float = SECONDS) -> Result:
         try:
             return act()
         except PermissionError as error:
-            if not WINDOWS:  # elsewhere, the file's owner or the folder's has refused
+            if not WINDOWS:  # elsewhere, this user lacks the permission
                 raise
             if monotonic() >= end:
                 text = "another program has this file open, or it is read-only"

@@ -24,7 +24,7 @@ def replacing(
     path : path of the file
     text : whether the file takes UTF-8 text, whose line endings are kept, and not bytes
     seconds : how long to wait for another program that has the file open
-    keep : whether to keep the temporary file if this was in vain, so that the error can name it
+    keep : whether to keep the temporary file if the wait was in vain; the error then names it
 
     Raises
     ------

@@ -11,9 +11,8 @@ from . import _checks, _messages
 from ._kernels.levels import LEVEL, LEVELS
 from ._library import store
 from ._library.announce import silent_if
+from ._library.store import DTYPES, PLACES
 
-DTYPES = ("float32", "float64")
-PLACES = (store.CACHE, store.PACKAGE)
 LEVELS_HERE = tuple(name for name, level in LEVELS.items() if level.machine == LEVEL.machine)
 
 
@@ -81,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=DTYPES, dest="dtypes")
     what = "your cache folder (default), or the folder of the package, for an image in which other users run fastbp"
     parser.add_argument("--into", default=store.CACHE, choices=PLACES, help=what)
-    what = "levels of the processor, for an image that runs on other machines; default: that of this machine"
+    what = "processor levels, for an image that runs on other machines; default: the level of this machine"
     parser.add_argument("--level", nargs="+", default=[LEVEL.name], choices=LEVELS_HERE, dest="levels", help=what)
     arguments = parser.parse_args(argv)
     try:

@@ -624,7 +624,7 @@ def test_info_knows_where_the_kernels_are(tmp_path):
     empty = json.loads(info("--json"))
     assert empty["level"] == LEVEL.name
     assert empty["kernels"] == dict.fromkeys(
-        ("float32", "float64"), "to build at the first use, or with python -m fastbp.warmup"
+        ("float32", "float64"), "not built yet; python -m fastbp.warmup builds them"
     )
     assert empty["cache"] == {"folder": str(folder), "writable": True, "trusted": True, "other_files": {}}
     folder.mkdir(0o700)

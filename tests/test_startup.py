@@ -92,7 +92,7 @@ def test_without_a_folder_for_the_cache_there_is_one_warning_and_kernels_work(tm
     assert results[0][0] == results[1][0]
     assert results[1][1] == ["float32", "float64"]
     assert results[0][2] == ""
-    assert results[1][2].count("RuntimeWarning: fastbp: the folder for compiled kernels cannot be written") == 1
+    assert results[1][2].count("RuntimeWarning: fastbp: the cache folder for kernels cannot be written") == 1
     assert results[1][2].count("Warning:") == 1
 
 

@@ -126,7 +126,7 @@ def info(capsys) -> dict:
 def test_info_shows_which_files_serve(capsys, tmp_path):
     nothing = info(capsys)
     assert nothing["level"] == LEVEL.name
-    assert nothing["kernels"] == dict.fromkeys(DTYPES, "to build at the first use, or with python -m fastbp.warmup")
+    assert nothing["kernels"] == dict.fromkeys(DTYPES, "not built yet; python -m fastbp.warmup builds them")
     assert nothing["cache"] == {
         "folder": str(tmp_path / "cache"),
         "writable": True,

@@ -202,7 +202,7 @@ def bench(arguments: Namespace) -> dict[str, Any]:
 
 
 def info(_arguments: Namespace) -> dict[str, Any]:
-    """Show versions, processor features and the cache of compiled kernels."""
+    """Show versions, the processor's level and the files with kernels."""
     from .machine import facts
 
     return {"fastbp": __version__} | facts()

@@ -21,10 +21,6 @@ OPTIONAL = (
 )
 
 
-DTYPES = ("float32", "float64")
-PLACES = (store.PACKAGE, store.CACHE)
-
-
 def facts() -> dict[str, Any]:
     """Return package versions, the processor, the level and files of the kernels, and the cache folder."""
     return {
@@ -35,7 +31,7 @@ def facts() -> dict[str, Any]:
         "register_bytes": REGISTER,
         "tile": {"rows": TALL, "registers": 2},
         "threads": usable_cores(),
-        "kernels": {dtype: _kernels(dtype) for dtype in DTYPES},
+        "kernels": {dtype: _kernels(dtype) for dtype in store.DTYPES},
         "cache": _cache(),
     }
 
@@ -60,11 +56,11 @@ def version_of(package: str) -> str | None:
 def _kernels(dtype: str) -> dict[str, Any] | str:
     """Describe the file that has the kernels of a dtype for this process, as `_library.library` finds it."""
     kind = store.Kind(dtype, LEVEL.name)
-    for place in PLACES:
+    for place in store.PLACES:
         path = store.path_in(place, kind)
         if path is not None:
             return {"from": place, "file": path, "built_with": _built_with(dict(store.stored()).get(path, {}))}
-    return "to build at the first use, or with python -m fastbp.warmup"
+    return "not built yet; python -m fastbp.warmup builds them"
 
 
 def _built_with(told: dict[str, str]) -> str:
@@ -74,7 +70,7 @@ def _built_with(told: dict[str, str]) -> str:
 def _cache() -> dict[str, Any]:
     """Describe the cache folder, and the files with kernels that don't serve this process."""
     folder = store.folder_of(store.CACHE)
-    serve = [store.path_in(place, store.Kind(dtype, LEVEL.name)) for place in PLACES for dtype in DTYPES]
+    serve = [store.path_in(place, store.Kind(dtype, LEVEL.name)) for place in store.PLACES for dtype in store.DTYPES]
     others = {path: told for path, told in store.stored() if path not in serve}
     return {
         "folder": folder,

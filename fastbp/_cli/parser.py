@@ -18,7 +18,7 @@ COMMANDS = {  # and their help
     "evaluate": "Evaluate a model on a table with the target.",
     "explain": "Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ.",
     "bench": "Time training and prediction on this machine, compared with other installed libraries.",
-    "info": "Show versions, processor features and the cache of compiled kernels.",
+    "info": "Show versions, the processor's level and the files with kernels.",
 }
 TASKS = ("auto", "classes", "numbers")
 

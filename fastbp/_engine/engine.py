@@ -96,12 +96,12 @@ class Engine:
 
     @property
     def library(self) -> Any:
-        """The kernels, which are built if they are nowhere."""
+        """The kernels, which are built if no file has them."""
         self.load()
         return self._library
 
     def load(self) -> None:
-        """Load the kernels, which are built if they are nowhere."""
+        """Load the kernels. They are built if no file has them."""
         if self._library is None:
             self._library = library(self.parameters.dtype.name)
 

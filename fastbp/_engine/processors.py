@@ -35,7 +35,7 @@ def of_process() -> int:
 
 @cache
 def quota() -> float:
-    """Return how many processors' time the control groups of this process get, rounded up; infinity if all.
+    """Return the CPU quota of this process's control groups, in processors, rounded up; infinity if there is none.
 
     A team that is larger would use up its time early in each period, and then stand still. The files are read once.
     """

@@ -15,7 +15,7 @@ from .program import program
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-FIRST = c_int64(0)  # thread, which is passed in less time than a number
+FIRST = c_int64(0)  # the first thread; ctypes passes it faster than an int
 
 
 class Prediction(NamedTuple):

@@ -1,6 +1,7 @@
-"""CSV without pandas, whose import takes several times as long as a prediction: plain files are read, any are written.
+"""CSV files without pandas, whose import takes several times as long as a prediction.
 
-A file is plain if there is only one way to read it. Any other file, and any with an error, is left to pandas.
+A file is read here if it is plain: there is only one way to read it. All other files are left to pandas, also those
+with an error.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .._writing import replacing
 
 LARGEST = 1 << 20  # bytes; pandas reads larger files faster
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
-DIGITS = 15  # with so many, the nearest float64 is the quotient of two exact ones, whatever computes it
+DIGITS = 15  # up to so many, Python and pandas read the same float64
 
 
 def read(path: str, wanted: Sequence[str]) -> dict[str, list[str]] | None:

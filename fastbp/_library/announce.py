@@ -7,8 +7,8 @@ from contextvars import ContextVar, Token
 from .. import _messages
 
 MESSAGE = (
-    "fastbp: building its kernels for this machine, once, which can take half a minute; "
-    "`python -m fastbp.warmup` builds them beforehand"
+    "fastbp: building the kernels for this machine, which happens only once and can take half a minute; "
+    "`python -m fastbp.warmup` builds them ahead of time"
 )
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
@@ -17,7 +17,7 @@ _said: set[str] = set()
 
 
 class _Set:
-    """Sets a variable in a block. A fit of four rows notices how much longer a generator would take."""
+    """Set a variable within a block. A generator with `contextmanager` would slow down the shortest fits."""
 
     def __init__(self, variable: ContextVar[bool], value: bool) -> None:
         self.variable, self.value = variable, value

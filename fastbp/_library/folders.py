@@ -1,4 +1,4 @@
-"""Folders and files of which no other user can have written a byte, and how a file is put there whole."""
+"""Folders and files that no other user can have written to, and how a file is written as a whole."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from time import time
 from .._in_use import replace
 
 DAY = 86400.0  # seconds
-PATIENCE = 1.0  # seconds to wait for a process that reads another file of this name
+PATIENCE = 1.0  # seconds to wait for a process that has the old file open
 TEMPORARY = ".tmp"
 
 
 class Untrusted(Exception):
-    """Somebody else could have written the file, or can put another one in its place; the message says what to do."""
+    """Raised if another user could have written a file or could replace it."""
 
 
 def make(folder: str) -> None:
-    """Make a folder and those above it, which others may read but never write, whatever the umask is."""
+    """Make a folder and its missing parents. Other users can't write to them, whatever the umask is."""
     missing = []
     while not os.path.isdir(folder):
         missing.append(folder)
@@ -33,7 +33,7 @@ def make(folder: str) -> None:
 
 
 def check(folder: str) -> None:
-    """Check that the folder, where links lead, belongs to this user or root and that nobody else can write there.
+    """Check that the folder belongs to this user or root, and that nobody else can write to it. Links are followed.
 
     Raises
     ------
@@ -64,12 +64,12 @@ def read(path: str) -> bytes:
 
 
 def _check(path: str, status: os.stat_result) -> None:
-    if not hasattr(os, "geteuid"):  # Windows has no owners and modes of this kind; a user's folders are the user's
+    if not hasattr(os, "geteuid"):  # Windows has no such modes; a user's own folders are private there
         return
     if status.st_uid not in (os.geteuid(), 0):
-        raise Untrusted(f"{path} belongs to another user; set FASTBP_CACHE_DIR to a folder of your own")
+        raise Untrusted(f"{path} belongs to another user")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise Untrusted(f"other users can write to {path}; `chmod go-w {path}` ends that")
+        raise Untrusted(f"other users can write to {path}; run `chmod go-w {path}`")
 
 
 def write(folder: str, name: str, data: bytes) -> None:
@@ -103,7 +103,10 @@ def write(folder: str, name: str, data: bytes) -> None:
 
 
 def _replace(temporary: str, path: str, data: bytes) -> None:
-    """Give the file its name, unless another process has just stored the same and reads it, for which Windows waits."""
+    """Rename the temporary file. Windows refuses this while another process has the old file open.
+
+    That is no error if the old file holds the same data.
+    """
     try:
         replace(temporary, path, PATIENCE)
     except PermissionError:
@@ -119,7 +122,7 @@ def _holds(path: str, data: bytes) -> bool:
 
 
 def tidy(folder: str, ending: str, days: float) -> None:
-    """Remove what killed writers left, and files with the ending that nobody has used for so many days."""
+    """Remove temporary files that killed writers left, and files with the ending that nobody has used for some days."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             limit = 1 if entry.name.endswith(TEMPORARY) else days if entry.name.endswith(ending) else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 DIGEST_BYTES = 32
-HEADER_BYTES = 65536  # more is not a header
+HEADER_BYTES = 65536  # a longer first line is not a header
 
 
 class Image(NamedTuple):
@@ -25,7 +25,7 @@ def packed(image: Image, facts: Mapping[str, str]) -> bytes:
 
 
 def unpacked(data: bytes) -> tuple[dict[str, str], Image] | None:
-    """Return the facts and the image, or None if the file isn't whole or isn't one of these."""
+    """Return the facts and the image, or None if the file is damaged or is another kind of file."""
     end = data.find(b"\n", 0, HEADER_BYTES) + 1
     header, digest, code = data[:end], data[end : end + DIGEST_BYTES], data[end + DIGEST_BYTES :]
     if digest != _digest(header, code):

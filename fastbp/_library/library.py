@@ -24,7 +24,7 @@ _loads = Lock()
 
 
 def _renew() -> None:
-    """Replace the lock in a child process, because a thread that the child lacks may hold it."""
+    """Replace the lock in a child process, where the thread that holds it may not exist."""
     global _loads  # noqa: PLW0603
     _loads = Lock()
 
@@ -49,7 +49,7 @@ class Library:
 
 
 def library(dtype: str) -> Library:
-    """Return the kernels of a dtype for this process, which are built if they are nowhere.
+    """Return the kernels of a dtype for this process. They are built if no file has them.
 
     Raises
     ------

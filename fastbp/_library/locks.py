@@ -1,7 +1,7 @@
 """One process builds, the others wait for it.
 
-A lock ends with the process that holds it, however that ends. Where locks don't work, everybody builds, which is slower
-but as right: each writes a whole file, and all write the same.
+A lock ends with the process that holds it, however that ends. On a file system without locks, each process builds. This
+is slower but does no harm: each writes a whole file, and all write the same bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 
 PAUSE = 0.05  # seconds between two attempts
-PATIENCE = 180.0  # seconds; a process that is stopped while it builds doesn't stop the others for ever
+PATIENCE = 180.0  # seconds, after which a process builds too: the one with the lock may be stopped
 
 _of_threads: dict[str, threading.Lock] = {}  # by name, because locks of files are between processes only
 

@@ -1,8 +1,8 @@
 """Machine code in executable memory, for the rest of the process.
 
 The code is copied while the memory is writable, and the memory is executable afterwards: never both at once, which
-many systems refuse. Pages that have never been executable are in no processor's instruction cache as code of this
-process, and Linux cleans the caches itself when it makes a page executable. macOS and Windows have a function for it.
+many systems refuse. The processor's instruction cache must not hold what was in the memory before. Linux takes care of
+this when it makes a page executable. macOS and Windows have a function for it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MAP_JIT = 0x800  # of macOS
 COMMIT_AND_RESERVE, READ_WRITE, EXECUTE_READ = 0x3000, 0x04, 0x20  # of Windows
 
 ADVICE = (
-    "fastbp's kernels are machine code, and this process may not make memory executable; allow it to: for SELinux the "
-    "boolean deny_execmem, for a service of systemd MemoryDenyWriteExecute, for macOS the entitlement "
-    "com.apple.security.cs.allow-jit, and for Windows the mitigation policy ProhibitDynamicCode forbid it"
+    "fastbp's kernels are machine code, but this process may not execute new code; to allow it, turn off deny_execmem "
+    "(SELinux), MemoryDenyWriteExecute (systemd) or ProhibitDynamicCode (Windows), or sign the program with the "
+    "entitlement com.apple.security.cs.allow-jit (macOS)"
 )
 
 
@@ -43,7 +43,7 @@ def executable(code: bytes) -> int:
 
 
 def _on_posix(code: bytes, libc: Any) -> int:
-    """Copy into new memory, and make it executable. Where that is refused, the code becomes a file without a name."""
+    """Copy into new memory, and make it executable. If that is refused, map the code as a file in memory."""
     address = _map(libc, len(code), mmap.PROT_READ | mmap.PROT_WRITE)
     ctypes.memmove(address, code, len(code))
     protect = libc.mprotect
@@ -58,7 +58,7 @@ def _on_posix(code: bytes, libc: Any) -> int:
 
 
 def _of_a_file(code: bytes, libc: Any) -> int:
-    """Map a file in memory, as a program maps a library: a service that may not execute data may do this."""
+    """Map a file that exists only in memory, as a program maps a library. MemoryDenyWriteExecute allows this."""
     file = os.memfd_create("fastbp", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(file), "wb") as writer:
@@ -71,7 +71,7 @@ def _of_a_file(code: bytes, libc: Any) -> int:
 def _on_apple_silicon(code: bytes, libc: Any) -> int:
     """Copy into memory that each thread sees either as writable or as executable: Apple's way for compilers.
 
-    A program that is signed for Apple's other way gets the memory of other POSIX systems.
+    A program with the entitlement allow-unsigned-executable-memory in place of allow-jit uses the way of other systems.
     """
     try:
         address = _map(libc, len(code), mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC, MAP_JIT)

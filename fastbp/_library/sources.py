@@ -18,8 +18,8 @@ BUILDERS = (f"{__package__}.image", f"{__package__}.build")
 
 
 def version() -> str:
-    """Return fastbp's own."""
-    return str(sys.modules[PACKAGE].__version__)  # an import would lead up, to all that fastbp has
+    """Return the version of fastbp."""
+    return str(sys.modules[PACKAGE].__version__)  # an import of fastbp would lead to a higher layer
 
 
 class Sources(NamedTuple):

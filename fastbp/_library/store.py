@@ -1,7 +1,8 @@
 """Where files with kernels are: in the package, where wheels have them, and in the user's cache folder.
 
-A file in the package serves if it was built from the package's sources. The name of a file in the cache also names the
-versions of Numba and llvmlite, so that a new version builds anew. A file that nobody has used for 90 days is removed.
+A file in the package is used if it was built from the package's sources. The name of a file in the cache depends on the
+sources and on the versions of Numba and llvmlite, so that a new version has a file of its own. A file that nobody has
+used for 90 days is removed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from .sources import compilers, sources, version
 ENDING = ".kernels"
 BUILT = "built"  # folder of the package
 PACKAGE, CACHE = "package", "cache"
+PLACES = (PACKAGE, CACHE)
+DTYPES = ("float32", "float64")
 DAYS = 90
 
 
@@ -33,7 +36,7 @@ class Kind(NamedTuple):
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a file for them says of itself, now."""
+        """What a file with these kernels says about itself if it is written now."""
         return {**self._asdict(), **compilers(), "fastbp": version(), "sources": sources().digest}
 
     @property
@@ -66,7 +69,7 @@ def in_package(kind: Kind) -> Image | None:
 def _serves(facts: dict[str, str], kind: Kind) -> bool:
     """Return whether the package's file is for these kernels.
 
-    Without source text, nobody edits the sources, and the version of fastbp stands for them.
+    Without source text, the version of fastbp stands for the sources, because nobody edits them.
     """
     now, of_now = sources(), kind._asdict()
     if {name: facts.get(name) for name in of_now} != of_now:
@@ -206,7 +209,7 @@ def _folder_of_package() -> str:
 
 def _warn_of_no_cache(why: str) -> None:
     _warn(
-        f"fastbp: the folder for compiled kernels {why}; every process builds them again; set FASTBP_CACHE_DIR to a "
+        f"fastbp: the cache folder for kernels {why}; every process builds them again; set FASTBP_CACHE_DIR to a "
         "writable folder of your own"
     )
 

@@ -71,7 +71,7 @@ class Run(Passes):
         return self.history
 
     def ends(self) -> AbstractContextManager[ExitStack | None]:
-        """Return what `begin` adds the ends of a fit to; None if there is nothing to end, because it takes a while."""
+        """Return a context for the callbacks' ends. Without callbacks it gives None, which is faster to enter."""
         return ExitStack() if self.callbacks else NO_ENDS
 
     def begin(self, ends: ExitStack | None, source: Source, validation: codes.Data | Feed | None, metrics: Any) -> None:

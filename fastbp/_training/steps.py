@@ -59,7 +59,7 @@ def constant_step(state: State, batch_size: int, rate: float) -> codes.Step:
 
 
 def start_of(state: State, epochs: int) -> codes.Progress:
-    """Return the progress before so many epochs. For one epoch it is always the same object, as for each batch."""
+    """Return the progress before some epochs. For one epoch it is always the same object, to make short calls fast."""
     at = state.last_progress
     if at is None or epochs != 1:
         at = codes.Progress(np.zeros(2, np.int64), state.random, np.zeros(epochs))

@@ -24,9 +24,11 @@ class CSVLogger(Callback):
     """Write one line per epoch to a CSV file: the number of the epoch in the trainer's count, and the measurements.
 
     The first epoch determines the columns. A name that first occurs later adds a column, which is empty in the lines
-    before. Each line is written before the next epoch begins. While another program has the file open, such as Excel on
-    Windows, the lines are kept. They are written when it has closed the file, or else at the end of the fit into a new
-    file beside it, such as log-rest1.csv.
+    before. Each line is written before the next epoch begins.
+
+    On Windows, another program such as Excel may have the file open. The callback then keeps its lines and writes them
+    when the file is closed. If it is still open at the end of the fit, the lines go to a new file beside it, such as
+    log-rest1.csv.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ class CSVLogger(Callback):
         except InUseError:
             if not self._in_use:
                 self._in_use = True
-                self._warn("its lines are kept meanwhile")
+                self._warn("its lines are kept and written later")
             return True
         except BaseException:
             if not self._in_use:  # the lines may be in the file

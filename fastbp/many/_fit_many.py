@@ -59,9 +59,9 @@ def fit_many(
         How many networks are trained at once; "auto" is one per processor. With n_jobs, how many threads each network
         may use; "auto" is one.
     n_jobs : int, optional
-        How many jobs of joblib's active backend train the networks (``joblib.parallel_config``: processes by default,
-        or threads in a Python without the GIL; threads, or a Dask cluster). −1 uses all that the backend has. The
-        default is the number of an active parallel_config; without one, threads of this process train the networks.
+        How many jobs of joblib's active backend train the networks. ``joblib.parallel_config`` chooses processes,
+        threads or a Dask cluster. By default, joblib uses processes, or threads in a free-threaded Python. −1 uses all
+        that the backend has. Without n_jobs and without an active parallel_config, threads of this process train.
     verbose : {"auto", 0, 1, 2}
         0 is silent, 1 shows a bar (needs tqdm), 2 prints a line for each network. "auto" shows the bar in a terminal
         or a notebook if tqdm is installed, and otherwise prints lines.

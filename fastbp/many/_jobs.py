@@ -54,7 +54,7 @@ def jobs_at_once(n_jobs: int) -> int:
 
 
 def preferred() -> str | None:
-    """Return what joblib uses if the user chose no backend: threads without the GIL, where processes bring nothing."""
+    """Return what joblib uses if the user chose no backend. Without the GIL, threads share the samples in memory."""
     return None if getattr(sys, "_is_gil_enabled", lambda: True)() else "threads"
 
 
