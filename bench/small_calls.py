@@ -1,8 +1,8 @@
-"""asv: the time of the calls that are over soonest, of which Python takes a good part.
+"""The time of the shortest calls, in which Python's share is large.
 
     python -m bench.small_calls [--seconds 2]
 
-It prints the median and the shortest time of each call, and the median without the kernels.
+The class is asv's. The command prints the median and the shortest time of each call, and the median without kernels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from .workloads import median_seconds, new_trainer, uniform
 
-BATCH = 50  # calls that are timed together, because a clock takes as long as some of them
+BATCH = 50  # calls that are timed together, because reading the clock takes as long as some calls
 
 
 def predicting(*sizes: int) -> tuple[Any, Callable[[], Any]]:

@@ -1,4 +1,4 @@
-"""The time that a user waits before anything happens, and the memory that it takes; each figure from new processes.
+"""The time and memory of processes that do little: import, one epoch, one prediction, the help of the command line.
 
     python -m bench.startup [--rounds 9]
 

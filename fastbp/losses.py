@@ -183,7 +183,7 @@ class BinaryCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Custom(Loss):
-    """A loss function of your own, summed over outputs. It is compiled into the kernels.
+    """A loss function of your own, summed over outputs. Numba compiles it, and the kernels call it.
 
     The derivative that the function returns is checked against central differences.
 

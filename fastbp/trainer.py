@@ -52,7 +52,7 @@ class Trainer(Options):
         Loss J, summed over outputs and averaged over samples: "squared_error", ½ (y − aᴸ)², "absolute_error", "huber",
         "quantile", "hinge", "poisson", "cross_entropy", "binary_cross_entropy", or an object such as
         ``losses.Huber(delta=0.5)``. You can also pass a function of (output, target) that returns the loss
-        and its derivative by the output. It is compiled into the kernels, with or without Numba's @njit.
+        and its derivative by the output. Numba compiles it, with or without @njit.
     optimizer : str or fastbp.optimizers.Optimizer
         "sgd" (Θ ← Θ − η ∂J/∂Θ after each mini-batch), "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw",
         "lbfgs" (scipy's, on all samples at once), or an object such as ``optimizers.Adam(beta_1=0.8)``.
