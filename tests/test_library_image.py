@@ -9,7 +9,7 @@ import struct
 import llvmlite.binding as llvm
 import pytest
 
-from fastbp._library.image import MACHINES, image_of, joined, piece_of
+from fastbp._library.image import MACHINES, joined, piece_of
 from fastbp._library.memory import executable
 
 llvm.initialize_all_targets()
@@ -19,6 +19,12 @@ LINUX, LINUX_ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 WINDOWS, APPLE = "x86_64-pc-windows-msvc-elf", "arm64-apple-darwin-elf"
 IS_ARM = platform.machine().lower() in ("arm64", "aarch64")
 HERE = LINUX_ARM if IS_ARM else LINUX
+
+
+def image_of(code: bytes, names: list[str]):
+    """The image of one object, which needs nothing from outside."""
+    return joined([piece_of(code, names)])
+
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 

@@ -73,8 +73,9 @@ class Workspace:
         """Return the memory of the arguments of an entry, which has the machine already."""
         slots = self._calls.get(kind)
         if slots is None:
-            slots = self._calls[kind] = Slots(kind)
+            slots = Slots(kind)
             slots.write("machine", self.machine)
+            self._calls[kind] = slots  # whole, also if Ctrl-C came before
         return slots
 
 

@@ -1,4 +1,4 @@
-"""The kernels: functions that Numba compiles, and how they are compiled.
+"""The kernels: functions that Numba compiles to machine code.
 
 Kernels work on numbers and arrays only. They print nothing and check no argument: Python checks once, before the call.
 
@@ -19,9 +19,12 @@ The order of calls (symbols: reference.py and docs/method.md)::
 The files below these: `tile` has the matrix product, `wide` the product for wide layers, `mirrors` the transposed
 copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar functions, `curves` the rarer activations,
 `squares` the vectors of small.py, `foreign` the user's own loss, `bits` operations inside a vector, `llvm` the vector
-type, `team` and `atomics` the meetings of threads. `tuning` has all constants that are tuned for speed. `jit` says how
-kernels are compiled, `apart` compiles those that many call on their own, and `entries` has what Python calls. `codes`
-has the integers and records that kernels take, `tasks` those of small.py. `calls` writes records for kernels, and
-`records` reads them. `levels`, `tuning`, `shapes`, `constants`, `codes` and `tasks` are plain Python, which other
-packages of fastbp may import without importing Numba.
+type, `team` and `atomics` the meetings of threads. `jit` has the options of compilation, and `apart` compiles large
+functions on their own. `entries` has the functions that Python calls, `calls` describes their arguments, and `records`
+reads these. `codes` has the integers and records that kernels take, `tasks` those of small.py. `levels` has the
+processor levels, `shapes` the sizes of packed memory, `constants` the numbers in formulas, and `tuning` all constants
+that are tuned for speed.
+
+`calls`, `codes`, `constants`, `levels`, `shapes`, `tasks` and `tuning` are plain Python. Other packages of fastbp
+import them without importing Numba.
 """

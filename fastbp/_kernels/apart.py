@@ -1,7 +1,7 @@
-"""Kernels that are compiled on their own, once for all that call them.
+"""Kernels that are compiled on their own, once for all their callers.
 
-Processes compile them at the same time, and Numba doesn't compile them again with each of their callers, which call
-them by name. Tests compile them like others.
+Several processes compile them at the same time. Their callers know only their names, so Numba doesn't compile them
+again with each caller. Outside of a build, as in tests, they are compiled like other kernels.
 """
 
 import inspect
@@ -17,11 +17,11 @@ from .levels import BUILDING
 from .records import field_type
 
 _functions = {}  # by the module's name: the functions of Python
-NOWHERE = 1  # an address for Numba, which asks for those of all functions, but calls none
+NOWHERE = 1  # an address, because Numba wants one for each function; nothing calls it
 
 
 def apart(function):
-    """Compile on its own. Arguments, and the result if there is one, are annotated as the fields of records are."""
+    """Compile a function on its own. Its arguments, and a result if it has one, are annotated as fields of records."""
     _functions.setdefault(function.__module__.rpartition(".")[2], []).append(function)
     if not BUILDING:
         function.__qualname__ = APART + function.__qualname__
@@ -66,7 +66,7 @@ def _symbol(function, number):
 
 
 def _number_of(fields, args):
-    """Return the Numba type of the network's numbers, which some argument has."""
+    """Return the Numba type of the network's numbers, found in some argument."""
     for field, kind in zip(fields, args, strict=True):
         if field.record:
             found = _number_of(fields_of(field.record), kind.types)

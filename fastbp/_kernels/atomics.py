@@ -7,12 +7,12 @@ from numba.extending import intrinsic
 from .levels import LEVEL, this_machine
 from .llvm import _address, _call_llvm
 
-# By which instruction a loop says that it waits: LLVM's name, and an argument. ARM's own hint, yield, does nothing; a
-# barrier takes as long as a pause of x86.
+# The instruction by which a loop says that it waits: LLVM's name, and its arguments. ARM's own hint, yield, does
+# nothing. A barrier takes as long as x86's pause.
 HINTS = {"x86_64": ("llvm.x86.sse2.pause", ()), "aarch64": ("llvm.aarch64.isb", (15,))}
 
-# Numba makes code for this machine, even if it is thrown away because the kernels are for another. So they then call a
-# function, which is defined in LLVM's language only when they are made into code for the other machine.
+# If the kernels are for another machine, Numba still makes code for this one, which is thrown away. The kernels
+# therefore call a function, which is defined only when LLVM makes code for the other machine.
 FOREIGN_PAUSE = "fastbp.pause"
 PAUSE_DEFINITION = ""
 if LEVEL.machine != this_machine():

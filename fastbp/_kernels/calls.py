@@ -97,7 +97,7 @@ def slots_of(kind: Any) -> int:
 
 
 def slot_of(kind: Any, *path: str) -> int:
-    """Return the slot in which a field begins; path: the field's name, behind those of the records that it is in."""
+    """Return the slot in which a field begins. path: the names of the records that contain it, then its own."""
     slot = 0
     for field in fields_of(kind):
         if field.name == path[0]:

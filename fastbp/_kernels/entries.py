@@ -21,11 +21,11 @@ POSITION, RANDOM, LOSSES = (slot_of(TinyCall, "progress", name) for name in Prog
 MANY_PARAMETERS, MANY_RATES, MANY_POSITIONS, MANY_RANDOMS, MANY_LOSSES = (
     slot_of(TinyCall, "many", name) for name in Many._fields
 )
-SIZE = 1  # of an array, behind the slot of its address
+SIZE = 1  # an array's size is in the slot after its address
 
 
 def training(number):
-    """Return the entries `train`, which returns the number of blocks done, and `update`. number: the NumPy type."""
+    """Return the entries `train`, which returns the number of blocks done, and `update`. number: a NumPy type."""
 
     def train(call, thread):
         c = read(TrainCall, number, call)
@@ -96,7 +96,7 @@ def tiny(number):
 
 
 def finite(number):
-    """Return the entry `is_finite`, which takes the address of numbers and how many they are."""
+    """Return the entry `is_finite`, which takes the address of an array and its size."""
 
     def is_finite(values, count):
         return run_is_finite(values, count)

@@ -11,8 +11,8 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": HO
 
 # Wrappers for Python take a tenth of the compile time.
 INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-# These begin the names of functions that LLVM never inlines, or always. Numba's own option for the latter would inline
-# each function into each caller before LLVM has made either short.
+# Begins the names of functions that LLVM always inlines. Numba's own option would inline each function into each caller
+# before LLVM has simplified either of them.
 INLINED = "inlined_"
 
 

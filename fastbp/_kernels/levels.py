@@ -2,7 +2,8 @@
 
 A level is a set of instructions that LLVM may use: x86-64-v2, -v3 and -v4 are those of the psABI for x86-64
 (https://gitlab.com/x86-psABIs/x86-64-ABI). The level decides the size of vectors, and with it how parameters are
-padded. This module imports neither Numba nor llvmlite, because a process with kernels needs neither.
+padded. This module imports no Numba, because a process that finds its kernels doesn't need it. It asks llvmlite for the
+processor only on systems other than Linux, macOS and Windows.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Level(NamedTuple):
 
 LEVELS = {
     level.name: level
-    for level in (  # each one is better than those before it for the same machine
+    for level in (  # for each machine in ascending order
         Level("x86-64", "x86_64", "x86-64", "", 16, 16, 64),
         Level("x86-64-v2", "x86_64", "x86-64-v2", "", 16, 16, 64),
         Level("x86-64-v3", "x86_64", "x86-64-v3", "", 32, 16, 64),
@@ -46,7 +47,7 @@ NEEDS = (("x86-64-v2", V2), ("x86-64-v3", V3), ("x86-64-v4", V4))
 
 BLOCK_OF_CPUINFO = 1 << 16  # bytes; the description of one processor is much shorter
 
-# macOS: which sysctl tells of which instructions. It has none of those that all of its processors with SSE4.2 have.
+# macOS: which sysctl tells of which instructions. Some instructions have no sysctl, but every Mac with SSE4.2 has them.
 SYSCTLS = {
     "hw.optional.sse4_2": {"sse4_2", "sse4_1", "ssse3", "pni", "popcnt", "cx16", "lahf_lm"},
     "hw.optional.avx1_0": {"avx"},
@@ -58,8 +59,8 @@ SYSCTLS = {
     **{f"hw.optional.{name}": {name} for name in V4},
 }
 
-# Windows: the numbers that IsProcessorFeaturePresent takes. It has none for most of V3 and V4, which all processors
-# with AVX2 or AVX-512 have on which Windows 10 runs.
+# Windows: the numbers that IsProcessorFeaturePresent takes. It has none for most instructions of V3 and V4, but every
+# processor for Windows 10 with AVX2 or AVX-512 has them.
 WINDOWS_FEATURES = {
     14: {"cx16", "lahf_lm"},
     38: {"sse4_2", "sse4_1", "ssse3", "pni", "popcnt"},

@@ -1,4 +1,4 @@
-"""How kernels read records: what `calls.write` has written, layers, and rows of samples."""
+"""How kernels read records: the arguments of an entry, layers, and rows of samples."""
 
 from functools import cache
 

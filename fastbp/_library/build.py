@@ -1,8 +1,8 @@
-"""Builds kernels: Numba compiles them to LLVM's language, and LLVM makes machine code of them, for any level.
+"""Builds kernels: Numba compiles them to LLVM's intermediate language, and LLVM compiles this for any level.
 
-It runs in processes of its own, one for each part, so that they use all processors, and so that neither Numba's
-settings nor the user's environment change the result: `python -m fastbp._library.build float32 training linux` writes
-an image to standard output.
+Each part is built in a process of its own. They use all processors, and neither Numba's settings nor the user's
+environment change the result. `python -m fastbp._library.build float32 training linux` writes one part, a pickled
+Piece, to standard output.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .._kernels.levels import BUILDING, LEVELS, this_machine
 from .image import Piece, joined, piece_of
 from .kernel_file import Image
 
-# What each process compiles, the longest first, so that all end at nearly the same time: entries, and modules of
-# kernels that are apart.
+# What each process compiles: entries, and modules with kernels that are apart. The longest part is first, so that all
+# end at nearly the same time.
 PARTS = ("tiny finite", "activations forward", "training", "tile wide", "updates backward", "predicting")
 FINITE = "finite"  # for both dtypes, with the kernels of each
 TRIPLES = {  # ELF on every system: image.py reads nothing else
@@ -36,8 +36,8 @@ TRIPLES = {  # ELF on every system: image.py reads nothing else
     ("win32", "x86_64"): "x86_64-pc-windows-msvc-elf",
     ("win32", "aarch64"): "aarch64-pc-windows-msvc-elf",
 }
-WRAPPED = "cfunc."  # begins Numba's name of a function with the calls of C, which is left out: it would need Python
-# Numba's functions store their result and an exception. A kernel has none; −1 stays if it had.
+WRAPPED = "cfunc."  # begins the name of Numba's wrapper, which is left out because it calls Python
+# Numba's functions store a result, and an exception if there is one. Kernels raise none; if one did, −1 would stay.
 ENTRY = """
 declare i32 @"{kernel}"(ptr, ptr, ptr, i64)
 
@@ -52,10 +52,9 @@ define i64 @{name}(ptr %record, i64 %thread) {{
 """
 DEFINITION = re.compile(r'^(define [^\n]*?@"?([^"(\n]+)"?\([^\n]*) \{$', re.MULTILINE)
 MARK = b"\0kernels\0"  # before the result, because a user's sitecustomize may print something
-SETTINGS = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0"}  # LLVM optimises once, when everything is there
+SETTINGS = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0"}  # LLVM optimizes once, when a part is complete
 
-
-# Python's variables that say where it finds modules. Others are not handed on, nor are Numba's.
+# Python's variables that say where it finds modules. Python's other variables and Numba's are not handed on.
 PLACES = {"PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONNOUSERSITE"}
 PLACES |= {"PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"}
 
@@ -95,7 +94,7 @@ def _check_tools() -> None:
 
 
 def _environment(level: str) -> dict[str, str]:
-    """Return the environment of processes that build, in which nothing is the user's that could change the result."""
+    """Return the environment of processes that build, without the user's variables that could change the result."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "PYTHON")) or name in PLACES
     }

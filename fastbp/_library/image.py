@@ -1,8 +1,8 @@
-"""From an object file of LLVM to machine code that runs at any address: what a linker does, for the little we need.
+"""Joins LLVM's object files to machine code that runs at any address. It is a linker, as small as possible.
 
-The object is ELF for x86-64 or aarch64, on every operating system. It has one module's code and constants, no
-variables and no undefined symbols. All its references are relative to the place of the reference, so they are
-resolved here once. The image runs wherever a page of memory begins.
+An object is an ELF file for x86-64 or aarch64, on every operating system. It has code and constants, but no variables.
+Its undefined symbols are functions of the other objects. All references are relative to the place where they stand, so
+they can be resolved here. The image runs wherever a page of memory begins.
 """
 
 from __future__ import annotations
@@ -114,11 +114,6 @@ def joined(pieces: Iterable[Piece]) -> Image:
     for machine, need in needs:
         _patch(MACHINES[machine], need.kind, code, need.place, entries[need.name] + need.addend, need.name)
     return Image(bytes(code), entries)
-
-
-def image_of(object_bytes: bytes, names: Sequence[str]) -> Image:
-    """Return the image of one object, which needs nothing from outside: `piece_of` and `joined`."""
-    return joined([piece_of(object_bytes, names)])
 
 
 def _machine(data: bytes) -> int:
@@ -305,4 +300,4 @@ MACHINES: dict[int, dict[int, Patch]] = {
         283: _branch(26, 0),  # CALL26
     },
 }
-"""By the processor's kind and the reference's: how it is resolved. References by way of a table of addresses miss."""
+"""How a reference is resolved, by the kind of processor and of reference. References through a table are missing."""
