@@ -89,7 +89,8 @@ def _check_tools() -> None:
         )
     if find_spec("numba") is None:
         raise BuildError(
-            "fastbp has no kernels for this processor, and Numba, which builds them, isn't installed: pip install numba"
+            "fastbp has no kernels for this processor, and Numba, which builds them, isn't installed; install numba, "
+            "or a wheel of fastbp, which has kernels"
         )
 
 

@@ -74,6 +74,6 @@ def compilers() -> dict[str, str]:
 def _said_version(package: str) -> str:
     from importlib import metadata
 
-    with suppress(metadata.PackageNotFoundError):
+    with suppress(metadata.PackageNotFoundError, OSError):  # OSError: of the package importlib-metadata, if it is there
         return metadata.version(package) or ""  # None after an unfinished installation
     return ""

@@ -192,7 +192,7 @@ def stored() -> list[tuple[str, dict[str, str]]]:
         with suppress(OSError):
             for name in sorted(os.listdir(folder)):
                 path = os.path.join(folder, name)
-                if name.endswith(ENDING):
+                if name.endswith(ENDING) and os.path.isfile(path):  # a pipe would be read for ever
                     with suppress(OSError), open(path, "rb") as file:
                         facts = kernel_file.facts_of(file.read(kernel_file.HEADER_BYTES))
                         found += [(path, facts)] if facts is not None else []

@@ -105,6 +105,8 @@ def fit_many(
     threaded = partial(fits.by_threads, jobs, at_once)
     run = threaded if n_jobs is None else partial(_jobs.by_joblib, fits, jobs, n_jobs)
     with silent_if(not verbose):
+        for network in {network.dtype: network for network in networks if isinstance(network, Trainer)}.values():
+            network._state.engine.load()  # here, and not in each process
         outcomes = fits.all(run, on_finish, Tally(len(networks), verbose))
     _report([outcome for outcome in outcomes if outcome.error], len(outcomes))
     return outcomes
