@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import TypeVar
 
@@ -43,3 +44,13 @@ def patiently(act: Callable[[], Result], seconds: float = SECONDS) -> Result:
 def replace(source: str | os.PathLike[str], target: str | os.PathLike[str], seconds: float = SECONDS) -> None:
     """Rename a file, over another one if there is one. All of fastbp's renaming is done here."""
     patiently(lambda: os.replace(source, target), seconds)
+
+
+def flush_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a file's new name survive a loss of power, if the system can."""
+    with suppress(OSError):  # Windows can't open a folder, and some file systems can't flush it
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

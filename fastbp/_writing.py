@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from . import _checks
-from ._in_use import SECONDS, InUseError, replace
+from ._in_use import SECONDS, InUseError, flush_folder, replace
 
 
 @contextmanager
@@ -48,14 +48,4 @@ def replacing(
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    _flush_folder(place.parent)
-
-
-def _flush_folder(folder: os.PathLike[str]) -> None:
-    """Make a file's new name survive a loss of power, if the system can."""
-    with suppress(OSError):  # Windows can't open a folder, and some file systems can't flush it
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    flush_folder(place.parent)

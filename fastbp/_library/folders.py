@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from time import time
 
-from .._in_use import replace
+from .._in_use import flush_folder, replace
 
 DAY = 86400.0  # seconds
 PATIENCE = 1.0  # seconds to wait for a process that has the old file open
@@ -94,12 +94,7 @@ def write(folder: str, name: str, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    with suppress(OSError):  # Windows can't open a folder, and some file systems can't flush it
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    flush_folder(folder)
 
 
 def _replace(temporary: str, path: str, data: bytes) -> None:
