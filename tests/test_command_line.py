@@ -606,7 +606,7 @@ INFO = """
 import sys
 from fastbp.__main__ import main
 from fastbp._library import store
-store.in_package = lambda kind: None  # what an installation has built
+store._folder_of_package = lambda: "/nowhere"  # where an installation has built them
 main(sys.argv[1:])
 """
 

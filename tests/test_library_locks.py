@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +55,7 @@ def holder(tmp_path):
 BUILDER = """
 import sys, time
 from fastbp._library.kernel_file import Image
+store._folder_of_package = lambda: "/nowhere"  # where an installation has built them
 kind = store.Kind("float32", "x86-64-v3")
 with store.building(kind):
     if store.find(kind) is None:
@@ -66,8 +68,9 @@ assert store.find(kind) == Image(bytes(9), {})
 
 def test_of_many_processes_one_builds(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTBP_CACHE_DIR", str(tmp_path / "cache"))
-    processes = [start(BUILDER) for _ in range(4)]
-    assert "".join(map(ended, processes)) == "builds\n"
+    with ExitStack() as stack:  # waits for each, also after one has failed
+        processes = [stack.enter_context(start(BUILDER)) for _ in range(4)]
+        assert "".join(map(ended, processes)) == "builds\n"
 
 
 def test_of_many_threads_one_is_in_the_block(tmp_path):

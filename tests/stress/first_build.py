@@ -26,7 +26,7 @@ import resource, sys
 import numpy as np
 import fastbp
 from fastbp._library import build, store
-store.in_package = lambda kind: None
+store._folder_of_package = lambda: "/nowhere"
 built, real = [], build.build
 build.build = lambda dtype, level: built.append(dtype) or real(dtype, level)
 full = {full}
