@@ -54,8 +54,9 @@ def test_a_build_that_fails_says_why(small, monkeypatch):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from fastbp._library import build
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
 code = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'a'), flush=True); time.sleep(600)"
 command = [sys.executable, "-c", code, sys.argv[1]]
 try:
