@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from fastbp._cli import commands, training
-from fastbp._cli.parser import COMMANDS
+from fastbp._cli.parser import COMMANDS, MODULES
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "fastbp").rglob("*.py"))
@@ -36,7 +36,7 @@ for name in fastbp.__all__:
     getattr(fastbp, name)
 for name in ("activations", "distributed", "initializers", "interop", "metrics", "progress", "tables", "warmup"):
     importlib.import_module(f"fastbp.{name}")
-for name in ("__main__", "_cli.commands", "_cli.machine", "_cli.training"):
+for name in ("__main__", "_cli.commands", "_cli.explaining", "_cli.machine", "_cli.training"):
     importlib.import_module(f"fastbp.{name}")
 """,
     "trainer": "import fastbp; fastbp.Trainer([64, 32, 10])",
@@ -71,7 +71,8 @@ def test_help_needs_no_numpy():
 
 def test_each_command_has_its_functions_docstring_as_help():
     for name, text in COMMANDS.items():
-        assert getattr(training if name == "train" else commands, name).__doc__ == text
+        module = importlib.import_module(f"fastbp._cli.{MODULES.get(name, 'commands')}")
+        assert getattr(module, name).__doc__ == text
 
 
 def test_numpy_is_imported_before_its_parts():

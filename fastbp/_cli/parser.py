@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, NoReturn
 
 from .. import __version__, _messages
@@ -20,6 +21,7 @@ COMMANDS = {  # and their help
     "bench": "Time training and prediction on this machine, compared with other installed libraries.",
     "info": "Show versions, the processor's level and the files with kernels.",
 }
+MODULES = {"train": "training", "explain": "explaining"}  # the others are in `commands`
 TASKS = ("auto", "classes", "numbers")
 
 
@@ -139,13 +141,8 @@ def _command(subparsers: Any, name: str) -> argparse.ArgumentParser:
 
     def run(arguments: argparse.Namespace) -> dict[str, Any]:
         """Run it. Only now its module is imported, and with it NumPy, so that --help answers at once."""
-        if name == "train":
-            from .training import train
-
-            return train(arguments)
-        from . import commands
-
-        found: dict[str, Any] = getattr(commands, name)(arguments)
+        module = import_module(f".{MODULES.get(name, 'commands')}", __package__)
+        found: dict[str, Any] = getattr(module, name)(arguments)
         return found
 
     text = COMMANDS[name]
