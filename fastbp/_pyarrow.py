@@ -1,4 +1,4 @@
-"""Parquet and Arrow files: opening them, comparing them, numbers of their columns. Only this module imports pyarrow."""
+"""Parquet, Arrow and text files by pyarrow, which only this module imports: open them, compare them, take numbers."""
 
 from __future__ import annotations
 
@@ -122,3 +122,59 @@ def numbers(array: Any, where: str) -> np.ndarray[Any, np.dtype[Any]]:
         values = values.cast(float64())
     found: np.ndarray[Any, np.dtype[Any]] = values.to_numpy(zero_copy_only=False)
     return found.reshape(len(array), array.type.list_size) if is_list else found
+
+
+def text_blocks(
+    file: Any, separator: str, width: int, quoted: bool, size: int
+) -> Iterator[list[tuple[np.ndarray[Any, np.dtype[np.int32]], Any]] | None]:
+    """Yield the columns of a UTF-8 text table by blocks: in each, the code of each cell, -1 if empty, and the texts.
+
+    None stands for a row that doesn't have `width` cells, or for anything else that needs another reader.
+
+    Parameters
+    ----------
+    file : open file of bytes, whose first line has the names
+    separator : the character between two cells
+    width : number of columns
+    quoted : whether there are quotation marks
+    size : bytes of a block
+    """
+    import pyarrow
+    from pyarrow import compute, csv
+
+    names = [str(place) for place in range(width)]
+    kind = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    as_text = {"column_types": dict.fromkeys(names, kind), "null_values": [""], "strings_can_be_null": True}
+    quotes = {"quote_char": '"' if quoted else False, "newlines_in_values": quoted}
+    try:
+        blocks = csv.open_csv(
+            file,
+            csv.ReadOptions(block_size=size, column_names=names, skip_rows_after_names=1, use_threads=False),
+            csv.ParseOptions(delimiter=separator, **quotes),
+            csv.ConvertOptions(**as_text),
+            memory_pool=pyarrow.system_memory_pool(),  # the others keep twice as much
+        )
+        for block in blocks:
+            columns = []
+            for column in block.columns:
+                texts = column.dictionary
+                if len(texts) and compute.any(compute.starts_with(texts, " ")).as_py():
+                    return (yield None)
+                columns.append((column.indices.fill_null(-1).to_numpy(zero_copy_only=False), texts))
+            yield columns
+    except pyarrow.ArrowInvalid:
+        yield None
+
+
+def united(parts: Collection[Any]) -> tuple[Any, list[np.ndarray[Any, np.dtype[np.int32]]]]:
+    """Return the different texts of arrays in the order in which they come, and for each array their places in it."""
+    import pyarrow
+    from pyarrow import compute
+
+    pool = pyarrow.system_memory_pool()
+    texts = pyarrow.chunked_array(parts, pyarrow.string())
+    encoded = compute.dictionary_encode(texts, memory_pool=pool).unify_dictionaries(memory_pool=pool)
+    if not encoded.length():
+        return pyarrow.array([], pyarrow.string()), [np.empty(0, np.int32) for _ in parts]
+    places = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    return encoded.chunk(0).dictionary, np.split(places, np.cumsum([len(part) for part in parts])[:-1])

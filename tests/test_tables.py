@@ -152,16 +152,19 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path):
     assert (list(frame.columns), list(frame["3"])) == (["3"], [0, 0, 1, 1])
 
 
-def test_one_name_for_two_columns_is_refused(tmp_path):
+def test_of_two_columns_with_one_name_the_second_is_renamed(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    table = pyarrow.Table.from_arrays([pyarrow.array([1]), pyarrow.array([2])], names=["3", "3"])
+    names = ["3", "3", "3_2", "3"]
+    table = pyarrow.Table.from_arrays([pyarrow.array([1])] * 4, names=names)
     parquet.write_table(table, tmp_path / "data.parquet")
-    (tmp_path / "data.csv").write_text("3,y, 3 \n1,2,3\n")
-    for name in ("data.parquet", "data.csv"):
-        with pytest.raises(TableError, match="two columns are called '3'; rename one"):
-            read(str(tmp_path / name))
+    (tmp_path / "data.csv").write_text("3,3 ,3_2, 3\n1,2,3,4\n")
+    (tmp_path / "words.csv").write_text("x,x ,x_2, x\n1,2,3,4\n")
+    for name, wanted in (("data.parquet", ()), ("data.csv", ("3", "3_2")), ("words.csv", ())):
+        frame, stem = read(str(tmp_path / name), wanted), name[0].replace("d", "3").replace("w", "x")
+        assert list(frame.columns) == [stem, f"{stem}_3", f"{stem}_2", f"{stem}_4"]
+        assert frame.attrs["renamed"] == {f"{stem}_3": stem, f"{stem}_4": stem}
 
 
 def csv(folder, text: str) -> str:
@@ -188,10 +191,14 @@ def test_spaces_after_a_comma_belong_to_no_value(tmp_path):
     assert frame.to_dict("list") == {"a": ["no", "yes"], "b": ["1", "1,5"]}
 
 
-@pytest.mark.parametrize("line", ["a,,b", "a, ,b", "a,b,"])
-def test_a_csvs_column_without_a_name(tmp_path, line):
-    with pytest.raises(TableError, match=r"column \d has no name in the first line"):
-        read(csv(tmp_path, f"{line}\n1,2,3\n"))
+@pytest.mark.parametrize("line", ["a,,b", "a, ,b", "a,b,", ",a,b", "column_2,,b"])
+def test_a_csvs_column_without_a_name_gets_one(tmp_path, line):
+    frame = read(csv(tmp_path, f"{line}\n1,2,3\n"))
+    names = [name.strip() for name in line.split(",")]
+    place = names.index("")
+    new = f"column_{place + 1}" if f"column_{place + 1}" not in names else f"column_{place + 2}"
+    assert list(frame.columns) == [*names[:place], new, *names[place + 1 :]]
+    assert frame.attrs["renamed"] == {new: ""}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-"""Tables: read from CSV, Parquet and NumPy files."""
+"""Tables, read from files of any type."""
 
 from __future__ import annotations
 
-import csv
+import os
 import zlib
-from collections.abc import Collection, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -14,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .._extras import not_installed
-from . import TableError, parquet
-from .columns import duplicates
+from . import TableError, delimited, parquet
+from .sources import COMPRESSED, STANDARD_INPUT, Source
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+TEXT = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data")
+TYPES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 NUMPY_KINDS = "biufUSmM"  # kinds of arrays that can be columns
 
 
@@ -32,93 +33,59 @@ def require_pandas() -> None:
 
 
 def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
-    """Return the table in a .csv, .parquet or .npz file. Column names are strings, and there is at least one row.
+    """Return the table in a file. Column names are different strings, and there is at least one row.
+
+    `attrs["renamed"]` has the new names of columns, with the names in the file: "" for none, or that of another column.
+    `attrs["notes"]` has sentences that the user should read.
 
     Parameters
     ----------
-    path : path of the file
-    wanted : names of needed columns; the first line of a CSV file may be all numbers only if it has one of them, and
+    path : path of the file or folder, or "-" for standard input
+    wanted : names of needed columns; the first line of a text table may be all numbers only if it has one of them, and
         none of them may be the index of a Parquet file's frame
     """
-    readers = {
-        ".csv": lambda path: _read_csv(path, wanted),
-        ".parquet": lambda path: parquet.read(path, wanted),
-        ".npz": _read_npz,
-    }
-    reader = readers.get(Path(path).suffix.lower())
-    if reader is None:
-        raise TableError(f"expected a file of type {', '.join(readers)}")
     require_pandas()
-    frame = reader(path)
-    if repeated := duplicates(list(frame.columns)):
-        raise TableError(f"two columns are called {repeated[0]!r}; rename one")
+    reader, given = _reader(path)
+    frame = reader(given, wanted)
+    names = list(frame.columns)
+    frame.columns, frame.attrs["renamed"] = _different(names)
+    frame.attrs.setdefault("notes", [])
     if not len(frame):
         raise TableError("expected at least one row, got none")
     return frame
 
 
-def _read_csv(path: str, wanted: Collection[str]) -> DataFrame:
-    """Read every cell as text, so that a column means the same whatever other values the file has."""
-    cells = _cells(path)
-    header, rows = cells.iloc[0], cells.iloc[1:].reset_index(drop=True)
-    names = ["" if gone else str(name).strip() for name, gone in zip(header, header.isna(), strict=True)]
-    if "" in names:
-        raise TableError(f"column {names.index('') + 1} has no name in the first line; name it, or leave it out")
-    if not _is_header(names, wanted):
-        advice = "add a line of names; if these are names, change one to text, such as x1"
-        raise TableError(f"expected column names in the first line, got numbers: {', '.join(names)}; {advice}")
-    rows.columns = names
-    return rows
+def _reader(path: str) -> tuple[Callable[[Any, Collection[str]], DataFrame], Any]:
+    """Return the function that reads a file, and its argument."""
+    if path != STANDARD_INPUT and os.path.isdir(path):
+        return parquet.read, path
+    suffix = Path(path).suffix.lower()
+    if suffix == ".parquet":
+        return parquet.read, path
+    if suffix == ".npz":
+        return _read_npz, path
+    if path != STANDARD_INPUT and not os.path.exists(path) and suffix not in TEXT and suffix not in COMPRESSED:
+        raise TableError(f"expected a file of type {', '.join(TYPES)}")
+    source = Source(path)
+    return delimited.read, source
 
 
-def _cells(path: str) -> DataFrame:
-    import pandas
-
-    try:
-        frame = pandas.read_csv(
-            path,
-            dtype=str,
-            header=None,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=[""],  # `missing_in` handles the other texts
-        )
-        return frame if frame.shape[1] > 1 else _only_column(path)
-    except pandas.errors.EmptyDataError:
-        raise TableError("the file is empty") from None
-    except (pandas.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"this is not a CSV file in UTF-8: {error}") from None
+def _different(names: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return names that are all different and not empty, and for each new one the name that it replaces."""
+    taken, new, renamed = set(names), list[str](), dict[str, str]()
+    for place, name in enumerate(names):
+        other = name
+        if not name or name in new:
+            stem, number = (name, 2) if name else ("column", place + 1)
+            while (other := f"{stem}_{number}") in taken:
+                number += 1
+            taken.add(other)
+            renamed[other] = name
+        new.append(other)
+    return new, renamed
 
 
-def _only_column(path: str) -> DataFrame:
-    """Read a file with one column. Blank lines inside it are missing values; pandas would skip them."""
-    import pandas
-
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file, skipinitialspace=True))
-    filled = [i for i, row in enumerate(rows) if row]
-    return pandas.DataFrame([(row[0] or None) if row else None for row in rows[filled[0] : filled[-1] + 1]])
-
-
-def _is_header(names: Sequence[str], wanted: Collection[str]) -> bool:
-    """Return whether the first line of a file names its columns.
-
-    Numbers may be names if one of them is wanted and they increase or have no gaps, which data seldom does.
-    """
-    import pandas
-
-    numbers = pandas.to_numeric(np.array(names, object), errors="coerce")
-    if np.isnan(numbers).any():
-        return True
-    if len(wanted) > 1 and set(wanted) <= set(names):
-        return True
-    in_order = all(a < b for a, b in pairwise(numbers))
-    without_gaps = all(b - a == 1 for a, b in pairwise(sorted(numbers)))
-    return not set(wanted).isdisjoint(names) and (in_order or without_gaps)
-
-
-def _read_npz(path: str) -> DataFrame:
+def _read_npz(path: str, _wanted: Collection[str]) -> DataFrame:
     """Read X as the columns x1, x2 …, and y if the file has it."""
     import pandas
 
