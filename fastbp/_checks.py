@@ -160,6 +160,15 @@ def thread_count(value: Any) -> int | str:
     return whole("n_threads", value, minimum=1)
 
 
+def epsilon(value: Any, dtype: np.dtype[Any]) -> float | str:
+    """Return a number ≥ 0 or "auto"."""
+    if isinstance(value, str):
+        if value != "auto":
+            raise ValueError(wrong("epsilon", "a finite number ≥ 0 or 'auto'", repr(value)))
+        return value
+    return real("epsilon", value, minimum=0, dtype=dtype)
+
+
 def flag(argument: str, value: Any) -> bool:
     """Return True or False."""
     if value is True or value is False:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,71 @@ VARIANCES = {  # variance of a weight, given the numbers of input units (n_in) a
 SHORT = {"glorot": "glorot_uniform", "he": "he_normal", "lecun": "lecun_normal"}
 SCALED = {f"{family}_{shape}": (family, shape) for family in VARIANCES for shape in ("uniform", "normal")}
 INITIALIZERS = ("uniform", *SCALED, *SHORT, "orthogonal", "zeros")
+AUTO = {  # activation of layer l+1 → the family and the factor of ε = factor · √(3 · variance); see `half_widths`
+    "identity": ("glorot", 1),
+    "tanh": ("glorot", 1),
+    "softsign": ("glorot", 1),
+    "hard_tanh": ("glorot", 1),
+    "softmax": ("glorot", 1),
+    "sigmoid": ("glorot", 4),
+    "hard_sigmoid": ("glorot", 6),
+    "exponential": ("glorot", 0.25),
+    "relu": ("he", 1),
+    "leaky_relu": ("he", 1),
+    "elu": ("he", 1),
+    "gelu": ("he", 1),
+    "gelu_tanh": ("he", 1),
+    "silu": ("he", 1),
+    "mish": ("he", 1),
+    "softplus": ("he", 1),
+    "selu": ("lecun", 1),
+}
+
+
+def half_widths(epsilon: float | str, layer_sizes: Sequence[int], activations: Sequence[str]) -> list[float]:
+    """Return ε of each layer's weights, (L − 1,), for the initializer "uniform".
+
+    A number is the ε of all layers. "auto" computes the ε of Θˡ and bˡ from n_in = n_l, n_out = n_{l+1} and the
+    activation of layer l+1, so that the outputs of a layer vary about as much as its inputs:
+
+        ============================================== =================================================================
+        activation                                     ε
+        ============================================== =================================================================
+        identity, tanh, softsign, hard_tanh, softmax   √(6/(n_in + n_out)): Glorot & Bengio 2010, eq. 16
+        sigmoid, hard_sigmoid, exponential in the      the same; the first outputs are then near ½, or near 1
+        output layer
+        sigmoid in hidden layers                       4 times that, because its slope at 0 is ¼ of tanh's (the tutorial
+                                                       of deeplearning.net, 2010)
+        hard_sigmoid in hidden layers                  6 times that, because its slope is 1/6
+        exponential in hidden layers                   ¼ of that, because larger z grow from layer to layer
+        selu                                           √(3/n_in): Klambauer et al. 2017
+        relu and all others                            √(6/n_in): He et al. 2015, eq. 10
+        ============================================== =================================================================
+    """
+    if not isinstance(epsilon, str):
+        return [epsilon] * len(activations)
+    widths = []
+    for l, (n_in, n_out) in enumerate(pairwise(layer_sizes)):
+        family, factor = AUTO[activations[l]]
+        if l + 1 == len(activations) and family == "glorot":
+            factor = 1
+        widths.append(factor * float(np.sqrt(3 * VARIANCES[family](n_in, n_out))))
+    return widths
 
 
 def initialize(
-    initializer: Any, weights: Sequence[Array], biases: Sequence[Array], epsilon: float, rng: np.random.Generator
+    initializer: Any,
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    epsilons: Sequence[float],
+    rng: np.random.Generator,
 ) -> None:
     """Fill weights and biases with their first values.
 
         ======================== ================================================================================
         name                     Θˡ; n_in = n_l and n_out = n_{l+1}; biases are 0 except for "uniform"
         ======================== ================================================================================
-        uniform                  uniform in [−ε, ε], biases too (method.md, "One mini-batch", last paragraph)
+        uniform                  uniform in [−ε, ε], biases too (method.md, "The first weights")
         glorot_uniform, glorot   uniform in ±√(6/(n_in + n_out)): Glorot & Bengio 2010, eq. 16
         glorot_normal            normal, variance 2/(n_in + n_out): the same paper's eq. 12
         he_uniform               uniform in ±√(6/n_in)
@@ -55,8 +110,8 @@ def initialize(
         A name, or two lists of arrays: weights (n_{l+1}, n_l) and biases (n_{l+1},). Without bias units, biases is [].
     weights : [(n_2, n_1), …] writable views
     biases : [(n_2,), …] writable views, or [] if there are no bias units
-    epsilon : float
-        ε ≥ 0, for "uniform".
+    epsilons : [ε, …]
+        ε ≥ 0 of each layer's weights, from `half_widths`, for "uniform".
     rng : numpy.random.Generator
         Not used for arrays and "zeros".
 
@@ -74,8 +129,8 @@ def initialize(
     name = _checks.one_of("initializer", initializer, INITIALIZERS)
     name = SHORT.get(name, name)
     if name == "uniform":
-        parameters = [view for pair in zip(weights, biases, strict=True) for view in pair] if biases else weights
-        uniform(parameters, epsilon, rng)
+        for l, epsilon in enumerate(epsilons):
+            uniform([weights[l], *biases[l : l + 1]], epsilon, rng)
         return
     for view in weights:
         if name == "orthogonal":
@@ -91,7 +146,7 @@ def initialize(
 def uniform(views: Iterable[Array], epsilon: float, rng: np.random.Generator) -> None:
     """Fill every view with numbers drawn uniformly from [−ε, ε], in the order given.
 
-    Random values break the symmetry between the units of a layer; see method.md, "One mini-batch", last paragraph.
+    Random values break the symmetry between the units of a layer; see method.md, "The first weights".
     """
     for view in views:
         limit = view.dtype.type(epsilon)

@@ -14,6 +14,7 @@ from ._engine.engine import Engine
 from ._engine.layout import Layout, aligned_zeros
 from ._kernels import codes
 from .activations import ACTIVATIONS, hidden_activations
+from .initializers import half_widths, initialize
 from .results import Summary, aligned
 
 Array = npt.NDArray[Any]
@@ -77,6 +78,11 @@ class Network:
         """Change the activations of the layers 2 … L, but not the weights."""
         self.activations = activations
         vars(self).pop("_predictor", None)
+
+    def initialize(self, initializer: Any, epsilon: float | str, rng: np.random.Generator) -> None:
+        """Give the parameters their first values; see `initializers.initialize` and `initializers.half_widths`."""
+        epsilons = half_widths(epsilon, self.layer_sizes, self.activations)
+        initialize(initializer, self.weights, self.biases if self.use_bias else [], epsilons, rng)
 
     @property
     def n_parameters(self) -> int:

@@ -19,7 +19,6 @@ from ._training.sharded_run import run_of
 from ._training.state import State, restored
 from .callbacks import as_callbacks
 from .history import History
-from .initializers import initialize
 from .losses import CrossEntropy, Loss, loss_of, resolve_output
 from .network import Network
 from .optimizers import limits, optimizer_of
@@ -66,8 +65,9 @@ class Trainer(Options):
     initializer : str, or a pair of lists of arrays
         First weights: "uniform" in [−ε, ε], biases too; with biases of 0, "glorot", "he", "lecun" (each also with
         _uniform or _normal), "orthogonal" or "zeros"; or your own arrays ([Θ¹, …], [b¹, …]).
-    epsilon : float
-        ε ≥ 0 for the initializer "uniform".
+    epsilon : "auto" or float
+        ε for the initializer "uniform". "auto" computes ε for each layer from its sizes and activation, such as
+        √(6/(n_l + n_{l+1})) for tanh (`initializers.half_widths`). A number ≥ 0 is the ε of all layers.
     use_bias : bool
         Whether the layers have bias units.
     dropout : float or a sequence of float, each in [0, 1)
@@ -122,7 +122,7 @@ class Trainer(Options):
         schedule: Any = None,
         batch_size: SupportsIndex = 32,
         initializer: Any = "uniform",
-        epsilon: SupportsFloat = 0.12,
+        epsilon: SupportsFloat | str = "auto",
         use_bias: bool = True,
         dropout: SupportsFloat | Sequence[SupportsFloat] = 0.0,
         l1: SupportsFloat = 0.0,
@@ -140,7 +140,7 @@ class Trainer(Options):
         network = _network(objective, output_activation, layer_sizes, activation, use_bias, dtype)
         rate = _checks.learning_rate(method.learning_rate if learning_rate is None else learning_rate, network.dtype)
         scheduled, batch_size = schedule_of(schedule), _checks.whole("batch_size", batch_size, minimum=1)
-        epsilon = _checks.real("epsilon", epsilon, minimum=0, dtype=network.dtype)
+        epsilon = _checks.epsilon(epsilon, network.dtype)
         if method.name == "lbfgs":
             _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
             _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule, learning_rate=learning_rate)
@@ -152,7 +152,7 @@ class Trainer(Options):
         if ranks is not None:
             seed = ranks.seed(seed)
         rng = np.random.default_rng(seed)
-        initialize(initializer, network.weights, network.biases if network.use_bias else [], epsilon, rng)
+        network.initialize(initializer, epsilon, rng)
         self._state = State(
             network=network,
             loss=objective,

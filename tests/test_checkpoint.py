@@ -50,6 +50,13 @@ def test_training_goes_on_to_the_bit(options, tmp_path):
     assert other.history == trainer.history
 
 
+@pytest.mark.parametrize("epsilon", ["auto", 0.3])
+def test_a_file_keeps_epsilon(epsilon, tmp_path):
+    trainer = Trainer([3, 4, 2], epsilon=epsilon)
+    trainer.save(tmp_path / "model.npz")
+    assert Trainer.load(tmp_path / "model.npz").epsilon == trainer.epsilon == epsilon
+
+
 RESUME = """
 import sys
 import numpy as np

@@ -281,6 +281,8 @@ BAD_OPTIONS = [
     ({"batch_size": 2.0}, TypeError, "an integer ≥ 1, got 2.0 (float)"),
     ({"epsilon": -0.1}, ValueError, "a finite number ≥ 0, got -0.1"),
     ({"epsilon": NAN}, ValueError, "a finite number ≥ 0, got nan"),
+    ({"epsilon": "glorot"}, ValueError, "a finite number ≥ 0 or 'auto', got 'glorot'"),
+    ({"epsilon": None}, TypeError, "a finite number ≥ 0, got None"),
     ({"use_bias": 1}, TypeError, "True or False, got 1"),
     ({"shuffle": "no"}, TypeError, "True or False, got 'no'"),
     ({"dtype": "float16"}, ValueError, "float32 or float64, got 'float16'"),

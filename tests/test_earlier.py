@@ -71,6 +71,7 @@ def test_a_training_continues(folder, load):
     # Not to the bit: the last one depends on the level of the processor that wrote the file.
     np.testing.assert_allclose(trainer.predict(expected["X"]), expected["before"], rtol=1e-6)
     assert trainer.epochs_trained == expected["epochs"]
+    assert trainer.epsilon == 0.12  # the default of that time
     trainer.fit(expected["X"], expected["y"], epochs=2, verbose=0)
     np.testing.assert_allclose(trainer.predict(expected["X"]), expected["after"], rtol=1e-5)
     trainer.save("again.npz")

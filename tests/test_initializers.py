@@ -9,9 +9,11 @@ import numpy as np
 import pandas
 import pytest
 from scipy import stats
+from sklearn.datasets import load_digits
 
-from fastbp import initializers
-from fastbp.initializers import INITIALIZERS, initialize, uniform
+from fastbp import Trainer, initializers
+from fastbp.activations import ACTIVATIONS, HIDDEN
+from fastbp.initializers import AUTO, INITIALIZERS, half_widths, initialize, uniform
 
 SIZES = (300, 200, 250)
 
@@ -24,7 +26,7 @@ def views(sizes, dtype="float64", *, bias=True):
 
 def drawn(name, sizes=SIZES, dtype="float64", *, seed=0):
     weights, biases = views(sizes, dtype)
-    initialize(name, weights, biases, 0.12, np.random.default_rng(seed))
+    initialize(name, weights, biases, [0.12] * len(weights), np.random.default_rng(seed))
     return weights, biases
 
 
@@ -130,7 +132,7 @@ def test_zeros():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_uniform_draws_layer_by_layer_as_ever(dtype, bias):
     weights, biases = views((400, 300, 2), dtype, bias=bias)
-    initialize("uniform", weights, biases, 0.12, np.random.default_rng(3))
+    initialize("uniform", weights, biases, [0.12] * len(weights), np.random.default_rng(3))
     rng = np.random.default_rng(3)
     for l, theta in enumerate(weights):
         np.testing.assert_array_equal(theta, rng.uniform(-0.12, 0.12, theta.shape).astype(dtype))
@@ -178,7 +180,7 @@ def test_blocks_are_small(name, monkeypatch):
 
     monkeypatch.setattr(initializers, "DRAWN_AT_ONCE", 1000)
     weights, _ = views((300, 200))
-    initialize(name, weights, [], 1.0, Watched())
+    initialize(name, weights, [], [1.0] * len(weights), Watched())
     assert max(map(np.prod, shapes)) <= 1000
     assert sum(map(np.prod, shapes)) == 300 * 200
 
@@ -187,7 +189,7 @@ def test_blocks_are_small(name, monkeypatch):
 def test_every_name_fills_all_and_only_the_views(name):
     stored = np.full((8, 16), 7, np.float32)
     weights, biases = [stored[:5, :6].T], [stored[5, :6]]
-    initialize(name, weights, biases, 0.12, np.random.default_rng(0))
+    initialize(name, weights, biases, [0.12] * len(weights), np.random.default_rng(0))
     assert np.all(np.abs(stored[:6, :6]) < 7)
     assert np.all(stored[:6, 6:] == 7)
     assert np.all(stored[6:] == 7)
@@ -213,7 +215,7 @@ def own(dtype="float64"):
 def test_own_arrays(dtype, kind):
     given = own()
     weights, biases = views((2, 3, 1), dtype)
-    initialize(kind(given), weights, biases, 0.12, Forbidden())
+    initialize(kind(given), weights, biases, [0.12] * len(weights), Forbidden())
     for view, array in zip([*weights, *biases], [*given[0], *given[1]], strict=True):
         np.testing.assert_array_equal(view, array)
         assert not np.shares_memory(view, array)
@@ -222,7 +224,7 @@ def test_own_arrays(dtype, kind):
 def test_own_lists_and_frames():
     weights, biases = views((2, 3, 1))
     theta_1 = pandas.DataFrame({"a": [1, 2, 3], "b": [4.0, 5.0, 6.0]})
-    initialize([(theta_1, [[1, 2, 3]]), ([0, 0, 1], [True])], weights, biases, 0.12, Forbidden())
+    initialize([(theta_1, [[1, 2, 3]]), ([0, 0, 1], [True])], weights, biases, [0.12] * len(weights), Forbidden())
     np.testing.assert_array_equal(weights[0], [[1, 4], [2, 5], [3, 6]])
     np.testing.assert_array_equal(weights[1], [[1, 2, 3]])
     np.testing.assert_array_equal(biases[0], [0, 0, 1])
@@ -231,7 +233,7 @@ def test_own_lists_and_frames():
 
 def test_own_arrays_without_bias_units():
     weights, _ = views((2, 3, 1), bias=False)
-    initialize((own()[0], []), weights, [], 0.12, Forbidden())
+    initialize((own()[0], []), weights, [], [0.12] * len(weights), Forbidden())
     np.testing.assert_array_equal(weights[0], own()[0][0])
 
 
@@ -298,7 +300,7 @@ BAD = {
 def test_bad_initializers_leave_the_weights(value, error, message):
     weights, biases = views((2, 3, 1), "float32")
     with pytest.raises(error, match=re.escape(message)):
-        initialize(value, weights, biases, 0.12, Forbidden())
+        initialize(value, weights, biases, [0.12] * len(weights), Forbidden())
     assert all(np.all(view == 7) for view in [*weights, *biases])
 
 
@@ -306,4 +308,71 @@ def test_biases_where_there_are_no_bias_units():
     weights, _ = views((2, 3, 1), bias=False)
     message = r"^initializer\[1\]: expected an empty list, as there are no bias units, got 2 of them$"
     with pytest.raises(ValueError, match=message):
-        initialize(own(), weights, [], 0.12, Forbidden())
+        initialize(own(), weights, [], [0.12] * len(weights), Forbidden())
+
+
+# activation → ε of a hidden layer with 40 inputs and 20 outputs; an output layer with this activation has OUTPUT's
+HIDDEN_WIDTHS = dict.fromkeys(("identity", "tanh", "softsign", "hard_tanh"), np.sqrt(6 / 60))
+HIDDEN_WIDTHS |= {"sigmoid": 4 * np.sqrt(6 / 60), "hard_sigmoid": 6 * np.sqrt(6 / 60), "selu": np.sqrt(3 / 40)}
+HIDDEN_WIDTHS |= dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "mish"), np.sqrt(6 / 40))
+HIDDEN_WIDTHS |= {"softplus": np.sqrt(6 / 40), "exponential": np.sqrt(6 / 60) / 4}
+OUTPUT = dict.fromkeys(("sigmoid", "hard_sigmoid", "exponential", "softmax"), np.sqrt(6 / 60))
+
+
+def test_auto_has_a_width_for_each_activation():
+    assert AUTO.keys() == ACTIVATIONS.keys()
+    assert HIDDEN_WIDTHS.keys() == set(HIDDEN)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_auto_widths(name):
+    if name in HIDDEN:
+        hidden = half_widths("auto", (40, 20, 3), (name, "identity"))
+        np.testing.assert_allclose(hidden, [HIDDEN_WIDTHS[name], np.sqrt(6 / 23)], rtol=1e-12)
+    output = half_widths("auto", (7, 40, 20), ("tanh", name))
+    expected = (HIDDEN_WIDTHS | OUTPUT)[name]
+    np.testing.assert_allclose(output, [np.sqrt(6 / 47), expected], rtol=1e-12)
+
+
+def test_a_number_is_the_width_of_all_layers():
+    assert half_widths(0.3, (4, 3, 2), ("sigmoid", "softmax")) == [0.3, 0.3]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", HIDDEN)
+def test_the_first_weights_fill_the_auto_range(name, dtype):
+    trainer = Trainer([300, 200, 250], activation=name, dtype=dtype, seed=0)
+    assert trainer.epsilon == "auto"
+    widths = half_widths("auto", trainer.layer_sizes, (name, "identity"))
+    for theta, b, width in zip(trainer.weights, trainer.biases, widths, strict=True):
+        assert 0.999 * width <= np.abs(theta).max() <= width
+        assert 0.9 * width <= np.abs(b).max() <= width
+        values = theta.astype(np.float64).ravel()
+        assert stats.kstest(values, stats.uniform(-width, 2 * width).cdf).pvalue > 1e-3
+
+
+def test_auto_draws_the_numbers_that_a_fixed_epsilon_draws():
+    drawn, fixed = (Trainer([5, 4, 3], epsilon=epsilon, dtype="float64", seed=7) for epsilon in ("auto", 1))
+    widths = half_widths("auto", (5, 4, 3), (*drawn.activation, "identity"))
+    for l, width in enumerate(widths):
+        np.testing.assert_allclose(drawn.weights[l], width * fixed.weights[l], rtol=1e-12)
+        np.testing.assert_allclose(drawn.biases[l], width * fixed.biases[l], rtol=1e-12)
+
+
+DEEP = [name for name in HIDDEN if name != "exponential"]  # which diverges, or learns nothing, whatever ε is
+
+
+def accuracy_of_five_hidden_layers(activation, epsilon):
+    data = load_digits()
+    X, y = (data.data - 8) / 8, data.target
+    options = {"loss": "cross_entropy", "learning_rate": 0.05, "seed": 0, "n_threads": 1}
+    trainer = Trainer([64, *[64] * 5, 10], activation=activation, epsilon=epsilon, **options)
+    trainer.fit(X, y, epochs=25, verbose=0)
+    return trainer.evaluate(X, y, "accuracy")["accuracy"]
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_five_hidden_layers_learn_with_auto(name):
+    assert accuracy_of_five_hidden_layers(name, "auto") > 0.7
+    if name in ("sigmoid", "softplus"):  # one class in ten is right
+        assert accuracy_of_five_hidden_layers(name, 0.12) < 0.2

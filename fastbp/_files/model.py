@@ -52,7 +52,7 @@ OPTIONS = {
     "schedule": RECORD + NOTHING,
     "batch_size": WHOLE,
     "initializer": TEXT,
-    "epsilon": REAL,
+    "epsilon": REAL + TEXT,
     "use_bias": FLAG,
     "dropout": LIST,
     "l1": REAL,

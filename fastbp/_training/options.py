@@ -87,8 +87,8 @@ class Options:
         self._state.batch_size = _checks.whole("batch_size", value, minimum=1)
 
     @property
-    def epsilon(self) -> float:
-        """ε of the initializer "uniform"."""
+    def epsilon(self) -> float | str:
+        """ε of the initializer "uniform", or "auto"."""
         return self._state.epsilon
 
     @property

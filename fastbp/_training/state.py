@@ -56,7 +56,7 @@ class State:
     batch_size: int
     dropout: tuple[float, ...]
     bounds: codes.Bounds
-    epsilon: float
+    epsilon: float | str
     shuffle: bool
     seed: int | None
     n_threads: int | str
