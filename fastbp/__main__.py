@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import _messages
+from ._cli.answer import Answer
 from ._cli.parser import parser
 from ._files import TableError
 
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         results = arguments.run(arguments)
         if not arguments.quiet or arguments.json:
-            _messages.result(_json(results) if arguments.json else "".join(_lines(results)))
+            text = results.text if isinstance(results, Answer) else "".join(_lines(results))
+            _messages.result(_json(results) if arguments.json else text)
         _messages.result("")
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -53,7 +55,9 @@ def _complain(error: BaseException, code: int) -> int:
     from . import distributed
 
     text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    _messages.err(f"fastbp: {distributed.turn()}{' '.join(text.split()) or type(error).__name__}\n")
+    lines = text.splitlines() if isinstance(error, TableError) else [text]  # a line for each problem of a table
+    for line in [" ".join(line.split()) for line in lines if line.strip()] or [type(error).__name__]:
+        _messages.err(f"fastbp: {distributed.turn()}{line}\n")
     distributed.end_job(code)
     return code
 

@@ -1,75 +1,12 @@
-"""The commands `fastbp predict`, `evaluate`, `bench` and `info`.
-
-Each takes parsed arguments and returns its results, by name.
-"""
+"""The commands `fastbp bench` and `info`. Each takes parsed arguments and returns its results, by name."""
 
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from typing import Any
 
-import numpy as np
-
-from .. import __version__, _checks, _messages, tables
-from .._files import TableError
-from .._files.columns import Categories, Numbers
-from .._files.plain import write
-from .._training.measures import penalty
-from .files import about, check_output, input_names, inputs_of, load_model, read_inputs, read_table, target_facts
-
-
-def predict(arguments: Namespace) -> dict[str, Any]:
-    """Predict the target for the rows of a table, and write CSV."""
-    check_output(arguments)
-    trainer, table = load_model(arguments.model)
-    target = table.target
-    if arguments.probabilities and isinstance(target, Numbers):
-        came = f"{arguments.model!r}, which predicts numbers"
-        raise TableError(f"--probabilities: expected a model that predicts classes, got {came}")
-    X = read_inputs(table, arguments.data)
-    output = trainer.predict(X)
-    columns: dict[str, Any]
-    if isinstance(target, Numbers):
-        columns = {target.name: output[:, 0].astype(np.float64) * target.deviation + target.mean}
-    else:
-        columns = {target.name: np.array(target.categories, object)[trainer.predict_classes(X)]}
-        if arguments.probabilities:
-            each = np.hstack([1 - output, output]) if table.n_outputs == 1 else output
-            more = {f"probability_{name}": each[:, j] for j, name in enumerate(target.categories)}
-            if target.name in more:
-                came = f"a model whose target has the name {target.name!r}"
-                raise TableError(f"--probabilities: expected other names for the new columns, got {came}; omit it")
-            columns |= more
-    if arguments.json and not arguments.out:
-        return {"rows": len(X), "predictions": {name: column.tolist() for name, column in columns.items()}}
-    try:
-        write(columns, arguments.out or sys.stdout)
-    except UnicodeEncodeError as error:
-        encoding = getattr(sys.stdout, "encoding", None) or error.encoding  # the error calls many of them charmap
-        lacking = f"{error.object[error.start : error.end]!a}"
-        came = f"standard output uses the encoding {encoding}, which does not have {lacking}"
-        raise TableError(f"{came}; use --out, or set PYTHONIOENCODING=utf-8") from None
-    return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
-
-
-def evaluate(arguments: Namespace) -> dict[str, Any]:
-    """Evaluate a model on a table with the target."""
-    trainer, table = load_model(arguments.model)
-    frame = read_table(arguments.data, [*input_names(table), table.target.name])
-    X = inputs_of(table, frame, arguments.data)
-    with about(arguments.data):
-        y = tables.targets(table, frame)
-    if isinstance(table.target, Categories):
-        measured = trainer.evaluate(X, y, metrics=["accuracy", "f1"])
-    else:
-        measured = trainer.evaluate(X, y, metrics=["r2", "mae", "rmse"])
-    measured["loss"] -= penalty(trainer._state)  # without the penalty, which says nothing about the predictions
-    if isinstance(table.target, Numbers):
-        for name, power in (("loss", 2), ("mae", 1), ("rmse", 1)):  # from deviations to the target's own units
-            measured[name] *= table.target.deviation**power
-    return {"rows": len(frame), "target": target_facts(table), "measured": measured}
+from .. import __version__, _checks, _messages
 
 
 def bench(arguments: Namespace) -> dict[str, Any]:
@@ -110,8 +47,12 @@ def bench(arguments: Namespace) -> dict[str, Any]:
     return {}
 
 
-def info(_arguments: Namespace) -> dict[str, Any]:
-    """Show versions, the processor's level and the files with kernels."""
+def info(arguments: Namespace) -> dict[str, Any]:
+    """Show what a model is; or versions, the processor's level and the files with kernels."""
+    if arguments.model:
+        from .information import about_model
+
+        return about_model(arguments.model)
     from .machine import facts
 
     return {"fastbp": __version__} | facts()

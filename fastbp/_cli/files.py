@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import _checks, tables
-from .._files import TableError, plain
+from .. import _checks, _messages
+from .._files import TableError
 from .._files.columns import Categories, Table
 from .._records import ModelFileError
 from ..trainer import Trainer
@@ -28,22 +29,9 @@ def read_table(path: str, wanted: list[str]) -> DataFrame:
         return read(path, wanted)
 
 
-def read_inputs(table: Table, path: str) -> Any:
-    """Return X, (n, n_1), of a file."""
-    cells = plain.read(path, input_names(table))
-    X = None if cells is None else tables.plain_inputs(table, cells)
-    return inputs_of(table, read_table(path, input_names(table)), path) if X is None else X
-
-
 def input_names(table: Table) -> list[str]:
     """Return the names of the columns that become inputs."""
     return [column.name for column in table.columns]
-
-
-def inputs_of(table: Table, frame: DataFrame, path: str) -> Any:
-    """Return X, (n, n_1), of a frame that was read from the path."""
-    with about(path):
-        return tables.inputs(table, frame)
 
 
 def load_model(path: str, comm: Any = None) -> tuple[Trainer, Table]:
@@ -100,8 +88,23 @@ def check_output(arguments: Namespace) -> None:
 
 @contextmanager
 def about(path: str) -> Iterator[None]:
-    """Put the file's name before the messages about its table."""
+    """Put the file's name before the messages about its table, a line each."""
     try:
         yield
     except TableError as error:
-        raise TableError(f"{path}: {error}") from None
+        name = "standard input" if path == "-" else path
+        raise TableError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+
+
+@contextmanager
+def told_warnings(*, silent: bool = False) -> Iterator[None]:
+    """Print each warning in a line on standard error, or nothing."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if not silent:
+            _messages.err(f"fastbp: warning: {' '.join(str(message).split())}\n")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield

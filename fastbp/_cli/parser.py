@@ -12,17 +12,25 @@ from .. import __version__, _messages
 from .._extras import not_installed
 from .._files import TableError
 from ..benchmark import PEERS, USUAL
+from .values import auto, counts, epochs, file, network, rows, sizes, threads, weight
 
 COMMANDS = {  # and their help
     "train": "Train a model that predicts a table's target from its other columns, and save it.",
-    "predict": "Predict the target for the rows of a table, and write CSV.",
+    "predict": "Predict the target for the rows of a table.",
     "evaluate": "Evaluate a model on a table with the target.",
     "explain": "Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ.",
     "bench": "Time training and prediction on this machine, compared with other installed libraries.",
-    "info": "Show versions, the processor's level and the files with kernels.",
+    "info": "Show what a model is; or versions, the processor's level and the files with kernels.",
 }
-MODULES = {"train": "training", "explain": "explaining"}  # the others are in `commands`
+MODULES = {  # the others are in `commands`
+    "train": "training",
+    "predict": "prediction",
+    "evaluate": "evaluation",
+    "explain": "explaining",
+}
 TASKS = ("auto", "classes", "numbers")
+MISSING = ("indicator", "mean", "refuse")
+FILES = "CSV or TSV, .jsonl, .parquet, or .npz with arrays X and y"
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,59 +69,6 @@ class Completion(argparse.Action):
         whole.exit()
 
 
-def file(text: str) -> str:
-    """Return a path as it is. This type tells the shell to complete names of files."""
-    return text
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """Parse the sizes of hidden layers: 32,16. An empty text means no hidden layers."""
-    try:
-        return tuple(int(size) for size in text.split(",")) if text else ()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected sizes such as 32,16, got {text!r}") from None
-
-
-def network(text: str) -> tuple[int, ...]:
-    """Parse the sizes of a network: 64-32-10."""
-    parts = text.split("-")
-    if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise argparse.ArgumentTypeError(f"expected sizes such as 64-32-10, got {text!r}")
-    return tuple(map(int, parts))
-
-
-def counts(text: str) -> tuple[int, ...]:
-    """Parse a list of thread counts: 1,2."""
-    parts = text.split(",")
-    if not all(part.isdecimal() and int(part) for part in parts):
-        raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,2, got {text!r}")
-    return tuple(map(int, dict.fromkeys(parts)))
-
-
-def rows(text: str) -> tuple[range, ...]:
-    """Parse rows of a table: 3, or 1,5,9, or 1-4."""
-    found = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or int(first) > int(last or first):
-            raise argparse.ArgumentTypeError(f"expected rows such as 3, 1,5,9 or 1-4, got {text!r}")
-        found.append(range(int(first), int(last or first) + 1))
-    return tuple(found)
-
-
-def weight(text: str) -> tuple[int, ...]:
-    """Parse the layer of a weight, the unit that it goes to and the unit that it comes from: 1,2,1."""
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        raise argparse.ArgumentTypeError(f"expected a layer and two units such as 1,2,1, got {text!r}")
-    return tuple(map(int, parts))
-
-
-def threads(text: str) -> int | str:
-    """Parse a number of threads, or auto."""
-    return int(text) if text.isdigit() else text
-
-
 def parser() -> Parser:
     """Return the parser of all commands."""
     whole = Parser(prog="fastbp", description="Train feed-forward networks on tables, fast on the CPU.")
@@ -130,7 +85,7 @@ def parser() -> Parser:
     _add_evaluate(_command(subparsers, "evaluate"))
     _add_explain(_command(subparsers, "explain"))
     _add_bench(_command(subparsers, "bench"))
-    _command(subparsers, "info")
+    _add_info(_command(subparsers, "info"))
     for command in subparsers.choices.values():
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return whole
@@ -152,46 +107,110 @@ def _command(subparsers: Any, name: str) -> argparse.ArgumentParser:
 
 
 def _add_train(train: argparse.ArgumentParser) -> None:
-    train.add_argument("data", type=file, help="a table with the target: .csv, .parquet, or .npz with arrays X and y")
-    train.add_argument("--target", default="y", help="the column to predict; default: %(default)s")
-    train.add_argument("--out", type=file, required=True, metavar="MODEL", help="where to write the model, .npz")
-    train.add_argument("--task", choices=TASKS, default="auto", help="type of the target; default: %(default)s")
-    hidden = "sizes of the hidden layers; default: 32,16"
-    train.add_argument("--hidden", type=sizes, default=(32, 16), metavar="N,N", help=hidden)
-    train.add_argument("--epochs", type=int, default=50, help="passes over the rows; default: %(default)s")
-    train.add_argument("--batch-size", type=int, default=32, help="rows per update; default: %(default)s")
-    train.add_argument("--learning-rate", type=float, help="learning rate; default: that of the optimizer")
-    train.add_argument("--optimizer", default="adam", help="name of the optimizer; default: %(default)s")
-    train.add_argument("--activation", default="relu", help="activation of the hidden layers; default: %(default)s")
-    train.add_argument("--schedule", help="learning rate schedule, such as cosine; default: constant")
-    train.add_argument("--dropout", type=float, default=0.0, help="fraction of hidden units to drop; default: 0")
-    train.add_argument("--l2", type=float, default=0.0, help="l2 penalty on the weights; default: 0")
-    patience = "stop after this many epochs without improvement; default: never"
-    train.add_argument("--patience", type=int, metavar="EPOCHS", help=patience)
-    train.add_argument("--threads", type=threads, default="auto", help="number of threads to use; default: auto")
-    validation = "fraction of rows for validation; default: %(default)s"
-    train.add_argument("--validation", type=float, default=0.2, help=validation)
-    train.add_argument("--seed", type=int, help="random seed; with the same seed, you get the same model")
-    missing = "refuse missing inputs, or replace them by the mean or most frequent category; default: %(default)s"
-    train.add_argument("--missing", choices=("refuse", "mean"), default="refuse", help=missing)
+    train.add_argument("data", type=file, help=f"a table with the target: {FILES}, or - for standard input")
+    train.add_argument("--target", metavar="COLUMN", help="the column to predict; default: y, if there is one")
     train.add_argument(
+        "--out", type=file, metavar="MODEL", help="where to write the model, .npz; default: DATA.model.npz, here"
+    )
+    _add_columns(train.add_argument_group("columns"))
+    _add_network(train.add_argument_group("network and training; auto is chosen for the table"))
+    group = train.add_argument_group("validation and reports")
+    validation = "fraction of rows for validation, 0 for none; default: %(default)s"
+    group.add_argument("--validation", type=float, default=0.2, metavar="FRACTION", help=validation)
+    folds = "also cross-validate: train K models, each tested on another part of the rows"
+    group.add_argument("--folds", type=int, default=0, metavar="K", help=folds)
+    _add_metrics(group)
+    group.add_argument(
         "--plot", type=file, metavar="PICTURE", help="where to draw the learning curves, .png, .svg or .pdf"
     )
+    group.add_argument("--quiet", action="store_true", help="print nothing")
+
+
+def _add_columns(group: Any) -> None:
+    several = "; separate them with commas, or repeat the option"
+    group.add_argument("--task", choices=TASKS, default="auto", help="type of the target; default: %(default)s")
+    group.add_argument(
+        "--drop", action="append", default=[], metavar="COLUMNS", help=f"columns that are not used{several}"
+    )
+    group.add_argument(
+        "--features", action="append", default=[], metavar="COLUMNS", help=f"the only columns to use{several}"
+    )
+    group.add_argument(
+        "--id",
+        action="append",
+        default=[],
+        metavar="COLUMNS",
+        help="columns to copy to predictions, not used as inputs",
+    )
+    group.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        metavar="COLUMN=TYPE",
+        help="type of a column: number, category, date, boolean or text (not used); repeat it for each column",
+    )
+    missing = (
+        "missing inputs: an indicator is an input that tells the network; mean replaces them by the mean or the most "
+        "frequent category; default: %(default)s"
+    )
+    group.add_argument("--missing", choices=MISSING, default="indicator", help=missing)
+
+
+def _add_network(group: Any) -> None:
+    hidden = "sizes of the hidden layers; '' is none, a linear model; default: auto"
+    group.add_argument("--hidden", type=auto(sizes), metavar="N,N", help=hidden)
+    group.add_argument("--epochs", type=auto(int), metavar="N", help="the most passes over the rows; default: auto")
+    patience = "stop after this many epochs without a lower validation loss, or never; default: auto"
+    group.add_argument("--patience", type=auto(epochs), metavar="N", help=patience)
+    group.add_argument("--batch-size", type=auto(int), metavar="N", help="rows per update; default: auto")
+    group.add_argument("--learning-rate", type=auto(float), metavar="RATE", help="learning rate; default: auto")
+    group.add_argument("--optimizer", type=auto(str), metavar="NAME", help="name of the optimizer; default: auto")
+    group.add_argument(
+        "--activation", type=auto(str), metavar="NAME", help="activation of the hidden layers; default: auto"
+    )
+    schedule = "learning rate schedule, such as cosine, or constant; default: auto"
+    group.add_argument("--schedule", type=auto(str), metavar="NAME", help=schedule)
+    dropout = "fraction of hidden units to drop; default: auto"
+    group.add_argument("--dropout", type=auto(float), metavar="FRACTION", help=dropout)
+    group.add_argument("--l2", type=auto(float), metavar="L2", help="l2 penalty on the weights; default: auto")
+    balanced = "balanced gives all classes the same weight, however many rows they have; default: none"
+    group.add_argument("--class-weight", choices=("balanced",), help=balanced)
+    group.add_argument("--threads", type=threads, default="auto", help="number of threads to use; default: auto")
+    group.add_argument("--seed", type=int, help="random seed; with the same seed, you get the same model")
     resume = "save after each epoch, and continue from MODEL if it exists"
-    train.add_argument("--resume", action="store_true", help=resume)
-    train.add_argument("--quiet", action="store_true", help="print nothing")
+    group.add_argument("--resume", action="store_true", help=resume)
+
+
+def _add_metrics(command: Any) -> None:
+    metrics = "more metrics for the report, such as balanced_accuracy,f1; separate them with commas"
+    command.add_argument("--metrics", action="append", default=[], metavar="NAMES", help=metrics)
+
+
+def _add_unknown(command: argparse.ArgumentParser) -> None:
+    unknown = "what becomes of a category that training did not have, and of text among numbers; default: %(default)s"
+    command.add_argument("--unknown", choices=("other", "error"), default="other", help=unknown)
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
     _add_model(predict, "a table with the model's columns")
     predict.add_argument(
-        "--out", type=file, metavar="CSV", help="where to write the predictions; default: standard output"
+        "--out",
+        type=file,
+        metavar="FILE",
+        help="where to write the predictions, in the format of its type; default: CSV to standard output",
     )
     predict.add_argument("--probabilities", action="store_true", help="add a column for each class")
+    _add_unknown(predict)
 
 
 def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     _add_model(evaluate, "a table with the model's columns and the target")
+    _add_metrics(evaluate)
+    _add_unknown(evaluate)
+
+
+def _add_info(info: argparse.ArgumentParser) -> None:
+    info.add_argument("model", type=file, nargs="?", help="a model that fastbp train wrote; default: this installation")
 
 
 def _add_explain(explain: argparse.ArgumentParser) -> None:

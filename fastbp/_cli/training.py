@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
-import os
+import math
 from argparse import Namespace
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .. import distributed, plots, tables
+import numpy as np
+
+from .. import _checks, _messages, distributed, plots, tables
 from .._files import TableError
 from .._files.columns import Categories, Table
-from .._files.model import options_of
-from .._kernels import codes
+from .._files.training_report import TrainingReport
 from .._library.announce import announced_if
-from ..callbacks import Callback, Checkpoint, EarlyStopping
+from ..callbacks import Callback, Checkpoint
 from ..progress import interactive
 from ..trainer import Trainer
-from .files import about, check_place, load_model, read_table, target_facts
+from . import fitting, folds, plan as plans, report, words
+from .answer import Answer
+from .choices import Choices, choices, named
+from .disguise import in_disguise
+from .files import about, check_place, read_table, target_facts, told_warnings
+from .fitting import Samples
+from .recipe import recipe
+from .resuming import begun, restore_last, same_training
+from .split import split, strata
 
-Samples = tuple[Any, Any]  # X and y
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass
+class Job:
+    """What `train` works on.
+
+    Attributes
+    ----------
+    arguments : those of the command
+    choices : what they say about columns
+    frame : the rows that have a target
+    table : what each column becomes
+    samples : the rows as X and y
+    without_target : number of rows that are left out
+    seed : of everything that is random
+    comm : the processes that train together, or None
+    silent : whether this is a part of another job, which prints
+    """
+
+    arguments: Namespace
+    choices: Choices
+    frame: DataFrame
+    table: Table
+    samples: Samples
+    without_target: int
+    seed: int
+    comm: Any
+    silent: bool = False
+
+    @property
+    def shows(self) -> bool:
+        """Whether the command prints text while it works."""
+        return not (self.silent or self.arguments.quiet or self.arguments.json)
+
+    def say(self, text: str) -> None:
+        """Print text, unless --quiet or --json is given."""
+        if self.shows:
+            _messages.result(text)
 
 
 def train(arguments: Namespace) -> dict[str, Any]:
@@ -25,114 +75,190 @@ def train(arguments: Namespace) -> dict[str, Any]:
     comm = distributed.communicator()
     if comm is not None and comm.Get_rank() > 0:  # the first rank prints and writes
         arguments.quiet, arguments.json, arguments.plot = True, False, None
+    if arguments.out is None:
+        arguments.out = default_place(arguments.data)
     check_place("--out", arguments.out, data=arguments.data)
     if arguments.plot:
         check_place("--plot", arguments.plot, data=arguments.data, out=arguments.out)
         plots.check_picture("--plot", arguments.plot)
-    frame = read_table(arguments.data, [arguments.target])
+    with told_warnings(silent=arguments.quiet):
+        job = _read(arguments, comm)
+        names = report.metric_names(arguments.metrics, job.table)
+        tested = _cross_validated(job, names)
+        return _trained(job, names, tested)
+
+
+def default_place(data: str) -> str:
+    """Return the path of a table's model: iris.model.npz, in the current folder, for tables/iris.csv.gz."""
+    name = "model" if data == "-" else f"{Path(data).name.split('.')[0] or 'table'}.model"
+    return f"{name}.npz"
+
+
+def _read(arguments: Namespace, comm: Any) -> Job:
+    """Read the table, and print what each column becomes."""
+    frame = read_table(arguments.data, named(arguments))
+    renamed = list(frame.attrs.get("renamed", []))
     with about(arguments.data):
-        table = tables.recognise(frame, arguments.target, arguments.task, fill=arguments.missing == "mean")
-        X, y = tables.inputs(table, frame), tables.targets(table, frame)
-    trainer = _new(arguments, table, comm)
-    if arguments.resume and os.path.exists(arguments.out):
-        trainer = _resumed(arguments, table, comm)
-    metric = "accuracy" if isinstance(table.target, Categories) else "r2"
-    training, validation = _split(trainer, X, y, metric, arguments.validation)
-    trainer = _fitted(arguments, table, comm, trainer, training, validation_data=validation, metrics=metric)
-    trainer.save(arguments.out)
-    if arguments.plot:
-        plots.save(trainer.history.plot(), arguments.plot)
-    measured: dict[str, float] = {}
-    if arguments.json or not arguments.quiet:  # the model's weights are not always those of the last epoch
-        measured = trainer.evaluate(*training, metric)
-        if validation is not None:
-            measured |= {f"val_{name}": value for name, value in trainer.evaluate(*validation, metric).items()}
-    return {
-        "model": arguments.out,
-        "rows": len(frame),
-        "inputs": table.n_inputs,
-        "target": target_facts(table),
-        "parameters": trainer.n_parameters,
-        "epochs": trainer.epochs_trained,
-        "interrupted": trainer.history.interrupted,
-        "measured": measured,
-    }
+        chosen = choices(arguments, list(frame.columns))
+        folds.check_count(arguments.folds, len(frame))
+        has_target = tables.with_target(chosen.target, frame)
+        if not has_target.all():
+            frame = frame[has_target].reset_index(drop=True)
+        table = recognised(arguments, chosen, frame)
+        if arguments.class_weight and not isinstance(table.target, Categories):
+            expected = "expected a target of classes, or --task classes"
+            raise TableError(f"--class-weight: {expected}, got {table.target.name!r}, which is a number")
+        samples = Samples(tables.training_inputs(table, frame), tables.targets(table, frame))
+    seed = np.random.default_rng().integers(1 << 32) if arguments.seed is None else arguments.seed
+    seed = int(seed if comm is None else comm.bcast(seed))
+    job = Job(arguments, chosen, frame, table, samples, int((~has_target).sum()), seed, comm)
+    job.say(words.head(arguments.data, len(frame), len(frame.columns), job.without_target, renamed))
+    job.say(words.columns(table) + "\n" + words.target(table))
+    for note in in_disguise(table, frame, samples.X, samples.y):
+        job.say(words.note(note))
+    return job
 
 
-def _new(arguments: Namespace, table: Table, comm: Any = None) -> Trainer:
-    """Return an untrained trainer with the options of the command."""
-    return Trainer(
-        (table.n_inputs, *arguments.hidden, table.n_outputs),
-        activation=arguments.activation,
-        loss=table.loss,
-        optimizer=arguments.optimizer,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        initializer="glorot",
-        schedule=arguments.schedule,
-        dropout=arguments.dropout,
-        l2=arguments.l2,
-        seed=arguments.seed,
-        n_threads=arguments.threads,
-        comm=comm,
+def recognised(arguments: Namespace, chosen: Choices, frame: DataFrame) -> Table:
+    """Return what each column of a frame becomes."""
+    return tables.recognise(
+        frame,
+        chosen.target,
+        arguments.task,
+        drop=chosen.drop,
+        features=chosen.features,
+        ids=chosen.ids,
+        types=chosen.types,
+        missing=arguments.missing,
     )
 
 
-def _split(trainer: Trainer, X: Any, y: Any, metric: str, fraction: float) -> tuple[Samples, Samples | None]:
-    """Return the training samples and the validation samples, as a fit with this validation_split splits them."""
-    training, validation = trainer._intake.split(trainer._intake.data("X", X, "y", y, (metric,)), fraction)
-    return _samples(training), None if validation is None else _samples(validation)
+def _cross_validated(job: Job, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """Train and test a model for each fold, and print the figures. The first rank does it alone."""
+    count = job.arguments.folds
+    if not count or (job.comm is not None and job.comm.Get_rank() > 0):
+        return None
+    tested = []
+    for training, testing in folds.parts(strata(job.table, job.samples.y), count, job.seed):
+        part = job.frame.iloc[training].reset_index(drop=True)
+        table = recognised(job.arguments, job.choices, part)
+        samples = Samples(tables.training_inputs(table, part), tables.targets(table, part))
+        alone = replace(job, frame=part, table=table, samples=samples, comm=None, silent=True)
+        trainer = _fitted(alone, resume=False).trainer
+        if trainer.history.interrupted:
+            raise KeyboardInterrupt
+        with told_warnings(silent=True):
+            X = tables.inputs(table, job.frame.iloc[testing])
+            y = tables.targets(table, job.frame.iloc[testing], unknown="other")
+        tested.append(fitting.figures(trainer, table, Samples(X, y), names))
+    means = folds.summary(tested)
+    job.say(f"Cross-validation: each of {count} models is tested on rows that it was not trained on.\n")
+    job.say(folds.text(tested, means) + "\n")
+    return {"each": tested, "means": means}
 
 
-def _samples(data: codes.Data) -> Samples:
-    """Return X and y as `Trainer.fit` accepts them."""
-    return data.X, data.labels if data.labels.size else data.targets
+@dataclass
+class Trained:
+    """What training a job gives.
+
+    Attributes
+    ----------
+    trainer : has the weights of the best epoch
+    plan : how it was trained
+    training, validation : the rows; validation is None if there are none
+    ending, best_epoch : from `fitting.ending`
+    """
+
+    trainer: Trainer
+    plan: plans.Plan
+    training: Samples
+    validation: Samples | None
+    ending: str
+    best_epoch: int | None
 
 
-def _fitted(
-    arguments: Namespace, table: Table, comm: Any, trainer: Trainer, samples: Samples, **options: Any
-) -> Trainer:
-    """Fit the trainer and return the one to save: after Ctrl-C with --resume, that of the last complete epoch."""
-    options["callbacks"] = callbacks = list[Callback]()
-    if arguments.patience is not None:
-        callbacks.append(EarlyStopping(patience=arguments.patience))
-    if arguments.resume:
+def _fitted(job: Job, *, resume: bool) -> Trained:
+    """Fit a trainer, new or from the file that --resume names."""
+    arguments, table, samples = job.arguments, job.table, job.samples
+    going_on = begun(arguments, table, job.comm) if resume else None
+    rng = np.random.default_rng(job.seed) if going_on is None else going_on._state.generator()
+    rows = split(strata(table, samples.y), _checks.fraction("--validation", arguments.validation), rng)
+    plan = plans.planned(arguments, recipe(len(rows[0])), validates=len(rows[1]) > 0)
+    trainer = plan.trainer(table, seed=job.seed, n_threads=arguments.threads, comm=job.comm)
+    if going_on is not None:
+        trainer, plan = same_training(arguments, going_on, trainer, plan)
+        if plan.patience is None:
+            restore_last(trainer)
+    training, validation = samples.rows(rows[0]), samples.rows(rows[1]) if len(rows[1]) else None
+    told = TrainingReport(
+        rows=len(rows[0]),
+        validation_rows=len(rows[1]),
+        without_target=job.without_target,
+        epochs=plan.epochs,
+        patience=plan.patience,
+        class_weight=arguments.class_weight,
+    )
+    trainer._table, trainer._state.report = table, told.record()
+    job.say(words.network(trainer, plan, len(rows[0]), len(rows[1])))
+    callbacks: list[Callback] = [*fitting.stopping(plan)]
+    if resume:
         callbacks.append(Checkpoint(arguments.out))
-    shown = interactive() and not arguments.quiet and not arguments.json
-    trainer._table = table
-    done = trainer.epochs_trained
+    options = {"callbacks": callbacks, "class_weight": arguments.class_weight}
+    shown = interactive() and job.shows
     with announced_if(not arguments.quiet):
-        trainer.fit(*samples, epochs=arguments.epochs, initial_epoch=done, **options, verbose="auto" if shown else 0)
-    if arguments.resume and trainer.history.interrupted:
-        there = os.path.exists(arguments.out)
-        trainer = _begun(arguments, comm)[0] if there else _new(arguments, table, comm)
-        trainer._table, done = table, trainer.epochs_trained
-        trainer.fit(*samples, epochs=done, initial_epoch=done, **options, verbose=0)  # restores the best weights
+        fitting.fit(trainer, plan, training, validation, verbose="auto" if shown else 0, **options)
+    if resume and trainer.history.interrupted:  # go back to the last complete epoch, and restore the best weights
+        trainer = begun(arguments, table, job.comm) or plan.trainer(table, seed=job.seed, comm=job.comm)
+        trainer._table, trainer._state.report = table, told.record()
+        if plan.patience is None:
+            restore_last(trainer)
+        fitting.fit(trainer, replace(plan, epochs=trainer.epochs_trained), training, validation, verbose=0, **options)
         trainer.history.interrupted = True
-    return trainer
+    return Trained(trainer, plan, training, validation, *fitting.ending(trainer, callbacks))
 
 
-def _resumed(arguments: Namespace, table: Table, comm: Any) -> Trainer:
-    """Return the training to continue, if the table and the options are the same."""
-    trainer, known = _begun(arguments, comm)
-    had, wanted = options_of(trainer._state), options_of(_new(arguments, table)._state)
-    if arguments.seed is None:
-        had["seed"] = wanted["seed"] = None
-    differing = [name for name in had if had[name] != wanted[name]]
-    if known.record() != table.record():
-        differing = ["columns of the table", *differing]
-    if differing:
-        raise TableError(f"{arguments.out}: to continue this training, use the same {differing[0]}, or another --out")
-    return trainer
+def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) -> Answer:
+    """Train the model, write it, and return what there is to say about it."""
+    arguments, table = job.arguments, job.table
+    done = _fitted(job, resume=arguments.resume)
+    trainer = done.trainer
+    trainer.save(arguments.out)
+    if arguments.plot:
+        plots.save(trainer.history.plot(), arguments.plot)
+    parts = {} if done.validation is None else {"validation": fitting.figures(trainer, table, done.validation, names)}
+    parts["training"] = fitting.figures(trainer, table, done.training, names)
+    baseline = next(iter(parts.values()))["baseline"]
+    told = replace(
+        TrainingReport(**trainer._state.report or {}),
+        trained=trainer.epochs_trained,
+        best_epoch=done.best_epoch,
+        ending=done.ending,
+        measured={name: _finite(part["measured"]) for name, part in parts.items()} | {"baseline": _finite(baseline)},
+    )
+    trainer._state.report = told.record()
+    trainer.save(arguments.out)
+    results = {
+        "model": arguments.out,
+        "rows": len(job.frame),
+        "without_target": job.without_target,
+        "columns": [{"name": name, "kind": kind, "becomes": text} for name, kind, text in table.describe()],
+        "inputs": table.n_inputs,
+        "target": target_facts(table),
+        "network": list(trainer.layer_sizes),
+        "parameters": trainer.n_parameters,
+        "seed": trainer.seed,
+        "epochs": trainer.epochs_trained,
+        "best_epoch": done.best_epoch,
+        "ending": done.ending,
+        "interrupted": trainer.history.interrupted,
+        **parts,
+    }
+    if tested is not None:
+        results["folds"] = tested
+    text = words.ended(told) + "\n" + report.text(parts, of_numbers=not isinstance(table.target, Categories))
+    return Answer(results, text + words.written(arguments.out, arguments.data))
 
 
-def _begun(arguments: Namespace, comm: Any) -> tuple[Trainer, Table]:
-    """Return the training to continue. Without --patience it gets its last weights, not those of its best epoch."""
-    trainer, table = load_model(arguments.out, comm)
-    if arguments.patience is None:
-        for name, state in trainer._state.callback_states:
-            if name == EarlyStopping.__name__:
-                stopping = EarlyStopping(restore_best_weights=False)
-                stopping.load_state_dict(state)
-                stopping.on_fit_begin(trainer, 0)  # gives it the last weights
-    return trainer, table
+def _finite(figures: dict[str, float]) -> dict[str, float]:
+    """Return the figures that can be measured, as JSON has them."""
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}

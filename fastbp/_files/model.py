@@ -24,6 +24,7 @@ from ..network import DTYPES, MAX_LAYERS
 from ..optimizers import OPTIMIZERS
 from . import archive
 from .columns import Table
+from .training_report import TrainingReport
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +42,7 @@ HEADER = {  # types of the fields in Python, after JSON is read
     "epochs": LIST,
     "interrupted": FLAG,
 }
-OPTIONAL = {"table": RECORD, "callbacks": LIST, "names": RECORD}  # fields that not every file has
+OPTIONAL = {"table": RECORD, "callbacks": LIST, "names": RECORD, "report": RECORD}  # fields that not every file has
 OPTIONS = {
     "layer_sizes": LIST,
     "activation": LIST,
@@ -90,6 +91,7 @@ class Saved(NamedTuple):
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
         state.history = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
         state.callback_states, state.column_names = self.states, self.names
+        state.report = header.get("report")
 
 
 def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> None:
@@ -110,6 +112,8 @@ def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> Non
         header["table"] = table.record()
     if state.column_names != NONE:
         header["names"] = state.column_names.record()
+    if state.report is not None:
+        header["report"] = state.report
     archive.write(path, header, arrays)
 
 
@@ -155,6 +159,8 @@ def _checked(header: Any) -> dict[str, Any]:
         raise refused(_checks.shown(options["initializer"]), "initializer 'zeros', as the weights are in the file")
     for name, limit in (("steps", 1 << 63), ("random", 1 << 64), ("dropout_seed", 1 << 64)):
         _in_range(name, header[name], 0, limit)
+    if "report" in header:
+        TrainingReport.from_record(header["report"])
     for epoch in header["epochs"]:
         _in_range("epochs", epoch, 1, 1 << 63)
     _check_history(header["history"], len(header["epochs"]))

@@ -44,6 +44,7 @@ class State:
     column_names : names of the columns of the training data
     callback_states : states of the callbacks at the end of the last fit
     callbacks : the callbacks of the running fit
+    report : what the command line says about the training, which the model file stores; or None
     last_step, last_progress : what steps.py made for the last call of a kernel, which is often right for the next
     stop : whether training stops after the current epoch
     """
@@ -68,6 +69,7 @@ class State:
     column_names: Names = NONE
     callback_states: Sequence[CallbackState] = ()
     callbacks: Sequence[Callback] = ()
+    report: dict[str, Any] | None = None
     stop: bool = False
     last_step: tuple[tuple[int, float, int], codes.Step] | None = field(default=None, init=False)
     last_progress: codes.Progress | None = field(default=None, init=False)

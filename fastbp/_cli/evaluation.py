@@ -1,0 +1,46 @@
+"""`fastbp evaluate`: compare predictions with the target."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+from typing import Any
+
+from .. import tables
+from .._files import TableError
+from .._files.columns import Categories
+from . import fitting, report
+from .answer import Answer
+from .files import about, input_names, load_model, read_table, target_facts, told_warnings
+from .fitting import Samples
+from .text import counted
+
+
+def evaluate(arguments: Namespace) -> dict[str, Any]:
+    """Evaluate a model on a table with the target."""
+    trainer, table = load_model(arguments.model)
+    names = report.metric_names(arguments.metrics, table)
+    frame = read_table(arguments.data, [*input_names(table), table.target.name])
+    with about(arguments.data), told_warnings():
+        has_target = tables.with_target(table, frame)
+        without = int((~has_target).sum())
+        if without == len(frame):
+            raise TableError(f"column {table.target.name!r}, the target: expected a value in some row, got none")
+        if without:
+            frame = frame[has_target].reset_index(drop=True)
+        X = tables.inputs(table, frame, unknown=arguments.unknown)
+        y = tables.targets(table, frame, unknown="other")
+        new: dict[str, int] = {}
+        if isinstance(table.target, Categories):
+            series = frame[table.target.name]
+            new = dict(Counter(map(str, series[y < 0])).most_common())
+        found = fitting.figures(trainer, table, Samples(X, y), names)
+    results = {"target": target_facts(table), "without_target": without, "new_classes": new} | found
+    text = ""
+    if without:
+        are = "is" if without == 1 else "are"
+        text += f"{counted(without, 'row')} without a target {are} left out.\n"
+    text += report.unknown_text(new) + ("\n" if text or new else "")
+    return Answer(
+        results, text + report.text({"this table": found}, of_numbers=not isinstance(table.target, Categories))
+    )

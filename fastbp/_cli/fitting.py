@@ -1,0 +1,94 @@
+"""Fit a trainer to the rows of a table, and keep its best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import tables
+from .._files.columns import Categories, Table
+from .._training.intake import class_weights
+from ..callbacks import Callback, EarlyStopping
+from ..trainer import Trainer
+from . import report
+from .plan import Plan
+from .split import Rows
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of X and y, in which classes are numbers and numbers are scaled."""
+
+    X: Array
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def rows(self, numbers: Rows) -> Samples:
+        """Return some of the rows."""
+        return self if len(numbers) == len(self) else Samples(self.X[numbers], self.y[numbers])
+
+
+def stopping(plan: Plan) -> list[EarlyStopping]:
+    """Return the callback that stops training and restores the best epoch, if the plan has one."""
+    return [] if plan.patience is None else [EarlyStopping(patience=plan.patience)]
+
+
+def fit(
+    trainer: Trainer,
+    plan: Plan,
+    training: Samples,
+    validation: Samples | None,
+    callbacks: Sequence[Callback],
+    **options: Any,
+) -> None:
+    """Fit the trainer until the plan's epochs are done, or a callback stops it.
+
+    Parameters
+    ----------
+    trainer : continues after the epochs that it has trained
+    callbacks : of which `stopping` restores the best epoch
+    **options : class_weight, "balanced" or None, and those of `Trainer.fit`
+    """
+    balanced = options.pop("class_weight", None)
+    weights = _balanced(training.y, max(2, trainer.layer_sizes[-1])) if balanced else None
+    if weights is not None:
+        options["class_weight"] = dict(enumerate(weights.tolist()))
+    if validation is not None:
+        weighted = () if weights is None else (weights[validation.y.astype(np.int64)],)
+        options["validation_data"] = (validation.X, validation.y, *weighted)
+    done = trainer.epochs_trained
+    trainer.fit(training.X, training.y, epochs=plan.epochs, initial_epoch=done, callbacks=list(callbacks), **options)
+
+
+def _balanced(y: Array, n_classes: int) -> npt.NDArray[np.float64]:
+    """Return the weight of each class; 1 for a class without rows."""
+    classes = y.astype(np.int64)
+    weights = np.ones(n_classes)
+    weights[classes] = class_weights("balanced", classes, n_classes, np.dtype(np.float64))
+    return weights
+
+
+def ending(trainer: Trainer, callbacks: Sequence[Callback]) -> tuple[str, int | None]:
+    """Return how the training ended, one of `ENDINGS`, and the epoch whose weights the trainer has; None: the last."""
+    stopped = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
+    best = stopped[0].best_epoch if stopped else None
+    if trainer.history.interrupted:
+        return "interrupted", best
+    return ("patience" if stopped and stopped[0].stopped_epoch is not None else "epochs"), best
+
+
+def figures(trainer: Trainer, table: Table, samples: Samples, names: Sequence[str]) -> report.Facts:
+    """Return the figures for rows whose target is known; y may have -1 for a class that the model doesn't know."""
+    output = trainer.predict(samples.X)
+    if isinstance(table.target, Categories):
+        return report.of_classes(table.target.categories, samples.y.astype(np.int64), output, names)
+    truth = samples.y * table.target.deviation + table.target.mean
+    return report.of_numbers(truth, tables.answers(table, output), names)

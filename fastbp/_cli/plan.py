@@ -1,0 +1,71 @@
+"""The options of a training: those that the user gave, and the recipe's for all others."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+from .._checks import whole
+from .._files.columns import Table
+from ..trainer import Trainer
+from .recipe import Recipe
+
+NEVER = 1 << 40  # epochs of patience that nobody waits for
+OPTIONS = ("activation", "learning_rate", "batch_size", "optimizer", "dropout", "l2", "schedule")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train a network for a table.
+
+    Attributes
+    ----------
+    hidden : sizes of the hidden layers
+    epochs : the most epochs
+    patience : epochs without improvement after which training stops, NEVER, or None to keep the last epoch
+    options : the other arguments of `Trainer`
+    """
+
+    hidden: tuple[int, ...]
+    epochs: int
+    patience: int | None
+    options: dict[str, Any]
+
+    def trainer(self, table: Table, **options: Any) -> Trainer:
+        """Return an untrained trainer for a table."""
+        sizes = (table.n_inputs, *self.hidden, table.n_outputs)
+        return Trainer(sizes, loss=table.loss, **self.options | options)
+
+
+def planned(arguments: Namespace, recipe: Recipe, *, validates: bool) -> Plan:
+    """Return the plan of a command.
+
+    Parameters
+    ----------
+    arguments : of the command; None means auto
+    recipe : for the options that are None
+    validates : whether some rows validate
+    """
+    options = recipe.options()
+    hidden = recipe.hidden if arguments.hidden is None else arguments.hidden
+    if arguments.activation is not None:
+        options["initializer"] = "glorot"  # that of the recipe suits its own activation
+    if arguments.optimizer is not None:  # that of the recipe has another scale
+        options |= {"learning_rate": None, "schedule": None}
+    if arguments.optimizer == "lbfgs":
+        options["dropout"] = 0.0
+    if not hidden:
+        options["dropout"] = 0.0
+    options |= {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    epochs = recipe.epochs if arguments.epochs is None else whole("--epochs", arguments.epochs, minimum=0)
+    return Plan(hidden, epochs, _patience(arguments.patience, recipe.patience, validates=validates), options)
+
+
+def _patience(asked: int | str | None, usual: int, *, validates: bool) -> int | None:
+    """Return the patience. Without validation rows, training goes on to its end unless --patience is a number."""
+    if asked is not None and asked != "never":
+        return whole("--patience", asked, minimum=1)
+    if not validates:
+        return None
+    return usual if asked is None else NEVER
