@@ -18,6 +18,7 @@ from sklearn import datasets, metrics
 from fastbp import Callback, Trainer, tables
 from fastbp.__main__ import main
 from fastbp._cli.files import load_model
+from fastbp._cli.split import split, strata
 from fastbp._kernels.levels import LEVEL
 from fastbp._library import kernel_file, store
 
@@ -74,10 +75,10 @@ def test_train_predict_evaluate(folder, capsys, frame, metric, least):
     n = len(frame) * 4 // 5
     frame[:n].to_csv("train.csv", index=False)
     frame[n:].to_csv("test.csv", index=False)
-    assert run("train train.csv --out model.npz --seed 0 --epochs 40 --json --plot curves.png") == 0
-    assert said(capsys)["epochs"] == 40
+    assert run("train train.csv --out model.npz --seed 0 --epochs 60 --patience never --json --plot curves.png") == 0
+    assert said(capsys)["epochs"] == 60
     assert (folder / "curves.png").stat().st_size > 1000
-    assert main(["evaluate", "model.npz", "test.csv", "--json"]) == 0
+    assert run(f"evaluate model.npz test.csv --metrics {metric} --json") == 0
     measured = said(capsys)["measured"]
     assert measured[metric] >= least
     assert main(["predict", "model.npz", "test.csv", "--out", "predictions.csv"]) == 0
@@ -85,7 +86,7 @@ def test_train_predict_evaluate(folder, capsys, frame, metric, least):
     if metric == "r2":
         errors = predictions - truth
         assert measured["mae"] == pytest.approx(abs(errors).mean(), rel=1e-4)
-        assert measured["loss"] == pytest.approx((errors**2).mean() / 2, rel=1e-4)
+        assert measured["rmse"] == pytest.approx((errors**2).mean() ** 0.5, rel=1e-4)
     else:
         assert measured["accuracy"] == pytest.approx((predictions == truth).mean())
 
@@ -111,25 +112,16 @@ def test_a_probability_never_takes_the_place_of_the_class(folder, capsys):
     Path("p.csv").write_text("probability_x,b\nx,1\nz,2\nx,3\nz,1\nx,2\n")
     assert run("train p.csv --target probability_x --out p.npz --epochs 1 --quiet --validation 0") == 0
     assert run("predict p.npz p.csv --probabilities") == 2
-    assert "got a model whose target has the name 'probability_x'" in capsys.readouterr().err
+    assert "got a model whose target or --id has the name 'probability_x'" in capsys.readouterr().err
 
 
-def test_the_loss_of_numbers_has_no_penalty(folder, capsys):
-    diabetes().to_csv("d.csv", index=False)
-    name = diabetes().columns[-1]
-    assert run(f"train d.csv --target {name} --out d.npz --epochs 2 --l2 0.5 --quiet") == 0
-    assert run("evaluate d.npz d.csv --json") == 0
-    measured = said(capsys)["measured"]
-    assert measured["loss"] == pytest.approx(measured["rmse"] ** 2 / 2, rel=1e-5)
-
-
-def test_the_loss_of_classes_has_no_penalty(folder, capsys):
+def test_the_log_loss_has_no_penalty(folder, capsys):
     """It is scikit-learn's log loss of the probabilities."""
     for name, frame in (("two", cancer()), ("three", iris())):
         frame[::4].to_csv("data.csv", index=False)
         assert run(f"train data.csv --out {name}.npz --epochs 2 --l2 0.5 --seed 0 --quiet") == 0
         assert run(f"evaluate {name}.npz data.csv --json") == 0
-        loss = said(capsys)["measured"]["loss"]
+        loss = said(capsys)["measured"]["log_loss"]
         assert run(f"predict {name}.npz data.csv --probabilities --out p.csv") == 0
         capsys.readouterr()
         probabilities = pandas.read_csv("p.csv").iloc[:, 1:].astype(np.float32)
@@ -522,54 +514,64 @@ def test_an_interrupted_training_goes_on_to_the_bit(noisy, capsys, monkeypatch, 
 
 def test_without_patience_a_training_goes_on_from_its_last_weights(noisy, capsys, monkeypatch):
     """Also after a Ctrl-C before the first epoch of what is to come."""
-    command = f"{NOISY} --schedule step --resume"
-    assert run(f"{command} --out whole.npz --epochs 20") == 0
+    command = f"{NOISY} --schedule step --validation 0 --resume --learning-rate 3 --optimizer sgd"
+    assert run(f"{command} --out whole.npz --epochs 60") == 0
     whole = said(capsys)
-    assert run(f"{command} --out parts.npz --epochs 60 --patience 6") == 0
+    assert run(f"{command} --out parts.npz --epochs 60 --patience 3") == 0
     done = said(capsys)["epochs"]
-    assert done < 20
+    assert done < 60
     given, end = Trainer.fit, Ends(done, KeyboardInterrupt)
 
     def fit(trainer, *arguments, callbacks, **options):
         return given(trainer, *arguments, callbacks=[*callbacks, end], **options)
 
     monkeypatch.setattr(Trainer, "fit", fit)
-    assert run(f"{command} --out parts.npz --epochs 20") == 130
+    assert run(f"{command} --out parts.npz --epochs 60") == 130
     assert said(capsys)["epochs"] == done
     monkeypatch.setattr(Trainer, "fit", given)
-    assert run(f"{command} --out parts.npz --epochs 20") == 0
+    assert run(f"{command} --out parts.npz --epochs 60") == 0
     assert said(capsys) == whole | {"model": "parts.npz"}
     same_training("parts.npz", "whole.npz")
 
 
 @pytest.mark.parametrize("task", ["", " --task numbers"])
-@pytest.mark.parametrize("ending", [" --patience 6", " --epochs 0", " --schedule cosine --validation 0"])
+@pytest.mark.parametrize("ending", ["--patience 6", "--epochs 0", "--epochs 30 --schedule cosine --validation 0"])
 def test_what_is_printed_is_measured_of_the_model_that_is_written(noisy, capsys, task, ending):
-    assert run(f"{NOISY} --out model.npz --epochs 30{task}{ending}") == 0
-    found = said(capsys)["measured"]
+    assert run(f"{NOISY} --out model.npz {ending}{task}") == 0
+    found = said(capsys)
     trainer = Trainer.load("model.npz")
-    table, frame = trainer._table, pandas.read_csv("noisy.csv")
-    data = trainer._intake.data("X", tables.inputs(table, frame), "y", tables.targets(table, frame))
-    parts = trainer._intake.split(data, 0 if "validation" in ending else 0.2)
-    metric = "r2" if task else "accuracy"
-    for start, part in zip(("", "val_"), parts, strict=True):
-        if part is not None:
-            y = part.labels if part.labels.size else part.targets
-            expected = trainer.evaluate(part.X, y, metric)
-            assert {name: found.pop(start + name) for name in expected} == expected
-            if start and "patience" in ending:
-                assert expected["loss"] == min(trainer.history["val_loss"])
-    assert not found
+    frame = pandas.read_csv("noisy.csv", dtype=str)
+    X, y = tables.training_inputs(trainer._table, frame), tables.targets(trainer._table, frame)
+    fraction = 0 if "validation" in ending else 0.2
+    rows = split(strata(trainer._table, y), fraction, np.random.default_rng(1))
+    for part, numbers in zip(("training", "validation"), rows, strict=True):
+        assert (part in found) == (len(numbers) > 0)
+        if len(numbers):
+            metric = "r2" if task else "log_loss"
+            expected = trainer.evaluate(X[numbers], y[numbers], metric)
+            assert found[part]["rows"] == len(numbers)
+            assert found[part]["measured"][metric] == pytest.approx(expected[metric], rel=1e-5)
+            if part == "validation" and "patience" in ending:
+                assert found["best_epoch"] == 1 + int(np.argmin(trainer.history["val_loss"]))
+                assert found["ending"] == "patience"
+                assert expected["loss"] == pytest.approx(min(trainer.history["val_loss"]))
 
 
-def test_what_is_printed_after_ctrl_c_is_measured(noisy, capsys, monkeypatch):
+def test_what_is_printed_after_ctrl_c_is_of_the_best_epoch_so_far(noisy, capsys, monkeypatch):
     given = Trainer.fit
-    end = {"callbacks": Ends(3, KeyboardInterrupt)}
-    monkeypatch.setattr(Trainer, "fit", lambda *arguments, **options: given(*arguments, **options | end))
+
+    def fit(trainer, *arguments, callbacks, **options):
+        return given(trainer, *arguments, callbacks=[*callbacks, Ends(3, KeyboardInterrupt)], **options)
+
+    monkeypatch.setattr(Trainer, "fit", fit)
     assert run(f"{NOISY} --out model.npz") == 130
     found = said(capsys)
-    assert found["interrupted"]
-    assert None not in found["measured"].values()
+    assert (found["interrupted"], found["ending"], found["epochs"]) == (True, "interrupted", 3)
+    trainer = Trainer.load("model.npz")
+    assert found["best_epoch"] == 1 + int(np.argmin(trainer.history["val_loss"]))
+    assert found["validation"]["measured"]["log_loss"] == pytest.approx(min(trainer.history["val_loss"]), rel=1e-5)
+    assert run("info model.npz") == 0
+    assert "Interrupted after 3 complete epochs." in capsys.readouterr().out
 
 
 def test_patience_ends_training(model, folder, capsys):
@@ -657,12 +659,12 @@ PREDICT = ("predict", "model.npz", "bad.csv")
         ("", TRAIN, "bad.csv: the file is empty"),
         ("size,y\n", TRAIN, "bad.csv: expected at least one row, got none"),
         ("1,2\n3,4\n", TRAIN, "bad.csv: expected column names in the first line, got numbers: 1, 2"),
-        (GOOD, (*TRAIN, "--target", "z"), "bad.csv: expected a column 'z', got the columns 'size', 'colour', 'y'"),
+        (GOOD, (*TRAIN, "--target", "z"), "bad.csv: --target: expected a column of the table, one of 'size', 'colour', 'y'"),
         ("a,b,y\n1,,2\n2,,3\n", TRAIN, "bad.csv: column 'b' has no values"),
         ("a,y\n1,2\n2,3\n,3\n", TRAIN, "bad.csv: column 'a' has 1 missing value, the first in row 3"),
         ("a,y\n1,2\nx,3\n4,3\n", TRAIN, "bad.csv: column 'a' has 'x' in row 2, but most of its values are numbers"),
         ("a,y\n1,p\n2,p\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
-        ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y' has 1 missing value, the first in row 2"),
+        ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
         ("y\n1\n2\n", TRAIN, "bad.csv: expected a column besides 'y'"),
         ("a,y\n1,2\n1,2,3\n", TRAIN, "bad.csv: line 3: 3 cells, but there are 2 names"),
         ("\x89PNG\udcff\udcfe\n", TRAIN, "bad.csv: expected at least one row, got none"),

@@ -6,10 +6,10 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
-from .._checks import whole
+from .._checks import fraction, whole
 from .._files.columns import Table
 from ..trainer import Trainer
-from .recipe import Recipe
+from .recipe import Recipe, recipe
 
 NEVER = 1 << 40  # epochs of patience that nobody waits for
 OPTIONS = ("activation", "learning_rate", "batch_size", "optimizer", "dropout", "l2", "schedule")
@@ -38,17 +38,17 @@ class Plan:
         return Trainer(sizes, loss=table.loss, **self.options | options)
 
 
-def planned(arguments: Namespace, recipe: Recipe, *, validates: bool) -> Plan:
+def planned(arguments: Namespace, usual: Recipe, *, validates: bool) -> Plan:
     """Return the plan of a command.
 
     Parameters
     ----------
     arguments : of the command; None means auto
-    recipe : for the options that are None
+    usual : for the options that are None
     validates : whether some rows validate
     """
-    options = recipe.options()
-    hidden = recipe.hidden if arguments.hidden is None else arguments.hidden
+    options = usual.options()
+    hidden = usual.hidden if arguments.hidden is None else arguments.hidden
     if arguments.activation is not None:
         options["initializer"] = "glorot"  # that of the recipe suits its own activation
     if arguments.optimizer is not None:  # that of the recipe has another scale
@@ -58,8 +58,15 @@ def planned(arguments: Namespace, recipe: Recipe, *, validates: bool) -> Plan:
     if not hidden:
         options["dropout"] = 0.0
     options |= {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
-    epochs = recipe.epochs if arguments.epochs is None else whole("--epochs", arguments.epochs, minimum=0)
-    return Plan(hidden, epochs, _patience(arguments.patience, recipe.patience, validates=validates), options)
+    epochs = usual.epochs if arguments.epochs is None else whole("--epochs", arguments.epochs, minimum=0)
+    return Plan(hidden, epochs, _patience(arguments.patience, usual.patience, validates=validates), options)
+
+
+def check(arguments: Namespace) -> None:
+    """Check the options of a training that don't depend on the table, before it is read."""
+    fraction("--validation", arguments.validation)
+    plan = planned(arguments, recipe(1), validates=True)
+    Trainer((1, *plan.hidden, 1), seed=arguments.seed, n_threads=arguments.threads, **plan.options)
 
 
 def _patience(asked: int | str | None, usual: int, *, validates: bool) -> int | None:

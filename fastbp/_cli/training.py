@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks, _messages, distributed, plots, tables
+from .. import _messages, distributed, plots, tables
 from .._files import TableError
 from .._files.columns import Categories, Table
 from .._files.training_report import TrainingReport
@@ -81,6 +81,7 @@ def train(arguments: Namespace) -> dict[str, Any]:
     if arguments.plot:
         check_place("--plot", arguments.plot, data=arguments.data, out=arguments.out)
         plots.check_picture("--plot", arguments.plot)
+    plans.check(arguments)
     with told_warnings(silent=arguments.quiet):
         job = _read(arguments, comm)
         names = report.metric_names(arguments.metrics, job.table)
@@ -182,7 +183,7 @@ def _fitted(job: Job, *, resume: bool) -> Trained:
     arguments, table, samples = job.arguments, job.table, job.samples
     going_on = begun(arguments, table, job.comm) if resume else None
     rng = np.random.default_rng(job.seed) if going_on is None else going_on._state.generator()
-    rows = split(strata(table, samples.y), _checks.fraction("--validation", arguments.validation), rng)
+    rows = split(strata(table, samples.y), arguments.validation, rng)
     plan = plans.planned(arguments, recipe(len(rows[0])), validates=len(rows[1]) > 0)
     trainer = plan.trainer(table, seed=job.seed, n_threads=arguments.threads, comm=job.comm)
     if going_on is not None:
