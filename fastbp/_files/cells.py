@@ -41,10 +41,11 @@ def texts_in(series: Series[Any]) -> Series[Any]:
         return pandas.Series(numbers.astype(str).astype(object), series.index)
     if isinstance(series.dtype, pandas.StringDtype):
         return series
-    return series.astype(object).map(_text)
+    return series.astype(object).map(text_of)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a value as text."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):

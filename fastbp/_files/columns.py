@@ -1,137 +1,50 @@
-"""The columns of a model's table: how each becomes numbers and back. The model file stores them as JSON."""
+"""The columns of a model's table. The model file stores them as JSON."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from .. import _checks
 from .._records import check_fields, refused
+from .categories import Categories
+from .dates import Dates
+from .fields import duplicates
+from .numbers import Array, Numbers
+from .spellings import EXACT, label, same
 
-WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.0*)?")  # an integer, possibly written as a float
-FLOAT = re.compile(r"[+-]?[0-9](\.[0-9]*)?[eE][+-]?[0-9]{1,3}")  # a float as NumPy's savetxt writes it
-CLOCK = re.compile(r"(.* \d\d:\d\d:\d\d)(?:\.0*|(\.\d*[1-9])0*)?")  # a date or a number of days, and a time
-EXACT = 1 << 53  # above this, float64 cannot represent every integer
+__all__ = ["EXACT", "KINDS", "Categories", "Column", "Dates", "Numbers", "Table", "duplicates", "label", "same"]
 
-
-def label(text: str) -> str:
-    """Return the name of an integer class: 1 for 1.0 and 1.00e+00, but 007 and +1 unchanged.
-
-    A float from 2⁵³ on keeps its text, because several integers have the same float.
-    """
-    text = text.strip()
-    if not (WHOLE.fullmatch(text) or FLOAT.fullmatch(text)) or (text.lstrip("+-").isdecimal() and text != "-0"):
-        return text
-    number = float(text)
-    return str(int(number)) if number.is_integer() and abs(number) < EXACT else text
-
-
-def same(text: str) -> str:
-    """Return the same text for all spellings of a value: 1, 1.0 and +1; true and True; a day and its midnight."""
-    text = label(text)
-    if clock := CLOCK.fullmatch(text):
-        return clock[1] + clock[2] if clock[2] else clock[1].removesuffix(" 00:00:00")
-    if text.lower() in ("true", "false"):
-        return text.capitalize()
-    return text[1:] if text[0:1] == "+" and WHOLE.fullmatch(text) else text
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A column of numbers, scaled to mean 0 and standard deviation 1.
-
-    Attributes
-    ----------
-    name : name of the column
-    mean, deviation : before scaling; a constant column has the deviation 1
-    fill : whether a missing number is replaced by the mean, instead of refused
-    """
-
-    name: str
-    mean: float
-    deviation: float
-    fill: bool
-
-    @property
-    def width(self) -> int:
-        """Number of inputs that the column becomes."""
-        return 1
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Numbers:
-        """Return the column in a record from a file, as in `Table.from_record`."""
-        kinds = {"kind": (str,), "name": (str,), "mean": (float,), "deviation": (float,), "fill": (bool,)}
-        check_fields("a column", record, kinds)
-        name, mean, deviation = record["name"], record["mean"], record["deviation"]
-        if not math.isfinite(mean) or not 0 < deviation < math.inf:
-            raise refused(f"{mean}, {deviation}", f"a finite mean and a deviation > 0 of {_checks.shown(name)}")
-        return cls(name, mean, deviation, record["fill"])
-
-
-@dataclass(frozen=True)
-class Categories:
-    """A column of categories, one-hot encoded.
-
-    Attributes
-    ----------
-    name : name of the column
-    categories : each category once, as text
-    fill : the category that replaces a missing one; None refuses missing ones
-    """
-
-    name: str
-    categories: tuple[str, ...]
-    fill: str | None
-
-    @property
-    def width(self) -> int:
-        """Number of inputs that the column becomes."""
-        return len(self.categories)
-
-    @cached_property
-    def codes(self) -> dict[str, int]:
-        """The number of each category."""
-        return {category: i for i, category in enumerate(self.categories)}
-
-    @cached_property
-    def _others(self) -> dict[str, int]:
-        """The number of each category by `same`, if no other category has the same value."""
-        shared = Counter(map(same, self.categories))
-        return {same(text): i for text, i in self.codes.items() if shared[same(text)] == 1}
-
-    def code(self, text: str) -> int:
-        """Return the number of a category in any spelling of its value, or -1 if there is no such category."""
-        return self.codes[text] if text in self.codes else self._others.get(same(text), -1)
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Categories:
-        """Return the column in a record from a file, as in `Table.from_record`."""
-        kinds = {"kind": (str,), "name": (str,), "categories": (list,), "fill": (str, type(None))}
-        check_fields("a column", record, kinds)
-        name, categories, fill = record["name"], record["categories"], record["fill"]
-        texts = all(type(category) is str for category in categories)
-        if not texts or not 0 < len(categories) == len(set(categories)):
-            raise refused(_checks.shown(categories), f"different texts as categories of {_checks.shown(name)}")
-        if fill is not None and fill not in categories:
-            raise refused(_checks.shown(fill), f"a fill among the categories of {_checks.shown(name)}")
-        return cls(name, tuple(categories), fill)
-
-
-Column = Numbers | Categories
-KINDS: dict[str, type[Column]] = {"numbers": Numbers, "categories": Categories}
+Column = Numbers | Categories | Dates
+KINDS: dict[str, type[Numbers] | type[Categories] | type[Dates]] = {
+    "numbers": Numbers,
+    "categories": Categories,
+    "dates": Dates,
+}
+SHOWN = {Numbers: "numbers", Categories: "categories", Dates: "dates"}
+BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns that become a network's inputs, in order, and the column that it predicts."""
+    """The columns that become a network's inputs, in order, and the column that it predicts.
+
+    Attributes
+    ----------
+    columns : the columns that become inputs, in the order of the file
+    target : the column that the network predicts
+    left_out : the name of each column that becomes no input, and why
+    ids : the names of columns that predictions keep
+    order : the names of all columns of the file
+    """
 
     columns: tuple[Column, ...]
-    target: Column
+    target: Numbers | Categories
+    left_out: tuple[tuple[str, str], ...] = ()
+    ids: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
 
     @property
     def n_inputs(self) -> int:
@@ -141,7 +54,9 @@ class Table:
     @property
     def n_outputs(self) -> int:
         """n_L of a network for this table; two classes share one output."""
-        return 1 if self.target.width == 2 else self.target.width
+        if isinstance(self.target, Numbers):
+            return 1
+        return 1 if len(self.target.categories) == 2 else len(self.target.categories)
 
     @property
     def loss(self) -> str:
@@ -150,9 +65,45 @@ class Table:
             return "squared_error"
         return "binary_cross_entropy" if self.n_outputs == 1 else "cross_entropy"
 
+    @property
+    def slices(self) -> dict[str, slice]:
+        """The columns of X that each column of the table becomes."""
+        found, start = {}, 0
+        for column in self.columns:
+            found[column.name] = slice(start, start + column.width)
+            start += column.width
+        return found
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """One text for each input, such as `colour = red`."""
+        return tuple(name for column in self.columns for name in column.input_names)
+
+    @property
+    def baseline(self) -> Array:
+        """The (n_1,) inputs of a row that says nothing: the means of training."""
+        return np.concatenate([column.baseline for column in self.columns])
+
+    def describe(self) -> list[tuple[str, str, str]]:
+        """Return the name, the kind and a few words for each column of the file, in its order."""
+        about = {name: ("left out", why) for name, why in self.left_out}
+        about |= dict.fromkeys(self.ids, ("id", "kept in predictions"))
+        about |= {column.name: (_kind(column), column.words) for column in self.columns}
+        if isinstance(self.target, Numbers):
+            about[self.target.name] = ("target", f"numbers, {self.target.words}")
+        else:
+            about[self.target.name] = ("target", f"classes, {self.target.words}")
+        return [(name, *about[name]) for name in self.order or about]
+
     def record(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
-        return {"columns": [_record(column) for column in self.columns], "target": _record(self.target)}
+        return {
+            "columns": [_record(column) for column in self.columns],
+            "target": _record(self.target),
+            "left_out": [list(pair) for pair in self.left_out],
+            "ids": list(self.ids),
+            "order": list(self.order),
+        }
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Table:
@@ -163,18 +114,38 @@ class Table:
         ModelFileError
             If the record is not one that `record` returns.
         """
-        check_fields("a table", record, {"columns": (list,), "target": (dict,)})
-        table = cls(tuple(_column(column) for column in record["columns"]), _column(record["target"]))
-        if repeated := duplicates([column.name for column in (*table.columns, table.target)]):
+        if record.keys() == {"columns", "target"}:  # of an earlier version
+            record = record | {"left_out": [], "ids": [], "order": []}
+        kinds: dict[str, tuple[type, ...]] = {"columns": (list,), "target": (dict,)}
+        check_fields("a table", record, kinds | {"left_out": (list,), "ids": (list,), "order": (list,)})
+        columns, target = tuple(map(_column, record["columns"])), _column(record["target"])
+        pairs, ids, order = record["left_out"], record["ids"], record["order"]
+        if not all(isinstance(pair, list) and len(pair) == 2 and _texts(pair) for pair in pairs):
+            raise refused(_checks.shown(pairs), "names and reasons of columns that are left out")
+        if not _texts(ids) or not _texts(order):
+            raise refused(_checks.shown([*ids, *order]), "texts as names of columns")
+        named = [column.name for column in (*columns, target)]
+        every = [*named, *(name for name, _ in pairs), *ids]
+        if repeated := duplicates(every):
             raise refused(f"two called {_checks.shown(repeated[0])}", "columns of different names")
-        if isinstance(table.target, Categories) and table.target.width < 2:
+        if order and sorted(order) != sorted(every):
+            raise refused(_checks.shown(order), "the names of all columns, each once")
+        if not columns or isinstance(target, Dates):
+            raise refused("none" if not columns else "dates", "columns, and a target of numbers or classes")
+        if isinstance(target, Categories) and len(target.categories) < 2:
             raise refused("one", "two or more categories of the target")
-        return table
+        return cls(columns, target, tuple((name, why) for name, why in pairs), tuple(ids), tuple(order))
 
 
-def duplicates(names: Sequence[str]) -> list[str]:
-    """Return the names that occur more than once."""
-    return [name for name, count in Counter(names).items() if count > 1]
+def _texts(values: list[Any]) -> bool:
+    return all(type(value) is str for value in values)
+
+
+def _kind(column: Column) -> str:
+    """Return the kind of a column, for people."""
+    if isinstance(column, Categories) and {text.lower() for text in column.categories} in BOOLEANS:
+        return "boolean"
+    return SHOWN[type(column)]
 
 
 def _record(column: Column) -> dict[str, Any]:
@@ -182,7 +153,7 @@ def _record(column: Column) -> dict[str, Any]:
     return {"kind": kind} | asdict(column)
 
 
-def _column(record: Any) -> Column:
+def _column(record: Any) -> Any:
     kind = record.get("kind") if type(record) is dict else None
     if type(kind) is not str or kind not in KINDS:
         raise refused(_checks.shown(record), f"a column of a kind among {', '.join(KINDS)}")

@@ -1,0 +1,125 @@
+"""The distinct values of a column, on which reading and recognition work, and the rows that hold each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._files.cells import MISSING, numbers_in, text_of, texts_in
+
+if TYPE_CHECKING:
+    from pandas import Series
+
+Array = npt.NDArray[Any]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Cells:
+    """A column of a frame.
+
+    Attributes
+    ----------
+    name : name of the column
+    values : its distinct values, (u,); none is null
+    codes : the number of each row's value, (n,); −1 for null
+    nested : a value that is neither a number nor text, such as a list, or None
+    """
+
+    name: str
+    values: Series[Any]
+    codes: Array
+    nested: Any = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are integers or floats, not text."""
+        return self.values.dtype.kind in "iuf"
+
+    @cached_property
+    def texts(self) -> Series[Any]:
+        """The values as text, spelled the same for every kind of file."""
+        return texts_in(self.values)
+
+    @cached_property
+    def plain(self) -> Array:
+        """The values as float64 in the plain spelling; NaN for text, and for True and False."""
+        return numbers_in(self.values)
+
+    @cached_property
+    def counts(self) -> Array:
+        """The number of rows of each value."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+
+    @cached_property
+    def null(self) -> Flags:
+        """Whether each value is a text that counts as missing, such as NA; (u,)."""
+        return self.missing_except(())
+
+    def missing_except(self, known: Collection[str]) -> Flags:
+        """Return `null` where some of these texts are known categories."""
+        if self.values.dtype.kind in "iufbmM":
+            return np.zeros(len(self.values), bool)
+        texts = [text for text in MISSING if text not in known]
+        blank = self.texts.str.isspace() if len(self.texts) else self.texts.astype(bool)
+        return self.values.isin(texts).to_numpy(bool) | blank.to_numpy(bool)
+
+    def rows(self, flags: Flags, *, null: bool = False) -> Flags:
+        """Return (n,) whether a row has a flagged value; null: for a row without a value."""
+        return np.append(flags, null)[self.codes]
+
+    def spread(self, rows: Array, gone: Array) -> Array:
+        """Return (n, …) from one row for each value, and one for null."""
+        return np.concatenate([rows, gone[None]])[self.codes]
+
+
+def cells_of(series: Series[Any]) -> Cells:
+    """Return the distinct values of a series. An unhashable or nested value makes the column nested."""
+    import pandas
+
+    name = str(series.name)
+    if isinstance(series.dtype, pandas.PeriodDtype):
+        series = series.dt.to_timestamp()
+    if isinstance(series.dtype, pandas.CategoricalDtype):
+        codes, values = series.cat.codes.to_numpy(np.int64), pandas.Series(series.cat.categories)
+        used = np.bincount(codes[codes >= 0], minlength=len(values)) > 0
+        if not used.all():
+            codes = np.append(np.cumsum(used) - 1, -1)[codes]
+            values = values[used].reset_index(drop=True)
+        if values.dtype != object or pandas.api.types.infer_dtype(values) == "string":
+            return Cells(name, values, codes)
+        series = pandas.Series(values.to_numpy()[codes], dtype=object).where(codes >= 0, None)
+    if series.dtype == object and pandas.api.types.infer_dtype(series, skipna=True) not in ("string", "empty"):
+        present = series.notna().to_numpy(bool)
+        odd = next((value for value in series[present] if _is_nested(value)), None)
+        if odd is not None:
+            return Cells(name, pandas.Series([], dtype=object), np.full(len(series), -1), odd)
+        texts = np.full(len(series), None, object)
+        texts[present] = [text_of(value) for value in series[present]]
+        series = pandas.Series(texts, dtype=object)
+    codes, uniques = pandas.factorize(series)
+    return Cells(name, pandas.Series(uniques), codes.astype(np.int64))
+
+
+def _is_nested(value: Any) -> bool:
+    """Return whether a value is neither a number, a date nor text."""
+    if isinstance(value, bytes):
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            return True
+        return False
+    return not isinstance(value, str) and (hasattr(value, "__len__") or isinstance(value, set | complex))
+
+
+def each(texts: Series[Any], function: Callable[[str], int]) -> Array:
+    """Return the function of each text, as int64."""
+    return np.fromiter(map(function, texts), np.int64, len(texts))

@@ -1,0 +1,187 @@
+"""Numbers in the spellings of public files: $1,234.50, 12 %, 1.234,5, (12), 3 kg, and durations."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ._cells import Array, Cells, Flags
+
+SPACES = "\u0020\u00a0\u2009\u202f"
+SIGNS = "$€£¥₹₽₩₺₫₴₦¢฿₪₱₲₡₵₸"
+CODES = "USD|EUR|GBP|JPY|CHF|INR|CNY|RUB|SEK|NOK|DKK|PLN|BRL|AUD|CAD|kr\\.?|Rs\\.?|zł"
+CURRENCY = re.compile(rf"[A-Z]{{0,3}}[{SIGNS}]|{CODES}")
+CELL = re.compile(
+    rf"(?P<open>\()?(?P<sign>[+−-])?[{SPACES}]?(?P<before>(?:[A-Z]{{0,3}}[{SIGNS}]|{CODES})?)[{SPACES}]?"
+    rf"(?P<inner>[+−-])?(?P<digits>[0-9.,{SPACES}'’]*[0-9][.,]?)(?P<power>[eE][+−-]?[0-9]{{1,3}})?"
+    rf"[{SPACES}]?(?P<after>(?:[^\W\d_]|[%‰°µ{SIGNS}])[^0-9()+−]{{0,15}})?(?P<close>\))?"
+)
+POINT = re.compile(
+    rf"(?:[1-9][0-9]{{0,2}}(?:([,{SPACES}'’])(?:[0-9]{{2,3}}\1)*[0-9]{{3}})|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
+)
+COMMA = re.compile(rf"(?:[1-9][0-9]{{0,2}}(?:([.{SPACES}'’])[0-9]{{3}}(?:\1[0-9]{{3}})*)|[0-9]+)(?:,[0-9]*)?|,[0-9]+")
+DURATION = re.compile(r"-?[0-9]+ days?(?:,? [+-]?[0-9]+:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?|[0-9]+:[0-9]{2}:[0-9]{2}")
+MARKS = {  # texts that stand for a missing number or date
+    *("", "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "…", "*", "/", "na", "n.a.", "n.a", "n/a", "none"),
+    *("null", "nan", "nil", "missing", "unknown", "unk", "not available", "not applicable", "no data", "tbd", "nat"),
+    *("<na>", "#ref!", "#div/0!", "#value!", "#num!", "#name?", "#n/a"),
+}
+ENOUGH = 0.9  # the share of numbers, or of dates, in a column of them
+SEVERAL = 5  # with as many different numbers, a few texts among many rows count as missing
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The distinct values of a column as numbers, or as days since 1970.
+
+    Attributes
+    ----------
+    numbers : (u,) float64; NaN for what can't be read, and for infinite numbers
+    spelling, unit : of numbers, as `Numbers` stores them; for dates, the spelling is their format
+    note : what the reader should know
+    """
+
+    numbers: Array
+    spelling: str = "plain"
+    unit: str = ""
+    note: str = ""
+
+
+def marked(cells: Cells) -> Flags:
+    """Return (u,) whether a value stands for a missing number or date."""
+    if cells.is_numeric:
+        return np.zeros(len(cells.values), bool)
+    return cells.null | np.array([text.strip().lower() in MARKS for text in cells.texts], bool)
+
+
+def are_enough(cells: Cells, readable: Flags, considered: Flags) -> bool:
+    """Return whether a column is one of numbers or dates: others among them are few."""
+    found = readable & considered
+    if not found.any():
+        return False
+    if (found == considered).all():
+        return True
+    share, of_rows = found.sum() / considered.sum(), cells.counts[found].sum() / cells.counts[considered].sum()
+    return bool(share >= ENOUGH or (of_rows >= ENOUGH and found.sum() >= SEVERAL))
+
+
+def read(cells: Cells, spelling: str, unit: str = "") -> Array:
+    """Return the values of a column as (u,) float64 in one spelling; NaN for others."""
+    if cells.values.dtype.kind == "m":
+        return cells.values.dt.total_seconds().to_numpy(np.float64) / 86_400
+    if cells.is_numeric or spelling == "plain":
+        return cells.plain.copy()
+    if spelling == "duration":
+        return _durations(cells)
+    numbers = np.array([_number(text, spelling, unit) for text in cells.texts], np.float64)
+    return np.where(np.isnan(numbers), cells.plain, numbers) if spelling == "point" and not unit else numbers
+
+
+def recognise(cells: Cells, *, forced: bool = False) -> Reading | None:
+    """Return the numbers of a column in the spelling that reads the most, or None if it isn't one of numbers.
+
+    Parameters
+    ----------
+    cells : the column
+    forced : whether one number is enough
+    """
+    if cells.values.dtype.kind == "m":
+        return Reading(read(cells, "duration"), "duration")
+    if cells.values.dtype.kind == "b":
+        return None
+    considered = ~marked(cells)
+    best = Reading(cells.plain.copy())
+    if not cells.is_numeric and np.isnan(best.numbers[considered]).any():
+        unit = _unit(cells)
+        for spelling, sign in (("point", ""), ("point", unit), ("comma", ""), ("comma", unit)):
+            best = _better(cells, best, Reading(read(cells, spelling, sign), spelling, sign), considered)
+    return best if _is_column(cells, best, considered, forced) else None
+
+
+def durations(cells: Cells, *, forced: bool = False) -> Reading | None:
+    """Return the days in a column of durations, or None if it isn't one."""
+    considered = ~marked(cells)
+    found = Reading(read(cells, "duration"), "duration")
+    return found if _is_column(cells, found, considered, forced) else None
+
+
+def _better(cells: Cells, one: Reading, other: Reading, considered: Flags) -> Reading:
+    """Return the reading of more values, the first one of equals."""
+    counts = [int((~np.isnan(reading.numbers[considered])).sum()) for reading in (one, other)]
+    return other if counts[1] > counts[0] else one
+
+
+def _is_column(cells: Cells, reading: Reading, considered: Flags, forced: bool) -> bool:
+    readable = ~np.isnan(reading.numbers)
+    return bool(readable.any()) if forced else are_enough(cells, readable, considered)
+
+
+def _durations(cells: Cells) -> Array:
+    """Return durations in days."""
+    import pandas
+
+    texts = cells.texts.astype(object)
+    good = np.array([bool(DURATION.fullmatch(text.strip())) for text in texts], bool)
+    days = np.full(len(texts), np.nan)
+    if good.any():
+        found = pandas.to_timedelta(texts[good].str.replace(",", ""), errors="coerce")
+        days[good] = found.dt.total_seconds().to_numpy(np.float64) / 86_400
+    return days
+
+
+def _unit(cells: Cells) -> str:
+    """Return the sign or word that most of the distinct numbers have beside them, or ""."""
+    matches = [CELL.fullmatch(text.strip()) for text in cells.texts]
+    units = Counter(_unit_of(match) for match in matches if match)
+    return max((unit for unit in units if unit), key=lambda unit: units[unit], default="")
+
+
+def _unit_of(match: re.Match[str]) -> str:
+    return match["before"] or (match["after"] or "").strip()
+
+
+@cache
+def _may_lack(unit: str) -> bool:
+    """Return whether a number without the unit has the same: an amount of money."""
+    return bool(CURRENCY.fullmatch(unit))
+
+
+def _number(text: str, spelling: str, unit: str) -> float:
+    """Return the number in a text, or NaN."""
+    match = CELL.fullmatch(text.strip())
+    if match is None or (match["open"] is None) != (match["close"] is None):
+        return np.nan
+    if (match["before"] and match["after"]) or (match["sign"] and match["inner"]):
+        return np.nan
+    found, digits = _unit_of(match), match["digits"].strip()
+    if spelling == "comma":
+        good, digits = COMMA.fullmatch(digits), re.sub(rf"[.{SPACES}'’]", "", digits).replace(",", ".")
+    else:
+        good, digits = POINT.fullmatch(digits), re.sub(rf"[,{SPACES}'’]", "", digits)
+    if not good:
+        return np.nan
+    number = float(digits + (match["power"] or "").replace("−", "-"))
+    if found != unit and not (found == "" and (number == 0 or _may_lack(unit))):
+        return np.nan
+    negative = match["open"] or (match["sign"] or match["inner"] or "+") != "+"
+    return -number if negative else number
+
+
+def without_infinity(cells: Cells, reading: Reading) -> tuple[Array, str]:
+    """Return the finite numbers, NaN for others, and a note that says which values count as missing."""
+    from ._problems import rows_of, texts_of
+
+    numbers: Any = reading.numbers.copy()
+    unread = (np.isnan(numbers) | np.isinf(numbers)) & ~cells.null
+    numbers[np.isinf(numbers)] = np.nan
+    if not unread.any():
+        return numbers, reading.note
+    many = int(unread.sum()) > 1
+    counts = "count" if many else "counts"
+    note = f"{texts_of(cells, unread)} in {rows_of(cells.rows(unread))} {counts} as missing"
+    return numbers, "; ".join(filter(None, [reading.note, note]))

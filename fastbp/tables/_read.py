@@ -1,0 +1,147 @@
+"""The inputs of rows, as a recognised table says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._checks import one_of
+from .._files.categories import ABSENT, OTHER
+from .._files.cells import MISSING
+from .._files.columns import Categories, Column, Dates, Numbers, Table
+from .._files.plain import numbers_of
+from . import _dates, _numbers
+from ._cells import Array, Cells, Flags, cells_of
+from ._problems import Problems, check_columns, listed, rows_of, texts_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+UNKNOWN = ("other", "error")
+
+
+def inputs(table: Table, frame: DataFrame, unknown: str = "other") -> Array:
+    """Return the inputs of a network, (n, n_1) as float32.
+
+    Parameters
+    ----------
+    table : Table
+        A recognised table.
+    frame : pandas.DataFrame
+        The rows. Columns that the table does not name are ignored.
+    unknown : {"other", "error"}
+        What a category becomes that training did not have, and a text among numbers or dates. "other": a rare category
+        or a missing value, with a warning.
+    """
+    one_of("unknown", unknown, UNKNOWN)
+    check_columns(frame.columns, [column.name for column in table.columns])
+    X = np.empty((len(frame), table.n_inputs), np.float32)
+    problems = Problems()
+    for column, place in zip(table.columns, table.slices.values(), strict=True):
+        _fill(X[:, place], column, cells_of(frame[column.name]), unknown, problems)
+    problems.check()
+    problems.warn()
+    return X
+
+
+def plain_inputs(table: Table, cells: Mapping[str, Sequence[str]]) -> Array | None:
+    """Return the same as `inputs` from the cells of a plain file, by column; None if pandas must read one of them."""
+    X: Array | None = None
+    for column, place in zip(table.columns, table.slices.values(), strict=True):
+        texts = cells[column.name]
+        X = np.empty((len(texts), table.n_inputs), np.float32) if X is None else X
+        if isinstance(column, Numbers) and column.spelling in ("plain", "point") and not column.unit:
+            numbers = numbers_of(texts)
+            if numbers is None:
+                return None
+            X[:, place] = column.rows(np.array(numbers))
+        elif isinstance(column, Categories):
+            places = np.array([column.place(text) for text in texts], np.int64)
+            if places.min() < 0 or not column.codes.keys() >= set(MISSING).intersection(texts):
+                return None
+            X[:, place] = column.rows(np.where(places < len(column.categories), places, OTHER), places)
+        else:
+            return None
+    return X
+
+
+def places_of(column: Categories, cells: Cells) -> Array:
+    """Return (n,) the place of each row's category in the column's statistics; −1 for a missing or an unknown one."""
+    return np.append(_places(column, cells), -1)[cells.codes]
+
+
+def _places(column: Categories, cells: Cells) -> Array:
+    null = cells.missing_except(column.places)
+    found = [-1 if gone else column.place(str(text)) for text, gone in zip(cells.texts, null, strict=True)]
+    return np.array(found, np.int64)
+
+
+def _fill(X: Array, column: Column, cells: Cells, unknown: str, problems: Problems) -> None:
+    """Write the inputs of a column to its part of X, (n, width)."""
+    if isinstance(column, Categories):
+        rows, gone = _category_rows(column, cells, unknown, problems)
+    else:
+        numbers = _values(column, cells)
+        _check_values(column, cells, numbers, unknown, problems)
+        rows, gone = column.rows(numbers), column.rows(np.array([np.nan]))[0]
+    X[:] = cells.spread(rows.astype(np.float32), gone.astype(np.float32))
+
+
+def _values(column: Numbers | Dates, cells: Cells) -> Array:
+    """Return (u,) numbers, or days since 1970; NaN for what can't be read, and for infinite numbers."""
+    if cells.nested is not None:
+        return np.zeros(0)
+    if isinstance(column, Dates):
+        return _dates.read(cells, column.format)
+    numbers = _numbers.read(cells, column.spelling, column.unit)
+    numbers[np.isinf(numbers)] = np.nan
+    return numbers
+
+
+def _check_values(column: Numbers | Dates, cells: Cells, values: Array, unknown: str, problems: Problems) -> None:
+    """Tell of missing values that training did not have, and of texts that can't be read."""
+    what = "a finite number" if isinstance(column, Numbers) else "a date"
+    null = _numbers.marked(cells)
+    _check_missing(column, cells, null, problems)
+    if (bad := np.isnan(values) & ~null).any():
+        came = f"column {column.name!r} has {texts_of(cells, bad)} in {rows_of(cells.rows(bad))}"
+        if unknown == "error" or not column.fill:
+            problems.add(f"{came}, but {what} is expected; fix it")
+        else:
+            problems.remarks.append(f"{came}, where {what} is expected; it counts as missing")
+
+
+def _check_missing(column: Column, cells: Cells, null: Flags, problems: Problems) -> None:
+    """Refuse missing values or tell of them, as the column says."""
+    missing = cells.rows(null, null=True)
+    if not missing.any() or (column.absent if isinstance(column, Categories) else column.indicator):
+        return
+    words = f" ({texts_of(cells, null)} counts as missing)" if null.any() else ""
+    came = f"column {column.name!r} is missing in {rows_of(missing)}{words}"
+    if column.lenient:
+        filled = "other" if isinstance(column, Categories) else "the mean"
+        problems.remarks.append(f"{came}, but was in no row of training; it counts as {filled}")
+    elif column.fill in (None, False):
+        problems.add(f"{came}; fill or remove such rows, or train with --missing indicator")
+
+
+def _category_rows(column: Categories, cells: Cells, unknown: str, problems: Problems) -> tuple[Array, Array]:
+    """Return the (u, width) inputs of the distinct values, and those of null."""
+    null = cells.missing_except(column.places)
+    _check_missing(column, cells, null, problems)
+    places = _places(column, cells)
+    codes = np.where(places < len(column.categories), places, OTHER)
+    if (bad := (places < 0) & ~null).any():
+        came = f"column {column.name!r} has {texts_of(cells, bad)} in {rows_of(cells.rows(bad))}"
+        if unknown == "error":
+            problems.add(f"{came}, which is not one of its categories: {listed(column.categories)}")
+        else:
+            problems.remarks.append(f"{came}, which training did not have; it counts as other")
+    gone, place = ABSENT, -1
+    if column.fill is not None:
+        gone, place = column.codes[column.fill], column.places[column.fill]
+    codes, places = np.where(null, gone, codes), np.where(null, place, places)
+    rows = column.rows(np.append(codes, gone), np.append(places, place))
+    return rows[:-1], rows[-1]

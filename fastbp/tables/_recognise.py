@@ -1,0 +1,312 @@
+"""What becomes of each column of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._checks import one_of
+from .._files import TableError
+from .._files.columns import Categories, Column, Dates, Numbers, Table
+from .._files.dates import PARTS, parts_of
+from .._files.spellings import EXACT
+from . import _dates, _names, _numbers, _statistics
+from ._cells import Array, Cells, Flags, cells_of
+from ._numbers import Reading
+from ._problems import Problems, check_columns, listed
+from ._target import number_in, recognised_target, targets
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+NAMED = 30  # the most categories of a column with an input of their own
+RARE = 10  # rows; rarer categories share an input. In tables of less than 500 rows, a 50th of the rows
+MISSING = ("indicator", "mean", "refuse")
+TYPES = ("number", "category", "date", "boolean", "text")
+ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with leading zeros, such as a postal code
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How columns are recognised.
+
+    Attributes
+    ----------
+    missing : one of MISSING
+    types : kinds that the user chose, by the names of their columns
+    """
+
+    missing: str
+    types: Mapping[str, str]
+
+
+class LeftOut(Exception):
+    """The reason why a column becomes no input."""
+
+
+def recognise(
+    frame: DataFrame,
+    target: str,
+    task: str = "auto",
+    *,
+    drop: Collection[str] = (),
+    features: Collection[str] | None = None,
+    ids: Collection[str] = (),
+    types: Mapping[str, str] | None = None,
+    missing: str = "indicator",
+) -> Table:
+    """Return how each column becomes numbers.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Column names are strings. Every row has a target; `with_target` tells which rows do.
+    target : str
+        Name of the column to predict.
+    task : {"auto", "classes", "numbers"}
+        What the target is. "auto" treats text, and at most 20 different integers, as classes.
+    drop : collection of str
+        Columns that become no inputs.
+    features : collection of str, optional
+        The only columns that become inputs. By default all that say something about a new row.
+    ids : collection of str
+        Columns that name a row: they become no inputs, and `fastbp predict` writes them beside its predictions.
+    types : mapping of str, optional
+        The kinds of some columns: "number", "category", "date", "boolean" or "text", which becomes no input.
+    missing : {"indicator", "mean", "refuse"}
+        What a missing input becomes: a category of its own, and the mean with an input that says so; the mean, or the
+        most frequent category; or an error.
+
+    Returns
+    -------
+    table : Table
+        Its columns, `describe()` for people, and `record()` for files.
+    """
+    one_of("missing", missing, MISSING)
+    names, kinds = list(frame.columns), dict(types or {})
+    problems = Problems()
+    check_columns(names, [target])
+    for option, given in (("drop", drop), ("features", features or ()), ("ids", ids), ("types", kinds)):
+        with problems.collected():
+            _check_names(option, given, names, target)
+    for kind in kinds.values():
+        one_of("types", kind, TYPES)
+    with problems.collected():
+        goal = recognised_target(cells_of(frame[target]), _task(task, kinds.get(target, "")))
+    columns, left_out = list[Column](), dict[str, str]()
+    rules = Rules(missing, kinds)
+    counted: dict[str, Cells] = {}
+    for name in [name for name in names if name != target and name not in ids]:
+        if why := _unwanted(name, drop, features, kinds):
+            left_out[name] = why
+            continue
+        try:
+            with problems.collected():
+                columns.append(_recognised(cells := cells_of(frame[name]), rules))
+        except LeftOut as reason:
+            left_out[name] = str(reason)
+            if "counts the rows" in left_out[name]:
+                counted[name] = cells
+    problems.check()
+    if not columns and counted:  # it says something, if nothing else does
+        columns = [_scaled(cells, Reading(cells.plain), rules) for cells in counted.values()]
+        left_out = {name: why for name, why in left_out.items() if name not in counted}
+    if not columns:
+        raise TableError(_nothing_left(left_out, target))
+    table = Table(tuple(columns), goal, tuple(left_out.items()), tuple(n for n in names if n in ids), tuple(names))
+    return _statistics.added(table, frame, targets(table, frame))
+
+
+def _task(task: str, kind: str) -> str:
+    return {"number": "numbers", "category": "classes", "boolean": "classes"}.get(kind, task)
+
+
+def _check_names(option: str, given: Collection[str], names: Sequence[str], target: str) -> None:
+    """Refuse names that the frame doesn't have, and the target among inputs."""
+    from difflib import get_close_matches
+
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TableError(f"{option}: expected columns of the table, got {name!r}{hint}; it has {listed(names)}")
+        if name == target and option != "types":
+            raise TableError(f"{option}: expected columns besides the target, got {name!r}")
+
+
+def _unwanted(name: str, drop: Collection[str], features: Collection[str] | None, kinds: Mapping[str, str]) -> str:
+    """Return why the user wants no input from a column, or ""."""
+    if name in drop:
+        return "you dropped it"
+    if features is not None and name not in features:
+        return "it is not among the features that you chose"
+    return "you called it text" if kinds.get(name) == "text" else ""
+
+
+def _nothing_left(left_out: Mapping[str, str], target: str) -> str:
+    reasons = "".join(f"\ncolumn {name!r} is left out: {why}" for name, why in left_out.items())
+    advice = "; choose a kind, such as category, for one of them" if left_out else ""
+    return f"expected a column besides {target!r} to predict it from, got none{advice}{reasons}"
+
+
+def _recognised(cells: Cells, rules: Rules) -> Column:
+    """Return a column that becomes inputs, or raise LeftOut."""
+    kind = rules.types.get(cells.name, "")
+    if cells.nested is not None:
+        raise LeftOut(f"its values are neither numbers nor text, but of type {type(cells.nested).__name__}")
+    if not len(cells.values) or cells.null.all():
+        raise LeftOut("it has no values")
+    _refuse_constant(cells, rules)
+    if kind:
+        return _forced(cells, kind, rules)
+    zeros = _has_leading_zeros(cells)
+    if not zeros and (dates := _dates.compact(cells)):
+        return _dated(cells, dates, rules)
+    if not zeros and (numbers := _numbers.recognise(cells)):
+        if why := _names.counted(cells, numbers.numbers):
+            raise LeftOut(why)
+        if not _names.names_things(cells, numbers.numbers) and not _are_rounded(cells, numbers.numbers):
+            return _scaled(cells, numbers, rules)
+    elif dates := _dates.recognise(cells):
+        return _dated(cells, dates, rules)
+    elif numbers := _numbers.durations(cells):
+        return _scaled(cells, numbers, rules)
+    if why := _names.text_reason(cells):
+        raise LeftOut(why)
+    return _categories(cells, rules)
+
+
+def _forced(cells: Cells, kind: str, rules: Rules) -> Column:
+    """Return a column of the kind that the user chose."""
+    if kind == "number":
+        if numbers := _numbers.recognise(cells, forced=True) or _numbers.durations(cells, forced=True):
+            return _scaled(cells, numbers, rules)
+    elif kind == "date":
+        if dates := _dates.compact(cells) or _dates.recognise(cells, forced=True):
+            return _dated(cells, dates, rules)
+    elif kind == "category" or int((~cells.null).sum()) == 2:
+        return _categories(cells, rules)
+    examples = listed(cells.texts[~cells.null][:3])
+    expected = "two different values" if kind == "boolean" else f"{kind}s"
+    raise TableError(f"types: expected {expected} in column {cells.name!r}, which you called {kind}; it has {examples}")
+
+
+def _refuse_constant(cells: Cells, rules: Rules) -> None:
+    """Leave out a column with one value, unless it is missing in some rows, which may say something."""
+    present = ~cells.null
+    if int(present.sum()) == 1:
+        gaps = not cells.rows(present).all()
+        if not gaps or rules.missing != "indicator":
+            raise LeftOut(
+                f"it is {cells.texts[present].iloc[0]!r} in every row" + (" that has a value" if gaps else "")
+            )
+
+
+def _has_leading_zeros(cells: Cells) -> bool:
+    """Return whether there are texts such as 007, which make a column one of names, such as postal codes."""
+    if cells.values.dtype.kind in "iufbmM":
+        return False
+    return bool(cells.texts.str.fullmatch(ZEROS).any())
+
+
+def _are_rounded(cells: Cells, numbers: Array) -> bool:
+    """Return whether different integers are equal in float64."""
+    large = np.abs(numbers) > EXACT
+    if not large.any() or cells.values.dtype.kind == "f":
+        return False
+    integers = {int(text) for text in cells.texts[large] if text.strip().lstrip("+-").isdecimal()}
+    return len(integers) > len(set(map(float, integers)))
+
+
+def _weights(cells: Cells, known: Flags) -> tuple[Array, bool]:
+    """Return the number of rows of each known value, and whether other rows are missing."""
+    return cells.counts[known], int(cells.counts[known].sum()) < len(cells)
+
+
+def _scaled(cells: Cells, reading: Reading, rules: Rules) -> Numbers:
+    """Return a column of scaled numbers."""
+    numbers, note = _numbers.without_infinity(cells, reading)
+    known = ~np.isnan(numbers)
+    counts, gaps = _weights(cells, known)
+    found = numbers[known]
+    if not len(found):
+        raise LeftOut("it has no finite numbers")
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(np.average(found, weights=counts))
+        deviation = float(np.sqrt(np.average((found - mean) ** 2, weights=counts)))
+    if not math.isfinite(mean) or not math.isfinite(deviation):
+        raise LeftOut("its numbers are too large to be scaled; divide them by a constant")
+    indicator = gaps and rules.missing == "indicator"
+    if not deviation > 1e-12 * abs(mean):
+        if not indicator:
+            raise LeftOut(f"it is {found[0]:g} in every row")
+        deviation = 1.0
+    fill, lenient = rules.missing != "refuse", rules.missing == "indicator" and not gaps
+    low, high = float(found.min()), float(found.max())
+    return Numbers(
+        *(cells.name, mean, deviation, fill, indicator),
+        *(reading.spelling, reading.unit, low, high),
+        lenient=lenient,
+        note=note,
+    )
+
+
+def _dated(cells: Cells, reading: Reading, rules: Rules) -> Dates:
+    """Return a column of dates, with the parts that vary."""
+    days, note = _numbers.without_infinity(cells, reading)
+    known = ~np.isnan(days)
+    counts, gaps = _weights(cells, known)
+    found = days[known]
+    parts = _varying(found, ("hour",) if _dates.is_clock(reading.spelling) else PARTS)
+    if not parts:
+        raise LeftOut(f"it is {cells.texts[known].iloc[0]!r} in every row")
+    raw = parts_of(found, parts)
+    means = np.average(raw, axis=0, weights=counts)
+    deviations = np.sqrt(np.average((raw - means) ** 2, axis=0, weights=counts))
+    deviations[deviations < 1e-9] = 1.0
+    return Dates(
+        *(cells.name, reading.spelling, parts, tuple(means.tolist()), tuple(deviations.tolist())),
+        fill=rules.missing != "refuse",
+        indicator=gaps and rules.missing == "indicator",
+        low=float(found.min()),
+        high=float(found.max()),
+        lenient=rules.missing == "indicator" and not gaps,
+        note=note,
+    )
+
+
+def _varying(days: Array, parts: Sequence[str]) -> tuple[str, ...]:
+    """Return the parts that differ between dates. Where the day doesn't, as in 2020-01, the weekday means nothing."""
+    found = [part for part in parts if np.ptp(parts_of(days, [part]), axis=0).max() > 1e-9]
+    return tuple(part for part in found if part != "weekday" or "day" in found)
+
+
+def _categories(cells: Cells, rules: Rules) -> Categories:
+    """Return a column of categories: the frequent ones by name, the others together."""
+    present = np.flatnonzero(~cells.null)
+    counts = cells.counts[present]
+    texts = [str(text) for text in cells.texts.iloc[present]]
+    by_count = np.argsort(-counts, kind="stable")
+    least = min(RARE, max(1, len(cells) // 50))
+    named = max(1, min(NAMED, int((counts >= least).sum())))
+    if len(texts) == named + 1 <= NAMED:
+        named += 1
+    frequent = sorted((texts[i] for i in by_count[:named]), key=lambda text: (number_in(text), text))
+    others = tuple(texts[i] for i in by_count[named:])
+    rows = dict(zip(texts, counts.tolist(), strict=True))
+    gone = len(cells) - int(counts.sum())
+    absent = gone > 0 and rules.missing == "indicator"
+    return Categories(
+        name=cells.name,
+        categories=tuple(frequent),
+        fill=texts[by_count[0]] if rules.missing == "mean" else None,
+        others=others,
+        absent=absent,
+        single=len(texts) == 2 or len(texts) == 1,
+        counts=(*(rows[text] for text in frequent), int(counts[by_count[named:]].sum()), gone),
+        lenient=rules.missing == "indicator" and not absent,
+    )

@@ -1,0 +1,192 @@
+"""The target of a table: its classes or numbers, which rows have one, and the network's answers in its words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._checks import shown
+from .._files import TableError
+from .._files.columns import Categories, Numbers, Table
+from .._files.spellings import label
+from . import _numbers
+from ._cells import Array, Cells, Flags, cells_of
+from ._numbers import Reading
+from ._problems import check_columns, listed, rows_of, texts_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+TASKS = ("auto", "classes", "numbers")
+FEW = 20  # the most different integers in a target that are classes
+MANY = 1000  # the most classes of a target
+SMALL = 20  # rows; in larger tables, at most half of them have a class of their own
+ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with leading zeros, such as a postal code
+
+
+def with_target(table: Table | str, frame: DataFrame, task: str = "auto") -> Flags:
+    """Return which rows have a target, (n,) of bool.
+
+    Parameters
+    ----------
+    table : Table or str
+        A recognised table, or the name of the target.
+    frame : pandas.DataFrame
+        The rows.
+    task : {"auto", "classes", "numbers"}
+        What the target is, if only its name is given.
+    """
+    name = table if isinstance(table, str) else table.target.name
+    check_columns(frame.columns, [name])
+    cells = cells_of(frame[name])
+    if isinstance(table, Table):
+        if isinstance(table.target, Categories):
+            return cells.rows(~cells.missing_except(table.target.codes))
+        return cells.rows(~_numbers.marked(cells))
+    if task == "classes" or _has_zeros(cells) or (reading := _numbers.recognise(cells)) is None:
+        return cells.rows(~cells.null)
+    return cells.rows(np.isfinite(reading.numbers))
+
+
+def recognised_target(cells: Cells, task: str) -> Numbers | Categories:
+    """Return how the target becomes numbers. Every row has one.
+
+    Raises
+    ------
+    TableError
+        If rows have no target, if all have the same, or if it is neither classes nor numbers.
+    """
+    name, missing = cells.name, cells.rows(cells.null, null=True)
+    if cells.nested is not None:
+        came = f"values of type {type(cells.nested).__name__}"
+        raise TableError(f"column {name!r}, the target: expected numbers or text, got {came}")
+    if missing.any():
+        raise TableError(f"column {name!r}, the target, is missing in {rows_of(missing)}; remove rows without a target")
+    if not len(cells.values):
+        raise TableError(f"column {name!r}, the target: expected at least one row, got none")
+    zeros = _has_zeros(cells)
+    reading = _numbers.recognise(cells, forced=task == "numbers") or Reading(cells.plain)
+    numbers = reading.numbers
+    is_number = ~np.isnan(numbers)
+    share = float(cells.counts[is_number].sum() / len(cells))
+    if is_number.all() and not zeros:
+        _refuse(cells, np.isinf(numbers), "but numbers must be finite in float64; fix or remove such rows")
+    texts = [str(text) for text in cells.texts]
+    whole = bool((numbers[is_number] == np.round(numbers[is_number])).all())
+    plain = reading.spelling == "plain"
+    labels = [label(text) for text in texts] if whole and is_number.all() and not zeros and plain else texts
+    few = zeros or (whole and plain and len(set(labels)) <= FEW) or share <= 0.5
+    if task == "auto" and not few:
+        advice = "but most of its values are numbers; fix or remove such rows, or train with --task classes"
+        _refuse(cells, ~is_number, advice)
+    if task == "numbers" or (task == "auto" and not few):
+        if not is_number.all():
+            raise TableError(f"column {name!r}, the target: expected numbers, got text; use --task classes")
+        return _numbers_of(cells, reading)
+    return _classes(cells, labels)
+
+
+def _numbers_of(cells: Cells, reading: Reading) -> Numbers:
+    """Return a target of numbers."""
+    numbers, counts = reading.numbers, cells.counts
+    _refuse(cells, np.isinf(numbers), "but numbers must be finite in float64; fix or remove such rows")
+    if len(np.unique(numbers)) < 2:
+        raise TableError(_constant(cells))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(np.average(numbers, weights=counts))
+        deviation = float(np.sqrt(np.average((numbers - mean) ** 2, weights=counts)))
+    if not math.isfinite(mean) or not math.isfinite(deviation):
+        came = f"column {cells.name!r}, the target: expected numbers that can be scaled, got too large ones"
+        raise TableError(f"{came}; divide them by a constant")
+    if not deviation > 1e-12 * abs(mean):
+        raise TableError(_constant(cells))
+    low, high = float(numbers.min()), float(numbers.max())
+    return Numbers(cells.name, mean, deviation, False, False, reading.spelling, reading.unit, low, high)
+
+
+def _classes(cells: Cells, labels: list[str]) -> Categories:
+    """Return a target of classes."""
+    counts: dict[str, int] = {}
+    for text, count in zip(labels, cells.counts.tolist(), strict=True):
+        counts[text] = counts.get(text, 0) + count
+    if len(counts) < 2:
+        raise TableError(_constant(cells))
+    if len(counts) > MANY or (len(cells) > SMALL and len(counts) > len(cells) / 2):
+        came = f"{len(counts):,} different values in {len(cells):,} rows, such as {shown(labels[0])}"
+        advice = "choose another --target, or --task numbers if these are numbers"
+        raise TableError(f"column {cells.name!r}, the target: expected a few classes, or numbers, got {came}; {advice}")
+    names = sorted(counts, key=lambda text: (number_in(text), text))
+    return Categories(cells.name, tuple(names), None, counts=(*(counts[text] for text in names), 0, 0))
+
+
+def _constant(cells: Cells) -> str:
+    came = shown(cells.texts.iloc[0])
+    return f"column {cells.name!r}, the target: expected different values, got {came} in all rows"
+
+
+def targets(table: Table, frame: DataFrame) -> Array:
+    """Return (n,) scaled numbers or class numbers.
+
+    Parameters
+    ----------
+    table : Table
+        A recognised table.
+    frame : pandas.DataFrame
+        The rows, each with a target.
+    """
+    column = table.target
+    check_columns(frame.columns, [column.name])
+    cells = cells_of(frame[column.name])
+    known = column.codes if isinstance(column, Categories) else ()
+    missing = cells.rows(cells.missing_except(known), null=True)
+    if missing.any():
+        raise TableError(
+            f"column {column.name!r}, the target, is missing in {rows_of(missing)}; remove rows without a target"
+        )
+    if isinstance(column, Numbers):
+        numbers = _numbers.read(cells, column.spelling, column.unit)
+        _refuse(cells, ~np.isfinite(numbers), "but a finite number is expected; fix it")
+        return column.scaled(numbers, clamped=False)[cells.codes]
+    codes = np.array([column.code(str(text)) for text in cells.texts], np.int64)
+    _refuse(cells, codes < 0, f"which is not one of its categories: {listed(column.categories)}")
+    return codes[cells.codes]
+
+
+def answers(table: Table, output: Any) -> Array:
+    """Return a network's outputs in the target's own units, (n,): numbers, or names of classes.
+
+    Parameters
+    ----------
+    table : Table
+        A recognised table.
+    output : array of float
+        What `Trainer.predict` returns, (n, n_L). Numbers are clamped to the range of the target in training.
+    """
+    column, output = table.target, np.asarray(output)
+    if isinstance(column, Numbers):
+        return column.unscaled(output[:, 0])
+    codes = (output[:, 0] >= 0.5).astype(np.int64) if table.n_outputs == 1 else output.argmax(axis=1)
+    return np.array(column.categories, object)[codes]
+
+
+def number_in(text: str) -> float:
+    """Return the number in a text, to sort 10 after 9; infinity if it has none."""
+    try:
+        number = int(text) if text.lstrip("+-").isdecimal() and len(text) < 300 else float(text)
+    except ValueError:
+        return math.inf
+    return number if math.isfinite(number) else math.inf
+
+
+def _has_zeros(cells: Cells) -> bool:
+    if cells.values.dtype.kind in "iufbmM":
+        return False
+    return bool(cells.texts.str.fullmatch(ZEROS).any())
+
+
+def _refuse(cells: Cells, bad: Flags, why: str) -> None:
+    """Refuse values of the target."""
+    if bad.any():
+        raise TableError(f"column {cells.name!r} has {texts_of(cells, bad)} in {rows_of(cells.rows(bad))}, {why}")
