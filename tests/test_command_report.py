@@ -88,7 +88,9 @@ def test_figures_of_numbers_are_scikit_learns():
 
 def test_a_matrix_of_few_classes_is_shown_and_of_many_the_confused_pairs():
     truth = RNG.integers(0, 12, 500)
-    few = report.text({"x": report.of_classes([f"c{i}" for i in range(12)], truth, probabilities(500, 12))}, of_numbers=False)
+    few = report.text(
+        {"x": report.of_classes([f"c{i}" for i in range(12)], truth, probabilities(500, 12))}, of_numbers=False
+    )
     assert "true class / predicted" in few
     names = [f"c{i}" for i in range(150)]
     many = report.of_classes(names, RNG.integers(0, 150, 3000), probabilities(3000, 150))

@@ -127,4 +127,3 @@ def test_patience():
     assert plan("--patience", "3", validates=False).patience == 3
     with pytest.raises(ValueError, match="--patience: expected an integer ≥ 1, got 0"):
         plan("--patience", "0")
-

@@ -102,7 +102,8 @@ def told_warnings(*, silent: bool = False) -> Iterator[None]:
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         if not silent:
-            _messages.err(f"fastbp: warning: {' '.join(str(message).split())}\n")
+            for line in str(message).splitlines():
+                _messages.err(f"fastbp: warning: {' '.join(line.split())}\n")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,5 +90,5 @@ def figures(trainer: Trainer, table: Table, samples: Samples, names: Sequence[st
     output = trainer.predict(samples.X)
     if isinstance(table.target, Categories):
         return report.of_classes(table.target.categories, samples.y.astype(np.int64), output, names)
-    truth = samples.y * table.target.deviation + table.target.mean
+    truth = replace(table.target, low=None, high=None).unscaled(samples.y)  # predictions are clamped, but not the truth
     return report.of_numbers(truth, tables.answers(table, output), names)

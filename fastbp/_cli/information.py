@@ -27,7 +27,7 @@ def about_model(path: str) -> Answer:
         "epochs": trainer.epochs_trained,
         "training": None if told is None else told.record(),
     }
-    text = words.columns(table) + "\n" + words.target(table)
+    text = words.columns(table, every=True) + "\n"
     text += paragraph(f"Network: {words.network_text(trainer)}.")
     if told is None:
         text += (

@@ -5,17 +5,21 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _messages, tables
 from .._files import TableError, plain
+from .._files.cells import texts_in
 from .._files.columns import Categories, Table
 from .._files.plain import write
 from .files import about, check_output, input_names, load_model, read_table, told_warnings
 from .text import listed
+
+if TYPE_CHECKING:
+    from pandas import Series
 
 Array = npt.NDArray[Any]
 
@@ -52,8 +56,16 @@ def _read(table: Table, arguments: Namespace) -> tuple[Array, dict[str, Any]]:
         if missing:
             lacks = f"the table has no column {listed(missing)}, which the model was trained with as --id"
             _messages.warn(f"{lacks}; the predictions are without it")
-        ids = {name: tables.texts(frame[name]) for name in table.ids if name in frame.columns}
+        ids = {name: _values(frame[name]) for name in table.ids if name in frame.columns}
     return X, ids
+
+
+def _values(series: Series[Any]) -> list[Any]:
+    """Return the values of a column as they are in the file: integers, or texts; "" for missing ones."""
+    if series.dtype.kind in "iu" and not series.isna().any():
+        return series.tolist()
+    texts = iter(texts_in(series[~series.isna()]))
+    return [next(texts) if there else "" for there in series.notna()]
 
 
 def _columns(table: Table, output: Array, ids: Mapping[str, Any], *, probabilities: bool) -> dict[str, Any]:

@@ -98,13 +98,12 @@ def default_place(data: str) -> str:
 def _read(arguments: Namespace, comm: Any) -> Job:
     """Read the table, and print what each column becomes."""
     frame = read_table(arguments.data, named(arguments))
-    renamed = list(frame.attrs.get("renamed", []))
     with about(arguments.data):
         chosen = choices(arguments, list(frame.columns))
         folds.check_count(arguments.folds, len(frame))
-        has_target = tables.with_target(chosen.target, frame)
+        has_target = tables.with_target(chosen.target, frame, arguments.task)
         if not has_target.all():
-            frame = frame[has_target].reset_index(drop=True)
+            frame = frame[has_target].reset_index(drop=True)  # which keeps attrs
         table = recognised(arguments, chosen, frame)
         if arguments.class_weight and not isinstance(table.target, Categories):
             expected = "expected a target of classes, or --task classes"
@@ -113,8 +112,8 @@ def _read(arguments: Namespace, comm: Any) -> Job:
     seed = np.random.default_rng().integers(1 << 32) if arguments.seed is None else arguments.seed
     seed = int(seed if comm is None else comm.bcast(seed))
     job = Job(arguments, chosen, frame, table, samples, int((~has_target).sum()), seed, comm)
-    job.say(words.head(arguments.data, len(frame), len(frame.columns), job.without_target, renamed))
-    job.say(words.columns(table) + "\n" + words.target(table))
+    job.say(words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), job.without_target))
+    job.say(words.columns(table) + "\n")
     for note in in_disguise(table, frame, samples.X, samples.y):
         job.say(words.note(note))
     return job

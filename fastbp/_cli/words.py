@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from .._files.columns import Categories, Table
+from .._files.columns import Table
 from .._files.training_report import TrainingReport
 from ..trainer import Trainer
 from .plan import Plan
-from .text import counted, described, paragraph, shortened
+from .text import counted, described, paragraph
 
-CLASSES = 12  # the most classes that are listed
-
-
-def columns(table: Table) -> str:
-    """Return a table of what each column becomes."""
-    return described(table.describe(), ("column", "kind", "what it becomes"))
+COLUMNS = 100  # the most inputs that `train` lists
 
 
-def head(data: str, n_rows: int, n_columns: int, without_target: int, renamed: Sequence[str] = ()) -> str:
-    """Return the first lines of `train`."""
+def columns(table: Table, *, every: bool = False) -> str:
+    """Return a table of what each column becomes. Of very many inputs it has the first ones, unless every is set."""
+    rows = table.describe()
+    inputs = [row for row in rows if row[0] in table.slices]
+    hidden = set() if every else {name for name, _, _ in inputs[COLUMNS:]}
+    text = described([row for row in rows if row[0] not in hidden], ("column", "kind", "what it becomes"))
+    return text + (f"… and {len(hidden):,} more columns that are inputs; fastbp info lists them\n" if hidden else "")
+
+
+def head(data: str, about: Mapping[Any, Any], n_rows: int, n_columns: int, without_target: int) -> str:
+    """Return the first lines of `train`; about: the attrs of the frame that `_files.tables.read` returned."""
     name = "standard input" if data == "-" else Path(data).name
     text = f"{name}: {counted(n_rows + without_target, 'row')}, {counted(n_columns, 'column')}.\n"
     if without_target:
         are = "is" if without_target == 1 else "are"
         text += f"{counted(without_target, 'row')} without a target {are} left out.\n"
-    return text + "".join(paragraph(line) for line in renamed) + "\n"
-
-
-def target(table: Table) -> str:
-    """Return a line about the target."""
-    if not isinstance(table.target, Categories):
-        return paragraph(f"The target is {table.target.name}, a number.")
-    names = table.target.categories
-    shown = ", ".join(shortened(name, 30) for name in names[:CLASSES])
-    more = f" and {len(names) - CLASSES} more" if len(names) > CLASSES else ""
-    return paragraph(f"The target is {table.target.name}, {len(names)} classes: {shown}{more}.")
+    text += "".join(paragraph(line[:1].upper() + line[1:] + ".") for line in about.get("notes", []))
+    for new, old in about.get("renamed", {}).items():
+        why = "has no name in the file" if not old else f"is another one called {old!r} in the file"
+        text += paragraph(f"Column {new!r} {why}.")
+    return text + "\n"
 
 
 def note(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import shown
+from .._checks import one_of, shown
 from .._files import TableError
 from .._files.columns import Categories, Numbers, Table
 from .._files.spellings import label
@@ -126,7 +126,7 @@ def _constant(cells: Cells) -> str:
     return f"column {cells.name!r}, the target: expected different values, got {came} in all rows"
 
 
-def targets(table: Table, frame: DataFrame) -> Array:
+def targets(table: Table, frame: DataFrame, unknown: str = "error") -> Array:
     """Return (n,) scaled numbers or class numbers.
 
     Parameters
@@ -135,7 +135,10 @@ def targets(table: Table, frame: DataFrame) -> Array:
         A recognised table.
     frame : pandas.DataFrame
         The rows, each with a target.
+    unknown : {"error", "other"}
+        What a class becomes that training did not have: an error, or the number -1.
     """
+    one_of("unknown", unknown, ("error", "other"))
     column = table.target
     check_columns(frame.columns, [column.name])
     cells = cells_of(frame[column.name])
@@ -150,7 +153,8 @@ def targets(table: Table, frame: DataFrame) -> Array:
         _refuse(cells, ~np.isfinite(numbers), "but a finite number is expected; fix it")
         return column.scaled(numbers, clamped=False)[cells.codes]
     codes = np.array([column.code(str(text)) for text in cells.texts], np.int64)
-    _refuse(cells, codes < 0, f"which is not one of its categories: {listed(column.categories)}")
+    if unknown == "error":
+        _refuse(cells, codes < 0, f"which is not one of its categories: {listed(column.categories)}")
     return codes[cells.codes]
 
 
