@@ -27,7 +27,7 @@ def both(path, text, table=TABLE):
     cells = plain.read(str(path), names)
     found = None if cells is None else tables.plain_inputs(table, cells)
     try:
-        return found, tables.inputs(table, files.read(str(path), names))
+        return found, tables.inputs(table, files.read(str(path), names), unknown="error")
     except TableError as error:
         return found, error
 
