@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from contextlib import nullcontext
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -65,12 +66,21 @@ def parquet_folder(path: str) -> Any:
     return parquet.ParquetDataset(path)
 
 
-def parquet_table(path: str) -> Any:
-    """Return the table in a Parquet file."""
+def parquet_table(source: str | IO[bytes]) -> Any:
+    """Return the table in a Parquet file, which may be open."""
     from pyarrow import parquet
 
-    with open(path, "rb") as file:
+    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
         return parquet.ParquetFile(file).read()
+
+
+def write_parquet(columns: dict[str, list[Any]], file: IO[bytes]) -> None:
+    """Write columns to an open file."""
+    require_pyarrow("Parquet files need pyarrow", "cli")
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), file)
 
 
 class Fragment(NamedTuple):

@@ -687,7 +687,7 @@ PREDICT = ("predict", "model.npz", "bad.csv")
         (
             GOOD,
             ("train", "bad.xls", "--out", "x.npz"),
-            "bad.xls: expected a file of type .csv, .tsv, .txt, .parquet, .npz",
+            "bad.xls: fastbp doesn't read spreadsheets; save it as CSV UTF-8",
         ),
         (GOOD, (*TRAIN[:-1], "none/x.npz"), "--out: expected a file in an existing folder, got 'none/x.npz'"),
         (GOOD, ("train", "none.csv", "--out", "."), "--out: expected a file or a new name, got '.', which is a folder"),

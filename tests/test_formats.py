@@ -6,13 +6,18 @@ import bz2
 import csv
 import gzip
 import io
+import json
 import lzma
+import os
+import threading
 import zipfile
 
+import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from fastbp._files import TableError, delimited, rows, tables
+from fastbp._files import TableError, delimited, rows, tables, writing
 
 
 @pytest.fixture(params=["pyarrow", "csv"])
@@ -30,7 +35,10 @@ def put(folder, data: str | bytes, name: str = "data.csv") -> str:
 
 def cells(frame) -> list[list[str | None]]:
     """Return the rows, with None for a missing cell."""
-    return [[None if cell != cell else cell for cell in row] for row in frame.astype(object).to_numpy().tolist()]
+    return [
+        [None if cell is None or cell is pandas.NA or cell != cell else cell for cell in row]
+        for row in frame.astype(object).to_numpy().tolist()
+    ]
 
 
 GOOD = "name;size\nred;1,5\nblue;2,5\n"
@@ -193,3 +201,193 @@ def test_pyarrow_reads_blocks_that_have_different_texts(tmp_path, monkeypatch):
     assert list(frame["a"].cat.categories) == list("0123456")
     assert frame["b"].cat.codes.dtype == "int8"
     assert frame["d"].cat.codes.dtype == "int16"
+
+
+def test_json_lines_keep_types(tmp_path):
+    lines = [
+        {"n": 1, "x": 1, "t": "a", "b": True, "o": {"u": 1, "v": {"w": "z"}}, "l": [1, "é"], "m": 1, "big": 10**400},
+        {"n": None, "x": 2.5, "t": "", "b": False, "m": "q", "late": 7, "big": 1},
+        {"n": 3, "x": None, "t": "a", "b": None, "m": None, "o": {}, "big": None},
+    ]
+    text = "\ufeff" + "\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n"
+    for name, data in (("data.jsonl", text), ("data.ndjson.gz", gzip.compress(text.encode())), ("data", text)):
+        frame = tables.read(put(tmp_path, data, name))
+        assert list(frame.columns) == ["n", "x", "t", "b", "o.u", "o.v.w", "l", "m", "big", "late"]
+        assert cells(frame) == [
+            [1, 1.0, "a", True, 1, "z", '[1, "é"]', 1, 10**400, None],
+            [None, 2.5, "", False, None, None, None, "q", 1, 7],
+            [3, None, "a", None, None, None, None, None, None, None],
+        ]
+        kinds = [
+            "Int64",
+            "float64",
+            "category",
+            "boolean",
+            "Int64",
+            "category",
+            "category",
+            "object",
+            "object",
+            "Int64",
+        ]
+        assert [str(kind) for kind in frame.dtypes] == kinds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]',
+        '{"a": [1, 2], "b": ["x", "y"]}',
+        '{"a": {"0": 1, "1": 2}, "b": {"0": "x", "1": "y"}}\n',
+        '{\n  "a": [1, 2],\n  "b": ["x", "y"]\n}',
+        '{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}',
+    ],
+)
+def test_json_in_other_forms(tmp_path, text):
+    for name in ("data.json", "data.jsonl", "data"):
+        frame = tables.read(put(tmp_path, text, name))
+        assert (list(frame.columns), cells(frame)) == (["a", "b"], [[1, "x"], [2, "y"]])
+
+
+def test_a_first_line_of_lists_may_be_a_row(tmp_path):
+    frame = tables.read(put(tmp_path, '{"a": [1, 2], "b": [3, 4]}\n{"a": [5], "b": []}\n', "data.jsonl"))
+    assert cells(frame) == [["[1, 2]", "[3, 4]"], ["[5]", "[]"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"a": 1}\n[2]\n{"a": \n',
+            r"^2 lines can't be read\nline 2: expected an object .*got \[2\]\nline 3: not JSON: ",
+        ),
+        ('{"a": 1}\n{"a": ' + "9" * 5000 + "}", "line 2: not JSON: "),
+        ("[" * 100_000, "this is not JSON: "),
+        ('{"a": ' + "[" * 100_000, "not JSON: "),
+        ("[1, 2]", r"expected a list of objects, .*\n2 objects can't be read\nobject 1: got 1"),
+        ("3", "line 1: expected an object"),
+        ("", "not JSON"),
+        (b'{"a": "\xff"}', "expected JSON in UTF-8: "),
+        ('{"a": "\\ud800"}', "column 'a' has half of a surrogate pair"),
+    ],
+)
+def test_json_that_is_no_table(tmp_path, text, message):
+    with pytest.raises(TableError, match=message):
+        tables.read(put(tmp_path, text, "data.json"))
+
+
+def test_standard_input(tmp_path, monkeypatch):
+    texts = (GOOD, gzip.compress(GOOD.encode()), '{"name": "red", "size": "1,5"}\n{"name": "blue", "size": "2,5"}')
+    for data in texts:
+        raw = data if isinstance(data, bytes) else data.encode()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        assert cells(tables.read("-")) == [["red", "1,5"], ["blue", "2,5"]]
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(TableError, match="standard input is closed"):
+        tables.read("-")
+
+
+def test_parquet_on_standard_input(monkeypatch):
+    pytest.importorskip("pyarrow")
+    file = io.BytesIO()
+    pandas.DataFrame({"a": [1, 2]}).to_parquet(file)
+    file.seek(0)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+    assert cells(tables.read("-")) == [[1], [2]]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=(tmp_path / "pipe").write_text, args=(GOOD,), daemon=True).start()
+    assert cells(tables.read(str(tmp_path / "pipe"))) == [["red", "1,5"], ["blue", "2,5"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "t.xlsx",
+            r"fastbp doesn't read spreadsheets; save it as CSV UTF-8 in .*read_excel\('t.xlsx'\)\.to_csv\('t.csv'",
+        ),
+        ("t.ODS", "doesn't read spreadsheets"),
+        ("t.sav", r"fastbp doesn't read \.sav files; convert it: python -c .*read_spss\('t.sav'\)"),
+        ("t.pickle", r"a pickle can run any code .*to_parquet\('t.parquet'\)"),
+        ("t.RData", r"write\.csv"),
+        ("t.png", r"expected a file of type \.csv, \.tsv, "),
+    ],
+)
+def test_files_of_other_programs_are_refused_with_advice(tmp_path, name, message):
+    for path in (put(tmp_path, b"\x89PNG\0\0", name), str(tmp_path / "none" / name)):
+        with pytest.raises(TableError, match=message):
+            tables.read(path)
+
+
+def test_what_is_called_csv_and_is_something_else(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.csv", "w") as archive:
+        archive.writestr("[Content_Types].xml", "")
+        archive.writestr("xl/workbook.xml", "")
+    with pytest.raises(TableError, match="this is a spreadsheet or another office document"):
+        tables.read(str(tmp_path / "a.csv"))
+    with pytest.raises(TableError, match="fastbp doesn't read spreadsheets"):
+        tables.read(put(tmp_path, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)))
+    with pytest.raises(TableError, match="this is a web page or XML"):
+        tables.read(put(tmp_path, "\n<!DOCTYPE html><html>"))
+
+
+def test_arrow_files(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"a": [1, 2], "b": ["x", None]})
+    frame.to_feather(tmp_path / "t.feather")
+    with pyarrow.ipc.new_stream(tmp_path / "t.arrows", pyarrow.schema({"a": "int64"})) as file:
+        file.write_table(pyarrow.table({"a": [1, 2]}))
+    assert cells(tables.read(str(tmp_path / "t.feather"))) == [[1, "x"], [2, None]]
+    assert cells(tables.read(str(tmp_path / "t.arrows"))) == [[1], [2]]
+    with pytest.raises(TableError, match="this is not an Arrow file: "):
+        tables.read(put(tmp_path, b"ARROW1\0\0 and more", "t.arrow"))
+
+
+def test_stata_files(tmp_path):
+    frame = pandas.DataFrame({"a": [1, 2], "b": pandas.Categorical(["low", "high"]), "c": ["x", "é"]})
+    frame.to_stata(tmp_path / "t.dta", write_index=False, version=118)
+    assert cells(tables.read(str(tmp_path / "t.dta"))) == [[1, "low", "x"], [2, "high", "é"]]
+    for data in (b"", b"not Stata", (tmp_path / "t.dta").read_bytes()[:300]):
+        with pytest.raises(TableError, match="this is not a Stata file: "):
+            tables.read(put(tmp_path, data, "t.dta"))
+
+
+COLUMNS = {"y, z": np.array([1.5, np.nan, -0.1]), "p": np.array([0.1, 1, 2], np.float32), "é": ["a\tb", 'q"', "ü"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t", "t.v2.txt", "T.CSV.gz", "t.tsv", "t.tsv.gz", "t.jsonl", "t.jsonl.gz", "t.parquet"]
+)
+def test_what_is_written_is_read_back(tmp_path, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    writing.write(COLUMNS, path := str(tmp_path / name))
+    frame = tables.read(path, ["p"])
+    texts = name.lower().startswith(("t.jsonl", "t.parquet"))
+    expected = [[1.5, 0.1, "a\tb"], [None, 1.0, 'q"'], [-0.1, 2.0, "ü"]]
+    assert list(frame.columns) == ["y, z", "p", "é"]
+    assert cells(frame) == (expected if texts else [[c if c is None else str(c) for c in row] for row in expected])
+    before = (tmp_path / name).read_bytes()
+    writing.write(COLUMNS, path)
+    assert (tmp_path / name).read_bytes() == before
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_stream_takes_text():
+    for kind, first in (
+        (None, '"y, z",p,é'),
+        (".tsv", "y, z\tp\té"),
+        (".jsonl", '{"y, z": 1.5, "p": 0.1, "é": "a\\tb"}'),
+    ):
+        writing.write(COLUMNS, file := io.StringIO(), kind)
+        assert file.getvalue().splitlines()[0] == first
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.parquet.gz", "t.png", "t.xlsx.gz"])
+def test_other_types_are_not_written(name):
+    with pytest.raises(TableError, match=r"expected a file of type \.csv, \.tsv, \.jsonl, \.parquet, or one with \.gz"):
+        writing.type_of(name)

@@ -70,8 +70,7 @@ def dialect_of(source: Source, wanted: Collection[str] = ()) -> Dialect:
     source : the file
     wanted : names of needed columns; a separator that leads to them is preferred
     """
-    mark = next((name for begin, name in MARKS.items() if source.start.startswith(begin)), "")
-    mark = mark or _without_mark(source.start)
+    mark = _encoding_of(source.start)
     found = _scan(source) if mark in ("", "utf-8-sig") else Scan(odd=True)
     encoding = mark or ("utf-8" if found.is_utf8 else "latin-1" if found.undefined else "cp1252")
     if mark == "utf-8-sig" and not found.is_utf8:
@@ -94,12 +93,22 @@ def dialect_of(source: Source, wanted: Collection[str] = ()) -> Dialect:
     return Dialect(encoding, separator, names, plain and any(first), found.quoted, row_bytes)
 
 
-def _without_mark(start: bytes) -> str:
-    """Return UTF-16 for a file without a byte order mark whose every other byte is 0, as Latin letters are in it."""
+def _encoding_of(start: bytes) -> str:
+    """Return the encoding of a file that begins so, if its first bytes tell it.
+
+    UTF-16 has a zero byte beside every Latin letter.
+    """
     even, odd = start[0::2], start[1::2]
+    if mark := next((name for begin, name in MARKS.items() if start.startswith(begin)), ""):
+        return mark
     if len(start) > 8 and odd.count(0) > 0.8 * len(odd) and not even.count(0):
         return "utf-16-le"
     return "utf-16-be" if len(start) > 8 and even.count(0) > 0.8 * len(even) and not odd.count(0) else ""
+
+
+def has_wide_letters(start: bytes) -> bool:
+    """Return whether a file that begins so is text in UTF-16 or UTF-32."""
+    return _encoding_of(start)[:6] in ("utf-16", "utf-32")
 
 
 def _scan(source: Source) -> Scan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 
 
-def read(path: str, wanted: Collection[str]) -> DataFrame:
+def read(source: str | IO[bytes], wanted: Collection[str]) -> DataFrame:
     """Return the frame in a Parquet file or in a folder of them, without the index column that pandas wrote.
+
+    Parameters
+    ----------
+    source : path of a file or a folder, or an open file
+    wanted : names of needed columns, none of which may be the index
 
     Raises
     ------
@@ -31,13 +36,9 @@ def read(path: str, wanted: Collection[str]) -> DataFrame:
     ImportError
         If pyarrow is not installed.
     """
-    import pandas
-
     _pyarrow.require_pyarrow("Parquet files need pyarrow", "cli")
-    exact = {kind.lower(): getattr(pandas, f"{kind}Dtype")() for kind in INTEGERS}  # NumPy's have no missing values
     try:
-        table = _table(path, wanted)
-        frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
+        table = _table(source)
     except TableError:
         raise
     except (ValueError, TypeError, NotImplementedError) as error:
@@ -46,6 +47,28 @@ def read(path: str, wanted: Collection[str]) -> DataFrame:
         if error.filename:
             raise
         raise TableError(f"this is not a Parquet file: {error}") from None
+    return framed(table, wanted)
+
+
+def framed(table: Any, wanted: Collection[str]) -> DataFrame:
+    """Return the frame of a pyarrow Table, without the index column that pandas wrote.
+
+    Raises
+    ------
+    TableError
+        If a wanted column is the index, or if a cell is neither a number nor text.
+    """
+    import pandas
+
+    if asked := sorted(index_columns(table.schema) & set(wanted)):
+        advice = "call frame.reset_index() and write the file again"
+        raise TableError(f"{asked[0]!r} is the index of the pandas frame in this file, not a column; {advice}")
+    table = without_index(table).replace_schema_metadata(None)
+    exact = {kind.lower(): getattr(pandas, f"{kind}Dtype")() for kind in INTEGERS}  # NumPy's have no missing values
+    try:
+        frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise TableError(f"pandas can't hold this table: {error}") from None
     for place, name in enumerate(frame.columns):
         series = frame.iloc[:, place]
         if series.dtype == np.float16:  # pandas hardly supports it
@@ -55,18 +78,13 @@ def read(path: str, wanted: Collection[str]) -> DataFrame:
     return frame
 
 
-def _table(path: str, wanted: Collection[str]) -> Any:
+def _table(source: str | IO[bytes]) -> Any:
     """Return the pyarrow Table of a file or a folder."""
-    if os.path.isdir(path):
-        files = _pyarrow.parquet_folder(path)
+    if isinstance(source, str) and os.path.isdir(source):
+        files = _pyarrow.parquet_folder(source)
         _check_alike(files.schema, files.fragments)
-        table = files.read()
-    else:
-        table = _pyarrow.parquet_table(path)
-    if asked := sorted(index_columns(table.schema) & set(wanted)):
-        advice = "call frame.reset_index() and write the file again"
-        raise TableError(f"{asked[0]!r} is the index of the pandas frame in this file, not a column; {advice}")
-    return without_index(table).replace_schema_metadata(None)
+        return files.read()
+    return _pyarrow.parquet_table(source)
 
 
 def _check_alike(schema: Any, fragments: Iterable[Any]) -> None:

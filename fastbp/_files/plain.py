@@ -62,20 +62,21 @@ def numbers_of(cells: Sequence[str]) -> list[float] | None:
     return None if any(number == 0 and cell[0] == "-" for number, cell in zip(numbers, cells, strict=True)) else numbers
 
 
-def write(columns: dict[str, Any], file: Any) -> None:
+def write(columns: dict[str, Any], file: Any, separator: str = ",") -> None:
     """Write columns of one length to an open file or a path, as pandas does. A crash leaves the old or the new file.
 
     Parameters
     ----------
     columns : arrays of floats, and arrays or lists of text, by their names
     file : a path, or a stream, which translates line endings itself if its system has others
+    separator : the character between two cells
     """
     texts = [_texts(column) for column in columns.values()]
     if isinstance(file, str):
         with replacing(file, text=True) as new:
-            _write_rows(new, columns, texts)
+            _write_rows(new, columns, texts, separator)
     else:
-        _write_rows(file, columns, texts)
+        _write_rows(file, columns, texts, separator)
 
 
 def _texts(column: Any) -> list[str]:
@@ -85,7 +86,7 @@ def _texts(column: Any) -> list[str]:
     return np.where(np.isnan(column), "", column.astype(str)).tolist()
 
 
-def _write_rows(file: Any, names: Iterable[str], texts: Sequence[Sequence[str]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
+def _write_rows(file: Any, names: Iterable[str], texts: Sequence[Sequence[str]], separator: str) -> None:
+    writer = csv.writer(file, delimiter=separator, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(zip(*texts, strict=True))

@@ -97,8 +97,8 @@ def read(source: Source, dialect: Dialect) -> Cells:
         their lines, and the number of problems.
     """
     cells = Cells(len(dialect.names))
-    with source.opened() as file:
-        lines = Lines(file, dialect)
+    with source.opened() as file, text_of(file, dialect.encoding) as text:
+        lines = Lines(text)
         reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
         try:
             next(row for row in reader if any(row))  # the names
@@ -116,8 +116,8 @@ def read(source: Source, dialect: Dialect) -> Cells:
 class Lines:
     """The lines of a text table, and one more at the end."""
 
-    def __init__(self, file: IO[bytes], dialect: Dialect) -> None:
-        self.text = text_of(file, dialect.encoding)
+    def __init__(self, text: IO[str]) -> None:
+        self.text = text
         self.has_zero = self.ended = False
         self.count = 0  # of the lines that were read
 
@@ -140,8 +140,8 @@ def _problems(source: Source, dialect: Dialect) -> TableError:
     """Return the error that lists what is wrong with the rows."""
     found: list[str] = []
     width, begin = len(dialect.names), 1
-    with source.opened() as file:
-        lines = Lines(file, dialect)
+    with source.opened() as file, text_of(file, dialect.encoding) as text:
+        lines = Lines(text)
         reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
         try:
             for row in reader:

@@ -63,15 +63,20 @@ class Source:
         """Copy what can be read only once to a temporary file."""
         self._kept = tempfile.TemporaryFile()  # noqa: SIM115
         shutil.copyfileobj(pipe, self._kept)
+        self._kept.flush()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._kept is not None:
+            self._kept.close()
 
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:
-        if self._kept is not None:
-            self._kept.seek(0)
-            yield self._kept
-        else:
-            with open(self.path, "rb") as file:
-                yield file
+        with open(self.path if self._kept is None else os.dup(self._kept.fileno()), "rb") as file:
+            file.seek(0)
+            yield file
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
@@ -111,6 +116,10 @@ class Source:
     def member(self, archive: zipfile.ZipFile) -> str:
         """Return the name of the only file in a .zip file."""
         names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
+        if "[Content_Types].xml" in names:
+            raise TableError("this is a spreadsheet or another office document; save it as CSV UTF-8")
+        if names and all(name.endswith(".npy") for name in names):
+            raise TableError("this is a NumPy file; give it a name that ends in .npz")
         if len(names) != 1:
             some = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
             advice = "unpack it, and name the table" if names else "it has no table"
@@ -123,17 +132,15 @@ class Source:
         with self.opened() as file:
             return file.read(START)
 
-    def spooled(self) -> str | IO[bytes]:
-        """Return the path, or an open file of the decompressed bytes that can seek."""
-        if not self.compression and self._kept is None:
-            return self.path
-        kept = tempfile.TemporaryFile()  # noqa: SIM115
-        with self.opened() as file:
+    @contextmanager
+    def seekable(self) -> Iterator[IO[bytes]]:
+        """Open the decompressed file so that it can be read in any order."""
+        with tempfile.TemporaryFile() as kept, self.opened() as file:
             shutil.copyfileobj(file, kept)
-        kept.seek(0)
-        return kept
+            kept.seek(0)
+            yield kept
 
 
 def text_of(file: IO[bytes], encoding: str) -> io.TextIOWrapper:
-    """Return the file as text whose line endings are kept."""
+    """Return the file as text whose line endings are kept. Close it, which closes the file."""
     return io.TextIOWrapper(cast("Any", file), encoding, newline="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -13,14 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from .._extras import not_installed
-from . import TableError, delimited, parquet
+from . import TableError, delimited, json_lines, others, parquet
+from .dialects import has_wide_letters
 from .sources import COMPRESSED, STANDARD_INPUT, Source
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 TEXT = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data")
-TYPES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
+JSON = (".jsonl", ".ndjson", ".json")
+TYPES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", ".feather", ".dta", ".npz")
+Reader = Callable[[Any, Collection[str]], "DataFrame"]
 NUMPY_KINDS = "biufUSmM"  # kinds of arrays that can be columns
 
 
@@ -45,8 +49,10 @@ def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
         none of them may be the index of a Parquet file's frame
     """
     require_pandas()
-    reader, given = _reader(path)
-    frame = reader(given, wanted)
+    frame = _by_path(path, wanted)
+    if frame is None:
+        with Source(path) as source:
+            frame = _reader(source)(source, wanted)
     names = list(frame.columns)
     frame.columns, frame.attrs["renamed"] = _different(names)
     frame.attrs.setdefault("notes", [])
@@ -55,19 +61,53 @@ def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
     return frame
 
 
-def _reader(path: str) -> tuple[Callable[[Any, Collection[str]], DataFrame], Any]:
-    """Return the function that reads a file, and its argument."""
+def _by_path(path: str, wanted: Collection[str]) -> DataFrame | None:
+    """Return the table in a folder or in a file that must be on disk; None for a file that is read from its start."""
     if path != STANDARD_INPUT and os.path.isdir(path):
-        return parquet.read, path
+        return parquet.read(path, wanted)
+    readers: dict[str, Reader] = {".parquet": parquet.read, ".npz": _read_npz, others.STATA: others.read_stata}
+    readers |= dict.fromkeys(others.ARROW, others.read_arrow)
     suffix = Path(path).suffix.lower()
-    if suffix == ".parquet":
-        return parquet.read, path
-    if suffix == ".npz":
-        return _read_npz, path
-    if path != STANDARD_INPUT and not os.path.exists(path) and suffix not in TEXT and suffix not in COMPRESSED:
-        raise TableError(f"expected a file of type {', '.join(TYPES)}")
-    source = Source(path)
-    return delimited.read, source
+    if suffix in readers:
+        return readers[suffix](path, wanted)
+    if suffix in others.READERS or suffix in others.ADVICE:
+        others.refuse(path, suffix)
+    if path != STANDARD_INPUT and not os.path.exists(path) and suffix not in (*TEXT, *JSON, *COMPRESSED):
+        raise _unknown()
+    return None
+
+
+def _reader(source: Source) -> Reader:
+    """Return the function that reads a source: by its name, or by its first bytes."""
+    if source.suffix in JSON:
+        return json_lines.read
+    _refuse_disguised(source)
+    if source.suffix in TEXT:
+        return delimited.read
+    if source.start.startswith(b"PAR1"):
+        return _read_parquet
+    if re.match(rb"(\xef\xbb\xbf)?\s*(\{|\[\s*\{)", source.start):
+        return json_lines.read
+    if b"\0" in source.start and not has_wide_letters(source.start):
+        raise _unknown()
+    return delimited.read
+
+
+def _read_parquet(source: Source, wanted: Collection[str]) -> DataFrame:
+    with source.seekable() as file:
+        return parquet.read(file, wanted)
+
+
+def _refuse_disguised(source: Source) -> None:
+    """Refuse spreadsheets and web pages that are called .csv."""
+    if source.start.startswith(b"\xd0\xcf\x11\xe0"):
+        others.refuse(source.path, ".xls")
+    if source.start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise TableError("this is a web page or XML, not a table; if you downloaded it, download the file itself")
+
+
+def _unknown() -> TableError:
+    return TableError(f"expected a file of type {', '.join(TYPES)}")
 
 
 def _different(names: list[str]) -> tuple[list[str], dict[str, str]]:
