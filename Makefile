@@ -5,6 +5,7 @@
 # make docs    the documentation as a site, into site/
 # make notebooks   run the notebooks of docs/notebooks anew and write their outputs into them
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
+# make tables  fastbp's commands on raw public tables, beside scikit-learn: fetches packages, half an hour
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
 # make wheel   the source distribution, and a wheel with the kernels for all processor levels, into dist/;
@@ -18,7 +19,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test nightly levels docs notebooks stress matrix oldest lint format bench compare wheel dist arm check-tag clean
+.PHONY: demo test nightly levels docs notebooks stress matrix oldest lint format bench compare tables wheel dist arm check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -71,6 +72,10 @@ bench: $(VENV)/.bench
 # The usual torch for Linux brings gigabytes of CUDA; its build for the CPU, installed into .venv first, is all that this takes.
 compare: $(VENV)/.compare
 	$(BIN)/python -m bench.compare --write
+
+# TABLES="--only penguins flights" for some of them; bench/tables.py has more options.
+tables: $(VENV)/.cli
+	$(BIN)/python -m bench.tables $(TABLES)
 
 # The wheel is made from the source distribution, so it contains nothing else, and two runs give the same bytes.
 wheel: $(VENV)/.dist

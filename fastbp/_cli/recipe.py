@@ -7,7 +7,7 @@ from typing import Any
 
 from ..optimizers import AdamW
 
-SMALL, MEDIUM = 1_000, 10_000  # rows from which a larger network pays
+LARGE = 10_000  # rows from which a larger network pays
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Recipe:
     """
 
     hidden: tuple[int, ...]
-    activation: str = "relu"
-    initializer: str = "he"
-    learning_rate: float = 1e-3
+    activation: str = "tanh"
+    initializer: str = "lecun"
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     batch_size: int = 64
     epochs: int = 200
-    patience: int = 15
-    dropout: float = 0.0
+    patience: int = 20
+    dropout: float = 0.1
     l2: float = 0.0
     schedule: str | None = None
 
@@ -51,8 +51,6 @@ def recipe(n_rows: int) -> Recipe:
     n_rows : int
         Number of rows to train on.
     """
-    if n_rows < SMALL:
-        return Recipe((64,), batch_size=32, dropout=0.2)
-    if n_rows < MEDIUM:
-        return Recipe((128,), dropout=0.2)
-    return Recipe((128, 128), batch_size=256, learning_rate=2e-3, epochs=60, patience=6)
+    if n_rows < LARGE:
+        return Recipe((64, 64))
+    return Recipe((128, 128), batch_size=256, epochs=60, patience=8)
