@@ -13,6 +13,7 @@ from .._kernels import codes
 from .._names import Names, labels_of_row, names_of, without_index
 from ..losses import Custom, Huber, Loss, Quantile
 from ..trainer import Trainer
+from . import _folding
 from ._explanation import Explanation
 from ._paths import Paths
 from ._records import Derivative, LayerValues
@@ -161,6 +162,8 @@ def _written_out(trainer: Trainer, J: float, paths: Paths, weights: Compared, bi
     """Return the explanation, with each derivative written out as the sum over its paths if they are few enough."""
     by_path = paths.n_paths <= MAX_PATHS
     gradients = _derivatives(paths, by_path, weights, biases, trainer.learning_rate)
+    shown = _folding.shown(paths.layers, paths.weights, MAX_PATHS, bias=trainer.use_bias)
+    pictured = _pictured(paths, shown, gradients, weights, biases, trainer.learning_rate)
     reference_difference, kernel_difference = _differences(gradients, weights, biases)
     return Explanation(
         J=J,
@@ -176,6 +179,10 @@ def _written_out(trainer: Trainer, J: float, paths: Paths, weights: Compared, bi
         reference_difference=reference_difference,
         kernel_difference=kernel_difference,
         remarks=_remarks(trainer, paths, gradients),
+        pictured=pictured,
+        shown_units=() if shown is None else shown.units,
+        input_names=trainer._state.column_names.features or (),
+        output_names=trainer._state.column_names.targets or (),
     )
 
 
@@ -186,15 +193,38 @@ def _derivatives(
     m = len(paths.layers[0].a)
     if not by_path and m * sum(theta.size + paths.use_bias * len(theta) for theta in paths.weights) > MAX_PATHS:
         return ()
-    found = []
-    for l, j, k in paths.parameters():
-        found_paths = (paths.to_cost if by_path else paths.to_delta)(l, j, k)
-        index = (j - 1, k - 1) if k else (j - 1,)
-        theta, gradient, kernel = (float(arrays[l - 1][index]) for arrays in (weights if k else biases))
-        updated = np.array([theta])
-        reference.update([updated], [np.array([gradient])], eta)
-        found.append(Derivative(l, j, k, theta, found_paths, gradient, kernel, float(updated[0])))
-    return tuple(found)
+    return tuple(_derivative(paths, by_path, theta, weights, biases, eta) for theta in paths.parameters())
+
+
+def _derivative(
+    paths: Paths, by_path: bool, theta: tuple[int, int, int], weights: Compared, biases: Compared, eta: float
+) -> Derivative:
+    """Return the Derivative by one weight."""
+    l, j, k = theta
+    index = (j - 1, k - 1) if k else (j - 1,)
+    value, gradient, kernel = (float(arrays[l - 1][index]) for arrays in (weights if k else biases))
+    updated = np.array([value])
+    reference.update([updated], [np.array([gradient])], eta)
+    chains = (paths.to_cost if by_path else paths.to_delta)(l, j, k)
+    return Derivative(l, j, k, value, chains, gradient, kernel, float(updated[0]))
+
+
+def _pictured(
+    paths: Paths,
+    shown: _folding.Shown | None,
+    gradients: tuple[Derivative, ...],
+    weights: Compared,
+    biases: Compared,
+    eta: float,
+) -> tuple[Derivative, ...]:
+    """Return the Derivatives of the weights that the picture shows."""
+    if shown is None:
+        return ()
+    wanted = list(shown.parameters(bias=paths.use_bias))
+    if gradients:
+        known = {(g.l, g.j, g.k): g for g in gradients}
+        return tuple(known[theta] for theta in wanted)
+    return tuple(_derivative(paths, False, theta, weights, biases, eta) for theta in wanted)
 
 
 def _differences(gradients: Sequence[Derivative], weights: Compared, biases: Compared) -> tuple[float, float]:

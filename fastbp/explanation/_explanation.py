@@ -50,6 +50,12 @@ class Explanation(Quantities):
         fastbp.reference or of the kernels.
     remarks : tuple of str
         What was left out, and why.
+    pictured : tuple of Derivative
+        The weights that the picture of the page shows. It folds large layers and deep networks.
+    shown_units : tuple
+        For each layer the numbers of the units that the picture shows, from 0.
+    input_names, output_names : tuple of str
+        Names of the inputs and outputs; empty if they have none.
     """
 
     def gradient(self, l: int, j: int, k: int) -> Derivative:
@@ -94,7 +100,7 @@ class Explanation(Quantities):
         return _rich.weights(self)
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return an HTML page that shows each layer's values in turn, and the chains of the weight that you point at.
+        """Return an HTML page that shows each layer's values in turn, and the chains of the weight that you choose.
 
         Parameters
         ----------
@@ -107,7 +113,7 @@ class Explanation(Quantities):
             The page.
         """
         place = None if path is None else _checks.file_to_write("path", path)
-        page = _html.page(self)
+        page = _html.page(self, None)
         if place is not None:
             with replacing(place, text=True) as file:
                 file.write(page)
@@ -120,4 +126,4 @@ class Explanation(Quantities):
         return _rich.whole(self)
 
     def _repr_html_(self) -> str:
-        return _html.frame(self)
+        return _html.frame(self, None)

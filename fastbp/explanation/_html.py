@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import Any
 
-from . import _text
+from . import _shares_html, _text
 from ._chains import WeightPath, number, route
-from ._records import Derivative, Quantities
+from ._folding import MOST
+from ._records import Array, Derivative, LayerValues, Quantities
+from ._told import Shares
+from ._words import clean
 
-MAX_DRAWN = 16  # the most layers, and units in a layer, of a picture
 
-
-def page(explanation: Quantities) -> str:
-    """Return the whole page, which is self-contained."""
+def page(explanation: Quantities | None, shares: Shares | None) -> str:
+    """Return the whole page, which is self-contained, of one of the two or both."""
     template = (resources.files(__package__) / "explain.html").read_text(encoding="utf-8")
+    contents = {
+        "title": escape(_title(explanation, shares)),
+        "contributions": "" if shares is None else _shares_html.section(shares),
+        "steps": "" if explanation is None else _steps(explanation),
+        "data": _json(data(explanation, shares)),
+    }
+    for name, content in contents.items():
+        template = template.replace(f"<!--{name}-->", content)
+    return template
+
+
+def frame(explanation: Quantities | None, shares: Shares | None) -> str:
+    """Return the page in a frame, so that its styles and scripts don't affect a notebook."""
+    source = escape(page(explanation, shares), quote=True)
+    return f'<iframe title="fastbp.explain" srcdoc="{source}" style="width:100%;height:54rem;border:0"></iframe>'
+
+
+def _title(explanation: Quantities | None, shares: Shares | None) -> str:
+    if shares is not None:
+        told, m = shares.told[0], len(shares.told)
+        return f"Explanation of {clean(told.label)}" if m == 1 else f"Explanation of {m:,} predictions"
+    assert explanation is not None
+    return f"Backpropagation of {_text.heading(explanation)}"
+
+
+def _steps(explanation: Quantities) -> str:
+    """Return the part of the page that shows one step of backpropagation."""
+    template = (resources.files(__package__) / "steps.html").read_text(encoding="utf-8")
     contents = {
         "heading": escape(_text.heading(explanation)),
         "J": number(explanation.J),
@@ -25,55 +55,72 @@ def page(explanation: Quantities) -> str:
         "units": _table("units", "What each unit computes", _text.unit_rows(explanation)),
         "updates": _updates(explanation),
         "text": escape(_text.text(explanation)),
-        "data": _json(data(explanation)),
     }
     for name, content in contents.items():
         template = template.replace(f"<!--{name}-->", content)
     return template
 
 
-def frame(explanation: Quantities) -> str:
-    """Return the page in a frame, so that its styles and scripts don't affect a notebook."""
-    source = escape(page(explanation), quote=True)
-    return f'<iframe title="fastbp.explain" srcdoc="{source}" style="width:100%;height:54rem;border:0"></iframe>'
-
-
-def data(explanation: Quantities) -> dict[str, Any]:
-    """Return what the page's script draws, as plain numbers and lists. The lists are empty if it draws nothing."""
-    drawn, m = is_drawn(explanation), len(explanation.layers[0].a)
+def data(explanation: Quantities | None, shares: Shares | None) -> dict[str, Any]:
+    """Return what the page's script draws, as plain numbers and lists."""
+    labels = [] if shares is None else [told.label for told in shares.told]
+    if explanation is None:
+        return {"labels": labels, "drawn": False}
+    m = len(explanation.layers[0].a)
     return {
+        "labels": labels or [str(s + 1) for s in range(m)],
         "J": explanation.J,
         "eta": explanation.learning_rate,
         "view": explanation.view,
-        "n_paths": explanation.n_paths if drawn else None,
-        "n_derivatives": explanation.n_derivatives if drawn else None,
-        "drawn": drawn,
-        "layers": [
-            {
-                "activation": layer.activation,
-                "a": layer.a.tolist(),
-                "z": None if layer.z is None else layer.z.tolist(),
-                "delta": None if layer.delta is None else layer.delta.tolist(),
-                "slopes": None if layer.slopes is None else layer.slopes.tolist(),
-                "bias": bool(explanation.bias_gradients) and layer is not explanation.layers[-1],
-            }
-            for layer in explanation.layers
-            if drawn
-        ],
-        "weights": [weight(derivative, m) for derivative in explanation.gradients if drawn],
+        "n_paths": explanation.n_paths if is_drawn(explanation) else None,
+        "n_derivatives": explanation.n_derivatives if is_drawn(explanation) else None,
+        "drawn": is_drawn(explanation),
+        "layers": [_layer(explanation, layer) for layer in explanation.layers if _units_of(explanation, layer)],
+        "weights": [weight(derivative, m) for derivative in explanation.pictured],
     }
 
 
 def is_drawn(explanation: Quantities) -> bool:
     """Return whether the page has a picture in which you can choose weights."""
-    return max(*explanation.sizes, len(explanation.sizes)) <= MAX_DRAWN and bool(explanation.gradients)
+    return bool(explanation.pictured)
+
+
+def _units_of(explanation: Quantities, layer: LayerValues) -> list[int]:
+    """Return the units of a layer that are drawn, from 0."""
+    return list(explanation.shown_units[layer.l - 1]) if is_drawn(explanation) else []
+
+
+def _layer(explanation: Quantities, layer: LayerValues) -> dict[str, Any]:
+    """Return a layer that is drawn: its number and size, and the values of the units that are drawn."""
+    units, names = _units_of(explanation, layer), explanation.names_of(layer)
+
+    def values(array: Array | None) -> Any:
+        return None if array is None else array[:, units].tolist()
+
+    return {
+        "l": layer.l,
+        "size": layer.a.shape[1],
+        "units": [i + 1 for i in units],
+        "names": [clean(names[i]) for i in units] if names else None,
+        "activation": layer.activation,
+        "a": values(layer.a),
+        "z": values(layer.z),
+        "delta": values(layer.delta),
+        "slopes": values(layer.slopes),
+        "bias": bool(explanation.bias_gradients) and layer is not explanation.layers[-1],
+    }
 
 
 def _remarks(explanation: Quantities) -> tuple[str, ...]:
-    """Return the remarks, and that there is no picture if the page has none."""
-    if is_drawn(explanation):
+    """Return the remarks, and what the picture leaves out."""
+    if not is_drawn(explanation):
+        return *explanation.remarks, "There are too many samples for a picture."
+    if all(len(units) == n for units, n in zip(explanation.shown_units, explanation.sizes, strict=True)):
         return explanation.remarks
-    return *explanation.remarks, f"The network is too large for a picture ({MAX_DRAWN} layers of {MAX_DRAWN} units)."
+    sentences = ["The picture shows the units that change J most, and folds the others."]
+    if len(explanation.sizes) > MOST:
+        sentences.append("It shows the first and the last layers, and folds those between them.")
+    return *explanation.remarks, " ".join(sentences)
 
 
 def weight(derivative: Derivative, m: int) -> dict[str, Any]:
@@ -114,24 +161,33 @@ def _json(value: Any) -> str:
 
 
 def _updates(explanation: Quantities) -> str:
-    """Return the table of weights, each with a link to its chains if they are drawn."""
-    if not explanation.gradients:
+    """Return the table of weights, each with a link to its chains if it is drawn. If there are many, those drawn."""
+    shown = _text.update_rows(explanation)
+    if not shown.shown[1:] or shown.left_out:
+        drawn = [_text.update_row(derivative) for derivative in explanation.pictured]
+        shown = _text.first_rows(_text.UPDATES, drawn)
+        derivatives = explanation.pictured
+        left_out = sum(array.size for array in (*explanation.weight_gradients, *explanation.bias_gradients))
+        shown = shown._replace(left_out=left_out - len(shown.shown) + 1)
+    else:
+        derivatives = explanation.gradients
+    if not derivatives:
         return ""
-    (head, *rows), left_out = _text.update_rows(explanation)
-    if is_drawn(explanation):
-        names = [f'<a href="#{_identity(g)}">{row[0]}</a>' for g, row in zip(explanation.gradients, rows, strict=False)]
-        rows = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
+    drawn_ones = {(g.l, g.j, g.k) for g in explanation.pictured}
+    listed = derivatives[: len(shown.shown) - 1]
+    links = [f"#{_identity(g)}" if (g.l, g.j, g.k) in drawn_ones else "" for g in listed]
     caption = f"The weights, and a step of gradient descent with η = {number(explanation.learning_rate)}"
-    return _table("updates", caption, _text.Rows([head, *rows], left_out))
+    return _table("updates", caption, shown, links)
 
 
-def _table(name: str, caption: str, rows: _text.Rows) -> str:
-    """Return an HTML table. The first column names the rows; the cells are HTML."""
+def _table(name: str, caption: str, rows: _text.Rows, links: Sequence[str] = ()) -> str:
+    """Return an HTML table. The first column names the rows, each with a link if it has one that is not empty."""
     head, *shown = rows.shown
-    names = "".join(f'<th scope="col">{column}</th>' for column in head)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>\n' for row in shown
-    )
+    names = "".join(f'<th scope="col">{escape(column)}</th>' for column in head)
+    body = ""
+    for (first, *others), link in zip(shown, links or [""] * len(shown), strict=True):
+        linked = f'<a href="{link}">{escape(first)}</a>' if link else escape(first)
+        body += f'<tr><th scope="row">{linked}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in others)}</tr>\n'
     more = f"<p>… and {rows.left_out:,} more</p>" if rows.left_out else ""
     return (
         f'<div class="scroll"><table id="{name}"><caption>{caption}</caption><thead><tr>{names}</tr></thead>\n'

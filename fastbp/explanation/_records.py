@@ -100,8 +100,16 @@ class Quantities:
     reference_difference: float
     kernel_difference: float
     remarks: tuple[str, ...]
+    pictured: tuple[Derivative, ...] = field(default=(), repr=False)
+    shown_units: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """n_1 … n_L."""
         return tuple(layer.a.shape[1] for layer in self.layers)
+
+    def names_of(self, layer: LayerValues) -> tuple[str, ...]:
+        """Return the names of the layer's units, if they have some."""
+        return self.input_names if layer is self.layers[0] else self.output_names if layer is self.layers[-1] else ()

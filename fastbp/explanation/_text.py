@@ -12,10 +12,12 @@ import numpy as np
 from .._symbols import Symbol
 from ._chains import aligned, latex_factor, latex_lines, latex_number, number, parameter
 from ._records import Derivative, LayerValues, Quantities
+from ._words import padded, shortened, width_of
 
 MAX_ROWS = 200  # the most rows of a table
+NAME = 30  # the most characters of a unit's name in a table
 
-UNITS = ("layer", "sample", "unit", "z", "a", "f′(z)", "δ = ∂J/∂z")
+UNITS = ("layer", "sample", "unit", "name", "z", "a", "f′(z)", "δ = ∂J/∂z")
 UPDATES = ("weight", "θ", "Σ paths", "reference", "kernel", "θ − η ∂J/∂θ")
 
 
@@ -40,15 +42,21 @@ def heading(explanation: Quantities) -> str:
 
 
 def unit_rows(explanation: Quantities) -> Rows:
-    """Return z, a, f′ and δ of every unit for every sample, below the names in UNITS. A single sample has no number."""
+    """Return z, a, f′ and δ of every unit for every sample, below the columns in UNITS.
+
+    The column of samples is left out if there is only one, and the column of names if no unit has a name.
+    """
     m = len(explanation.layers[0].a)
     rows: list[tuple[str, ...]] = [UNITS]
     for layer, s, i in islice(_units(explanation), MAX_ROWS):
-        arrays = (layer.z, layer.a, layer.slopes, layer.delta)
+        arrays, names = (layer.z, layer.a, layer.slopes, layer.delta), explanation.names_of(layer)
         values = (None if array is None else array[s, i] for array in arrays)
-        rows.append((str(layer.l), str(s + 1), str(i + 1), *map(number, values)))
+        name = shortened(names[i], NAME) if names else ""
+        rows.append((str(layer.l), str(s + 1), str(i + 1), name, *map(number, values)))
     left_out = m * sum(explanation.sizes) - (len(rows) - 1)
-    return Rows(rows if m > 1 else [(row[0], *row[2:]) for row in rows], left_out)
+    is_named = any(row[3] for row in rows[1:])
+    kept = [j for j in range(len(UNITS)) if (j != 1 or m > 1) and (j != 3 or is_named)]
+    return Rows([tuple(row[j] for j in kept) for row in rows], left_out)
 
 
 def _units(explanation: Quantities) -> Iterator[tuple[LayerValues, int, int]]:
@@ -58,13 +66,12 @@ def _units(explanation: Quantities) -> Iterator[tuple[LayerValues, int, int]]:
 
 def update_rows(explanation: Quantities) -> Rows:
     """Return the gradients and the update of every weight, below the names in UPDATES."""
-    return first_rows(
-        UPDATES,
-        [
-            (str(g.symbol), *map(number, (g.theta, g.sum, g.reference, g.kernel, g.updated)))
-            for g in explanation.gradients
-        ],
-    )
+    return first_rows(UPDATES, [update_row(derivative) for derivative in explanation.gradients])
+
+
+def update_row(g: Derivative) -> tuple[str, ...]:
+    """Return the gradients and the update of one weight."""
+    return (str(g.symbol), *map(number, (g.theta, g.sum, g.reference, g.kernel, g.updated)))
 
 
 def first_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Rows:
@@ -87,8 +94,11 @@ def agreement(explanation: Quantities) -> tuple[str, str]:
 
 def table(rows: Rows) -> str:
     """Return a table as text, with all columns aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows.shown, strict=True)]
-    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows.shown]
+    widths = [max(map(width_of, column)) for column in zip(*rows.shown, strict=True)]
+    lines = [
+        "  ".join(padded(cell, w, right=True) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows.shown
+    ]
     if rows.left_out:
         lines.append(f"… and {rows.left_out:,} more")
     return "\n".join(lines)
