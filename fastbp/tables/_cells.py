@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
+
+MARKS = {  # texts that stand for a missing number or date
+    *("", "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "…", "*", "/", "na", "n.a.", "n.a", "n/a", "none"),
+    *("null", "nan", "nil", "missing", "unknown", "unk", "not available", "not applicable", "no data", "tbd", "nat"),
+    *("<na>", "#ref!", "#div/0!", "#value!", "#num!", "#name?", "#n/a"),
+}
 
 
 @dataclass
@@ -45,9 +52,21 @@ class Cells:
         return self.values.dtype.kind in "iuf"
 
     @cached_property
-    def texts(self) -> Series[Any]:
-        """The values as text, spelled the same for every kind of file."""
-        return texts_in(self.values)
+    def texts(self) -> Texts:
+        """The values as text, spelled the same for every kind of file; (u,) of str."""
+        return texts_in(self.values).to_numpy(object)
+
+    @cached_property
+    def stripped(self) -> list[str]:
+        """The texts without the spaces around them."""
+        return [text.strip() for text in self.texts]
+
+    @cached_property
+    def marked(self) -> Flags:
+        """Whether each value stands for a missing number or date, such as ?; (u,)."""
+        if self.is_numeric:
+            return np.zeros(len(self.values), bool)
+        return self.null | np.fromiter((text.lower() in MARKS for text in self.stripped), bool, len(self.stripped))
 
     @cached_property
     def plain(self) -> Array:
@@ -68,17 +87,12 @@ class Cells:
         """Return `null` where some of these texts are known categories."""
         if self.values.dtype.kind in "iufbmM":
             return np.zeros(len(self.values), bool)
-        texts = [text for text in MISSING if text not in known]
-        blank = self.texts.str.isspace() if len(self.texts) else self.texts.astype(bool)
-        return self.values.isin(texts).to_numpy(bool) | blank.to_numpy(bool)
+        missing = set(MISSING).difference(known)
+        return np.fromiter((text in missing or text.isspace() for text in self.texts), bool, len(self.texts))
 
     def rows(self, flags: Flags, *, null: bool = False) -> Flags:
         """Return (n,) whether a row has a flagged value; null: for a row without a value."""
         return np.append(flags, null)[self.codes]
-
-    def spread(self, rows: Array, gone: Array) -> Array:
-        """Return (n, …) from one row for each value, and one for null."""
-        return np.concatenate([rows, gone[None]])[self.codes]
 
 
 def cells_of(series: Series[Any]) -> Cells:
@@ -89,10 +103,10 @@ def cells_of(series: Series[Any]) -> Cells:
     if isinstance(series.dtype, pandas.PeriodDtype):
         series = series.dt.to_timestamp()
     if isinstance(series.dtype, pandas.CategoricalDtype):
-        codes, values = series.cat.codes.to_numpy(np.int64), pandas.Series(series.cat.categories)
+        codes, values = series.cat.codes.to_numpy(), pandas.Series(series.cat.categories)
         used = np.bincount(codes[codes >= 0], minlength=len(values)) > 0
         if not used.all():
-            codes = np.append(np.cumsum(used) - 1, -1)[codes]
+            codes = np.append(np.cumsum(used) - 1, -1).astype(codes.dtype)[codes]
             values = values[used].reset_index(drop=True)
         if values.dtype != object or pandas.api.types.infer_dtype(values) == "string":
             return Cells(name, values, codes)
@@ -106,7 +120,7 @@ def cells_of(series: Series[Any]) -> Cells:
         texts[present] = [text_of(value) for value in series[present]]
         series = pandas.Series(texts, dtype=object)
     codes, uniques = pandas.factorize(series)
-    return Cells(name, pandas.Series(uniques), codes.astype(np.int64))
+    return Cells(name, pandas.Series(uniques), codes)
 
 
 def _is_nested(value: Any) -> bool:
@@ -118,8 +132,3 @@ def _is_nested(value: Any) -> bool:
             return True
         return False
     return not isinstance(value, str) and (hasattr(value, "__len__") or isinstance(value, set | complex))
-
-
-def each(texts: Series[Any], function: Callable[[str], int]) -> Array:
-    """Return the function of each text, as int64."""
-    return np.fromiter(map(function, texts), np.int64, len(texts))

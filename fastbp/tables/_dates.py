@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._cells import Array, Cells
-from ._numbers import Reading, are_enough, marked
+from ._numbers import Reading, are_enough
 
 if TYPE_CHECKING:
-    from pandas import Series
+    pass
 
 ISO = "ISO8601"
 COMPACT = "%Y%m%d"
@@ -32,7 +32,8 @@ CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%
 TIME = re.compile(  # behind a date
     r".*?(?P<joint>T|, |: ?| +)(?P<clock>\d{1,2}:\d\d)(?P<seconds>:\d\d)?(?P<fraction>\.\d+)?(?P<half>( ?)[AaPp][Mm])?"
 )
-ZONE = r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$"  # behind a time
+ZONE = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")  # behind a time
+MAY_HAVE_ZONE = re.compile(r"(?:[ZCT]|[+-]\d\d(?::?\d\d)?)$")
 LOOKS = re.compile(r"(?=.*\d).*(?:\d[-/.: T]\d|[A-Za-z]{3})", re.ASCII | re.DOTALL)  # like a date, at a first glance
 TRIED = 20  # texts on which each format is tried first
 SHARE = 0.8  # of them that a format must read
@@ -51,11 +52,13 @@ def recognise(cells: Cells, *, forced: bool = False) -> Reading | None:
         return Reading(read(cells, ISO), ISO)
     if cells.values.dtype.kind in "iufbm":
         return None
-    considered = ~marked(cells)
-    texts = _prepared(cells.texts[considered])
-    if not len(texts):
+    considered = ~cells.marked
+    known = np.flatnonzero(considered)
+    if not len(known):
         return None
-    sample = list(texts.iloc[np.unique(np.linspace(0, len(texts) - 1, TRIED).astype(int))])
+    sample = _without_zones(
+        [cells.stripped[i] for i in known[np.unique(np.linspace(0, len(known) - 1, TRIED).astype(int))]]
+    )
     if sum(bool(LOOKS.match(text)) and len(text) < 50 for text in sample) < 0.8 * len(sample):
         return None
     best, equal = None, list[str]()
@@ -84,7 +87,7 @@ def read(cells: Cells, format: str) -> Array:
         local = values.dt.tz_localize(None) if getattr(values.dt, "tz", None) is not None else values
         moments = local
     else:
-        texts = _prepared(cells.texts)
+        texts = pandas.Series(_without_zones(cells.stripped), dtype=object)
         moments = pandas.to_datetime(texts, format=format, errors="coerce", utc=True).dt.tz_localize(None)
     stamps = moments.to_numpy("datetime64[us]")
     days = stamps.astype(np.int64) / 86_400e6
@@ -97,9 +100,9 @@ def is_clock(format: str) -> bool:
     return format in CLOCKS
 
 
-def _prepared(texts: Series[Any]) -> Series[Any]:
-    """Return texts without spaces around them and without time zones."""
-    return texts.astype(object).str.strip().str.replace(ZONE, r"\1", regex=True)
+def _without_zones(texts: list[str]) -> list[str]:
+    """Return texts without the time zones behind their times."""
+    return [ZONE.sub(r"\1", text) if MAY_HAVE_ZONE.search(text) else text for text in texts]
 
 
 def _candidates(sample: list[str]) -> list[str]:

@@ -81,7 +81,7 @@ def text_reason(cells: Cells) -> str:
         return ""
     if distinct == n:
         return "an identifier or text: each row has another value"
-    length = float((cells.texts.str.len().to_numpy(np.float64) * cells.counts).sum() / n)
+    length = float(np.dot(list(map(len, cells.texts)), cells.counts) / n)
     if distinct > n / 2 and length > LONG:
         return f"text: {distinct:,} different values in {n:,} rows"
     return f"text or an identifier: {distinct:,} different values in {n:,} rows" if distinct > 0.9 * n else ""

@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from ._cells import Array, Cells, Flags
+from ._problems import rows_of, texts_of
 
 SPACES = "\u0020\u00a0\u2009\u202f"
 SIGNS = "$€£¥₹₽₩₺₫₴₦¢฿₪₱₲₡₵₸"
@@ -26,11 +26,6 @@ POINT = re.compile(
 )
 COMMA = re.compile(rf"(?:[1-9][0-9]{{0,2}}(?:([.{SPACES}'’])[0-9]{{3}}(?:\1[0-9]{{3}})*)|[0-9]+)(?:,[0-9]*)?|,[0-9]+")
 DURATION = re.compile(r"-?[0-9]+ days?(?:,? [+-]?[0-9]+:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?|[0-9]+:[0-9]{2}:[0-9]{2}")
-MARKS = {  # texts that stand for a missing number or date
-    *("", "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "…", "*", "/", "na", "n.a.", "n.a", "n/a", "none"),
-    *("null", "nan", "nil", "missing", "unknown", "unk", "not available", "not applicable", "no data", "tbd", "nat"),
-    *("<na>", "#ref!", "#div/0!", "#value!", "#num!", "#name?", "#n/a"),
-}
 ENOUGH = 0.9  # the share of numbers, or of dates, in a column of them
 SEVERAL = 5  # with as many different numbers, a few texts among many rows count as missing
 
@@ -52,13 +47,6 @@ class Reading:
     note: str = ""
 
 
-def marked(cells: Cells) -> Flags:
-    """Return (u,) whether a value stands for a missing number or date."""
-    if cells.is_numeric:
-        return np.zeros(len(cells.values), bool)
-    return cells.null | np.array([text.strip().lower() in MARKS for text in cells.texts], bool)
-
-
 def are_enough(cells: Cells, readable: Flags, considered: Flags) -> bool:
     """Return whether a column is one of numbers or dates: others among them are few."""
     found = readable & considered
@@ -78,7 +66,7 @@ def read(cells: Cells, spelling: str, unit: str = "") -> Array:
         return cells.plain.copy()
     if spelling == "duration":
         return _durations(cells)
-    numbers = np.array([_number(text, spelling, unit) for text in cells.texts], np.float64)
+    numbers = _spelled(_parsed(cells), spelling, unit)
     return np.where(np.isnan(numbers), cells.plain, numbers) if spelling == "point" and not unit else numbers
 
 
@@ -94,23 +82,27 @@ def recognise(cells: Cells, *, forced: bool = False) -> Reading | None:
         return Reading(read(cells, "duration"), "duration")
     if cells.values.dtype.kind == "b":
         return None
-    considered = ~marked(cells)
+    considered = ~cells.marked
     best = Reading(cells.plain.copy())
     if not cells.is_numeric and np.isnan(best.numbers[considered]).any():
-        unit = _unit(cells)
+        parsed = _parsed(cells)
+        unit = _unit(parsed)
         for spelling, sign in (("point", ""), ("point", unit), ("comma", ""), ("comma", unit)):
-            best = _better(cells, best, Reading(read(cells, spelling, sign), spelling, sign), considered)
+            numbers = _spelled(parsed, spelling, sign)
+            if spelling == "point" and not sign:
+                numbers = np.where(np.isnan(numbers), cells.plain, numbers)
+            best = _better(best, Reading(numbers, spelling, sign), considered)
     return best if _is_column(cells, best, considered, forced) else None
 
 
 def durations(cells: Cells, *, forced: bool = False) -> Reading | None:
     """Return the days in a column of durations, or None if it isn't one."""
-    considered = ~marked(cells)
+    considered = ~cells.marked
     found = Reading(read(cells, "duration"), "duration")
     return found if _is_column(cells, found, considered, forced) else None
 
 
-def _better(cells: Cells, one: Reading, other: Reading, considered: Flags) -> Reading:
+def _better(one: Reading, other: Reading, considered: Flags) -> Reading:
     """Return the reading of more values, the first one of equals."""
     counts = [int((~np.isnan(reading.numbers[considered])).sum()) for reading in (one, other)]
     return other if counts[1] > counts[0] else one
@@ -125,24 +117,47 @@ def _durations(cells: Cells) -> Array:
     """Return durations in days."""
     import pandas
 
-    texts = cells.texts.astype(object)
-    good = np.array([bool(DURATION.fullmatch(text.strip())) for text in texts], bool)
+    texts = cells.stripped
+    good = np.array([bool(DURATION.fullmatch(text)) for text in texts], bool)
     days = np.full(len(texts), np.nan)
     if good.any():
-        found = pandas.to_timedelta(texts[good].str.replace(",", ""), errors="coerce")
+        durations = [text.replace(",", "") for text, is_good in zip(texts, good, strict=True) if is_good]
+        found = pandas.to_timedelta(pandas.Series(durations, dtype=object), errors="coerce")
         days[good] = found.dt.total_seconds().to_numpy(np.float64) / 86_400
     return days
 
 
-def _unit(cells: Cells) -> str:
+@dataclass(frozen=True)
+class _Parsed:
+    """A number in a text: its digits with separators, its unit, and whether it is negative."""
+
+    digits: str
+    power: str
+    unit: str
+    is_negative: bool
+
+
+def _parsed(cells: Cells) -> list[_Parsed | None]:
+    """Return the number in each text, or None."""
+    return list(map(_parse, cells.stripped))
+
+
+def _parse(text: str) -> _Parsed | None:
+    match = CELL.fullmatch(text)
+    if match is None or (match["open"] is None) != (match["close"] is None):
+        return None
+    before, after, sign, inner = match.group("before", "after", "sign", "inner")
+    if (before and after) or (sign and inner) or (match["open"] and (sign or inner)):
+        return None
+    power = (match["power"] or "").replace("−", "-")
+    negative = bool(match["open"]) or (sign or inner or "+") != "+"
+    return _Parsed(match["digits"].strip(), power, before or (after or "").strip(), negative)
+
+
+def _unit(parsed: list[_Parsed | None]) -> str:
     """Return the sign or word that most of the distinct numbers have beside them, or ""."""
-    matches = [CELL.fullmatch(text.strip()) for text in cells.texts]
-    units = Counter(_unit_of(match) for match in matches if match)
-    return max((unit for unit in units if unit), key=lambda unit: units[unit], default="")
-
-
-def _unit_of(match: re.Match[str]) -> str:
-    return match["before"] or (match["after"] or "").strip()
+    units = Counter(number.unit for number in parsed if number and number.unit)
+    return max(units, key=lambda unit: units[unit], default="")
 
 
 @cache
@@ -151,32 +166,23 @@ def _may_lack(unit: str) -> bool:
     return bool(CURRENCY.fullmatch(unit))
 
 
-def _number(text: str, spelling: str, unit: str) -> float:
-    """Return the number in a text, or NaN."""
-    match = CELL.fullmatch(text.strip())
-    if match is None or (match["open"] is None) != (match["close"] is None):
-        return np.nan
-    if (match["before"] and match["after"]) or (match["sign"] and match["inner"]):
-        return np.nan
-    found, digits = _unit_of(match), match["digits"].strip()
-    if spelling == "comma":
-        good, digits = COMMA.fullmatch(digits), re.sub(rf"[.{SPACES}'’]", "", digits).replace(",", ".")
-    else:
-        good, digits = POINT.fullmatch(digits), re.sub(rf"[,{SPACES}'’]", "", digits)
-    if not good:
-        return np.nan
-    number = float(digits + (match["power"] or "").replace("−", "-"))
-    if found != unit and not (found == "" and (number == 0 or _may_lack(unit))):
-        return np.nan
-    negative = match["open"] or (match["sign"] or match["inner"] or "+") != "+"
-    return -number if negative else number
+def _spelled(parsed: list[_Parsed | None], spelling: str, unit: str) -> Array:
+    """Return the numbers in one spelling and unit, (u,); NaN for others."""
+    body, other, mark = (COMMA, ".", ",") if spelling == "comma" else (POINT, ",", ".")
+    separators = str.maketrans(dict.fromkeys(f"{other}{SPACES}'’", "") | {mark: "."})
+    numbers = np.full(len(parsed), np.nan)
+    for i, number in enumerate(parsed):
+        if number is None or not body.fullmatch(number.digits):
+            continue
+        value = float(number.digits.translate(separators) + number.power)
+        if number.unit == unit or (not number.unit and (value == 0 or _may_lack(unit))):
+            numbers[i] = -value if number.is_negative else value
+    return numbers
 
 
 def without_infinity(cells: Cells, reading: Reading) -> tuple[Array, str]:
     """Return the finite numbers, NaN for others, and a note that says which values count as missing."""
-    from ._problems import rows_of, texts_of
-
-    numbers: Any = reading.numbers.copy()
+    numbers = reading.numbers.copy()
     unread = (np.isnan(numbers) | np.isinf(numbers)) & ~cells.null
     numbers[np.isinf(numbers)] = np.nan
     if not unread.any():

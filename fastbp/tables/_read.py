@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 UNKNOWN = ("other", "error")
+BLOCK = 4096  # rows that are written together, so that they stay in the cache
 
 
 def inputs(table: Table, frame: DataFrame, unknown: str = "other") -> Array:
@@ -35,15 +37,47 @@ def inputs(table: Table, frame: DataFrame, unknown: str = "other") -> Array:
         What a category becomes that training did not have, and a text among numbers or dates. "other": a rare category
         or a missing value, with a warning.
     """
+    return encoded(table, frame, unknown).rows(0, len(frame))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Rows of a table that become inputs block by block.
+
+    Attributes
+    ----------
+    n, n_inputs : numbers of rows and of inputs
+    parts : the inputs of each column: its place, its (u, width) distinct rows, and the number of each row's, (n,); None
+        if the distinct rows are all rows
+    """
+
+    n: int
+    n_inputs: int
+    parts: tuple[tuple[slice, Array, Array | None], ...]
+
+    def rows(self, start: int, stop: int) -> Array:
+        """Return the inputs of some rows, (stop − start, n_inputs) as float32."""
+        X = np.empty((min(stop, self.n) - start, self.n_inputs), np.float32)
+        for first in range(0, len(X), BLOCK):
+            block = X[first : first + BLOCK]
+            here = slice(start + first, start + first + len(block))
+            for place, rows, codes in self.parts:
+                block[:, place] = rows[here] if codes is None else rows[codes[here]]
+        return X
+
+
+def encoded(table: Table, frame: DataFrame, unknown: str = "other") -> Encoding:
+    """Return the rows, read and checked, with the arguments of `inputs`."""
     one_of("unknown", unknown, UNKNOWN)
     check_columns(frame.columns, [column.name for column in table.columns])
-    X = np.empty((len(frame), table.n_inputs), np.float32)
     problems = Problems()
+    parts = []
     for column, place in zip(table.columns, table.slices.values(), strict=True):
-        _fill(X[:, place], column, cells_of(frame[column.name]), unknown, problems)
+        cells = cells_of(frame[column.name])
+        parts.append((place, _distinct_rows(column, cells, unknown, problems), cells.codes))
     problems.check()
     problems.warn()
-    return X
+    return Encoding(len(frame), table.n_inputs, tuple(parts))
 
 
 def plain_inputs(table: Table, cells: Mapping[str, Sequence[str]]) -> Array | None:
@@ -74,19 +108,17 @@ def places_of(column: Categories, cells: Cells) -> Array:
 
 def _places(column: Categories, cells: Cells) -> Array:
     null = cells.missing_except(column.places)
-    found = [-1 if gone else column.place(str(text)) for text, gone in zip(cells.texts, null, strict=True)]
+    found = [-1 if gone else column.place(text) for text, gone in zip(cells.texts, null, strict=True)]
     return np.array(found, np.int64)
 
 
-def _fill(X: Array, column: Column, cells: Cells, unknown: str, problems: Problems) -> None:
-    """Write the inputs of a column to its part of X, (n, width)."""
+def _distinct_rows(column: Column, cells: Cells, unknown: str, problems: Problems) -> Array:
+    """Return the inputs of each distinct value, and of null, (u + 1, width) as float32."""
     if isinstance(column, Categories):
-        rows, gone = _category_rows(column, cells, unknown, problems)
-    else:
-        numbers = _values(column, cells)
-        _check_values(column, cells, numbers, unknown, problems)
-        rows, gone = column.rows(numbers), column.rows(np.array([np.nan]))[0]
-    X[:] = cells.spread(rows.astype(np.float32), gone.astype(np.float32))
+        return _category_rows(column, cells, unknown, problems).astype(np.float32)
+    numbers = _values(column, cells)
+    _check_values(column, cells, numbers, unknown, problems)
+    return column.rows(np.append(numbers, np.nan)).astype(np.float32)
 
 
 def _values(column: Numbers | Dates, cells: Cells) -> Array:
@@ -103,7 +135,7 @@ def _values(column: Numbers | Dates, cells: Cells) -> Array:
 def _check_values(column: Numbers | Dates, cells: Cells, values: Array, unknown: str, problems: Problems) -> None:
     """Tell of missing values that training did not have, and of texts that can't be read."""
     what = "a finite number" if isinstance(column, Numbers) else "a date"
-    null = _numbers.marked(cells)
+    null = cells.marked
     _check_missing(column, cells, null, problems)
     if (bad := np.isnan(values) & ~null).any():
         came = f"column {column.name!r} has {texts_of(cells, bad)} in {rows_of(cells.rows(bad))}"
@@ -127,8 +159,8 @@ def _check_missing(column: Column, cells: Cells, null: Flags, problems: Problems
         problems.add(f"{came}; fill or remove such rows, or train with --missing indicator")
 
 
-def _category_rows(column: Categories, cells: Cells, unknown: str, problems: Problems) -> tuple[Array, Array]:
-    """Return the (u, width) inputs of the distinct values, and those of null."""
+def _category_rows(column: Categories, cells: Cells, unknown: str, problems: Problems) -> Array:
+    """Return the inputs of each distinct value, and of null, (u + 1, width)."""
     null = cells.missing_except(column.places)
     _check_missing(column, cells, null, problems)
     places = _places(column, cells)
@@ -143,5 +175,4 @@ def _category_rows(column: Categories, cells: Cells, unknown: str, problems: Pro
     if column.fill is not None:
         gone, place = column.codes[column.fill], column.places[column.fill]
     codes, places = np.where(null, gone, codes), np.where(null, place, places)
-    rows = column.rows(np.append(codes, gone), np.append(places, place))
-    return rows[:-1], rows[-1]
+    return column.rows(np.append(codes, gone), np.append(places, place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 NAMED = 30  # the most categories of a column with an input of their own
 RARE = 10  # rows; rarer categories share an input. In tables of less than 500 rows, a 50th of the rows
+RARE_YEARS = 0.05  # the share of rows in other years, below which the year is no input
 MISSING = ("indicator", "mean", "refuse")
 TYPES = ("number", "category", "date", "boolean", "text")
-ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with leading zeros, such as a postal code
+ZEROS = re.compile(r"\s*[+-]?0[0-9]+\s*")  # an integer with leading zeros, such as a postal code
 
 
 @dataclass(frozen=True)
@@ -201,16 +203,14 @@ def _refuse_constant(cells: Cells, rules: Rules) -> None:
     if int(present.sum()) == 1:
         gaps = not cells.rows(present).all()
         if not gaps or rules.missing != "indicator":
-            raise LeftOut(
-                f"it is {cells.texts[present].iloc[0]!r} in every row" + (" that has a value" if gaps else "")
-            )
+            raise LeftOut(f"it is {cells.texts[present][0]!r} in every row" + (" that has a value" if gaps else ""))
 
 
 def _has_leading_zeros(cells: Cells) -> bool:
     """Return whether there are texts such as 007, which make a column one of names, such as postal codes."""
     if cells.values.dtype.kind in "iufbmM":
         return False
-    return bool(cells.texts.str.fullmatch(ZEROS).any())
+    return any(map(ZEROS.fullmatch, cells.texts))
 
 
 def _are_rounded(cells: Cells, numbers: Array) -> bool:
@@ -261,9 +261,9 @@ def _dated(cells: Cells, reading: Reading, rules: Rules) -> Dates:
     known = ~np.isnan(days)
     counts, gaps = _weights(cells, known)
     found = days[known]
-    parts = _varying(found, ("hour",) if _dates.is_clock(reading.spelling) else PARTS)
+    parts = _varying(found, counts, ("hour",) if _dates.is_clock(reading.spelling) else PARTS)
     if not parts:
-        raise LeftOut(f"it is {cells.texts[known].iloc[0]!r} in every row")
+        raise LeftOut(f"it is {cells.texts[known][0]!r} in every row")
     raw = parts_of(found, parts)
     means = np.average(raw, axis=0, weights=counts)
     deviations = np.sqrt(np.average((raw - means) ** 2, axis=0, weights=counts))
@@ -279,17 +279,27 @@ def _dated(cells: Cells, reading: Reading, rules: Rules) -> Dates:
     )
 
 
-def _varying(days: Array, parts: Sequence[str]) -> tuple[str, ...]:
-    """Return the parts that differ between dates. Where the day doesn't, as in 2020-01, the weekday means nothing."""
+def _varying(days: Array, counts: Array, parts: Sequence[str]) -> tuple[str, ...]:
+    """Return the parts that differ between dates.
+
+    Where the day of the month doesn't differ, as in 2020-01, the weekday means nothing. A year is no input if nearly
+    all rows have the same.
+    """
     found = [part for part in parts if np.ptp(parts_of(days, [part]), axis=0).max() > 1e-9]
-    return tuple(part for part in found if part != "weekday" or "day" in found)
+    years = parts_of(days, ["year"])[:, 0]
+    shares = np.bincount((years - years.min()).astype(np.int64), counts) / counts.sum()
+    if "weekday" in found and "day" not in found:
+        found.remove("weekday")
+    if "year" in found and len(found) > 1 and shares.max() > 1 - RARE_YEARS:
+        found.remove("year")
+    return tuple(found)
 
 
 def _categories(cells: Cells, rules: Rules) -> Categories:
     """Return a column of categories: the frequent ones by name, the others together."""
     present = np.flatnonzero(~cells.null)
     counts = cells.counts[present]
-    texts = [str(text) for text in cells.texts.iloc[present]]
+    texts = list(cells.texts[present])
     by_count = np.argsort(-counts, kind="stable")
     least = min(RARE, max(1, len(cells) // 50))
     named = max(1, min(NAMED, int((counts >= least).sum())))

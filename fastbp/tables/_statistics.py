@@ -64,20 +64,22 @@ def _scaling(crossed: Array) -> tuple[Array, Array]:
 
 def _means(places: Array, count: int, y: Array) -> Array:
     """Return the mean targets, (count + 1, n_L), each with SMOOTH more rows of the mean of all; the last: missing."""
-    places = np.where(places < 0, count, places)
-    n = np.bincount(places, minlength=count + 1)[:, None]
-    sums = np.stack([np.bincount(places, column, count + 1) for column in y.T], axis=1)
-    return (sums + SMOOTH * y.mean(axis=0)) / (n + SMOOTH)
+    n, sums = _sums(np.where(places < 0, count, places), count + 1, y)
+    return (sums + SMOOTH * y.mean(axis=0)) / (n[:, None] + SMOOTH)
 
 
 def _crossed(places: Array, count: int, y: Array) -> Array:
     """Return the (n, n_L) mean targets of rows, each computed from the rows of other folds."""
     folds = np.random.default_rng(0).permutation(len(y)) % FOLDS
-    crossed = np.empty(y.shape)
-    for fold in range(FOLDS):
-        inside = folds == fold
-        if inside.any() and not inside.all():
-            crossed[inside] = _means(places[~inside], count, y[~inside])[places[inside]]
-        else:
-            crossed[inside] = y.mean(axis=0)
+    places = np.where(places < 0, count, places)
+    n, sums = _sums(places * FOLDS + folds, (count + 1) * FOLDS, y)
+    n, sums = n.reshape(-1, FOLDS), sums.reshape(-1, FOLDS, y.shape[1])  # of each category in each fold
+    n, sums = n.sum(axis=1, keepdims=True) - n, sums.sum(axis=1, keepdims=True) - sums  # in all other folds
+    means = sums.sum(axis=0) / np.maximum(n.sum(axis=0), 1)[:, None]
+    crossed: Array = ((sums + SMOOTH * means) / (n[:, :, None] + SMOOTH))[places, folds]
     return crossed
+
+
+def _sums(groups: Array, count: int, y: Array) -> tuple[Array, Array]:
+    """Return the number of rows of each group, and the sums of their targets, (count, n_L)."""
+    return np.bincount(groups, minlength=count), np.stack([np.bincount(groups, one, count) for one in y.T], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ TASKS = ("auto", "classes", "numbers")
 FEW = 20  # the most different integers in a target that are classes
 MANY = 1000  # the most classes of a target
 SMALL = 20  # rows; in larger tables, at most half of them have a class of their own
-ZEROS = r"\s*[+-]?0[0-9]+\s*"  # an integer with leading zeros, such as a postal code
+ZEROS = re.compile(r"\s*[+-]?0[0-9]+\s*")  # an integer with leading zeros, such as a postal code
 
 
 def with_target(table: Table | str, frame: DataFrame, task: str = "auto") -> Flags:
@@ -44,7 +45,7 @@ def with_target(table: Table | str, frame: DataFrame, task: str = "auto") -> Fla
     if isinstance(table, Table):
         if isinstance(table.target, Categories):
             return cells.rows(~cells.missing_except(table.target.codes))
-        return cells.rows(~_numbers.marked(cells))
+        return cells.rows(~cells.marked)
     if task == "classes" or _has_zeros(cells) or (reading := _numbers.recognise(cells)) is None:
         return cells.rows(~cells.null)
     return cells.rows(np.isfinite(reading.numbers))
@@ -73,7 +74,7 @@ def recognised_target(cells: Cells, task: str) -> Numbers | Categories:
     share = float(cells.counts[is_number].sum() / len(cells))
     if is_number.all() and not zeros:
         _refuse(cells, np.isinf(numbers), "but numbers must be finite in float64; fix or remove such rows")
-    texts = [str(text) for text in cells.texts]
+    texts = list(cells.texts)
     whole = bool((numbers[is_number] == np.round(numbers[is_number])).all())
     plain = reading.spelling == "plain"
     labels = [label(text) for text in texts] if whole and is_number.all() and not zeros and plain else texts
@@ -122,7 +123,7 @@ def _classes(cells: Cells, labels: list[str]) -> Categories:
 
 
 def _constant(cells: Cells) -> str:
-    came = shown(cells.texts.iloc[0])
+    came = shown(cells.texts[0])
     return f"column {cells.name!r}, the target: expected different values, got {came} in all rows"
 
 
@@ -152,7 +153,7 @@ def targets(table: Table, frame: DataFrame, unknown: str = "error") -> Array:
         numbers = _numbers.read(cells, column.spelling, column.unit)
         _refuse(cells, ~np.isfinite(numbers), "but a finite number is expected; fix it")
         return column.scaled(numbers, clamped=False)[cells.codes]
-    codes = np.array([column.code(str(text)) for text in cells.texts], np.int64)
+    codes = np.array([column.code(text) for text in cells.texts], np.int64)
     if unknown == "error":
         _refuse(cells, codes < 0, f"which is not one of its categories: {listed(column.categories)}")
     return codes[cells.codes]
@@ -187,7 +188,7 @@ def number_in(text: str) -> float:
 def _has_zeros(cells: Cells) -> bool:
     if cells.values.dtype.kind in "iufbmM":
         return False
-    return bool(cells.texts.str.fullmatch(ZEROS).any())
+    return any(map(ZEROS.fullmatch, cells.texts))
 
 
 def _refuse(cells: Cells, bad: Flags, why: str) -> None:

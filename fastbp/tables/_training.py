@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .._files.columns import Categories, Table
 from . import _statistics
 from ._cells import Array
-from ._read import inputs
+from ._read import Encoding, encoded
 from ._target import targets
 
 if TYPE_CHECKING:
@@ -27,13 +30,16 @@ def training_inputs(table: Table, frame: DataFrame) -> Array:
     frame : pandas.DataFrame
         The rows, each with a target.
     """
-    X = inputs(table, frame)
-    found = _statistics.cross_fitted(table, frame, targets(table, frame)) if _has_statistics(table) else {}
-    for name, means in found.items():
-        place = table.slices[name]
-        X[:, place.stop - means.shape[1] : place.stop] = means
-    return X
+    return training_encoding(table, frame).rows(0, len(frame))
 
 
-def _has_statistics(table: Table) -> bool:
-    return any(isinstance(column, Categories) and column.statistics for column in table.columns)
+def training_encoding(table: Table, frame: DataFrame) -> Encoding:
+    """Return the rows that the table was made from, read and checked."""
+    encoding = encoded(table, frame)
+    if not any(isinstance(column, Categories) and column.statistics for column in table.columns):
+        return encoding
+    parts = list(encoding.parts)
+    for name, means in _statistics.cross_fitted(table, frame, targets(table, frame)).items():
+        stop = table.slices[name].stop
+        parts.append((slice(stop - means.shape[1], stop), means.astype(np.float32), None))
+    return replace(encoding, parts=tuple(parts))
