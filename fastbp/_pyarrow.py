@@ -176,6 +176,13 @@ def text_blocks(
         yield None
 
 
+def no_texts() -> Any:
+    """Return an array of no texts."""
+    import pyarrow
+
+    return pyarrow.array([], pyarrow.string())
+
+
 def united(parts: Collection[Any]) -> tuple[Any, list[np.ndarray[Any, np.dtype[np.int32]]]]:
     """Return the different texts of arrays in the order in which they come, and for each array their places in it."""
     import pyarrow
@@ -185,6 +192,6 @@ def united(parts: Collection[Any]) -> tuple[Any, list[np.ndarray[Any, np.dtype[n
     texts = pyarrow.chunked_array(parts, pyarrow.string())
     encoded = compute.dictionary_encode(texts, memory_pool=pool).unify_dictionaries(memory_pool=pool)
     if not encoded.length():
-        return pyarrow.array([], pyarrow.string()), [np.empty(0, np.int32) for _ in parts]
+        return no_texts(), [np.empty(0, np.int32) for _ in parts]
     places = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
     return encoded.chunk(0).dictionary, np.split(places, np.cumsum([len(part) for part in parts])[:-1])

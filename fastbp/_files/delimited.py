@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ Codes = npt.NDArray[np.signedinteger[Any]]
 BLOCK = 1 << 18  # bytes that pyarrow reads at a time; larger blocks take more memory, smaller ones more time
 BLOCK_ROWS = 100  # rows in a block, at the least
 LARGEST_BLOCK = 1 << 28
+ROWS_WAITING, TEXTS_WAITING = 1 << 16, 1 << 12  # in blocks whose texts don't have the column's numbers yet
+LARGER = 1.3  # growth of a column's memory
 
 
 def read(source: Source, wanted: Collection[str] = ()) -> DataFrame:
@@ -92,40 +94,69 @@ def _by_pyarrow(source: Source, dialect: Dialect) -> list[tuple[Codes, Any]] | N
         _pyarrow.require_pyarrow()
     except ImportError:
         return None
-    blocks: list[list[tuple[Codes, Any]]] = [[] for _ in dialect.names]
-    limit, taken = memory_limit(), 0
+    columns = [Growing() for _ in dialect.names]
+    limit = memory_limit()
     size = min(max(BLOCK, BLOCK_ROWS * dialect.row_bytes), LARGEST_BLOCK)
     with source.opened() as file:
-        for block in _pyarrow.text_blocks(file, dialect.separator, len(blocks), dialect.quoted, size):
+        for block in _pyarrow.text_blocks(file, dialect.separator, len(columns), dialect.quoted, size):
             if block is None:
                 return None
-            for column, (codes, texts) in zip(blocks, block, strict=True):
-                column.append((_small(codes, len(texts)), texts))
-                taken += column[-1][0].nbytes + texts.nbytes
-            if taken > limit:
+            for column, (codes, texts) in zip(columns, block, strict=True):
+                column.add(codes, texts)
+            if sum(column.nbytes for column in columns) > limit:
                 expected = f"what fits into {int(limit):,} bytes of memory"
                 raise MemoryError(wrong("the table", expected, "a larger one"))
-    return [_joined(column) for column in blocks]
+    return [column.whole() for column in columns]
 
 
-def _joined(blocks: list[tuple[Codes, Any]]) -> tuple[Codes, Any]:
-    """Return the blocks of a column as one; the list is emptied, to free their memory."""
-    texts, maps = _pyarrow.united([texts for _, texts in blocks])
-    codes = _small(np.empty(0, np.int32), len(texts), sum(len(codes) for codes, _ in blocks))
-    start = 0
-    for (own, _), new in zip(_popped(blocks), maps, strict=True):
-        np.take(np.append(new, -1).astype(codes.dtype), own, out=codes[start : start + len(own)], mode="wrap")
-        start += len(own)
-    return codes, texts
+class Growing:
+    """A column of which one block after the other is read.
+
+    Blocks have their own numbers for texts. They wait until some of them get the column's numbers together.
+    """
+
+    def __init__(self) -> None:
+        self.texts = _pyarrow.no_texts()
+        self.codes: Codes = np.empty(0, np.int8)
+        self.count = 0
+        self.waiting: list[tuple[Codes, Any]] = []
+        self.rows_waiting = self.texts_waiting = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the column."""
+        return self.codes.nbytes + int(self.texts.nbytes)
+
+    def add(self, codes: Codes, texts: Any) -> None:
+        """Add a block: the number of each row's text, -1 for an empty cell, and the texts."""
+        self.waiting.append((_small(codes, len(texts)), texts))
+        self.rows_waiting += len(codes)
+        self.texts_waiting += len(texts)
+        if self.rows_waiting > ROWS_WAITING or self.texts_waiting > max(TEXTS_WAITING, len(self.texts)):
+            self._take()
+
+    def whole(self) -> tuple[Codes, Any]:
+        """Return the codes of all rows, and the texts."""
+        self._take()
+        return self.codes[: self.count], self.texts
+
+    def _take(self) -> None:
+        self.texts, maps = _pyarrow.united([self.texts, *(texts for _, texts in self.waiting)])
+        self.codes = _small(self.codes, len(self.texts))
+        end = self.count + self.rows_waiting
+        if end > len(self.codes):
+            larger = np.empty(int(LARGER * end), self.codes.dtype)
+            larger[: self.count] = self.codes[: self.count]
+            self.codes = larger
+        for (codes, _), new in zip(self.waiting, maps[1:], strict=True):
+            place = self.codes[self.count : self.count + len(codes)]
+            np.take(np.append(new, -1).astype(self.codes.dtype), codes, out=place, mode="wrap")
+            self.count += len(codes)
+        self.waiting.clear()
+        self.rows_waiting = self.texts_waiting = 0
 
 
-def _popped(items: list[Any]) -> Iterator[Any]:
-    items.reverse()
-    while items:
-        yield items.pop()
-
-
-def _small(codes: Codes, n_texts: int, n: int | None = None) -> Codes:
-    """Return codes in the smallest dtype, as pandas keeps them; with n, new memory for so many."""
+def _small(codes: Codes, n_texts: int) -> Codes:
+    """Return codes in the smallest dtype, as pandas keeps them."""
     dtype = next((kind for kind in (np.int8, np.int16) if n_texts <= np.iinfo(kind).max), np.int32)
-    return codes.astype(dtype, copy=False) if n is None else np.empty(n, dtype)
+    return codes.astype(dtype, copy=False)
