@@ -17,7 +17,6 @@ from sklearn import datasets, metrics
 
 from fastbp import Callback, Trainer, tables
 from fastbp.__main__ import main
-from fastbp._cli.files import load_model
 from fastbp._cli.split import split, strata
 from fastbp._kernels.levels import LEVEL
 from fastbp._library import kernel_file, store
@@ -258,121 +257,6 @@ def test_each_option_makes_another_model(model, folder, capsys):
     assert len({values.tobytes() for values in parameters}) == 1 + len(OPTIONS)
     assert run("train data.csv --out other.npz --epochs 2 --validation 0 --seed 0") == 0
     assert "parameters" in capsys.readouterr().out
-
-
-def test_explain(model, folder, capsys):
-    assert run("explain model.npz data.csv --row 2") == 0
-    text = capsys.readouterr().out
-    assert "∂J/∂" in text
-    for name in ("page.html", "page.tex", "page.txt", "other.HTML"):
-        assert run(f"explain model.npz data.csv --row 2 --out {name} --json") == 0
-        found = said(capsys)
-        assert found["kernel_difference"] < 1e-6
-        assert (folder / name).stat().st_size > 500
-    assert (folder / "page.txt").read_text(encoding="utf-8") == text
-    assert (folder / "page.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
-    assert (folder / "other.HTML").read_bytes() == (folder / "page.html").read_bytes()
-    assert_loss_of_rows([2], found["loss"])
-
-
-def assert_loss_of_rows(rows, loss):
-    trainer = Trainer.load("model.npz")
-    _, table = load_model("model.npz")
-    frame = pandas.read_csv("data.csv").iloc[[row - 1 for row in rows]]
-    X, y = tables.inputs(table, frame), tables.targets(table, frame)
-    assert loss == pytest.approx(trainer.evaluate(X, y)["loss"], rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("asked", "rows"), [("1,5,3", [1, 5, 3]), ("2-4", [2, 3, 4]), ("6,1-2", [6, 1, 2]), ("5-5", [5])]
-)
-def test_explain_several_rows(model, capsys, asked, rows):
-    assert run(f"explain model.npz data.csv --row {asked} --json") == 0
-    found = said(capsys)
-    assert found["rows"] == rows
-    assert_loss_of_rows(rows, found["loss"])
-
-
-@pytest.fixture
-def small(folder) -> Trainer:
-    """Three inputs, two units, three outputs."""
-    (folder / "data.csv").write_text("size,colour,y\n1,red,a\n2,blue,b\n3,red,a\n4,blue,b\n5,red,c\n6,blue,c\n")
-    assert run("train data.csv --out model.npz --hidden 2 --epochs 2 --validation 0 --seed 0 --quiet") == 0
-    return Trainer.load("model.npz")
-
-
-@pytest.mark.parametrize("weight", [(1, 2, 1), (2, 3, 2), (1, 1, 0)])
-def test_explain_one_weight(small, folder, capsys, weight):
-    l, j, k = weight
-    asked = f"--weight {l},{j},{k}"
-    assert run(f"explain model.npz data.csv --row 2,3 {asked} --json") == 0
-    found = said(capsys)["weight"]
-    assert (found["l"], found["j"], found["k"]) == weight
-    assert len(found["paths"]) == 2 * (3 if l == 1 else 1)
-    assert sum(path["product"] for path in found["paths"]) == pytest.approx(found["kernel"], abs=1e-7)
-    theta = small.weights[l - 1][j - 1, k - 1] if k else small.biases[l - 1][j - 1]
-    assert found["theta"] == theta
-    assert run(f"explain model.npz data.csv --row 2,3 {asked}") == 0
-    text = capsys.readouterr().out
-    assert text.startswith(f"∂J/∂{found['symbol']} = ")
-    assert text.count("sample ") == len(found["paths"])
-    assert run(f"explain model.npz data.csv --row 2,3 {asked} --out chain.txt") == 0
-    assert (folder / "chain.txt").read_text(encoding="utf-8") == text
-    assert run(f"explain model.npz data.csv --row 2,3 {asked} --out chain.tex") == 0
-    assert (folder / "chain.tex").read_text(encoding="utf-8").count("(sample ") == len(found["paths"])
-    capsys.readouterr()
-    assert run(f"explain model.npz data.csv {asked} --out page.html") == 0
-    assert f"page.html#weight-{l}-{j}-{k}\n" in capsys.readouterr().out
-    assert f'href="#weight-{l}-{j}-{k}"' in (folder / "page.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--row 0", "--row: expected rows of data.csv from 1 to 6, got 0"),
-        ("--row 7", "--row: expected rows of data.csv from 1 to 6, got 7"),
-        ("--row 2,5-99999999999", "--row: expected rows of data.csv from 1 to 6, got 99999999999"),
-        ("--row 3-1", "--row: expected rows such as 3, 1,5,9 or 1-4, got '3-1'"),
-        ("--row 1,", "--row: expected rows such as 3, 1,5,9 or 1-4, got '1,'"),
-        ("--row ²", "--row: expected rows such as 3, 1,5,9 or 1-4, got '²'"),
-        ("--weight 1,2", "--weight: expected a layer and two units such as 1,2,1, got '1,2'"),
-        ("--weight 1,x,2", "--weight: expected a layer and two units such as 1,2,1, got '1,x,2'"),
-        ("--weight 3,1,1", "--weight: expected L,J,K with a layer L from 1 to 2, got 3,1,1"),
-        ("--weight 0,1,1", "--weight: expected L,J,K with a layer L from 1 to 2, got 0,1,1"),
-        ("--weight 1,3,1", "--weight: expected L,J,K with a unit J of layer 2 from 1 to 2, got 1,3,1"),
-        ("--weight 1,0,1", "--weight: expected L,J,K with a unit J of layer 2 from 1 to 2, got 1,0,1"),
-        ("--weight 2,1,3", "--weight: expected L,J,K with a unit K of layer 2 from 1 to 2, or 0 for the bias unit"),
-        ("--out page.pdf", "--out: expected a file of type .html, .tex, .txt, got 'page.pdf'"),
-        ("--out nowhere/page.html", "--out: expected a file in an existing folder, got 'nowhere/page.html'"),
-        ("--out folder.html", "--out: expected a file or a new name, got 'folder.html', which is a folder"),
-    ],
-)
-def test_explain_says_what_is_wrong(small, folder, capsys, arguments, message):
-    (folder / "folder.html").mkdir()
-    assert run(f"explain model.npz data.csv {arguments}") == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert message in err
-
-
-def test_a_page_without_a_picture_opens_at_no_weight(model, folder, capsys):
-    assert run("train data.csv --out wide.npz --hidden 20 --epochs 1 --validation 0 --quiet") == 0
-    assert run("explain wide.npz data.csv --weight 1,1,1 --out page.html") == 2
-    assert "--weight: page.html has no picture to choose it in; write a .txt" in capsys.readouterr().err
-    assert not (folder / "page.html").exists()
-    assert run("explain wide.npz data.csv --out page.html") == 0
-    assert 'href="#weight-' not in (folder / "page.html").read_text(encoding="utf-8")
-    assert run("explain wide.npz data.csv --weight 1,1,1 --out chain.txt") == 0
-
-
-def test_explain_a_weight_of_too_large_a_network(model, capsys):
-    assert run("train data.csv --out large.npz --hidden 99,99 --epochs 1 --validation 0 --quiet") == 0
-    assert run("explain large.npz data.csv --weight 1,1,1") == 2
-    assert "--weight: expected few enough weights and rows to show each, got 1 rows of 2-99-99-3" in (
-        capsys.readouterr().err
-    )
-    assert run("explain large.npz data.csv --row 1-6") == 0
-    assert "There are too many weights to show each" in capsys.readouterr().out
 
 
 def script_for(shell: str, capsys) -> str:

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import _messages, tables
+import numpy as np
+
+from .. import tables
 from .._files import TableError
+from .._files.columns import Categories, Table
 from .._writing import replacing
 from ..trainer import Trainer
-from .files import about, check_output, input_names, load_model, read_table
+from .answer import Answer
+from .files import about, bar_of, check_output, input_names, load_model, read_table, told_warnings
+from .text import counted, width
 
 if TYPE_CHECKING:
-    from ..explanation import Derivative, Explanation
+    from pandas import DataFrame
+
+    from ..explanation import Contributions, Derivative, Explanation
 
 FORMS = (".html", ".tex", ".txt")  # types of the file of an explanation
+MOST = 1000  # rows on a page
+FILE = 100  # characters in a line of a file
 
 
 def explain(arguments: Namespace) -> dict[str, Any]:
-    """Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ."""
-    from ..explanation import explain as explain_samples
-    from ..explanation._html import is_drawn, weight as weight_data
-
+    """Explain predictions for rows of a table: how much each column contributes."""
     form = None if arguments.out is None else Path(arguments.out).suffix.lower()
     check_output(arguments)
     if form is not None and form not in FORMS:
@@ -32,35 +39,127 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     trainer, table = load_model(arguments.model)
     if arguments.weight:
         _check_weight(arguments.weight, trainer)
-    frame = read_table(arguments.data, [*input_names(table), table.target.name])
+    frame = read_table(arguments.data, input_names(table))
     rows = _rows(arguments, len(frame))
-    with about(arguments.data):
-        samples = frame.iloc[[row - 1 for row in rows]]
-        explanation = explain_samples(trainer, tables.inputs(table, samples), tables.targets(table, samples))
-    weight = _weight(explanation, arguments.weight) if arguments.weight else None
-    place = arguments.out
+    if form == ".html" and len(rows) > MOST:
+        raise TableError(f"--row: expected at most {MOST:,} rows for a page, got {len(rows):,}")
+    samples = frame.iloc[[row - 1 for row in rows]].reset_index(drop=True)
+    with about(arguments.data), told_warnings():
+        X = tables.inputs(table, samples, unknown=arguments.unknown)
     if form == ".html":
-        if weight and not is_drawn(explanation):
-            raise TableError(f"--weight: {arguments.out} has no picture to choose it in; write a .txt, or leave it out")
-        explanation.to_html(arguments.out)
-        place += "#weight-{}-{}-{}".format(*arguments.weight) if weight else ""
-    elif form is not None:
-        shown = weight or explanation
+        return _page(arguments, trainer, table, samples, X, rows)
+    if arguments.steps or arguments.weight or form == ".tex":
+        with about(arguments.data):
+            explanation = _steps(trainer, table, samples, X)
+        return _shown_steps(arguments, explanation, rows)
+    found, answers = _contributions(trainer, table, samples, X, rows)
+    text = found.text(FILE if form else width(), "█" if form else bar_of()) + "\n"
+    if form:
         with replacing(arguments.out, text=True) as file:
-            file.write((shown.latex() if form == ".tex" else shown.text()) + "\n")
-    elif not arguments.json:
-        _messages.result((weight or explanation).text() + "\n")
-        return {}
-    found = {
-        "explanation": place,
-        "rows": rows,
+            file.write(text)
+        text = f"Wrote {arguments.out}, which explains {counted(len(rows), 'row')}.\n"
+    return Answer({"explanation": arguments.out, "rows": rows} | _facts(table, found, answers, rows), text)
+
+
+def _contributions(
+    trainer: Trainer, table: Table, samples: DataFrame, X: Any, rows: list[int]
+) -> tuple[Contributions, list[Any]]:
+    """Return the contributions to the predictions, and the predictions."""
+    from ..explanation._of_table import contributions_of_rows
+
+    found = contributions_of_rows(trainer, table, samples, X, [f"row {row}" for row in rows])
+    return found, tables.answers(table, trainer.predict(X)).tolist()
+
+
+def _steps(trainer: Trainer, table: Table, samples: DataFrame, X: Any) -> Explanation:
+    """Return one step of backpropagation, with the names of the inputs and outputs."""
+    from ..explanation import explain as explain_samples
+
+    explanation = explain_samples(trainer, X, tables.targets(table, samples))
+    outputs: tuple[str, ...] = (table.target.name,)
+    if isinstance(table.target, Categories):
+        outputs = table.target.categories[-table.n_outputs :]  # of two classes, the second one
+    return replace(explanation, input_names=table.input_names, output_names=outputs)
+
+
+def _facts(table: Table, found: Contributions, answers: list[Any], rows: list[int]) -> dict[str, Any]:
+    """Return the predictions and the contributions as JSON values."""
+    predictions = []
+    for i, (row, told, answer) in enumerate(zip(rows, found.told, answers, strict=True)):
+        order = np.argsort(-np.abs(found.values[i]), kind="stable")
+        predictions.append(
+            {
+                "row": row,
+                "prediction": answer,
+                "probabilities": dict(told.probabilities) or None,
+                "target": told.target,
+                "explained": told.explained,
+                "output": float(found.outputs[i]),
+                "baseline_output": float(found.baseline_outputs[i]),
+                "contributions": {found.names[j]: float(found.values[i, j]) for j in order},
+                "difference": float(found.differences[i]),
+            }
+        )
+    return {"target": table.target.name, "predictions": predictions}
+
+
+def _page(
+    arguments: Namespace, trainer: Trainer, table: Table, samples: DataFrame, X: Any, rows: list[int]
+) -> dict[str, Any]:
+    """Write the page: the contributions, and the steps if each row has a target."""
+    found, answers = _contributions(trainer, table, samples, X, rows)
+    explanation, why = None, f"{arguments.data} has no column {table.target.name!r}, the target"
+    if table.target.name in samples.columns:
+        try:
+            explanation = _steps(trainer, table, samples, X)
+        except TableError as error:
+            why = str(error)
+    weight = _on_page(arguments, explanation, why) if arguments.weight else None
+    found.to_html(arguments.out, explanation)
+    place = arguments.out + ("#weight-{}-{}-{}".format(*arguments.weight) if weight else "")
+    results = {"explanation": place, "rows": rows} | _facts(table, found, answers, rows)
+    text = f"Wrote {arguments.out}, which explains {counted(len(rows), 'row')}.\n"
+    text += f"To see the weight, open {place}\n" if weight else ""
+    if explanation is None:
+        return Answer(results, f"{text}It does not show the steps of backpropagation, because {why}.\n")
+    return Answer(results | _step_facts(explanation, weight, len(rows)), text)
+
+
+def _on_page(arguments: Namespace, explanation: Explanation | None, why: str) -> Derivative:
+    """Return the weight that --weight names, if the page shows it."""
+    if explanation is None:
+        raise TableError(f"--weight: expected rows with a target, but {why}")
+    for derivative in explanation.pictured:
+        if (derivative.l, derivative.j, derivative.k) == arguments.weight:
+            return derivative
+    came = ",".join(map(str, arguments.weight))
+    raise TableError(f"--weight: expected a weight that the page's picture shows, got {came}; write a .txt instead")
+
+
+def _shown_steps(arguments: Namespace, explanation: Explanation, rows: list[int]) -> dict[str, Any]:
+    """Print or write one step of backpropagation, or the paths of one weight."""
+    weight = _weight(explanation, arguments.weight) if arguments.weight else None
+    shown = weight or explanation
+    results = {"explanation": arguments.out, "rows": rows} | _step_facts(explanation, weight, len(rows))
+    if arguments.out is None:
+        return Answer(results, shown.text() + "\n")
+    with replacing(arguments.out, text=True) as file:
+        file.write((shown.latex() if Path(arguments.out).suffix.lower() == ".tex" else shown.text()) + "\n")
+    return Answer(results, f"Wrote {arguments.out}, which explains {counted(len(rows), 'row')}.\n")
+
+
+def _step_facts(explanation: Explanation, weight: Derivative | None, m: int) -> dict[str, Any]:
+    """Return what --json says about one step of backpropagation."""
+    from ..explanation._html import weight as weight_data
+
+    found: dict[str, Any] = {
         "loss": explanation.J,
         "view": explanation.view,
         "paths": _bounded(explanation.n_paths),
         "derivatives": _bounded(explanation.n_derivatives),
         "kernel_difference": explanation.kernel_difference,
     }
-    return found | {"weight": weight_data(weight, len(rows))} if weight and arguments.json else found
+    return found if weight is None else found | {"weight": weight_data(weight, m)}
 
 
 def _rows(arguments: Namespace, count: int) -> list[int]:

@@ -109,3 +109,12 @@ def told_warnings(*, silent: bool = False) -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         yield
+
+
+def bar_of() -> str:
+    """Return the character of bars: a block if standard output has it."""
+    try:
+        "█".encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "#"
+    return "█"

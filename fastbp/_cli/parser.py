@@ -18,7 +18,8 @@ COMMANDS = {  # and their help
     "train": "Train a model that predicts a table's target from its other columns, and save it.",
     "predict": "Predict the target for the rows of a table.",
     "evaluate": "Evaluate a model on a table with the target.",
-    "explain": "Show one step of backpropagation for rows of a table, with every z, a, δ and ∂J/∂θ.",
+    "explain": "Explain predictions for rows of a table: how much each column contributes.",
+    "importance": "Show how much worse a model gets when the values of a column are shuffled.",
     "bench": "Time training and prediction on this machine, compared with other installed libraries.",
     "info": "Show what a model is; or versions, the processor's level and the files with kernels.",
 }
@@ -27,6 +28,7 @@ MODULES = {  # the others are in `commands`
     "predict": "prediction",
     "evaluate": "evaluation",
     "explain": "explaining",
+    "importance": "importances",
 }
 TASKS = ("auto", "classes", "numbers")
 MISSING = ("indicator", "mean", "refuse")
@@ -84,6 +86,7 @@ def parser() -> Parser:
     _add_predict(_command(subparsers, "predict"))
     _add_evaluate(_command(subparsers, "evaluate"))
     _add_explain(_command(subparsers, "explain"))
+    _add_importance(_command(subparsers, "importance"))
     _add_bench(_command(subparsers, "bench"))
     _add_info(_command(subparsers, "info"))
     for command in subparsers.choices.values():
@@ -214,13 +217,33 @@ def _add_info(info: argparse.ArgumentParser) -> None:
 
 
 def _add_explain(explain: argparse.ArgumentParser) -> None:
-    _add_model(explain, "a table with the model's columns and the target")
+    _add_model(explain, "a table with the model's columns; it need not have the target, except for --steps")
     some = "rows to explain, such as 3, 1,5,9 or 1-4; default: 1"
     explain.add_argument("--row", type=rows, default=(range(1, 2),), metavar="N", help=some)
+    steps = "show one step of backpropagation instead, with every z, a, δ and ∂J/∂θ"
+    explain.add_argument("--steps", action="store_true", help=steps)
     one = "show only the paths of the weight in layer L to unit J from unit K; K = 0 is the bias unit"
     explain.add_argument("--weight", type=weight, metavar="L,J,K", help=one)
-    page = "where to write: .html for an interactive page, .tex or .txt for text; default: standard output"
+    page = (
+        "where to write: .html for an interactive page with the contributions and the steps, .txt for text, .tex for "
+        "the steps as equations; default: standard output"
+    )
     explain.add_argument("--out", type=file, metavar="FILE", help=page)
+    _add_unknown(explain)
+
+
+def _add_importance(importance: argparse.ArgumentParser) -> None:
+    _add_model(
+        importance, "a table with the model's columns and the target, best of rows that were not used for training"
+    )
+    metric = "the metric that gets worse, such as accuracy, auc or mae; default: log_loss for classes, rmse for numbers"
+    importance.add_argument("--metric", metavar="NAME", help=metric)
+    repeats = "number of shuffles of each column; default: %(default)s"
+    importance.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
+    most = "the most rows to use; of more rows, some are chosen at random; default: %(default)s"
+    importance.add_argument("--rows", type=int, default=10_000, metavar="N", help=most)
+    importance.add_argument("--seed", type=int, default=0, help="random seed of the shuffles; default: %(default)s")
+    _add_unknown(importance)
 
 
 def _add_model(command: argparse.ArgumentParser, data: str) -> None:

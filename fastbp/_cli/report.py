@@ -57,7 +57,7 @@ def of_classes(classes: Sequence[str], truth: Integers, output: Array, names: Se
     if not n_known:
         return {"rows": len(truth), "measured": {"accuracy": 0.0}, "baseline": {}, "classes": []}
     y, a = truth[known], np.asarray(output[known], np.float64)
-    measured = _measure([name for name in names if name != "auc"], y, a)
+    measured = measure([name for name in names if name != "auc"], y, a)
     measured["accuracy"] *= n_known / len(truth)
     if "auc" in names:
         measured["auc"] = _auc(y, a)
@@ -103,7 +103,8 @@ def _pairs(classes: Sequence[str], matrix: Array) -> list[Facts]:
     return found
 
 
-def _measure(names: Sequence[str], truth: Integers, output: Array) -> dict[str, float]:
+def measure(names: Sequence[str], truth: Integers, output: Array) -> dict[str, float]:
+    """Return the metrics of predicted classes, given their numbers, (n,), and the network's outputs."""
     n_outputs = output.shape[1]
     nothing = np.empty((0, n_outputs))
     targets = truth[:, None].astype(np.float64) if n_outputs == 1 else nothing

@@ -13,16 +13,20 @@ from ._chains import WeightPath, number, route
 from ._folding import MOST
 from ._records import Array, Derivative, LayerValues, Quantities
 from ._told import Shares
-from ._words import clean
+from ._words import clean, shortened
+
+STEPS = "Backpropagation, number by number"
+TITLE = 80  # characters
 
 
 def page(explanation: Quantities | None, shares: Shares | None) -> str:
     """Return the whole page, which is self-contained, of one of the two or both."""
     template = (resources.files(__package__) / "explain.html").read_text(encoding="utf-8")
     contents = {
-        "title": escape(_title(explanation, shares)),
+        "title": escape(shortened(_title(explanation, shares), TITLE)),
+        "heading": STEPS if shares is None else escape(_title(None, shares)),
         "contributions": "" if shares is None else _shares_html.section(shares),
-        "steps": "" if explanation is None else _steps(explanation),
+        "steps": "" if explanation is None else _steps(explanation, is_second=shares is not None),
         "data": _json(data(explanation, shares)),
     }
     for name, content in contents.items():
@@ -44,10 +48,11 @@ def _title(explanation: Quantities | None, shares: Shares | None) -> str:
     return f"Backpropagation of {_text.heading(explanation)}"
 
 
-def _steps(explanation: Quantities) -> str:
-    """Return the part of the page that shows one step of backpropagation."""
+def _steps(explanation: Quantities, *, is_second: bool) -> str:
+    """Return the part of the page that shows one step of backpropagation, with a heading if it is the second part."""
     template = (resources.files(__package__) / "steps.html").read_text(encoding="utf-8")
     contents = {
+        "subheading": f"<h2>{STEPS}</h2>" if is_second else "",
         "heading": escape(_text.heading(explanation)),
         "J": number(explanation.J),
         "agreement": escape(" ".join(_text.agreement(explanation))),

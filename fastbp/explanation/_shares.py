@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from ._words import clean, padded, shortened, width_of
 
 BAR = "█"
 FEWEST = 8  # the fewest characters for a bar; in narrower windows there are no bars
+CELL = 19  # characters of a cell, such as a date with a time
 FIRST = 3  # contributions to name in a line of its own for a row
 CLASSES = 4  # classes whose probabilities are named
 
@@ -29,14 +31,18 @@ class Line(NamedTuple):
     length: float | None = None
 
 
-def number(value: float) -> str:
-    """Return four significant digits."""
-    return f"{value + 0.0:.4g}"
+def number(value: float, sign: str = "", digits: int = 4) -> str:
+    """Return a number with some significant digits, and all digits before the decimal point."""
+    size = abs(value)
+    if size and not 1e-4 <= size < 1e9:
+        return f"{value:{sign}.{digits - 1}g}"
+    decimals = digits if size == 0 else digits - 1 - math.floor(math.log10(size))
+    return f"{value + 0.0:{sign}.{max(0, min(decimals, digits))}f}"
 
 
 def signed(value: float) -> str:
     """Return three significant digits and the sign."""
-    return f"{value + 0.0:+.3g}"
+    return number(value, "+", 3)
 
 
 def wrapped(text: str, width: int) -> str:
@@ -48,7 +54,7 @@ def bars(lines: Sequence[Line], width: int, bar: str) -> list[str]:
     """Return lines of text. If there are negative numbers, their bars go left and the others right."""
     is_signed = any((line.length or 0) < 0 for line in lines)
     names = [shortened(line.name, max(12, int(0.35 * width))) for line in lines]
-    cells = [shortened(line.cell, max(8, int(0.2 * width))) for line in lines]
+    cells = [shortened(line.cell, max(CELL, int(0.2 * width))) for line in lines]
     columns = [names, *([cells] if any(cells) else []), [line.number for line in lines]]
     widths = [max(map(width_of, column)) for column in columns]
     left = width - sum(widths) - 2 * len(widths) - 3

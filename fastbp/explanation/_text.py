@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ._records import Derivative, LayerValues, Quantities
 from ._words import padded, shortened, width_of
 
 MAX_ROWS = 200  # the most rows of a table
+RUN = 4  # equal sizes or activations of layers that are written out
 NAME = 30  # the most characters of a unit's name in a table
 
 UNITS = ("layer", "sample", "unit", "name", "z", "a", "f′(z)", "δ = ∂J/∂z")
@@ -36,9 +37,15 @@ def count(n: int) -> str:
 def heading(explanation: Quantities) -> str:
     """Return the sizes, the activations, the loss and the number of samples."""
     m = len(explanation.layers[0].a)
-    activations = ", ".join(str(layer.activation) for layer in explanation.layers[1:])
+    activations = ", ".join(_runs([str(layer.activation) for layer in explanation.layers[1:]]))
     samples = "one sample" if m == 1 else f"{m} samples"
-    return f"{'-'.join(map(str, explanation.sizes))}, {activations}; {explanation.loss}; {samples}"
+    return f"{'-'.join(_runs(list(map(str, explanation.sizes))))}, {activations}; {explanation.loss}; {samples}"
+
+
+def _runs(words: Sequence[str]) -> list[str]:
+    """Return the words, with more than RUN equal ones in a row as one: 20 × 30."""
+    runs = [(word, len(list(equal))) for word, equal in groupby(words)]
+    return [text for word, n in runs for text in ([f"{word} × {n}"] if n > RUN else [word] * n)]
 
 
 def unit_rows(explanation: Quantities) -> Rows:

@@ -1,0 +1,97 @@
+"""`fastbp importance`: show which columns a model needs."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _checks, metrics, tables
+from .._files import TableError
+from .._files.columns import Categories, Table
+from ..callbacks._watch import direction
+from ..trainer import Trainer
+from . import report
+from .answer import Answer
+from .files import about, bar_of, input_names, load_model, read_table, told_warnings
+from .text import counted, paragraph, width
+
+Array = npt.NDArray[Any]
+
+
+def importance(arguments: Namespace) -> dict[str, Any]:
+    """Show how much worse a model gets when the values of a column are shuffled."""
+    from ..explanation import Importance
+    from ..explanation._importance import shuffled
+
+    trainer, table = load_model(arguments.model)
+    is_class = isinstance(table.target, Categories)
+    _checks.whole("--repeats", arguments.repeats, minimum=1)
+    _checks.whole("--seed", arguments.seed, minimum=0)
+    metric = _metric(arguments.metric, is_class=is_class)
+    frame = read_table(arguments.data, [*input_names(table), table.target.name])
+    count = len(frame)
+    with about(arguments.data), told_warnings():
+        has_target = np.flatnonzero(tables.with_target(table, frame))
+        if not has_target.size:
+            raise TableError(f"column {table.target.name!r}, the target: expected a value in some row, got none")
+        rows = _some(has_target, arguments.rows, arguments.seed)
+        frame = frame.iloc[rows].reset_index(drop=True)
+        X = tables.inputs(table, frame, unknown=arguments.unknown)
+        y = tables.targets(table, frame)
+    measured = _measure(trainer, table, y, metric)
+    before, values = shuffled(
+        X, measured, list(table.slices.values()), direction(metric, "auto"), arguments.repeats, arguments.seed
+    )
+    name = report.SHOWN.get(metric, metric.replace("_", " "))
+    found = Importance(tuple(table.slices), values, name, before, len(X), "column")
+    text = found.text(width(), bar_of()) + "\n"
+    if len(rows) < count:
+        text = paragraph(_left_out(count, len(has_target), len(rows))) + "\n" + text
+    return Answer(_facts(found, metric), text)
+
+
+def _metric(name: str | None, *, is_class: bool) -> str:
+    """Return the metric that --metric names, checked."""
+    usual = "log_loss" if is_class else "rmse"
+    try:
+        (found,) = metrics.metric_names(name or usual)
+    except ValueError as error:
+        raise TableError(f"--metric{str(error).removeprefix('metrics')}") from None
+    if not is_class and found not in metrics.OF_NUMBERS:
+        expected = f"a metric of numbers ({', '.join(metrics.OF_NUMBERS)}), because the target is numbers"
+        raise TableError(f"--metric: expected {expected}, got {found!r}")
+    return str(found)
+
+
+def _some(rows: npt.NDArray[np.int64], most: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return some of the rows, at random, if there are more."""
+    most = _checks.whole("--rows", most, minimum=2)
+    return rows if len(rows) <= most else np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _left_out(count: int, with_target: int, used: int) -> str:
+    """Return which rows are left out, and why."""
+    text = f"{counted(count - with_target, 'row')} without a target left out. " if with_target < count else ""
+    return text + (f"{used:,} of {with_target:,} rows are used, chosen at random." if used < with_target else "")
+
+
+def _measure(trainer: Trainer, table: Table, y: Array, metric: str) -> Callable[[Array], float]:
+    """Return a function of X that returns the metric, for numbers in the target's units."""
+    target = table.target
+    if isinstance(target, Categories):
+        labels = y.astype(np.int64)
+        return lambda X: report.measure((metric,), labels, trainer.predict(X))[metric]
+    truth = y * target.deviation + target.mean
+    return lambda X: report.of_numbers(truth, tables.answers(table, trainer.predict(X)), (metric,))["measured"][metric]
+
+
+def _facts(found: Any, metric: str) -> dict[str, Any]:
+    """Return the importances as JSON values."""
+    columns = {
+        found.names[j]: {"mean": float(found.means[j]), "deviation": float(found.spreads[j])} for j in found.order
+    }
+    return {"metric": metric, "measured": found.measured, "rows": found.n_samples, "columns": columns}

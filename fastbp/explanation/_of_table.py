@@ -1,0 +1,119 @@
+"""Contributions of the columns of a table, in the table's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import tables
+from .._files.cells import missing_in, texts_in
+from .._files.columns import Categories, Column, Numbers, Table
+from ..trainer import Trainer
+from ._contributions import Contributions, explained, grouped
+from ._integrals import Answer
+from ._shares import number
+from ._told import Told
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+Array = npt.NDArray[Any]
+
+ABSENT = "missing"
+LONG = 10  # characters of a number from which on it is rounded
+MEAN = "the mean of the training rows"
+
+
+def contributions_of_rows(
+    trainer: Trainer, table: Table, frame: DataFrame, X: Array, labels: Sequence[str]
+) -> Contributions:
+    """Return the contributions of each column to what is predicted for some rows, from the mean of the training rows.
+
+    Parameters
+    ----------
+    trainer, table : a model that `fastbp train` wrote
+    frame : the rows
+    X : their inputs, (m, n_1)
+    labels : what the rows are called
+    """
+    output = trainer.predict(X)
+    answers, target, start = tables.answers(table, output), table.target, table.baseline
+    if isinstance(target, Categories):
+        chosen = np.array([target.codes[name] for name in answers], np.int64)
+        is_single = table.n_outputs == 1
+        units, signs = (
+            (np.zeros_like(chosen), np.where(chosen == 1, 1.0, -1.0)) if is_single else (chosen, np.ones(len(X)))
+        )
+        values, outputs, baselines = explained(trainer, X, start, units, signs)
+        each = np.hstack([1 - output, output]) if is_single else output
+        told = _of_classes(target, labels, answers, each)
+    else:
+        chosen = np.zeros(len(X), np.int64)
+        values, outputs, baselines = explained(trainer, X, start, chosen, np.ones(len(X)), _answer(target))
+        told = _of_numbers(target, labels, answers, outputs)
+    cells = zip(*(_cells(column, frame[column.name]) for column in table.columns), strict=True)
+    truth = _texts(frame[target.name], "") if target.name in frame.columns else [None] * len(told)
+    full = [
+        Told(one.label, one.explained, row, one.prediction, one.probabilities, of_target, one.notes)
+        for one, row, of_target in zip(told, cells, truth, strict=True)
+    ]
+    sums = grouped(values, table.slices)
+    return Contributions(tuple(table.slices), sums, outputs, baselines, chosen, tuple(full), "column", MEAN)
+
+
+def _answer(target: Numbers) -> Answer:
+    """Return a function of a, the output, that returns the number in the target's units, and its derivative by a."""
+
+    def answer(a: Array) -> tuple[Array, Array]:
+        scaled = a * target.deviation + target.mean
+        if "log" not in target.curve:
+            return scaled, np.full_like(a, target.deviation)
+        return np.sign(scaled) * np.expm1(np.abs(scaled)), target.deviation * np.exp(np.abs(scaled))
+
+    return answer
+
+
+def _of_classes(target: Categories, labels: Sequence[str], answers: Array, probabilities: Array) -> list[Told]:
+    """Return the predicted classes and the probabilities of all classes, the predicted one first."""
+    found = []
+    for label, name, row in zip(labels, answers, probabilities, strict=True):
+        order = sorted(range(len(row)), key=lambda k: (-row[k], target.categories[k] != name))
+        ranked = tuple((target.categories[k], float(row[k])) for k in order)
+        found.append(Told(label, f"The probability of {name}", (), str(name), ranked))
+    return found
+
+
+def _of_numbers(target: Numbers, labels: Sequence[str], answers: Array, outputs: Array) -> list[Told]:
+    """Return the predicted numbers. They are within the range of training, which contributions don't know of."""
+    found = []
+    for label, answer, value in zip(labels, answers, outputs, strict=True):
+        notes: tuple[str, ...] = ()
+        if not np.isclose(answer, value, rtol=1e-3, atol=1e-3 * target.deviation):
+            limited = f"The prediction is limited to the range of the training rows, and so it is {number(answer)}"
+            notes = (f"{limited}. The contributions explain the number before that, {number(value)}.",)
+        found.append(Told(label, f"The predicted {target.name}", (), number(answer), (), None, notes))
+    return found
+
+
+def _cells(column: Column, series: Series[Any]) -> list[str]:
+    """Return the cells of a column as text, numbers with few digits."""
+    texts = _texts(series)
+    return [_rounded(text) if len(text) > LONG else text for text in texts] if isinstance(column, Numbers) else texts
+
+
+def _rounded(text: str) -> str:
+    """Return a number with six digits; any other text as it is."""
+    try:
+        return f"{float(text):.6g}"
+    except ValueError:
+        return text
+
+
+def _texts(series: Series[Any], absent: str = ABSENT) -> list[str]:
+    """Return the cells of a column as text."""
+    missing = missing_in(series)
+    texts = iter(texts_in(series[~missing]))
+    return [absent if gone else str(next(texts)) for gone in missing]
