@@ -144,7 +144,8 @@ def contributions(
     start = _checks.matrix("baseline", start[None], trainer.layer_sizes[0], trainer.dtype)[0]
     chosen, signs = _chosen(trainer, X, output)
     names = trainer.feature_names or tuple(f"x{j + 1}" for j in range(len(start)))
-    values, outputs, baselines = explained(trainer, X, start, np.where(signs > 0, chosen, 0), signs)
+    units = chosen if trainer.layer_sizes[-1] > 1 else np.zeros_like(chosen)  # of two classes in one output
+    values, outputs, baselines = explained(trainer, X, start, units, signs)
     if groups is not None:
         names, values = tuple(groups), grouped(values, groups)
     told = _told(trainer, chosen, None if groups is not None else X)
