@@ -37,7 +37,13 @@ def fastbp(sizes, batch, X, y, count, threads) -> Training:
     from fastbp import Trainer, fit_many
 
     weights, biases = stacked_parameters(sizes, count)
-    options = {"output_activation": "sigmoid", "batch_size": batch, "learning_rate": ETA, "shuffle": False}
+    options = {
+        "activation": "sigmoid",
+        "output_activation": "sigmoid",
+        "batch_size": batch,
+        "learning_rate": ETA,
+        "shuffle": False,
+    }
     networks = [
         Trainer(sizes, initializer=([w[i] for w in weights], [b[i] for b in biases]), **options) for i in range(count)
     ]
@@ -133,7 +139,13 @@ def measured(calls: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, floa
 def xor(threads: int, count: int = 1000, epochs: int = 5000) -> Callable[[], Any]:
     from fastbp import Trainer, fit_many
 
-    options = {"output_activation": "sigmoid", "batch_size": 4, "learning_rate": 5, "epsilon": 1}
+    options = {
+        "activation": "sigmoid",
+        "output_activation": "sigmoid",
+        "batch_size": 4,
+        "learning_rate": 5,
+        "epsilon": 1,
+    }
     networks = [Trainer([2, 2, 1], **options, seed=seed) for seed in range(count)]
     return lambda: fit_many(networks, XOR, XOR[:, :1] != XOR[:, 1:], epochs=epochs, n_threads=threads, verbose=0)
 

@@ -27,14 +27,14 @@ os.environ["FASTBP_CACHE_DIR"] = folder.name
 READY = """
 import numpy as np
 from fastbp import Trainer
-trainer = Trainer((64, 32, 10), output_activation="sigmoid")
+trainer = Trainer((64, 32, 10), activation="sigmoid", output_activation="sigmoid")
 X, y = np.zeros((32, 64), np.float32), np.zeros((32, 10), np.float32)
 """
 FIT = "trainer.fit(X, y, verbose=0)"
 FIRST_EPOCH = """
 import numpy as np, fastbp
 X = np.zeros((569, 30), np.float32)
-fastbp.Trainer([30, 16, 2], loss="cross_entropy").fit(X, np.zeros(569, int), verbose=0)
+fastbp.Trainer([30, 16, 2], activation="sigmoid", loss="cross_entropy").fit(X, np.zeros(569, int), verbose=0)
 """
 PREDICT = """
 import fastbp

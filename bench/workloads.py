@@ -71,6 +71,6 @@ def new_trainer(sizes: tuple[int, ...], **options: Any) -> Any:
     try:
         from fastbp import Trainer
 
-        return Trainer(sizes, output_activation="sigmoid", seed=0, **options)
+        return Trainer(sizes, activation="sigmoid", output_activation="sigmoid", seed=0, **options)
     except (ImportError, TypeError, ValueError) as error:
         raise NotImplementedError(f"not in this commit: {error}") from error

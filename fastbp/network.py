@@ -51,7 +51,7 @@ class Network:
         self,
         layer_sizes: Iterable[int],
         *,
-        activation: str | Sequence[str] = "sigmoid",
+        activation: str | Sequence[str] = "tanh",
         output_activation: str = "identity",
         use_bias: bool = True,
         dtype: npt.DTypeLike = "float32",

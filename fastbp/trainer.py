@@ -100,8 +100,8 @@ class Trainer(Options):
 
     Examples
     --------
-    >>> trainer = Trainer([2, 2, 1], output_activation="sigmoid", learning_rate=5, epsilon=1, batch_size=4, seed=0)
-    >>> history = trainer.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=2000, verbose=0)
+    >>> trainer = Trainer([2, 4, 1], loss="binary_cross_entropy", learning_rate=1, seed=0)
+    >>> history = trainer.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=500, verbose=0)
     >>> trainer.predict_classes([[0, 1], [1, 1]])
     array([1, 0])
     """
@@ -114,7 +114,7 @@ class Trainer(Options):
         self,
         layer_sizes: Iterable[int],
         *,
-        activation: str | Sequence[str] = "sigmoid",
+        activation: str | Sequence[str] = "tanh",
         output_activation: str = "auto",
         loss: Any = "squared_error",
         optimizer: Any = "sgd",

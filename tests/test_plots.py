@@ -115,7 +115,7 @@ def test_histograms_have_a_row_a_layer(n_hidden):
 
 
 def test_gradients_say_how_many_are_0():
-    trainer = Trainer([2, 3, 1], initializer="zeros", seed=0)
+    trainer = Trainer([2, 3, 1], activation="sigmoid", initializer="zeros", seed=0)
     ax = plots.gradients(trainer, np.eye(2), [0, 1])
     assert ax.get_yticklabels()[0].get_text() == "∂J/∂Θ¹, 100% are 0"
     assert len(ax.patches) == 1
@@ -173,7 +173,7 @@ def test_network_draws_weights_and_units():
     np.testing.assert_allclose(lines.get_array(), np.concatenate([theta.ravel() for theta in trainer.weights]))
     assert [len(layer.get_offsets()) for layer in layers] == [2, 3, 1]
     assert lines.norm.vmin == -lines.norm.vmax
-    assert [text.get_text() for text in ax.texts] == ["input\n2 units", "sigmoid\n3 units", "identity\n1 unit"]
+    assert [text.get_text() for text in ax.texts] == ["input\n2 units", "tanh\n3 units", "identity\n1 unit"]
 
 
 def test_network_says_what_it_leaves_out():

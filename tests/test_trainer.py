@@ -322,7 +322,7 @@ SCRIPT = """
     from fastbp import Trainer
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
     X = np.random.default_rng(0).uniform(size=(100_000, 100)).astype(np.float32)
-    trainer = Trainer([100, 100, 1], seed=0, batch_size={batch_size})
+    trainer = Trainer([100, 100, 1], learning_rate=0.01, seed=0, batch_size={batch_size})
     trainer.fit(X[:100], X[:100, :1], verbose=0)
     before = trainer.weights[0].copy()
     threading.Timer(1.0, lambda: (print("interrupt", flush=True), _thread.interrupt_main())).start()

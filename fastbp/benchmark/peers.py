@@ -32,7 +32,9 @@ class Training(NamedTuple):
 
 
 def _fastbp_trainer(sizes: Sizes, dtype: npt.DTypeLike, threads: int, **options: Any) -> Trainer:
-    trainer = Trainer(sizes, output_activation="sigmoid", dtype=dtype, n_threads=threads, **options)
+    trainer = Trainer(
+        sizes, activation="sigmoid", output_activation="sigmoid", dtype=dtype, n_threads=threads, **options
+    )
     weights, biases = parameters(sizes, dtype)
     for views, values in ((trainer.weights, weights), (trainer.biases, biases)):
         for view, value in zip(views, values, strict=True):

@@ -51,7 +51,7 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
 
     Examples
     --------
-    >>> trainer = Trainer([1, 1, 1], output_activation="sigmoid", use_bias=False, seed=0)
+    >>> trainer = Trainer([1, 1, 1], activation="sigmoid", output_activation="sigmoid", use_bias=False, seed=0)
     >>> explanation = fastbp.explain(trainer, [0.7], [0.2])
     >>> explanation.n_derivatives
     8

@@ -51,7 +51,15 @@ def train(trainer: Trainer, epochs: int) -> None:
 
 def run(epochs: int) -> int:
     """Whether memory grew, or XOR wasn't learnt."""
-    trainer = Trainer([2, 2, 1], output_activation="sigmoid", learning_rate=5, epsilon=1, batch_size=4, seed=1)
+    trainer = Trainer(
+        [2, 2, 1],
+        activation="sigmoid",
+        output_activation="sigmoid",
+        learning_rate=5,
+        epsilon=1,
+        batch_size=4,
+        seed=1,
+    )
     train(trainer, epochs // 10)
     before = resident()
     train(trainer, epochs - epochs // 10)
