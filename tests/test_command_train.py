@@ -354,3 +354,32 @@ def test_auto_is_the_default(folder, capsys):
     assert run("train shop.csv --target sold --seed 1 --out b.npz --quiet") == 0
     for mine, other in zip(Trainer.load("a.npz").get_weights(), Trainer.load("b.npz").get_weights(), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"])
+def test_predictions_are_written_as_the_suffix_says(model, capsys, suffix):
+    assert run(f"predict shop.model.npz shop.csv --out p{suffix}") == 0
+    if suffix == ".jsonl":
+        found = pandas.DataFrame([json.loads(line) for line in Path(f"p{suffix}").read_text().splitlines()])
+    elif suffix == ".parquet":
+        found = pandas.read_parquet(f"p{suffix}")
+    else:
+        found = pandas.read_csv(f"p{suffix}", sep="\t" if suffix == ".tsv" else ",")
+    assert list(found.columns) == ["order_id", "sold"]
+    assert list(found["order_id"].astype(int)) == list(shop()["order_id"])
+    capsys.readouterr()
+    assert run("predict shop.model.npz shop.csv --out p.xlsx") == 2
+    assert "fastbp: --out: expected a file of type .csv" in capsys.readouterr().err
+
+
+def test_standard_input_and_output(model, capsys, monkeypatch):
+    assert run("predict shop.model.npz shop.csv --out p.csv") == 0
+    capsys.readouterr()
+    data = Path("shop.csv").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert run("predict shop.model.npz - --out -") == 0
+    assert capsys.readouterr().out == Path("p.csv").read_text()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert run("train - --target sold --id order_id --seed 0 --epochs 30 --quiet") == 0
+    for mine, other in zip(Trainer.load("model.npz").get_weights(), Trainer.load(model).get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)

@@ -118,8 +118,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     _add_columns(train.add_argument_group("columns"))
     _add_network(train.add_argument_group("network and training; auto is chosen for the table"))
     group = train.add_argument_group("validation and reports")
-    validation = "fraction of rows for validation, 0 for none; default: %(default)s"
-    group.add_argument("--validation", type=float, default=0.2, metavar="FRACTION", help=validation)
+    validation = "fraction of rows for validation, 0 for none; default: 0.2"
+    group.add_argument("--validation", type=auto(float), metavar="FRACTION", help=validation)
     folds = "also cross-validate: train K models, each tested on another part of the rows"
     group.add_argument("--folds", type=int, default=0, metavar="K", help=folds)
     _add_metrics(group)

@@ -11,6 +11,7 @@ from .._files.columns import Table
 from ..trainer import Trainer
 from .recipe import Recipe, recipe
 
+VALIDATION = 0.2  # of the rows
 NEVER = 1 << 40  # epochs of patience that nobody waits for
 OPTIONS = ("activation", "learning_rate", "batch_size", "optimizer", "dropout", "l2", "schedule")
 
@@ -62,9 +63,14 @@ def planned(arguments: Namespace, usual: Recipe, *, validates: bool) -> Plan:
     return Plan(hidden, epochs, _patience(arguments.patience, usual.patience, validates=validates), options)
 
 
+def validation_fraction(arguments: Namespace) -> float:
+    """Return the fraction of the rows that validate."""
+    return VALIDATION if arguments.validation is None else fraction("--validation", arguments.validation)
+
+
 def check(arguments: Namespace) -> None:
     """Check the options of a training that don't depend on the table, before it is read."""
-    fraction("--validation", arguments.validation)
+    validation_fraction(arguments)
     plan = planned(arguments, recipe(1), validates=True)
     Trainer((1, *plan.hidden, 1), seed=arguments.seed, n_threads=arguments.threads, **plan.options)
 

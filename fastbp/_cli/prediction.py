@@ -14,7 +14,7 @@ from .. import _messages, tables
 from .._files import TableError, plain
 from .._files.cells import texts_in
 from .._files.columns import Categories, Table
-from .._files.plain import write
+from .._files.writing import type_of, write
 from .files import about, check_output, input_names, load_model, read_table, told_warnings
 from .text import listed
 
@@ -26,7 +26,12 @@ Array = npt.NDArray[Any]
 
 def predict(arguments: Namespace) -> dict[str, Any]:
     """Predict the target for the rows of a table."""
+    if arguments.out == "-":
+        arguments.out = None
     check_output(arguments)
+    if arguments.out is not None:
+        with about("--out"):
+            type_of(arguments.out)
     trainer, table = load_model(arguments.model)
     if arguments.probabilities and not isinstance(table.target, Categories):
         came = f"{arguments.model!r}, which predicts numbers"

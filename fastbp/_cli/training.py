@@ -182,7 +182,7 @@ def _fitted(job: Job, *, resume: bool) -> Trained:
     arguments, table, samples = job.arguments, job.table, job.samples
     going_on = begun(arguments, table, job.comm) if resume else None
     rng = np.random.default_rng(job.seed) if going_on is None else going_on._state.generator()
-    rows = split(strata(table, samples.y), arguments.validation, rng)
+    rows = split(strata(table, samples.y), plans.validation_fraction(arguments), rng)
     plan = plans.planned(arguments, recipe(len(rows[0])), validates=len(rows[1]) > 0)
     trainer = plan.trainer(table, seed=job.seed, n_threads=arguments.threads, comm=job.comm)
     if going_on is not None:
