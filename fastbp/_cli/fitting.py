@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def fit(
     **options : class_weight, "balanced" or None, and those of `Trainer.fit`
     """
     balanced = options.pop("class_weight", None)
-    weights = _balanced(training.y, max(2, trainer.layer_sizes[-1])) if balanced else None
+    weights = balanced_weights(training.y, max(2, trainer.layer_sizes[-1])) if balanced else None
     if weights is not None:
         options["class_weight"] = dict(enumerate(weights.tolist()))
     if validation is not None:
@@ -68,7 +68,7 @@ def fit(
     trainer.fit(training.X, training.y, epochs=plan.epochs, initial_epoch=done, callbacks=list(callbacks), **options)
 
 
-def _balanced(y: Array, n_classes: int) -> npt.NDArray[np.float64]:
+def balanced_weights(y: Array, n_classes: int) -> npt.NDArray[np.float64]:
     """Return the weight of each class; 1 for a class without rows."""
     classes = y.astype(np.int64)
     weights = np.ones(n_classes)
@@ -87,8 +87,12 @@ def ending(trainer: Trainer, callbacks: Sequence[Callback]) -> tuple[str, int | 
 
 def figures(trainer: Trainer, table: Table, samples: Samples, names: Sequence[str]) -> report.Facts:
     """Return the figures for rows whose target is known; y may have -1 for a class that the model doesn't know."""
-    output = trainer.predict(samples.X)
+    return figures_of(table, trainer.predict(samples.X), samples.y, names)
+
+
+def figures_of(table: Table, output: Array, y: Array, names: Sequence[str]) -> report.Facts:
+    """Return the figures for outputs of the network, given the rows' y, as in `figures`."""
     if isinstance(table.target, Categories):
-        return report.of_classes(table.target.categories, samples.y.astype(np.int64), output, names)
-    truth = replace(table.target, low=None, high=None).unscaled(samples.y)  # predictions are clamped, but not the truth
+        return report.of_classes(table.target.categories, y.astype(np.int64), output, names)
+    truth = y * table.target.deviation + table.target.mean
     return report.of_numbers(truth, tables.answers(table, output), names)

@@ -162,6 +162,8 @@ def _add_columns(group: Any) -> None:
 def _add_network(group: Any) -> None:
     hidden = "sizes of the hidden layers; '' is none, a linear model; default: auto"
     group.add_argument("--hidden", type=auto(sizes), metavar="N,N", help=hidden)
+    several = "how many networks to train, each validated on other rows, and to join to one; default: auto"
+    group.add_argument("--networks", type=auto(int), metavar="N", help=several)
     group.add_argument("--epochs", type=auto(int), metavar="N", help="the most passes over the rows; default: auto")
     patience = "stop after this many epochs without a lower validation loss, or never; default: auto"
     group.add_argument("--patience", type=auto(epochs), metavar="N", help=patience)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._checks import fraction, whole
+from .._files import TableError
 from .._files.columns import Table
 from ..trainer import Trainer
-from .recipe import Recipe, recipe
+from .recipe import Recipe, linear, recipe
 
 VALIDATION = 0.2  # of the rows
 NEVER = 1 << 40  # epochs of patience that nobody waits for
@@ -82,3 +83,39 @@ def _patience(asked: int | str | None, usual: int, *, validates: bool) -> int | 
     if not validates:
         return None
     return usual if asked is None else NEVER
+
+
+def networks(arguments: Namespace, n_rows: int, *, alone: str) -> int:
+    """Return how many networks are trained and joined.
+
+    Parameters
+    ----------
+    arguments : of the command
+    n_rows : number of rows that train or validate
+    alone : the option or the launcher with which only one network can train, or ""
+    """
+    most = n_rows // 2
+    if arguments.networks is None:
+        one = alone or arguments.hidden is not None or arguments.validation == 0
+        return 1 if one else min(recipe(n_rows).networks, round(1 / arguments.validation), most)
+    count = whole("--networks", arguments.networks, minimum=1)
+    if count == 1:
+        return 1
+    if alone:
+        raise TableError(f"--networks: expected 1 with {alone}, got {count}")
+    parts = round(1 / arguments.validation) if arguments.validation else 1
+    if count > min(parts, most):
+        came = f"{count}, but {n_rows} rows have {min(parts, most)} parts for --validation {arguments.validation:g}"
+        raise TableError(
+            f"--networks: expected at most one network for each part of the rows that validates, got {came}"
+        )
+    return count
+
+
+def candidates(arguments: Namespace, n_rows: int) -> list[Plan]:
+    """Return the plans of networks to choose from; n_rows: of those that train each."""
+    plan = planned(arguments, recipe(n_rows), validates=True)
+    given = [name for name in OPTIONS if getattr(arguments, name) is not None]
+    if given or arguments.hidden is not None:
+        return [plan]
+    return [plan, planned(arguments, linear(n_rows), validates=True)]

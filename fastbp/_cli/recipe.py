@@ -19,7 +19,9 @@ class Recipe:
     hidden : sizes of the hidden layers
     epochs : the most epochs
     patience : epochs without improvement of the validation loss after which training stops
-    weight_decay : of the optimizer, if it is the default one
+    optimizer : "adamw", or "lbfgs" for a network without hidden layers
+    weight_decay : of adamw
+    networks : how many networks are trained and joined
     activation, initializer, learning_rate, batch_size, dropout, l2, schedule : as in `Trainer`
     """
 
@@ -34,12 +36,16 @@ class Recipe:
     dropout: float = 0.1
     l2: float = 0.0
     schedule: str | None = None
+    networks: int = 1
+    optimizer: str = "adamw"
 
     def options(self) -> dict[str, Any]:
         """Return the arguments of Trainer, without layer_sizes and loss, that the recipe decides."""
         options = asdict(self)
-        for name in ("hidden", "epochs", "patience", "weight_decay"):
+        for name in ("hidden", "epochs", "patience", "weight_decay", "networks"):
             del options[name]
+        if self.optimizer == "lbfgs":
+            return {"optimizer": "lbfgs", "initializer": "zeros", "l2": self.l2}
         return options | {"optimizer": AdamW(weight_decay=self.weight_decay)}
 
 
@@ -52,5 +58,10 @@ def recipe(n_rows: int) -> Recipe:
         Number of rows to train on.
     """
     if n_rows < LARGE:
-        return Recipe((64, 64))
+        return Recipe((32, 32, 32), networks=5)
     return Recipe((128, 128), batch_size=256, epochs=60, patience=8)
+
+
+def linear(n_rows: int) -> Recipe:
+    """Return the defaults of a linear model, whose penalty is that of logistic regression in scikit-learn."""
+    return Recipe((), l2=1 / n_rows, optimizer="lbfgs")

@@ -18,7 +18,7 @@ from .._library.announce import announced_if
 from ..callbacks import Callback, Checkpoint
 from ..progress import interactive
 from ..trainer import Trainer
-from . import fitting, folds, plan as plans, report, words
+from . import fitting, folds, joining, plan as plans, report, words
 from .answer import Answer
 from .choices import Choices, choices, named
 from .disguise import in_disguise
@@ -167,6 +167,8 @@ class Trained:
     plan : how it was trained
     training, validation : the rows; validation is None if there are none
     ending, best_epoch : from `fitting.ending`
+    best_epochs : of each network, if the trainer has several that are joined
+    output : what networks said of the validation rows, if several are joined
     """
 
     trainer: Trainer
@@ -175,11 +177,40 @@ class Trained:
     validation: Samples | None
     ending: str
     best_epoch: int | None
+    best_epochs: tuple[int, ...] = ()
+    output: Any = None
+
+
+def _joined(job: Job, count: int) -> Trained:
+    """Fit several networks, and join them to one."""
+    arguments, table, samples = job.arguments, job.table, job.samples
+    parts = joining.parts_of(strata(table, samples.y), arguments.validation, count, job.seed)
+    candidates = plans.candidates(arguments, len(parts[0][0]))
+    job.say(words.networks(candidates[0].trainer(table, seed=job.seed), candidates[0], parts))
+    task = joining.Task(table, samples, parts, arguments.class_weight, job.seed, arguments.threads)
+    with announced_if(not arguments.quiet):
+        found = joining.joined(task, candidates, verbose=1 if interactive() and job.shows else 0)
+    job.say(words.chosen(found.losses, found.plan.hidden))
+    told = TrainingReport(
+        rows=len(samples),
+        validation_rows=len(found.validated),
+        without_target=job.without_target,
+        epochs=found.plan.epochs,
+        patience=found.plan.patience,
+        class_weight=arguments.class_weight,
+    )
+    found.trainer._table, found.trainer._state.report = table, told.record()
+    validation = samples.rows(found.validated)
+    ended = found.ending, None, found.best_epochs, found.output
+    return Trained(found.trainer, found.plan, samples, validation, *ended)
 
 
 def _fitted(job: Job, *, resume: bool) -> Trained:
     """Fit a trainer, new or from the file that --resume names."""
     arguments, table, samples = job.arguments, job.table, job.samples
+    alone = "--resume" if resume else "MPI" if job.comm is not None else ""
+    if (count := plans.networks(arguments, len(samples), alone=alone)) > 1:
+        return _joined(job, count)
     going_on = begun(arguments, table, job.comm) if resume else None
     rng = np.random.default_rng(job.seed) if going_on is None else going_on._state.generator()
     rows = split(strata(table, samples.y), plans.validation_fraction(arguments), rng)
@@ -225,13 +256,17 @@ def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) ->
     trainer.save(arguments.out)
     if arguments.plot:
         plots.save(trainer.history.plot(), arguments.plot)
-    parts = {} if done.validation is None else {"validation": fitting.figures(trainer, table, done.validation, names)}
+    parts = {}
+    if done.validation is not None:
+        output = trainer.predict(done.validation.X) if done.output is None else done.output
+        parts["validation"] = fitting.figures_of(table, output, done.validation.y, names)
     parts["training"] = fitting.figures(trainer, table, done.training, names)
     baseline = next(iter(parts.values()))["baseline"]
     told = replace(
         TrainingReport(**trainer._state.report or {}),
         trained=trainer.epochs_trained,
         best_epoch=done.best_epoch,
+        best_epochs=list(done.best_epochs),
         ending=done.ending,
         measured={name: _finite(part["measured"]) for name, part in parts.items()} | {"baseline": _finite(baseline)},
     )
@@ -249,6 +284,7 @@ def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) ->
         "seed": trainer.seed,
         "epochs": trainer.epochs_trained,
         "best_epoch": done.best_epoch,
+        "best_epochs": list(done.best_epochs),
         "ending": done.ending,
         "interrupted": trainer.history.interrupted,
         **parts,

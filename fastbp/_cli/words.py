@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,23 @@ def network(trainer: Trainer, plan: Plan, training: int, validation: int) -> str
     return paragraph(rows + seed) + paragraph(f"Network: {network_text(trainer, plan.epochs)}.") + "\n"
 
 
+def networks(trainer: Trainer, plan: Plan, parts: Sequence[tuple[Any, Any]]) -> str:
+    """Return what networks are trained and joined; trainer: one of them; parts: the rows that train and validate it."""
+    n, validating = len(parts[0][0]) + len(parts[0][1]), len(parts[0][1])
+    text = f"{len(parts)} networks train, and become one. Of the {n:,} rows, {validating:,} validate each network, "
+    text += f"others for each. The seed is {trainer.seed}."
+    return paragraph(text) + paragraph(f"Each network: {network_text(trainer, plan.epochs)}.") + "\n"
+
+
+def chosen(losses: Mapping[tuple[int, ...], float], hidden: tuple[int, ...]) -> str:
+    """Return which kind of network is in the model; losses: of each kind, by the sizes of its hidden layers."""
+    if len(losses) < 2:
+        return ""
+    found = " and ".join(f"{loss:.4g} {'with' if sizes else 'without'} hidden layers" for sizes, loss in losses.items())
+    kind = "has hidden layers" if hidden else "is linear"
+    return paragraph(f"The validation loss is {found}, so the model {kind}.") + "\n"
+
+
 def network_text(trainer: Trainer, epochs: int | None = None) -> str:
     """Return a network's sizes and how it is trained."""
     sizes = "-".join(map(str, trainer.layer_sizes))
@@ -71,6 +88,8 @@ def network_text(trainer: Trainer, epochs: int | None = None) -> str:
 
 def ended(report: TrainingReport) -> str:
     """Return why a training ended, and which epoch's weights the model has."""
+    if report.best_epochs:
+        return paragraph(_joined(report))
     n, best, validates = report.trained, report.best_epoch, report.validation_rows > 0
     loss = "validation loss" if validates else "loss"
     if report.ending == "patience":
@@ -87,6 +106,24 @@ def ended(report: TrainingReport) -> str:
     elif n:
         text += " The model has the last weights."
     return paragraph(text)
+
+
+def _joined(report: TrainingReport) -> str:
+    """Return why the trainings of joined networks ended."""
+    epochs = ", ".join(map(str, report.best_epochs))
+    if not any(report.best_epochs):
+        return "The weights are the mean of those with the least squared error, computed without training epochs."
+    if report.ending == "interrupted":
+        text = f"Interrupted. The model joins {counted(len(report.best_epochs), 'network')} with the weights"
+    elif report.ending == "patience":
+        waited = counted(report.patience or 0, "epoch")
+        text = (
+            f"Each network stopped when its validation loss had not improved for {waited}. The model joins the weights"
+        )
+    else:
+        text = f"No network trained more than the {counted(report.epochs, 'epoch')} that --epochs allows. "
+        text += "The model joins the weights"
+    return f"{text} of their best epochs: {epochs}."
 
 
 def written(path: str, data: str) -> str:

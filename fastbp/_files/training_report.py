@@ -20,6 +20,7 @@ FIELDS = {
     "class_weight": (str, type(None)),
     "trained": COUNT,
     "best_epoch": MAYBE,
+    "best_epochs": (list,),
     "ending": (str,),
     "measured": (dict,),
 }
@@ -37,6 +38,7 @@ class TrainingReport:
     class_weight : "balanced" or None
     trained : number of epochs that were trained
     best_epoch : the epoch whose weights the model has, or None for the last one
+    best_epochs : those of each network, if the model joins several; 0 for one that was solved in closed form
     ending : one of ENDINGS
     measured : figures of the rows that train, of those that validate, and of the baseline: {part: {name: number}}
     """
@@ -49,6 +51,7 @@ class TrainingReport:
     class_weight: str | None = None
     trained: int = 0
     best_epoch: int | None = None
+    best_epochs: list[int] = field(default_factory=list)
     ending: str = "running"
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -70,6 +73,8 @@ class TrainingReport:
             value = record[name]
             if kinds in (COUNT, MAYBE) and value is not None and not 0 <= value < 1 << 63:
                 raise refused(_checks.shown(value), f"{name} as an integer from 0 to 2**63 - 1")
+        if not all(type(epoch) is int and 0 <= epoch < 1 << 63 for epoch in record["best_epochs"]):
+            raise refused(_checks.shown(record["best_epochs"]), "best_epochs as integers ≥ 0")
         if record["ending"] not in ENDINGS:
             raise refused(_checks.shown(record["ending"]), f"an ending among {', '.join(ENDINGS)}")
         if record["class_weight"] not in (None, "balanced"):
