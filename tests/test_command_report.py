@@ -132,7 +132,17 @@ def test_figures(value, text):
     assert figure(value) == text
 
 
-GOOD = TrainingReport(10, 2, 1, 200, 15, None, 30, 15, "patience", {"training": {"accuracy": 0.5}}).record()
+GOOD = TrainingReport(
+    rows=10,
+    validation_rows=2,
+    without_target=1,
+    epochs=200,
+    patience=15,
+    trained=30,
+    best_epoch=15,
+    ending="patience",
+    measured={"training": {"accuracy": 0.5}},
+).record()
 
 
 def test_a_report_is_stored_in_the_model_file(tmp_path):
@@ -151,6 +161,8 @@ def test_a_report_is_stored_in_the_model_file(tmp_path):
         {"rows": True},
         {"rows": 1 << 63},
         {"best_epoch": 1.5},
+        {"best_epochs": [1, -1]},
+        {"best_epochs": ["1"]},
         {"ending": "never"},
         {"class_weight": "other"},
         {"measured": []},

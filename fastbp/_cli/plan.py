@@ -94,18 +94,18 @@ def networks(arguments: Namespace, n_rows: int, *, alone: str) -> int:
     n_rows : number of rows that train or validate
     alone : the option or the launcher with which only one network can train, or ""
     """
-    most = n_rows // 2
+    most, share = n_rows // 2, validation_fraction(arguments)
     if arguments.networks is None:
-        one = alone or arguments.hidden is not None or arguments.validation == 0
-        return 1 if one else min(recipe(n_rows).networks, round(1 / arguments.validation), most)
+        one = alone or arguments.hidden is not None or share == 0 or arguments.epochs == 0
+        return 1 if one else min(recipe(n_rows).networks, round(1 / share), most)
     count = whole("--networks", arguments.networks, minimum=1)
     if count == 1:
         return 1
     if alone:
         raise TableError(f"--networks: expected 1 with {alone}, got {count}")
-    parts = round(1 / arguments.validation) if arguments.validation else 1
+    parts = round(1 / share) if share else 1
     if count > min(parts, most):
-        came = f"{count}, but {n_rows} rows have {min(parts, most)} parts for --validation {arguments.validation:g}"
+        came = f"{count}, but {n_rows} rows have {min(parts, most)} parts for --validation {share:g}"
         raise TableError(
             f"--networks: expected at most one network for each part of the rows that validates, got {came}"
         )

@@ -184,7 +184,7 @@ class Trained:
 def _joined(job: Job, count: int) -> Trained:
     """Fit several networks, and join them to one."""
     arguments, table, samples = job.arguments, job.table, job.samples
-    parts = joining.parts_of(strata(table, samples.y), arguments.validation, count, job.seed)
+    parts = joining.parts_of(strata(table, samples.y), plans.validation_fraction(arguments), count, job.seed)
     candidates = plans.candidates(arguments, len(parts[0][0]))
     job.say(words.networks(candidates[0].trainer(table, seed=job.seed), candidates[0], parts))
     task = joining.Task(table, samples, parts, arguments.class_weight, job.seed, arguments.threads)
