@@ -74,12 +74,8 @@ def test_train_predict_evaluate(folder, capsys, frame, metric, least):
     n = len(frame) * 4 // 5
     frame[:n].to_csv("train.csv", index=False)
     frame[n:].to_csv("test.csv", index=False)
-    assert (
-        run(
-            "train train.csv --out model.npz --seed 0 --networks 1 --epochs 60 --patience never --json --plot curves.png"
-        )
-        == 0
-    )
+    options = "--seed 0 --networks 1 --epochs 60 --patience never --plot curves.png"
+    assert run(f"train train.csv --out model.npz {options} --json") == 0
     assert said(capsys)["epochs"] == 60
     assert (folder / "curves.png").stat().st_size > 1000
     assert run(f"evaluate model.npz test.csv --metrics {metric} --json") == 0

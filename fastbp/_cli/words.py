@@ -54,10 +54,8 @@ def network(trainer: Trainer, plan: Plan, training: int, validation: int) -> str
 def networks(trainer: Trainer, plan: Plan, parts: Sequence[tuple[Any, Any]]) -> str:
     """Return what networks are trained and joined; trainer: one of them; parts: the rows that train and validate it."""
     n, validating = len(parts[0][0]) + len(parts[0][1]), len(parts[0][1])
-    text = (
-        f"{len(parts)} networks train and are joined to one. {validating:,} of the {n:,} rows validate each of them, "
-    )
-    text += f"other rows for each; these are predicted without having been learnt. The seed is {trainer.seed}."
+    text = f"{len(parts)} networks train and are joined to one. Each validates on {validating:,} of the {n:,} rows, "
+    text += f"different ones for each network, and trains on the others. The seed is {trainer.seed}."
     return paragraph(text) + paragraph(f"Each network: {network_text(trainer, plan.epochs)}.") + "\n"
 
 
