@@ -63,7 +63,7 @@ def test_train_says_what_it_does(folder, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     assert out.startswith("shop.csv: 120 rows, 6 columns.\n")
-    for name, kind in [("order_id", "left out"), ("size", "numbers"), ("kind", "categories"), ("day", "dates")]:
+    for name, kind in [("order_id", "left out"), ("size", "number"), ("kind", "category"), ("day", "date")]:
         assert re.search(rf"^{name} +{kind} ", out, re.MULTILINE), name
     assert re.search(r"^sold +target +classes, 2: no, yes$", out, re.MULTILINE)
     assert "96 rows train, and 24 validate. The seed is 0." in out

@@ -23,7 +23,7 @@ KINDS: dict[str, type[Numbers] | type[Categories] | type[Dates]] = {
     "categories": Categories,
     "dates": Dates,
 }
-SHOWN = {Numbers: "numbers", Categories: "categories", Dates: "dates"}
+SHOWN = {Numbers: "number", Categories: "category", Dates: "date"}  # as --type and `types` take them
 BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
 
 
