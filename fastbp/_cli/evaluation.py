@@ -28,7 +28,7 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
             raise TableError(f"column {table.target.name!r}, the target: expected a value in some row, got none")
         if without:
             frame = frame[has_target].reset_index(drop=True)
-        X = tables.inputs(table, frame, unknown=arguments.unknown)
+        X = tables.encoded(table, frame, unknown=arguments.unknown)
         y = tables.targets(table, frame, unknown="other")
         new: dict[str, int] = {}
         if isinstance(table.target, Categories):

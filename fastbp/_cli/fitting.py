@@ -13,6 +13,7 @@ from .. import tables
 from .._files.columns import Categories, Table
 from .._training.intake import class_weights
 from ..callbacks import Callback, EarlyStopping
+from ..tables import Encoding
 from ..trainer import Trainer
 from . import report
 from .plan import Plan
@@ -20,20 +21,44 @@ from .split import Rows
 
 Array = npt.NDArray[Any]
 
+SOME = 5_000  # rows that tell as much about a column as all rows
+
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows of X and y, in which classes are numbers and numbers are scaled."""
+    """Rows of X and y, in which classes are numbers and numbers are scaled. A large X is an Encoding."""
 
-    X: Array
+    X: Array | Encoding
     y: Array
+
+    @classmethod
+    def of(cls, encoding: Encoding, y: Array, *, whole: bool) -> Samples:
+        """Return rows with X as an array, if `whole` or if it isn't large."""
+        return cls(encoding[:] if whole or not encoding.is_large else encoding, y)
 
     def __len__(self) -> int:
         return len(self.y)
 
     def rows(self, numbers: Rows) -> Samples:
         """Return some of the rows."""
-        return self if len(numbers) == len(self) else Samples(self.X[numbers], self.y[numbers])
+        if len(numbers) == len(self):
+            return self
+        X = self.X.of(numbers) if isinstance(self.X, Encoding) else self.X[numbers]
+        return Samples(X, self.y[numbers])
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """The arguments of `Trainer.fit`: X and y, or a Stream."""
+        return (self.X.stream(self.y),) if isinstance(self.X, Encoding) else (self.X, self.y)
+
+    def weighted(self, *weights: Array) -> Any:
+        """Return the samples, perhaps with weights, as validation data of `Trainer.fit`."""
+        return self.X.stream(self.y, *weights) if isinstance(self.X, Encoding) else (self.X, self.y, *weights)
+
+
+def spread(n: int) -> Rows:
+    """Return the numbers of at most SOME rows that lie evenly among n."""
+    return np.arange(n) if n <= SOME else np.linspace(0, n - 1, SOME).astype(np.int64)
 
 
 def stopping(plan: Plan) -> list[EarlyStopping]:
@@ -63,9 +88,9 @@ def fit(
         options["class_weight"] = dict(enumerate(weights.tolist()))
     if validation is not None:
         weighted = () if weights is None else (weights[validation.y.astype(np.int64)],)
-        options["validation_data"] = (validation.X, validation.y, *weighted)
+        options["validation_data"] = validation.weighted(*weighted)
     done = trainer.epochs_trained
-    trainer.fit(training.X, training.y, epochs=plan.epochs, initial_epoch=done, callbacks=list(callbacks), **options)
+    trainer.fit(*training.arguments, epochs=plan.epochs, initial_epoch=done, callbacks=list(callbacks), **options)
 
 
 def balanced_weights(y: Array, n_classes: int) -> npt.NDArray[np.float64]:
@@ -87,7 +112,9 @@ def ending(trainer: Trainer, callbacks: Sequence[Callback]) -> tuple[str, int | 
 
 def figures(trainer: Trainer, table: Table, samples: Samples, names: Sequence[str]) -> report.Facts:
     """Return the figures for rows whose target is known; y may have -1 for a class that the model doesn't know."""
-    return figures_of(table, trainer.predict(samples.X), samples.y, names)
+    X = samples.X
+    output = X.through(trainer.predict) if isinstance(X, Encoding) else trainer.predict(X)
+    return figures_of(table, output, samples.y, names)
 
 
 def figures_of(table: Table, output: Array, y: Array, names: Sequence[str]) -> report.Facts:

@@ -38,7 +38,7 @@ def predict(arguments: Namespace) -> dict[str, Any]:
         raise TableError(f"--probabilities: expected a model that predicts classes, got {came}")
     with told_warnings():
         X, ids = _read(table, arguments)
-        output = trainer.predict(X)
+        output = trainer.predict(X) if isinstance(X, np.ndarray) else X.through(trainer.predict)
         columns = _columns(table, output, ids, probabilities=arguments.probabilities)
     if arguments.json and not arguments.out:
         return {"rows": len(X), "predictions": {name: np.asarray(column).tolist() for name, column in columns.items()}}
@@ -46,7 +46,7 @@ def predict(arguments: Namespace) -> dict[str, Any]:
     return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
 
 
-def _read(table: Table, arguments: Namespace) -> tuple[Array, dict[str, Any]]:
+def _read(table: Table, arguments: Namespace) -> tuple[Array | tables.Encoding, dict[str, Any]]:
     """Return X of a file, and its columns that identify the rows."""
     wanted, path = input_names(table), arguments.data
     cells = None if path == "-" else plain.read(path, [*wanted, *table.ids])
@@ -56,13 +56,13 @@ def _read(table: Table, arguments: Namespace) -> tuple[Array, dict[str, Any]]:
             return X, {name: cells[name] for name in table.ids}
     frame = read_table(path, wanted)
     with about(path):
-        X = tables.inputs(table, frame, unknown=arguments.unknown)
+        encoding = tables.encoded(table, frame, unknown=arguments.unknown)
         missing = [name for name in table.ids if name not in frame.columns]
         if missing:
             lacks = f"the table has no column {listed(missing)}, which the model was trained with as --id"
             _messages.warn(f"{lacks}; the predictions are without it")
         ids = {name: _values(frame[name]) for name in table.ids if name in frame.columns}
-    return X, ids
+    return encoding, ids
 
 
 def _values(series: Series[Any]) -> list[Any]:

@@ -43,6 +43,10 @@ def split(groups: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows
         return np.arange(n), np.empty(0, np.int64)
     least, most = 1 / len(several), 1 - 1 / len(several)
     share = min(max(fraction * n / len(several), least), most)
+    if len(several) == n:
+        return divide(share, n, groups, rng)
     _, validating = divide(share, len(several), groups[several], rng)
     validating = several[validating]
-    return np.setdiff1d(np.arange(n), validating), validating
+    validates = np.zeros(n, bool)
+    validates[validating] = True
+    return np.flatnonzero(~validates), validating

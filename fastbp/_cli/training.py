@@ -15,6 +15,7 @@ from .._files import TableError
 from .._files.columns import Categories, Table
 from .._files.training_report import TrainingReport
 from .._library.announce import announced_if
+from .._memory_limit import return_large_blocks
 from ..callbacks import Callback, Checkpoint
 from ..progress import interactive
 from ..trainer import Trainer
@@ -40,7 +41,7 @@ class Job:
     ----------
     arguments : those of the command
     choices : what they say about columns
-    frame : the rows that have a target
+    frame : the rows that have a target, if they are needed for folds; otherwise none of them
     table : what each column becomes
     samples : the rows as X and y
     without_target : number of rows that are left out
@@ -72,6 +73,7 @@ class Job:
 
 def train(arguments: Namespace) -> dict[str, Any]:
     """Train a model that predicts a table's target from its other columns, and save it."""
+    return_large_blocks()
     comm = distributed.communicator()
     if comm is not None and comm.Get_rank() > 0:  # the first rank prints and writes
         arguments.quiet, arguments.json, arguments.plot = True, False, None
@@ -108,15 +110,23 @@ def _read(arguments: Namespace, comm: Any) -> Job:
         if arguments.class_weight and not isinstance(table.target, Categories):
             expected = "expected a target of classes, or --task classes"
             raise TableError(f"--class-weight: {expected}, got {table.target.name!r}, which is a number")
-        samples = Samples(tables.training_inputs(table, frame), tables.targets(table, frame))
+        samples = _samples(arguments, table, frame, comm)
     seed = np.random.default_rng().integers(1 << 32) if arguments.seed is None else arguments.seed
     seed = int(seed if comm is None else comm.bcast(seed))
-    job = Job(arguments, chosen, frame, table, samples, int((~has_target).sum()), seed, comm)
+    kept = frame if arguments.folds else frame.iloc[:0].copy()  # a view would keep all rows
+    job = Job(arguments, chosen, kept, table, samples, int((~has_target).sum()), seed, comm)
     job.say(words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), job.without_target))
     job.say(words.columns(table) + "\n")
-    for note in in_disguise(table, frame, samples.X, samples.y):
+    some = fitting.spread(len(frame))
+    for note in in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some]):
         job.say(words.note(note))
     return job
+
+
+def _samples(arguments: Namespace, table: Table, frame: DataFrame, comm: Any) -> Samples:
+    """Return the rows that train. L-BFGS, and several processes, need all of them in an array."""
+    whole = arguments.optimizer == "lbfgs" or comm is not None
+    return Samples.of(tables.training_encoding(table, frame), tables.targets(table, frame), whole=whole)
 
 
 def recognised(arguments: Namespace, chosen: Choices, frame: DataFrame) -> Table:
@@ -142,13 +152,13 @@ def _cross_validated(job: Job, names: tuple[str, ...]) -> dict[str, Any] | None:
     for training, testing in folds.parts(strata(job.table, job.samples.y), count, job.seed):
         part = job.frame.iloc[training].reset_index(drop=True)
         table = recognised(job.arguments, job.choices, part)
-        samples = Samples(tables.training_inputs(table, part), tables.targets(table, part))
+        samples = _samples(job.arguments, table, part, None)
         alone = replace(job, frame=part, table=table, samples=samples, comm=None, silent=True)
         trainer = _fitted(alone, resume=False).trainer
         if trainer.history.interrupted:
             raise KeyboardInterrupt
         with told_warnings(silent=True):
-            X = tables.inputs(table, job.frame.iloc[testing])
+            X = tables.encoded(table, job.frame.iloc[testing])
             y = tables.targets(table, job.frame.iloc[testing], unknown="other")
         tested.append(fitting.figures(trainer, table, Samples(X, y), names))
     means = folds.summary(tested)
@@ -274,7 +284,7 @@ def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) ->
     trainer.save(arguments.out)
     results = {
         "model": arguments.out,
-        "rows": len(job.frame),
+        "rows": len(job.samples),
         "without_target": job.without_target,
         "columns": [{"name": name, "kind": kind, "becomes": text} for name, kind, text in table.describe()],
         "inputs": table.n_inputs,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .. import _pyarrow
 from .._checks import wrong
-from .._memory_limit import memory_limit
+from .._memory_limit import memory_limit, return_memory
 from . import TableError, rows
 from .dialects import SEPARATORS, Dialect, dialect_of
 from .sources import Source
@@ -60,6 +60,7 @@ def read(source: Source, wanted: Collection[str] = ()) -> DataFrame:
             )
     made = {place: _categorical(*column) for place, column in enumerate(columns)}
     frame = pandas.DataFrame(made, copy=False)
+    return_memory()
     frame.columns = pandas.Index(dialect.names, dtype=object)
     frame.attrs["notes"] = notes
     return frame

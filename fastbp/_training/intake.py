@@ -80,10 +80,12 @@ def divide(
     groups = [np.arange(n, dtype=np.int64)]
     if classes is not None:
         groups = [np.flatnonzero(classes == k) for k in np.unique(classes)]
-    shuffled = [rng.permutation(group) for group in groups]
+    sizes = [len(group) for group in groups]
+    queue = np.concatenate([rng.permutation(group) for group in groups])
+    del groups
     # Every class is spread evenly over the queue, so any part of it is stratified. The first part validates.
-    places = np.concatenate([(np.arange(len(group)) + rng.random()) / len(group) for group in shuffled])
-    queue = np.concatenate(shuffled)[np.argsort(places, kind="stable")]
+    places = np.concatenate([(np.arange(size) + rng.random()) / size for size in sizes])
+    queue = queue[np.argsort(places, kind="stable")]
     count = round(fraction * n)
     if not 0 < count < n:
         raise ValueError(

@@ -19,6 +19,7 @@ from ._stream import Stream
 Array = npt.NDArray[Any]
 
 SLAB_BYTES = 1 << 22  # size of a slab (at least a batch): some milliseconds of training, and fits the caches
+ROWS_SLAB_BYTES = 1 << 20  # of a source that never waits for a disk
 POLL_SECONDS = 0.1  # between two checks of the time and the thread while waiting for it
 GRACE_SECONDS = 1.0  # the longest wait for a reader to end
 COLUMNS = ("X", "targets", "labels", "weights")  # fields of codes.Data
@@ -55,7 +56,7 @@ class Feed:
         shuffles: bool,
     ) -> None:
         self.argument, self.stream, self.take, self.data = argument, stream, take, data
-        self.rows, self.shuffles = stream.rows, shuffles and stream.shuffle_buffer > 0
+        self.rows, self.shuffles = stream.rows, shuffles and (stream.shuffle_buffer > 0 or stream._mixes)
         self.passes = 0
         self.names: tuple[str, ...] = ()  # names of the columns, set by the first chunk
         self.slabs: list[Slab | None] = [None] * (stream.read_ahead + 1)
@@ -187,7 +188,7 @@ class Reader:
                     _checks.wrong(feed.argument, f"a Stream of {expected:,} rows", f"{seen:,} with {name}")
                 )
             columns = feed.columns(name, data)
-            if self.rng is None:
+            if self.rng is None or feed.stream._mixes:
                 self._hand_over(columns)
             else:
                 for chosen in self._buffer(columns).put(columns, self.rng):
@@ -231,7 +232,8 @@ class Reader:
         place = self.free.get()
         if self.stopping:
             raise Stopped
-        batches = max(1, SLAB_BYTES // (_row_bytes(columns) * self.batch_size))
+        slab_bytes = ROWS_SLAB_BYTES if self.feed.stream._mixes else SLAB_BYTES
+        batches = max(1, slab_bytes // (_row_bytes(columns) * self.batch_size))
         if self.feed.rows is not None:
             batches = min(batches, -(-self.feed.rows // self.batch_size))
         capacity, slab = batches * self.batch_size, self.feed.slabs[place]

@@ -78,6 +78,59 @@ class Slices:
             _let_go(array)
 
 
+class Written(Protocol):
+    """X that is not in memory as numbers, and can write any of its rows to an array."""
+
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and of columns."""
+
+    def write(self, rows: Any, X: Any) -> None:
+        """Write rows, given their numbers, to an array."""
+
+
+class Rows:
+    """Samples of which any rows can be read at once, so that a pass takes all rows in random order.
+
+    Parameters
+    ----------
+    X : the inputs
+    others : y and perhaps sample_weight, arrays
+    chunk : number of rows that are read at a time
+    """
+
+    names = NONE
+
+    def __init__(self, X: Written, *others: Any, chunk: int = 2048) -> None:
+        self.X, self.others, self.chunk, self.rows = X, others, chunk, X.shape[0]
+
+    def check(self) -> None:
+        """Do nothing: the columns are those of fastbp."""
+
+    def ordered(self, _labels: Sequence[str]) -> Pieces:
+        return self
+
+    def __len__(self) -> int:
+        return len(range(0, self.rows, self.chunk))
+
+    def read(self, i: int) -> Iterator[tuple[str, Chunk]]:
+        start = i * self.chunk
+        yield from self._chunks(np.arange(start, min(start + self.chunk, self.rows)))
+
+    def shuffled(self, rng: np.random.Generator) -> Iterator[tuple[str, Chunk]]:
+        """Yield the chunks of all rows in random order."""
+        yield from self._chunks(rng.permutation(self.rows))
+
+    def _chunks(self, order: Any) -> Iterator[tuple[str, Chunk]]:
+        space = np.empty((min(self.chunk, len(order)), self.X.shape[1]), self.X.dtype)  # a Stream copies its chunks
+        for start in range(0, len(order), self.chunk):
+            rows = order[start : start + self.chunk]
+            self.X.write(rows, X := space[: len(rows)])
+            yield f"the chunk of row {rows[0] + 1}", (X, *(array[rows] for array in self.others))
+
+
 def _let_go(array: Any) -> None:
     """Release a mapped file's pages from this process's memory; a later read loads them again."""
     if isinstance(array, np.memmap) and array.mode == "r":

@@ -13,7 +13,7 @@ from .. import _checks
 from .._names import NONE, Names
 from . import _arrow
 from ._columns import Selection
-from ._pieces import Chunk, Pieces, Slices
+from ._pieces import Chunk, Pieces, Rows, Slices, Written
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -206,6 +206,16 @@ class Stream:
         rows = "" if self.rows is None else f", rows={self.rows:,}"
         return f"Stream({kind}{rows}, shuffle_buffer={self.shuffle_buffer:,}, read_ahead={self.read_ahead})"
 
+    @classmethod
+    def _of_rows(cls, X: Written, *others: Any) -> Stream:
+        """Stream X, which writes its rows, with y and perhaps sample_weight, in arrays."""
+        return cls._of(Rows(X, *others), 0, 1)
+
+    @property
+    def _mixes(self) -> bool:
+        """Whether chunks in random order have their rows in random order, so that no shuffle buffer is needed."""
+        return isinstance(self._pieces, Rows)
+
     @property
     def _names(self) -> Names:
         """Names of the columns, if they are known before a chunk is read."""
@@ -229,6 +239,9 @@ class Stream:
 
     def _named(self, rng: np.random.Generator | None) -> Generator[tuple[str, Any], None, None]:
         """Yield the chunks of a pass, each with its name for messages; with rng, the pieces in random order."""
+        if rng is not None and isinstance(self._pieces, Rows):
+            yield from self._pieces.shuffled(rng)
+            return
         if self._pieces is not None:
             count = len(self._pieces)
             for i in range(count) if rng is None else rng.permutation(count):

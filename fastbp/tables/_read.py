@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +14,13 @@ from .._files.columns import Categories, Column, Dates, Numbers, Table
 from .._files.plain import numbers_of
 from . import _dates, _numbers
 from ._cells import Array, Cells, Flags, cells_of
+from ._pieces import Encoding, Part
 from ._problems import Problems, check_columns, listed, rows_of, texts_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 UNKNOWN = ("other", "error")
-BLOCK = 4096  # rows that are written together, so that they stay in the cache
 
 
 def inputs(table: Table, frame: DataFrame, unknown: str = "other") -> Array:
@@ -37,33 +36,7 @@ def inputs(table: Table, frame: DataFrame, unknown: str = "other") -> Array:
         What a category becomes that training did not have, and a text among numbers or dates. "other": a rare category
         or a missing value, with a warning.
     """
-    return encoded(table, frame, unknown).rows(0, len(frame))
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """Rows of a table that become inputs block by block.
-
-    Attributes
-    ----------
-    n, n_inputs : numbers of rows and of inputs
-    parts : the inputs of each column: its place, its (u, width) distinct rows, and the number of each row's, (n,); None
-        if the distinct rows are all rows
-    """
-
-    n: int
-    n_inputs: int
-    parts: tuple[tuple[slice, Array, Array | None], ...]
-
-    def rows(self, start: int, stop: int) -> Array:
-        """Return the inputs of some rows, (stop − start, n_inputs) as float32."""
-        X = np.empty((min(stop, self.n) - start, self.n_inputs), np.float32)
-        for first in range(0, len(X), BLOCK):
-            block = X[first : first + BLOCK]
-            here = slice(start + first, start + first + len(block))
-            for place, rows, codes in self.parts:
-                block[:, place] = rows[here] if codes is None else rows[codes[here]]
-        return X
+    return encoded(table, frame, unknown)[:]
 
 
 def encoded(table: Table, frame: DataFrame, unknown: str = "other") -> Encoding:
@@ -74,7 +47,7 @@ def encoded(table: Table, frame: DataFrame, unknown: str = "other") -> Encoding:
     parts = []
     for column, place in zip(table.columns, table.slices.values(), strict=True):
         cells = cells_of(frame[column.name])
-        parts.append((place, _distinct_rows(column, cells, unknown, problems), cells.codes))
+        parts.append(Part(place, _distinct_rows(column, cells, unknown, problems), cells.codes))
     problems.check()
     problems.warn()
     return Encoding(len(frame), table.n_inputs, tuple(parts))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._files.columns import Categories, Column, Table
+from .._files.columns import Categories, Table
 from ._cells import Array, cells_of
 from ._read import places_of
 
@@ -23,63 +23,90 @@ def added(table: Table, frame: DataFrame, y: Array) -> Table:
     """Return the table with mean targets for columns that have rare categories."""
     if isinstance(table.target, Categories) and len(table.target.categories) > CLASSES:
         return table
-    columns = [_with_means(column, frame, _outputs(table, y)) for column in table.columns]
+    columns = [
+        replace(column, statistics=tuple(map(tuple, _Means.of(table, column, frame, y).scaled()[:-1].tolist())))
+        if isinstance(column, Categories) and column.others
+        else column
+        for column in table.columns
+    ]
     return replace(table, columns=tuple(columns))
 
 
-def cross_fitted(table: Table, frame: DataFrame, y: Array) -> dict[str, Array]:
-    """Return the mean targets of the rows that the table was made from, each computed from rows of other folds."""
+def cross_fitted(table: Table, frame: DataFrame, y: Array) -> dict[str, tuple[Array, Array]]:
+    """Return mean targets for the rows that the table was made from, each computed from rows of other folds.
+
+    Returns
+    -------
+    found : for each column that has mean targets, the different ones, (u, n_L), and the number of each row's, (n,)
+    """
     found = {}
     for column in table.columns:
         if isinstance(column, Categories) and column.statistics:
-            crossed = _crossed(places_of(column, cells_of(frame[column.name])), len(column.places), _outputs(table, y))
-            means, deviations = _scaling(crossed)
-            found[column.name] = (crossed - means) / deviations
+            means = _Means.of(table, column, frame, y)
+            found[column.name] = means.scaled_crossed().reshape(-1, means.sums.shape[-1]), means.keys
     return found
 
 
-def _outputs(table: Table, y: Array) -> Array:
-    """Return the targets as (n, n_L): numbers, or 1 for the class of a row."""
-    if not isinstance(table.target, Categories) or table.n_outputs == 1:
-        return y[:, None].astype(np.float64)
-    return np.eye(table.n_outputs)[y]
+@dataclass(frozen=True)
+class _Means:
+    """The mean targets of a column's places, of which the last is that of a missing value.
+
+    Attributes
+    ----------
+    keys : (n,) the fold and the place of each row, as fold · places + place
+    counts : (FOLDS, places) numbers of rows
+    sums : (FOLDS, places, n_L) sums of their targets
+    """
+
+    keys: Array
+    counts: Array
+    sums: Array
+
+    @classmethod
+    def of(cls, table: Table, column: Categories, frame: DataFrame, y: Array) -> _Means:
+        """Return the counts and sums of a column; y has numbers, or the numbers of classes."""
+        n_places = len(column.places) + 1
+        places = places_of(column, cells_of(frame[column.name]))
+        places[places < 0] = n_places - 1
+        keys = np.random.default_rng(0).permutation(len(y))
+        keys %= FOLDS  # each array takes as much memory as a tenth of the table's file
+        keys *= n_places
+        keys += places
+        del places
+        size, k = FOLDS * n_places, table.n_outputs
+        counts = np.bincount(keys, minlength=size).reshape(FOLDS, n_places)
+        if k == 1:  # numbers, or 1 for the second of two classes
+            sums = np.bincount(keys, y, size)
+        else:
+            sums = np.bincount(keys * k + y, minlength=size * k).astype(np.float64)
+        return cls(keys.astype(np.int32 if size < 1 << 31 else np.int64), counts, sums.reshape(FOLDS, n_places, k))
+
+    def scaled(self) -> Array:
+        """Return the mean targets of all rows, (places, n_L)."""
+        means, deviations = self._scaling()
+        return (_smoothed(self.counts.sum(axis=0), self.sums.sum(axis=0)) - means) / deviations
+
+    def scaled_crossed(self) -> Array:
+        """Return the mean targets for the rows of each fold, from the other folds, (FOLDS, places, n_L)."""
+        means, deviations = self._scaling()
+        return (self._crossed() - means) / deviations
+
+    def _crossed(self) -> Array:
+        counts, sums = self.counts.sum(axis=0) - self.counts, self.sums.sum(axis=0) - self.sums
+        if not counts.sum(axis=1).all():  # all rows are in one fold, because there is only one
+            return np.broadcast_to(self.sums.sum(axis=(0, 1)) / self.counts.sum(), self.sums.shape)
+        return np.stack([_smoothed(*fold) for fold in zip(counts, sums, strict=True)])
+
+    def _scaling(self) -> tuple[Array, Array]:
+        """Return the means and the deviations over rows."""
+        crossed = self._crossed()
+        weights = self.counts[:, :, None] / self.counts.sum()
+        means = (weights * crossed).sum(axis=(0, 1))
+        deviations = np.sqrt((weights * (crossed - means) ** 2).sum(axis=(0, 1)))
+        deviations[deviations < 1e-12] = 1.0
+        return means, deviations
 
 
-def _with_means(column: Column, frame: DataFrame, y: Array) -> Column:
-    """Return the column with mean targets if it has rare categories."""
-    if not isinstance(column, Categories) or not column.others:
-        return column
-    places, count = places_of(column, cells_of(frame[column.name])), len(column.places)
-    means, deviations = _scaling(_crossed(places, count, y))
-    scaled = (_means(places, count, y) - means) / deviations
-    return replace(column, statistics=tuple(map(tuple, scaled[:-1].tolist())))
-
-
-def _scaling(crossed: Array) -> tuple[Array, Array]:
-    """Return the means and the deviations of mean targets."""
-    deviations = crossed.std(axis=0)
-    deviations[deviations < 1e-12] = 1.0
-    return crossed.mean(axis=0), deviations
-
-
-def _means(places: Array, count: int, y: Array) -> Array:
-    """Return the mean targets, (count + 1, n_L), each with SMOOTH more rows of the mean of all; the last: missing."""
-    n, sums = _sums(np.where(places < 0, count, places), count + 1, y)
-    return (sums + SMOOTH * y.mean(axis=0)) / (n[:, None] + SMOOTH)
-
-
-def _crossed(places: Array, count: int, y: Array) -> Array:
-    """Return the (n, n_L) mean targets of rows, each computed from the rows of other folds."""
-    folds = np.random.default_rng(0).permutation(len(y)) % FOLDS
-    places = np.where(places < 0, count, places)
-    n, sums = _sums(places * FOLDS + folds, (count + 1) * FOLDS, y)
-    n, sums = n.reshape(-1, FOLDS), sums.reshape(-1, FOLDS, y.shape[1])  # of each category in each fold
-    n, sums = n.sum(axis=1, keepdims=True) - n, sums.sum(axis=1, keepdims=True) - sums  # in all other folds
-    means = sums.sum(axis=0) / np.maximum(n.sum(axis=0), 1)[:, None]
-    crossed: Array = ((sums + SMOOTH * means) / (n[:, :, None] + SMOOTH))[places, folds]
-    return crossed
-
-
-def _sums(groups: Array, count: int, y: Array) -> tuple[Array, Array]:
-    """Return the number of rows of each group, and the sums of their targets, (count, n_L)."""
-    return np.bincount(groups, minlength=count), np.stack([np.bincount(groups, one, count) for one in y.T], axis=1)
+def _smoothed(counts: Array, sums: Array) -> Array:
+    """Return the mean targets of places, each with SMOOTH more rows of the mean of all."""
+    return (sums + SMOOTH * sums.sum(axis=0) / counts.sum()) / (counts[:, None] + SMOOTH)

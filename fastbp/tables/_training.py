@@ -10,7 +10,8 @@ import numpy as np
 from .._files.columns import Categories, Table
 from . import _statistics
 from ._cells import Array
-from ._read import Encoding, encoded
+from ._pieces import Encoding, Part
+from ._read import encoded
 from ._target import targets
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def training_inputs(table: Table, frame: DataFrame) -> Array:
     frame : pandas.DataFrame
         The rows, each with a target.
     """
-    return training_encoding(table, frame).rows(0, len(frame))
+    return training_encoding(table, frame)[:]
 
 
 def training_encoding(table: Table, frame: DataFrame) -> Encoding:
@@ -39,7 +40,7 @@ def training_encoding(table: Table, frame: DataFrame) -> Encoding:
     if not any(isinstance(column, Categories) and column.statistics for column in table.columns):
         return encoding
     parts = list(encoding.parts)
-    for name, means in _statistics.cross_fitted(table, frame, targets(table, frame)).items():
+    for name, (means, numbers) in _statistics.cross_fitted(table, frame, targets(table, frame)).items():
         stop = table.slices[name].stop
-        parts.append((slice(stop - means.shape[1], stop), means.astype(np.float32), None))
+        parts.append(Part(slice(stop - means.shape[1], stop), means.astype(np.float32), numbers))
     return replace(encoding, parts=tuple(parts))

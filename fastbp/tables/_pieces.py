@@ -1,0 +1,104 @@
+"""The inputs of many rows in little memory: the distinct values of a column are encoded, and rows are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..streams import Stream
+from ._cells import Array
+
+BLOCK = 4096  # rows that are written together, so that they stay in the cache
+THROUGH = 1 << 12  # rows that a function gets at a time
+LARGE = 1 << 26  # bytes of inputs that are put together only when they are needed
+
+Rows = npt.NDArray[np.integer[Any]]
+
+
+class Part(NamedTuple):
+    """The inputs that one column becomes.
+
+    Attributes
+    ----------
+    place : their columns of X
+    values : (u + 1, width) the inputs of each distinct value, and of a missing one
+    codes : (n,) the number of each row's value, −1 for a missing one
+    """
+
+    place: slice
+    values: Array
+    codes: Array
+
+    def write(self, rows: Rows, X: Array) -> None:
+        """Write some rows to X, (m, n_inputs)."""
+        chosen = self.codes[rows]
+        if self.values.shape[1] == 1:  # twice as fast
+            X[:, self.place.start] = self.values[:, 0].take(chosen, mode="wrap")
+        else:
+            X[:, self.place] = self.values.take(chosen, axis=0, mode="wrap")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Inputs of rows, (n, n_1), which are put together when they are asked for.
+
+    `encoding[rows]` is a float32 array for a slice, or for an array of row numbers.
+
+    Attributes
+    ----------
+    n, n_inputs : numbers of rows and of inputs
+    parts : the inputs of each column; a later one may replace some of an earlier one
+    order : (n,) the numbers of these rows among those of the parts; None for all of them
+    """
+
+    n: int
+    n_inputs: int
+    parts: tuple[Part, ...]
+    order: Rows | None = None
+
+    dtype = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the whole array."""
+        return self.n, self.n_inputs
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the whole array takes so much memory that a Stream is better."""
+        return self.n * self.n_inputs * self.dtype.itemsize > LARGE
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, rows: slice | Rows) -> Array:
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(self.n))
+        X = np.empty((len(rows), self.n_inputs), self.dtype)
+        for first in range(0, len(rows), BLOCK):
+            self.write(rows[first : first + BLOCK], X[first : first + BLOCK])
+        return X
+
+    def write(self, rows: Rows, X: Array) -> None:
+        """Write some rows to X, (m, n_inputs)."""
+        chosen = rows if self.order is None else self.order[rows]
+        for part in self.parts:
+            part.write(chosen, X)
+
+    def through(self, function: Callable[[Array], Array]) -> Array:
+        """Return the function's result for all rows, which it gets in parts."""
+        results = [function(self[start : start + THROUGH]) for start in range(0, self.n, THROUGH)]
+        return np.concatenate(results) if len(results) > 1 else results[0]
+
+    def of(self, rows: Rows) -> Encoding:
+        """Return some of the rows."""
+        order = rows if self.order is None else self.order[rows]
+        return replace(self, n=len(rows), order=order.astype(np.int32) if self.n < 1 << 31 else order)
+
+    def stream(self, y: Array, sample_weight: Array | None = None) -> Stream:
+        """Return a Stream of the rows with their targets. A trainer that shuffles gets all rows in random order."""
+        return Stream._of_rows(self, *(each for each in (y, sample_weight) if each is not None))
