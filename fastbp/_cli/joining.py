@@ -38,7 +38,7 @@ class Joined:
     ----------
     trainer : has the network that they became
     plan : of each of them
-    losses : of each kind of network that was tried, from the rows that it did not train on, by the sizes of its layers
+    losses : of each plan that was tried, from rows that the networks did not train on; by `Plan.kind`
     validated : numbers of the rows that validated
     output : their predictions, each by the network that did not train on the row
     ending : how their training ended, one of `ENDINGS`
@@ -47,7 +47,7 @@ class Joined:
 
     trainer: Trainer
     plan: Plan
-    losses: dict[tuple[int, ...], float]
+    losses: dict[str, float]
     validated: Rows
     output: Array
     ending: str
@@ -80,16 +80,41 @@ class Task:
         n_classes = self.table.target.width if isinstance(self.table.target, Categories) else 0
         return balanced_weights(self.samples.y, n_classes) if self.class_weight else None
 
-    def loss(self, rows: Rows, output: Array) -> float:
-        """Return the mean loss of predictions of some rows."""
+    def losses(self, rows: Rows, output: Array) -> npt.NDArray[np.float64]:
+        """Return the loss of each prediction of some rows."""
         y = self.samples.y[rows]
         if isinstance(self.table.target, Numbers):
-            return float(((output[:, 0] - y) ** 2).mean() / 2)
+            return (output[:, 0].astype(np.float64) - y) ** 2 / 2
         classes = y.astype(np.int64)
         chances = np.hstack([1 - output, output]) if output.shape[1] == 1 else output
-        losses = -np.log(np.maximum(chances[np.arange(len(rows)), classes], TINY))
+        losses = -np.log(np.maximum(chances[np.arange(len(rows)), classes], TINY, dtype=np.float64))
         weights = self.weights()
-        return float(np.average(losses, weights=None if weights is None else weights[classes]))
+        return losses if weights is None else losses * weights[classes]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The networks of a plan.
+
+    Attributes
+    ----------
+    plan : the plan
+    outcomes : of the networks that have trained
+    rows : numbers of the rows that validate them
+    output : what they predict for these rows
+    losses : of these predictions
+    """
+
+    plan: Plan
+    outcomes: list[Outcome]
+    rows: Rows
+    output: Array
+    losses: npt.NDArray[np.float64]
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return float(self.losses.mean())
 
 
 def parts_of(groups: Rows, fraction: float, count: int, seed: int) -> list[tuple[Rows, Rows]]:
@@ -105,7 +130,7 @@ def parts_of(groups: Rows, fraction: float, count: int, seed: int) -> list[tuple
 
 
 def joined(task: Task, plans: Sequence[Plan], *, verbose: int) -> Joined:
-    """Train networks of each plan, and join those of the plan with the lowest loss.
+    """Train networks of each plan, and join those of the best plan.
 
     Parameters
     ----------
@@ -114,35 +139,46 @@ def joined(task: Task, plans: Sequence[Plan], *, verbose: int) -> Joined:
     """
     outcomes = _fitted(task, plans, verbose)
     count = len(task.parts)
-    tried, errors = [], []
-    for i, plan in enumerate(plans):
-        each = outcomes[i * count : (i + 1) * count]
-        failed = [outcome.error for outcome in each if outcome.error is not None]
-        errors += failed
-        solved = not plan.hidden and isinstance(task.table.target, Numbers)  # before the first epoch
-        begun = [one for one in zip(each, task.parts, strict=True) if solved or one[0].epochs]
-        if failed or not begun:
-            continue
-        rows = np.concatenate([part[1] for _, part in begun])
-        order = np.argsort(rows)  # `Samples.rows` wants them in order
-        output = np.concatenate([_trainer(one).predict(task.samples.X[part[1]]) for one, part in begun])[order]
-        rows = rows[order]
-        tried.append((task.loss(rows, output), plan, [one for one, _ in begun], rows, output))
+    each = [outcomes[i * count : (i + 1) * count] for i in range(len(plans))]
+    tried = [one for plan, those in zip(plans, each, strict=True) if (one := _tried(task, plan, those))]
     if not tried:
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
         raise errors[0] if errors else KeyboardInterrupt
-    _, plan, chosen, rows, output = min(tried, key=lambda one: one[0])
-    if any(outcome.interrupted for outcome in outcomes):
+    best = chosen(tried)
+    if interrupted := any(outcome.interrupted for outcome in outcomes):
         ending = "interrupted"
     else:
-        ending = "patience" if all(outcome.epochs < plan.epochs for outcome in chosen) else "epochs"
-    best = tuple(int(np.nanargmin(one.history["val_loss"])) + 1 if one.epochs else 0 for one in chosen)
-    trainer = replace(plan, hidden=tuple(size * len(chosen) for size in plan.hidden)).trainer(
-        task.table, seed=task.seed, n_threads=task.n_threads
-    )
-    join([_trainer(outcome) for outcome in chosen], trainer)
-    trainer._state.history = LazyHistory(_mean([outcome.history for outcome in chosen], ending == "interrupted"))
-    losses = {plan.hidden: loss for loss, plan, *_ in tried}
-    return Joined(trainer, plan, losses, rows, output, ending, best)
+        ending = "patience" if all(one.epochs < best.plan.epochs for one in best.outcomes) else "epochs"
+    epochs = tuple(int(np.nanargmin(one.history["val_loss"])) + 1 if one.epochs else 0 for one in best.outcomes)
+    hidden = tuple(size * len(best.outcomes) for size in best.plan.hidden)
+    trainer = replace(best.plan, hidden=hidden).trainer(task.table, seed=task.seed, n_threads=task.n_threads)
+    join([_trainer(outcome) for outcome in best.outcomes], trainer)
+    trainer._state.history = LazyHistory(_mean([outcome.history for outcome in best.outcomes], interrupted))
+    losses = {one.plan.kind: one.loss for one in tried}
+    return Joined(trainer, best.plan, losses, best.rows, best.output, ending, epochs)
+
+
+def _tried(task: Task, plan: Plan, outcomes: Sequence[Outcome]) -> Tried | None:
+    """Return what the networks of a plan gave, or None if one of them failed or none has begun."""
+    solved = not plan.hidden and isinstance(task.table.target, Numbers)  # before the first epoch
+    begun = [one for one in zip(outcomes, task.parts, strict=True) if solved or one[0].epochs]
+    if not begun or any(outcome.error for outcome in outcomes):
+        return None
+    rows = np.concatenate([part[1] for _, part in begun])
+    order = np.argsort(rows)  # `Samples.rows` wants them in order
+    output = np.concatenate([_trainer(one).predict(task.samples.X[part[1]]) for one, part in begun])[order]
+    return Tried(plan, [one for one, _ in begun], rows[order], output, task.losses(rows[order], output))
+
+
+def chosen(tried: Sequence[Tried]) -> Tried:
+    """Return the plan with the lowest loss, or the linear model, unless the other is better by a standard error."""
+    best = min(tried, key=lambda one: one.loss)
+    for one in tried:
+        if not one.plan.hidden and one is not best and len(one.rows) == len(best.rows):
+            better = one.losses - best.losses
+            if better.mean() < better.std() / np.sqrt(len(better)):
+                return one
+    return best
 
 
 def _fitted(task: Task, plans: Sequence[Plan], verbose: int) -> list[Outcome]:

@@ -34,6 +34,12 @@ class Plan:
     patience: int | None
     options: dict[str, Any]
 
+    @property
+    def kind(self) -> str:
+        """What distinguishes its network from those of other plans, such as 64-64 tanh."""
+        sizes = "-".join(map(str, self.hidden))
+        return f"{sizes} {self.options['activation']}" if self.hidden else "no hidden layer"
+
     def trainer(self, table: Table, **options: Any) -> Trainer:
         """Return an untrained trainer for a table."""
         sizes = (table.n_inputs, *self.hidden, table.n_outputs)

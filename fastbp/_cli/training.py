@@ -200,7 +200,7 @@ def _joined(job: Job, count: int) -> Trained:
     task = joining.Task(table, samples, parts, arguments.class_weight, job.seed, arguments.threads)
     with announced_if(not arguments.quiet):
         found = joining.joined(task, candidates, verbose=1 if interactive() and job.shows else 0)
-    job.say(words.chosen(found.losses, found.plan.hidden))
+    job.say(words.chosen(found.losses, found.plan.kind))
     told = TrainingReport(
         rows=len(samples),
         validation_rows=len(found.validated),

@@ -59,13 +59,12 @@ def networks(trainer: Trainer, plan: Plan, parts: Sequence[tuple[Any, Any]]) -> 
     return paragraph(text) + paragraph(f"Each network: {network_text(trainer, plan.epochs)}.") + "\n"
 
 
-def chosen(losses: Mapping[tuple[int, ...], float], hidden: tuple[int, ...]) -> str:
-    """Return which kind of network is in the model; losses: of each kind, by the sizes of its hidden layers."""
+def chosen(losses: Mapping[str, float], kind: str) -> str:
+    """Return which kind of network the model has; losses: the validation loss of each kind that was tried."""
     if len(losses) < 2:
         return ""
-    found = " and ".join(f"{loss:.4g} {'with' if sizes else 'without'} hidden layers" for sizes, loss in losses.items())
-    kind = "has hidden layers" if hidden else "is linear"
-    return paragraph(f"The validation loss is {found}, so the model {kind}.") + "\n"
+    found = ", ".join(f"{loss:.4g} ({name})" for name, loss in losses.items())
+    return paragraph(f"Hidden layers, by validation loss: {found}. The model has {kind}.") + "\n"
 
 
 def network_text(trainer: Trainer, epochs: int | None = None) -> str:
