@@ -28,6 +28,7 @@ from .split import Rows
 Array = npt.NDArray[Any]
 
 TINY = 1e-7  # the least probability whose logarithm counts
+ENOUGH = 1_000  # rows that validate the first networks of each plan, so that they alone decide
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Tried:
     rows : numbers of the rows that validate them
     output : what they predict for these rows
     losses : of these predictions
+    interrupted : whether Ctrl-C came
     """
 
     plan: Plan
@@ -110,6 +112,7 @@ class Tried:
     rows: Rows
     output: Array
     losses: npt.NDArray[np.float64]
+    interrupted: bool
 
     @property
     def loss(self) -> float:
@@ -137,15 +140,13 @@ def joined(task: Task, plans: Sequence[Plan], *, verbose: int) -> Joined:
     plans : all with the same epochs and patience
     verbose : as in `fit_many`
     """
-    outcomes = _fitted(task, plans, verbose)
-    count = len(task.parts)
-    each = [outcomes[i * count : (i + 1) * count] for i in range(len(plans))]
-    tried = [one for plan, those in zip(plans, each, strict=True) if (one := _tried(task, plan, those))]
-    if not tried:
-        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-        raise errors[0] if errors else KeyboardInterrupt
-    best = chosen(tried)
-    if interrupted := any(outcome.interrupted for outcome in outcomes):
+    numbers = range(len(task.parts))
+    enough = len(plans) > 1 and len(task.parts[0][1]) >= ENOUGH
+    best, losses = _best(task, plans, numbers[:1] if enough else numbers, verbose)
+    if enough and not best.interrupted:
+        more = _fitted(task, [best.plan], numbers[1:], verbose)
+        best = _tried(task, best.plan, [*best.outcomes, *more]) or best
+    if best.interrupted:
         ending = "interrupted"
     else:
         ending = "patience" if all(one.epochs < best.plan.epochs for one in best.outcomes) else "epochs"
@@ -153,21 +154,36 @@ def joined(task: Task, plans: Sequence[Plan], *, verbose: int) -> Joined:
     hidden = tuple(size * len(best.outcomes) for size in best.plan.hidden)
     trainer = replace(best.plan, hidden=hidden).trainer(task.table, seed=task.seed, n_threads=task.n_threads)
     join([_trainer(outcome) for outcome in best.outcomes], trainer)
-    trainer._state.history = LazyHistory(_mean([outcome.history for outcome in best.outcomes], interrupted))
-    losses = {one.plan.kind: one.loss for one in tried}
+    trainer._state.history = LazyHistory(_mean([outcome.history for outcome in best.outcomes], best.interrupted))
     return Joined(trainer, best.plan, losses, best.rows, best.output, ending, epochs)
 
 
+def _best(task: Task, plans: Sequence[Plan], numbers: Sequence[int], verbose: int) -> tuple[Tried, dict[str, float]]:
+    """Train networks of each plan for some of the parts. Return those of the best plan, and the loss of each plan."""
+    outcomes, count = _fitted(task, plans, numbers, verbose), len(numbers)
+    each = [outcomes[i * count : (i + 1) * count] for i in range(len(plans))]
+    tried = [one for plan, those in zip(plans, each, strict=True) if (one := _tried(task, plan, those))]
+    if not tried:
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+        raise errors[0] if errors else KeyboardInterrupt
+    best = chosen(tried)
+    if any(outcome.interrupted for outcome in outcomes):
+        best = replace(best, interrupted=True)
+    return best, {one.plan.kind: one.loss for one in tried}
+
+
 def _tried(task: Task, plan: Plan, outcomes: Sequence[Outcome]) -> Tried | None:
-    """Return what the networks of a plan gave, or None if one of them failed or none has begun."""
+    """Return what the networks of a plan gave for the first parts; None if one of them failed or none has begun."""
     solved = not plan.hidden and isinstance(task.table.target, Numbers)  # before the first epoch
-    begun = [one for one in zip(outcomes, task.parts, strict=True) if solved or one[0].epochs]
+    begun = [one for one in zip(outcomes, task.parts, strict=False) if solved or one[0].epochs]
     if not begun or any(outcome.error for outcome in outcomes):
         return None
     rows = np.concatenate([part[1] for _, part in begun])
     order = np.argsort(rows)  # `Samples.rows` wants them in order
     output = np.concatenate([_trainer(one).predict(task.samples.X[part[1]]) for one, part in begun])[order]
-    return Tried(plan, [one for one, _ in begun], rows[order], output, task.losses(rows[order], output))
+    interrupted = any(outcome.interrupted for outcome in outcomes)
+    losses = task.losses(rows[order], output)
+    return Tried(plan, [one for one, _ in begun], rows[order], output, losses, interrupted)
 
 
 def chosen(tried: Sequence[Tried]) -> Tried:
@@ -181,11 +197,12 @@ def chosen(tried: Sequence[Tried]) -> Tried:
     return best
 
 
-def _fitted(task: Task, plans: Sequence[Plan], verbose: int) -> list[Outcome]:
-    """Fit the networks of each plan, one for each part of the rows."""
-    seeds = np.random.SeedSequence(task.seed).generate_state(len(task.parts)).tolist()
-    training = [task.samples.rows(rows) for rows, _ in task.parts]
-    validation = [task.samples.rows(rows) for _, rows in task.parts]
+def _fitted(task: Task, plans: Sequence[Plan], numbers: Sequence[int], verbose: int) -> list[Outcome]:
+    """Fit the networks of each plan, one for each of the parts with these numbers."""
+    every = np.random.SeedSequence(task.seed).generate_state(len(task.parts)).tolist()
+    seeds = [every[number] for number in numbers]
+    training = [task.samples.rows(task.parts[number][0]) for number in numbers]
+    validation = [task.samples.rows(task.parts[number][1]) for number in numbers]
     weights = task.weights()
     weighted = [() if weights is None else (weights[part.y.astype(np.int64)],) for part in validation]
     trainers = []

@@ -10,7 +10,7 @@ from .._checks import fraction, whole
 from .._files import TableError
 from .._files.columns import Table
 from ..trainer import Trainer
-from .recipe import Recipe, linear, recipe
+from .recipe import Recipe, candidates as recipes, recipe
 
 VALIDATION = 0.2  # of the rows
 NEVER = 1 << 40  # epochs of patience that nobody waits for
@@ -124,4 +124,4 @@ def candidates(arguments: Namespace, n_rows: int) -> list[Plan]:
     given = [name for name in OPTIONS if getattr(arguments, name) is not None]
     if given or arguments.hidden is not None:
         return [plan]
-    return [plan, planned(arguments, linear(n_rows), validates=True)]
+    return [planned(arguments, one, validates=True) for one in recipes(n_rows)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..optimizers import AdamW
@@ -33,7 +33,7 @@ class Recipe:
     batch_size: int = 64
     epochs: int = 200
     patience: int = 20
-    dropout: float = 0.1
+    dropout: float = 0.0
     l2: float = 0.0
     schedule: str | None = None
     networks: int = 1
@@ -58,8 +58,18 @@ def recipe(n_rows: int) -> Recipe:
         Number of rows to train on.
     """
     if n_rows < LARGE:
-        return Recipe((32, 32, 32), networks=5)
+        return Recipe((64, 64), networks=5)
     return Recipe((128, 128), batch_size=256, epochs=60, patience=8)
+
+
+def candidates(n_rows: int) -> list[Recipe]:
+    """Return what `fastbp train` tries for a table: tanh bends and saturates, relu goes on where the data ends."""
+    first = recipe(n_rows)
+    return [
+        first,
+        replace(first, hidden=(128,), activation="relu", initializer="he", learning_rate=1e-3),
+        linear(n_rows),
+    ]
 
 
 def linear(n_rows: int) -> Recipe:

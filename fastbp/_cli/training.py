@@ -196,11 +196,11 @@ def _joined(job: Job, count: int) -> Trained:
     arguments, table, samples = job.arguments, job.table, job.samples
     parts = joining.parts_of(strata(table, samples.y), plans.validation_fraction(arguments), count, job.seed)
     candidates = plans.candidates(arguments, len(parts[0][0]))
-    job.say(words.networks(candidates[0].trainer(table, seed=job.seed), candidates[0], parts))
+    job.say(words.networks(candidates, parts, job.seed))
     task = joining.Task(table, samples, parts, arguments.class_weight, job.seed, arguments.threads)
     with announced_if(not arguments.quiet):
         found = joining.joined(task, candidates, verbose=1 if interactive() and job.shows else 0)
-    job.say(words.chosen(found.losses, found.plan.kind))
+    job.say(words.chosen(found.losses, found.plan.trainer(table, seed=job.seed), found.plan))
     told = TrainingReport(
         rows=len(samples),
         validation_rows=len(found.validated),

@@ -51,20 +51,32 @@ def network(trainer: Trainer, plan: Plan, training: int, validation: int) -> str
     return paragraph(rows + seed) + paragraph(f"Network: {network_text(trainer, plan.epochs)}.") + "\n"
 
 
-def networks(trainer: Trainer, plan: Plan, parts: Sequence[tuple[Any, Any]]) -> str:
-    """Return what networks are trained and joined; trainer: one of them; parts: the rows that train and validate it."""
+def networks(plans: Sequence[Plan], parts: Sequence[tuple[Any, Any]], seed: int) -> str:
+    """Return what networks are trained and joined; plans: to choose from; parts: the rows that train and validate."""
     n, validating = len(parts[0][0]) + len(parts[0][1]), len(parts[0][1])
     text = f"{len(parts)} networks train and are joined to one. Each validates on {validating:,} of the {n:,} rows, "
-    text += f"different ones for each network, and trains on the others. The seed is {trainer.seed}."
-    return paragraph(text) + paragraph(f"Each network: {network_text(trainer, plan.epochs)}.") + "\n"
+    text += f"different ones for each network, and trains on the others. The seed is {seed}."
+    if len(plans) > 1:
+        kinds = [plan.kind for plan in plans]
+        text += (
+            f" Their hidden layers are those with the lowest validation loss: {', '.join(kinds[:-1])} or {kinds[-1]}."
+        )
+    return paragraph(text) + "\n"
 
 
-def chosen(losses: Mapping[str, float], kind: str) -> str:
-    """Return which kind of network the model has; losses: the validation loss of each kind that was tried."""
-    if len(losses) < 2:
-        return ""
-    found = ", ".join(f"{loss:.4g} ({name})" for name, loss in losses.items())
-    return paragraph(f"Hidden layers, by validation loss: {found}. The model has {kind}.") + "\n"
+def chosen(losses: Mapping[str, float], trainer: Trainer, plan: Plan) -> str:
+    """Return what networks the model joins.
+
+    Parameters
+    ----------
+    losses : the validation loss of each kind that was tried
+    trainer, plan : of one of the networks
+    """
+    text = ""
+    if len(losses) > 1:
+        found = ", ".join(f"{loss:.4g} with {name}" for name, loss in losses.items())
+        text = paragraph(f"Validation loss: {found}.")
+    return text + paragraph(f"Each network: {network_text(trainer, plan.epochs)}.") + "\n"
 
 
 def network_text(trainer: Trainer, epochs: int | None = None) -> str:
