@@ -37,6 +37,8 @@ MAY_HAVE_ZONE = re.compile(r"(?:[ZCT]|[+-]\d\d(?::?\d\d)?)$")
 LOOKS = re.compile(r"(?=.*\d).*(?:\d[-/.: T]\d|[A-Za-z]{3})", re.ASCII | re.DOTALL)  # like a date, at a first glance
 TRIED = 20  # texts on which each format is tried first
 SHARE = 0.8  # of them that a format must read
+FUTURE = (np.datetime64("2041-01-01") - np.datetime64("1970-01-01")).astype(int)  # a year of two digits is before it
+CENTURY = 36_525  # days
 YEARS = (1800, 2200)  # of integers such as 20200131
 
 
@@ -92,6 +94,8 @@ def read(cells: Cells, format: str) -> Array:
     stamps = moments.to_numpy("datetime64[us]")
     days = stamps.astype(np.int64) / 86_400e6
     days[np.isnat(stamps)] = np.nan
+    if "%y" in format:  # strptime reads 68 as 2068, and 69 as 1969
+        days[days >= FUTURE] -= CENTURY
     return days
 
 

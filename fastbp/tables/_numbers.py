@@ -27,7 +27,8 @@ POINT = re.compile(
 COMMA = re.compile(rf"(?:[1-9][0-9]{{0,2}}(?:([.{SPACES}'’])[0-9]{{3}}(?:\1[0-9]{{3}})*)|[0-9]+)(?:,[0-9]*)?|,[0-9]+")
 DURATION = re.compile(r"-?[0-9]+ days?(?:,? [+-]?[0-9]+:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?|[0-9]+:[0-9]{2}:[0-9]{2}")
 ENOUGH = 0.9  # the share of numbers, or of dates, in a column of them
-SEVERAL = 5  # with as many different numbers, a few texts among many rows count as missing
+FEW = 30  # with at most so many different values, texts that aren't rare make a column one of categories
+SEVERAL = 5  # and fewer different numbers are categories, too
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def are_enough(cells: Cells, readable: Flags, considered: Flags) -> bool:
     if (found == considered).all():
         return True
     share, of_rows = found.sum() / considered.sum(), cells.counts[found].sum() / cells.counts[considered].sum()
-    return bool(share >= ENOUGH or (of_rows >= ENOUGH and found.sum() >= SEVERAL))
+    if considered.sum() <= FEW:
+        return bool(of_rows >= ENOUGH and found.sum() >= SEVERAL)
+    return bool(share >= ENOUGH or of_rows >= ENOUGH)
 
 
 def read(cells: Cells, spelling: str, unit: str = "") -> Array:

@@ -42,14 +42,20 @@ def inputs(table: Table, frame: DataFrame, unknown: str = "other") -> Array:
 def encoded(table: Table, frame: DataFrame, unknown: str = "other") -> Encoding:
     """Return the rows, read and checked, with the arguments of `inputs`."""
     one_of("unknown", unknown, UNKNOWN)
-    check_columns(frame.columns, [column.name for column in table.columns])
     problems = Problems()
+    encoding = encoded_with(table, frame, unknown, problems)
+    problems.warn()
+    return encoding
+
+
+def encoded_with(table: Table, frame: DataFrame, unknown: str, problems: Problems) -> Encoding:
+    """Return the rows, read and checked. Remarks about them are left to the caller."""
+    check_columns(frame.columns, [column.name for column in table.columns])
     parts = []
     for column, place in zip(table.columns, table.slices.values(), strict=True):
         cells = cells_of(frame[column.name])
         parts.append(Part(place, _distinct_rows(column, cells, unknown, problems), cells.codes))
     problems.check()
-    problems.warn()
     return Encoding(len(frame), table.n_inputs, tuple(parts))
 
 

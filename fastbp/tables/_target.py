@@ -78,7 +78,9 @@ def recognised_target(cells: Cells, task: str) -> Numbers | Categories:
     whole = bool((numbers[is_number] == np.round(numbers[is_number])).all())
     plain = reading.spelling == "plain"
     labels = [label(text) for text in texts] if whole and is_number.all() and not zeros and plain else texts
-    few = zeros or (whole and plain and len(set(labels)) <= FEW) or share <= 0.5
+    names = len(set(labels))
+    repeat = len(cells) <= SMALL or names <= len(cells) / 2
+    few = zeros or (whole and plain and names <= FEW and repeat) or share <= 0.5
     if task == "auto" and not few:
         advice = "but most of its values are numbers; fix or remove such rows, or train with --task classes"
         _refuse(cells, ~is_number, advice)

@@ -11,7 +11,8 @@ from .._files.columns import Categories, Table
 from . import _statistics
 from ._cells import Array
 from ._pieces import Encoding, Part
-from ._read import encoded
+from ._problems import Problems
+from ._read import encoded_with
 from ._target import targets
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def training_inputs(table: Table, frame: DataFrame) -> Array:
 
 def training_encoding(table: Table, frame: DataFrame) -> Encoding:
     """Return the rows that the table was made from, read and checked."""
-    encoding = encoded(table, frame)
+    encoding = encoded_with(table, frame, "other", Problems())  # the table's notes have the remarks
     if not any(isinstance(column, Categories) and column.statistics for column in table.columns):
         return encoding
     parts = list(encoding.parts)
