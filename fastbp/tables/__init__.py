@@ -1,5 +1,8 @@
 """How the columns of a table become the inputs and targets of a network."""
 
+from typing import TYPE_CHECKING, Any
+
+from .._extras import not_installed
 from .._files.columns import Table, label
 from ._pieces import Encoding
 from ._read import encoded, inputs, plain_inputs
@@ -7,9 +10,13 @@ from ._recognise import recognise
 from ._target import answers, targets, with_target
 from ._training import training_encoding, training_inputs
 
+if TYPE_CHECKING:
+    from ._encoder import TableEncoder
+
 __all__ = [
     "Encoding",
     "Table",
+    "TableEncoder",
     "answers",
     "encoded",
     "inputs",
@@ -21,3 +28,14 @@ __all__ = [
     "training_inputs",
     "with_target",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import TableEncoder when it is first used, because scikit-learn takes a second."""
+    if name != "TableEncoder":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from ._encoder import TableEncoder
+    except ImportError:
+        raise not_installed("TableEncoder needs scikit-learn", "sklearn") from None
+    return TableEncoder
