@@ -97,7 +97,7 @@ def activations(trainer: Trainer, X: Any, ax: Axes | None = None) -> Axes:
     _check_trainer(trainer)
     X = _checks.matrix("X", trainer._state.column_names.inputs("X", X), trainer.layer_sizes[0], np.float64)
     names = trainer.network.activations
-    _, a = reference.forward(trainer.weights, trainer.biases, names, X)
+    _, a = reference.forward(*trainer._state.folded(), names, X)
     rows = {f"{Symbol('a', l)}, {name}": a[l - 1] for l, name in enumerate(names, 2)}
     return _ridges(rows, "activation a", "activations by layer", ax)
 
@@ -238,7 +238,7 @@ def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> PredictedSampl
     if trainer._state.multi_label:
         came = "labels that are not exclusive"
         raise ValueError(_checks.wrong("trainer", f"a network with exclusive classes, because {reason}", came))
-    data = trainer._intake.data("X", X, "y", y)
+    data = trainer._intake.data("X", X, "y", y, scaled=False)
     check_classes("y", data.targets, reason, trainer._state.threshold, False)
     output = trainer.predict(data.X)
     _check_drawable("outputs", output)  # NaN belongs to no class

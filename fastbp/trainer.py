@@ -14,13 +14,12 @@ from . import _checks, distributed, metrics as metric_functions
 from ._training import range_finder
 from ._training.intake import Intake
 from ._training.measures import gradients, measure
-from ._training.options import Options, schedule_of
+from ._training.options import Options, network_of, schedule_of
 from ._training.sharded_run import run_of
 from ._training.state import State, restored
 from .callbacks import as_callbacks
 from .history import History
-from .losses import CrossEntropy, Loss, loss_of, resolve_output
-from .network import Network
+from .losses import loss_of
 from .optimizers import limits, optimizer_of
 from .progress import progress
 from .results import Gradients, Summary
@@ -87,6 +86,12 @@ class Trainer(Options):
     n_threads : int or "auto"
         Maximum number of threads for one network; more than the available processors are never used. The results
         don't depend on it. "auto" measures which number is fastest.
+    standardize : bool
+        Whether to scale each input to mean 0 and standard deviation 1, and so the targets of squared_error,
+        absolute_error, huber and quantile with the output activation identity. The means and deviations are those of
+        the training samples of the first fit, weighted like its loss, without those that validate. They are saved with
+        the model and never change. The loss, weights and gradients are those of the scaled numbers. `predict` and
+        metrics are in the units of y.
     comm : mpi4py communicator, optional
         For example ``MPI.COMM_WORLD``. Its processes train one network together, each on its rows of every batch. All
         must make the same calls with the same arguments and data; see docs/distributed.md.
@@ -134,12 +139,12 @@ class Trainer(Options):
         dtype: npt.DTypeLike = "float32",
         seed: SupportsIndex | None = None,
         n_threads: SupportsIndex | str = "auto",
+        standardize: bool = False,
         comm: Any = None,
     ) -> None:
         objective, method = loss_of(loss), optimizer_of(optimizer)
-        network = _network(objective, output_activation, layer_sizes, activation, use_bias, dtype)
+        network = network_of(objective, output_activation, layer_sizes, activation, use_bias, dtype)
         rate = _checks.learning_rate(method.learning_rate if learning_rate is None else learning_rate, network.dtype)
-        scheduled, batch_size = schedule_of(schedule), _checks.whole("batch_size", batch_size, minimum=1)
         epsilon = _checks.epsilon(epsilon, network.dtype)
         if method.name == "lbfgs":
             _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
@@ -147,10 +152,8 @@ class Trainer(Options):
         rates = _checks.rates("dropout", dropout, len(network.layer_sizes) - 2)
         bounds = limits(l1, l2, clip_value, clip_norm, max_norm, network.dtype)
         seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
-        shuffle, n_threads = _checks.flag("shuffle", shuffle), _checks.thread_count(n_threads)
         ranks = distributed.ranks_of(comm, method.name)
-        if ranks is not None:
-            seed = ranks.seed(seed)
+        seed = seed if ranks is None else ranks.seed(seed)
         rng = np.random.default_rng(seed)
         network.initialize(initializer, epsilon, rng)
         self._state = State(
@@ -158,14 +161,15 @@ class Trainer(Options):
             loss=objective,
             optimizer=method,
             learning_rate=rate,
-            schedule=scheduled,
-            batch_size=batch_size,
+            schedule=schedule_of(schedule),
+            batch_size=_checks.whole("batch_size", batch_size, minimum=1),
             dropout=rates,
             bounds=bounds,
             epsilon=epsilon,
-            shuffle=shuffle,
+            shuffle=_checks.flag("shuffle", shuffle),
             seed=seed,
-            n_threads=n_threads,
+            n_threads=_checks.thread_count(n_threads),
+            standardize=_checks.flag("standardize", standardize),
             random=rng.integers(0, 1 << 64, size=1, dtype=np.uint64),
             dropout_seed=int(rng.integers(0, 1 << 64, dtype=np.uint64)),
             ranks=ranks,
@@ -332,8 +336,7 @@ class Trainer(Options):
 
     def predict(self, X: Any) -> Array:
         """Return the output aᴸ for every row of X, as an array of shape (n, n_L). See `Network.predict`."""
-        state = self._state
-        return state.network.predict_with(state.engine, state.column_names.inputs("X", X), state.n_threads)
+        return self._state.predict(X)
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """Return the class number of every row of X.
@@ -357,7 +360,7 @@ class Trainer(Options):
 
     def summary(self) -> Summary:
         """Return a table of the layers: size, activation, shape of the weights, number of parameters."""
-        return self.network.summary(f"loss {self.loss}")
+        return self.network.summary(f"loss {self.loss}{', standardize=True' * self.standardize}")
 
     def __repr__(self) -> str:
         hidden = set(self.activation)
@@ -365,7 +368,8 @@ class Trainer(Options):
         return (
             f"Trainer({list(self.layer_sizes)}, activation={activation!r}, "
             f"output_activation={self.output_activation!r}, loss={self.loss!r}, optimizer={self.optimizer.name!r}, "
-            f"learning_rate={self.learning_rate:g}, batch_size={self.batch_size}, dtype={self.dtype.name!r}): "
+            f"learning_rate={self.learning_rate:g}, batch_size={self.batch_size}, dtype={self.dtype.name!r}"
+            f"{', standardize=True' * self.standardize}): "
             f"{self.n_parameters:,} parameters, {self.epochs_trained} epochs trained"
         )
 
@@ -383,15 +387,3 @@ class Trainer(Options):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state if "_state" in state else restored(state))
-
-
-def _network(
-    loss: Loss, output_activation: str, layer_sizes: Any, activation: Any, use_bias: bool, dtype: npt.DTypeLike
-) -> Network:
-    """Return a network whose outputs suit the loss."""
-    output = resolve_output(output_activation, loss)
-    network = Network(layer_sizes, activation=activation, output_activation=output, use_bias=use_bias, dtype=dtype)
-    if isinstance(loss, CrossEntropy) and network.layer_sizes[-1] == 1:
-        came = "one; for two classes in one output use loss='binary_cross_entropy'"
-        raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
-    return network

@@ -312,7 +312,27 @@ def all_ranks_hear_of_an_error_on_one(comm, name):
     assert any(message in each for each in of_all), of_all
 
 
+def standardized(comm, _):
+    """All ranks have the means and deviations of one process; a rank's own rows are not enough for them."""
+    together, alone = (trainer(c, standardize=True) for c in (comm, None))
+    for each in (together, alone):
+        each.fit(3 * X + 7, Y, epochs=2, validation_split=0.2, metrics="accuracy", verbose=0)
+    np.testing.assert_array_equal(together.scaling.mean, alone.scaling.mean)
+    assert_alike(together, alone)
+    fresh = trainer(comm, standardize=True)
+    try:
+        fresh.fit(X[comm.rank :: comm.size], Y[comm.rank :: comm.size], sharded=True, verbose=0)
+    except ValueError as error:
+        assert "sharded: expected all training samples at once" in str(error), error
+    else:
+        raise AssertionError("sharded rows were taken")
+    fresh.fit(X, Y, epochs=0, verbose=0)
+    fresh.fit(X[comm.rank :: comm.size], Y[comm.rank :: comm.size], sharded=True, verbose=0)
+    assert fresh.epochs_trained == 1
+
+
 FOR_ANY_NUMBER = {
+    "standardized": standardized,
     "weights": the_weights_are_those_of_one_process,
     "rows of its own": rows_of_its_own,
     "weightless": ranks_whose_rows_weigh_nothing,

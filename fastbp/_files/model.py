@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .. import _checks
 from .._names import NONE, Names
 from .._records import check_fields, refused
+from .._scaling import Scaling
 from .._training import callback_states
 from .._training.callback_states import CallbackState
 from .._training.state import State
@@ -42,7 +43,13 @@ HEADER = {  # types of the fields in Python, after JSON is read
     "epochs": LIST,
     "interrupted": FLAG,
 }
-OPTIONAL = {"table": RECORD, "callbacks": LIST, "names": RECORD, "report": RECORD}  # fields that not every file has
+OPTIONAL = {  # fields that not every file has
+    "table": RECORD,
+    "callbacks": LIST,
+    "names": RECORD,
+    "report": RECORD,
+    "scaling": RECORD,
+}
 OPTIONS = {
     "layer_sizes": LIST,
     "activation": LIST,
@@ -76,6 +83,7 @@ class Saved(NamedTuple):
     arrays: dict[str, Array]
     states: list[CallbackState]
     names: Names
+    scaling: Scaling | None
     table: Table | None
 
     def restore(self, state: State) -> None:
@@ -90,7 +98,7 @@ class Saved(NamedTuple):
         state.random[0], state.dropout_seed = header["random"], header["dropout_seed"]
         columns = {name: [float(number) for number in column] for name, column in header["history"].items()}
         state.history = LazyHistory(History.restored(columns, header["epochs"], header["interrupted"]))
-        state.callback_states, state.column_names = self.states, self.names
+        state.callback_states, state.column_names, state.scaling = self.states, self.names, self.scaling
         state.report = header.get("report")
 
 
@@ -112,6 +120,8 @@ def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> Non
         header["table"] = table.record()
     if state.column_names != NONE:
         header["names"] = state.column_names.record()
+    if state.scaling is not None:
+        header["scaling"] = state.scaling.record()
     if state.report is not None:
         header["report"] = state.report
     archive.write(path, header, arrays)
@@ -133,7 +143,8 @@ def load(path: str | os.PathLike[str]) -> Saved:
         numbers = file.array("states", dtype, callback_states.count_of(records))
     names = Names.from_record(header["names"], sizes[0], sizes[-1]) if "names" in header else NONE
     states = callback_states.from_file(records, numbers)
-    return Saved(options, header, arrays, states, names, _table_of(header, options))
+    scaling = Scaling.from_record(header["scaling"], sizes[0], sizes[-1]) if "scaling" in header else None
+    return Saved(options, header, arrays, states, names, scaling, _table_of(header, options))
 
 
 def _checked(header: Any) -> dict[str, Any]:
@@ -144,7 +155,9 @@ def _checked(header: Any) -> dict[str, Any]:
         raise refused(came, f"a file of fastbp's format version {VERSION}")
     check_fields("a header", header, HEADER | {name: kinds for name, kinds in OPTIONAL.items() if name in header})
     options = header["options"]
-    check_fields("options", options, OPTIONS)
+    check_fields("options", options, OPTIONS | ({"standardize": FLAG} if "standardize" in options else {}))
+    if "scaling" in header and not options.get("standardize"):
+        raise refused("a scaling", "standardize=True in a file with a scaling")
     sizes = options["layer_sizes"]
     if len(sizes) < 2:
         raise refused(_checks.shown(sizes), "two or more layer_sizes")
@@ -234,6 +247,8 @@ def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | N
 def options_of(state: State) -> dict[str, Any]:
     """Return the arguments of `Trainer` as JSON values."""
     options = state.options() | {"initializer": "zeros"}
+    if not state.standardize:
+        del options["standardize"]  # versions without this option can then load the file
     for name in ("loss", "optimizer", "schedule"):
         options[name] = None if options[name] is None else named(name, options[name], _kinds(name))
     return options

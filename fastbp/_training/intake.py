@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Mapping
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -10,11 +10,14 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes
+from .._kernels.tuning import BLOCK
 from .._names import NONE, Names, names_of, without_index
+from .._scaling import Scaling, learnt
 from ..losses import encode
 from ..metrics import check_classes, check_means, check_metrics, classes
 from ..streams import Stream
 from ..streams._feed import Feed
+from .batches import Batches, check_sharded, refuse
 from .state import State
 
 Array = npt.NDArray[Any]
@@ -94,44 +97,6 @@ def divide(
     return np.sort(queue[count:]), np.sort(queue[:count])
 
 
-class Batches:
-    """An iterable of batches, (X, y) or (X, y, sample_weight), for data that is not in memory.
-
-    Parameters
-    ----------
-    source : iterable; an iterator continues where the last epoch stopped
-    steps : number of batches in an epoch; None: until the iterable ends
-    epochs : number of epochs to be read
-    """
-
-    intake: Intake  # checks each batch
-
-    def __init__(self, source: Iterable[Any], steps: int | None, epochs: int) -> None:
-        self.once = isinstance(source, Iterator)
-        if self.once and steps is None and epochs > 1:
-            expected = "a number of batches per epoch, because an iterator can't start again"
-            raise ValueError(_checks.wrong("steps", expected, "None"))
-        self.source, self.steps = source, steps
-        self.length = steps or (len(source) if isinstance(source, Sized) else None)  # batches of an epoch, if known
-
-    def __iter__(self) -> Iterator[Any]:
-        batches, fresh = iter(self.source), True  # fresh: hasn't yielded a batch yet
-        count = 0
-        while self.steps is None or count < self.steps:
-            try:
-                yield next(batches)
-            except StopIteration:
-                if self.steps is None and count > 0:
-                    return
-                if self.once or fresh:
-                    raise ValueError(
-                        _checks.wrong("X", f"{self.steps or 'some'} batches per epoch", f"an end after {count}")
-                    ) from None
-                batches, fresh = iter(self.source), True
-                continue
-            count, fresh = count + 1, False
-
-
 Source = codes.Data | Batches | Feed  # of the training samples
 
 
@@ -140,10 +105,12 @@ class Intake:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.column_names = state.column_names  # column metrics; if the trainer has none, those of the first input
+        self.column_names = state.column_names  # if the trainer has none, those of the first input
+        self.scaling = state.scaling  # if the trainer has none, that of the training samples
 
     def remember(self, names: Names) -> None:
-        """Give the trainer the column metrics of the training data, if it has none."""
+        """Give the trainer the column names and the scaling of the training data, if it has none."""
+        self.state.scaling = self.scaling
         if names is not NONE:
             self.state.column_names = self.state.column_names.or_else(names)
 
@@ -161,16 +128,21 @@ class Intake:
         shuffle: bool = False,
         of_more: bool = False,
         warns: bool = True,
+        scaled: bool = True,
     ) -> codes.Data:
-        """Check and convert X and y for the kernels. If of_more, they are only a part, and all weights may be 0."""
+        """Check and convert X and y for the kernels. If of_more, they are only a part, and all weights may be 0.
+
+        If not scaled, X and y keep their own units, for `standardized`.
+        """
         columns = names_of(X, y)
         if columns is not NONE:  # frames or series
             self.column_names.check(X_name, columns, y_name)
             X, y = without_index(X), without_index(y)
         state, network = self.state, self.state.network
         sizes, output, dtype = network.layer_sizes, network.activations[-1], network.dtype
-        X = _checks.matrix(X_name, X, sizes[0], dtype)
-        targets, labels = encode(y_name, y, len(X), sizes[-1], state.loss, output, dtype, warns=warns)
+        X = _checks.matrix(X_name, X, sizes[0], state.dtype_of(X))
+        wide = np.dtype(np.float64) if state.standardize and state.scales_targets else dtype
+        targets, labels = encode(y_name, y, len(X), sizes[-1], state.loss, output, wide, warns=warns)
         weights = sample_weights(weight_name, sample_weight, len(X), dtype, may_be_zero=of_more)
         if class_weight is not None:
             weights = self._by_class(class_weight, y_name, targets, labels, weights)
@@ -186,7 +158,41 @@ class Intake:
                 multi_label=state.multi_label,
             )
         self.column_names = self.column_names.or_else(columns)
-        return state.engine.data(X, targets, labels, weights, shuffle=shuffle)
+        data = state.engine.data(X, targets, labels, weights, shuffle=shuffle)
+        return self.standardized(data, X_name, y_name) if scaled and state.standardize else data
+
+    def standardized(self, data: codes.Data, X_name: str = "X", y_name: str = "y") -> codes.Data:
+        """Return samples in the units of the network. Before the first fit, these are their own."""
+        scaling, dtype = self.scaling, self.state.network.dtype
+        if scaling is None:
+            targets = _checks.cast(y_name, data.targets, dtype) if data.targets.size else data.targets
+            return data._replace(X=_checks.cast(X_name, data.X, dtype), targets=targets)
+        X, targets = scaling.inputs(X_name, data.X, dtype), scaling.targets(y_name, data.targets, dtype)
+        return data._replace(X=X, targets=targets)
+
+    def whole(self, X: Any, y: Any) -> codes.Data:
+        """Check and convert samples that are not split, scaled as a fit would scale them."""
+        data = self.data("X", X, "y", y, scaled=False)
+        return self.trained_on(data) if self.state.standardize else data
+
+    def trained_on(self, data: codes.Data) -> codes.Data:
+        """Return training samples in the units of the network, after their means and deviations are known."""
+        if self.scaling is None:
+            self.scaling = self._learnt([data])
+        return self.standardized(data)
+
+    def _learnt(self, parts: Iterable[codes.Data]) -> Scaling:
+        """Return the means and deviations of training samples in their own units, which may come in parts."""
+        n_in, *_, n_out = self.state.network.layer_sizes
+        return learnt(parts, n_in, n_out if self.state.scales_targets else 0)
+
+    def check_scaling_is_known(self, argument: str, came: str) -> None:
+        """Refuse samples from which the means and deviations can't be computed before training."""
+        if self.state.standardize and self.scaling is None:
+            expected = (
+                "all training samples at once in the first fit, because standardize=True; call fit(X, y, epochs=0)"
+            )
+            raise ValueError(_checks.wrong(argument, f"{expected} with an array or a Stream before", came))
 
     def _by_class(
         self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None
@@ -222,26 +228,31 @@ class Intake:
         if steps is not None and kind != "an iterable of batches":
             raise ValueError(_checks.wrong("steps", f"None, because X is {kind}", steps))
         if is_stream:
-            _refuse("y", y)
+            refuse("y", y)
         if sharded:
-            _check_sharded(kind, class_weight, validation_split, bool(metrics) and not validates)
+            check_sharded(kind, class_weight, validation_split, bool(metrics) and not validates)
         if kind == "an array":
             of_more = sharded and self.state.ranks is not None
             shuffle = self.state.shuffle
-            data = self.data("X", X, "y", y, metrics, sample_weight, class_weight, shuffle=shuffle, of_more=of_more)
+            if of_more:
+                self.check_scaling_is_known("sharded", "one rank's samples")
+            data = self.data(
+                "X", X, "y", y, metrics, sample_weight, class_weight, shuffle=shuffle, of_more=of_more, scaled=False
+            )
             columns = self.column_names  # before those of the validation data
-            source: Source = data
-            validation: codes.Data | Feed | None
-            if validates:
-                validation = self.validation(validation_data, metrics, epochs)
-            else:
-                source, validation = self.split(data, validation_split)
+            data, apart = (data, None) if validates else self.split(data, validation_split)
+            if self.state.standardize:
+                data = self.trained_on(data)
+                apart = None if apart is None else self.standardized(apart)
+            validation = self.validation(validation_data, metrics, epochs) if validates else apart
             self.remember(columns)
-            return source, validation
+            return data, validation
         self.check_goes_by_batches(f"X is {kind}")
         if isinstance(X, Stream):
             shuffle = self.state.shuffle
-            source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=shuffle, trains=True)
+            if self.state.standardize and self.scaling is None:
+                self._learn_from(X, class_weight)
+            source: Source = self.feed("X", X, epochs=epochs, class_weight=class_weight, shuffle=shuffle, trains=True)
         else:
             source = self.batches(X, steps, epochs)
         _checks.absent(f"because X is {kind}", sample_weight=sample_weight, validation_split=validation_split)
@@ -256,8 +267,8 @@ class Intake:
         """Check and convert the arguments of `evaluate`."""
         if not isinstance(X, Stream):
             return self.data("X", X, "y", y, metrics, sample_weight)
-        _refuse("y", y)
-        _refuse("sample_weight", sample_weight)
+        refuse("y", y)
+        refuse("sample_weight", sample_weight)
         return self.feed("X", X, metrics)
 
     def validation(self, value: Any, metrics: tuple[Any, ...], epochs: int) -> codes.Data | Feed:
@@ -282,6 +293,7 @@ class Intake:
     def batches(self, X: Any, steps: int | None, epochs: int) -> Batches:
         if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
             raise TypeError(_checks.wrong("y", "numbers, or an iterable of batches (X, y) as X", "None"))
+        self.check_scaling_is_known("X", "an iterable of batches")
         batches = Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
         batches.intake = self
         return batches
@@ -296,6 +308,7 @@ class Intake:
         class_weight: Any = None,
         shuffle: bool = False,
         trains: bool = False,
+        scaled: bool = True,
     ) -> Feed:
         """Return the passes over a Stream, whose chunks are checked when they are read."""
         stream = stream._ordered(self.column_names)
@@ -322,12 +335,24 @@ class Intake:
                 weight_name=f"sample_weight of {name}",
                 of_more=True,
                 warns=is_first,
+                scaled=scaled,
             )
             if trains:
                 self.remember(names_of(parts[0], parts[1]))
             return data
 
         return Feed(argument, stream, take, self.state.engine.data, shuffles=shuffle)
+
+    def _learn_from(self, stream: Stream, class_weight: Any) -> None:
+        """Compute the means and deviations of a Stream, in a pass of its own over it."""
+        if stream._once:
+            expected = (
+                "a Stream of a function or of an iterable that can start again, because standardize=True needs a pass"
+            )
+            raise ValueError(_checks.wrong("X", expected, "one of an iterator"))
+        feed = self.feed("X", stream, class_weight=class_weight, scaled=False)
+        with feed.epoch(BLOCK, self.state.random, lambda: None) as slabs:
+            self.scaling = self._learnt(slabs)
 
     def batch(self, item: Any, metrics: tuple[Any, ...], class_weight: Any) -> codes.Data:
         parts = _checks.parts("batch", item)
@@ -341,6 +366,7 @@ class Intake:
     def whole_batch(self, X: Any, y: Any, sample_weight: Any) -> codes.Data:
         """Check and convert the arguments of `train_on_batch`."""
         self.check_goes_by_batches("train_on_batch is called")
+        self.check_scaling_is_known("X", "one batch")
         data = self.data("X", X, "y", y, (), sample_weight)
         self.remember(self.column_names)
         return data
@@ -371,20 +397,3 @@ class Intake:
             data.weights[rows] if data.weights.size else None,
             shuffle=shuffle,
         )
-
-
-def _check_sharded(kind: str, class_weight: Any, validation_split: SupportsFloat, blind: bool) -> None:
-    """Refuse arguments that need more samples than one rank has."""
-    if kind != "an array":
-        raise ValueError(_checks.wrong("X", "an array, because sharded=True", kind))
-    if class_weight is not None and not isinstance(class_weight, Mapping):
-        raise ValueError(_checks.wrong("class_weight", "a dict, because sharded=True", _checks.shown(class_weight)))
-    _checks.absent("with sharded=True", validation_split=validation_split)
-    if blind:
-        raise ValueError(_checks.wrong("metrics", "validation_data to measure, because sharded=True", "none"))
-
-
-def _refuse(argument: str, value: Any) -> None:
-    """Refuse an argument whose values are in the chunks of the Stream."""
-    if value is not None:
-        raise ValueError(_checks.wrong(argument, "None, because X is a Stream", _checks.shown(value)))

@@ -49,7 +49,15 @@ def measured_of(state: State, data: codes.Data, metrics: Any, loss: float, outpu
 
 
 def metrics_of(state: State, data: codes.Data, metrics: Any, output: Array) -> dict[str, float]:
-    """Return the metrics, given aᴸ of all rows."""
+    """Return the metrics in the units of y, given aᴸ of all rows as the kernels compute it."""
+    targets, scaling = data.targets, state.scaling
+    if scaling is not None and metrics:
+        targets, output = (scaling.outputs(array, np.float64) for array in (targets, output))
+    return metrics_in_own_units(state, data._replace(targets=targets), metrics, output)
+
+
+def metrics_in_own_units(state: State, data: codes.Data, metrics: Any, output: Array) -> dict[str, float]:
+    """Return the metrics, given targets and outputs in the units of y."""
     return metric_functions.measure(
         metrics,
         data.targets,

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _checks
+from .._scaling import Scaling
 from ..history import History
+from ..losses import CrossEntropy, Loss, resolve_output
 from ..network import Network
 from ..optimizers import Optimizer
 from .state import State
@@ -26,6 +28,18 @@ def schedule_of(value: Any) -> Schedule | None:
     from .. import schedules
 
     return schedules.schedule_of(value)
+
+
+def network_of(
+    loss: Loss, output_activation: str, layer_sizes: Any, activation: Any, use_bias: bool, dtype: npt.DTypeLike
+) -> Network:
+    """Return a network whose outputs suit the loss."""
+    output = resolve_output(output_activation, loss)
+    network = Network(layer_sizes, activation=activation, output_activation=output, use_bias=use_bias, dtype=dtype)
+    if isinstance(loss, CrossEntropy) and network.layer_sizes[-1] == 1:
+        came = "one; for two classes in one output use loss='binary_cross_entropy'"
+        raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
+    return network
 
 
 class Options:
@@ -128,6 +142,16 @@ class Options:
     @n_threads.setter
     def n_threads(self, value: SupportsIndex | str) -> None:
         self._state.n_threads = _checks.thread_count(value)
+
+    @property
+    def standardize(self) -> bool:
+        """Whether inputs, and targets that are numbers, are scaled."""
+        return self._state.standardize
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """The means and deviations for ``standardize=True``; None before the first fit, and without it."""
+        return self._state.scaling
 
     @property
     def weights(self) -> list[Array]:

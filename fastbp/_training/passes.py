@@ -18,8 +18,8 @@ from ..callbacks import Callback, ReduceLROnPlateau
 from ..history import History
 from ..results import DivergenceError
 from ..streams._feed import Feed
+from .batches import Batches
 from .callback_states import with_states_first
-from .intake import Batches
 from .state import Rewind, State
 from .steps import CHUNK_SECONDS, blocks_before, constant_step, first_budget, start_of, step_of
 

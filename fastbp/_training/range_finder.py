@@ -121,7 +121,7 @@ def find_learning_rate(
 
 def _losses(state: State, X: Any, y: Any, rates: Array) -> Iterator[float]:
     """Yield J of each batch until it explodes."""
-    data = Intake(state).data("X", X, "y", y)
+    data = Intake(state).whole(X, y)
     run = Run(state, None, [], 1)
     losses: list[float] = []
     for batch, rate in zip(_batches(state, data), rates, strict=False):

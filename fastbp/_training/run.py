@@ -17,8 +17,9 @@ from ..history import History
 from ..optimizers import LBFGS
 from ..streams._feed import Feed
 from . import lbfgs
+from .batches import Batches
 from .callback_states import gathered, give_back
-from .intake import Batches, Source
+from .intake import Source
 from .measures import gradients, measure
 from .passes import OutOfTime, Passes
 

@@ -20,7 +20,8 @@ from .._kernels.tuning import BLOCK
 from ..distributed import Ranks
 from ..losses import LOSSES, Loss
 from ..streams._feed import Feed
-from .intake import Batches, Source
+from .batches import Batches
+from .intake import Source
 from .measures import measured_of
 from .passes import OutOfTime
 from .run import Run, stopped
@@ -85,6 +86,7 @@ class SharedRun(Run):
             "validation_data": "None" if validation is None else _shown(validation),
             "metrics": f"{len(metrics)} of them",
             "names of X's and y's columns": repr(tuple(state.column_names)),
+            "means and deviations": "" if state.scaling is None else repr(state.scaling.record()),
             "bytes of the processor's vectors": f"{REGISTER}",  # they decide how parameters are padded
         }
 
@@ -232,7 +234,7 @@ class SharedRun(Run):
         state, comm = self.state, self.ranks.comm
         for array in state.arrays():
             comm.Bcast(array, root=0)
-        names = ("learning_rate", "batch_size", "stop", "dropout_seed")
+        names = ("learning_rate", "batch_size", "stop", "dropout_seed", "scaling")
         for name, value in zip(names, comm.bcast([getattr(state, name) for name in names], root=0), strict=True):
             setattr(state, name, value)
 

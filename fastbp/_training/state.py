@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import _checks
 from .._engine.engine import Engine
 from .._kernels import codes
 from .._names import NONE, Names
+from .._scaling import Scaling
 from ..activations import ACTIVATIONS
 from ..callbacks import Callback
 from ..distributed import Ranks
@@ -34,7 +36,8 @@ class State:
 
     Attributes
     ----------
-    network, loss, optimizer, learning_rate, schedule, batch_size, dropout, bounds, epsilon, shuffle, seed, n_threads
+    network, loss, optimizer, learning_rate, schedule, batch_size, dropout, bounds, epsilon, shuffle, seed, n_threads,
+    standardize
         The options of `Trainer`; ``bounds`` are its penalties and limits.
     ranks : the processes that train together, or None
     random : (1,) state of the generator that shuffles
@@ -42,6 +45,7 @@ class State:
     memory : moments and number of steps of the optimizer
     history : the epochs of all fits
     column_names : names of the columns of the training data
+    scaling : means and deviations of the first fit with ``standardize``, or None
     callback_states : states of the callbacks at the end of the last fit
     callbacks : the callbacks of the running fit
     report : what the command line says about the training, which the model file stores; or None
@@ -67,6 +71,8 @@ class State:
     ranks: Ranks | None = None
     history: LazyHistory = field(default_factory=LazyHistory)
     column_names: Names = NONE
+    standardize: bool = False
+    scaling: Scaling | None = None
     callback_states: Sequence[CallbackState] = ()
     callbacks: Sequence[Callback] = ()
     report: dict[str, Any] | None = None
@@ -104,6 +110,35 @@ class State:
         threshold = self.loss.threshold
         return ACTIVATIONS[self.network.activations[-1]].threshold if threshold is None else threshold
 
+    @property
+    def scales_targets(self) -> bool:
+        """Whether ``standardize`` scales the targets: numbers that an identity output can reach."""
+        return self.loss.name in SCALED_LOSSES and self.network.activations[-1] == "identity"
+
+    def dtype_of(self, X: Any) -> np.dtype[Any]:
+        """Return the dtype for X before it is scaled: float64, so that large numbers keep their digits."""
+        is_single = getattr(X, "dtype", None) == np.float32
+        return np.dtype(np.float64) if self.standardize and not is_single else self.network.dtype
+
+    def predict(self, X: Any) -> Array:
+        """Check X, and return aᴸ in the units of y."""
+        X, scaling = self.column_names.inputs("X", X), self.scaling
+        if scaling is None:
+            return self.network.predict_with(self.engine, X, self.n_threads)
+        X = _checks.matrix("X", X, self.network.layer_sizes[0], self.dtype_of(X))
+        X = scaling.inputs("X", X, self.network.dtype)
+        return scaling.outputs(self.network.predict_with(self.engine, X, self.n_threads), self.network.dtype)
+
+    def folded(self) -> tuple[list[Array], list[Array]]:
+        """Return weights and biases, float64, with which a network computes from X what `predict` returns."""
+        network = self.network
+        weights, biases = (
+            [array.astype(np.float64) for array in arrays] for arrays in (network.weights, network.biases)
+        )
+        if self.scaling is not None:
+            self.scaling.folded(weights, biases)
+        return weights, biases
+
     def options(self) -> dict[str, Any]:
         """Return the arguments of `Trainer` that the state was made from, except initializer and comm."""
         network = self.network
@@ -124,6 +159,7 @@ class State:
             "dtype": network.dtype.name,
             "seed": self.seed,
             "n_threads": self.n_threads,
+            "standardize": self.standardize,
         }
 
     def arrays(self) -> list[Array]:
@@ -147,7 +183,7 @@ class State:
         history.clear()
         history.update(told)
         history.epochs[:], history.interrupted = told.epochs, told.interrupted
-        for name in ("learning_rate", "batch_size", "stop", "callback_states", "column_names"):
+        for name in ("learning_rate", "batch_size", "stop", "callback_states", "column_names", "scaling"):
             setattr(self, name, getattr(trained, name))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -160,6 +196,7 @@ class State:
         self.memory = self.engine.unpacked(state["memory"])
 
 
+SCALED_LOSSES = ("squared_error", "absolute_error", "huber", "quantile")  # whose targets ``standardize`` scales
 ONLY_HERE = ("engine", "ranks", "callbacks", "last_step", "last_progress")  # not in pickles and copies
 ATTRIBUTES = {  # of a pickled Trainer of 0.1.0 before it had a State: names that differ from "_" and the field's name
     "network": "network",

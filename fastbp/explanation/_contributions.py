@@ -139,9 +139,9 @@ def contributions(
     trainer._state.column_names.check("X", Names(labels_of_row(X)))
     X = trainer._state.column_names.inputs("X", X)
     X = _checks.numbers("X", without_index(X))
-    X = _checks.matrix("X", X[None] if X.ndim == 1 else X, trainer.layer_sizes[0], trainer.dtype)
+    X = _checks.matrix("X", X[None] if X.ndim == 1 else X, trainer.layer_sizes[0], trainer._state.dtype_of(X))
     start = _checks.numbers("baseline", without_index(baseline))
-    start = _checks.matrix("baseline", start[None], trainer.layer_sizes[0], trainer.dtype)[0]
+    start = _checks.matrix("baseline", start[None], trainer.layer_sizes[0], X.dtype)[0]
     chosen, signs = _chosen(trainer, X, output)
     names = trainer.feature_names or tuple(f"x{j + 1}" for j in range(len(start)))
     units = chosen if trainer.layer_sizes[-1] > 1 else np.zeros_like(chosen)  # of two classes in one output
@@ -168,7 +168,7 @@ def explained(
     units, signs : (m,) the output unit of each sample; with −1, what is explained is 1 minus it
     answer : as in `Lines`
     """
-    weights, biases = ([array.astype(np.float64) for array in arrays] for arrays in (trainer.weights, trainer.biases))
+    weights, biases = trainer._state.folded()
     begin, ends = (array.astype(np.float64) for array in (start, X))
     lines = Lines(weights, biases, trainer.network.activations, begin, ends, units, signs, answer)
     with np.errstate(over="ignore", invalid="ignore"):

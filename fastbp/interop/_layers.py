@@ -137,7 +137,7 @@ class Stack:
 
 
 def layers_of(trainer: Trainer, output: str = "predict", known: Collection[str] | None = None) -> list[DenseLayer]:
-    """Return a trainer's layers, with views of its weights.
+    """Return a trainer's layers, with views of its weights, or with copies that contain its scaling.
 
     Parameters
     ----------
@@ -159,10 +159,14 @@ def layers_of(trainer: Trainer, output: str = "predict", known: Collection[str] 
     for name in (*trainer.activation, end):
         if known is not None and name not in known:
             raise ValueError(_checks.wrong("trainer", f"activations among {', '.join(sorted(known))}", repr(name)))
-    biases = trainer.biases if trainer.use_bias else [None] * len(trainer.weights)
+    weights: list[Array] = trainer.weights
+    biases: list[Any] = trainer.biases if trainer.use_bias else [None] * len(weights)
+    if trainer.scaling is not None:  # the scaling becomes part of the first and the last layer
+        parts = trainer._state.folded()
+        weights, biases = ([array.astype(trainer.dtype) for array in arrays] for arrays in parts)
     return [
         DenseLayer(f"layers.{i}", weight, bias, activation, rate)
         for i, (weight, bias, activation, rate) in enumerate(
-            zip(trainer.weights, biases, (*trainer.activation, end), (*trainer.dropout, 0.0), strict=True)
+            zip(weights, biases, (*trainer.activation, end), (*trainer.dropout, 0.0), strict=True)
         )
     ]

@@ -143,6 +143,9 @@ def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") 
         In evaluation mode. Call ``.train()`` before you train a module with dropout.
     """
     share = _checks.flag("share", share)
+    if share and isinstance(trainer, Trainer) and trainer.scaling is not None:
+        came = "True for a trainer with standardize=True, whose scaling becomes part of the module's weights"
+        raise ValueError(_checks.wrong("share", "False", came))
     modules: list[Any] = []
     for layer in layers_of(trainer, output, {*MODULES, "identity"}):
         n_out, n_in = layer.weight.shape

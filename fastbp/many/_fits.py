@@ -130,6 +130,8 @@ class Samples:
 
     def _shared(self, trainer: Trainer, names: tuple[Any, ...], options: dict[str, Any], fraction: float) -> Sources:
         """Return the training and validation samples from shared arrays."""
+        if trainer.standardize:  # each has its own means and deviations
+            return _sources(self.given, trainer, names, options, self.names)
         given = self.given | {"X": self._matrix(trainer)}
         # A split depends on the seed, and a Stream may have only one reader at a time.
         if fraction > 0 or isinstance(given.get("validation_data"), Stream):
@@ -152,6 +154,8 @@ class Samples:
     def convert(self, trainers: Sequence[Trainer]) -> None:
         """Convert a shared X before it is sent to other processes, if all trainers need the same conversion."""
         wanted = {(trainer.layer_sizes[0], trainer.dtype) for trainer in trainers}
+        if any(trainer.standardize for trainer in trainers):  # which scale X before they convert it
+            return
         if not self.own and len(wanted) == 1 and not isinstance(self.given["X"], np.memmap):
             with suppress(ValueError, TypeError):  # each network will raise the error itself
                 self.given["X"] = _checks.matrix("X", self.given["X"], *wanted.pop())

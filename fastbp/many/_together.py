@@ -29,7 +29,7 @@ FEW, MOST = 8, 64  # networks in a group
 
 def kind(trainer: Trainer) -> Hashable:
     """Return what the networks of a group have in common; None if the network is trained alone."""
-    if trainer.schedule is not None or isinstance(trainer.optimizer, LBFGS):
+    if trainer.schedule is not None or trainer.standardize or isinstance(trainer.optimizer, LBFGS):
         return None
     engine, batch_size = trainer._state.engine, trainer.batch_size
     if not engine.goes_with_others(step_of(trainer._state, batch_size, np.zeros(1))):

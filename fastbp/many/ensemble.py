@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _checks, metrics as metric_functions
-from .._training.measures import metrics_of
+from .._training.measures import metrics_in_own_units
 from ..trainer import Trainer
 from ._fit_many import fit_many
 from ._fits import Outcome
@@ -112,8 +112,8 @@ class Ensemble:
     def evaluate(self, X: Any, y: Any, metrics: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """Return the metrics of the mean output by name; the arguments are as in `Trainer.evaluate`."""
         names, first = metric_functions.metric_names(metrics), self.trainers[0]
-        data = first._intake.data("X", X, "y", y, names, sample_weight)
-        return metrics_of(first._state, data, names, self.predict(data.X))
+        data = first._intake.data("X", X, "y", y, names, sample_weight, scaled=False)
+        return metrics_in_own_units(first._state, data, names, self.predict(data.X))
 
     def __len__(self) -> int:
         return len(self.trainers)
