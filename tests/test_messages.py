@@ -174,7 +174,10 @@ def as_on_windows(errors: str = "strict") -> io.TextIOWrapper:
 
 
 COMMANDS = {
-    **{f"{name} --help": f"usage: fastbp {name}" for name in ("train", "predict", "evaluate", "explain", "bench")},
+    **{
+        f"{name} --help": f"usage: fastbp {name}"
+        for name in ("train", "predict", "evaluate", "explain", "importance", "bench")
+    },
     "--help": "usage: fastbp",
     "--version": "fastbp ",
     "--print-completion bash": "# AUTOMATICALLY GENERATED",
@@ -184,7 +187,10 @@ COMMANDS = {
     "predict model.npz data.csv --probabilities": "y,probability_0,",
     "predict model.npz data.csv --json": '{"rows": 17',
     "evaluate model.npz data.csv": "class frequencies\r\nrows              17\r\n",
-    "explain model.npz data.csv": "a  f",
+    "explain model.npz data.csv": "  #",
+    "explain model.npz data.csv --row 1-3": "Average contributions to 3 rows",
+    "explain model.npz data.csv --steps": "f\\u2032(z)",
+    "importance model.npz data.csv": "log loss of 17 rows",
     "explain model.npz data.csv --row 1-2 --weight 1,1,1": "\\u2202J/\\u2202",
     "info": "fastbp ",
     "bench --sizes 2-2-1 --rounds 1 --quick --threads 1 --peers numpy": "NumPy",

@@ -114,7 +114,7 @@ def told_warnings(*, silent: bool = False) -> Iterator[None]:
 def bar_of() -> str:
     """Return the character of bars: a block if standard output has it."""
     try:
-        "█".encode(getattr(sys.stdout, "encoding", None) or "ascii")
+        "█".encode(getattr(sys.stdout, "encoding", None) or "utf-8")  # a StringIO has none
     except (UnicodeEncodeError, LookupError):
         return "#"
     return "█"

@@ -55,7 +55,7 @@ def contributions_of_rows(
         values, outputs, baselines = explained(trainer, X, start, chosen, np.ones(len(X)), _answer(target))
         told = _of_numbers(target, labels, answers, outputs)
     cells = zip(*(_cells(column, frame[column.name]) for column in table.columns), strict=True)
-    truth = _texts(frame[target.name], "") if target.name in frame.columns else [None] * len(told)
+    truth = _truth(target, frame[target.name]) if target.name in frame.columns else [None] * len(told)
     full = [
         Told(one.label, one.explained, row, one.prediction, one.probabilities, of_target, one.notes)
         for one, row, of_target in zip(told, cells, truth, strict=True)
@@ -102,6 +102,12 @@ def _cells(column: Column, series: Series[Any]) -> list[str]:
     """Return the cells of a column as text, numbers with few digits."""
     texts = _texts(series)
     return [_rounded(text) if len(text) > LONG else text for text in texts] if isinstance(column, Numbers) else texts
+
+
+def _truth(target: Column, series: Series[Any]) -> list[str]:
+    """Return the targets as text, "" for a missing one; classes by the names that the model has for them."""
+    texts = _texts(series, "")
+    return [tables.label(text) for text in texts] if isinstance(target, Categories) else texts
 
 
 def _rounded(text: str) -> str:

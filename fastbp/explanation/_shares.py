@@ -15,7 +15,8 @@ from ._words import clean, padded, shortened, width_of
 BAR = "█"
 FEWEST = 8  # the fewest characters for a bar; in narrower windows there are no bars
 CELL = 19  # characters of a cell, such as a date with a time
-FIRST = 3  # contributions to name in a line of its own for a row
+FIRST = 3  # the most contributions that the line of a sample names
+NAME = 24  # characters of a name there
 CLASSES = 4  # classes whose probabilities are named
 
 
@@ -81,7 +82,9 @@ def text(shares: Shares, width: int, bar: str) -> str:
     """Return a table for one sample; for several, their averages, and a line for each."""
     if len(shares.told) == 1:
         return sample(shares, 0, width, bar)
-    return "\n\n".join([_averages(shares, width, bar), "\n".join(_line(shares, i) for i in range(len(shares.told)))])
+    return "\n\n".join(
+        [_averages(shares, width, bar), "\n".join(_line(shares, i, width) for i in range(len(shares.told)))]
+    )
 
 
 def sample(shares: Shares, i: int, width: int, bar: str) -> str:
@@ -140,13 +143,18 @@ def _averages(shares: Shares, width: int, bar: str) -> str:
     )
 
 
-def _line(shares: Shares, i: int) -> str:
-    """Return a sample in one line, with its largest contributions."""
+def _line(shares: Shares, i: int, width: int) -> str:
+    """Return a sample in one line, with as many of its largest contributions as there is room for."""
     told = shares.told[i]
     target = "" if told.target is None else f" (target {clean(told.target) or 'missing'})"
     predicted = clean(told.prediction or told.explained)
     value = f" {told.probabilities[0][1]:.3f}" if told.probabilities else ""
     if not told.prediction:
         value = f" {number(shares.outputs[i])}"
-    largest = ", ".join(f"{clean(part.name)} {signed(part.value)}" for part in shares.parts(i)[:FIRST])
-    return f"{told.label}: {predicted}{value}{target}: {largest}"
+    text = f"{told.label}: {predicted}{value}{target}"
+    for j, part in enumerate(shares.parts(i)[:FIRST]):
+        more = f"{', ' if j else ': '}{shortened(part.name, NAME)} {signed(part.value)}"
+        if j and width_of(text + more) > width:
+            break
+        text += more
+    return text
