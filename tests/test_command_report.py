@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from fastbp import Trainer
 from fastbp._cli import report
-from fastbp._cli.text import aligned, columns_of, described, figure, shortened
+from fastbp._cli.text import aligned, described, figure, shortened, width_of
 from fastbp._files.training_report import TrainingReport
 from fastbp._records import ModelFileError
 
@@ -111,9 +111,9 @@ def test_perfect_predictions_of_many_classes_confuse_none():
 
 def test_lines_are_aligned_also_with_wide_letters():
     lines = aligned([["class", "n"], ["赤", "1"], ["é", "10"], ["e\u0301", "100"]]).splitlines()
-    assert len({columns_of(line) for line in lines}) == 1
+    assert len({width_of(line) for line in lines}) == 1
     assert shortened("x" * 50, 10) == "x" * 9 + "…"
-    assert shortened("a\nb\x1b[31m", 20) == "a\ufffdb\ufffd[31m"
+    assert shortened("a\nb\x1b[31m", 20) == "a b\\x1b[31m"
 
 
 def test_prose_in_a_table_is_wrapped(monkeypatch):

@@ -10,10 +10,10 @@ import pytest
 
 import fastbp
 from fastbp import Trainer, reference
+from fastbp._terminal import shortened, width_of
 from fastbp.explanation import _integrals, contributions, importance
 from fastbp.explanation._integrals import Lines, integrate
 from fastbp.explanation._shares import Line, bars, number
-from fastbp.explanation._words import shortened, width_of
 
 from .cases import DTYPES, HIDDEN, KINKS, OUTPUTS, Case, log_cosh, named, parameter_of
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from .. import metrics as metric_functions
 from .._extras import not_installed
 from .._files.columns import Categories, Table
-from .text import aligned, counted, figure, listed, paragraph, shortened
+from .._terminal import shortened
+from .text import aligned, counted, figure, listed, paragraph
 
 Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 
+from .._terminal import padded, shortened, width_of
 from ..progress import number_text
 
 NARROWEST, WIDEST = 60, 120  # columns of text; a file or a pipe gets 80
@@ -16,29 +16,6 @@ NARROWEST, WIDEST = 60, 120  # columns of text; a file or a pipe gets 80
 def width() -> int:
     """Return how many characters a line may have."""
     return min(max(shutil.get_terminal_size((80, 24)).columns, NARROWEST), WIDEST)
-
-
-def columns_of(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for each wide character, none for an accent."""
-    return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
-    )
-
-
-def padded(text: str, size: int, *, right: bool = False) -> str:
-    """Fill a text with spaces."""
-    spaces = " " * max(0, size - columns_of(text))
-    return spaces + text if right else text + spaces
-
-
-def shortened(text: str, size: int) -> str:
-    """Return a text in one line, and with … in place of its end if it is longer than size."""
-    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
-    if columns_of(text) <= size:
-        return text
-    while columns_of(text) > size - 1:
-        text = text[:-1]
-    return text + "…"
 
 
 def aligned(rows: Sequence[Sequence[str]], *, numbers_from: int = 1, indent: str = "") -> str:
@@ -50,7 +27,7 @@ def aligned(rows: Sequence[Sequence[str]], *, numbers_from: int = 1, indent: str
     numbers_from : the first column that is aligned to the right
     indent : text before each line
     """
-    sizes = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
+    sizes = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [padded(cell, sizes[j], right=j >= numbers_from) for j, cell in enumerate(row)]
@@ -63,7 +40,7 @@ def described(rows: Sequence[tuple[str, str, str]], heads: tuple[str, str, str])
     whole = width()
     names = [heads[0], *(shortened(name, whole // 3) for name, _, _ in rows)]
     kinds = [heads[1], *(kind for _, kind, _ in rows)]
-    sizes = max(map(columns_of, names)), max(map(columns_of, kinds))
+    sizes = max(map(width_of, names)), max(map(width_of, kinds))
     start = sum(sizes) + 4
     lines = []
     for name, kind, words in zip(names, kinds, [heads[2], *(words for _, _, words in rows)], strict=True):

@@ -8,12 +8,12 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from .._terminal import clean, shortened
 from . import _shares_html, _text
 from ._chains import WeightPath, number, route
 from ._folding import MOST
 from ._records import Array, Derivative, LayerValues, Quantities
 from ._told import Shares
-from ._words import clean, shortened
 
 STEPS = "Backpropagation, number by number"
 TITLE = 80  # characters

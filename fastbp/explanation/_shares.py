@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._terminal import clean, padded, shortened, width_of
 from ._told import Shares, Told
-from ._words import clean, padded, shortened, width_of
 
 BAR = "█"
 FEWEST = 8  # the fewest characters for a bar; in narrower windows there are no bars

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
+from .._terminal import clean
 from ._shares import number, remaining, signed
 from ._told import Part, Shares, Told
-from ._words import clean
 
 CLASSES = 5  # classes whose probabilities are shown
 NAME = 80  # the most characters of a name or a cell; a page wraps long ones

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._symbols import Symbol
+from .._terminal import padded, shortened, width_of
 from ._chains import aligned, latex_factor, latex_lines, latex_number, number, parameter
 from ._records import Derivative, LayerValues, Quantities
-from ._words import padded, shortened, width_of
 
 MAX_ROWS = 200  # the most rows of a table
 RUN = 4  # equal sizes or activations of layers that are written out

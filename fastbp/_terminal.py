@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+LONGEST = 8  # characters that are looked at for each column: accents and repeated spaces take none
+
 
 def width_of(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
@@ -17,15 +19,15 @@ def clean(text: str) -> str:
 
 def shortened(text: str, width: int) -> str:
     """Return the text, `clean` and with … in place of its end if it is too wide."""
-    text = clean(text)
-    if width_of(text) <= width:
-        return text
-    while width_of(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
+    first = clean(text[: LONGEST * width])
+    if width_of(first) <= width and len(text) <= LONGEST * width:
+        return first
+    while width_of(first) > width - 1:
+        first = first[:-1]
+    return first + "…"
 
 
 def padded(text: str, width: int, *, right: bool = False) -> str:
     """Return the text with spaces behind it, or before it."""
-    spaces = " " * (width - width_of(text))
+    spaces = " " * max(0, width - width_of(text))
     return spaces + text if right else text + spaces
