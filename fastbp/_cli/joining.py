@@ -232,7 +232,7 @@ def _trainer(outcome: Outcome) -> Trainer:
 
 def least_squares(samples: Samples, l2: float) -> list[Array]:
     """Return the weights and the bias of the linear model with the lowest penalized squared error."""
-    X = np.hstack([samples.X, np.ones((len(samples), 1))], dtype=np.float64)
+    X = np.hstack([samples.X[:], np.ones((len(samples), 1))], dtype=np.float64)
     normal = X.T @ X
     normal[np.arange(len(normal) - 1), np.arange(len(normal) - 1)] += l2 * len(samples)
     solution = np.linalg.lstsq(normal, X.T @ samples.y.astype(np.float64))[0]
