@@ -219,6 +219,8 @@ def _fitted(job: Job, *, resume: bool) -> Trained:
     """Fit a trainer, new or from the file that --resume names."""
     arguments, table, samples = job.arguments, job.table, job.samples
     alone = "--resume" if resume else "MPI" if job.comm is not None else ""
+    if isinstance(samples.X, tables.Encoding):
+        alone = alone or "inputs of more than 64 MB"
     if (count := plans.networks(arguments, len(samples), alone=alone)) > 1:
         return _joined(job, count)
     going_on = begun(arguments, table, job.comm) if resume else None
