@@ -384,3 +384,25 @@ def test_standard_input_and_output(model, capsys, monkeypatch):
     assert run("train - --target sold --id order_id --seed 0 --epochs 30 --quiet") == 0
     for mine, other in zip(Trainer.load("model.npz").get_weights(), Trainer.load(model).get_weights(), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("target", ["sold", "size"])
+def test_inputs_of_large_tables_are_made_in_pieces(folder, capsys, monkeypatch, target):
+    """With the same figures as those of arrays, but for the order in which rows are shuffled."""
+    frame = pandas.concat([shop()] * 5).dropna(subset=["size"])
+    frame.to_csv("large.csv", index=False)
+    command = f"train large.csv --target {target} --networks 1 --seed 0 --epochs 30 --json"
+    assert run(command) == 0
+    whole = told(capsys)
+    monkeypatch.setattr("fastbp.tables._pieces.LARGE", 1)
+    for options in ("", " --class-weight balanced" if target == "sold" else "", " --folds 2"):
+        assert run(command + options) == 0
+        found = told(capsys)
+        assert found["validation"]["rows"] == whole["validation"]["rows"]
+        assert found["training"]["rows"] == whole["training"]["rows"]
+        name = "log_loss" if target == "sold" else "rmse"
+        assert found["validation"]["measured"][name] < 1.2 * whole["validation"]["measured"][name]
+    assert run("evaluate large.model.npz large.csv") == 0
+    assert run("predict large.model.npz large.csv --out p.csv") == 0
+    assert run(f"train large.csv --target {target} --seed 0 --epochs 2 --networks 3") == 2
+    assert "--networks: expected 1 with inputs of more than 64 MB, got 3" in capsys.readouterr().err

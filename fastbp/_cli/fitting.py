@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,14 +112,18 @@ def ending(trainer: Trainer, callbacks: Sequence[Callback]) -> tuple[str, int | 
 
 def figures(trainer: Trainer, table: Table, samples: Samples, names: Sequence[str]) -> report.Facts:
     """Return the figures for rows whose target is known; y may have -1 for a class that the model doesn't know."""
+    return figures_of(table, outputs(trainer, samples), samples.y, names)
+
+
+def outputs(trainer: Trainer, samples: Samples) -> Array:
+    """Return the outputs of the network, (n, n_L)."""
     X = samples.X
-    output = X.through(trainer.predict) if isinstance(X, Encoding) else trainer.predict(X)
-    return figures_of(table, output, samples.y, names)
+    return X.through(trainer.predict) if isinstance(X, Encoding) else trainer.predict(X)
 
 
 def figures_of(table: Table, output: Array, y: Array, names: Sequence[str]) -> report.Facts:
     """Return the figures for outputs of the network, given the rows' y, as in `figures`."""
     if isinstance(table.target, Categories):
         return report.of_classes(table.target.categories, y.astype(np.int64), output, names)
-    truth = y * table.target.deviation + table.target.mean
+    truth = replace(table.target, low=None, high=None).unscaled(y)  # predictions are clamped, but not the truth
     return report.of_numbers(truth, tables.answers(table, output), names)

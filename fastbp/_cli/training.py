@@ -270,7 +270,7 @@ def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) ->
         plots.save(trainer.history.plot(), arguments.plot)
     parts = {}
     if done.validation is not None:
-        output = trainer.predict(done.validation.X) if done.output is None else done.output
+        output = fitting.outputs(trainer, done.validation) if done.output is None else done.output
         parts["validation"] = fitting.figures_of(table, output, done.validation.y, names)
     parts["training"] = fitting.figures(trainer, table, done.training, names)
     baseline = next(iter(parts.values()))["baseline"]
