@@ -9,10 +9,12 @@ import pandas
 import pytest
 
 import fastbp
-from fastbp import Trainer, reference
+from fastbp import Trainer, reference, tables
+from fastbp._files.columns import Table
 from fastbp._terminal import shortened, width_of
 from fastbp.explanation import _integrals, contributions, importance
 from fastbp.explanation._integrals import Lines, integrate
+from fastbp.explanation._of_table import contributions_of_rows
 from fastbp.explanation._shares import Line, bars, number
 
 from .cases import DTYPES, HIDDEN, KINKS, OUTPUTS, Case, log_cosh, named, parameter_of
@@ -213,6 +215,23 @@ def test_outputs_that_are_not_finite_are_refused():
     trainer.weights[1][...] = 1e5
     with pytest.raises(ValueError, match="expected samples for which the outputs are finite"):
         contributions(trainer, [3, 3], baseline=[0, 0])
+
+
+def test_models_of_earlier_versions_are_explained_from_a_row_that_says_nothing():
+    columns = [
+        {"kind": "numbers", "name": "size", "mean": 10.0, "deviation": 2.0, "fill": False},
+        {"kind": "categories", "name": "colour", "categories": ["red", "blue"], "fill": None},
+    ]
+    target = {"kind": "numbers", "name": "price", "mean": 100.0, "deviation": 20.0, "fill": False}
+    table = Table.from_record({"columns": columns, "target": target})
+    trainer = Trainer([3, 1], initializer=([[[2.0, 1.0, -1.0]]], [[0.0]]), dtype="float64")
+    frame = pandas.DataFrame({"size": ["14"], "colour": ["red"]})
+    found = contributions_of_rows(trainer, table, frame, tables.inputs(table, frame), ["row 1"])
+    assert found.names == ("size", "colour")
+    np.testing.assert_allclose(found.values, [[2 * 2 * 20, 1 * 20]])
+    np.testing.assert_allclose([found.outputs[0], found.baseline_outputs[0]], [200, 100])
+    assert found.told[0].cells == ("14", "red")
+    assert found.told[0].prediction == "200.0"
 
 
 # Formats
