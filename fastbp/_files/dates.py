@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ from .fields import are_finite, arguments, check_range, duplicates
 
 Array = npt.NDArray[Any]
 
+FORMAT = re.compile(r"(?=.*%)(?:%[YymdbBaAHIMSfp]|[^%]){1,99}")  # as in strptime
 CYCLES = {"month": 12.0, "weekday": 7.0, "hour": 24.0}
 PARTS = ("days", "year", "month", "day", "weekday", "hour")  # of a date
 
@@ -71,7 +74,7 @@ class Dates:
         """What the column is, for people."""
         shown = "ISO 8601" if self.format == "ISO8601" else self.format
         if "days" in self.parts:
-            first, last = (str(np.datetime64(round(days), "D")) for days in (self.low, self.high))
+            first, last = (str(np.datetime64(math.floor(days), "D")) for days in (self.low, self.high))
             shown += f", {first} to {last}"
         return "; ".join([shown, f"as {', '.join(self.parts)}", *([self.note] if self.note else [])])
 
@@ -101,7 +104,7 @@ class Dates:
         if not are_finite(record["means"], n_inputs) or not are_finite(record["deviations"], n_inputs, above=0.0):
             raise refused("others", f"{n_inputs} finite means and deviations > 0 of {name}")
         check_range(record)
-        if not (record["format"] == "ISO8601" or "%" in record["format"]) or len(record["format"]) > 99:
+        if record["format"] != "ISO8601" and not FORMAT.fullmatch(record["format"]):
             raise refused(_checks.shown(record["format"]), f"a format of dates of {name}")
         return cls(**arguments(record))
 
