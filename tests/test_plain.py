@@ -65,14 +65,15 @@ def test_random_numbers_are_the_same_as_with_pandas(tmp_path):
         "a,c\n1,u\n",
         "a,c,b\n1,u\n",
         "a,c,b\n1,u,2,3\n",
-        "a,c,b\n1,u,\n",
+        "a,c,b\n,u,1\n",
+        "a,c,b\n1,,2\n",
         "a,c,b\n\n1,u,2\n",
         "a,c,b\n1,u,2\n\n",
         "a,c,b\n1,u,-0\n",
         "a,c,b\n1,u,1e3\n",
         "a,c,b\n1,u,1_0\n",
         "a,c,b\n1,u,0x1\n",
-        "a,c,b\n1,u,nan\n",
+        "a,c,b\nnan,u,1\n",
         "a,c,b\n1,u,inf\n",
         "a,c,b\n1,u,text\n",
         "a,c,b\n1,u,٣\n",
@@ -92,6 +93,38 @@ def test_random_numbers_are_the_same_as_with_pandas(tmp_path):
 )
 def test_what_is_not_plain_is_left_to_pandas(tmp_path, text):
     assert both(tmp_path / "t.csv", text)[0] is None
+
+
+def test_kinds_of_columns_give_the_same_bits_as_with_pandas(tmp_path):
+    draw = random.Random(0)
+    rows = [
+        (draw.choice(("1", "2.5", "-3", "")), draw.choice(("yes", "no")), draw.choice(("a", "b", "c", "", "NA")), place)
+        for place in (*("p", "q", "r") * 90, "s", "t", "u")
+    ]
+    frame = pandas.DataFrame(rows, columns=["n", "b", "c", "m"], dtype=str).replace("", None)
+    frame["y"] = [draw.choice("pq") for _ in rows]
+    for missing in ("indicator", "mean"):
+        table = tables.recognise(frame, "y", missing=missing)
+        text = "n,b,c,m\n" + "".join(",".join(row) + "\n" for row in rows)
+        found, expected = both(tmp_path / "t.csv", text, table)
+        assert found.dtype == expected.dtype
+        assert found.tobytes() == expected.tobytes()
+
+
+def test_what_needs_a_warning_or_an_error_is_left_to_pandas(tmp_path):
+    frame = pandas.DataFrame({"n": ["1", "2"] * 20, "c": ["a", "b"] * 20, "d": ["1.2.2020", "3.4.2020"] * 20})
+    frame["y"] = ["p", "p", "q", "q"] * 10
+    for drop, good, bad in (
+        (["c", "d"], "n,z\n1,0\n", ("n,z\n,0\n", "n,z\nx,0\n", "n,z\n$3,0\n")),
+        (["n", "d"], "c,z\na,0\n", ("c,z\n,0\n", "c,z\nNA,0\n", "c,z\nx,0\n")),
+    ):
+        table = tables.recognise(frame, "y", drop=drop)
+        names = [column.name for column in table.columns]
+        for text, is_read in ((good, True), *((text, False) for text in bad)):
+            (tmp_path / "t.csv").write_text(text)
+            cells = plain.read(str(tmp_path / "t.csv"), names)
+            assert (tables.plain_inputs(table, cells) is not None) == is_read
+    assert tables.plain_inputs(tables.recognise(frame, "y", drop=["n", "c"]), {"d": ["1.2.2020"]}) is None
 
 
 @pytest.mark.parametrize("header", ["1,2", "inf,1", "-Infinity,1", "3,1"])

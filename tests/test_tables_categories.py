@@ -264,6 +264,20 @@ def test_all_problems_are_told_at_once():
     assert [line.split("'")[1] for line in str(error.value).split("\n")] == ["a", "b", "code", "when"]
 
 
+@pytest.mark.parametrize("value", [[1], {"a": 1}, b"\xff"])
+def test_nested_values_are_refused_where_training_had_none(value):
+    table = tables.recognise(FRAME, "y")
+    nested = FRAME.assign(b=[value] * 60)
+    with pytest.raises(TableError, match=f"'b': expected numbers or text, got values of type {type(value).__name__}"):
+        tables.inputs(table, nested)
+    for function in (
+        lambda: tables.targets(table, nested.assign(y=nested["b"])),
+        lambda: tables.recognise(nested, "b"),
+    ):
+        with pytest.raises(TableError, match="the target: expected numbers or text, got values of type"):
+            function()
+
+
 def test_rows_without_a_target_are_told_apart():
     texts = pandas.DataFrame({"x": range(4), "y": ["u", None, "?", "NA"]})
     np.testing.assert_array_equal(tables.with_target("y", texts), [1, 0, 1, 0])

@@ -178,7 +178,7 @@ def test_a_record_is_read_back():
     assert Table.from_record(json.loads(json.dumps(table.record()))) == table
     assert table.describe()[0] == (
         "x",
-        "dates",
+        "date",
         "ISO 8601, 2020-01-05 to 2021-04-02; as days, year, month, day, weekday, hour",
     )
 

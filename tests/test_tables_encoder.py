@@ -98,15 +98,15 @@ def test_options_do_what_they_say():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:column 'rare':UserWarning")  # folds have categories of their own
 def test_it_stands_before_estimators_and_is_pickled():
-    for model in (LogisticRegression(), MLPClassifier((16,), max_iter=60, random_state=0)):
+    frame = FRAME.drop(columns="rare")  # folds have categories of their own
+    for model in (LogisticRegression(), MLPClassifier((16,), alpha=1, learning_rate_init=0.01, random_state=0)):
         pipeline = make_pipeline(TableEncoder(), model)
-        assert cross_val_score(pipeline, FRAME, Y, cv=3).mean() > 0.85
-        fitted = pipeline.fit(FRAME, Y)
-        np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(FRAME), fitted.predict(FRAME))
+        assert cross_val_score(pipeline, frame, Y, cv=3).mean() > 0.85
+        fitted = pipeline.fit(frame, Y)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(frame), fitted.predict(frame))
     pipeline = make_pipeline(TableEncoder(), Ridge())
-    assert cross_val_score(pipeline, FRAME, FRAME["size"] * 3 + 1, cv=3).mean() > 0.9
+    assert cross_val_score(pipeline, frame, frame["size"] * 3 + 1, cv=3).mean() > 0.9
 
 
 def test_a_target_may_be_a_column_of_any_name():

@@ -36,7 +36,12 @@ def read(path: str, wanted: Sequence[str]) -> dict[str, list[str]] | None:
     names, *rows = [line.split(",") for line in text.split("\n")]
     if not rows or len(names) < 2 or any(len(row) != len(names) for row in rows):
         return None
-    if not all(map(_is_plain, names)) or len(set(names)) < len(names) or not set(wanted) <= set(names):
+    if (
+        not all(names)
+        or not all(map(_is_plain, names))
+        or len(set(names)) < len(names)
+        or not set(wanted) <= set(names)
+    ):
         return None
     if len(wanted) < 2 and not any(map(_is_word, names)):  # the first line may be numbers
         return None
@@ -45,8 +50,8 @@ def read(path: str, wanted: Sequence[str]) -> dict[str, list[str]] | None:
 
 
 def _is_plain(cell: str) -> bool:
-    """Return whether a cell isn't missing and has no spaces around it or special characters."""
-    return cell != "" and cell.isprintable() and cell.strip() == cell
+    """Return whether a cell has no spaces around it and no special characters."""
+    return cell.isprintable() and cell.strip() == cell
 
 
 def _is_word(name: str) -> bool:

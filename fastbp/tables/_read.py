@@ -65,19 +65,47 @@ def plain_inputs(table: Table, cells: Mapping[str, Sequence[str]]) -> Array | No
     for column, place in zip(table.columns, table.slices.values(), strict=True):
         texts = cells[column.name]
         X = np.empty((len(texts), table.n_inputs), np.float32) if X is None else X
-        if isinstance(column, Numbers) and column.spelling in ("plain", "point") and not column.unit:
-            numbers = numbers_of(texts)
-            if numbers is None:
-                return None
-            X[:, place] = column.rows(np.array(numbers))
-        elif isinstance(column, Categories):
-            places = np.array([column.place(text) for text in texts], np.int64)
-            if places.min() < 0 or not column.codes.keys() >= set(MISSING).intersection(texts):
-                return None
-            X[:, place] = column.rows(np.where(places < len(column.categories), places, OTHER), places)
-        else:
+        rows = _plain_rows(column, texts)
+        if rows is None:
             return None
+        X[:, place] = rows
     return X
+
+
+def _plain_rows(column: Column, texts: Sequence[str]) -> Array | None:
+    """Return the inputs of plain cells, (n, width), or None if pandas must read one of them."""
+    missing = {"", *MISSING}.difference(column.places if isinstance(column, Categories) else ()).intersection(texts)
+    if isinstance(column, Dates) or (missing and not _may_miss(column)):
+        return None
+    present = [text for text in texts if text not in missing] if missing else texts
+    is_present = np.array([text not in missing for text in texts])
+    if isinstance(column, Numbers):
+        numbers = numbers_of(present)
+        if numbers is None or column.spelling not in ("plain", "point") or column.unit:
+            return None
+        every = np.full(len(texts), np.nan)
+        every[is_present] = numbers
+        return column.rows(every)
+    places = np.full(len(texts), -1)
+    places[is_present] = [column.place(text) for text in present]
+    if (places[is_present] < 0).any():
+        return None
+    return column.rows(*_filled(column, places, ~is_present))
+
+
+def _may_miss(column: Column) -> bool:
+    """Return whether a missing value needs neither a warning nor an error."""
+    own = column.absent if isinstance(column, Categories) else column.indicator
+    return own or (not column.lenient and column.fill not in (None, False))
+
+
+def _filled(column: Categories, places: Array, gone: Flags) -> tuple[Array, Array]:
+    """Return the codes and the places of categories, with those of missing ones."""
+    codes = np.where(places < len(column.categories), places, OTHER)
+    if column.fill is None:
+        return np.where(gone, ABSENT, codes), places
+    place = column.places[column.fill]
+    return np.where(gone, place, codes), np.where(gone, place, places)
 
 
 def places_of(column: Categories, cells: Cells) -> Array:
@@ -93,6 +121,10 @@ def _places(column: Categories, cells: Cells) -> Array:
 
 def _distinct_rows(column: Column, cells: Cells, unknown: str, problems: Problems) -> Array:
     """Return the inputs of each distinct value, and of null, (u + 1, width) as float32."""
+    if cells.nested is not None:
+        came = f"values of type {type(cells.nested).__name__}"
+        problems.add(f"column {column.name!r}: expected numbers or text, got {came}; fix it")
+        return np.zeros((1, column.width), np.float32)
     if isinstance(column, Categories):
         return _category_rows(column, cells, unknown, problems).astype(np.float32)
     numbers = _values(column, cells)
@@ -102,8 +134,6 @@ def _distinct_rows(column: Column, cells: Cells, unknown: str, problems: Problem
 
 def _values(column: Numbers | Dates, cells: Cells) -> Array:
     """Return (u,) numbers, or days since 1970; NaN for what can't be read, and for infinite numbers."""
-    if cells.nested is not None:
-        return np.zeros(0)
     if isinstance(column, Dates):
         return _dates.read(cells, column.format)
     numbers = _numbers.read(cells, column.spelling, column.unit)
@@ -143,15 +173,10 @@ def _category_rows(column: Categories, cells: Cells, unknown: str, problems: Pro
     null = cells.missing_except(column.places)
     _check_missing(column, cells, null, problems)
     places = _places(column, cells)
-    codes = np.where(places < len(column.categories), places, OTHER)
     if (bad := (places < 0) & ~null).any():
         came = f"column {column.name!r} has {texts_of(cells, bad)} in {rows_of(cells.rows(bad))}"
         if unknown == "error":
             problems.add(f"{came}, which is not one of its categories: {listed(column.categories)}")
         else:
             problems.remarks.append(f"{came}, which training did not have; it counts as other")
-    gone, place = ABSENT, -1
-    if column.fill is not None:
-        gone, place = column.codes[column.fill], column.places[column.fill]
-    codes, places = np.where(null, gone, codes), np.where(null, place, places)
-    return column.rows(np.append(codes, gone), np.append(places, place))
+    return column.rows(*_filled(column, np.append(places, -1), np.append(null, True)))

@@ -60,9 +60,7 @@ def recognised_target(cells: Cells, task: str) -> Numbers | Categories:
         If rows have no target, if all have the same, or if it is neither classes nor numbers.
     """
     name, missing = cells.name, cells.rows(cells.null, null=True)
-    if cells.nested is not None:
-        came = f"values of type {type(cells.nested).__name__}"
-        raise TableError(f"column {name!r}, the target: expected numbers or text, got {came}")
+    _refuse_nested(cells)
     if missing.any():
         raise TableError(f"column {name!r}, the target, is missing in {rows_of(missing)}; remove rows without a target")
     if not len(cells.values):
@@ -145,6 +143,7 @@ def targets(table: Table, frame: DataFrame, unknown: str = "error") -> Array:
     column = table.target
     check_columns(frame.columns, [column.name])
     cells = cells_of(frame[column.name])
+    _refuse_nested(cells)
     known = column.codes if isinstance(column, Categories) else ()
     missing = cells.rows(cells.missing_except(known), null=True)
     if missing.any():
@@ -191,6 +190,13 @@ def _has_zeros(cells: Cells) -> bool:
     if cells.values.dtype.kind in "iufbmM":
         return False
     return any(map(ZEROS.fullmatch, cells.texts))
+
+
+def _refuse_nested(cells: Cells) -> None:
+    """Refuse lists and other values that are neither numbers nor text."""
+    if cells.nested is not None:
+        came = f"values of type {type(cells.nested).__name__}"
+        raise TableError(f"column {cells.name!r}, the target: expected numbers or text, got {came}")
 
 
 def _refuse(cells: Cells, bad: Flags, why: str) -> None:
