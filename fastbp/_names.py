@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _checks
 from ._records import check_fields, refused
@@ -153,3 +154,14 @@ def _difference(argument: str, what: str, known: Sequence[str], given: Sequence[
 
 def _listed(names: Sequence[str]) -> str:
     return "".join(f"- {name}\n" for name in names[:SHOWN]) + ("- ...\n" if len(names) > SHOWN else "")
+
+
+def rows_of(values: Any, rows: npt.NDArray[np.int64]) -> Any:
+    """Return some rows of an array, a list, or a frame or series of any library, which stays one."""
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    if hasattr(values, "take") and hasattr(values, "schema"):  # a table of pyarrow
+        return values.take(rows)
+    return (
+        values[rows] if hasattr(values, "dtype") or hasattr(values, "to_numpy") else _checks.numbers("y", values)[rows]
+    )

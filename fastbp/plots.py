@@ -5,7 +5,7 @@ Each function draws into the axes that you pass as ``ax``, or into those of a ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +197,9 @@ def decision_boundary(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) 
     return ax
 
 
-def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -> Axes:
+def confusion_matrix(
+    trainer: Trainer, X: Any, y: Any, ax: Axes | None = None, *, class_names: Sequence[Any] | None = None
+) -> Axes:
     """Plot how many samples of each true class the network predicts as each class, with counts for up to 30 classes.
 
     Parameters
@@ -206,6 +208,9 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
         A network with exclusive classes.
     X, y : as in `Trainer.fit`
     ax : axes to draw into; by default, those of a new figure
+    class_names : sequence, optional
+        The names of the classes 0, 1, …, such as ``data.target_names``. By default, the names in the table that
+        ``fastbp train`` trained the network on, otherwise the numbers.
 
     Returns
     -------
@@ -214,6 +219,7 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
     _check_trainer(trainer)
     samples = _classified(trainer, X, y, "a confusion matrix counts classes")
     n = max(2, trainer.layer_sizes[-1])
+    names = _class_names(trainer, class_names, n)
     counts = np.bincount(samples.truth * n + samples.predicted, minlength=n * n).reshape(n, n)
     ax = axes_of(ax)
     from matplotlib.ticker import MaxNLocator
@@ -224,13 +230,27 @@ def confusion_matrix(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) -
             color = "white" if count > counts.max() / 2 else "black"
             size = min(10, 120 / n)
             ax.text(column, row, str(count), ha="center", va="center", color=color, fontsize=size)
-        ax.set_xticks(range(n))
-        ax.set_yticks(range(n))
+        ax.set_xticks(range(n), names)
+        ax.set_yticks(range(n), names)
+        if max(map(len, names)) > 60 // n:  # they would overlap
+            for label in ax.get_xticklabels():
+                label.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.figure.colorbar(image, ax=ax, label="samples", ticks=MaxNLocator(integer=True))
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     ax.set_title(f"accuracy {accuracy(samples):.3g} of {len(samples.output):,} samples")
     return ax
+
+
+def _class_names(trainer: Trainer, given: Sequence[Any] | None, n: int) -> list[str]:
+    """Return the names of n classes: those given, those in the trainer's table, or the numbers."""
+    if given is None:
+        found = getattr(trainer._table and trainer._table.target, "categories", ())
+        given = found if len(found) == n else range(n)
+    names = [str(name) for name in _checks.sequence("class_names", given, f"{n} names")]
+    if len(names) != n:
+        raise ValueError(_checks.wrong("class_names", f"{n} names, one for each class", f"{len(names)}"))
+    return names
 
 
 def _classified(trainer: Trainer, X: Any, y: Any, reason: str) -> PredictedSamples:

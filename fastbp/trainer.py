@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, distributed, metrics as metric_functions
+from ._keywords import suggests
 from ._training import range_finder
 from ._training.intake import Intake
 from ._training.measures import gradients, measure
@@ -115,6 +116,7 @@ class Trainer(Options):
     _table: Table | None = None  # the command line's table, which is saved with the model
     find_learning_rate = range_finder.find_learning_rate
 
+    @suggests("Trainer")
     def __init__(
         self,
         layer_sizes: Iterable[int],
@@ -176,6 +178,7 @@ class Trainer(Options):
         )
 
     @distributed.together
+    @suggests("fit")
     def fit(
         self,
         X: Any,
@@ -349,6 +352,7 @@ class Trainer(Options):
         """
         return metric_functions.classes(self.predict(X), self._state.threshold, self._state.multi_label)
 
+    @suggests("evaluate")
     def evaluate(self, X: Any, y: Any = None, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
         """Return J over all samples, with penalties, as "loss", and the metrics. The arguments are as in `fit`."""
         names = metric_functions.metric_names(metrics)

@@ -320,12 +320,12 @@ def standardized(comm, _):
     np.testing.assert_array_equal(together.scaling.mean, alone.scaling.mean)
     assert_alike(together, alone)
     fresh = trainer(comm, standardize=True)
+    heard = ""
     try:
         fresh.fit(X[comm.rank :: comm.size], Y[comm.rank :: comm.size], sharded=True, verbose=0)
     except ValueError as error:
-        assert "sharded: expected all training samples at once" in str(error), error
-    else:
-        raise AssertionError("sharded rows were taken")
+        heard = str(error)
+    assert "sharded: expected all training samples at once" in heard
     fresh.fit(X, Y, epochs=0, verbose=0)
     fresh.fit(X[comm.rank :: comm.size], Y[comm.rank :: comm.size], sharded=True, verbose=0)
     assert fresh.epochs_trained == 1

@@ -6,6 +6,8 @@ import threading
 import time
 
 import numpy as np
+import pandas
+import pyarrow
 import pytest
 
 import fastbp
@@ -600,3 +602,35 @@ def test_networks_that_cannot_be_trained_together_are_trained_alone(monkeypatch,
     monkeypatch.setattr("fastbp.many._fits.train_together", fails)
     outcomes = fit_many(some(4), X, Y, epochs=3, n_threads=1, verbose=0)
     assert [(outcome.epochs, outcome.error) for outcome in outcomes] == [(3, None)] * 4
+
+
+def test_a_sweep_sets_samples_aside():
+    sweep = Sweep({"learning_rate": [0.1, 0.01]}, layer_sizes=[3, 4, 2], loss="cross_entropy", seed=1)
+    table = sweep.fit(X, LABELS, epochs=2, validation_split=0.3, metric="accuracy", verbose=0)
+    for row in table:
+        alone = Trainer([3, 4, 2], learning_rate=row["learning_rate"], loss="cross_entropy", seed=1)
+        history = alone.fit(X, LABELS, epochs=2, validation_split=0.3, metrics="accuracy", verbose=0)
+        assert row["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-6)
+        assert row["accuracy"] == pytest.approx(history["val_accuracy"][-1])
+
+
+@pytest.mark.parametrize("kind", [pandas.DataFrame, pyarrow.table, lambda columns: np.stack([*columns.values()], 1)])
+def test_a_sweep_splits_frames_and_lists(kind):
+    frame = kind({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]})
+    sweep = Sweep({"learning_rate": [0.1]}, layer_sizes=[3, 4, 2], loss="cross_entropy", seed=1)
+    plain = Sweep({"learning_rate": [0.1]}, layer_sizes=[3, 4, 2], loss="cross_entropy", seed=1)
+    table = sweep.fit(frame, LABELS.tolist(), epochs=2, validation_split=0.3, verbose=0)
+    assert table == plain.fit(X, LABELS, epochs=2, validation_split=0.3, verbose=0)
+    assert sweep.best.feature_names == (None if isinstance(frame, np.ndarray) else ("a", "b", "c"))
+
+
+def test_a_sweep_wants_one_kind_of_validation():
+    sweep = Sweep({"learning_rate": [0.1]}, layer_sizes=[3, 4, 2])
+    with pytest.raises(ValueError, match=r"validation_data: expected samples .*, or validation_split=0.2, got None"):
+        sweep.fit(X, Y, epochs=1, verbose=0)
+    with pytest.raises(ValueError, match=r"validation_split: expected .* together with validation_data"):
+        sweep.fit(X, Y, epochs=1, validation_data=(X, Y), validation_split=0.2, verbose=0)
+    with pytest.raises(ValueError, match="validation_split: expected"):
+        sweep.fit(X, Y, epochs=1, validation_split=1.5, verbose=0)
+    with pytest.raises(ValueError, match="X: expected"):
+        sweep.fit(X[:, :2], Y, epochs=1, validation_split=0.5, verbose=0)

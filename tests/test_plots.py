@@ -191,3 +191,17 @@ def test_a_network_with_numbers_that_are_not_finite_is_refused(name, spots, pypl
     with pytest.raises(ValueError, match=r"trainer: expected finite .*, got .* that are not finite, such as nan"):
         DRAWN[name](trainer, X, y, None)
     assert not pyplot.get_fignums()
+
+
+def test_confusion_matrix_names_the_classes(spots):
+    trainer, X, y = spots
+    names = np.array(["setosa", "versicolor", "virginica"])
+    ax = plots.confusion_matrix(trainer, X, y, class_names=names)
+    for labels in (ax.get_xticklabels(), ax.get_yticklabels()):
+        assert [label.get_text() for label in labels] == list(names)
+    numbered = plots.confusion_matrix(trainer, X, y)
+    assert [label.get_text() for label in numbered.get_xticklabels()] == ["0", "1", "2"]
+    with pytest.raises(ValueError, match="class_names: expected 3 names, one for each class, got 2"):
+        plots.confusion_matrix(trainer, X, y, class_names=["a", "b"])
+    with pytest.raises(TypeError, match="class_names: expected 3 names, got 'abc'"):
+        plots.confusion_matrix(trainer, X, y, class_names="abc")

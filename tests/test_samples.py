@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastbp import EarlyStopping, Trainer, fit_many
-from fastbp._training.intake import class_weights, divide, sample_weights
+from fastbp._training.weighting import class_weights, divide, sample_weights
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)).astype("f"), RNG.integers(0, 3, 60)

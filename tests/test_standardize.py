@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+import warnings
 
 import numpy as np
+import pandas
 import pytest
 
 import fastbp
 from fastbp import Ensemble, Stream, Sweep, Trainer, fit_many, plots
 from fastbp._files import archive
-from fastbp._training.intake import divide
+from fastbp._training.weighting import divide
 
 N = 200
 SIZES = {"squared_error": [3, 8, 2], "cross_entropy": [3, 8, 3]}
@@ -261,9 +264,14 @@ def test_ensembles_and_sweeps():
     ensemble.fit(X, y, epochs=30, verbose=0)
     mean = np.mean([trainer.predict(X) for trainer in ensemble.trainers], axis=0)
     np.testing.assert_allclose(ensemble.evaluate(X, y, "mse")["mse"], np.mean((y - mean) ** 2), rtol=1e-4)
-    sweep = Sweep({"standardize": [True, False]}, layer_sizes=[3, 8, 2], learning_rate=1e-9, seed=0)
-    sweep.fit(X, y, epochs=1, validation_data=(X, y), metric="mse", verbose=0)
-    assert sweep.table[0]["standardize"]
+    sweep = Sweep({"standardize": [True, False]}, layer_sizes=[3, 8, 2], seed=0)
+    Z, t, _ = by_hand(X, y)
+    Z, t = Z * [5, 4, 3] + 2, t * 6
+    sweep.fit(Z, t, epochs=1, validation_data=(Z, t), metric="mse", verbose=0)
+    alone = Trainer([3, 8, 2], standardize=True, seed=0)
+    alone.fit(Z, t, verbose=0)
+    (mse,) = (row["mse"] for row in sweep.table if row["standardize"])
+    assert mse == pytest.approx(alone.evaluate(Z, t, "mse")["mse"])
 
 
 def test_contributions_are_in_the_units_of_x_and_y():
@@ -367,3 +375,49 @@ def test_forged_files_are_refused(change, message, tmp_path):
     archive.write(tmp_path / "forged.npz", header, arrays)
     with pytest.raises(fastbp.ModelFileError, match="standardize=True in a file with a scaling"):
         Trainer.load(tmp_path / "forged.npz")
+
+
+SCALES = [  # X, y, and what the warning says
+    ([[0, 16], [16, 3], [8, 9]], [[1], [2], [3]], None),
+    ([[0, 255], [255, 3], [8, 9]], [[1], [2], [3]], r"X\[:, 1\] has values from about 3 to 255; .* standardize=True"),
+    ([[0, 1e-9], [0.02, 0], [0, 0]], [[1], [2], [3]], "all values of X lie between 0 and 0.02; "),
+    ([[0, 0], [0, 0], [0, 0]], [[0], [0], [0]], None),
+    ([[0, 1], [1, 0], [1, 1]], [[5], [50], [17]], r"y\[:, 0\] has values from about 5 to 50; .* or scale y yourself"),
+    ([[0, 1], [1, 0], [1, 1]], [[0.001], [0.02], [0]], "all values of y lie between 0 and 0.02; "),
+    ([[0, 1], [1, 0]] * 999 + [[25, 1]], [[1]] * 1999, None),  # one outlier
+]
+
+
+def warnings_of(caught):
+    return [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+
+
+@pytest.mark.parametrize(("X", "y", "message"), SCALES)
+def test_the_first_fit_warns_of_scale(X, y, message):
+    X, y = np.array(X, float), np.array(y, float)
+
+    def fit(trainer, *data):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trainer.fit(*data, epochs=2, verbose=0)
+        return caught
+
+    plain = Trainer([2, 3, 1], learning_rate=1e-9)
+    caught = fit(plain, X, y)
+    assert len(caught) == (message is not None)
+    if message:
+        assert re.match(message, str(caught[0].message))
+        assert caught[0].filename == __file__
+    assert not fit(plain, X, y)  # a later fit doesn't
+    assert not fit(Trainer([2, 3, 1], standardize=True), X, y)
+    for data in ([(X, y)], Stream([(X, y)] * 3)):
+        assert warnings_of(fit(Trainer([2, 3, 1], learning_rate=1e-9), data)) == warnings_of(caught)
+
+
+def test_the_warning_names_the_column_and_the_targets_that_count():
+    frame = pandas.DataFrame({"rooms": [1.0, 2, 3], "price": [1e5, 2e5, 3e5]})
+    with pytest.warns(UserWarning, match=r"X\[:, 1\] \('price'\) has values from about 1e\+05 to 3e\+05"):
+        Trainer([2, 1], learning_rate=1e-20).fit(frame, [1, 2, 3], verbose=0)
+    Trainer([2, 1], loss="poisson").fit([[0, 1], [1, 0]], [90, 12], verbose=0)  # e^z reaches them
+    with pytest.warns(UserWarning, match="output activation 'sigmoid' gives only"):
+        Trainer([2, 1], output_activation="sigmoid").fit([[0, 1], [1, 0]], [50, 12], verbose=0)

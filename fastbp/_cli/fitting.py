@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .. import tables
 from .._files.columns import Categories, Table
-from .._training.intake import class_weights
+from .._training.weighting import class_weights
 from ..callbacks import Callback, EarlyStopping
 from ..tables import Encoding
 from ..trainer import Trainer

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._files.columns import Categories, Table
-from .._training.intake import divide
+from .._training.weighting import divide
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]

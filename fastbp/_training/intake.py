@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -14,87 +14,15 @@ from .._kernels.tuning import BLOCK
 from .._names import NONE, Names, names_of, without_index
 from .._scaling import Scaling, learnt
 from ..losses import encode
-from ..metrics import check_classes, check_means, check_metrics, classes
+from ..metrics import check_classes, check_means, check_metrics
 from ..streams import Stream
 from ..streams._feed import Feed
 from .batches import Batches, check_sharded, refuse
+from .scale import warn_of_scale
 from .state import State
+from .weighting import class_numbers, class_weights, divide, sample_weights
 
 Array = npt.NDArray[Any]
-
-
-def class_numbers(targets: Array, labels: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.int64]:
-    """Return class numbers, (n,), from `losses.encode`: labels, one-hot rows, or one output's 0 and 1 (−1 and 1)."""
-    return labels if labels.size else classes(targets, threshold)
-
-
-def sample_weights(
-    argument: str, value: Any, n: int, dtype: np.dtype[Any], *, may_be_zero: bool = False
-) -> Array | None:
-    """Return sample weights ≥ 0, (n,), or None for None. They may be all 0 only if may_be_zero."""
-    if value is None:
-        return None
-    weights = _checks.numbers(argument, value)
-    if weights.shape not in ((n,), (n, 1)):
-        raise ValueError(_checks.wrong(argument, f"shape ({n},), a weight for each sample", f"{weights.shape}"))
-    weights = _checks.cast(argument, weights.reshape(n), dtype)
-    if weights.min() < 0:
-        raise ValueError(_checks.wrong(argument, "numbers ≥ 0", weights.min()))
-    if not may_be_zero and weights.max() == 0:
-        raise ValueError(_checks.wrong(argument, "a number > 0 among the weights", "only 0"))
-    with np.errstate(over="ignore"):
-        if not np.isfinite(weights.sum(dtype=np.float64)):
-            came = f"an infinite sum of weights up to {weights.max():g}; divide them by a constant"
-            raise ValueError(_checks.wrong(argument, "weights with a finite sum", came))
-    return weights
-
-
-def class_weights(value: Any, classes: npt.NDArray[np.int64], n_classes: int, dtype: np.dtype[Any]) -> Array:
-    """Return the weights of the samples, (n,), given their classes.
-
-    Parameters
-    ----------
-    value : {class number: weight ≥ 0}, or "balanced": n / (n_classes · samples of the class), as in scikit-learn
-        Other classes have the weight 1.
-    classes : (n,) class numbers
-    """
-    table = np.ones(n_classes)
-    expected = "'balanced' or a dict of class numbers and weights"
-    if isinstance(value, str):
-        if value != "balanced":
-            raise ValueError(_checks.wrong("class_weight", expected, repr(value)))
-        counts = np.bincount(classes, minlength=n_classes)
-        table = len(classes) / ((counts > 0).sum() * np.maximum(counts, 1))
-    elif isinstance(value, Mapping):
-        for number, weight in value.items():
-            k = _checks.whole("class_weight", number, minimum=0)
-            if k >= n_classes:
-                raise ValueError(_checks.wrong("class_weight", f"class numbers 0 … {n_classes - 1}", k))
-            table[k] = _checks.real("class_weight", weight, minimum=0, dtype=dtype)
-    else:
-        raise TypeError(_checks.wrong("class_weight", expected, _checks.shown(value)))
-    return table[classes].astype(dtype)
-
-
-def divide(
-    fraction: float, n: int, classes: npt.NDArray[np.int64] | None, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Choose at random which samples train and which validate. If classes are given, the split is stratified."""
-    groups = [np.arange(n, dtype=np.int64)]
-    if classes is not None:
-        groups = [np.flatnonzero(classes == k) for k in np.unique(classes)]
-    sizes = [len(group) for group in groups]
-    queue = np.concatenate([rng.permutation(group) for group in groups])
-    del groups
-    # Every class is spread evenly over the queue, so any part of it is stratified. The first part validates.
-    places = np.concatenate([(np.arange(size) + rng.random()) / size for size in sizes])
-    queue = queue[np.argsort(places, kind="stable")]
-    count = round(fraction * n)
-    if not 0 < count < n:
-        raise ValueError(
-            _checks.wrong("validation_split", "samples for both training and validation", f"{count} of {n}")
-        )
-    return np.sort(queue[count:]), np.sort(queue[:count])
 
 
 Source = codes.Data | Batches | Feed  # of the training samples
@@ -107,6 +35,7 @@ class Intake:
         self.state = state
         self.column_names = state.column_names  # if the trainer has none, those of the first input
         self.scaling = state.scaling  # if the trainer has none, that of the training samples
+        self.looks = True  # whether the next batch is the first
 
     def remember(self, names: Names) -> None:
         """Give the trainer the column names and the scaling of the training data, if it has none."""
@@ -159,25 +88,22 @@ class Intake:
             )
         self.column_names = self.column_names.or_else(columns)
         data = state.engine.data(X, targets, labels, weights, shuffle=shuffle)
-        return self.standardized(data, X_name, y_name) if scaled and state.standardize else data
+        return self.standardized(data, X_name, y_name) if scaled else data
 
     def standardized(self, data: codes.Data, X_name: str = "X", y_name: str = "y") -> codes.Data:
         """Return samples in the units of the network. Before the first fit, these are their own."""
         scaling, dtype = self.scaling, self.state.network.dtype
+        if not self.state.standardize:
+            return data
         if scaling is None:
             targets = _checks.cast(y_name, data.targets, dtype) if data.targets.size else data.targets
             return data._replace(X=_checks.cast(X_name, data.X, dtype), targets=targets)
         X, targets = scaling.inputs(X_name, data.X, dtype), scaling.targets(y_name, data.targets, dtype)
         return data._replace(X=X, targets=targets)
 
-    def whole(self, X: Any, y: Any) -> codes.Data:
-        """Check and convert samples that are not split, scaled as a fit would scale them."""
-        data = self.data("X", X, "y", y, scaled=False)
-        return self.trained_on(data) if self.state.standardize else data
-
     def trained_on(self, data: codes.Data) -> codes.Data:
         """Return training samples in the units of the network, after their means and deviations are known."""
-        if self.scaling is None:
+        if self.state.standardize and self.scaling is None:
             self.scaling = self._learnt([data])
         return self.standardized(data)
 
@@ -241,10 +167,9 @@ class Intake:
             )
             columns = self.column_names  # before those of the validation data
             data, apart = (data, None) if validates else self.split(data, validation_split)
-            if self.state.standardize:
-                data = self.trained_on(data)
-                apart = None if apart is None else self.standardized(apart)
+            data, apart = self.trained_on(data), None if apart is None else self.standardized(apart)
             validation = self.validation(validation_data, metrics, epochs) if validates else apart
+            warn_of_scale(self.state, columns, data)
             self.remember(columns)
             return data, validation
         self.check_goes_by_batches(f"X is {kind}")
@@ -338,6 +263,8 @@ class Intake:
                 scaled=scaled,
             )
             if trains:
+                if is_first:
+                    warn_of_scale(self.state, self.column_names, data)
                 self.remember(names_of(parts[0], parts[1]))
             return data
 
@@ -360,6 +287,9 @@ class Intake:
         data = self.data(
             "batch[0]", parts[0], "batch[1]", parts[1], metrics, weight, class_weight, weight_name="batch[2]"
         )
+        if self.looks:
+            self.looks = False
+            warn_of_scale(self.state, self.column_names, data)
         self.remember(names_of(parts[0], parts[1]))
         return data
 
@@ -376,17 +306,20 @@ class Intake:
         fraction = _checks.fraction("validation_split", fraction)
         if fraction == 0:
             return data, None
-        classes = None
-        if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
-            classes = class_numbers(data.targets, data.labels, self.state.threshold)
-        rng = self.state.generator()
-        training, validating = divide(fraction, len(data.X), classes, rng)
+        training, validating = self.divided(data, fraction)
         parts = self.rows(data, training, shuffle=self.state.shuffle), self.rows(data, validating)
         for part in parts:
             if part.weight == 0:
                 came = "only samples of weight 0 in one of them"
                 raise ValueError(_checks.wrong("validation_split", "weights > 0 in both parts", came))
         return parts
+
+    def divided(self, data: codes.Data, fraction: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the rows that train and those that validate, stratified by class if the targets are classes."""
+        classes = None
+        if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
+            classes = class_numbers(data.targets, data.labels, self.state.threshold)
+        return divide(fraction, len(data.X), classes, self.state.generator())
 
     def rows(self, data: codes.Data, rows: npt.NDArray[np.int64], *, shuffle: bool = False) -> codes.Data:
         """Return copies of some of the samples."""

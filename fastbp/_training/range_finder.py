@@ -121,7 +121,8 @@ def find_learning_rate(
 
 def _losses(state: State, X: Any, y: Any, rates: Array) -> Iterator[float]:
     """Yield J of each batch until it explodes."""
-    data = Intake(state).whole(X, y)
+    intake = Intake(state)
+    data = intake.trained_on(intake.data("X", X, "y", y, scaled=False))
     run = Run(state, None, [], 1)
     losses: list[float] = []
     for batch, rate in zip(_batches(state, data), rates, strict=False):

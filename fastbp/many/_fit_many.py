@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _checks, _messages
 from .._engine.team import usable_cores
+from .._keywords import suggests
 from .._library.announce import silent_if
 from ..callbacks import Callback, as_callbacks
 from ..progress import Tally
@@ -19,6 +20,7 @@ from ._fits import Fits, Halt, Outcome, Samples
 from ._together import groups
 
 
+@suggests("fit_many")
 def fit_many(
     trainers: Sequence[Trainer | Mapping[str, Any]],
     X: Any,
@@ -187,4 +189,4 @@ def _report(failed: list[Outcome], count: int) -> None:
     if len(failed) == count and all(isinstance(outcome.error, ValueError | TypeError) for outcome in failed):
         raise first.error
     message = f"{len(failed)} of {count} networks failed; the first, number {first.number}: {first.error}"
-    _messages.warn(message, RuntimeWarning, stacklevel=3)
+    _messages.warn(message, RuntimeWarning, stacklevel=_checks.level_outside())

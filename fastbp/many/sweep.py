@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _checks, _messages, metrics as metric_functions
+from .._keywords import suggests
 from .._library.announce import silent_if
-from .._names import Names, names_of
+from .._names import Names, names_of, rows_of
 from ..callbacks import direction
 from ..history import frame
 from ..results import Summary, aligned
@@ -90,13 +91,15 @@ class Sweep:
         self.trainers = [Trainer(**fixed | point) for point in self.points]
         self.table: list[dict[str, Any]] = []
 
+    @suggests("Sweep.fit")
     def fit(
         self,
         X: Any,
         y: Any,
         *,
         epochs: int,
-        validation_data: Any,
+        validation_data: Any = None,
+        validation_split: SupportsFloat = 0.0,
         metric: Any = "loss",
         mode: str = "auto",
         halving: SupportsFloat | None = None,
@@ -111,8 +114,11 @@ class Sweep:
         X, y : as in `fit_many`, for all networks
         epochs : int
             Number of epochs for each network; with halving, for the networks that are trained to the end.
-        validation_data : (X, y) or (X, y, sample_weight)
+        validation_data : (X, y) or (X, y, sample_weight), optional
             The samples that the networks are compared on.
+        validation_split : float in [0, 1)
+            Fraction of X and y that is set aside instead, as in `Trainer.fit`: the same rows for all networks, and in
+            every fit of this Sweep. Pass either this or validation_data.
         metric : str or function of (y, output)
             What the networks are ranked by: "loss" or a metric (fastbp.metrics).
         mode : {"auto", "min", "max"}
@@ -139,7 +145,7 @@ class Sweep:
             raise ValueError(_checks.wrong("metric", "one metric", len(names)))
         name = metric_functions.name_of(names[0]) if names else "loss"
         sign = -direction(name, _checks.one_of("mode", mode, ("auto", "min", "max")))
-        samples = _checks.parts("validation_data", validation_data)
+        X, y, samples = self._validated(X, y, validation_data, validation_split)
         self._check_measurable(names_of(X, y), samples, names)
         rows = [
             {"number": i, **point, "loss": math.nan, "epochs": 0, "error": None, name: math.nan}
@@ -161,6 +167,26 @@ class Sweep:
             if ended or not alive or any(outcome.interrupted for outcome in outcomes):
                 break
         return self.table
+
+    def _validated(self, X: Any, y: Any, data: Any, split: SupportsFloat) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Return X and y that train, and the samples that validate, given the arguments of `fit`."""
+        fraction = _checks.fraction("validation_split", split)
+        if data is not None:
+            _checks.absent("together with validation_data", validation_split=fraction)
+            return X, y, _checks.parts("validation_data", data)
+        if fraction == 0:
+            expected = "samples to compare the networks on, or validation_split=0.2"
+            raise ValueError(_checks.wrong("validation_data", expected, "None"))
+        refusals = []
+        for trainer in self.trainers:
+            intake = trainer._intake
+            try:
+                training, validating = intake.divided(intake.data("X", X, "y", y, scaled=False), fraction)
+            except (ValueError, TypeError) as error:
+                refusals.append(error)
+            else:
+                return rows_of(X, training), rows_of(y, training), (rows_of(X, validating), rows_of(y, validating))
+        raise refusals[0]
 
     def _check_measurable(self, columns: Names, validation_data: tuple[Any, ...], names: tuple[Any, ...]) -> None:
         """Refuse data on which no network can be evaluated, before any training; columns: the names of X and y."""

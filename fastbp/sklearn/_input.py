@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from .. import _checks
 from .._checks import wrong
-from .._training import intake
+from .._training import weighting
 
 Array = npt.NDArray[Any]
 
@@ -104,7 +104,7 @@ def sample_weights(argument: str, value: Any, X: Any, dtype: np.dtype[Any]) -> A
         _checks.numbers(argument, value)
         with named(argument):
             value = _check_sample_weight(value, X)
-        return intake.sample_weights(argument, value, X.shape[0], dtype)
+        return weighting.sample_weights(argument, value, X.shape[0], dtype)
     except TypeError as error:
         raise InvalidParameterError(str(error)) from None
 
