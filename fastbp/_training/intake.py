@@ -69,9 +69,9 @@ class Intake:
             X, y = without_index(X), without_index(y)
         state, network = self.state, self.state.network
         sizes, output, dtype = network.layer_sizes, network.activations[-1], network.dtype
-        X = _checks.matrix(X_name, X, sizes[0], state.dtype_of(X))
-        wide = np.dtype(np.float64) if state.standardize and state.scales_targets else dtype
-        targets, labels = encode(y_name, y, len(X), sizes[-1], state.loss, output, wide, warns=warns)
+        of_X, of_y = (state.dtype_of(X), state.dtype_of_y) if state.standardize else (dtype, dtype)
+        X = _checks.matrix(X_name, X, sizes[0], of_X)
+        targets, labels = encode(y_name, y, len(X), sizes[-1], state.loss, output, of_y, warns=warns)
         weights = sample_weights(weight_name, sample_weight, len(X), dtype, may_be_zero=of_more)
         if class_weight is not None:
             weights = self._by_class(class_weight, y_name, targets, labels, weights)
@@ -88,13 +88,11 @@ class Intake:
             )
         self.column_names = self.column_names.or_else(columns)
         data = state.engine.data(X, targets, labels, weights, shuffle=shuffle)
-        return self.standardized(data, X_name, y_name) if scaled else data
+        return self.standardized(data, X_name, y_name) if scaled and state.standardize else data
 
     def standardized(self, data: codes.Data, X_name: str = "X", y_name: str = "y") -> codes.Data:
         """Return samples in the units of the network. Before the first fit, these are their own."""
         scaling, dtype = self.scaling, self.state.network.dtype
-        if not self.state.standardize:
-            return data
         if scaling is None:
             targets = _checks.cast(y_name, data.targets, dtype) if data.targets.size else data.targets
             return data._replace(X=_checks.cast(X_name, data.X, dtype), targets=targets)
@@ -103,7 +101,7 @@ class Intake:
 
     def trained_on(self, data: codes.Data) -> codes.Data:
         """Return training samples in the units of the network, after their means and deviations are known."""
-        if self.state.standardize and self.scaling is None:
+        if self.scaling is None:
             self.scaling = self._learnt([data])
         return self.standardized(data)
 
@@ -167,9 +165,11 @@ class Intake:
             )
             columns = self.column_names  # before those of the validation data
             data, apart = (data, None) if validates else self.split(data, validation_split)
-            data, apart = self.trained_on(data), None if apart is None else self.standardized(apart)
+            if self.state.standardize:
+                data, apart = self.trained_on(data), None if apart is None else self.standardized(apart)
+            else:
+                warn_of_scale(self.state, columns, data)
             validation = self.validation(validation_data, metrics, epochs) if validates else apart
-            warn_of_scale(self.state, columns, data)
             self.remember(columns)
             return data, validation
         self.check_goes_by_batches(f"X is {kind}")

@@ -235,10 +235,11 @@ class Passes:
 
     def divergence(self, name: str, value: float, epoch: int) -> DivergenceError:
         """Return the error that says that training diverged."""
+        state = self.state
+        scaled = "" if state.standardize else ", or standardize=True, which scales X and y"
         message = (
             f"training diverged: the {name} became {value} in epoch {epoch}; the weights are reset to those before "
-            f"that epoch; try a smaller learning_rate (it is {self.state.learning_rate:g}), clip_norm, inputs "
-            "scaled to about [-1, 1], or a new Trainer with a smaller epsilon"
+            f"that epoch; try a smaller learning_rate (it is {state.learning_rate:g}), clip_norm{scaled}"
         )
         return DivergenceError(message, epoch)
 

@@ -122,7 +122,9 @@ def find_learning_rate(
 def _losses(state: State, X: Any, y: Any, rates: Array) -> Iterator[float]:
     """Yield J of each batch until it explodes."""
     intake = Intake(state)
-    data = intake.trained_on(intake.data("X", X, "y", y, scaled=False))
+    data = intake.data("X", X, "y", y, scaled=False)
+    if state.standardize:
+        data = intake.trained_on(data)
     run = Run(state, None, [], 1)
     losses: list[float] = []
     for batch, rate in zip(_batches(state, data), rates, strict=False):

@@ -23,8 +23,7 @@ ROWS, NUMBERS = 1000, 1 << 20  # most rows and numbers to look at
 
 def warn_of_scale(state: State, names: Names, data: codes.Data) -> None:
     """Warn in a trainer's first fit if a column of X or y is far from unit scale."""
-    is_first = not state.epochs_trained and (state.ranks is None or state.ranks.rank == 0)
-    if state.standardize or not is_first:
+    if state.epochs_trained or state.standardize or (state.ranks is not None and state.ranks.rank > 0):
         return
     _warn("X", data.X, names.features)
     if state.scales_targets:

@@ -120,6 +120,11 @@ class State:
         is_single = getattr(X, "dtype", None) == np.float32
         return np.dtype(np.float64) if self.standardize and not is_single else self.network.dtype
 
+    @property
+    def dtype_of_y(self) -> np.dtype[Any]:
+        """The dtype for y before it is scaled, if it is."""
+        return np.dtype(np.float64) if self.standardize and self.scales_targets else self.network.dtype
+
     def predict(self, X: Any) -> Array:
         """Check X, and return aᴸ in the units of y."""
         X, scaling = self.column_names.inputs("X", X), self.scaling

@@ -29,7 +29,8 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
 
     The result has z, a and δ of each layer, each ∂J/∂θ as the sum of the products along its paths, and the update by
     plain gradient descent (docs/method.md). Everything is computed in float64. Dropout is off, and l1 and l2 are left
-    out, which the explanation says. The trainer does not change.
+    out, which the explanation says. With ``standardize=True``, a¹ and y are the scaled numbers. The trainer does not
+    change.
 
     Parameters
     ----------

@@ -118,6 +118,7 @@ OPTIONS: dict[str, Any] = {
     "dtype": "float64",
     "seed": 1,
     "n_threads": 1,
+    "standardize": True,
 }
 CALLS = (
     maker(Trainer, ("layer_sizes",), layer_sizes=[3, 4, 2], **OPTIONS),
