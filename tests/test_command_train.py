@@ -206,7 +206,7 @@ def test_columns_are_chosen(folder, capsys):
     assert inputs("--features kind --features size") == ["size", "kind"]
     assert inputs("--type order_id=number --features order_id") == ["order_id"]
     assert run("train shop.csv --target sold --type kind=number") == 2
-    assert "expected numbers in column 'kind'" in capsys.readouterr().err
+    assert "fastbp: shop.csv: --type: expected numbers in column 'kind'" in capsys.readouterr().err
 
 
 def test_problems_are_told_at_once(folder, capsys):
@@ -406,3 +406,39 @@ def test_inputs_of_large_tables_are_made_in_pieces(folder, capsys, monkeypatch, 
     assert run("predict large.model.npz large.csv --out p.csv") == 0
     assert run(f"train large.csv --target {target} --seed 0 --epochs 2 --networks 3") == 2
     assert "--networks: expected 1 with inputs of more than 64 MB, got 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--validation 1.5", "--validation: expected a number in [0, 1), got 1.5"),
+        ("--seed -1", "--seed: expected an integer ≥ 0, got -1"),
+        ("--hidden 0", "--hidden: expected an integer ≥ 1, got 0"),
+        ("--epochs -3", "--epochs: expected an integer ≥ 0, got -3"),
+        ("--epochs ten", "argument --epochs: expected an integer or auto, got 'ten'; see fastbp train --help"),
+        ("--patience soon", "argument --patience: expected an integer, never or auto, got 'soon'"),
+        ("--l2 x", "argument --l2: expected a number or auto, got 'x'"),
+        ("--batch-size 0", "--batch-size: expected an integer ≥ 1, got 0"),
+        ("--schedule cosin", "--schedule: expected one of"),
+        ("--optimizer adm", "did you mean 'adam'?"),
+        ("--networks 9", "--networks: expected at most one network for each part of the rows that validates, got 9"),
+        ("--networks 3 --resume", "--networks: expected 1 with --resume, got 3"),
+        ("--metrics acc", "--metrics: expected one of"),
+        ("--tagret x", "unrecognized arguments: --tagret x; did you mean --target?"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_else(folder, capsys, options, message):
+    assert run(f"train shop.csv --target sold {options}") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert not Path("shop.model.npz").exists()
+
+
+def test_wrong_commands_are_told(folder, capsys):
+    assert run("trian shop.csv") == 2
+    assert capsys.readouterr().err.endswith("; did you mean train?\n")
+    Path("none.csv").write_text("a,y\n1,\n2,\n")
+    assert run("train none.csv") == 2
+    assert "column 'y', the target: expected a value in some row, got none" in capsys.readouterr().err

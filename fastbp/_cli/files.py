@@ -93,7 +93,8 @@ def about(path: str) -> Iterator[None]:
         yield
     except TableError as error:
         name = "standard input" if path == "-" else path
-        raise TableError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+        lines = [f"--type: {line[7:]}" if line.startswith("types: ") else line for line in str(error).splitlines()]
+        raise TableError("\n".join(f"{name}: {line}" for line in lines)) from None
 
 
 @contextmanager

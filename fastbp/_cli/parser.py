@@ -39,8 +39,20 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises an exception for bad arguments, so that `main` prints every error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the error and mention --help."""
-        raise TableError(f"{message}; see {self.prog} --help")
+        """Raise the error, with the option or the command that may have been meant, and mention --help."""
+        from difflib import get_close_matches
+
+        _, unknown, rest = message.partition("unrecognized arguments: ")
+        _, wrong, command = message.partition("argument command: invalid choice: ")
+        near = get_close_matches(rest.split("=")[0].split(" ")[0], self._options(), 1) if unknown else []
+        near = get_close_matches(command.split("'")[1], COMMANDS, 1) if wrong else near
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise TableError(f"{message}{hint or f'; see {self.prog} --help'}")
+
+    def _options(self) -> list[str]:
+        """Return the options of all commands."""
+        choices: Any = self._subparsers._group_actions[0].choices if self._subparsers else {}
+        return [option for command in choices.values() for option in command._option_string_actions]
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print the help, also to a stream whose encoding lacks some of its characters."""

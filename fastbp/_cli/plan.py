@@ -79,7 +79,12 @@ def check(arguments: Namespace) -> None:
     """Check the options of a training that don't depend on the table, before it is read."""
     validation_fraction(arguments)
     plan = planned(arguments, recipe(1), validates=True)
-    Trainer((1, *plan.hidden, 1), seed=arguments.seed, n_threads=arguments.threads, **plan.options)
+    try:
+        Trainer((1, *plan.hidden, 1), seed=arguments.seed, n_threads=arguments.threads, **plan.options)
+    except (ValueError, TypeError) as error:
+        name, colon, text = str(error).partition(":")
+        option = {"layer_sizes": "hidden", "n_threads": "threads"}.get(name.split("[")[0], name.split("[")[0])
+        raise ValueError(f"--{option.replace('_', '-')}{colon}{text}") from None
 
 
 def _patience(asked: int | str | None, usual: int, *, validates: bool) -> int | None:

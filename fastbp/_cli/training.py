@@ -45,6 +45,7 @@ class Job:
     table : what each column becomes
     samples : the rows as X and y
     without_target : number of rows that are left out
+    about : what is said about the table
     seed : of everything that is random
     comm : the processes that train together, or None
     silent : whether this is a part of another job, which prints
@@ -56,6 +57,7 @@ class Job:
     table: Table
     samples: Samples
     without_target: int
+    about: str
     seed: int
     comm: Any
     silent: bool = False
@@ -87,6 +89,8 @@ def train(arguments: Namespace) -> dict[str, Any]:
     with told_warnings(silent=arguments.quiet):
         job = _read(arguments, comm)
         names = report.metric_names(arguments.metrics, job.table)
+        plans.networks(arguments, len(job.samples), alone=_alone(job, resume=arguments.resume))  # checks --networks
+        job.say(job.about)
         tested = _cross_validated(job, names)
         return _trained(job, names, tested)
 
@@ -98,12 +102,14 @@ def default_place(data: str) -> str:
 
 
 def _read(arguments: Namespace, comm: Any) -> Job:
-    """Read the table, and print what each column becomes."""
+    """Read the table, and decide what each column becomes."""
     frame = read_table(arguments.data, named(arguments))
     with about(arguments.data):
         chosen = choices(arguments, list(frame.columns))
         folds.check_count(arguments.folds, len(frame))
         has_target = tables.with_target(chosen.target, frame, arguments.task)
+        if not has_target.any():
+            raise TableError(f"column {chosen.target!r}, the target: expected a value in some row, got none")
         if not has_target.all():
             frame = frame[has_target].reset_index(drop=True)  # which keeps attrs
         table = recognised(arguments, chosen, frame)
@@ -114,13 +120,12 @@ def _read(arguments: Namespace, comm: Any) -> Job:
     seed = np.random.default_rng().integers(1 << 32) if arguments.seed is None else arguments.seed
     seed = int(seed if comm is None else comm.bcast(seed))
     kept = frame if arguments.folds else frame.iloc[:0].copy()  # a view would keep all rows
-    job = Job(arguments, chosen, kept, table, samples, int((~has_target).sum()), seed, comm)
-    job.say(words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), job.without_target))
-    job.say(words.columns(table) + "\n")
+    without = int((~has_target).sum())
     some = fitting.spread(len(frame))
-    for note in in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some]):
-        job.say(words.note(note))
-    return job
+    notes = in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some])
+    text = words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), without) + words.columns(table)
+    text += "".join("\n" + words.note(note) for note in notes) + "\n"
+    return Job(arguments, chosen, kept, table, samples, without, text, seed, comm)
 
 
 def _samples(arguments: Namespace, table: Table, frame: DataFrame, comm: Any) -> Samples:
@@ -215,13 +220,17 @@ def _joined(job: Job, count: int) -> Trained:
     return Trained(found.trainer, found.plan, samples, validation, *ended)
 
 
+def _alone(job: Job, *, resume: bool) -> str:
+    """Return why only one network can train, or ""."""
+    if resume or job.comm is not None:
+        return "--resume" if resume else "MPI"
+    return "inputs of more than 64 MB" if isinstance(job.samples.X, tables.Encoding) else ""
+
+
 def _fitted(job: Job, *, resume: bool) -> Trained:
     """Fit a trainer, new or from the file that --resume names."""
     arguments, table, samples = job.arguments, job.table, job.samples
-    alone = "--resume" if resume else "MPI" if job.comm is not None else ""
-    if isinstance(samples.X, tables.Encoding):
-        alone = alone or "inputs of more than 64 MB"
-    if (count := plans.networks(arguments, len(samples), alone=alone)) > 1:
+    if (count := plans.networks(arguments, len(samples), alone=_alone(job, resume=resume))) > 1:
         return _joined(job, count)
     going_on = begun(arguments, table, job.comm) if resume else None
     rng = np.random.default_rng(job.seed) if going_on is None else going_on._state.generator()

@@ -24,9 +24,12 @@ def auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return a parser of a value of that kind; auto is None, as if the option is not given."""
 
     def parsed(text: str) -> Any:
-        return None if text == "auto" else kind(text)
+        try:
+            return None if text == "auto" else kind(text)
+        except ValueError:
+            expected = "an integer" if kind is int else "a number" if kind is float else "an integer, never"
+            raise argparse.ArgumentTypeError(f"expected {expected} or auto, got {text!r}") from None
 
-    parsed.__name__ = kind.__name__  # argparse names it in errors
     return parsed
 
 
