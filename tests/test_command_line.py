@@ -464,7 +464,7 @@ def test_what_is_printed_after_ctrl_c_is_of_the_best_epoch_so_far(noisy, capsys,
     assert run("info model.npz") == 0
     told = " ".join(capsys.readouterr().out.split())
     best = f"The model has the weights of epoch {found['best_epoch']},"
-    assert f"Interrupted after 4 epochs; the last one may be incomplete. {best}" in told
+    assert f"Interrupted after 4 epochs. {best}" in told
 
 
 def test_patience_ends_training(model, folder, capsys):

@@ -269,5 +269,6 @@ def _mean(histories: Sequence[History], interrupted: bool) -> History:
         each = np.full((len(histories), n), np.nan)
         for row, history in zip(each, histories, strict=True):
             row[: len(history[name])] = history[name]
-        columns[name] = np.nanmean(each, axis=0).tolist()
+        known = (~np.isnan(each)).sum(axis=0)  # none in an epoch that Ctrl-C ended
+        columns[name] = np.where(known, np.nansum(each, axis=0) / np.maximum(known, 1), np.nan).tolist()
     return History.restored(columns, range(1, n + 1), interrupted)

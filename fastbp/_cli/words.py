@@ -107,7 +107,7 @@ def ended(report: TrainingReport) -> str:
         waited = counted(report.patience or 0, "epoch")
         text = f"Stopped after epoch {n}, because the {loss} had not improved for {waited}."
     elif report.ending == "interrupted":
-        text = f"Interrupted after {counted(n, 'epoch')}; the last one may be incomplete."
+        text = f"Interrupted after {counted(n, 'epoch')}."
     else:
         text = f"Trained {counted(n, 'epoch')}, the most that --epochs allows."
     if best is not None:
