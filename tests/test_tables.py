@@ -480,11 +480,15 @@ def test_an_npz_that_makes_no_table(tmp_path, X, y, message):
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, b"\xff"])
-def test_cells_that_are_neither_numbers_nor_text_are_refused(tmp_path, value):
+def test_columns_that_are_neither_numbers_nor_text_are_left_out(tmp_path, value):
     pytest.importorskip("pyarrow")
-    pandas.DataFrame({"x": [1, 2], "y": [None, value]}).to_parquet(tmp_path / "data.parquet")
-    with pytest.raises(TableError, match=r"column 'y' has .* in row 2, which is neither a number nor text"):
-        read(str(tmp_path / "data.parquet"))
+    pandas.DataFrame({"x": [1, 2, 2], "y": [None, value, value]}).to_parquet(tmp_path / "data.parquet")
+    frame = read(str(tmp_path / "data.parquet")).assign(target=[0, 1, 0])
+    ((name, why),) = tables.recognise(frame, "target").left_out
+    assert name == "y"
+    assert why.startswith("its values are neither numbers nor text")
+    with pytest.raises(TableError, match="column 'y', the target: expected numbers or text, got values of type"):
+        tables.recognise(frame, "y")
 
 
 def test_a_parquet_that_is_none(tmp_path):

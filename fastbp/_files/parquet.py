@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from .._names import index_columns, without_index
 from . import TableError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
 INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 
@@ -31,8 +30,7 @@ def read(source: str | IO[bytes], wanted: Collection[str]) -> DataFrame:
     Raises
     ------
     TableError
-        If it is not a Parquet file, if the columns of a file in the folder differ, if a wanted column is the index, or
-        if a cell is neither a number nor text.
+        If it is not a Parquet file, if the columns of a file in the folder differ, or if a wanted column is the index.
     ImportError
         If pyarrow is not installed.
     """
@@ -56,7 +54,7 @@ def framed(table: Any, wanted: Collection[str]) -> DataFrame:
     Raises
     ------
     TableError
-        If a wanted column is the index, or if a cell is neither a number nor text.
+        If a wanted column is the index.
     """
     import pandas
 
@@ -69,12 +67,10 @@ def framed(table: Any, wanted: Collection[str]) -> DataFrame:
         frame: DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=lambda kind: exact.get(str(kind)))
     except (ValueError, TypeError, NotImplementedError) as error:
         raise TableError(f"pandas can't hold this table: {error}") from None
-    for place, name in enumerate(frame.columns):
+    for place in range(frame.shape[1]):
         series = frame.iloc[:, place]
         if series.dtype == np.float16:  # pandas hardly supports it
             frame.isetitem(place, series.to_numpy(np.float32))
-        elif series.dtype == object:
-            _check_cells(name, series)
     return frame
 
 
@@ -105,16 +101,3 @@ def _without_index(schema: Any) -> list[str]:
     """Return the columns of a schema that don't hold the index of a pandas frame."""
     index = index_columns(schema)
     return [name for name in schema.names if name not in index]
-
-
-def _check_cells(name: str, series: Series[Any]) -> None:
-    """Refuse lists and other nested values, and bytes that are not UTF-8 text."""
-    for row, value in enumerate(series):
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            continue
-        if isinstance(value, bytes):
-            with suppress(UnicodeDecodeError):
-                value.decode()
-                continue
-        came = f"{shown(value)} in row {row + 1}"
-        raise TableError(f"column {name!r} has {came}, which is neither a number nor text; remove the column")
