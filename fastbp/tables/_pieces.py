@@ -35,7 +35,7 @@ class Part(NamedTuple):
 
     def write(self, rows: Rows, X: Array) -> None:
         """Write some rows to X, (m, n_inputs)."""
-        chosen = self.codes[rows]
+        chosen = self.codes.take(rows)
         if self.values.shape[1] == 1:  # twice as fast
             X[:, self.place.start] = self.values[:, 0].take(chosen, mode="wrap")
         else:
@@ -85,7 +85,7 @@ class Encoding:
 
     def write(self, rows: Rows, X: Array) -> None:
         """Write some rows to X, (m, n_inputs)."""
-        chosen = rows if self.order is None else self.order[rows]
+        chosen = rows if self.order is None else self.order.take(rows).astype(np.intp)  # once, not for each part
         for part in self.parts:
             part.write(chosen, X)
 
