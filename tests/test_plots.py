@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp import History, Trainer, plots
+from fastbp.__main__ import main
 
 
 @pytest.fixture(autouse=True)
@@ -205,3 +206,14 @@ def test_confusion_matrix_names_the_classes(spots):
         plots.confusion_matrix(trainer, X, y, class_names=["a", "b"])
     with pytest.raises(TypeError, match="class_names: expected 3 names, got 'abc'"):
         plots.confusion_matrix(trainer, X, y, class_names="abc")
+
+
+def test_confusion_matrix_names_the_classes_of_a_table(tmp_path):
+    rows = "\n".join(f"{i % 3},{'yes' if i % 3 else 'no'}" for i in range(60))
+    (tmp_path / "table.csv").write_text(f"x,likes\n{rows}\n")
+    model = str(tmp_path / "model.npz")
+    main(["train", str(tmp_path / "table.csv"), "--target", "likes", "--epochs", "2", "--out", model])
+    trainer = Trainer.load(model)
+    X = np.zeros((4, trainer.layer_sizes[0]))
+    ax = plots.confusion_matrix(trainer, X, [0, 1, 1, 0])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["no", "yes"]

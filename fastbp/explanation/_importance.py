@@ -151,7 +151,8 @@ def importance(
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
     _checks.no_stream("X", X)
     X = trainer._state.column_names.inputs("X", X)
-    X = _checks.matrix("X", _checks.numbers("X", without_index(X)), trainer.layer_sizes[0], trainer.dtype)
+    X = _checks.numbers("X", without_index(X))
+    X = _checks.matrix("X", X, trainer.layer_sizes[0], trainer._state.dtype_of(X))
     names = metric_functions.metric_names(metric)
     if len(names) > 1:
         raise ValueError(_checks.wrong("metric", "one metric", f"{len(names)}"))
