@@ -20,6 +20,15 @@ N = 200
 SIZES = {"squared_error": [3, 8, 2], "cross_entropy": [3, 8, 3]}
 
 
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    yield
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
 def problem(loss="squared_error", seed=0):
     """Columns of very different scale and offset, one of them constant; targets up to some thousands."""
     rng = np.random.default_rng(seed)
