@@ -151,7 +151,7 @@ def test_several_rows_have_a_line_each(prices, capsys):
     assert run("explain prices.npz prices.csv --row 2-4") == 0
     text = capsys.readouterr().out
     assert text.startswith("Average contributions to 3 rows, without signs:\n")
-    assert len(re.findall(r"^row [234]: \d+ \(target [\d.]+\): rooms [+-]", text, re.M)) == 3
+    assert len(re.findall(r"^row [234]: \d+ \(target \d{5}\.\d\): \w+ [+-]\d+, \w+ [+-]\d+$", text, re.M)) == 3
     assert run("explain prices.npz prices.csv --row 2-4 --out some.txt") == 0
     assert Path("some.txt").read_text(encoding="utf-8").count("\nrow ") == 3
     assert capsys.readouterr().out == "Wrote some.txt, which explains 3 rows.\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -58,7 +59,7 @@ def explain(arguments: Namespace) -> dict[str, Any]:
         with replacing(arguments.out, text=True) as file:
             file.write(text)
         text = f"Wrote {arguments.out}, which explains {counted(len(rows), 'row')}.\n"
-    return Answer({"explanation": arguments.out, "rows": rows} | _facts(table, found, answers, rows), text)
+    return Answer({"explanation": arguments.out, "rows": rows} | _facts(table, samples, found, answers, rows), text)
 
 
 def _contributions(
@@ -82,17 +83,22 @@ def _steps(trainer: Trainer, table: Table, samples: DataFrame, X: Any) -> Explan
     return replace(explanation, input_names=table.input_names, output_names=outputs)
 
 
-def _facts(table: Table, found: Contributions, answers: list[Any], rows: list[int]) -> dict[str, Any]:
+def _facts(
+    table: Table, samples: DataFrame, found: Contributions, answers: list[Any], rows: list[int]
+) -> dict[str, Any]:
     """Return the predictions and the contributions as JSON values."""
+    from ..explanation._of_table import targets_of
+
     predictions = []
-    for i, (row, told, answer) in enumerate(zip(rows, found.told, answers, strict=True)):
+    truth: Sequence[str | None] = targets_of(table, samples) or [None] * len(rows)
+    for i, (row, told, answer, target) in enumerate(zip(rows, found.told, answers, truth, strict=True)):
         order = np.argsort(-np.abs(found.values[i]), kind="stable")
         predictions.append(
             {
                 "row": row,
                 "prediction": answer,
                 "probabilities": dict(told.probabilities) or None,
-                "target": told.target,
+                "target": target,
                 "explained": told.explained,
                 "output": float(found.outputs[i]),
                 "baseline_output": float(found.baseline_outputs[i]),
@@ -117,7 +123,7 @@ def _page(
     weight = _on_page(arguments, explanation, why) if arguments.weight else None
     found.to_html(arguments.out, explanation)
     place = arguments.out + ("#weight-{}-{}-{}".format(*arguments.weight) if weight else "")
-    results = {"explanation": place, "rows": rows} | _facts(table, found, answers, rows)
+    results = {"explanation": place, "rows": rows} | _facts(table, samples, found, answers, rows)
     text = f"Wrote {arguments.out}, which explains {counted(len(rows), 'row')}.\n"
     text += f"To see the weight, open {place}\n" if weight else ""
     if explanation is None:

@@ -14,7 +14,7 @@ from .._names import without_index
 from .._training.measures import penalty
 from ..callbacks._watch import direction
 from ..trainer import Trainer
-from ._shares import Line, bars, number, wrapped
+from ._shares import Line, bars, number, wrapped, written
 
 Array = npt.NDArray[Any]
 
@@ -88,8 +88,8 @@ class Importance:
             f"values of one {self.kind} are shuffled (mean ± standard deviation of {self.values.shape[1]} shuffles):"
         )
         left_out = len(order) - len(shown)
-        most = float(means[order[MOST:]].max()) if left_out else 0.0
-        more = [f"  … and {left_out} more {self.kind}s, of {most:.4f} at most"] if left_out else []
+        most = written([float(means[order[MOST]]), longest], digits=4)[0] if left_out else ""
+        more = [f"  … and {left_out} more {self.kind}s, of {most} at most"] if left_out else []
         return "\n".join([wrapped(head, width), "", *bars(lines, width, bar), *more])
 
     def __str__(self) -> str:

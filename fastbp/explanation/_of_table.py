@@ -55,10 +55,12 @@ def contributions_of_rows(
         values, outputs, baselines = explained(trainer, X, start, chosen, np.ones(len(X)), _answer(target))
         told = _of_numbers(target, labels, answers, outputs)
     cells = zip(*(_cells(column, frame[column.name]) for column in table.columns), strict=True)
-    truth = _truth(target, frame[target.name]) if target.name in frame.columns else [None] * len(told)
+    truth = targets_of(table, frame)
+    if truth is not None and isinstance(target, Numbers):
+        truth = list(map(_rounded, truth))
     full = [
         Told(one.label, one.explained, row, one.prediction, one.probabilities, of_target, one.notes)
-        for one, row, of_target in zip(told, cells, truth, strict=True)
+        for one, row, of_target in zip(told, cells, truth or [None] * len(told), strict=True)
     ]
     sums = grouped(values, table.slices)
     return Contributions(tuple(table.slices), sums, outputs, baselines, chosen, tuple(full), "column", MEAN)
@@ -101,19 +103,26 @@ def _of_numbers(target: Numbers, labels: Sequence[str], answers: Array, outputs:
 def _cells(column: Column, series: Series[Any]) -> list[str]:
     """Return the cells of a column as text, numbers with few digits."""
     texts = _texts(series)
-    return [_rounded(text) if len(text) > LONG else text for text in texts] if isinstance(column, Numbers) else texts
+    return list(map(_rounded, texts)) if isinstance(column, Numbers) else texts
 
 
-def _truth(target: Column, series: Series[Any]) -> list[str]:
-    """Return the targets as text, "" for a missing one; classes by the names that the model has for them."""
-    texts = _texts(series, "")
-    return [tables.label(text) for text in texts] if isinstance(target, Categories) else texts
+def targets_of(table: Table, frame: DataFrame) -> list[str] | None:
+    """Return the targets as text, "" for a missing one; classes by the names that the model has for them.
+
+    None if the frame has no column of the target.
+    """
+    if table.target.name not in frame.columns:
+        return None
+    texts = _texts(frame[table.target.name], "")
+    return [tables.label(text) for text in texts] if isinstance(table.target, Categories) else texts
 
 
 def _rounded(text: str) -> str:
-    """Return a number with six digits; any other text as it is."""
+    """Return a long number with six digits; any other text as it is."""
+    if len(text) <= LONG:
+        return text
     try:
-        return f"{float(text):.6g}"
+        return number(float(text), 6)
     except ValueError:
         return text
 

@@ -14,6 +14,7 @@ from ._told import Shares, Told
 
 BAR = "█"
 FEWEST = 8  # the fewest characters for a bar; in narrower windows there are no bars
+MOST_DECIMALS = 7
 CELL = 19  # characters of a cell, such as a date with a time
 FIRST = 3  # the most contributions that the line of a sample names
 NAME = 24  # characters of a name there
@@ -32,18 +33,24 @@ class Line(NamedTuple):
     length: float | None = None
 
 
-def number(value: float, sign: str = "", digits: int = 4) -> str:
+def decimals(largest: float, digits: int) -> int:
+    """Return the decimals with which numbers up to this one have the digits that matter."""
+    return digits - 1 - math.floor(math.log10(largest)) if largest else digits
+
+
+def number(value: float, digits: int = 4) -> str:
     """Return a number with some significant digits, and all digits before the decimal point."""
     size = abs(value)
     if size and not 1e-4 <= size < 1e9:
-        return f"{value:{sign}.{digits - 1}g}"
-    decimals = digits if size == 0 else digits - 1 - math.floor(math.log10(size))
-    return f"{value + 0.0:{sign}.{max(0, min(decimals, digits))}f}"
+        return f"{value:.{digits - 1}g}"
+    return f"{value + 0.0:.{max(0, decimals(size, digits))}f}"
 
 
-def signed(value: float) -> str:
-    """Return three significant digits and the sign."""
-    return number(value, "+", 3)
+def written(values: Sequence[float], digits: int = 3, sign: str = "") -> list[str]:
+    """Return numbers with the same decimals, so that the largest has some significant digits."""
+    places = decimals(max(map(abs, values), default=0.0), digits)
+    form = f"{sign}.{digits - 1}e" if places > MOST_DECIMALS else f"{sign}.{max(0, places)}f"
+    return [f"{value + 0.0:{form}}" for value in values]
 
 
 def wrapped(text: str, width: int) -> str:
@@ -91,15 +98,15 @@ def sample(shares: Shares, i: int, width: int, bar: str) -> str:
     """Return what is predicted for a sample, and its contributions as a table with bars."""
     parts, told = shares.parts(i), shares.told[i]
     longest = max((abs(part.value) for part in parts), default=0) or 1
-    lines = [Line(part.name, part.cell, signed(part.value), part.value / longest) for part in parts]
-    total = shares.values[i].sum()
+    *numbers, total = written([*(part.value for part in parts), float(shares.values[i].sum())], sign="+")
+    lines = [Line(p.name, p.cell, text, p.value / longest) for p, text in zip(parts, numbers, strict=True)]
     return "\n".join(
         [
             *heading(told),
             "",
             wrapped(sentence(shares, i), width),
             "",
-            *bars([*lines, Line("sum", "", signed(float(total)))], width, bar),
+            *bars([*lines, Line("sum", "", total)], width, bar),
             *(["", *(wrapped(clean(note), width) for note in told.notes)] if told.notes else []),
         ]
     )
@@ -137,7 +144,8 @@ def remaining(shares: Shares) -> str:
 def _averages(shares: Shares, width: int, bar: str) -> str:
     parts = shares.averages()
     longest = max((part.value for part in parts), default=0) or 1
-    lines = [Line(part.name, "", number(part.value), part.value / longest) for part in parts]
+    numbers = written([part.value for part in parts], digits=4)
+    lines = [Line(p.name, "", text, p.value / longest) for p, text in zip(parts, numbers, strict=True)]
     return "\n".join(
         [f"Average contributions to {len(shares.told):,} rows, without signs:", "", *bars(lines, width, bar)]
     )
@@ -152,8 +160,9 @@ def _line(shares: Shares, i: int, width: int) -> str:
     if not told.prediction:
         value = f" {number(shares.outputs[i])}"
     text = f"{told.label}: {predicted}{value}{target}"
-    for j, part in enumerate(shares.parts(i)[:FIRST]):
-        more = f"{', ' if j else ': '}{shortened(part.name, NAME)} {signed(part.value)}"
+    parts = shares.parts(i)[:FIRST]
+    for j, (part, size) in enumerate(zip(parts, written([part.value for part in parts], sign="+"), strict=True)):
+        more = f"{', ' if j else ': '}{shortened(part.name, NAME)} {size}"
         if j and width_of(text + more) > width:
             break
         text += more

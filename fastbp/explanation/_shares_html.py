@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from .._terminal import clean
-from ._shares import number, remaining, signed
+from ._shares import number, remaining, written
 from ._told import Part, Shares, Told
 
 CLASSES = 5  # classes whose probabilities are shown
@@ -18,7 +18,7 @@ def section(shares: Shares) -> str:
     average = ""
     if len(shares.told) > 1:
         count = f"{len(shares.told):,} samples"
-        table = _table(f"Average contributions to {count}, without signs", shares.averages(), number)
+        table = _table(f"Average contributions to {count}, without signs", shares.averages())
         average = f"<details><summary>Average over the {count}</summary>{table}</details>"
     samples = "".join(_sample(shares, i) for i in range(len(shares.told)))
     return f'<section id="contributions">{average}{samples}<p class="quiet">{escape(remaining(shares))}</p></section>'
@@ -31,10 +31,10 @@ def _sample(shares: Shares, i: int) -> str:
     explained = (
         f"<p>{_text(told.explained)} is <b>{number(shares.outputs[i])}</b>. For {escape(shares.baseline_name)} it is "
         f"<b>{number(shares.baseline_outputs[i])}</b>. The {shares.kind}s add up to the difference of "
-        f"<b>{signed(float(shares.values[i].sum()))}</b>:</p>"
+        f"<b>{written([float(shares.values[i].sum())], sign='+')[0]}</b>:</p>"
     )
     notes = "".join(f"<p>{_text(note)}</p>" for note in told.notes)
-    table = _table(f"Contribution of each {shares.kind}", shares.parts(i), signed)
+    table = _table(f"Contribution of each {shares.kind}", shares.parts(i), "+")
     return (
         f'<article class="told"><h2>{heading}</h2>{_probabilities(told)}{target}{explained}{table}{notes}</article>\n'
     )
@@ -53,19 +53,16 @@ def _probabilities(told: Told) -> str:
     return f'<table class="shares"><caption>Probability of each class</caption><tbody>{rows}</tbody></table>{more}'
 
 
-def _table(caption: str, parts: Sequence[Part], written: Callable[[float], str]) -> str:
+def _table(caption: str, parts: Sequence[Part], sign: str = "") -> str:
     """Return parts as a table with bars, which have two directions if there are negative numbers."""
     longest = max((abs(part.value) for part in parts), default=0) or 1
     is_signed = any(part.value < 0 for part in parts)
     rows = ""
-    for part in parts:
+    for part, text in zip(parts, written([part.value for part in parts], sign=sign), strict=True):
         cell = f'<span class="quiet">{_text(part.cell)}</span>' if part.cell else ""
         bar = _bar(part.value / longest, 50, 50) if is_signed else _bar(part.value / longest, 100, 0)
         side = "bar middle" if is_signed else "bar"
-        rows += (
-            f'<tr><th scope="row">{_text(part.name)}{cell}</th><td>{written(part.value)}</td>'
-            f'<td class="{side}">{bar}</td></tr>'
-        )
+        rows += f'<tr><th scope="row">{_text(part.name)}{cell}</th><td>{text}</td><td class="{side}">{bar}</td></tr>'
     return f'<table class="shares"><caption>{escape(caption)}</caption><tbody>{rows}</tbody></table>'
 
 
