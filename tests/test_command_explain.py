@@ -147,6 +147,29 @@ def test_a_new_category_is_explained_or_refused(flowers, capsys):
     assert run("explain iris.npz new.csv --row 2 --unknown error") == 2
 
 
+def test_messages_name_the_rows_of_the_file(prices, capsys):
+    """Also where only some of its rows are used: those that are asked for, or those with a target."""
+    text = prices.to_csv(index=False).splitlines()
+    text[41] = "5,Köln,"  # row 41 has no target, and row 42 a town that training did not have
+    text[42] = "5,Köln,50000"
+    Path("new.csv").write_text("\n".join(text), encoding="utf-8")
+    for command in (
+        "explain prices.npz new.csv --row 40,42",
+        "evaluate prices.npz new.csv",
+        "importance prices.npz new.csv",
+    ):
+        assert run(command) == 0
+        assert "'Köln' in row 42" in capsys.readouterr().err
+    assert run("explain prices.npz new.csv --row 42 --unknown error") == 2
+    assert "'Köln' in row 42" in capsys.readouterr().err
+    assert run("explain prices.npz new.csv --row 41 --steps") == 2
+    assert "row 41" in capsys.readouterr().err
+    text[51] = "?,Ulm,50000"
+    Path("new.csv").write_text("\n".join(text), encoding="utf-8")
+    assert run("train new.csv --target price --out new.npz --epochs 1 --networks 1") == 0
+    assert "'?' in row 51" in " ".join(capsys.readouterr().out.split())
+
+
 def test_several_rows_have_a_line_each(prices, capsys):
     assert run("explain prices.npz prices.csv --row 2-4") == 0
     text = capsys.readouterr().out

@@ -6,9 +6,12 @@ from argparse import Namespace
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from .. import tables
 from .._files import TableError
 from .._files.columns import Categories
+from ..tables._problems import numbered
 from . import fitting, report
 from .answer import Answer
 from .files import about, input_names, load_model, read_table, target_facts, told_warnings
@@ -28,8 +31,9 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
             raise TableError(f"column {table.target.name!r}, the target: expected a value in some row, got none")
         if without:
             frame = frame[has_target].reset_index(drop=True)
-        X = tables.encoded(table, frame, unknown=arguments.unknown)
-        y = tables.targets(table, frame, unknown="other")
+        with numbered(np.flatnonzero(has_target) + 1):
+            X = tables.encoded(table, frame, unknown=arguments.unknown)
+            y = tables.targets(table, frame, unknown="other")
         new: dict[str, int] = {}
         if isinstance(table.target, Categories):
             series = frame[table.target.name]

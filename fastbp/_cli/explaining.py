@@ -16,6 +16,7 @@ from .. import tables
 from .._files import TableError
 from .._files.columns import Categories, Table
 from .._writing import replacing
+from ..tables._problems import numbered
 from ..trainer import Trainer
 from .answer import Answer
 from .files import about, bar_of, check_output, input_names, load_model, read_table, told_warnings
@@ -45,12 +46,12 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     if form == ".html" and len(rows) > MOST:
         raise TableError(f"--row: expected at most {MOST:,} rows for a page, got {len(rows):,}")
     samples = frame.iloc[[row - 1 for row in rows]].reset_index(drop=True)
-    with about(arguments.data), told_warnings():
+    with about(arguments.data), told_warnings(), numbered(rows):
         X = tables.inputs(table, samples, unknown=arguments.unknown)
     if form == ".html":
         return _page(arguments, trainer, table, samples, X, rows)
     if arguments.steps or arguments.weight or form == ".tex":
-        with about(arguments.data):
+        with about(arguments.data), numbered(rows):
             explanation = _steps(trainer, table, samples, X)
         return _shown_steps(arguments, explanation, rows)
     found, answers = _contributions(trainer, table, samples, X, rows)
@@ -117,7 +118,8 @@ def _page(
     explanation, why = None, f"{arguments.data} has no column {table.target.name!r}, the target"
     if table.target.name in samples.columns:
         try:
-            explanation = _steps(trainer, table, samples, X)
+            with numbered(rows):
+                explanation = _steps(trainer, table, samples, X)
         except TableError as error:
             why = str(error)
     weight = _on_page(arguments, explanation, why) if arguments.weight else None

@@ -13,6 +13,7 @@ from .. import _checks, metrics, tables
 from .._files import TableError
 from .._files.columns import Categories, Table
 from ..callbacks._watch import direction
+from ..tables._problems import numbered
 from ..trainer import Trainer
 from . import report
 from .answer import Answer
@@ -32,16 +33,7 @@ def importance(arguments: Namespace) -> dict[str, Any]:
     _checks.whole("--repeats", arguments.repeats, minimum=1)
     _checks.whole("--seed", arguments.seed, minimum=0)
     metric = _metric(arguments.metric, is_class=is_class)
-    frame = read_table(arguments.data, [*input_names(table), table.target.name])
-    count = len(frame)
-    with about(arguments.data), told_warnings():
-        has_target = np.flatnonzero(tables.with_target(table, frame))
-        if not has_target.size:
-            raise TableError(f"column {table.target.name!r}, the target: expected a value in some row, got none")
-        rows = _some(has_target, arguments.rows, arguments.seed)
-        frame = frame.iloc[rows].reset_index(drop=True)
-        X = tables.inputs(table, frame, unknown=arguments.unknown)
-        y = tables.targets(table, frame)
+    X, y, left_out = _samples(arguments, table)
     measured = _measure(trainer, table, y, metric)
     before, values = shuffled(
         X, measured, list(table.slices.values()), direction(metric, "auto"), arguments.repeats, arguments.seed
@@ -49,8 +41,8 @@ def importance(arguments: Namespace) -> dict[str, Any]:
     name = report.SHOWN.get(metric, metric.replace("_", " "))
     found = Importance(tuple(table.slices), values, name, before, len(X), "column")
     text = found.text(width(), bar_of()) + "\n"
-    if len(rows) < count:
-        text = paragraph(_left_out(count, len(has_target), len(rows))) + "\n" + text
+    if left_out:
+        text = paragraph(left_out) + "\n" + text
     return Answer(_facts(found, metric), text)
 
 
@@ -67,16 +59,37 @@ def _metric(name: str | None, *, is_class: bool) -> str:
     return str(found)
 
 
-def _some(rows: npt.NDArray[np.int64], most: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return some of the rows, at random, if there are more."""
-    most = _checks.whole("--rows", most, minimum=2)
-    return rows if len(rows) <= most else np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+def _samples(arguments: Namespace, table: Table) -> tuple[Array, Array, str]:
+    """Return X and y of rows whose target the model knows, and which rows are left out."""
+    most = _checks.whole("--rows", arguments.rows, minimum=2)
+    frame = read_table(arguments.data, [*input_names(table), table.target.name])
+    with about(arguments.data), told_warnings():
+        rows = np.flatnonzero(tables.with_target(table, frame))
+        with numbered(rows + 1):
+            y = tables.targets(table, frame.iloc[rows].reset_index(drop=True), unknown="other")
+        is_known = y >= 0 if isinstance(table.target, Categories) else np.isfinite(y)
+        known, y = rows[is_known], y[is_known]
+        if not known.size:
+            expected = f"column {table.target.name!r}, the target: expected a value that the model knows in some row"
+            raise TableError(f"{expected}, got none")
+        some = np.arange(len(known))
+        if len(some) > most:
+            some = np.sort(np.random.default_rng(arguments.seed).choice(some, most, replace=False))
+        with numbered(known[some] + 1):
+            X = tables.inputs(table, frame.iloc[known[some]].reset_index(drop=True), unknown=arguments.unknown)
+    return X, y[some], _left_out(len(frame) - len(rows), len(rows) - len(known), len(known), len(some))
 
 
-def _left_out(count: int, with_target: int, used: int) -> str:
+def _left_out(without_target: int, unknown: int, known: int, used: int) -> str:
     """Return which rows are left out, and why."""
-    text = f"{counted(count - with_target, 'row')} without a target left out. " if with_target < count else ""
-    return text + (f"{used:,} of {with_target:,} rows are used, chosen at random." if used < with_target else "")
+    texts = []
+    if without_target:
+        texts.append(f"{counted(without_target, 'row')} without a target left out.")
+    if unknown:
+        texts.append(f"{counted(unknown, 'row')} whose target the model doesn't know left out.")
+    if used < known:
+        texts.append(f"{used:,} of {known:,} rows are used, chosen at random.")
+    return " ".join(texts)
 
 
 def _measure(trainer: Trainer, table: Table, y: Array, metric: str) -> Callable[[Array], float]:

@@ -18,6 +18,7 @@ from .._library.announce import announced_if
 from .._memory_limit import return_large_blocks
 from ..callbacks import Callback, Checkpoint
 from ..progress import interactive
+from ..tables._problems import numbered
 from ..trainer import Trainer
 from . import fitting, folds, joining, plan as plans, report, words
 from .answer import Answer
@@ -112,11 +113,13 @@ def _read(arguments: Namespace, comm: Any) -> Job:
             raise TableError(f"column {chosen.target!r}, the target: expected a value in some row, got none")
         if not has_target.all():
             frame = frame[has_target].reset_index(drop=True)  # which keeps attrs
-        table = recognised(arguments, chosen, frame)
+        with numbered(np.flatnonzero(has_target) + 1):
+            table = recognised(arguments, chosen, frame)
         if arguments.class_weight and not isinstance(table.target, Categories):
             expected = "expected a target of classes, or --task classes"
             raise TableError(f"--class-weight: {expected}, got {table.target.name!r}, which is a number")
-        samples = _samples(arguments, table, frame, comm)
+        with numbered(np.flatnonzero(has_target) + 1):
+            samples = _samples(arguments, table, frame, comm)
     seed = np.random.default_rng().integers(1 << 32) if arguments.seed is None else arguments.seed
     seed = int(seed if comm is None else comm.bcast(seed))
     kept = frame if arguments.folds else frame.iloc[:0].copy()  # a view would keep all rows

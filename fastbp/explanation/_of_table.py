@@ -55,12 +55,12 @@ def contributions_of_rows(
         values, outputs, baselines = explained(trainer, X, start, chosen, np.ones(len(X)), _answer(target))
         told = _of_numbers(target, labels, answers, outputs)
     cells = zip(*(_cells(column, frame[column.name]) for column in table.columns), strict=True)
-    truth = targets_of(table, frame)
-    if truth is not None and isinstance(target, Numbers):
-        truth = list(map(_rounded, truth))
+    truth: Sequence[str | None] = targets_of(table, frame) or [None] * len(told)
+    if isinstance(target, Numbers):
+        truth = [None if text is None else _rounded(text) for text in truth]
     full = [
         Told(one.label, one.explained, row, one.prediction, one.probabilities, of_target, one.notes)
-        for one, row, of_target in zip(told, cells, truth or [None] * len(told), strict=True)
+        for one, row, of_target in zip(told, cells, truth, strict=True)
     ]
     sums = grouped(values, table.slices)
     return Contributions(tuple(table.slices), sums, outputs, baselines, chosen, tuple(full), "column", MEAN)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from .._files import TableError
 from ._cells import Cells
 
 SHOWN = 3  # rows, and texts, that a message lists
+
+_numbers: ContextVar[npt.NDArray[np.int64] | None] = ContextVar("numbers of the rows in their file", default=None)
 
 
 class Problems:
@@ -47,9 +50,20 @@ class Problems:
             warnings.warn("\n".join(self.remarks), UserWarning, stacklevel=level_outside())
 
 
+@contextmanager
+def numbered(rows: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[None]:
+    """Let the messages about a frame name rows by these numbers, those of the file that the frame is a part of."""
+    token = _numbers.set(np.asarray(rows, np.int64))
+    try:
+        yield
+    finally:
+        _numbers.reset(token)
+
+
 def rows_of(flags: npt.NDArray[np.bool_]) -> str:
     """Return which rows are flagged: row 3, or 17 rows (3, 5, 6 …)."""
-    found = np.flatnonzero(flags) + 1
+    numbers = _numbers.get()
+    found = np.flatnonzero(flags) + 1 if numbers is None or len(numbers) != len(flags) else numbers[flags]
     if len(found) == 1:
         return f"row {found[0]}"
     return f"{len(found):,} rows ({', '.join(map(str, found[:SHOWN]))}{' …' if len(found) > SHOWN else ''})"
