@@ -57,10 +57,8 @@ def networks(plans: Sequence[Plan], parts: Sequence[tuple[Any, Any]], seed: int)
     text = f"{len(parts)} networks train and are joined to one. Each validates on {validating:,} of the {n:,} rows, "
     text += f"different ones for each network, and trains on the others. The seed is {seed}."
     if len(plans) > 1:
-        kinds = [plan.kind for plan in plans]
-        text += (
-            f" Their hidden layers are those with the lowest validation loss: {', '.join(kinds[:-1])} or {kinds[-1]}."
-        )
+        kinds = ", ".join(plan.kind for plan in plans)
+        text += f" {len(plans)} kinds of hidden layers are tried ({kinds}), and the one that validates best is kept."
     return paragraph(text) + "\n"
 
 
@@ -75,7 +73,7 @@ def chosen(losses: Mapping[str, float], trainer: Trainer, plan: Plan) -> str:
     text = ""
     if len(losses) > 1:
         found = ", ".join(f"{loss:.4g} with {name}" for name, loss in losses.items())
-        text = paragraph(f"Validation loss: {found}.")
+        text = paragraph(f"Validation loss: {found}. The model has {plan.kind}.")
     return text + paragraph(f"Each network: {network_text(trainer, plan.epochs)}.") + "\n"
 
 
