@@ -191,9 +191,10 @@ def test_the_command_line_announces_a_build_unless_it_is_quiet(monkeypatch, tmp_
         return real(self, *arguments)
 
     monkeypatch.setattr(Run, "go", go)
-    for options in ([], ["--json"], ["--quiet"]):
-        assert main(["train", f"{tmp_path}/t.csv", "--out", f"{tmp_path}/m.npz", "--epochs", "1", *options]) == 0
-    assert seen == [False, False, True]
+    for option in ("--networks=1", "--networks=5", "--json", "--quiet"):
+        seen.clear()
+        assert main(["train", f"{tmp_path}/t.csv", "--out", f"{tmp_path}/m.npz", "--epochs", "1", option]) == 0
+        assert set(seen) == {option == "--quiet"}
 
 
 IMPORTS = """
