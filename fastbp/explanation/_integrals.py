@@ -148,19 +148,19 @@ def _integrate(lines: Lines) -> Integrals:
     starts, ends = lines.ends
     totals = np.zeros_like(ways)  # ∫ ∂output/∂z²
     settled = np.zeros(m)  # the sum of the squares of the differences that are left
-    lengths = np.zeros(m, np.int64)
+    tried = np.zeros(m, np.int64)  # intervals of each line, of all sizes
     waiting = _at_kinks(lines, first, ways)
     while waiting.lines.size:
         slopes, differences = _measured(lines, first, ways, waiting)
         numbers, error = waiting.lines, differences**2
         size = np.bincount(numbers, np.abs(slopes * ways[numbers]).sum(axis=1), m) + np.abs(totals * ways).sum(axis=1)
         allowed = (WITHIN * np.maximum(np.abs(ends - starts), LEAST * size)) ** 2
-        lengths += np.bincount(numbers, minlength=m)
-        is_done = (settled + np.bincount(numbers, error, m) <= allowed) | (lengths > MOST)
-        few = np.bincount(numbers, minlength=m)
+        count = np.bincount(numbers, minlength=m)
+        tried += count
+        is_done = (settled + np.bincount(numbers, error, m) <= allowed) | (tried > MOST)
         kept = (
             is_done[numbers]
-            | (error <= allowed[numbers] / (4 * few[numbers]))
+            | (error <= allowed[numbers] / (4 * count[numbers]))
             | (waiting.end - waiting.begin < SMALLEST)
         )
         np.add.at(totals, numbers[kept], slopes[kept])
@@ -193,13 +193,26 @@ def _at_kinks(lines: Lines, first: Array, ways: Array) -> Intervals:
     numbers = np.repeat(np.arange(m), FIRST + 1)
     places = np.tile(np.linspace(0, 1, FIRST + 1), m)
     for l, kink in [(l, kink) for l, name in enumerate(lines.activations) for kink in KINKS.get(name, ())]:
-        z = lines.forward(first + places[:, None] * ways[numbers])[l] - kink
-        same = numbers[1:] == numbers[:-1]
-        interval, unit = np.nonzero((z[:-1] * z[1:] < 0) & same[:, None])
-        before, after = z[interval, unit], z[interval + 1, unit]
-        found = places[interval] + before / (before - after) * (places[interval + 1] - places[interval])
-        numbers, places = np.concatenate([numbers, numbers[interval]]), np.concatenate([places, found])
+        crossed, found = _crossings(lines, first, ways, numbers, places, l, kink)
+        numbers, places = np.concatenate([numbers, numbers[crossed]]), np.concatenate([places, found])
         order = np.lexsort((places, numbers))
         numbers, places = numbers[order], places[order]
     whole = (numbers[1:] == numbers[:-1]) & (places[1:] > places[:-1])
     return Intervals(numbers[:-1][whole], places[:-1][whole], places[1:][whole])
+
+
+def _crossings(
+    lines: Lines, first: Array, ways: Array, numbers: Integers, places: Array, l: int, kink: float
+) -> tuple[Integers, Array]:
+    """Return the intervals between places in which a unit of a layer passes a kink, and where."""
+    intervals, found = [], []
+    at_once = max(1, NUMBERS // sum(len(b) for b in lines.biases))
+    for start in range(0, len(places) - 1, at_once):
+        part = slice(start, start + at_once + 1)
+        number, place = numbers[part], places[part]
+        z = lines.forward(first + place[:, None] * ways[number])[l] - kink
+        interval, unit = np.nonzero((z[:-1] * z[1:] < 0) & (number[1:] == number[:-1])[:, None])
+        before, after = z[interval, unit], z[interval + 1, unit]
+        intervals.append(start + interval)
+        found.append(place[interval] + before / (before - after) * (place[interval + 1] - place[interval]))
+    return np.concatenate(intervals), np.concatenate(found)

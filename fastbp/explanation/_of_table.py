@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .. import tables
 from .._files.cells import missing_in, texts_in
 from .._files.columns import Categories, Column, Numbers, Table
+from .._terminal import shortened
 from ..trainer import Trainer
 from ._contributions import Contributions, explained, grouped
 from ._integrals import Answer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 ABSENT = "missing"
+NAME = 40  # characters of a class, and of the target's name
 LONG = 10  # characters of a number from which on it is rounded
 MEAN = "the mean of the training rows"
 
@@ -84,7 +86,7 @@ def _of_classes(target: Categories, labels: Sequence[str], answers: Array, proba
     for label, name, row in zip(labels, answers, probabilities, strict=True):
         order = sorted(range(len(row)), key=lambda k: (-row[k], target.categories[k] != name))
         ranked = tuple((target.categories[k], float(row[k])) for k in order)
-        found.append(Told(label, f"The probability of {name}", (), str(name), ranked))
+        found.append(Told(label, f"The probability of {shortened(str(name), NAME)}", (), str(name), ranked))
     return found
 
 
@@ -96,7 +98,7 @@ def _of_numbers(target: Numbers, labels: Sequence[str], answers: Array, outputs:
         if not np.isclose(answer, value, rtol=1e-3, atol=1e-3 * target.deviation):
             limited = f"The prediction is limited to the range of the training rows, and so it is {number(answer)}"
             notes = (f"{limited}. The contributions explain the number before that, {number(value)}.",)
-        found.append(Told(label, f"The predicted {target.name}", (), number(answer), (), None, notes))
+        found.append(Told(label, f"The predicted {shortened(target.name, NAME)}", (), number(answer), (), None, notes))
     return found
 
 

@@ -18,6 +18,7 @@ MOST_DECIMALS = 7
 CELL = 19  # characters of a cell, such as a date with a time
 FIRST = 3  # the most contributions that the line of a sample names
 NAME = 24  # characters of a name there
+CLASS = 40  # characters of a class
 CLASSES = 4  # classes whose probabilities are named
 
 
@@ -114,16 +115,16 @@ def sample(shares: Shares, i: int, width: int, bar: str) -> str:
 
 def heading(told: Told) -> list[str]:
     """Return what is predicted for a sample, and its target."""
-    words = [f"{told.label}: {clean(told.prediction)}" if told.prediction else told.label]
+    words = [f"{told.label}: {shortened(told.prediction, CLASS)}" if told.prediction else told.label]
     if told.probabilities:
         words[0] += f" with probability {told.probabilities[0][1]:.3f}"
-        words += [f"{clean(name)} {p:.3f}" for name, p in told.probabilities[1:CLASSES]]
+        words += [f"{shortened(name, CLASS)} {p:.3f}" for name, p in told.probabilities[1:CLASSES]]
         if len(told.probabilities) > CLASSES:
             words.append("…")
     first, *others = words
     lines = [first + (f" ({', '.join(others)})" if others else "")]
     if told.target is not None:
-        lines.append(f"target: {clean(told.target) or 'missing'}")
+        lines.append(f"target: {shortened(told.target, CLASS) or 'missing'}")
     return lines
 
 
@@ -146,16 +147,16 @@ def _averages(shares: Shares, width: int, bar: str) -> str:
     longest = max((part.value for part in parts), default=0) or 1
     numbers = written([part.value for part in parts], digits=4)
     lines = [Line(p.name, "", text, p.value / longest) for p, text in zip(parts, numbers, strict=True)]
-    return "\n".join(
-        [f"Average contributions to {len(shares.told):,} rows, without signs:", "", *bars(lines, width, bar)]
-    )
+    what = "rows" if shares.kind == "column" else "samples"
+    head = f"Average contributions to {len(shares.told):,} {what}, without signs:"
+    return "\n".join([head, "", *bars(lines, width, bar)])
 
 
 def _line(shares: Shares, i: int, width: int) -> str:
     """Return a sample in one line, with as many of its largest contributions as there is room for."""
     told = shares.told[i]
-    target = "" if told.target is None else f" (target {clean(told.target) or 'missing'})"
-    predicted = clean(told.prediction or told.explained)
+    target = "" if told.target is None else f" (target {shortened(told.target, CLASS) or 'missing'})"
+    predicted = shortened(told.prediction, CLASS) or clean(told.explained)
     value = f" {told.probabilities[0][1]:.3f}" if told.probabilities else ""
     if not told.prediction:
         value = f" {number(shares.outputs[i])}"

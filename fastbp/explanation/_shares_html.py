@@ -17,7 +17,7 @@ def section(shares: Shares) -> str:
     """Return the part of the page that shows the contributions to all samples. The script shows one at a time."""
     average = ""
     if len(shares.told) > 1:
-        count = f"{len(shares.told):,} samples"
+        count = f"{len(shares.told):,} {'rows' if shares.kind == 'column' else 'samples'}"
         table = _table(f"Average contributions to {count}, without signs", shares.averages())
         average = f"<details><summary>Average over the {count}</summary>{table}</details>"
     samples = "".join(_sample(shares, i) for i in range(len(shares.told)))
