@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from fastbp import tables
 from fastbp.sklearn import MLPClassifier
@@ -32,7 +32,7 @@ FRAME = pandas.DataFrame(
 Y = np.where(FRAME["size"] > 0, "large", "small")
 
 
-@parametrize_with_checks([TableEncoder()])
+@pytest.mark.parametrize(("estimator", "check"), list(estimator_checks_generator(TableEncoder())), ids=str)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.filterwarnings("ignore:column:UserWarning")
 def test_it_is_a_transformer(estimator, check):

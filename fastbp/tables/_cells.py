@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
 
+TEXTS = ("string", "empty")  # what pandas calls columns of text, and columns without values
 MARKS = {  # texts that stand for a missing number or date
     *("", "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "…", "*", "/", "na", "n.a.", "n.a", "n/a", "none"),
     *("null", "nan", "nil", "missing", "unknown", "unk", "not available", "not applicable", "no data", "tbd", "nat"),
@@ -108,10 +109,10 @@ def cells_of(series: Series[Any]) -> Cells:
         if not used.all():
             codes = np.append(np.cumsum(used) - 1, -1).astype(codes.dtype)[codes]
             values = values[used].reset_index(drop=True)
-        if values.dtype != object or pandas.api.types.infer_dtype(values) == "string":
+        if values.dtype != object or pandas.api.types.infer_dtype(values) in TEXTS:
             return Cells(name, values, codes)
         series = pandas.Series(values.to_numpy()[codes], dtype=object).where(codes >= 0, None)
-    if series.dtype == object and pandas.api.types.infer_dtype(series, skipna=True) not in ("string", "empty"):
+    if series.dtype == object and pandas.api.types.infer_dtype(series, skipna=True) not in TEXTS:
         present = series.notna().to_numpy(bool)
         odd = next((value for value in series[present] if _is_nested(value)), None)
         if odd is not None:
