@@ -88,6 +88,31 @@ def test_columns_may_be_aligned_by_spaces(tmp_path):
     assert "spaces" in frame.attrs["notes"][0]
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# a comment, of two\n# and more\na,b,c,d,e\n1,2,3,4,5\n6,7,8,9,0\n", 3),
+        ('Prices,,,,\n\n"Source: ""the, web""",,,,\na,b,c,d,e\n1,2,3,4,5\n6,7,8,9,0\n', 4),
+        ("a,b,c,d,e\n1,2,3,4,5\n6,7,8,9,0\n", 1),
+    ],
+)
+def test_titles_before_the_names_are_left_out(tmp_path, reader, text, line):
+    frame = tables.read(put(tmp_path, text))
+    assert list(frame.columns) == list("abcde")
+    assert cells(frame) == [list("12345"), list("67890")]
+    note = [f"the names are in line {line}; the lines before it are not part of the table"]
+    assert frame.attrs["notes"] == (note if line > 1 else [])
+    with pytest.raises(TableError, match=rf"^line {line + 3}: 6 cells, but there are 5 names$"):
+        tables.read(put(tmp_path, text + "1,2,3,4,5,6\n"))
+
+
+def test_tabs_and_spaces_may_separate_the_same_cells(tmp_path):
+    frame = tables.read(
+        put(tmp_path, 'mpg\tweight\tname\n18.0   3504.\t"chevrolet malibu"\n15 3693\t"buick"\n', "t.data")
+    )
+    assert cells(frame) == [["18.0", "3504.", "chevrolet malibu"], ["15", "3693", "buick"]]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 def test_encodings(tmp_path, reader, encoding):
     frame = tables.read(put(tmp_path, "größe,y\nß€,1\n".encode(encoding)))
@@ -241,6 +266,7 @@ def test_json_lines_keep_types(tmp_path):
         '{"a": {"0": 1, "1": 2}, "b": {"0": "x", "1": "y"}}\n',
         '{\n  "a": [1, 2],\n  "b": ["x", "y"]\n}',
         '{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}',
+        '{"data": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]}',
     ],
 )
 def test_json_in_other_forms(tmp_path, text):
@@ -362,7 +388,8 @@ COLUMNS = {"y, z": np.array([1.5, np.nan, -0.1]), "p": np.array([0.1, 1, 2], np.
 @pytest.mark.parametrize(
     "name", ["t.csv", "t", "t.v2.txt", "T.CSV.gz", "t.tsv", "t.tsv.gz", "t.jsonl", "t.jsonl.gz", "t.parquet"]
 )
-def test_what_is_written_is_read_back(tmp_path, name):
+def test_what_is_written_is_read_back(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("fastbp._files.plain.ROWS", 2)
     if name.endswith("parquet"):
         pytest.importorskip("pyarrow")
     writing.write(COLUMNS, path := str(tmp_path / name))

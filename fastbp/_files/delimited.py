@@ -50,6 +50,8 @@ def read(source: Source, wanted: Collection[str] = ()) -> DataFrame:
         notes.append(f"the file is not UTF-8; it was read as {dialect.encoding}")
     if dialect.separator != ",":
         notes.append(f"the separator is {SEPARATORS.get(dialect.separator, repr(dialect.separator))}")
+    if dialect.titled:
+        notes.append(f"the names are in line {dialect.skipped + 1}; the lines before it are not part of the table")
     columns = _by_pyarrow(source, dialect) if dialect.plain else None
     if columns is None:
         cells = rows.read(source, dialect)

@@ -16,7 +16,8 @@ from .sources import Source
 BLOCK = 1 << 20  # bytes that are read at a time
 SAMPLE = 1 << 16  # bytes by which the separator is recognized; more if a row is longer
 LARGEST_SAMPLE = 1 << 26
-MOST = 0.9  # the least share of rows that fit to a separator
+LEAST = 0.5  # the least share of rows that fit to a separator
+MOST = 0.9  # the share of rows that fit to one that hardly fails
 ROWS = 200  # rows of the sample that are compared
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar", " ": "spaces"}
 HINT = re.compile(r"sep=([^\r\n])\r?\n?")  # the first line of some files that Excel writes and reads
@@ -38,7 +39,9 @@ class Dialect:
     ----------
     encoding : the name of its encoding in Python
     separator : the character between two cells
-    names : the cells of the first line, without spaces around them; "" for a column without a name
+    names : the cells of the line of names, without spaces around them; "" for a column without a name
+    skipped : number of lines before the names
+    titled : whether there is text in them
     plain : whether the file is UTF-8 whose cells every reader of CSV files reads in the same way
     quoted : whether there are quotation marks
     row_bytes : the mean length of a row in the sample
@@ -47,6 +50,8 @@ class Dialect:
     encoding: str
     separator: str
     names: tuple[str, ...]
+    skipped: int
+    titled: bool
     plain: bool
     quoted: bool
     row_bytes: int
@@ -84,13 +89,13 @@ def dialect_of(source: Source, wanted: Collection[str] = ()) -> Dialect:
     hint = HINT.match(text)
     lines = text[hint.end() :] if hint else text
     separator = hint[1] if hint else _separator(lines, whole, wanted, source.suffix)
-    rows = _rows(lines, separator, whole)
+    rows, skipped, titled = _rows(lines, separator, whole)
     if not rows:
         raise TableError("the file is empty")
-    names, first = _names(rows), next(csv.reader(_lines(lines), delimiter=separator), [])
-    plain = found.is_utf8 and not found.odd and not hint and separator != " " and len(first) == len(names) > 1
+    names, skipped = _names(rows), skipped + bool(hint)
+    plain = found.is_utf8 and not found.odd and not skipped and separator != " " and len(rows[0]) == len(names) > 1
     row_bytes = len(lines) // max(1, lines.count("\n"))
-    return Dialect(encoding, separator, names, plain and any(first), found.quoted, row_bytes)
+    return Dialect(encoding, separator, names, skipped, titled, plain, found.quoted, row_bytes)
 
 
 def _encoding_of(start: bytes) -> str:
@@ -157,30 +162,53 @@ def _sample(source: Source, encoding: str, size: int) -> tuple[str, bool]:
     return codecs.getincrementaldecoder(encoding)("replace").decode(data, final=whole), whole
 
 
-def _lines(text: str) -> Iterator[str]:
-    """Return the lines of a text as csv.reader takes them: str.splitlines would end one at other characters, too."""
-    return iter(io.StringIO(text.replace("\0", ""), newline=""))
+def prepared(line: str, separator: str) -> str:
+    """Return a line as csv.reader takes it: without zero bytes, and with spaces for tabs where spaces separate."""
+    line = line.replace("\0", "")
+    return line.replace("\t", " ") if separator == " " else line
 
 
-def _rows(text: str, separator: str, whole: bool) -> list[list[str]]:
-    """Return the first complete rows of a sample that aren't empty; none if they can't be read so."""
-    rows: list[list[str]] = []
+def _rows(text: str, separator: str, whole: bool) -> tuple[list[list[str]], int, bool]:
+    """Return the first rows of a sample that aren't empty, from the names on.
+
+    Returns
+    -------
+    rows : none if they can't be read so
+    skipped : number of lines before the names
+    titled : whether there is text in them
+    """
+    rows, starts, start = list[list[str]](), list[int](), 0
+    lines = io.StringIO(text, newline="")  # str.splitlines would end a line at other characters, too
+    reader = csv.reader((prepared(line, separator) for line in lines), delimiter=separator, skipinitialspace=True)
     try:
-        for row in csv.reader(_lines(text), delimiter=separator, skipinitialspace=True):
+        for row in reader:
             if any(row):
                 rows.append(row)
+                starts.append(start)
+            start = reader.line_num
             if len(rows) > ROWS:
-                return rows
+                break
+        else:
+            if not whole:  # the last one may be cut
+                del rows[-1:]
     except csv.Error:
-        return rows
-    return rows if whole else rows[:-1]  # the last one may be cut
+        pass
+    place = _place_of_names(rows)
+    return rows[place:], starts[place] if rows else 0, place > 0
+
+
+def _place_of_names(rows: list[list[str]]) -> int:
+    """Return the place of the first row that isn't a title, which has less than half as many cells as the others."""
+    widths = [max(i for i, cell in enumerate(row) if cell) + 1 for row in rows]
+    usual = sorted(widths)[len(widths) // 2] if widths else 0
+    return next((i for i, width in enumerate(widths) if 2 * width >= usual), 0)
 
 
 def _separator(text: str, whole: bool, wanted: Collection[str], suffix: str) -> str:
     """Return the separator under which most rows have as many cells as the first."""
-    best, top = "", (False, False, 0.0, 0)
+    best, top = "", (False, False, False, 0.0, 0)
     for separator in SEPARATORS:
-        rows = _rows(text, separator, whole)
+        rows, _, titled = _rows(text, separator, whole)
         if not rows or len(rows[0]) < 2:
             continue
         names, body = _names(rows), rows[1:]
@@ -188,9 +216,11 @@ def _separator(text: str, whole: bool, wanted: Collection[str], suffix: str) -> 
         fit = sum(len(row) >= width and not any(row[width:]) for row in body)
         share = fit / len(body) if body else 1.0
         has_wanted = bool(wanted) and set(wanted) <= set(names)
+        if share < LEAST and not has_wanted:
+            continue
         if separator == " " and (best or share < 1 or (suffix == ".csv" and not has_wanted)):
             continue  # spaces are part of many texts
-        score = (has_wanted, share >= MOST, share, width)
+        score = (has_wanted, not titled, share >= MOST, share, width)
         if score > top:
             best, top = separator, score
     return best or ","

@@ -120,7 +120,11 @@ def _is_columns(record: dict[str, Any]) -> bool:
 
 
 def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of an object of columns, or of one such as {"data": [{"x": 1}, {"x": 2}]}."""
     columns = [list(value.values()) if isinstance(value, dict) else value for value in record.values()]
+    if len(columns) == 1 and all(isinstance(row, dict) for row in columns[0]):
+        yield from columns[0]
+        return
     for row in zip(*columns, strict=True):
         yield dict(zip(record, row, strict=True))
 

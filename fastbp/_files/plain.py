@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._writing import replacing
 
+ROWS = 1 << 14  # rows that are written at a time
 LARGEST = 1 << 20  # bytes; pandas reads larger files faster
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 DIGITS = 15  # up to so many, Python and pandas read the same float64
@@ -76,12 +77,25 @@ def write(columns: dict[str, Any], file: Any, separator: str = ",") -> None:
     file : a path, or a stream, which translates line endings itself if its system has others
     separator : the character between two cells
     """
-    texts = [_texts(column) for column in columns.values()]
     if isinstance(file, str):
         with replacing(file, text=True) as new:
-            _write_rows(new, columns, texts, separator)
+            _write_rows(new, columns, separator)
     else:
-        _write_rows(file, columns, texts, separator)
+        _write_rows(file, columns, separator)
+
+
+def _write_rows(file: Any, columns: dict[str, Any], separator: str) -> None:
+    writer = csv.writer(file, delimiter=separator, lineterminator="\n")
+    writer.writerow(columns)
+    for part in parts(columns):
+        writer.writerows(zip(*map(_texts, part), strict=True))
+
+
+def parts(columns: dict[str, Any]) -> Iterator[list[Any]]:
+    """Yield some rows of all columns after the other: as texts, they take much more memory."""
+    count = len(next(iter(columns.values()), ()))
+    for start in range(0, count, ROWS):
+        yield [column[start : start + ROWS] for column in columns.values()]
 
 
 def _texts(column: Any) -> list[str]:
@@ -89,9 +103,3 @@ def _texts(column: Any) -> list[str]:
     if np.asarray(column).dtype.kind != "f":
         return list(column)
     return np.where(np.isnan(column), "", column.astype(str)).tolist()
-
-
-def _write_rows(file: Any, names: Iterable[str], texts: Sequence[Sequence[str]], separator: str) -> None:
-    writer = csv.writer(file, delimiter=separator, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(zip(*texts, strict=True))

@@ -11,7 +11,7 @@ from typing import IO
 from .._checks import wrong
 from .._memory_limit import memory_limit
 from . import TableError
-from .dialects import HINT, Dialect
+from .dialects import Dialect, prepared
 from .sources import Source, text_of
 
 ROWS = 4096  # rows that are taken apart at a time
@@ -98,7 +98,7 @@ def read(source: Source, dialect: Dialect) -> Cells:
     """
     cells = Cells(len(dialect.names))
     with source.opened() as file, text_of(file, dialect.encoding) as text:
-        lines = Lines(text)
+        lines = Lines(text, dialect)
         reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
         try:
             next(row for row in reader if any(row))  # the names
@@ -116,22 +116,19 @@ def read(source: Source, dialect: Dialect) -> Cells:
 class Lines:
     """The lines of a text table, and one more at the end."""
 
-    def __init__(self, text: IO[str]) -> None:
-        self.text = text
+    def __init__(self, text: IO[str], dialect: Dialect) -> None:
+        self.text, self.dialect = text, dialect
         self.has_zero = self.ended = False
         self.count = 0  # of the lines that were read
 
     def __iter__(self) -> Iterator[str]:
         while line := self.text.readline(LONGEST):
             self.count += 1
-            if self.count == 1 and HINT.fullmatch(line):
-                continue
-            if "\0" in line:
-                self.has_zero = True
-                line = line.replace("\0", "")
             if len(line) >= LONGEST:
                 raise TableError(f"a line is longer than {LONGEST:,} characters; this is not a table")
-            yield line
+            if self.count > self.dialect.skipped:
+                self.has_zero |= "\0" in line
+                yield prepared(line, self.dialect.separator)
         self.ended = True
         yield END
 
@@ -139,9 +136,10 @@ class Lines:
 def _problems(source: Source, dialect: Dialect) -> TableError:
     """Return the error that lists what is wrong with the rows."""
     found: list[str] = []
-    width, begin = len(dialect.names), 1
+    there_are = "there is" if len(dialect.names) == 1 else "there are"
+    width, begin = len(dialect.names), dialect.skipped + 1
     with source.opened() as file, text_of(file, dialect.encoding) as text:
-        lines = Lines(text)
+        lines = Lines(text, dialect)
         reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
         try:
             for row in reader:
@@ -151,7 +149,7 @@ def _problems(source: Source, dialect: Dialect) -> TableError:
                 if lines.ended and row != [END]:
                     found.append(f"line {begin}: a quotation mark that has no end")
                 elif any(row[width:]):
-                    found.append(f"line {begin}: {len(row)} cells, but there are {width} names")
+                    found.append(f"line {begin}: {len(row)} cells, but {there_are} {width} name{'s' * (width > 1)}")
                 begin = lines.count + 1
         except csv.Error as error:
             found.append(f"line {begin}: {error}; a quotation mark may have no end")

@@ -86,8 +86,9 @@ def _write_tsv(columns: dict[str, Any], file: IO[str]) -> None:
 
 def _write_jsonl(columns: dict[str, Any], file: IO[str]) -> None:
     """Write an object for each row, with null in place of NaN."""
-    for row in zip(*map(_plain, columns.values()), strict=True):
-        file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, allow_nan=False) + "\n")
+    for part in plain.parts(columns):
+        for row in zip(*map(_plain, part), strict=True):
+            file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _plain(column: Any) -> list[Any]:
