@@ -559,6 +559,7 @@ STRICT = (*PREDICT, "--unknown", "error")
         ("a,y\n1,2\n4,3\n2,x\n", (*TRAIN, "--task", "numbers"), "column 'y', the target: expected numbers, got text"),
         ("a,y\n1,p\n2,p\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
         ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
+        ("a,y,y\n1,2,3\n", TRAIN, "bad.csv: two columns are called 'y', the target; rename one or remove it"),
         ("y\n1\n2\n", TRAIN, "bad.csv: expected a column besides 'y'"),
         ("a,y\n1,2\n1,2,3\n", TRAIN, "bad.csv: line 3: 3 cells, but there are 2 names"),
         ("\x89PNG\udcff\udcfe\n", TRAIN, "bad.csv: expected at least one row, got none"),

@@ -107,6 +107,8 @@ def _read(arguments: Namespace, comm: Any) -> Job:
     frame = read_table(arguments.data, named(arguments))
     with about(arguments.data):
         chosen = choices(arguments, list(frame.columns))
+        if chosen.target in frame.attrs["renamed"].values():
+            raise TableError(f"two columns are called {chosen.target!r}, the target; rename one or remove it")
         folds.check_count(arguments.folds, len(frame))
         has_target = tables.with_target(chosen.target, frame, arguments.task)
         if not has_target.any():
