@@ -383,26 +383,21 @@ def test_explain_says_what_is_wrong(small, folder, capsys, arguments, message):
     assert message in err
 
 
-def test_a_page_opens_only_at_a_weight_that_it_shows(model, folder, capsys):
-    assert run("train data.csv --out wide.npz --hidden 20 --epochs 1 --validation 0 --quiet") == 0
-    assert run("explain wide.npz data.csv --out page.html") == 0
-    links = re.findall(r'href="#weight-1-(\d+)-1"', Path("page.html").read_text(encoding="utf-8"))
-    assert 0 < len(links) < 20
-    folded = next(j for j in range(1, 21) if str(j) not in links)
-    (folder / "page.html").unlink()
-    assert run(f"explain wide.npz data.csv --weight 1,{folded},1 --out page.html") == 2
-    message = f"--weight: expected a weight that the page's picture shows, got 1,{folded},1; write a .txt instead"
-    assert message in capsys.readouterr().err
-    assert not (folder / "page.html").exists()
-    assert run(f"explain wide.npz data.csv --weight 1,{folded},1 --out chain.txt") == 0
-    assert run(f"explain wide.npz data.csv --weight 1,{links[0]},1 --out page.html") == 0
-
-
-def test_explain_a_weight_of_too_large_a_network(model, capsys):
+@pytest.mark.parametrize("place", ["chain.txt", "page.html"])
+@pytest.mark.parametrize(("l", "j", "k"), [(1, 77, 2), (2, 98, 76), (3, 1, 99), (2, 99, 0)])
+def test_a_weight_of_a_large_network_is_shown_on_demand(model, folder, capsys, l, j, k, place):
     assert run("train data.csv --out large.npz --hidden 99,99 --epochs 1 --validation 0 --quiet") == 0
-    assert run("explain large.npz data.csv --weight 1,1,1") == 2
-    assert "--weight: expected few enough weights and rows to show each, got 1 rows of 2-99-99-3" in (
-        capsys.readouterr().err
-    )
+    trainer = Trainer.load("large.npz")
+    assert run(f"explain large.npz data.csv --row 1-2 --weight {l},{j},{k} --out {place} --json") == 0
+    weight = said(capsys)["weight"]
+    assert (weight["l"], weight["j"], weight["k"]) == (l, j, k)
+    assert weight["theta"] == (trainer.weights[l - 1][j - 1, k - 1] if k else trainer.biases[l - 1][j - 1])
+    assert weight["sum"] == pytest.approx(weight["kernel"], abs=1e-6)
+    text = (folder / place).read_text(encoding="utf-8")
+    assert f'href="#weight-{l}-{j}-{k}"' in text if place == "page.html" else text.count("sample ") == 2
+
+
+def test_the_steps_of_a_large_network(model, capsys):
+    assert run("train data.csv --out large.npz --hidden 99,99 --epochs 1 --validation 0 --quiet") == 0
     assert run("explain large.npz data.csv --row 1-6 --steps") == 0
     assert "There are too many weights to show each" in capsys.readouterr().out

@@ -313,6 +313,29 @@ def test_deep_networks_and_many_samples_are_folded():
     assert "too many samples for a picture" in most.to_html()
 
 
+@pytest.mark.parametrize("weight", [(20, 2, 1), (20, 1, 0), (1, 1, 1), (39, 2, 2)], ids=str)
+def test_a_weight_that_is_asked_for_is_shown_however_deep_the_network(weight):
+    l, j, k = weight
+    found = explain(Trainer([2] * 40, seed=0), [1, 2], [0, 1], weight=weight)
+    assert j - 1 in found.shown_units[l]
+    assert max(k - 1, 0) in found.shown_units[l - 1]
+    g = found.gradient(*weight)
+    np.testing.assert_allclose(g.sum, g.reference, rtol=1e-12)
+    assert f'href="#weight-{l}-{j}-{k}"' in found.to_html()
+
+
+def test_a_weight_of_many_samples_is_shown():
+    x, y = np.ones((3000, 10)), np.zeros((3000, 3))
+    found = explain(Trainer([10, 16, 3], seed=0), x, y, weight=(1, 3, 2))
+    assert [(g.l, g.j, g.k) for g in found.pictured] == [(1, 3, 2), (1, 3, 0)]
+
+
+@pytest.mark.parametrize("weight", [(0, 1, 1), (2, 1, 1), (1, 3, 1), (1, 1, 3), (1, 1), "112", (1, 1, 0.5)], ids=str)
+def test_a_weight_that_the_network_does_not_have_is_refused(weight):
+    with pytest.raises((TypeError, ValueError), match="weight: expected"):
+        explain(Trainer([2, 2], seed=0), [1, 2], [0, 1], weight=weight)
+
+
 def large() -> str:
     found, explanation = contributed(LARGE, 2)
     return found.to_html(explanation=explanation)

@@ -52,7 +52,7 @@ def explain(arguments: Namespace) -> dict[str, Any]:
         return _page(arguments, trainer, table, samples, X, rows)
     if arguments.steps or arguments.weight or form == ".tex":
         with about(arguments.data), numbered(rows):
-            explanation = _steps(trainer, table, samples, X)
+            explanation = _steps(arguments, trainer, table, samples, X)
         return _shown_steps(arguments, explanation, rows)
     found, answers = _contributions(trainer, table, samples, X, rows)
     text = found.text(FILE if form else width(), "█" if form else bar_of()) + "\n"
@@ -73,11 +73,11 @@ def _contributions(
     return found, tables.answers(table, trainer.predict(X)).tolist()
 
 
-def _steps(trainer: Trainer, table: Table, samples: DataFrame, X: Any) -> Explanation:
+def _steps(arguments: Namespace, trainer: Trainer, table: Table, samples: DataFrame, X: Any) -> Explanation:
     """Return one step of backpropagation, with the names of the inputs and outputs."""
     from ..explanation import explain as explain_samples
 
-    explanation = explain_samples(trainer, X, tables.targets(table, samples))
+    explanation = explain_samples(trainer, X, tables.targets(table, samples), weight=arguments.weight)
     outputs: tuple[str, ...] = (table.target.name,)
     if isinstance(table.target, Categories):
         outputs = table.target.categories[-table.n_outputs :]  # of two classes, the second one
@@ -119,10 +119,12 @@ def _page(
     if table.target.name in samples.columns:
         try:
             with numbered(rows):
-                explanation = _steps(trainer, table, samples, X)
+                explanation = _steps(arguments, trainer, table, samples, X)
         except TableError as error:
             why = str(error)
-    weight = _on_page(arguments, explanation, why) if arguments.weight else None
+    if arguments.weight and explanation is None:
+        raise TableError(f"--weight: expected rows with a target, but {why}")
+    weight = explanation.gradient(*arguments.weight) if explanation and arguments.weight else None
     found.to_html(arguments.out, explanation)
     place = arguments.out + ("#weight-{}-{}-{}".format(*arguments.weight) if weight else "")
     results = {"explanation": place, "rows": rows} | _facts(table, samples, found, answers, rows)
@@ -133,20 +135,9 @@ def _page(
     return Answer(results | _step_facts(explanation, weight, len(rows)), text)
 
 
-def _on_page(arguments: Namespace, explanation: Explanation | None, why: str) -> Derivative:
-    """Return the weight that --weight names, if the page shows it."""
-    if explanation is None:
-        raise TableError(f"--weight: expected rows with a target, but {why}")
-    for derivative in explanation.pictured:
-        if (derivative.l, derivative.j, derivative.k) == arguments.weight:
-            return derivative
-    came = ",".join(map(str, arguments.weight))
-    raise TableError(f"--weight: expected a weight that the page's picture shows, got {came}; write a .txt instead")
-
-
 def _shown_steps(arguments: Namespace, explanation: Explanation, rows: list[int]) -> dict[str, Any]:
     """Print or write one step of backpropagation, or the paths of one weight."""
-    weight = _weight(explanation, arguments.weight) if arguments.weight else None
+    weight = explanation.gradient(*arguments.weight) if arguments.weight else None
     shown = weight or explanation
     results = {"explanation": arguments.out, "rows": rows} | _step_facts(explanation, weight, len(rows))
     if arguments.out is None:
@@ -191,16 +182,6 @@ def _check_weight(asked: tuple[int, int, int], trainer: Trainer) -> None:
         bias = ", or 0 for the bias unit" if trainer.use_bias else ""
         expected = f"L,J,K with a unit K of layer {l} from 1 to {sizes[l - 1]}{bias}"
         raise TableError(f"--weight: expected {expected}, got {came}")
-
-
-def _weight(explanation: Explanation, asked: tuple[int, int, int]) -> Derivative:
-    """Return the derivative by a weight, which small enough explanations have."""
-    try:
-        return explanation.gradient(*asked)
-    except KeyError:
-        shown = "-".join(map(str, explanation.sizes))
-        came = f"{len(explanation.layers[0].a)} rows of {shown}"
-        raise TableError(f"--weight: expected few enough weights and rows to show each, got {came}") from None
 
 
 def _bounded(n: int) -> int | float:

@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 MAX_PATHS = 10_000  # the most paths, over all weights, that are written out
 
 
-def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
+def explain(trainer: Trainer, x: Any, y: Any, *, weight: tuple[int, int, int] | None = None) -> Explanation:
     """Compute every quantity of the method for a network and a few samples.
 
     The result has z, a and δ of each layer, each ∂J/∂θ as the sum of the products along its paths, and the update by
@@ -39,6 +39,8 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
         One sample, or a small batch.
     y : as in `Trainer.fit`
         The targets. For one sample, an (n_L,) array, a number or a class number.
+    weight : (l, j, k), optional
+        A weight whose chains and units are shown in any case. Otherwise, large networks show only some weights.
 
     Returns
     -------
@@ -58,6 +60,7 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
     8
     """
     data = _data(trainer, x, y)
+    asked = None if weight is None else _asked(trainer, weight)
     given = _arguments(trainer, data)
     with np.errstate(over="ignore", invalid="ignore"):
         J, dW, db = reference.gradients(*given[:-1], parameter=given.parameter)
@@ -69,8 +72,21 @@ def explain(trainer: Trainer, x: Any, y: Any) -> Explanation:
         raise ValueError(_checks.wrong("trainer", "a network in which all numbers are finite for x and y", came))
     paths = Paths(layers, given.weights, trainer.use_bias, cost_slopes)
     return _written_out(
-        trainer, J, paths, Compared(given.weights, dW, kernel_dW), Compared(given.biases, db, kernel_db)
+        trainer, J, paths, Compared(given.weights, dW, kernel_dW), Compared(given.biases, db, kernel_db), asked
     )
+
+
+def _asked(trainer: Trainer, weight: Any) -> _folding.Theta:
+    """Return the weight that is asked for, checked."""
+    sizes = trainer.layer_sizes
+    least = 0 if trainer.use_bias else 1
+    numbers = [_checks.whole("weight", number, minimum=0) for number in _checks.sequence("weight", weight, "(l, j, k)")]
+    if len(numbers) == 3:
+        l, j, k = numbers
+        if 1 <= l < len(sizes) and 1 <= j <= sizes[l] and least <= k <= sizes[l - 1]:
+            return l, j, k
+    expected = f"(l, j, k) of a weight of the network {'-'.join(map(str, sizes))}"
+    raise ValueError(_checks.wrong("weight", expected, _checks.shown(weight)))
 
 
 class Arguments(NamedTuple):
@@ -159,11 +175,13 @@ def _all_finite(layers: Sequence[LayerValues], gradients: Sequence[Array]) -> bo
     return all(np.isfinite(array).all() for array in (*values, *gradients))
 
 
-def _written_out(trainer: Trainer, J: float, paths: Paths, weights: Compared, biases: Compared) -> Explanation:
+def _written_out(
+    trainer: Trainer, J: float, paths: Paths, weights: Compared, biases: Compared, asked: _folding.Theta | None
+) -> Explanation:
     """Return the explanation, with each derivative written out as the sum over its paths if they are few enough."""
     by_path = paths.n_paths <= MAX_PATHS
     gradients = _derivatives(paths, by_path, weights, biases, trainer.learning_rate)
-    shown = _folding.shown(paths.layers, paths.weights, MAX_PATHS, bias=trainer.use_bias)
+    shown = _folding.shown(paths.layers, paths.weights, MAX_PATHS, bias=trainer.use_bias, asked=asked)
     pictured = _pictured(paths, shown, gradients, weights, biases, trainer.learning_rate)
     reference_difference, kernel_difference = _differences(gradients, weights, biases)
     return Explanation(

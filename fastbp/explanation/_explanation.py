@@ -64,9 +64,9 @@ class Explanation(Quantities):
         Raises
         ------
         KeyError
-            If the explanation has no such weight.
+            If the explanation does not show such a weight. `explain` has an argument ``weight``, which it always shows.
         """
-        for derivative in self.gradients:
+        for derivative in (*self.gradients, *self.pictured):
             if (derivative.l, derivative.j, derivative.k) == (l, j, k):
                 return derivative
         raise KeyError((l, j, k))

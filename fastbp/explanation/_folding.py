@@ -15,6 +15,9 @@ KEPT = (MOST, 8, 6, 4, 3, 2)  # units of a folded layer, as many as the number o
 ENDS = 4  # layers that are shown at each end of a folded network
 
 
+Theta = tuple[int, int, int]  # l, j, k of a weight, as in `Derivative`
+
+
 class Shown(NamedTuple):
     """For each layer the units to show, from 0; none for a folded layer."""
 
@@ -28,7 +31,9 @@ class Shown(NamedTuple):
                     yield l, j + 1, k + 1
 
 
-def shown(layers: Sequence[LayerValues], weights: Sequence[Array], most: int, *, bias: bool) -> Shown | None:
+def shown(
+    layers: Sequence[LayerValues], weights: Sequence[Array], most: int, *, bias: bool, asked: Theta | None = None
+) -> Shown | None:
     """Return the layers and units to show: those that matter most to J.
 
     Parameters
@@ -37,10 +42,11 @@ def shown(layers: Sequence[LayerValues], weights: Sequence[Array], most: int, *,
     weights : [Θ¹, …]
     most : the most terms of chains, over all samples and weights that are shown
     bias : whether there are bias units
+    asked : a weight whose units are shown in any case
 
     Returns
     -------
-    Shown, or None if there are too many samples
+    Shown, or None if there are too many samples and no weight is asked for
     """
     m = len(layers[0].a)
     folded = range(0) if len(layers) <= MOST else range(ENDS, len(layers) - ENDS)
@@ -48,8 +54,20 @@ def shown(layers: Sequence[LayerValues], weights: Sequence[Array], most: int, *,
         counts = [0 if i in folded else _count(layer, kept) for i, layer in enumerate(layers)]
         n = sum((a + bias) * b for a, b in pairwise(counts) if a)
         if m * n <= most:
-            return Shown(tuple(_largest(layers, weights, i, count) for i, count in enumerate(counts)))
-    return None
+            kept_units = [_largest(layers, weights, i, count) for i, count in enumerate(counts)]
+            return Shown(_with(kept_units, asked))
+    return None if asked is None else Shown(_with([()] * len(layers), asked))
+
+
+def _with(units: Sequence[tuple[int, ...]], asked: Theta | None) -> tuple[tuple[int, ...], ...]:
+    """Return the units to show, and those of the weight that is asked for."""
+    found = list(units)
+    if asked is not None:
+        l, j, k = asked
+        found[l] = tuple(sorted({*found[l], j - 1}))
+        if k or not found[l - 1]:  # a layer shows its bias unit if it shows any other
+            found[l - 1] = tuple(sorted({*found[l - 1], max(k - 1, 0)}))
+    return tuple(found)
 
 
 def _count(layer: LayerValues, kept: int) -> int:
