@@ -56,6 +56,8 @@ def test_a_person_prepares_dates_and_numbers(folder):
     assert train["price"].between(1000, 1049).all()
     assert train["when, month"].between(1, 9).all()
     assert pd.concat([train, test])["colour"].isna().sum() == 17
+    monthly = pd.concat([train, test])["when, month"].value_counts()
+    assert monthly.sort_index().tolist() == [6, 6, 6, 6, 6, 5, 5, 5, 5]
 
 
 def test_scores():

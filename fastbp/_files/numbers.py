@@ -34,6 +34,8 @@ class Numbers:
     low, high : the range of the numbers in training; None for columns of earlier versions
     lenient : whether to warn that a missing number is replaced, because training had none
     curve : "straight"; "log" takes logarithms before scaling, "smooth" bends large numbers after it
+    middle, spread : if a few numbers are far from the others, these give one more input, the inverse hyperbolic sine of
+        (number − middle) / spread, which tells small numbers apart; otherwise None
     note : what training noticed about the column
     """
 
@@ -47,18 +49,21 @@ class Numbers:
     low: float | None = None
     high: float | None = None
     curve: str = "straight"
+    middle: float | None = None
+    spread: float | None = None
     lenient: bool = False
     note: str = ""
 
     @property
     def width(self) -> int:
         """Number of inputs that the column becomes."""
-        return 1 + self.indicator
+        return 1 + (self.spread is not None) + self.indicator
 
     @property
     def input_names(self) -> tuple[str, ...]:
         """One text for each input."""
-        return (self.name, f"{self.name}: missing") if self.indicator else (self.name,)
+        more = () if self.spread is None else (f"{self.name}: compressed",)
+        return (self.name, *more, f"{self.name}: missing") if self.indicator else (self.name, *more)
 
     @property
     def baseline(self) -> Array:
@@ -74,6 +79,7 @@ class Numbers:
         if self.low is not None and self.high is not None:
             about.append(f"{self.low:.6g} to {self.high:.6g}")
         about.append(f"mean {self.mean:.6g}" if "log" not in self.curve else "in logarithms")
+        about += [] if self.spread is None else ["also compressed"]
         return "; ".join([", ".join(about), *([self.note] if self.note else [])])
 
     def rows(self, numbers: Array) -> Array:
@@ -81,19 +87,25 @@ class Numbers:
         rows = np.zeros((len(numbers), self.width))
         gone = np.isnan(numbers)
         rows[:, 0] = np.where(gone, 0.0, self.scaled(numbers))
+        if self.middle is not None and self.spread is not None:
+            rows[:, 1] = np.where(gone, 0.0, np.arcsinh((self._clamped(numbers) - self.middle) / self.spread))
         if self.indicator:
-            rows[:, 1] = gone
+            rows[:, -1] = gone
         return rows
 
     def scaled(self, numbers: Array, *, clamped: bool = True) -> Array:
         """Return numbers as the network sees them. Inputs are clamped to training's range, widened by its width."""
-        if clamped and self.low is not None and self.high is not None:
-            width = self.high - self.low
-            numbers = np.clip(numbers, self.low - width, self.high + width)
+        numbers = self._clamped(numbers) if clamped else numbers
         if "log" in self.curve:
             numbers = np.sign(numbers) * np.log1p(np.abs(numbers))
         z = (numbers - self.mean) / self.deviation
         return z / np.sqrt(1 + (z / 3) ** 2) if "smooth" in self.curve else z
+
+    def _clamped(self, numbers: Array) -> Array:
+        if self.low is None or self.high is None:
+            return numbers
+        width = self.high - self.low
+        return np.clip(numbers, self.low - width, self.high + width)
 
     def unscaled(self, z: Array) -> Array:
         """Return numbers in the column's own units, within the range of training, as float64."""
@@ -114,11 +126,18 @@ class Numbers:
             "curve": (str,),
             "note": (str,),
             "lenient": (bool,),
+            "middle": (float, type(None)),
+            "spread": (float, type(None)),
         }
         check_fields("a column", record, kinds)
         name, mean, deviation = _checks.shown(record["name"]), record["mean"], record["deviation"]
         if not math.isfinite(mean) or not 0 < deviation < math.inf:
             raise refused(f"{mean}, {deviation}", f"a finite mean and a deviation > 0 of {name}")
+        middle, spread = record["middle"], record["spread"]
+        if (middle is None) != (spread is None) or not (
+            spread is None or (math.isfinite(middle) and 0 < spread < math.inf)
+        ):
+            raise refused(f"{middle}, {spread}", f"a finite middle and a spread > 0 of {name}, or neither")
         check_range(record)
         check_word(record, "spelling", NUMBERS)
         check_word(record, "curve", CURVES)

@@ -247,9 +247,12 @@ def _scaled(cells: Cells, reading: Reading, rules: Rules) -> Numbers:
         deviation = 1.0
     fill, lenient = rules.missing != "refuse", rules.missing == "indicator" and not gaps
     low, high = float(found.min()), float(found.max())
+    middle, spread = _numbers.compression(found, counts, mean, deviation)
     return Numbers(
         *(cells.name, mean, deviation, fill, indicator),
         *(reading.spelling, reading.unit, low, high),
+        middle=middle,
+        spread=spread,
         lenient=lenient,
         note=note,
     )
