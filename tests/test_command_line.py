@@ -319,6 +319,11 @@ def test_resume_goes_on_from_the_model(model, folder, capsys):
     assert parts.history == whole.history
     for a, b in zip(parts.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+    Path("other.csv").write_text("size,y\n1,a\n2,b\n3,a\n4,b\n")
+    assert run("train other.csv --out parts.npz --resume") == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "to continue this training, use the same columns of the table, or another --out" in err
     assert run(f"{command} --out parts.npz --epochs 5 --seed 3 --l2 1") == 2
     assert "the same l2" in capsys.readouterr().err
 

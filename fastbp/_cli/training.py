@@ -91,6 +91,8 @@ def train(arguments: Namespace) -> dict[str, Any]:
         job = _read(arguments, comm)
         names = report.metric_names(arguments.metrics, job.table)
         plans.networks(arguments, len(job.samples), alone=_alone(job, resume=arguments.resume))  # checks --networks
+        if arguments.resume:
+            begun(arguments, job.table, comm)  # which refuses a file of another table before anything is printed
         job.say(job.about)
         tested = _cross_validated(job, names)
         return _trained(job, names, tested)
