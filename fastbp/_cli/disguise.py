@@ -60,7 +60,7 @@ def _correlates(X: Array, y: Array) -> bool:
     residual = y - y.mean()
     scale = np.sqrt((centred**2).sum(axis=0) * (residual**2).sum())
     with np.errstate(invalid="ignore", divide="ignore"):
-        return bool((np.abs(residual @ centred) / scale > CORRELATION).any())
+        return bool((np.abs((residual[:, None] * centred).sum(axis=0)) / scale > CORRELATION).any())
 
 
 def _quoted(name: str) -> str:

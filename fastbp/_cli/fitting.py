@@ -21,7 +21,7 @@ from .split import Rows
 
 Array = npt.NDArray[Any]
 
-SOME = 5_000  # rows that tell as much about a column as all rows
+SOME = 2_000  # rows that tell as much about a column as all rows
 
 
 @dataclass(frozen=True)
