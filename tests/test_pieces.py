@@ -53,6 +53,11 @@ def test_rows_by_number_also_of_some_of_some(monkeypatch):
     np.testing.assert_array_equal(chosen[np.array([3, 3, -1])], X[every][some][[3, 3, -1]])
 
 
+def test_codes_take_little_memory_whatever_the_column_was():
+    kinds = {part.codes.dtype for part in encoded().parts}
+    assert kinds == {np.dtype(np.int8), np.dtype(np.int16)}  # 700 days, and fewer values of the others
+
+
 def test_a_function_gets_parts_of_the_rows(monkeypatch):
     monkeypatch.setattr(_pieces, "THROUGH", 300)
     sizes = []

@@ -33,6 +33,12 @@ class Part(NamedTuple):
     values: Array
     codes: Array
 
+    @classmethod
+    def of(cls, place: slice, values: Array, codes: Array) -> Part:
+        """Return a part whose codes take as little memory as they can."""
+        dtype = next((kind for kind in (np.int8, np.int16) if len(values) <= np.iinfo(kind).max), np.int32)
+        return cls(place, values, codes.astype(dtype if len(values) < 1 << 31 else np.int64, copy=False))
+
     def write(self, rows: Rows, X: Array) -> None:
         """Write some rows to X, (m, n_inputs)."""
         chosen = self.codes.take(rows)

@@ -54,7 +54,7 @@ def encoded_with(table: Table, frame: DataFrame, unknown: str, problems: Problem
     parts = []
     for column, place in zip(table.columns, table.slices.values(), strict=True):
         cells = cells_of(frame[column.name])
-        parts.append(Part(place, _distinct_rows(column, cells, unknown, problems), cells.codes))
+        parts.append(Part.of(place, _distinct_rows(column, cells, unknown, problems), cells.codes))
     problems.check()
     return Encoding(len(frame), table.n_inputs, tuple(parts))
 

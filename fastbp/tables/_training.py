@@ -43,5 +43,5 @@ def training_encoding(table: Table, frame: DataFrame) -> Encoding:
     parts = list(encoding.parts)
     for name, (means, numbers) in _statistics.cross_fitted(table, frame, targets(table, frame)).items():
         stop = table.slices[name].stop
-        parts.append(Part(slice(stop - means.shape[1], stop), means.astype(np.float32), numbers))
+        parts.append(Part.of(slice(stop - means.shape[1], stop), means.astype(np.float32), numbers))
     return replace(encoding, parts=tuple(parts))
