@@ -115,7 +115,7 @@ class Categories:
         codes : number of each category; OTHER, or ABSENT
         places : places of the categories in `statistics`; −1 for one that isn't there
         """
-        rows, k = np.zeros((len(codes), self.width)), len(self.categories)
+        rows, k = np.zeros((len(codes), self.width), np.float32), len(self.categories)
         named = codes >= 0
         if self.single:
             if k == 2:

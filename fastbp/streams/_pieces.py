@@ -11,6 +11,8 @@ import numpy as np
 from .. import _checks
 from .._names import NONE, Names, names_of
 
+LEAST_ROWS, CHUNK_BYTES = 256, 1 << 20  # of a chunk that is written
+
 Chunk = tuple[Any, ...]  # (X, y) or (X, y, sample_weight)
 
 
@@ -98,13 +100,13 @@ class Rows:
     ----------
     X : the inputs
     others : y and perhaps sample_weight, arrays
-    chunk : number of rows that are read at a time
     """
 
     names = NONE
 
-    def __init__(self, X: Written, *others: Any, chunk: int = 2048) -> None:
-        self.X, self.others, self.chunk, self.rows = X, others, chunk, X.shape[0]
+    def __init__(self, X: Written, *others: Any) -> None:
+        self.X, self.others, self.rows = X, others, X.shape[0]
+        self.chunk = max(LEAST_ROWS, CHUNK_BYTES // (X.shape[1] * X.dtype.itemsize))
 
     def check(self) -> None:
         """Do nothing: the columns are those of fastbp."""

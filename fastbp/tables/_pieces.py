@@ -13,7 +13,7 @@ from ..streams import Stream
 from ._cells import Array
 
 BLOCK = 4096  # rows that are written together, so that they stay in the cache
-THROUGH = 1 << 12  # rows that a function gets at a time
+THROUGH = 1 << 11  # rows that a function gets at a time
 LARGE = 1 << 26  # bytes of inputs that are put together only when they are needed
 
 Rows = npt.NDArray[np.integer[Any]]
