@@ -11,6 +11,7 @@ import pytest
 from sklearn.preprocessing import TargetEncoder
 
 from fastbp import ModelFileError, tables
+from fastbp._cli.fitting import Samples
 from fastbp._files import TableError
 from fastbp._files.columns import Categories, Numbers, Table
 
@@ -121,13 +122,17 @@ def test_mean_targets_are_those_of_scikit_learn(y, kind):
     theirs = encoder.transform(CITIES[:, None])
     outputs = theirs.shape[1]
     mine = tables.inputs(table, frame)[:, -outputs:]
+    rare = np.isin(CITIES, table.columns[0].others)
+    assert 0 < rare.sum() < N
+    assert not mine[~rare].any()  # these have an input each
     for j in range(outputs):  # up to their scale
-        slope, offset = np.polyfit(theirs[:, j], mine[:, j], 1)
+        slope, offset = np.polyfit(theirs[rare, j], mine[rare, j], 1)
         assert slope > 0
-        np.testing.assert_allclose(mine[:, j], slope * theirs[:, j] + offset, atol=1e-5)
+        np.testing.assert_allclose(mine[rare, j], slope * theirs[rare, j] + offset, atol=1e-5)
     crossed = tables.training_inputs(table, frame)[:, -outputs:]
-    np.testing.assert_allclose(crossed.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(crossed.std(axis=0), 1, rtol=1e-5)
+    assert not crossed[~rare].any()
+    np.testing.assert_allclose(crossed[rare].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(crossed[rare].std(axis=0), 1, rtol=1e-5)
     np.testing.assert_array_equal(crossed, tables.training_inputs(table, frame)[:, -outputs:])
 
 
@@ -362,3 +367,37 @@ def test_a_record_of_an_earlier_version_reads_as_before():
     )
     np.testing.assert_array_equal(tables.answers(table, np.array([[-100.0]])), [-199])
     assert Table.from_record(json.loads(json.dumps(table.record()))) == table
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("kind", ["numbers", "two", "three"])
+def test_no_input_of_a_split_comes_from_a_target_that_validates(kind, large):
+    rng = np.random.default_rng(0)
+    cities = rng.choice([f"city {i}" for i in range(60)], 300)
+    targets = {"numbers": rng.normal(size=300), "two": rng.permutation(300) % 2, "three": rng.permutation(300) % 3}
+    y, X = targets[kind], rng.normal(size=300)
+    numbers = rng.permutation(300)
+    validation, training = np.sort(numbers[:60]), np.sort(numbers[60:])
+    other = y.copy()
+    other[validation] = np.roll(y[validation], 1)
+
+    def split(y):
+        frame = pandas.DataFrame({"city": cities, "x": X, "y": y if kind == "numbers" else y.astype(str)})
+        table = tables.recognise(frame, "y")
+        encoding = tables.training_encoding(table, frame)
+        samples = Samples(encoding if large else encoding[:], tables.targets(table, frame), encoding.crossed)
+        return table, [part.X[:] for part in samples.split(training, validation)], encoding[:]
+
+    table, parts, whole = split(y)
+    _, others, others_whole = split(other)
+    rare = np.isin(cities, table.columns[0].others)
+    for j in range(table.slices["city"].stop - table.n_outputs, table.slices["city"].stop):
+        mine, theirs = (np.concatenate([part[:, j] for part in some]) for some in (parts, others))
+        here = np.concatenate([rare[training], rare[validation]])
+        slope, offset = np.polyfit(mine[here], theirs[here], 1)  # the scale is that of all rows
+        np.testing.assert_allclose(theirs[here], slope * mine[here] + offset, atol=1e-5)
+        slope, offset = np.polyfit(whole[rare, j], others_whole[rare, j], 1)
+        assert abs(others_whole[rare, j] - slope * whole[rare, j] - offset).max() > 0.01
+    for place, rows in enumerate((training, validation)):  # the other inputs are those of the whole
+        kept = np.r_[0 : table.slices["city"].stop - table.n_outputs, table.slices["x"].start : table.n_inputs]
+        np.testing.assert_array_equal(parts[place][:, kept], whole[rows][:, kept])

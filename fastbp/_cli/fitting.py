@@ -13,7 +13,7 @@ from .. import tables
 from .._files.columns import Categories, Table
 from .._training.weighting import class_weights
 from ..callbacks import Callback, EarlyStopping
-from ..tables import Encoding
+from ..tables import CrossFitted, Encoding
 from ..trainer import Trainer
 from . import report
 from .plan import Plan
@@ -26,15 +26,22 @@ SOME = 2_000  # rows that tell as much about a column as all rows
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows of X and y, in which classes are numbers and numbers are scaled. A large X is an Encoding."""
+    """Rows of X and y, in which classes are numbers and numbers are scaled. A large X is an Encoding.
+
+    Attributes
+    ----------
+    X, y : the inputs and the targets
+    crossed : gives some of the inputs anew for other rows that validate; None if that isn't needed
+    """
 
     X: Array | Encoding
     y: Array
+    crossed: CrossFitted | None = None
 
     @classmethod
     def of(cls, encoding: Encoding, y: Array, *, whole: bool) -> Samples:
         """Return rows with X as an array, if `whole` or if it isn't large."""
-        return cls(encoding[:] if whole or not encoding.is_large else encoding, y)
+        return cls(encoding[:] if whole or not encoding.is_large else encoding, y, encoding.crossed)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -45,6 +52,21 @@ class Samples:
             return self
         X = self.X.of(numbers) if isinstance(self.X, Encoding) else self.X[numbers]
         return Samples(X, self.y[numbers])
+
+    def split(self, training: Rows, validation: Rows) -> tuple[Samples, Samples]:
+        """Return the rows that train and those that validate. No input is computed from a target of the latter."""
+        if self.crossed is None or not len(validation):
+            return self.rows(training), self.rows(validation)
+        crossed, numbers = self.crossed.parts(validation), (training, validation)
+        if isinstance(self.X, Encoding):
+            encoding = replace(self.X, parts=self.X.parts[: -len(crossed)] + crossed)
+            first, second = (Samples(encoding.of(rows), self.y[rows]) for rows in numbers)
+            return first, second
+        first, second = (Samples(self.X[rows], self.y[rows]) for rows in numbers)
+        for samples, rows in zip((first, second), numbers, strict=True):
+            for part in crossed:
+                part.write(rows, np.asarray(samples.X))
+        return first, second
 
     @property
     def arguments(self) -> tuple[Any, ...]:

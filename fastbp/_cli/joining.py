@@ -180,7 +180,8 @@ def _tried(task: Task, plan: Plan, outcomes: Sequence[Outcome]) -> Tried | None:
         return None
     rows = np.concatenate([part[1] for _, part in begun])
     order = np.argsort(rows)  # `Samples.rows` wants them in order
-    output = np.concatenate([_trainer(one).predict(task.samples.X[part[1]]) for one, part in begun])[order]
+    outputs = [_trainer(one).predict(task.samples.split(*part)[1].X[:]) for one, part in begun]
+    output = np.concatenate(outputs)[order]
     interrupted = any(outcome.interrupted for outcome in outcomes)
     losses = task.losses(rows[order], output)
     return Tried(plan, [one for one, _ in begun], rows[order], output, losses, interrupted)
@@ -201,8 +202,7 @@ def _fitted(task: Task, plans: Sequence[Plan], numbers: Sequence[int], verbose: 
     """Fit the networks of each plan, one for each of the parts with these numbers."""
     every = np.random.SeedSequence(task.seed).generate_state(len(task.parts)).tolist()
     seeds = [every[number] for number in numbers]
-    training = [task.samples.rows(task.parts[number][0]) for number in numbers]
-    validation = [task.samples.rows(task.parts[number][1]) for number in numbers]
+    training, validation = zip(*(task.samples.split(*task.parts[number]) for number in numbers), strict=True)
     weights = task.weights()
     weighted = [() if weights is None else (weights[part.y.astype(np.int64)],) for part in validation]
     trainers = []

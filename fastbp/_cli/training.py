@@ -248,7 +248,7 @@ def _fitted(job: Job, *, resume: bool) -> Trained:
         trainer, plan = same_training(arguments, going_on, trainer, plan)
         if plan.patience is None:
             restore_last(trainer)
-    training, validation = samples.rows(rows[0]), samples.rows(rows[1]) if len(rows[1]) else None
+    training, validation = samples.split(*rows) if len(rows[1]) else (samples.rows(rows[0]), None)
     told = TrainingReport(
         rows=len(rows[0]),
         validation_rows=len(rows[1]),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._extras import not_installed
 from .._files.columns import Table, label
-from ._pieces import Encoding
+from ._pieces import CrossFitted, Encoding
 from ._read import encoded, inputs, plain_inputs
 from ._recognise import recognise
 from ._target import answers, targets, with_target
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._encoder import TableEncoder
 
 __all__ = [
+    "CrossFitted",
     "Encoding",
     "Table",
     "TableEncoder",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,14 @@ class Part(NamedTuple):
             X[:, self.place] = self.values.take(chosen, axis=0, mode="wrap")
 
 
+class CrossFitted(Protocol):
+    """Inputs of rows that are computed from the targets of other rows."""
+
+    def parts(self, validation: Rows | None = None) -> tuple[Part, ...]:
+        """Return the inputs, which are computed from no target of the rows that validate."""
+        ...
+
+
 @dataclass(frozen=True)
 class Encoding:
     """Inputs of rows, (n, n_1), which are put together when they are asked for.
@@ -59,12 +67,14 @@ class Encoding:
     n, n_inputs : numbers of rows and of inputs
     parts : the inputs of each column; a later one may replace some of an earlier one
     order : (n,) the numbers of these rows among those of the parts; None for all of them
+    crossed : gives the last of the parts, if targets are needed for them
     """
 
     n: int
     n_inputs: int
     parts: tuple[Part, ...]
     order: Rows | None = None
+    crossed: CrossFitted | None = None
 
     dtype = np.dtype(np.float32)
 
@@ -103,7 +113,8 @@ class Encoding:
     def of(self, rows: Rows) -> Encoding:
         """Return some of the rows."""
         order = rows if self.order is None else self.order[rows]
-        return replace(self, n=len(rows), order=order.astype(np.int32) if self.n < 1 << 31 else order)
+        order = order.astype(np.int32) if self.n < 1 << 31 else order
+        return replace(self, n=len(rows), order=order, crossed=None)
 
     def stream(self, y: Array, sample_weight: Array | None = None) -> Stream:
         """Return a Stream of the rows with their targets. A trainer that shuffles gets all rows in random order."""

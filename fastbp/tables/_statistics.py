@@ -9,6 +9,7 @@ import numpy as np
 
 from .._files.columns import Categories, Table
 from ._cells import Array, cells_of
+from ._pieces import Part, Rows
 from ._read import places_of
 
 if TYPE_CHECKING:
@@ -32,19 +33,42 @@ def added(table: Table, frame: DataFrame, y: Array) -> Table:
     return replace(table, columns=tuple(columns))
 
 
-def cross_fitted(table: Table, frame: DataFrame, y: Array) -> dict[str, tuple[Array, Array]]:
-    """Return mean targets for the rows that the table was made from, each computed from rows of other folds.
+@dataclass(frozen=True)
+class MeanTargets:
+    """The mean targets that are inputs of the rows that a table was made from.
 
-    Returns
-    -------
-    found : for each column that has mean targets, the different ones, (u, n_L), and the number of each row's, (n,)
+    Attributes
+    ----------
+    columns : the inputs of each column that has mean targets, and its counts
+    y : (n,) targets, or the numbers of classes
     """
-    found = {}
-    for column in table.columns:
-        if isinstance(column, Categories) and column.statistics:
-            means = _Means.of(table, column, frame, y)
-            found[column.name] = means.scaled_crossed().reshape(-1, means.sums.shape[-1]), means.keys
-    return found
+
+    columns: tuple[tuple[slice, _Means], ...]
+    y: Array
+
+    @classmethod
+    def of(cls, table: Table, frame: DataFrame, y: Array) -> MeanTargets:
+        """Return those of a table and the rows that it was made from."""
+        columns = []
+        for column in table.columns:
+            if isinstance(column, Categories) and column.statistics:
+                stop = table.slices[column.name].stop
+                columns.append((slice(stop - table.n_outputs, stop), _Means.of(table, column, frame, y)))
+        return cls(tuple(columns), y)
+
+    def parts(self, validation: Rows | None = None) -> tuple[Part, ...]:
+        """Return the inputs, each computed from rows of other folds.
+
+        Parameters
+        ----------
+        validation : numbers of the rows that validate. No mean target is computed from them: they are treated as rows
+            that come after training.
+        """
+        found = []
+        for place, means in self.columns:
+            values, keys = means.crossed_inputs(self.y, validation)
+            found.append(Part.of(place, values.astype(np.float32), keys))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -56,11 +80,13 @@ class _Means:
     keys : (n,) the fold and the place of each row, as fold · places + place
     counts : (FOLDS, places) numbers of rows
     sums : (FOLDS, places, n_L) sums of their targets
+    rare : the places whose mean targets are inputs; the others have inputs of their own
     """
 
     keys: Array
     counts: Array
     sums: Array
+    rare: slice
 
     @classmethod
     def of(cls, table: Table, column: Categories, frame: DataFrame, y: Array) -> _Means:
@@ -73,23 +99,36 @@ class _Means:
         keys *= n_places
         keys += places
         del places
-        size, k = FOLDS * n_places, table.n_outputs
-        counts = np.bincount(keys, minlength=size).reshape(FOLDS, n_places)
-        if k == 1:  # numbers, or 1 for the second of two classes
-            sums = np.bincount(keys, y, size)
-        else:
-            sums = np.bincount(keys * k + y, minlength=size * k).astype(np.float64)
-        return cls(keys.astype(np.int32 if size < 1 << 31 else np.int64), counts, sums.reshape(FOLDS, n_places, k))
+        rare = slice(len(column.categories), n_places - 1)
+        counts, sums = _counted(keys, y, n_places, table.n_outputs)
+        return cls(keys.astype(np.int32 if 2 * sums.size < 1 << 31 else np.int64), counts, sums, rare)
 
     def scaled(self) -> Array:
         """Return the mean targets of all rows, (places, n_L)."""
-        means, deviations = self._scaling()
-        return (_smoothed(self.counts.sum(axis=0), self.sums.sum(axis=0)) - means) / deviations
+        return self._scaled(_smoothed(self.counts.sum(axis=0), self.sums.sum(axis=0)))
 
-    def scaled_crossed(self) -> Array:
-        """Return the mean targets for the rows of each fold, from the other folds, (FOLDS, places, n_L)."""
+    def crossed_inputs(self, y: Array, validation: Rows | None) -> tuple[Array, Array]:
+        """Return the different mean targets, (u, n_L), and the number of each row's, (n,); see `MeanTargets.parts`."""
+        crossed, keys = self._crossed(), self.keys
+        if validation is not None:
+            alone = self._without(validation, y)
+            new = _smoothed(alone.counts.sum(axis=0), alone.sums.sum(axis=0))
+            crossed = np.concatenate([alone._crossed(), new[None]])
+            keys = keys.copy()
+            keys[validation] = keys[validation] % self.counts.shape[1] + self.counts.size
+        return self._scaled(crossed).reshape(-1, self.sums.shape[-1]), keys
+
+    def _without(self, rows: Rows, y: Array) -> _Means:
+        """Return the counts and sums of the other rows."""
+        counts, sums = _counted(self.keys[rows], y[rows], *self.sums.shape[1:])
+        return replace(self, counts=self.counts - counts, sums=self.sums - sums)
+
+    def _scaled(self, targets: Array) -> Array:
+        """Return mean targets, (…, places, n_L), scaled for the rare categories, and 0 for the others."""
         means, deviations = self._scaling()
-        return (self._crossed() - means) / deviations
+        found = np.zeros(targets.shape)
+        found[..., self.rare, :] = (targets[..., self.rare, :] - means) / deviations
+        return found
 
     def _crossed(self) -> Array:
         counts, sums = self.counts.sum(axis=0) - self.counts, self.sums.sum(axis=0) - self.sums
@@ -98,13 +137,24 @@ class _Means:
         return np.stack([_smoothed(*fold) for fold in zip(counts, sums, strict=True)])
 
     def _scaling(self) -> tuple[Array, Array]:
-        """Return the means and the deviations over rows."""
-        crossed = self._crossed()
-        weights = self.counts[:, :, None] / self.counts.sum()
+        """Return the means and the deviations over the rows of rare categories."""
+        crossed, counts = self._crossed()[:, self.rare], self.counts[:, self.rare]
+        weights = counts[:, :, None] / counts.sum()
         means = (weights * crossed).sum(axis=(0, 1))
         deviations = np.sqrt((weights * (crossed - means) ** 2).sum(axis=(0, 1)))
         deviations[deviations < 1e-12] = 1.0
         return means, deviations
+
+
+def _counted(keys: Array, y: Array, n_places: int, k: int) -> tuple[Array, Array]:
+    """Return the counts and sums of `_Means` for rows with these keys."""
+    size = FOLDS * n_places
+    counts = np.bincount(keys, minlength=size).reshape(FOLDS, n_places)
+    if k == 1:  # numbers, or 1 for the second of two classes
+        sums = np.bincount(keys, y, size)
+    else:
+        sums = np.bincount(keys.astype(np.int64) * k + y, minlength=size * k).astype(np.float64)
+    return counts, sums.reshape(FOLDS, n_places, k)
 
 
 def _smoothed(counts: Array, sums: Array) -> Array:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .._files.columns import Categories, Table
-from . import _statistics
 from ._cells import Array
-from ._pieces import Encoding, Part
+from ._pieces import Encoding
 from ._problems import Problems
 from ._read import encoded_with
+from ._statistics import MeanTargets
 from ._target import targets
 
 if TYPE_CHECKING:
@@ -40,8 +38,5 @@ def training_encoding(table: Table, frame: DataFrame) -> Encoding:
     encoding = encoded_with(table, frame, "other", Problems())  # the table's notes have the remarks
     if not any(isinstance(column, Categories) and column.statistics for column in table.columns):
         return encoding
-    parts = list(encoding.parts)
-    for name, (means, numbers) in _statistics.cross_fitted(table, frame, targets(table, frame)).items():
-        stop = table.slices[name].stop
-        parts.append(Part.of(slice(stop - means.shape[1], stop), means.astype(np.float32), numbers))
-    return replace(encoding, parts=tuple(parts))
+    crossed = MeanTargets.of(table, frame, targets(table, frame))
+    return replace(encoding, parts=encoding.parts + crossed.parts(), crossed=crossed)
