@@ -401,3 +401,16 @@ def test_no_input_of_a_split_comes_from_a_target_that_validates(kind, large):
     for place, rows in enumerate((training, validation)):  # the other inputs are those of the whole
         kept = np.r_[0 : table.slices["city"].stop - table.n_outputs, table.slices["x"].start : table.n_inputs]
         np.testing.assert_array_equal(parts[place][:, kept], whole[rows][:, kept])
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_rows_of_training_become_new_rows(large):
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"city": rng.choice([f"city {i}" for i in range(60)], 300), "y": rng.normal(size=300)})
+    table = tables.recognise(frame, "y")
+    encoding = tables.training_encoding(table, frame)
+    samples = Samples(encoding if large else encoding[:], tables.targets(table, frame), encoding.crossed)
+    X = tables.inputs(table, frame)
+    assert (encoding[:] != X).any()
+    for rows in (np.arange(300), np.arange(5, 300, 7)):
+        np.testing.assert_array_equal(samples.as_new(rows).X[:], X[rows])

@@ -13,7 +13,7 @@ from .. import tables
 from .._files.columns import Categories, Table
 from .._training.weighting import class_weights
 from ..callbacks import Callback, EarlyStopping
-from ..tables import CrossFitted, Encoding
+from ..tables import CrossFitted, Encoding, Part
 from ..trainer import Trainer
 from . import report
 from .plan import Plan
@@ -57,16 +57,21 @@ class Samples:
         """Return the rows that train and those that validate. No input is computed from a target of the latter."""
         if self.crossed is None or not len(validation):
             return self.rows(training), self.rows(validation)
-        crossed, numbers = self.crossed.parts(validation), (training, validation)
+        parts = self.crossed.parts(validation)
+        return self._rows_with(parts, training), self._rows_with(parts, validation)
+
+    def as_new(self, numbers: Rows) -> Samples:
+        """Return some of the rows with the inputs that they have after training, as `evaluate` computes them."""
+        return self.rows(numbers) if self.crossed is None else self._rows_with(self.crossed.parts_of_new(), numbers)
+
+    def _rows_with(self, parts: tuple[Part, ...], rows: Rows) -> Samples:
+        """Return some of the rows, with these parts in place of those that `crossed` gave."""
         if isinstance(self.X, Encoding):
-            encoding = replace(self.X, parts=self.X.parts[: -len(crossed)] + crossed)
-            first, second = (Samples(encoding.of(rows), self.y[rows]) for rows in numbers)
-            return first, second
-        first, second = (Samples(self.X[rows], self.y[rows]) for rows in numbers)
-        for samples, rows in zip((first, second), numbers, strict=True):
-            for part in crossed:
-                part.write(rows, np.asarray(samples.X))
-        return first, second
+            return Samples(replace(self.X, parts=self.X.parts[: -len(parts)] + parts).of(rows), self.y[rows])
+        X = self.X[rows]
+        for part in parts:
+            part.write(rows, X)
+        return Samples(X, self.y[rows])
 
     @property
     def arguments(self) -> tuple[Any, ...]:

@@ -224,7 +224,8 @@ def _joined(job: Job, count: int) -> Trained:
     found.trainer._table, found.trainer._state.report = table, told.record()
     validation = samples.rows(found.validated)
     ended = found.ending, None, found.best_epochs, found.output
-    return Trained(found.trainer, found.plan, samples, validation, *ended)
+    training = samples.as_new(np.arange(len(samples)))
+    return Trained(found.trainer, found.plan, training, validation, *ended)
 
 
 def _alone(job: Job, *, resume: bool) -> str:
@@ -273,6 +274,7 @@ def _fitted(job: Job, *, resume: bool) -> Trained:
             restore_last(trainer)
         fitting.fit(trainer, replace(plan, epochs=trainer.epochs_trained), training, validation, verbose=0, **options)
         trainer.history.interrupted = True
+    training = training if samples.crossed is None else samples.as_new(rows[0])
     return Trained(trainer, plan, training, validation, *fitting.ending(trainer, callbacks))
 
 

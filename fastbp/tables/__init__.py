@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._extras import not_installed
 from .._files.columns import Table, label
-from ._pieces import CrossFitted, Encoding
+from ._pieces import CrossFitted, Encoding, Part
 from ._read import encoded, inputs, plain_inputs
 from ._recognise import recognise
 from ._target import answers, targets, with_target
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CrossFitted",
     "Encoding",
+    "Part",
     "Table",
     "TableEncoder",
     "answers",

@@ -55,6 +55,10 @@ class CrossFitted(Protocol):
         """Return the inputs, which are computed from no target of the rows that validate."""
         ...
 
+    def parts_of_new(self) -> tuple[Part, ...]:
+        """Return the inputs that the rows have after training, as new rows."""
+        ...
+
 
 @dataclass(frozen=True)
 class Encoding:

@@ -70,6 +70,13 @@ class MeanTargets:
             found.append(Part.of(place, values.astype(np.float32), keys))
         return tuple(found)
 
+    def parts_of_new(self) -> tuple[Part, ...]:
+        """Return the inputs that these rows have after training, as new rows: computed from all rows."""
+        return tuple(
+            Part.of(place, means.scaled().astype(np.float32), means.keys % means.counts.shape[1])
+            for place, means in self.columns
+        )
+
 
 @dataclass(frozen=True)
 class _Means:
