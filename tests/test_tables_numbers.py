@@ -10,7 +10,7 @@ import pandas
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from fastbp import tables
+from fastbp import ModelFileError, tables
 from fastbp._files import TableError
 from fastbp._files.columns import Categories, Numbers, Table
 
@@ -200,3 +200,61 @@ def test_answers_stay_within_the_range_of_training():
     np.testing.assert_allclose(tables.answers(table, np.array([[-99.0], [0], [99]])), [0, 21.75, 43.5])
     with_new = pandas.DataFrame({"y": [1000.0]})  # but targets are as they are
     assert tables.targets(table, with_new) == (1000 - 21.75) / table.target.deviation
+
+
+def test_many_different_numbers_have_a_rank_in_which_outliers_do_not_count():
+    values = [*np.linspace(1, 2, 398), 1e4, None]
+    table = table_of(values)
+    (column,) = table.columns
+    assert table.input_names == ("x", "x: rank", "x: missing")
+    X = tables.inputs(table, pandas.DataFrame({"x": values}))
+    rank = X[:-1, 1]
+    assert (np.diff(rank) > 0).sum() > 390  # float32 can't tell all of them apart
+    np.testing.assert_allclose([rank.mean(), rank.std()], [0, 1], atol=1e-3)
+    np.testing.assert_allclose(rank[[99, 298]], [-0.67, 0.67], atol=0.02)  # the quartiles of a normal distribution
+    np.testing.assert_array_equal(X[-1], [0, 0, 1])
+    new = tables.inputs(table, pandas.DataFrame({"x": [-5.0, 5e4]}))[:, 1]
+    np.testing.assert_array_equal(new, [rank[0], rank[-1]])
+    assert len(column.knots) <= 65
+    assert Table.from_record(json.loads(json.dumps(table.record()))) == table
+
+
+@pytest.mark.parametrize("values", [np.arange(301.0) / 7 % 10, np.arange(301) / 3])
+def test_ranks_are_for_many_different_numbers_in_many_rows(values):
+    assert table_of(values).columns[0].knots
+    assert not table_of(values[:300]).columns[0].knots
+    assert not table_of(np.round(values) % 10).columns[0].knots
+    assert not tables.recognise(pandas.DataFrame({"x": values, "y": values}), "y").target.knots
+
+
+def test_two_spellings_of_a_number_are_one_knot():
+    values = [text for i in range(200) for text in (f"{i / 4:.2f}", f"{i / 4:.3f}")]
+    knots = table_of(values).columns[0].knots
+    assert knots == tuple(sorted(set(knots)))
+
+
+RANKED = table_of(np.arange(400) / 7).record()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"knots": [], "scores": [0.5]}, "rising knots and finite scores of 'x'"),
+        ({"knots": [1.0], "scores": [0.5]}, "rising knots"),
+        ({"knots": [2.0, 1.0], "scores": [0.5, 0.6]}, "rising knots"),
+        ({"knots": [1.0, 1.0], "scores": [0.5, 0.6]}, "rising knots"),
+        ({"knots": [1.0, float("inf")], "scores": [0.5, 0.6]}, "rising knots"),
+        ({"knots": [1.0, 2.0], "scores": [0.5, float("nan")]}, "rising knots"),
+        ({"knots": [1.0, "2"], "scores": [0.5, 0.6]}, "rising knots"),
+        ({"knots": 1}, "knots as list"),
+        ({"low": None}, "a finite range"),
+        ({"spelling": "roman"}, "spelling among plain, point, comma, duration"),
+        ({"unit": 1}, "unit as str"),
+    ],
+)
+def test_a_forged_record_is_refused(change, message):
+    record = json.loads(json.dumps(RANKED))
+    assert Table.from_record(record)
+    record["columns"][0] |= change
+    with pytest.raises(ModelFileError, match=message):
+        Table.from_record(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,11 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._records import check_fields, refused
-from .fields import arguments, check_range, check_word, with_defaults
+from .fields import are_finite, arguments, check_range, check_word, with_defaults
 
 Array = npt.NDArray[Any]
 
 NUMBERS = ("plain", "point", "comma", "duration")  # spellings of numbers
-CURVES = ("straight", "smooth", "log", "log smooth")  # what is done to a number before it is scaled, and after
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ class Numbers:
     unit : the sign or word beside each number, such as $, % or kg
     low, high : the range of the numbers in training; None for columns of earlier versions
     lenient : whether to warn that a missing number is replaced, because training had none
-    curve : "straight"; "log" takes logarithms before scaling, "smooth" bends large numbers after it
-    middle, spread : if a few numbers are far from the others, these give one more input, the inverse hyperbolic sine of
-        (number − middle) / spread, which tells small numbers apart; otherwise None
+    knots, scores : some numbers of training and their scaled normal scores, between which the second input, the rank
+        of a number, is interpolated; () where the scaled number is the only input
     note : what training noticed about the column
     """
 
@@ -48,22 +47,21 @@ class Numbers:
     unit: str = ""
     low: float | None = None
     high: float | None = None
-    curve: str = "straight"
-    middle: float | None = None
-    spread: float | None = None
+    knots: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
     lenient: bool = False
     note: str = ""
 
     @property
     def width(self) -> int:
         """Number of inputs that the column becomes."""
-        return 1 + (self.spread is not None) + self.indicator
+        return 1 + bool(self.knots) + self.indicator
 
     @property
     def input_names(self) -> tuple[str, ...]:
         """One text for each input."""
-        more = () if self.spread is None else (f"{self.name}: compressed",)
-        return (self.name, *more, f"{self.name}: missing") if self.indicator else (self.name, *more)
+        more = [f"{self.name}: rank"] if self.knots else []
+        return (self.name, *more, *([f"{self.name}: missing"] if self.indicator else []))
 
     @property
     def baseline(self) -> Array:
@@ -78,8 +76,7 @@ class Numbers:
         about += ["with a decimal comma"] if self.spelling == "comma" else []
         if self.low is not None and self.high is not None:
             about.append(f"{self.low:.6g} to {self.high:.6g}")
-        about.append(f"mean {self.mean:.6g}" if "log" not in self.curve else "in logarithms")
-        about += [] if self.spread is None else ["also compressed"]
+        about.append(f"mean {self.mean:.6g}")
         return "; ".join([", ".join(about), *([self.note] if self.note else [])])
 
     def rows(self, numbers: Array) -> Array:
@@ -87,31 +84,22 @@ class Numbers:
         rows = np.zeros((len(numbers), self.width))
         gone = np.isnan(numbers)
         rows[:, 0] = np.where(gone, 0.0, self.scaled(numbers))
-        if self.middle is not None and self.spread is not None:
-            rows[:, 1] = np.where(gone, 0.0, np.arcsinh((self._clamped(numbers) - self.middle) / self.spread))
+        if self.knots:
+            rows[:, 1] = np.where(gone, 0.0, np.interp(numbers, self.knots, self.scores))
         if self.indicator:
             rows[:, -1] = gone
         return rows
 
     def scaled(self, numbers: Array, *, clamped: bool = True) -> Array:
         """Return numbers as the network sees them. Inputs are clamped to training's range, widened by its width."""
-        numbers = self._clamped(numbers) if clamped else numbers
-        if "log" in self.curve:
-            numbers = np.sign(numbers) * np.log1p(np.abs(numbers))
-        z = (numbers - self.mean) / self.deviation
-        return z / np.sqrt(1 + (z / 3) ** 2) if "smooth" in self.curve else z
-
-    def _clamped(self, numbers: Array) -> Array:
-        if self.low is None or self.high is None:
-            return numbers
-        width = self.high - self.low
-        return np.clip(numbers, self.low - width, self.high + width)
+        if clamped and self.low is not None and self.high is not None:
+            width = self.high - self.low
+            numbers = np.clip(numbers, self.low - width, self.high + width)
+        return (numbers - self.mean) / self.deviation
 
     def unscaled(self, z: Array) -> Array:
         """Return numbers in the column's own units, within the range of training, as float64."""
         numbers = np.asarray(z).astype(np.float64) * self.deviation + self.mean
-        if "log" in self.curve:
-            numbers = np.sign(numbers) * np.expm1(np.abs(numbers))
         return numbers if self.low is None or self.high is None else np.clip(numbers, self.low, self.high)
 
     @classmethod
@@ -123,22 +111,21 @@ class Numbers:
         kinds |= {
             "low": (float, type(None)),
             "high": (float, type(None)),
-            "curve": (str,),
+            "knots": (list, tuple),
+            "scores": (list, tuple),
             "note": (str,),
             "lenient": (bool,),
-            "middle": (float, type(None)),
-            "spread": (float, type(None)),
         }
         check_fields("a column", record, kinds)
         name, mean, deviation = _checks.shown(record["name"]), record["mean"], record["deviation"]
         if not math.isfinite(mean) or not 0 < deviation < math.inf:
             raise refused(f"{mean}, {deviation}", f"a finite mean and a deviation > 0 of {name}")
-        middle, spread = record["middle"], record["spread"]
-        if (middle is None) != (spread is None) or not (
-            spread is None or (math.isfinite(middle) and 0 < spread < math.inf)
-        ):
-            raise refused(f"{middle}, {spread}", f"a finite middle and a spread > 0 of {name}, or neither")
         check_range(record)
         check_word(record, "spelling", NUMBERS)
-        check_word(record, "curve", CURVES)
+        knots, scores = record["knots"], record["scores"]
+        rising = all(a < b for a, b in pairwise(knots)) if are_finite(knots, len(scores)) else False
+        if not rising or not are_finite(scores, len(knots)) or len(knots) == 1:
+            raise refused(
+                f"{_checks.shown(knots)}, {_checks.shown(scores)}", f"rising knots and finite scores of {name}"
+            )
         return cls(**arguments(record))

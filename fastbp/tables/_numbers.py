@@ -27,11 +27,6 @@ POINT = re.compile(
 COMMA = re.compile(rf"(?:[1-9][0-9]{{0,2}}(?:([.{SPACES}'’])[0-9]{{3}}(?:\1[0-9]{{3}})*)|[0-9]+)(?:,[0-9]*)?|,[0-9]+")
 DURATION = re.compile(r"-?[0-9]+ days?(?:,? [+-]?[0-9]+:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?|[0-9]+:[0-9]{2}:[0-9]{2}")
 ENOUGH = 0.9  # the share of numbers, or of dates, in a column of them
-NORMAL = 1.349  # the interquartile range of the standard normal distribution
-FAR, FURTHER = (
-    6,
-    20,
-)  # standard deviations from the mean, and from the median, if the middle half of the rows gives them
 FEW = 30  # with at most so many different values, texts that aren't rare make a column one of categories
 SEVERAL = 5  # and fewer different numbers are categories, too
 
@@ -199,23 +194,3 @@ def without_infinity(cells: Cells, reading: Reading) -> tuple[Array, str]:
     counts = "count" if many else "counts"
     note = f"{texts_of(cells, unread)} in {rows_of(cells.rows(unread))} {counts} as missing"
     return numbers, "; ".join(filter(None, [reading.note, note]))
-
-
-def compression(numbers: Array, counts: Array, mean: float, deviation: float) -> tuple[float | None, float | None]:
-    """Return the median of numbers, and their interquartile range as a standard deviation, if some are far from most.
-
-    Parameters
-    ----------
-    numbers : (u,) finite and different
-    counts : (u,) rows of each
-    mean, deviation : over all rows
-    """
-    if len(numbers) <= SEVERAL:
-        return None, None
-    order = np.argsort(numbers)
-    ranks = np.cumsum(counts[order]) / counts.sum()
-    low, middle, high = numbers[order][np.searchsorted(ranks, (0.25, 0.5, 0.75))].tolist()
-    spread = (high - low) / NORMAL or deviation
-    far = max(abs(numbers.max() - mean), abs(numbers.min() - mean)) / deviation
-    further = max(abs(numbers.max() - middle), abs(numbers.min() - middle)) / spread
-    return (middle, spread) if far > FAR or further > FURTHER else (None, None)

@@ -15,7 +15,7 @@ from .._files import TableError
 from .._files.columns import Categories, Column, Dates, Numbers, Table
 from .._files.dates import PARTS, parts_of
 from .._files.spellings import EXACT
-from . import _dates, _names, _numbers, _statistics
+from . import _dates, _names, _numbers, _ranks, _statistics
 from ._cells import Array, Cells, Flags, cells_of
 from ._numbers import Reading
 from ._problems import Problems, check_columns, listed
@@ -247,12 +247,10 @@ def _scaled(cells: Cells, reading: Reading, rules: Rules) -> Numbers:
         deviation = 1.0
     fill, lenient = rules.missing != "refuse", rules.missing == "indicator" and not gaps
     low, high = float(found.min()), float(found.max())
-    middle, spread = _numbers.compression(found, counts, mean, deviation)
     return Numbers(
         *(cells.name, mean, deviation, fill, indicator),
         *(reading.spelling, reading.unit, low, high),
-        middle=middle,
-        spread=spread,
+        *_ranks.knots_of(found, counts),
         lenient=lenient,
         note=note,
     )
