@@ -79,4 +79,4 @@ def candidates(n_rows: int) -> list[Recipe]:
 
 def linear(n_rows: int) -> Recipe:
     """Return the defaults of a linear model, whose penalty is at most that of linear models in scikit-learn."""
-    return Recipe((), l2=0.5 / n_rows, optimizer="lbfgs")
+    return Recipe((), l2=0.25 / n_rows, optimizer="lbfgs")
