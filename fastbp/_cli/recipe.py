@@ -32,7 +32,7 @@ class Recipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     batch_size: int = 64
-    epochs: int = 500
+    epochs: int = 300
     patience: int = 20
     dropout: float = 0.0
     l2: float = 0.0

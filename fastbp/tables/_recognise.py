@@ -24,7 +24,8 @@ from ._target import number_in, recognised_target, targets
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NAMED = 250  # the most categories of a column with an input of their own
+NAMED = 250  # the most categories of a column that have an input each
+OF_MANY = 30  # those that have one in a column with more: each of the others says little, and all of them take long
 RARE = 10  # rows; rarer categories share an input. In tables of less than 500 rows, a 50th of the rows
 RARE_YEARS = 0.05  # the share of rows in other years, below which the year is no input
 MISSING = ("indicator", "mean", "refuse")
@@ -303,7 +304,8 @@ def _categories(cells: Cells, rules: Rules) -> Categories:
     texts = list(cells.texts[present])
     by_count = np.argsort(-counts, kind="stable")
     least = min(RARE, max(1, len(cells) // 50))
-    named = max(1, min(NAMED, int((counts >= least).sum())))
+    frequent_ones = int((counts >= least).sum())
+    named = max(1, frequent_ones if frequent_ones <= NAMED else OF_MANY)
     if len(texts) == named + 1 <= NAMED:
         named += 1
     frequent = sorted((texts[i] for i in by_count[:named]), key=lambda text: (number_in(text), text))
