@@ -561,7 +561,7 @@ STRICT = (*PREDICT, "--unknown", "error")
         (GOOD, (*TRAIN, "--target", "z"), "bad.csv: --target: expected a column of the table, one of 'size',"),
         ("b,y\n,2\n,3\n", TRAIN, "bad.csv: column 'b' is left out: it has no values"),
         ("a,y\n1,2\n2,3\n,3\n", (*TRAIN, "--missing", "refuse"), "bad.csv: column 'a' is missing in row 3"),
-        ("a,y\n1,2\n4,3\n2,x\n", (*TRAIN, "--task", "numbers"), "column 'y', the target: expected numbers, got text"),
+        ("a,y\n1,2\n4,3\n2,x\n", (*TRAIN, "--task", "numbers"), "column 'y', the target: expected numbers, got 'x';"),
         ("a,y\n1,p\n2,p\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
         ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
         ("a,y,y\n1,2,3\n", TRAIN, "bad.csv: two columns are called 'y', the target; rename one or remove it"),

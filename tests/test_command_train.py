@@ -131,6 +131,22 @@ def test_rows_without_a_target_are_left_out(folder, capsys):
     assert "column 'sold', the target: expected a value in some row, got none" in capsys.readouterr().err
 
 
+def test_a_target_that_trains_is_evaluated(folder, capsys):
+    frame = shop()[["size", "kind"]].assign(price=RNG.uniform(1, 40, 120).round(2).astype(str))
+    frame.loc[:1, "price"] = "withheld", "inf"
+    frame.to_csv("prices.csv", index=False)
+    told_of = "2 rows without a target are left out: 'withheld', 'inf' in 2 rows (1, 2) are not\nfinite numbers.\n"
+    assert run("train prices.csv --target price --epochs 2 --seed 0") == 0
+    assert told_of in capsys.readouterr().out
+    assert run("evaluate prices.model.npz prices.csv") == 0
+    assert told_of in capsys.readouterr().out
+    assert run("importance prices.model.npz prices.csv --json") == 0
+    assert told(capsys)["rows"] == 118
+    frame.assign(price="withheld").to_csv("none.csv", index=False)
+    assert run("evaluate prices.model.npz none.csv") == 2
+    assert "expected a number in some row, got none: 'withheld' in 120 rows" in capsys.readouterr().err
+
+
 def test_new_classes_count_as_wrong(model, capsys):
     frame = shop()
     frame.loc[:2, "sold"] = "perhaps"
@@ -143,7 +159,10 @@ def test_new_classes_count_as_wrong(model, capsys):
     assert found["measured"]["accuracy"] == pytest.approx(accuracy)
     capsys.readouterr()
     assert run("evaluate shop.model.npz new.csv") == 0
-    assert "3 rows have a class that training did not have ('perhaps')" in capsys.readouterr().out
+    assert "3 rows have a class that training did not have ('perhaps'). They count as" in capsys.readouterr().out
+    frame.iloc[:1].to_csv("one.csv", index=False)
+    assert run("evaluate shop.model.npz one.csv") == 0
+    assert "1 row has a class that training did not have ('perhaps'). It counts as" in capsys.readouterr().out
 
 
 def test_new_categories_are_warned_of(model, capsys):

@@ -14,6 +14,7 @@ from fastbp import ModelFileError, tables
 from fastbp._cli.fitting import Samples
 from fastbp._files import TableError
 from fastbp._files.columns import Categories, Numbers, Table
+from fastbp.tables import target_rows
 
 N = 600
 RNG = np.random.default_rng(0)
@@ -290,7 +291,41 @@ def test_rows_without_a_target_are_told_apart():
     np.testing.assert_array_equal(tables.with_target("y", numbers)[48:], [1, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(tables.with_target("y", numbers, "classes")[48:], [1, 1, 1, 1, 0, 1])
     table = tables.recognise(pandas.DataFrame({"x": ["a", "b"] * 25, "y": np.arange(50) / 3}), "y")
-    np.testing.assert_array_equal(tables.with_target(table, numbers)[48:], [1, 1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(tables.with_target(table, numbers)[48:], [1, 1, 0, 0, 0, 0])
+
+
+def test_what_a_target_has_in_place_of_numbers_is_told():
+    frame = pandas.DataFrame({"x": ["a", "b"] * 27, "y": [*map(str, np.arange(50) / 3), "?", "inf", None, "x"]})
+    known, texts = target_rows("y", frame)
+    assert texts == "'?', 'inf', 'x' in 3 rows (51, 52, 54) are not finite numbers"
+    table = tables.recognise(frame[known].reset_index(drop=True), "y")
+    assert target_rows(table, frame)[1] == texts
+    assert target_rows(table, frame.iloc[[0, 53]].reset_index(drop=True))[1] == "'x' in row 2 is not a number"
+    assert target_rows("x", frame)[1] == ""
+
+
+def test_dates_as_a_target_are_called_so():
+    days = pandas.date_range("2024-01-01", periods=50).strftime("%d.%m.%Y")
+    frame = pandas.DataFrame({"x": ["a", "b"] * 25, "y": days})
+    with pytest.raises(TableError, match=r"got 50 different dates, such as '01.01.2024'; choose another"):
+        tables.recognise(frame, "y")
+    with pytest.raises(TableError, match=r"expected numbers, got dates, such as '01.01.2024'; choose another"):
+        tables.recognise(frame, "y", "numbers")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        (np.arange(50) * 1e-300, r"too small \(at most 4.9e-299\)"),
+        (1e15 + np.arange(50) % 2, "subtract a con"),
+    ],
+)
+def test_numbers_that_can_not_be_scaled_are_not_called_equal(numbers, why):
+    frame = pandas.DataFrame({"x": ["a", "b"] * 25, "y": numbers})
+    with pytest.raises(TableError, match=f"the target: expected numbers that can be scaled, but they .*{why}"):
+        tables.recognise(frame, "y", "numbers")
+    with pytest.raises(TableError, match=f"column 'y' is left out: its numbers .*{why}"):
+        tables.recognise(frame, "x", features=["y"])
 
 
 def test_a_target_that_hardly_repeats_is_refused():

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from .. import tables
-from .._files import TableError
 from .._files.columns import Categories
 from ..tables._problems import numbered
 from . import fitting, report
 from .answer import Answer
-from .files import about, input_names, load_model, read_table, target_facts, told_warnings
+from .files import about, input_names, load_model, read_table, rows_with_target, target_facts, told_warnings
 from .fitting import Samples
-from .text import counted
+from .text import paragraph
 
 
 def evaluate(arguments: Namespace) -> dict[str, Any]:
@@ -25,10 +24,8 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
     names = report.metric_names(arguments.metrics, table)
     frame = read_table(arguments.data, [*input_names(table), table.target.name])
     with about(arguments.data), told_warnings():
-        has_target = tables.with_target(table, frame)
+        has_target, left_out = rows_with_target(table, frame)
         without = int((~has_target).sum())
-        if without == len(frame):
-            raise TableError(f"column {table.target.name!r}, the target: expected a value in some row, got none")
         if without:
             frame = frame[has_target].reset_index(drop=True)
         with numbered(np.flatnonzero(has_target) + 1):
@@ -40,10 +37,7 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
             new = dict(Counter(map(str, series[y < 0])).most_common())
         found = fitting.figures(trainer, table, Samples(X, y), names)
     results = {"target": target_facts(table), "without_target": without, "new_classes": new} | found
-    text = ""
-    if without:
-        are = "is" if without == 1 else "are"
-        text += f"{counted(without, 'row')} without a target {are} left out.\n"
+    text = paragraph(left_out) if left_out else ""
     text += report.unknown_text(new) + ("\n" if text or new else "")
     return Answer(
         results, text + report.text({"this table": found}, of_numbers=not isinstance(table.target, Categories))

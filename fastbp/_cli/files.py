@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import _checks, _messages
+from .. import _checks, _messages, tables
 from .._files import TableError
 from .._files.columns import Categories, Table
 from .._records import ModelFileError
 from ..trainer import Trainer
+from .text import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,6 +28,28 @@ def read_table(path: str, wanted: list[str]) -> DataFrame:
 
     with about(path):
         return read(path, wanted)
+
+
+def rows_with_target(goal: Table | str, frame: DataFrame, task: str = "auto") -> tuple[Any, str]:
+    """Return which rows have a target, (n,) of bool, and a sentence about the others, or "".
+
+    Parameters
+    ----------
+    goal : a model's table, or the name of the target
+    frame : the rows
+    task : what the target is, if only its name is given
+    """
+    known, texts = tables.target_rows(goal, frame, task)
+    if not known.any():
+        name = goal if isinstance(goal, str) else goal.target.name
+        expected = "a number" if texts else "a value"
+        came = f"none: {texts}" if texts else "none"
+        raise TableError(f"column {name!r}, the target: expected {expected} in some row, got {came}")
+    if known.all():
+        return known, ""
+    n = int((~known).sum())
+    are = "is" if n == 1 else "are"
+    return known, f"{counted(n, 'row')} without a target {are} left out{f': {texts}' if texts else ''}."
 
 
 def input_names(table: Table) -> list[str]:

@@ -189,8 +189,8 @@ def unknown_text(names: dict[str, int]) -> str:
     n = sum(names.values())
     which = listed(list(names), 5)
     classes = "a class" if len(names) == 1 else f"{len(names)} classes"
-    have = "has" if n == 1 else "have"
+    have, they, them = ("has", "It counts as", "it") if n == 1 else ("have", "They count as", "them")
     return paragraph(
-        f"{counted(n, 'row')} {have} {classes} that training did not have ({which}). They count as wrong in the "
-        "accuracy, and the other figures leave them out."
+        f"{counted(n, 'row')} {have} {classes} that training did not have ({which}). {they} wrong in the "
+        f"accuracy, and the other figures leave {them} out."
     )

@@ -24,7 +24,7 @@ from . import fitting, folds, joining, plan as plans, report, words
 from .answer import Answer
 from .choices import Choices, choices, named
 from .disguise import in_disguise
-from .files import about, check_place, read_table, target_facts, told_warnings
+from .files import about, check_place, read_table, rows_with_target, target_facts, told_warnings
 from .fitting import Samples
 from .recipe import recipe
 from .resuming import begun, restore_last, same_training
@@ -112,9 +112,7 @@ def _read(arguments: Namespace, comm: Any) -> Job:
         if chosen.target in frame.attrs["renamed"].values():
             raise TableError(f"two columns are called {chosen.target!r}, the target; rename one or remove it")
         folds.check_count(arguments.folds, len(frame))
-        has_target = tables.with_target(chosen.target, frame, arguments.task)
-        if not has_target.any():
-            raise TableError(f"column {chosen.target!r}, the target: expected a value in some row, got none")
+        has_target, left_out = rows_with_target(chosen.target, frame, arguments.task)
         if not has_target.all():
             frame = frame[has_target].reset_index(drop=True)  # which keeps attrs
         with numbered(np.flatnonzero(has_target) + 1):
@@ -130,7 +128,8 @@ def _read(arguments: Namespace, comm: Any) -> Job:
     without = int((~has_target).sum())
     some = fitting.spread(len(frame))
     notes = in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some])
-    text = words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), without) + words.columns(table)
+    text = words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), without, left_out)
+    text += words.columns(table)
     text += "".join("\n" + words.note(note) for note in notes) + "\n"
     return Job(arguments, chosen, kept, table, samples, without, text, seed, comm)
 

@@ -24,13 +24,19 @@ def columns(table: Table, *, every: bool = False) -> str:
     return text + (f"… and {len(hidden):,} more columns that are inputs; fastbp info lists them\n" if hidden else "")
 
 
-def head(data: str, about: Mapping[Any, Any], n_rows: int, n_columns: int, without_target: int) -> str:
-    """Return the first lines of `train`; about: the attrs of the frame that `_files.tables.read` returned."""
+def head(data: str, about: Mapping[Any, Any], n_rows: int, n_columns: int, without_target: int, left_out: str) -> str:
+    """Return the first lines of `train`.
+
+    Parameters
+    ----------
+    data : the path of the table
+    about : the attrs of the frame that `_files.tables.read` returned
+    n_rows, n_columns : the size of the frame without rows that have no target
+    without_target, left_out : the number of these rows, and a sentence about them, or ""
+    """
     name = "standard input" if data == "-" else Path(data).name
     text = f"{name}: {counted(n_rows + without_target, 'row')}, {counted(n_columns, 'column')}.\n"
-    if without_target:
-        are = "is" if without_target == 1 else "are"
-        text += f"{counted(without_target, 'row')} without a target {are} left out.\n"
+    text += paragraph(left_out) if left_out else ""
     text += "".join(paragraph(line[:1].upper() + line[1:] + ".") for line in about.get("notes", []))
     for new, old in about.get("renamed", {}).items():
         why = "has no name in the file" if not old else f"is another one called {old!r} in the file"

@@ -7,7 +7,7 @@ from .._files.columns import Table, label
 from ._pieces import CrossFitted, Encoding, Part
 from ._read import encoded, inputs, plain_inputs
 from ._recognise import recognise
-from ._target import answers, targets, with_target
+from ._target import answers, target_rows, targets, with_target
 from ._training import training_encoding, training_inputs
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "label",
     "plain_inputs",
     "recognise",
+    "target_rows",
     "targets",
     "training_encoding",
     "training_inputs",

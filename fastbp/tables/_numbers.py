@@ -28,6 +28,7 @@ COMMA = re.compile(rf"(?:[1-9][0-9]{{0,2}}(?:([.{SPACES}'’])[0-9]{{3}}(?:\1[0-
 DURATION = re.compile(r"-?[0-9]+ days?(?:,? [+-]?[0-9]+:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?|[0-9]+:[0-9]{2}:[0-9]{2}")
 ENOUGH = 0.9  # the share of numbers, or of dates, in a column of them
 FEW = 30  # with at most so many different values, texts that aren't rare make a column one of categories
+TINY = 1e-150  # whose squares are 0 in float64
 SEVERAL = 5  # and fewer different numbers are categories, too
 
 
@@ -194,3 +195,13 @@ def without_infinity(cells: Cells, reading: Reading) -> tuple[Array, str]:
     counts = "count" if many else "counts"
     note = f"{texts_of(cells, unread)} in {rows_of(cells.rows(unread))} {counts} as missing"
     return numbers, "; ".join(filter(None, [reading.note, note]))
+
+
+def too_close(numbers: Array, mean: float, deviation: float) -> str:
+    """Return why numbers that differ can't be scaled, and what to do, or ""."""
+    if deviation > 1e-12 * abs(mean):
+        return ""
+    largest = float(np.abs(numbers).max())
+    if largest < TINY:
+        return f"are too small (at most {largest:g}); multiply them by a constant"
+    return f"differ by less than a millionth of a millionth of their mean, {mean:g}; subtract a constant from them"

@@ -151,9 +151,11 @@ def _unwanted(name: str, drop: Collection[str], features: Collection[str] | None
 
 
 def _nothing_left(left_out: Mapping[str, str], target: str) -> str:
-    reasons = "".join(f"\ncolumn {name!r} is left out: {why}" for name, why in left_out.items())
-    advice = "; choose a kind, such as category, for one of them" if left_out else ""
-    return f"expected a column besides {target!r} to predict it from, got none{advice}{reasons}"
+    lines = [f"expected a column besides {target!r} to predict it from, got none"]
+    lines += [f"column {name!r} is left out: {why}" for name, why in left_out.items()]
+    useful = [name for name, why in left_out.items() if why.startswith(("an identifier", "text"))]
+    lines += [f"types: to use a column nevertheless, give it a type, such as {name}=category" for name in useful[:1]]
+    return "\n".join(lines)
 
 
 def _recognised(cells: Cells, rules: Rules) -> Column:
@@ -243,6 +245,8 @@ def _scaled(cells: Cells, reading: Reading, rules: Rules) -> Numbers:
         raise LeftOut("its numbers are too large to be scaled; divide them by a constant")
     indicator = gaps and rules.missing == "indicator"
     if not deviation > 1e-12 * abs(mean):
+        if len(np.unique(found)) > 1:
+            raise LeftOut(f"its numbers {_numbers.too_close(found, mean, deviation)}")
         if not indicator:
             raise LeftOut(f"it is {found[0]:g} in every row")
         deviation = 1.0

@@ -12,7 +12,7 @@ from .._checks import one_of, shown
 from .._files import TableError
 from .._files.columns import Categories, Numbers, Table
 from .._files.spellings import label
-from . import _numbers
+from . import _dates, _numbers
 from ._cells import Array, Cells, Flags, cells_of
 from ._numbers import Reading
 from ._problems import check_columns, listed, rows_of, texts_of
@@ -28,7 +28,7 @@ ZEROS = re.compile(r"\s*[+-]?0[0-9]+\s*")  # an integer with leading zeros, such
 
 
 def with_target(table: Table | str, frame: DataFrame, task: str = "auto") -> Flags:
-    """Return which rows have a target, (n,) of bool.
+    """Return which rows have a target, (n,) of bool. For a target of numbers, text and infinity are none.
 
     Parameters
     ----------
@@ -39,16 +39,29 @@ def with_target(table: Table | str, frame: DataFrame, task: str = "auto") -> Fla
     task : {"auto", "classes", "numbers"}
         What the target is, if only its name is given.
     """
+    return target_rows(table, frame, task)[0]
+
+
+def target_rows(table: Table | str, frame: DataFrame, task: str = "auto") -> tuple[Flags, str]:
+    """Return which rows have a target, as `with_target`, and what the others have in place of a number, or ""."""
     name = table if isinstance(table, str) else table.target.name
     check_columns(frame.columns, [name])
     cells = cells_of(frame[name])
+    _refuse_nested(cells)
     if isinstance(table, Table):
         if isinstance(table.target, Categories):
-            return cells.rows(~cells.missing_except(table.target.codes))
-        return cells.rows(~cells.marked)
-    if task == "classes" or _has_zeros(cells) or (reading := _numbers.recognise(cells)) is None:
-        return cells.rows(~cells.null)
-    return cells.rows(np.isfinite(reading.numbers))
+            return cells.rows(~cells.missing_except(table.target.codes)), ""
+        numbers = _numbers.read(cells, table.target.spelling, table.target.unit)
+    elif task == "classes" or _has_zeros(cells) or (reading := _numbers.recognise(cells)) is None:
+        return cells.rows(~cells.null), ""
+    else:
+        numbers = reading.numbers
+    known = np.isfinite(numbers)
+    if not (odd := ~known & ~cells.null).any():
+        return cells.rows(known), ""
+    what = "finite numbers" if np.isinf(numbers).any() else "numbers"
+    are = f"are not {what}" if odd.sum() > 1 else f"is not a {what[:-1]}"
+    return cells.rows(known), f"{texts_of(cells, odd)} in {rows_of(cells.rows(odd))} {are}"
 
 
 def recognised_target(cells: Cells, task: str) -> Numbers | Categories:
@@ -84,7 +97,9 @@ def recognised_target(cells: Cells, task: str) -> Numbers | Categories:
         _refuse(cells, ~is_number, advice)
     if task == "numbers" or (task == "auto" and not few):
         if not is_number.all():
-            raise TableError(f"column {name!r}, the target: expected numbers, got text; use --task classes")
+            came = f"dates, such as {shown(texts[0])}" if _dates.recognise(cells) else texts_of(cells, ~is_number)
+            advice = "choose another --target" if came.startswith("dates") else "use --task classes"
+            raise TableError(f"column {name!r}, the target: expected numbers, got {came}; {advice}")
         return _numbers_of(cells, reading)
     return _classes(cells, labels)
 
@@ -101,8 +116,8 @@ def _numbers_of(cells: Cells, reading: Reading) -> Numbers:
     if not math.isfinite(mean) or not math.isfinite(deviation):
         came = f"column {cells.name!r}, the target: expected numbers that can be scaled, got too large ones"
         raise TableError(f"{came}; divide them by a constant")
-    if not deviation > 1e-12 * abs(mean):
-        raise TableError(_constant(cells))
+    if why := _numbers.too_close(numbers, mean, deviation):
+        raise TableError(f"column {cells.name!r}, the target: expected numbers that can be scaled, but they {why}")
     low, high = float(numbers.min()), float(numbers.max())
     return Numbers(cells.name, mean, deviation, False, False, reading.spelling, reading.unit, low, high)
 
@@ -117,6 +132,9 @@ def _classes(cells: Cells, labels: list[str]) -> Categories:
     if len(counts) > MANY or (len(cells) > SMALL and len(counts) > len(cells) / 2):
         came = f"{len(counts):,} different values in {len(cells):,} rows, such as {shown(labels[0])}"
         advice = "choose another --target, or --task numbers if these are numbers"
+        if _dates.recognise(cells):
+            came = f"{len(counts):,} different dates, such as {shown(labels[0])}"
+            advice = "choose another --target, such as a column with a number of days"
         raise TableError(f"column {cells.name!r}, the target: expected a few classes, or numbers, got {came}; {advice}")
     names = sorted(counts, key=lambda text: (number_in(text), text))
     return Categories(cells.name, tuple(names), None, counts=(*(counts[text] for text in names), 0, 0))
