@@ -185,16 +185,15 @@ def log_loss(samples: PredictedSamples) -> float:
 
     As in scikit-learn, a probability of 0 is replaced by the machine epsilon of the dtype.
     """
-    score = _scikit_learn("log_loss").log_loss
-    return _mean(
-        score(
-            s.truth,
-            s.output if s.output.shape[1] > 1 else s.output[:, 0],
-            labels=np.arange(max(2, s.output.shape[1])),
-            sample_weight=s.weight,
-        )
-        for s in samples.each_label()
+    return _mean(_log_loss(s) for s in samples.each_label())
+
+
+def _log_loss(samples: PredictedSamples) -> float:
+    output, truth, least = samples.output, samples.truth, np.finfo(samples.output.dtype).eps
+    chances = (
+        output[np.arange(len(truth)), truth] if output.shape[1] > 1 else np.where(truth, output[:, 0], 1 - output[:, 0])
     )
+    return float(np.average(-np.log(np.clip(chances, least, 1 - least), dtype=np.float64), weights=samples.weight))
 
 
 def top_accuracy(k: int, samples: PredictedSamples) -> float:
@@ -208,7 +207,7 @@ def top_accuracy(k: int, samples: PredictedSamples) -> float:
 
 Measured = Callable[[PredictedSamples], float]
 OF_NUMBERS: dict[str, Measured] = {"mse": mse, "rmse": rmse, "mae": mae, "r2": r2}  # the others are for classes
-OWN = OF_NUMBERS | {"accuracy": accuracy}  # the others need scikit-learn
+OWN = OF_NUMBERS | {"accuracy": accuracy, "log_loss": log_loss}  # the others need scikit-learn
 MEANS = ("mse", "mae", "accuracy", "log_loss")  # means over samples, so those of several chunks can be combined
 METRICS = OWN | {
     "balanced_accuracy": balanced_accuracy,

@@ -68,8 +68,8 @@ def test_what_is_no_metric(metrics, error, message):
 
 def test_without_scikit_learn_the_commonest_work_and_the_others_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    own = ["accuracy", "mse", "rmse", "mae", "r2"]
-    assert len(measured([*own, gap], np.eye(2), np.eye(2))) == 6
+    own = ["accuracy", "log_loss", "mse", "rmse", "mae", "r2"]
+    assert len(measured([*own, gap], np.eye(2), np.eye(2))) == 7
     for name in [*set(EVERY_NAME) - set(own), "top_3_accuracy"]:
         with pytest.raises(ImportError, match=rf"the metric '{name}' needs scikit-learn: .*fastbp\[metrics\]"):
             ours.metric_names([gap, name])
