@@ -560,7 +560,7 @@ STRICT = (*PREDICT, "--unknown", "error")
         ("1,2\n3,4\n", TRAIN, "bad.csv: expected column names in the first line, got numbers: 1, 2"),
         (GOOD, (*TRAIN, "--target", "z"), "bad.csv: --target: expected a column of the table, one of 'size',"),
         ("b,y\n,2\n,3\n", TRAIN, "bad.csv: column 'b' is left out: it has no values"),
-        ("a,y\n1,2\n2,3\n,3\n", (*TRAIN, "--missing", "refuse"), "bad.csv: column 'a' is missing in row 3"),
+        ("a,y\n1,2\n2,3\n,3\n", (*TRAIN, "--missing", "refuse"), "bad.csv: column 'a' has no value in row 3"),
         ("a,y\n1,2\n4,3\n2,x\n", (*TRAIN, "--task", "numbers"), "column 'y', the target: expected numbers, got 'x';"),
         ("a,y\n1,p\n2,p\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),
         ("a,y\n1,p\n2,\n", TRAIN, "bad.csv: column 'y', the target: expected different values, got 'p' in all rows"),

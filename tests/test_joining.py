@@ -164,8 +164,8 @@ def test_class_weights(folder, capsys):
     ("options", "expected"),
     [
         ("--networks 3 --resume", "--networks: expected 1 with --resume, got 3"),
-        ("--networks 9", "--networks: expected at most one network for each part of the rows that validates, got 9"),
-        ("--networks 2 --validation 0", "--networks: expected at most one network"),
+        ("--networks 9", "--networks: expected at most 5, because --validation 0.2"),
+        ("--networks 2 --validation 0", "--networks: expected at most 1, because"),
         ("--networks 0", "--networks: expected"),
     ],
 )

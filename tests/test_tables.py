@@ -240,7 +240,7 @@ def test_the_texts_that_count_as_missing_are_pandas_own(tmp_path):
 
 def test_a_text_that_counts_as_missing_is_named():
     frame = pandas.DataFrame({"country": ["NO", "NA", "SE"], "y": [1, 2, 3]})
-    message = r"'country' is missing in row 2 \('NA' counts as missing\)"
+    message = r"'country' has no value in row 2 \('NA' counts as missing\)"
     with pytest.raises(TableError, match=message):
         tables.inputs(tables.recognise(frame, "y", missing="refuse"), frame)
     known = Table((Categories("country", ("NA", "NO"), "NO"),), Numbers("y", 0.0, 1.0, False))  # an older model's
@@ -411,7 +411,7 @@ def test_leading_zeros_make_names_of_numbers():
     with pytest.raises(TableError, match="'1234' in row 1, which is not one of its categories"):
         tables.inputs(table, pandas.DataFrame({"zip": ["1234"]}), unknown="error")
     many = pandas.DataFrame({"zip": [f"{i:05}" for i in range(101)], "y": range(101)})
-    with pytest.raises(TableError, match="'zip' is left out: an identifier or text: each row has another value"):
+    with pytest.raises(TableError, match="'zip' is left out: an identifier or text: each row has a different value"):
         tables.recognise(many, "y")
     assert tables.recognise(many, "zip", "numbers").target.mean == 50
 

@@ -85,7 +85,9 @@ def test_without_rare_categories_a_new_one_is_the_mean_row_of_training():
     with pytest.warns(UserWarning, match="which training did not have"):
         X = encoded(table, ["d"])
     np.testing.assert_allclose(X[0], [0.2, 0.4, 0.4])
-    with pytest.warns(UserWarning, match="is missing in row 1, but was in no row of training; it counts as other"):
+    with pytest.warns(
+        UserWarning, match="has no value in row 1, but had one in all rows of training; it counts as other"
+    ):
         np.testing.assert_allclose(encoded(table, [None])[0], [0.2, 0.4, 0.4])
 
 
@@ -95,7 +97,9 @@ def test_missing_categories_as_asked():
     mean = recognised(values, missing="mean")
     np.testing.assert_array_equal(encoded(mean, [None]), [[0, 1, 0]])
     refused = recognised(["a", "b", "c"] * 4, missing="refuse")
-    with pytest.raises(TableError, match="'x' is missing in row 2; fill or remove such rows, or train with --missing"):
+    with pytest.raises(
+        TableError, match="'x' has no value in row 2; fill or remove such rows, or train with --missing"
+    ):
         encoded(refused, ["a", None])
 
 
@@ -154,11 +158,11 @@ def test_many_classes_get_no_mean_targets():
 @pytest.mark.parametrize(
     ("name", "values", "why"),
     [
-        ("id", np.arange(50) * 7, "an identifier: each row has another integer"),
-        ("PassengerId", np.arange(50), "an identifier: each row has another integer"),
+        ("id", np.arange(50) * 7, "an identifier: each row has a different integer"),
+        ("PassengerId", np.arange(50), "an identifier: each row has a different integer"),
         ("x", np.arange(50), "an identifier: it counts the rows"),
-        ("Unnamed: 0", np.arange(1, 51), "an identifier: each row has another integer"),
-        ("x", [f"name {i}" for i in range(50)], "an identifier or text: each row has another value"),
+        ("Unnamed: 0", np.arange(1, 51), "an identifier: each row has a different integer"),
+        ("x", [f"name {i}" for i in range(50)], "an identifier or text: each row has a different value"),
         (
             "x",
             ["lorem ipsum dolor sit amet, consetetur", *(f"sadipscing elitr, sed diam {i}" for i in range(49))],
@@ -245,8 +249,8 @@ def test_the_type_of_the_target_as_asked():
         ({"ids": ["y"]}, "ids: expected columns besides the target, got 'y'"),
         ({"types": {"z": "number"}}, "types: expected columns of the table, got 'z'"),
         ({"types": {"a": "integer"}}, "types: expected one of 'boolean', 'category', 'date', 'number', 'text'"),
-        ({"types": {"b": "number"}}, "types: expected numbers in column 'b', which you called number; it has 'p', 'q'"),
-        ({"types": {"b": "date"}}, "types: expected dates in column 'b', which you called date; it has 'p', 'q', 'r'"),
+        ({"types": {"b": "number"}}, "types: expected numbers in column 'b', got 'p', 'q'"),
+        ({"types": {"b": "date"}}, "types: expected dates in column 'b', got 'p', 'q', 'r'"),
         ({"types": {"b": "boolean"}}, "types: expected two different values in column 'b'"),
         ({"missing": "drop"}, "missing: expected one of 'indicator', 'mean', 'refuse'"),
     ],

@@ -133,7 +133,7 @@ def test_day_and_month_are_told_apart_by_a_day_above_12_or_it_is_said():
     assert recognised(["01/02/2020", "13/02/2020"]).columns[0].format == "%d/%m/%Y"
     column = recognised(["01/02/2020", "03/04/2020"]).columns[0]
     assert column.format == "%m/%d/%Y"
-    assert column.note == "day and month could be the other way round, %d/%m/%Y"
+    assert column.note == "if they are %d/%m/%Y, write them as 2024-12-31"
     assert recognised(["01.02.2020", "03.04.2020"]).columns[0].format == "%d.%m.%Y"
 
 
@@ -169,7 +169,7 @@ def test_what_is_no_date_among_dates_counts_as_missing():
         X = tables.inputs(table, pandas.DataFrame({"x": [days[0], "someday", None]}))
     np.testing.assert_array_equal(X[:, -1], [0, 1, 1])
     np.testing.assert_array_equal(X[1:, :-1], 0)
-    with pytest.warns(UserWarning, match="'x' is missing in row 1, but was in no row of training"):
+    with pytest.warns(UserWarning, match="'x' has no value in row 1, but had one in all rows of training"):
         tables.inputs(recognised(days), pandas.DataFrame({"x": [None]}))
 
 
@@ -179,7 +179,7 @@ def test_a_record_is_read_back():
     assert table.describe()[0] == (
         "x",
         "date",
-        "ISO 8601, 2020-01-05 to 2021-04-02; as days, year, month, day, weekday, hour",
+        "ISO 8601, 2020-01-05 to 2021-04-02; as days, year, month, day, weekday, hour; missing values have an input",
     )
 
 

@@ -46,7 +46,7 @@ def test_it_is_what_the_command_line_does():
     np.testing.assert_array_equal(encoder.transform(FRAME), tables.inputs(encoder.table_, whole))
     np.testing.assert_array_equal(TableEncoder().fit_transform(FRAME, Y), tables.training_inputs(encoder.table_, whole))
     assert encoder.get_feature_names_out().tolist() == list(encoder.table_.input_names)
-    assert encoder.table_.left_out == (("name", "an identifier or text: each row has another value"),)
+    assert encoder.table_.left_out == (("name", "an identifier or text: each row has a different value"),)
 
 
 @pytest.mark.parametrize("library", ["polars", "pyarrow"])

@@ -136,7 +136,7 @@ def test_frequent_texts_among_few_numbers_make_categories():
 def test_a_missing_number_that_training_did_not_have_is_the_mean_with_a_warning():
     table = table_of(["1", "2", "3"])
     with pytest.warns(
-        UserWarning, match="'x' is missing in row 2, but was in no row of training; it counts as the mean"
+        UserWarning, match="'x' has no value in row 2, but had one in all rows of training; it counts as the mean"
     ):
         X = tables.inputs(table, pandas.DataFrame({"x": ["2", None]}))
     np.testing.assert_array_equal(X, [[0], [0]])

@@ -84,12 +84,16 @@ def _left_out(without_target: int, unknown: int, known: int, used: int) -> str:
     """Return which rows are left out, and why."""
     texts = []
     if without_target:
-        texts.append(f"{counted(without_target, 'row')} without a target left out.")
+        texts.append(f"{counted(without_target, 'row')} without a target {_are(without_target)} left out.")
     if unknown:
-        texts.append(f"{counted(unknown, 'row')} whose target the model doesn't know left out.")
+        texts.append(f"{counted(unknown, 'row')} whose class the model doesn't know {_are(unknown)} left out.")
     if used < known:
         texts.append(f"{used:,} of {known:,} rows are used, chosen at random.")
     return " ".join(texts)
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def _measure(trainer: Trainer, table: Table, y: Array, metric: str) -> Callable[[Array], float]:

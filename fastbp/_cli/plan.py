@@ -113,13 +113,11 @@ def networks(arguments: Namespace, n_rows: int, *, alone: str) -> int:
     if count == 1:
         return 1
     if alone:
-        raise TableError(f"--networks: expected 1 with {alone}, got {count}")
+        raise TableError(f"--networks: expected 1 with {alone}, got {count}; leave out --networks")
     parts = round(1 / share) if share else 1
     if count > min(parts, most):
-        came = f"{count}, but {n_rows} rows have {min(parts, most)} parts for --validation {share:g}"
-        raise TableError(
-            f"--networks: expected at most one network for each part of the rows that validates, got {came}"
-        )
+        why = f"because --validation {share:g} divides the {n_rows:,} rows into as many parts"
+        raise TableError(f"--networks: expected at most {min(parts, most)}, {why}, got {count}")
     return count
 
 

@@ -129,7 +129,7 @@ def _read(arguments: Namespace, comm: Any) -> Job:
     some = fitting.spread(len(frame))
     notes = in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some])
     text = words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), without, left_out)
-    text += words.columns(table)
+    text += words.columns(table) + words.advice()
     text += "".join("\n" + words.note(note) for note in notes) + "\n"
     return Job(arguments, chosen, kept, table, samples, without, text, seed, comm)
 
@@ -321,6 +321,7 @@ def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) ->
     if tested is not None:
         results["folds"] = tested
     text = words.ended(told) + "\n" + report.text(parts, of_numbers=not isinstance(table.target, Categories))
+    text += words.balanced(told)
     return Answer(results, text + words.written(arguments.out, arguments.data))
 
 

@@ -44,6 +44,22 @@ def head(data: str, about: Mapping[Any, Any], n_rows: int, n_columns: int, witho
     return text + "\n"
 
 
+def advice() -> str:
+    """Return how to change what columns become."""
+    return "\n" + paragraph("To change a column, use --type COLUMN=TYPE, or leave it out with --drop COLUMN.")
+
+
+def balanced(report: TrainingReport) -> str:
+    """Return how to read the figures of a model that was trained with balanced classes."""
+    if report.class_weight is None:
+        return ""
+    text = (
+        "--class-weight balanced gives rare classes larger probabilities than their share of the rows. Judge the model "
+    )
+    text += "by AUC, recall and f1. Its accuracy and log loss may be worse than those of the class frequencies."
+    return "\n" + note(text)
+
+
 def note(text: str) -> str:
     """Return a note, in lines of the terminal's width."""
     return paragraph(f"Note: {text}")
@@ -60,11 +76,11 @@ def network(trainer: Trainer, plan: Plan, training: int, validation: int) -> str
 def networks(plans: Sequence[Plan], parts: Sequence[tuple[Any, Any]], seed: int) -> str:
     """Return what networks are trained and joined; plans: to choose from; parts: the rows that train and validate."""
     n, validating = len(parts[0][0]) + len(parts[0][1]), len(parts[0][1])
-    text = f"{len(parts)} networks train and are joined to one. Each validates on {validating:,} of the {n:,} rows, "
+    text = f"{len(parts)} networks train and become one model. Each validates on {validating:,} of the {n:,} rows, "
     text += f"different ones for each network, and trains on the others. The seed is {seed}."
     if len(plans) > 1:
         kinds = ", ".join(plan.kind for plan in plans)
-        text += f" {len(plans)} kinds of hidden layers are tried ({kinds}), and the one that validates best is kept."
+        text += f" fastbp tries {len(plans)} kinds of hidden layers ({kinds}) and keeps the best."
     return paragraph(text) + "\n"
 
 
@@ -79,7 +95,9 @@ def chosen(losses: Mapping[str, float], trainer: Trainer, plan: Plan) -> str:
     text = ""
     if len(losses) > 1:
         found = ", ".join(f"{loss:.4g} with {name}" for name, loss in losses.items())
-        text = paragraph(f"Validation loss: {found}. The model has {plan.kind}.")
+        text = f"Validation loss: {found}. The model has {plan.kind}"
+        best = losses[plan.kind] <= min(losses.values())
+        text = paragraph(f"{text}." if best else f"{text}, because no other kind is clearly better.")
     return text + paragraph(f"Each network: {network_text(trainer, plan.epochs)}.") + "\n"
 
 
@@ -90,7 +108,7 @@ def network_text(trainer: Trainer, epochs: int | None = None) -> str:
     state = trainer._state
     parts = [f"{sizes} ({kinds}), {counted(trainer.n_parameters, 'parameter')}"]
     parts += [f"dropout {state.dropout[0]:g}"] if any(state.dropout) else []
-    parts += [f"l2 {state.bounds.l2:g}"] if state.bounds.l2 else []
+    parts += [f"l2 {state.bounds.l2:.3g}"] if state.bounds.l2 else []
     parts.append(state.optimizer.name)
     if state.optimizer.name != "lbfgs":
         parts += [f"learning rate {state.learning_rate:g}", f"batches of {counted(state.batch_size, 'row')}"]
@@ -127,7 +145,8 @@ def _joined(report: TrainingReport) -> str:
     """Return why the trainings of joined networks ended."""
     epochs = ", ".join(map(str, report.best_epochs))
     if not any(report.best_epochs):
-        return "The weights are the mean of those with the least squared error, computed without training epochs."
+        text = "Each network has the weights with the least squared error, which need no training epochs. "
+        return text + "The model has the mean of these weights."
     if report.ending == "interrupted":
         text = f"Interrupted. The model joins {counted(len(report.best_epochs), 'network')} with the weights"
     elif report.ending == "patience":

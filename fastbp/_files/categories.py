@@ -103,8 +103,8 @@ class Categories:
         shown = ", ".join(self.categories[:5]) + (", …" if len(self.categories) > 5 else "")
         about = [f"{len(self.categories)}: {shown}"]
         about += [f"{len(self.others)} rare ones together"] if self.others else []
-        about += ["missing is one of its own"] if self.absent else []
-        about += ["mean targets"] if self.statistics else []
+        about += ["missing values are a category"] if self.absent else []
+        about += ["also their mean targets"] if self.statistics else []
         return "; ".join([*about, *([self.note] if self.note else [])])
 
     def rows(self, codes: Array, places: Array | None = None) -> Array:

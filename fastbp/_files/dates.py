@@ -76,7 +76,8 @@ class Dates:
         if "days" in self.parts:
             first, last = (str(np.datetime64(math.floor(days), "D")) for days in (self.low, self.high))
             shown += f", {first} to {last}"
-        return "; ".join([shown, f"as {', '.join(self.parts)}", *([self.note] if self.note else [])])
+        gaps = ["missing values have an input"] if self.indicator else []
+        return "; ".join([shown, f"as {', '.join(self.parts)}", *([self.note] if self.note else []), *gaps])
 
     def rows(self, days: Array) -> Array:
         """Return the (u, width) inputs of dates, in days since 1970; NaN is a missing one."""

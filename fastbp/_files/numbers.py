@@ -77,7 +77,8 @@ class Numbers:
         if self.low is not None and self.high is not None:
             about.append(f"{self.low:.6g} to {self.high:.6g}")
         about.append(f"mean {self.mean:.6g}")
-        return "; ".join([", ".join(about), *([self.note] if self.note else [])])
+        gaps = ["missing values have an input"] if self.indicator else []
+        return "; ".join([", ".join(about), *([self.note] if self.note else []), *gaps])
 
     def rows(self, numbers: Array) -> Array:
         """Return the (u, width) inputs of numbers; NaN is a missing one."""

@@ -89,7 +89,7 @@ class Importance:
         )
         left_out = len(order) - len(shown)
         most = written([float(means[order[MOST]]), longest], digits=4)[0] if left_out else ""
-        more = [f"  … and {left_out} more {self.kind}s, of {most} at most"] if left_out else []
+        more = [f"  … and {left_out} more {self.kind}s, each {most} at most"] if left_out else []
         return "\n".join([wrapped(head, width), "", *bars(lines, width, bar), *more])
 
     def __str__(self) -> str:

@@ -74,7 +74,7 @@ def recognise(cells: Cells, *, forced: bool = False) -> Reading | None:
     if best is None or not (forced or are_enough(cells, ~np.isnan(best[2]), considered)):
         return None
     swapped = _swapped(best[1])
-    note = f"day and month could be the other way round, {swapped}" if swapped in equal else ""
+    note = f"if they are {swapped}, write them as 2024-12-31" if swapped in equal else ""
     return Reading(best[2], best[1], note=note)
 
 

@@ -62,7 +62,7 @@ def counted(cells: Cells, numbers: Array) -> str:
     if n <= MANY or len(cells.values) < n or not _are_whole(numbers):
         return ""
     if is_id_name(cells.name):
-        return "an identifier: each row has another integer"
+        return "an identifier: each row has a different integer"
     in_order = numbers[cells.codes]
     steps = bool((np.diff(in_order) == 1).all()) and in_order[0] in (0, 1)
     words = [word.lower() for word in WORDS.findall(cells.name)]
@@ -80,7 +80,7 @@ def text_reason(cells: Cells) -> str:
     if n <= MANY:
         return ""
     if distinct == n:
-        return "an identifier or text: each row has another value"
+        return "an identifier or text: each row has a different value"
     length = float(np.dot(list(map(len, cells.texts)), cells.counts) / n)
     if distinct > n / 2 and length > LONG:
         return f"text: {distinct:,} different values in {n:,} rows"

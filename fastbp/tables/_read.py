@@ -160,10 +160,10 @@ def _check_missing(column: Column, cells: Cells, null: Flags, problems: Problems
     if not missing.any() or (column.absent if isinstance(column, Categories) else column.indicator):
         return
     words = f" ({texts_of(cells, null)} counts as missing)" if null.any() else ""
-    came = f"column {column.name!r} is missing in {rows_of(missing)}{words}"
+    came = f"column {column.name!r} has no value in {rows_of(missing)}{words}"
     if column.lenient:
         filled = "other" if isinstance(column, Categories) else "the mean"
-        problems.remarks.append(f"{came}, but was in no row of training; it counts as {filled}")
+        problems.remarks.append(f"{came}, but had one in all rows of training; it counts as {filled}")
     elif column.fill in (None, False):
         problems.add(f"{came}; fill or remove such rows, or train with --missing indicator")
 

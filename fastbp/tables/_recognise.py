@@ -197,7 +197,8 @@ def _forced(cells: Cells, kind: str, rules: Rules) -> Column:
         return _categories(cells, rules)
     examples = listed(cells.texts[~cells.null][:3])
     expected = "two different values" if kind == "boolean" else f"{kind}s"
-    raise TableError(f"types: expected {expected} in column {cells.name!r}, which you called {kind}; it has {examples}")
+    advice = "choose another type, or leave the choice to fastbp"
+    raise TableError(f"types: expected {expected} in column {cells.name!r}, got {examples}; {advice}")
 
 
 def _refuse_constant(cells: Cells, rules: Rules) -> None:

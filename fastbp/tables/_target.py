@@ -142,7 +142,9 @@ def _classes(cells: Cells, labels: list[str]) -> Categories:
 
 def _constant(cells: Cells) -> str:
     came = shown(cells.texts[0])
-    return f"column {cells.name!r}, the target: expected different values, got {came} in all rows"
+    return (
+        f"column {cells.name!r}, the target: expected different values, got {came} in all rows; choose another --target"
+    )
 
 
 def targets(table: Table, frame: DataFrame, unknown: str = "error") -> Array:
