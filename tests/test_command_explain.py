@@ -197,7 +197,7 @@ def test_a_wide_table_shows_its_largest_contributions(folder, capsys):
     assert len(re.findall(r"^  column ", text, re.M)) == 15
     assert "  135 others together  " in text
     assert run("importance wide.npz wide.csv --repeats 1") == 0
-    assert "  … and 135 more columns, of " in capsys.readouterr().out
+    assert "  … and 135 more columns, each " in capsys.readouterr().out
 
 
 HOSTILE = ("</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>", "\x1b[31m", "市区 \"'&<!--data-->")
