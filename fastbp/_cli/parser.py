@@ -21,7 +21,7 @@ COMMANDS = {  # and their help
     "explain": "Explain predictions for rows of a table: how much each column contributes.",
     "importance": "Show how much worse a model gets when the values of a column are shuffled.",
     "bench": "Time training and prediction on this machine, compared with other installed libraries.",
-    "info": "Show what a model is; or versions, the processor's level and the files with kernels.",
+    "info": "Show what a model is, or without a model, the versions, the processor's level and the files with kernels.",
 }
 MODULES = {  # the others are in `commands`
     "train": "training",
@@ -30,6 +30,7 @@ MODULES = {  # the others are in `commands`
     "explain": "explaining",
     "importance": "importances",
 }
+EXAMPLE = "For example: fastbp train data.csv --target price, then fastbp predict data.model.npz new.csv"
 TASKS = ("auto", "classes", "numbers")
 MISSING = ("indicator", "mean", "refuse")
 FILES = "CSV or TSV, .jsonl, .parquet, or .npz with arrays X and y"
@@ -85,7 +86,7 @@ class Completion(argparse.Action):
 
 def parser() -> Parser:
     """Return the parser of all commands."""
-    whole = Parser(prog="fastbp", description="Train feed-forward networks on tables, fast on the CPU.")
+    whole = Parser(prog="fastbp", description="Train feed-forward networks on tables, fast on the CPU.", epilog=EXAMPLE)
     whole.add_argument("--version", action="version", version=f"fastbp {__version__}")
     whole.add_argument(
         "--print-completion",
@@ -165,8 +166,8 @@ def _add_columns(group: Any) -> None:
         help="type of a column: number, category, date, boolean or text (not used); repeat it for each column",
     )
     missing = (
-        "missing inputs: an indicator is an input that tells the network; mean replaces them by the mean or the most "
-        "frequent category; default: %(default)s"
+        "missing inputs: indicator adds an input that says so; mean replaces them by the mean or the most frequent "
+        "category; refuse makes them an error; default: %(default)s"
     )
     group.add_argument("--missing", choices=MISSING, default="indicator", help=missing)
 
@@ -174,10 +175,10 @@ def _add_columns(group: Any) -> None:
 def _add_network(group: Any) -> None:
     hidden = "sizes of the hidden layers; '' is none, a linear model; default: auto"
     group.add_argument("--hidden", type=auto(sizes), metavar="N,N", help=hidden)
-    several = "how many networks to train, each validated on other rows, and to join to one; default: auto"
+    several = "number of networks to train, each validated on other rows, and to join into one; default: auto"
     group.add_argument("--networks", type=auto(int), metavar="N", help=several)
     group.add_argument("--epochs", type=auto(int), metavar="N", help="the most passes over the rows; default: auto")
-    patience = "stop after this many epochs without a lower validation loss, or never; default: auto"
+    patience = "epochs without a lower validation loss before training stops; never: train all epochs; default: auto"
     group.add_argument("--patience", type=auto(epochs), metavar="N", help=patience)
     group.add_argument("--batch-size", type=auto(int), metavar="N", help="rows per update; default: auto")
     group.add_argument("--learning-rate", type=auto(float), metavar="RATE", help="learning rate; default: auto")
@@ -204,7 +205,10 @@ def _add_metrics(command: Any) -> None:
 
 
 def _add_unknown(command: argparse.ArgumentParser) -> None:
-    unknown = "what becomes of a category that training did not have, and of text among numbers; default: %(default)s"
+    unknown = (
+        "a category that training did not have, and text among numbers: other counts them as other or as missing, and "
+        "warns; error refuses them; default: %(default)s"
+    )
     command.add_argument("--unknown", choices=("other", "error"), default="other", help=unknown)
 
 
@@ -214,7 +218,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         "--out",
         type=file,
         metavar="FILE",
-        help="where to write the predictions, in the format of its type; default: CSV to standard output",
+        help="where to write the predictions, .csv, .tsv, .jsonl or .parquet; default: CSV to standard output",
     )
     predict.add_argument("--probabilities", action="store_true", help="add a column for each class")
     _add_unknown(predict)
@@ -248,13 +252,13 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
 
 def _add_importance(importance: argparse.ArgumentParser) -> None:
     _add_model(
-        importance, "a table with the model's columns and the target, best of rows that were not used for training"
+        importance, "a table with the model's columns and the target; take rows that the model was not trained on"
     )
-    metric = "the metric that gets worse, such as accuracy, auc or mae; default: log_loss for classes, rmse for numbers"
+    metric = "the metric to measure, such as accuracy, auc or mae; default: log_loss for classes, rmse for numbers"
     importance.add_argument("--metric", metavar="NAME", help=metric)
     repeats = "number of shuffles of each column; default: %(default)s"
     importance.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
-    most = "the most rows to use; of more rows, some are chosen at random; default: %(default)s"
+    most = "the most rows to use, chosen at random from larger tables; default: %(default)s"
     importance.add_argument("--rows", type=int, default=10_000, metavar="N", help=most)
     importance.add_argument("--seed", type=int, default=0, help="random seed of the shuffles; default: %(default)s")
     _add_unknown(importance)
