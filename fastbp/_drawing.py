@@ -103,6 +103,34 @@ def _mark_best(ax: Axes, epochs: Sequence[int], losses: Mapping[str, Sequence[fl
     return []
 
 
+def bars(names: Sequence[str], means: Array, spreads: Array, label: str, title: str, ax: Axes | None = None) -> Axes:
+    """Plot a horizontal bar for each name, from the top down, with its spread as a line.
+
+    Parameters
+    ----------
+    names, means, spreads : (n,)
+    label : of the numbers
+    title : of the plot
+    ax : axes to draw into; by default, those of a new figure
+
+    Returns
+    -------
+    The axes.
+    """
+    new = ax is None
+    ax = axes_of(ax)
+    if new:
+        ax.figure.set_size_inches(6.4, 1.2 + 0.3 * max(6, len(names)))  # type: ignore[union-attr]
+    places = np.arange(len(names))
+    ax.barh(places, means, xerr=spreads, color="C0", alpha=0.8, error_kw={"elinewidth": 1, "capsize": 2})
+    ax.set_yticks(places, [name.replace("$", r"\$") for name in names])  # which begins a formula
+    ax.invert_yaxis()
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.set_xlabel(label)
+    ax.set_title(title)
+    return ax
+
+
 def range_test(
     learning_rates: Array, losses: Array, smoothed: Array, suggestion: float, ax: Axes | None = None
 ) -> Axes:

@@ -12,6 +12,7 @@ import pytest
 
 from fastbp import Trainer, tables
 from fastbp.__main__ import main
+from fastbp._cli import importances
 from fastbp._cli.files import load_model
 
 from .test_command_line import iris
@@ -184,7 +185,36 @@ def test_a_prediction_beyond_the_range_of_training_says_so(prices, capsys):
     Path("new.csv").write_text("rooms,town\n40,Ulm\n")
     assert run("explain prices.npz new.csv") == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "The prediction is limited to the range of the training rows" in text
+    predicted, given = re.match(
+        r"row 1: (\d+) The network gives (\d+), which is more than any training row has, and so the prediction is \1\. "
+        r"The contributions explain \2\. The network's price is \2\. For ",
+        text,
+    ).groups()
+    assert float(predicted) == pytest.approx(prices["price"].max(), rel=1e-3)
+    assert float(given) > float(predicted)
+    assert run("explain prices.npz new.csv --out page.html") == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert page.index(f"The network gives {given}") < page.index(f"price is <b>{given}</b>")
+
+
+@pytest.mark.parametrize(
+    ("spelled", "unit"),
+    [
+        (lambda x: f"${x:,.2f}", "$"),
+        (lambda x: f"{x:.1f} kg", "kg"),
+        (lambda x: pandas.Timedelta(x + 0.5, "D"), "days"),
+    ],
+    ids=["money", "weight", "duration"],
+)
+def test_a_target_with_a_unit_is_shown_as_it_is_predicted(folder, capsys, spelled, unit):
+    frame = pandas.DataFrame({"size": np.arange(90.0) % 17, "y": [spelled(1234 + 50 * i) for i in range(90)]})
+    frame.to_parquet("data.parquet")
+    assert run("train data.parquet --target y --out model.npz --hidden 4 --epochs 3 --seed 0 --quiet") == 0
+    assert run("explain model.npz data.parquet --row 1") == 0
+    text = capsys.readouterr().out
+    assert f"y (in {unit}) is " in text
+    target = float(re.search(r"target: (.*)", text)[1])
+    assert target == pytest.approx(1234.5 if unit == "days" else 1234, rel=1e-5)
 
 
 def test_a_wide_table_shows_its_largest_contributions(folder, capsys):
@@ -247,7 +277,7 @@ def test_importance_finds_the_columns_that_matter(prices, capsys):
     assert found["measured"] == pytest.approx(said(capsys)["measured"]["rmse"], rel=1e-6)
     assert run("importance prices.npz prices.csv") == 0
     text = capsys.readouterr().out
-    assert text.startswith("1 row without a target")
+    assert text.startswith("1 row without a target is left out.\n")
     assert re.search(r"rooms  [\d.]+ ± [\d.]+  █{24}\n  town ", text)
 
 
@@ -265,7 +295,53 @@ def test_importance_of_classes_by_any_metric(flowers, capsys, metric, name):
     assert run(f"importance iris.npz iris.csv --json --rows 90 --seed 2 {metric}") == 0
     assert said(capsys) == found
     assert run(f"importance iris.npz iris.csv --rows 90 {metric}") == 0
-    assert "90 of 150 rows are used, chosen at random." in capsys.readouterr().out
+    assert "90 of 150 rows are used, chosen at random.\n" in capsys.readouterr().out
+
+
+def test_importance_leaves_out_classes_that_training_did_not_have(flowers, capsys):
+    frame = flowers[:40].astype({"y": object})
+    frame.iloc[3, frame.columns.get_loc("y")] = "fern"
+    frame.iloc[[5, 6], frame.columns.get_loc("y")] = None
+    frame.to_csv("some.csv", index=False)
+    assert run("importance iris.npz some.csv") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith(
+        "2 rows without a target are left out. 1 row has a class that training did not have, and is left out. log loss"
+    )
+
+
+def test_importance_of_a_large_network_uses_fewer_rows(flowers, capsys, monkeypatch):
+    monkeypatch.setattr(importances, "WORK", 30 * 5 * 5 * Trainer.load("iris.npz").n_parameters)
+    monkeypatch.setattr(importances, "FEWEST", 20)
+    assert run("importance iris.npz iris.csv") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith(
+        "30 of 150 rows are used, chosen at random. To use all of them, which takes longer: --rows 150."
+    )
+    assert run("importance iris.npz iris.csv --rows 150") == 0
+    assert capsys.readouterr().out.startswith("log loss of 150 rows")
+    monkeypatch.setattr(importances, "WORK", 1)
+    assert run("importance iris.npz iris.csv --json") == 0
+    assert said(capsys)["rows"] == 20
+
+
+def test_importance_shows_its_progress_in_a_terminal(flowers, capsys, monkeypatch):
+    monkeypatch.setattr(importances, "interactive", lambda: True)
+    monkeypatch.setattr(importances, "DELAY", 0.0)
+    assert run("importance iris.npz iris.csv") == 0
+    assert "shuffles:" in capsys.readouterr().err
+    assert run("importance iris.npz iris.csv --json") == 0
+    assert not capsys.readouterr().err
+
+
+def test_importance_draws_a_picture(prices, folder, capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    assert run("importance prices.npz prices.csv --plot bars.svg") == 0
+    assert capsys.readouterr().out.endswith("\n\nWrote bars.svg.\n")
+    assert "<svg" in (folder / "bars.svg").read_text(encoding="utf-8")
+    assert run("importance prices.npz prices.csv --plot bars.png --json") == 0
+    assert said(capsys)["plot"] == "bars.png"
+    assert (folder / "bars.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -278,9 +354,17 @@ def test_importance_of_classes_by_any_metric(flowers, capsys, metric, name):
         ("importance iris.npz iris.csv --metric acuracy", "--metric: expected one of 'accuracy'"),
         ("importance iris.npz iris.csv --repeats 0", "--repeats: expected an integer ≥ 1, got 0"),
         ("importance iris.npz iris.csv --rows 1", "--rows: expected an integer ≥ 2, got 1"),
+        ("importance iris.npz iris.csv --plot x.xyz", ".webp, got 'x.xyz'"),
+        ("importance iris.npz iris.csv --plot iris.csv", "--plot: expected a file other than the data"),
+        ("importance iris.npz iris.csv --plot iris.npz", "--plot: expected a file other than the model"),
+        (
+            "importance prices.npz one.csv",
+            "one.csv: expected two or more rows with a target, because there is nothing to shuffle in one, got row 2",
+        ),
     ],
 )
 def test_importance_says_what_is_wrong(flowers, prices, capsys, command, message):
+    Path("one.csv").write_text("rooms,town,price\n4,Ulm,\n5,Bonn,50000\n")
     assert run(command) == 2
     assert message in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas
@@ -12,10 +13,10 @@ import fastbp
 from fastbp import Trainer, reference, tables
 from fastbp._files.columns import Table
 from fastbp._terminal import shortened, width_of
-from fastbp.explanation import _integrals, contributions, importance
+from fastbp.explanation import _importance, _integrals, contributions, importance
 from fastbp.explanation._integrals import Lines, integrate
 from fastbp.explanation._of_table import contributions_of_rows
-from fastbp.explanation._shares import Line, bars, number
+from fastbp.explanation._shares import Line, bars, number, written
 
 from .cases import DTYPES, HIDDEN, KINKS, OUTPUTS, Case, log_cosh, named, parameter_of
 
@@ -260,6 +261,14 @@ def test_numbers_have_few_digits_but_all_before_the_point():
     assert values == ["0.0000", "0.8892", "23.40", "1234568", "1.5e-07", "0.0000", "3e+12"]
 
 
+def test_zero_has_no_minus():
+    assert written([-0.001, 5.0]) == ["0.00", "5.00"]
+    assert written([-0.001, 5.0], sign="+") == ["+0.00", "+5.00"]
+    assert written([-0.01, 5.0]) == ["-0.01", "5.00"]
+    assert written([-0.0, 0.0]) == ["0.000", "0.000"]
+    assert written([-1e-12, 2e-9], digits=2) == ["-1.0e-12", "2.0e-09"]
+
+
 def test_what_is_too_long_ends_with_dots():
     assert shortened("abcdef", 4) == "abc…"
     assert width_of(shortened("市" * 10, 8)) <= 8
@@ -307,6 +316,65 @@ def test_importance_of_scores_is_what_they_lose():
         importance(trainer, X, y, metric=lambda_metric)
 
 
+def test_shuffles_are_measured_together_as_far_as_memory_allows(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    calls = []
+
+    def measured(samples):
+        calls.append(len(samples))
+        return [float(one[:, 0] @ X[:, 0]) for one in samples]
+
+    parts = [slice(0, 1), slice(1, 3)]
+    before, values = _importance.shuffled(X, measured, parts, 1, 5, 0)
+    assert calls == [1, 10]
+    assert before == pytest.approx((X[:, 0] ** 2).sum())
+    assert (values[0] > 0).all()
+    assert len(set(values[0])) == 5
+    np.testing.assert_allclose(values[1], 0, atol=1e-12)  # each part is put back
+    monkeypatch.setattr(_importance, "AT_ONCE", 2 * X.size)
+    np.testing.assert_array_equal(_importance.shuffled(X, measured, parts, 1, 5, 0)[1], values)
+    assert calls[2:] == [1, 2, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e6])
+def test_importances_have_the_digits_that_matter(scale):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    trainer = Trainer([2, 1], initializer=([[[3.0 * scale, 0.0]]], [[0.0]]), dtype="float64")
+    text = importance(trainer, X, X @ [3 * scale, 0], metric="rmse").text()
+    mean, spread = re.search(r"x1 +(\S+) ± (\S+)", text).groups()
+    assert float(mean) == pytest.approx(3 * scale * 2**0.5, rel=0.2)
+    assert float(spread) > 0
+    assert len(re.sub(r"\D|e.*", "", mean).lstrip("0")) >= 4
+
+
+def test_one_shuffle_has_no_spread():
+    trainer = Trainer([1, 1], initializer=([[[3.0]]], [[0.0]]))
+    text = importance(trainer, [[1], [2], [3], [4]], [3, 6, 9, 12], repeats=1).text()
+    assert "(one shuffle):" in " ".join(text.split())
+    assert "±" not in text
+
+
+def test_importances_as_a_plot(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    from matplotlib import pyplot
+
+    weights = np.r_[np.arange(20.0), 3.0]
+    trainer = Trainer([21, 1], initializer=([weights[None]], [[0.0]]), dtype="float64")
+    X = np.random.default_rng(0).normal(size=(90, 21))
+    frame = pandas.DataFrame(X, columns=[f"a ${j}$" for j in range(21)])
+    found = importance(trainer, X, X @ weights, groups={name: slice(j, j + 1) for j, name in enumerate(frame)})
+    ax = found.plot()
+    ax.figure.canvas.draw()
+    names = [label.get_text().replace("\\", "") for label in ax.get_yticklabels()]
+    assert names == [found.names[j] for j in found.order[:15]]
+    assert [bar.get_width() for bar in ax.patches] == sorted(found.means, reverse=True)[:15]
+    assert ax.yaxis_inverted()
+    assert ax.get_title() == "importance of each input, the 15 most important of 21"
+    assert found.plot(ax) is ax
+    pyplot.close("all")
+
+
 def lambda_metric(y, output):
     return float(((output > 0.5) == y).mean())
 
@@ -337,6 +405,11 @@ def test_groups_are_shuffled_together():
 def test_bad_arguments_of_importance(options, message):
     with pytest.raises(ValueError, match=message):
         importance(TWO, [[1, 2], [3, 4]], [[0, 1], [1, 0]], **options)
+
+
+def test_one_sample_has_nothing_to_shuffle():
+    with pytest.raises(ValueError, match="X: expected two or more samples, because there is nothing to shuffle in one"):
+        importance(TWO, [[1, 2]], [[0, 1]])
 
 
 def test_both_are_found_where_the_docs_say():

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import _checks, metrics, tables
+from .. import _checks, metrics, plots, tables
 from .._files import TableError
 from .._files.columns import Categories, Table
 from ..callbacks._watch import direction
+from ..progress import ProgressBar, interactive
 from ..tables._problems import numbered
 from ..trainer import Trainer
 from . import report
 from .answer import Answer
-from .files import about, bar_of, input_names, load_model, read_table, told_warnings
+from .files import about, bar_of, check_place, input_names, load_model, read_table, told_warnings
 from .text import counted, paragraph, width
 
 Array = npt.NDArray[Any]
+
+ROWS, FEWEST = 10_000, 500  # rows that are used unless --rows is given
+WORK = 1e11  # multiplications for so many rows, some seconds
+DELAY = 1.0  # seconds before the progress bar
 
 
 def importance(arguments: Namespace) -> dict[str, Any]:
@@ -28,22 +34,49 @@ def importance(arguments: Namespace) -> dict[str, Any]:
     from ..explanation import Importance
     from ..explanation._importance import shuffled
 
+    if arguments.plot:
+        check_place("--plot", arguments.plot, model=arguments.model, data=arguments.data)
+        plots.check_picture("--plot", arguments.plot)
     trainer, table = load_model(arguments.model)
     is_class = isinstance(table.target, Categories)
     _checks.whole("--repeats", arguments.repeats, minimum=1)
     _checks.whole("--seed", arguments.seed, minimum=0)
     metric = _metric(arguments.metric, is_class=is_class)
-    X, y, left_out = _samples(arguments, table)
+    X, y, left_out = _samples(arguments, table, _most(arguments, trainer, table))
     measured = _measure(trainer, table, y, metric)
-    before, values = shuffled(
-        X, measured, list(table.slices.values()), direction(metric, "auto"), arguments.repeats, arguments.seed
-    )
+    parts, sign = list(table.slices.values()), direction(metric, "auto")
+    with _progress(len(parts) * arguments.repeats, shown=interactive() and not arguments.json) as tell:
+        before, values = shuffled(X, measured, parts, sign, arguments.repeats, arguments.seed, tell)
     name = report.SHOWN.get(metric, metric.replace("_", " "))
     found = Importance(tuple(table.slices), values, name, before, len(X), "column")
     text = found.text(width(), bar_of()) + "\n"
     if left_out:
         text = paragraph(left_out) + "\n" + text
-    return Answer(_facts(found, metric), text)
+    if arguments.plot:
+        plots.save(found.plot(), arguments.plot)
+        text += f"\nWrote {arguments.plot}.\n"
+    return Answer(_facts(found, metric) | ({"plot": arguments.plot} if arguments.plot else {}), text)
+
+
+def _most(arguments: Namespace, trainer: Trainer, table: Table) -> int:
+    """Return the most rows to use: so many that the command takes some seconds, unless --rows is given."""
+    if arguments.rows is not None:
+        return _checks.whole("--rows", arguments.rows, minimum=2)
+    each = trainer.n_parameters * len(table.columns) * arguments.repeats
+    return int(min(max(WORK / each, FEWEST), ROWS))
+
+
+@contextmanager
+def _progress(total: int, *, shown: bool) -> Iterator[Callable[[int], object]]:
+    """Show a bar if the work takes a while. Yield a function to call with the number of shuffles that are done."""
+    if not shown:
+        yield lambda _: None
+        return
+    bar = ProgressBar().new(total=total, desc="shuffles", leave=False, delay=DELAY)
+    try:
+        yield bar.update
+    finally:
+        bar.close()
 
 
 def _metric(name: str | None, *, is_class: bool) -> str:
@@ -59,9 +92,8 @@ def _metric(name: str | None, *, is_class: bool) -> str:
     return str(found)
 
 
-def _samples(arguments: Namespace, table: Table) -> tuple[Array, Array, str]:
+def _samples(arguments: Namespace, table: Table, most: int) -> tuple[Array, Array, str]:
     """Return X and y of rows whose target the model knows, and which rows are left out."""
-    most = _checks.whole("--rows", arguments.rows, minimum=2)
     frame = read_table(arguments.data, [*input_names(table), table.target.name])
     with about(arguments.data), told_warnings():
         rows = np.flatnonzero(tables.with_target(table, frame))
@@ -72,38 +104,60 @@ def _samples(arguments: Namespace, table: Table) -> tuple[Array, Array, str]:
         if not known.size:
             expected = f"column {table.target.name!r}, the target: expected a value that the model knows in some row"
             raise TableError(f"{expected}, got none")
+        if known.size == 1:
+            expected = "expected two or more rows with a target, because there is nothing to shuffle in one"
+            raise TableError(f"{expected}, got row {known[0] + 1} alone")
         some = np.arange(len(known))
         if len(some) > most:
             some = np.sort(np.random.default_rng(arguments.seed).choice(some, most, replace=False))
         with numbered(known[some] + 1):
             X = tables.inputs(table, frame.iloc[known[some]].reset_index(drop=True), unknown=arguments.unknown)
-    return X, y[some], _left_out(len(frame) - len(rows), len(rows) - len(known), len(known), len(some))
+    uses = _used(len(some), len(known), automatic=arguments.rows is None)
+    return X, y[some], " ".join([*_left_out(len(frame) - len(rows), len(rows) - len(known)), *uses])
 
 
-def _left_out(without_target: int, unknown: int, known: int, used: int) -> str:
+def _left_out(without_target: int, unknown: int) -> list[str]:
     """Return which rows are left out, and why."""
     texts = []
     if without_target:
         texts.append(f"{counted(without_target, 'row')} without a target {_are(without_target)} left out.")
     if unknown:
-        texts.append(f"{counted(unknown, 'row')} whose class the model doesn't know {_are(unknown)} left out.")
-    if used < known:
-        texts.append(f"{used:,} of {known:,} rows are used, chosen at random.")
-    return " ".join(texts)
+        have = "has" if unknown == 1 else "have"
+        texts.append(
+            f"{counted(unknown, 'row')} {have} a class that training did not have, and {_are(unknown)} left out."
+        )
+    return texts
+
+
+def _used(used: int, known: int, *, automatic: bool) -> list[str]:
+    """Return how many rows are used, if there are more."""
+    more = f" To use all of them, which takes longer: --rows {known}." if automatic else ""
+    return [f"{used:,} of {known:,} rows are used, chosen at random.{more}"] if used < known else []
 
 
 def _are(n: int) -> str:
     return "is" if n == 1 else "are"
 
 
-def _measure(trainer: Trainer, table: Table, y: Array, metric: str) -> Callable[[Array], float]:
-    """Return a function of X that returns the metric, for numbers in the target's units."""
+def _measure(trainer: Trainer, table: Table, y: Array, metric: str) -> Callable[[Array], list[float]]:
+    """Return a function of several sets of samples, (k, n, n_1), that returns the metric of each, for numbers in the
+    target's units.
+    """
     target = table.target
-    if isinstance(target, Categories):
-        labels = y.astype(np.int64)
-        return lambda X: report.measure((metric,), labels, trainer.predict(X))[metric]
-    truth = y * target.deviation + target.mean
-    return lambda X: report.of_numbers(truth, tables.answers(table, trainer.predict(X)), (metric,))["measured"][metric]
+    labels = y.astype(np.int64)
+    truth = y if isinstance(target, Categories) else y * target.deviation + target.mean
+
+    def score(output: Array) -> float:
+        if isinstance(target, Categories):
+            return report.measure((metric,), labels, output)[metric]
+        found: float = report.of_numbers(truth, tables.answers(table, output), (metric,))["measured"][metric]
+        return found
+
+    def measured(samples: Array) -> list[float]:
+        k, n, width = samples.shape
+        return [score(output) for output in trainer.predict(samples.reshape(k * n, width)).reshape(k, n, -1)]
+
+    return measured
 
 
 def _facts(found: Any, metric: str) -> dict[str, Any]:

@@ -258,9 +258,12 @@ def _add_importance(importance: argparse.ArgumentParser) -> None:
     importance.add_argument("--metric", metavar="NAME", help=metric)
     repeats = "number of shuffles of each column; default: %(default)s"
     importance.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
-    most = "the most rows to use, chosen at random from larger tables; default: %(default)s"
-    importance.add_argument("--rows", type=int, default=10_000, metavar="N", help=most)
+    most = "the most rows to use, chosen at random; default: up to 10,000, fewer of wide tables and large networks"
+    importance.add_argument("--rows", type=int, metavar="N", help=most)
     importance.add_argument("--seed", type=int, default=0, help="random seed of the shuffles; default: %(default)s")
+    importance.add_argument(
+        "--plot", type=file, metavar="PICTURE", help="where to draw the importances, .png, .svg or .pdf"
+    )
     _add_unknown(importance)
 
 

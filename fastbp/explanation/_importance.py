@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import _checks, metrics as metric_functions
+from .. import _checks, _drawing, metrics as metric_functions
 from .._names import without_index
+from .._terminal import shortened
 from .._training.measures import penalty
 from ..callbacks._watch import direction
 from ..trainer import Trainer
 from ._shares import Line, bars, number, wrapped, written
+from ._told import MOST
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = npt.NDArray[Any]
 
-MOST = 15  # the most names in the text; the others are counted
+NAME = 30  # characters of a name in a plot
+AT_ONCE = 1 << 22  # numbers of shuffled samples that are measured together
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,23 +80,57 @@ class Importance:
         width : number of characters of a line
         bar : character of which the bars consist
         """
-        means, spreads, order = self.means, self.spreads, self.order
-        shown = order if len(order) <= MOST + 1 else order[:MOST]
-        longest = float(np.abs(means).max()) or 1.0
+        means, spreads, order, shown = self.means, self.spreads, self.order, self._shown
+        repeats, longest = self.values.shape[1], float(max(np.abs(means).max(), spreads.max()))
+        *texts, most = written(
+            [*means[shown], *spreads[shown], means[order[len(shown) % len(order)]], longest], digits=4
+        )[:-1]
+        pairs = zip(shown, texts[: len(shown)], texts[len(shown) :], strict=True)
+        top = float(means.max())
         lines = [
             Line(
-                self.names[j], "", f"{means[j] + 0.0:.4f} ± {spreads[j]:.4f}", means[j] / longest if means[j] > 0 else 0
+                self.names[j], "", f"{mean} ± {spread}" if repeats > 1 else mean, means[j] / top if means[j] > 0 else 0
             )
-            for j in shown
+            for j, mean, spread in pairs
         ]
+        spread = f"mean ± standard deviation of {repeats} shuffles" if repeats > 1 else "one shuffle"
         head = (
             f"{self.measure} of {self.n_samples:,} rows: {number(self.measured)}. How much worse it gets when the "
-            f"values of one {self.kind} are shuffled (mean ± standard deviation of {self.values.shape[1]} shuffles):"
+            f"values of one {self.kind} are shuffled ({spread}):"
         )
         left_out = len(order) - len(shown)
-        most = written([float(means[order[MOST]]), longest], digits=4)[0] if left_out else ""
         more = [f"  … and {left_out} more {self.kind}s, each {most} at most"] if left_out else []
         return "\n".join([wrapped(head, width), "", *bars(lines, width, bar), *more])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the means as bars and the spreads as lines, the most important names first.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Axes to draw on; a new figure by default.
+
+        Returns
+        -------
+        The axes.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        shown, left_out = self._shown, len(self.names) - len(self._shown)
+        names = [shortened(self.names[j], NAME) for j in shown]
+        label = f"how much worse the {self.measure} gets"
+        more = f", the {len(shown)} most important of {len(self.names)}" if left_out else ""
+        title = f"importance of each {self.kind}{more}"
+        return _drawing.bars(names, self.means[shown], self.spreads[shown], label, title, ax)
+
+    @property
+    def _shown(self) -> list[int]:
+        """The numbers of the names that the text and the plot show."""
+        order = self.order
+        return order if len(order) <= MOST + 1 else order[:MOST]
 
     def __str__(self) -> str:
         return self.text()
@@ -153,15 +193,17 @@ def importance(
     X = trainer._state.column_names.inputs("X", X)
     X = _checks.numbers("X", without_index(X))
     X = _checks.matrix("X", X, trainer.layer_sizes[0], trainer._state.dtype_of(X))
+    if len(X) < 2:
+        raise ValueError(_checks.wrong("X", "two or more samples, because there is nothing to shuffle in one", len(X)))
     names = metric_functions.metric_names(metric)
     if len(names) > 1:
         raise ValueError(_checks.wrong("metric", "one metric", f"{len(names)}"))
     name = metric_functions.name_of(names[0]) if names else "loss"
     sign = direction(name, _checks.one_of("mode", mode, ["auto", "min", "max"]))
 
-    def measured(X: Array) -> float:
-        value = trainer.evaluate(X, y, names)[name]
-        return value if names else value - penalty(trainer._state)
+    def measured(samples: Array) -> list[float]:
+        values = [trainer.evaluate(X, y, names)[name] for X in samples]
+        return values if names else [value - penalty(trainer._state) for value in values]
 
     features = trainer.feature_names or tuple(f"x{j + 1}" for j in range(X.shape[1]))
     parts = {name: slice(j, j + 1) for j, name in enumerate(features)} if groups is None else groups
@@ -171,30 +213,37 @@ def importance(
 
 def shuffled(
     X: Array,
-    measured: Callable[[Array], float],
+    measured: Callable[[Array], Sequence[float]],
     parts: Sequence[slice],
     sign: int,
     repeats: SupportsIndex,
     seed: SupportsIndex,
+    tell: Callable[[int], object] = lambda _: None,
 ) -> tuple[float, Array]:
     """Return a measure of X, and by how much it gets worse for each part and shuffle, (number of parts, repeats).
 
     Parameters
     ----------
     X : (n, n_1)
-    measured : returns the measure of samples
+    measured : returns the measures of several sets of samples, given as (k, n, n_1)
     parts : the columns of X that are shuffled together
     sign : 1 if larger measures are better, otherwise −1
     repeats, seed : as in `importance`
+    tell : called with the number of shuffles that are done since the last call
     """
     repeats = _checks.whole("repeats", repeats, minimum=1)
     rng = np.random.default_rng(_checks.whole("seed", seed, minimum=0))
-    before, X = measured(X), X.copy()
-    values = np.zeros((len(parts), repeats))
-    for row, part in zip(values, parts, strict=True):
-        kept = X[:, part].copy()
-        for i in range(repeats):
-            X[:, part] = kept[rng.permutation(len(X))]
-            row[i] = sign * (before - measured(X))
-        X[:, part] = kept
+    n, (before,) = len(X), measured(X[None])
+    jobs = [(j, i) for j in range(len(parts)) for i in range(repeats)]
+    together = max(1, min(len(jobs), AT_ONCE // X.size))  # one call for many shuffles uses the processor better
+    copies, values = np.repeat(X[None], together, axis=0), np.zeros((len(parts), repeats))
+    for start in range(0, len(jobs), together):
+        some = jobs[start : start + together]
+        for copy, (j, _) in zip(copies, some, strict=False):
+            copy[:, parts[j]] = X[rng.permutation(n), parts[j]]
+        for (j, i), value in zip(some, measured(copies[: len(some)]), strict=True):
+            values[j, i] = sign * (before - value)
+        for copy, (j, _) in zip(copies, some, strict=False):
+            copy[:, parts[j]] = X[:, parts[j]]
+        tell(len(some))
     return before, values

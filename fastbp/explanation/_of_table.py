@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from .. import tables
 from .._files.cells import missing_in, texts_in
 from .._files.columns import Categories, Column, Numbers, Table
 from .._terminal import shortened
+from ..tables._cells import cells_of
+from ..tables._numbers import read
 from ..trainer import Trainer
 from ._contributions import Contributions, explained, grouped
 from ._integrals import Answer
@@ -59,7 +62,7 @@ def contributions_of_rows(
     cells = zip(*(_cells(column, frame[column.name]) for column in table.columns), strict=True)
     truth: Sequence[str | None] = targets_of(table, frame) or [None] * len(told)
     if isinstance(target, Numbers):
-        truth = [None if text is None else _rounded(text) for text in truth]
+        truth = _as_predicted(target, frame, truth)
     full = [
         Told(one.label, one.explained, row, one.prediction, one.probabilities, of_target, one.notes)
         for one, row, of_target in zip(told, cells, truth, strict=True)
@@ -89,13 +92,38 @@ def _of_classes(target: Categories, labels: Sequence[str], answers: Array, proba
 
 def _of_numbers(target: Numbers, labels: Sequence[str], answers: Array, outputs: Array) -> list[Told]:
     """Return the predicted numbers. They are within the range of training, which contributions don't know of."""
-    found = []
+    found, name = [], shortened(target.name, NAME) + _unit(target)
     for label, answer, value in zip(labels, answers, outputs, strict=True):
-        notes: tuple[str, ...] = ()
-        if not np.isclose(answer, value, rtol=1e-3, atol=1e-3 * target.deviation):
-            limited = f"The prediction is limited to the range of the training rows, and so it is {number(answer)}"
-            notes = (f"{limited}. The contributions explain the number before that, {number(value)}.",)
-        found.append(Told(label, f"The predicted {shortened(target.name, NAME)}", (), number(answer), (), None, notes))
+        given, shown = number(value), number(answer)
+        is_limited = target.low is not None and target.high is not None and not target.low <= value <= target.high
+        if not is_limited or given == shown:
+            found.append(Told(label, f"The predicted {name}", (), given))
+            continue
+        side = "less" if value < answer else "more"
+        note = (
+            f"The network gives {given}, which is {side} than any training row has, and so the prediction is {shown}."
+        )
+        note += f" The contributions explain {given}."
+        found.append(Told(label, f"The network's {name}", (), shown, notes=(note,)))
+    return found
+
+
+def _unit(target: Numbers) -> str:
+    """Return the unit of a target, in brackets."""
+    unit = "days" if target.spelling == "duration" else target.unit
+    return f" (in {unit})" if unit else ""
+
+
+def _as_predicted(target: Numbers, frame: DataFrame, texts: Sequence[str | None]) -> list[str | None]:
+    """Return the targets as predictions are written: without a unit, in the same spelling. Other text stays."""
+    if target.name not in frame.columns:
+        return list(texts)
+    cells = cells_of(frame[target.name])
+    values = np.append(read(cells, target.spelling, target.unit), np.nan)[cells.codes]  # the code of missing is -1
+    found = []
+    for text, value in zip(texts, values, strict=True):
+        is_plain = text is None or target.spelling == "plain" or not math.isfinite(value)
+        found.append((text and _rounded(text)) if is_plain else number(value, 6))
     return found
 
 

@@ -51,7 +51,8 @@ def written(values: Sequence[float], digits: int = 3, sign: str = "") -> list[st
     """Return numbers with the same decimals, so that the largest has some significant digits."""
     places = decimals(max(map(abs, values), default=0.0), digits)
     form = f"{sign}.{digits - 1}e" if places > MOST_DECIMALS else f"{sign}.{max(0, places)}f"
-    return [f"{value + 0.0:{form}}" for value in values]
+    texts = [f"{value:{form}}" for value in values]
+    return [f"{0.0:{form}}" if float(text) == 0 else text for text in texts]  # 0 for −0
 
 
 def wrapped(text: str, width: int) -> str:
@@ -105,10 +106,10 @@ def sample(shares: Shares, i: int, width: int, bar: str) -> str:
         [
             *heading(told),
             "",
+            *(wrapped(clean(note), width) + "\n" for note in told.notes),
             wrapped(sentence(shares, i), width),
             "",
             *bars([*lines, Line("sum", "", total)], width, bar),
-            *(["", *(wrapped(clean(note), width) for note in told.notes)] if told.notes else []),
         ]
     )
 

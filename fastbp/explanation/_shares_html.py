@@ -36,7 +36,7 @@ def _sample(shares: Shares, i: int) -> str:
     notes = "".join(f"<p>{_text(note)}</p>" for note in told.notes)
     table = _table(f"Contribution of each {shares.kind}", shares.parts(i), "+")
     return (
-        f'<article class="told"><h2>{heading}</h2>{_probabilities(told)}{target}{explained}{table}{notes}</article>\n'
+        f'<article class="told"><h2>{heading}</h2>{_probabilities(told)}{target}{notes}{explained}{table}</article>\n'
     )
 
 
