@@ -135,7 +135,7 @@ def numbers(array: Any, where: str) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def text_blocks(
-    file: Any, separator: str, width: int, quoted: bool, size: int
+    file: Any, separator: str, width: int, quoted: bool, size: int, named: bool = True
 ) -> Iterator[list[tuple[np.ndarray[Any, np.dtype[np.int32]], Any]] | None]:
     """Yield the columns of a UTF-8 text table by blocks: in each, the code of each cell, -1 if empty, and the texts.
 
@@ -143,11 +143,12 @@ def text_blocks(
 
     Parameters
     ----------
-    file : open file of bytes, whose first line has the names
+    file : open file of bytes
     separator : the character between two cells
     width : number of columns
     quoted : whether there are quotation marks
     size : bytes of a block
+    named : whether the first line has the names
     """
     import pyarrow
     from pyarrow import compute, csv
@@ -159,7 +160,7 @@ def text_blocks(
     try:
         blocks = csv.open_csv(
             file,
-            csv.ReadOptions(block_size=size, column_names=names, skip_rows_after_names=1, use_threads=False),
+            csv.ReadOptions(block_size=size, column_names=names, skip_rows_after_names=int(named), use_threads=False),
             csv.ParseOptions(delimiter=separator, **quotes),
             csv.ConvertOptions(**as_text),
             memory_pool=pyarrow.system_memory_pool(),  # the others keep twice as much

@@ -461,3 +461,36 @@ def test_wrong_commands_are_told(folder, capsys):
     Path("none.csv").write_text("a,y\n1,\n2,\n")
     assert run("train none.csv") == 2
     assert "column 'y', the target: expected a value in some row, got none" in capsys.readouterr().err
+
+
+def test_a_file_without_names(folder, capsys):
+    frame = pandas.DataFrame({"a": np.arange(60) % 17, "b": RNG.choice(["p", "q"], 60), "c": ["no", "yes"] * 30})
+    frame.to_csv("named.csv", index=False)
+    frame.to_csv("plain.csv", index=False, header=False)
+    hint = "the first line looks like data: if it has no names, use --no-header"
+    assert run("train plain.csv --target c") == 2
+    assert f"one of '0', '{frame['b'][0]}', 'no', got 'c'; {hint}" in capsys.readouterr().err
+    options = "--epochs 2 --hidden 3 --seed 0 --out"
+    assert run(f"train plain.csv --no-header --target column_3 {options} plain.npz") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"column_1 +number +0 to 16", out)
+    assert out.endswith("fastbp predict plain.npz NEW.csv --no-header\n")
+    assert run(f"train named.csv --target c {options} named.npz --quiet") == 0
+    assert run("predict plain.npz plain.csv --no-header") == 0
+    predicted = capsys.readouterr().out
+    assert run("predict named.npz named.csv") == 0
+    assert predicted.split()[1:] == capsys.readouterr().out.split()[1:]
+    for command in ("evaluate", "explain", "importance"):
+        assert run(f"{command} plain.npz plain.csv --no-header --json") == 0, command
+        told(capsys)
+        assert run(f"{command} plain.npz plain.csv") == 2
+        assert hint in capsys.readouterr().err
+    frame.to_json("lines.jsonl", orient="records", lines=True)
+    assert run("predict plain.npz lines.jsonl --no-header") == 2
+    assert "lines.jsonl: --no-header: expected a text table, such as CSV" in capsys.readouterr().err
+
+
+def test_columns_that_may_have_another_name_are_told(model, capsys):
+    shop().rename(columns={"size": "Size", "kind": "kinds"}).to_csv("new.csv", index=False)
+    assert run("predict shop.model.npz new.csv") == 2
+    assert "; if these are the same, rename 'Size' to 'size', 'kinds' to 'kind'" in capsys.readouterr().err

@@ -418,3 +418,31 @@ def test_a_stream_takes_text():
 def test_other_types_are_not_written(name):
     with pytest.raises(TableError, match=r"expected a file of type \.csv, \.tsv, \.jsonl, \.parquet, or one with \.gz"):
         writing.type_of(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("1,a\n2,b\n2,b\n", [["1", "a"], ["2", "b"], ["2", "b"]]),
+        ("1\ta\n2\tb\n", [["1", "a"], ["2", "b"]]),
+        ('1, "a,b"\n2,b\n', [["1", "a,b"], ["2", "b"]]),
+        ("red;1\nred;2\n\n", [["red", "1"], ["red", "2"]]),
+        ("1\n2\n", [["1"], ["2"]]),
+        ("from 2024\n1,a,x\n2,b,y\n3,c,z\n", [["1", "a", "x"], ["2", "b", "y"], ["3", "c", "z"]]),
+    ],
+)
+def test_a_text_table_without_names(tmp_path, text, rows):
+    (tmp_path / "t.csv").write_text(text)
+    frame = tables.read(str(tmp_path / "t.csv"), named=False)
+    assert list(frame.columns) == [f"column_{place + 1}" for place in range(len(rows[0]))]
+    assert frame.astype(object).to_numpy().tolist() == rows
+    assert any("the rows begin in line 2" in note for note in frame.attrs["notes"]) == text.startswith("from")
+
+
+def test_a_longer_row_of_a_table_without_names_is_told(tmp_path):
+    (tmp_path / "t.csv").write_text("1,a\n2,b\n2,b,3\n")
+    with pytest.raises(TableError, match="line 3: 3 cells, but there are 2 columns"):
+        tables.read(str(tmp_path / "t.csv"), named=False)
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(TableError, match="--no-header: expected a text table"):
+        tables.read(str(tmp_path / "t.jsonl"), named=False)

@@ -38,8 +38,8 @@ def named(arguments: Namespace) -> list[str]:
     return [arguments.target or USUAL]
 
 
-def choices(arguments: Namespace, columns: Sequence[str]) -> Choices:
-    """Check the options against the columns of a table.
+def choices(arguments: Namespace, columns: Sequence[str], hint: str = "") -> Choices:
+    """Check the options against the columns of a table; hint: what is said if there is no such target.
 
     Raises
     ------
@@ -51,9 +51,9 @@ def choices(arguments: Namespace, columns: Sequence[str]) -> Choices:
     if target is None and USUAL in columns:
         target = USUAL
     if target is None:
-        problems.append(f"--target: expected the column to predict, one of {listed(columns, 30)}, got none")
+        problems.append(f"--target: expected the column to predict, one of {listed(columns, 30)}, got none{hint}")
     elif target not in columns:
-        problems.append(_no_column("--target", target, columns))
+        problems.append(_no_column("--target", target, columns) + hint)
     lists = {
         option: _columns_of(f"--{option}", getattr(arguments, name), columns, problems)
         for option, name in (("drop", "drop"), ("features", "features"), ("id", "id"))

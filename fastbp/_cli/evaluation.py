@@ -13,7 +13,7 @@ from .._files.columns import Categories
 from ..tables._problems import numbered
 from . import fitting, report
 from .answer import Answer
-from .files import about, input_names, load_model, read_table, rows_with_target, target_facts, told_warnings
+from .files import about, input_names, load_model, read_rows, rows_with_target, target_facts, told_warnings
 from .fitting import Samples
 from .text import paragraph
 
@@ -22,7 +22,7 @@ def evaluate(arguments: Namespace) -> dict[str, Any]:
     """Evaluate a model on a table with the target."""
     trainer, table = load_model(arguments.model)
     names = report.metric_names(arguments.metrics, table)
-    frame = read_table(arguments.data, [*input_names(table), table.target.name])
+    frame = read_rows(arguments, [*input_names(table), table.target.name])
     with about(arguments.data), told_warnings():
         has_target, left_out = rows_with_target(table, frame)
         without = int((~has_target).sum())

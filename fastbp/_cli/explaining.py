@@ -19,7 +19,7 @@ from .._writing import replacing
 from ..tables._problems import numbered
 from ..trainer import Trainer
 from .answer import Answer
-from .files import about, bar_of, check_output, input_names, load_model, read_table, told_warnings
+from .files import about, bar_of, check_output, input_names, load_model, read_rows, told_warnings
 from .text import counted, width
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     trainer, table = load_model(arguments.model)
     if arguments.weight:
         _check_weight(arguments.weight, trainer)
-    frame = read_table(arguments.data, input_names(table))
+    frame = read_rows(arguments, input_names(table))
     rows = _rows(arguments, len(frame))
     if form == ".html" and len(rows) > MOST:
         raise TableError(f"--row: expected at most {MOST:,} rows for a page, got {len(rows):,}")

@@ -15,19 +15,52 @@ from .. import _checks, _messages, tables
 from .._files import TableError
 from .._files.columns import Categories, Table
 from .._records import ModelFileError
+from ..tables._problems import check_columns
 from ..trainer import Trainer
 from .text import counted
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 
-def read_table(path: str, wanted: list[str]) -> DataFrame:
-    """Read a table; wanted: the names of columns that it must have."""
+def read_table(arguments: Namespace, wanted: list[str]) -> DataFrame:
+    """Read the table of a command; wanted: names of columns that it should have."""
     from .._files.tables import read
 
-    with about(path):
-        return read(path, wanted)
+    with about(arguments.data):
+        return read(arguments.data, wanted, named=not arguments.no_header)
+
+
+def read_rows(arguments: Namespace, wanted: list[str]) -> DataFrame:
+    """Read the table of a command; wanted: names of columns that it must have."""
+    frame = read_table(arguments, wanted)
+    with about(arguments.data):
+        try:
+            check_columns(frame.columns, wanted)
+        except TableError as error:
+            raise TableError(f"{error}{header_hint(frame, arguments)}") from None
+    return frame
+
+
+def header_hint(frame: DataFrame, arguments: Namespace) -> str:
+    """Return what to do if the names of the columns look like data, or ""."""
+    if arguments.no_header or not any(_is_a_value(name, frame[name]) for name in frame.columns):
+        return ""
+    return "; the first line looks like data: if it has no names, use --no-header"
+
+
+def _is_a_value(name: str, column: Series[Any]) -> bool:
+    """Return whether the name of a column of text is one of its values, or a number as they are."""
+    texts = set(column.cat.categories) if column.dtype == "category" else set()
+    return name in texts or (bool(texts) and _is_number(name) and all(map(_is_number, texts)))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def rows_with_target(goal: Table | str, frame: DataFrame, task: str = "auto") -> tuple[Any, str]:

@@ -19,7 +19,7 @@ from ..tables._problems import numbered
 from ..trainer import Trainer
 from . import report
 from .answer import Answer
-from .files import about, bar_of, check_place, input_names, load_model, read_table, told_warnings
+from .files import about, bar_of, check_place, input_names, load_model, read_rows, rows_with_target, told_warnings
 from .text import counted, paragraph, width
 
 Array = npt.NDArray[Any]
@@ -94,9 +94,10 @@ def _metric(name: str | None, *, is_class: bool) -> str:
 
 def _samples(arguments: Namespace, table: Table, most: int) -> tuple[Array, Array, str]:
     """Return X and y of rows whose target the model knows, and which rows are left out."""
-    frame = read_table(arguments.data, [*input_names(table), table.target.name])
+    frame = read_rows(arguments, [*input_names(table), table.target.name])
     with about(arguments.data), told_warnings():
-        rows = np.flatnonzero(tables.with_target(table, frame))
+        has_target, without = rows_with_target(table, frame)
+        rows = np.flatnonzero(has_target)
         with numbered(rows + 1):
             y = tables.targets(table, frame.iloc[rows].reset_index(drop=True), unknown="other")
         is_known = y >= 0 if isinstance(table.target, Categories) else np.isfinite(y)
@@ -113,19 +114,15 @@ def _samples(arguments: Namespace, table: Table, most: int) -> tuple[Array, Arra
         with numbered(known[some] + 1):
             X = tables.inputs(table, frame.iloc[known[some]].reset_index(drop=True), unknown=arguments.unknown)
     uses = _used(len(some), len(known), automatic=arguments.rows is None)
-    return X, y[some], " ".join([*_left_out(len(frame) - len(rows), len(rows) - len(known)), *uses])
+    return X, y[some], " ".join([*_left_out(without, len(rows) - len(known)), *uses])
 
 
-def _left_out(without_target: int, unknown: int) -> list[str]:
-    """Return which rows are left out, and why."""
-    texts = []
-    if without_target:
-        texts.append(f"{counted(without_target, 'row')} without a target {_are(without_target)} left out.")
+def _left_out(without_target: str, unknown: int) -> list[str]:
+    """Return which rows are left out, and why; without_target: a sentence about some of them, or ""."""
+    texts = [without_target] if without_target else []
     if unknown:
-        have = "has" if unknown == 1 else "have"
-        texts.append(
-            f"{counted(unknown, 'row')} {have} a class that training did not have, and {_are(unknown)} left out."
-        )
+        have, are = ("has", "is") if unknown == 1 else ("have", "are")
+        texts.append(f"{counted(unknown, 'row')} {have} a class that training did not have, and {are} left out.")
     return texts
 
 
@@ -133,10 +130,6 @@ def _used(used: int, known: int, *, automatic: bool) -> list[str]:
     """Return how many rows are used, if there are more."""
     more = f" To use all of them, which takes longer: --rows {known}." if automatic else ""
     return [f"{used:,} of {known:,} rows are used, chosen at random.{more}"] if used < known else []
-
-
-def _are(n: int) -> str:
-    return "is" if n == 1 else "are"
 
 
 def _measure(trainer: Trainer, table: Table, y: Array, metric: str) -> Callable[[Array], list[float]]:

@@ -143,6 +143,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
 
 
 def _add_columns(group: Any) -> None:
+    _add_header(group)
     several = "; separate them with commas, or repeat the option"
     group.add_argument("--task", choices=TASKS, default="auto", help="type of the target; default: %(default)s")
     group.add_argument(
@@ -270,6 +271,12 @@ def _add_importance(importance: argparse.ArgumentParser) -> None:
 def _add_model(command: argparse.ArgumentParser, data: str) -> None:
     command.add_argument("model", type=file, help="a model that fastbp train wrote")
     command.add_argument("data", type=file, help=data)
+    _add_header(command)
+
+
+def _add_header(command: Any) -> None:
+    header = "the first line of a text table is data; the columns are then called column_1, column_2 …"
+    command.add_argument("--no-header", action="store_true", help=header)
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:

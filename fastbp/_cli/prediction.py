@@ -15,7 +15,7 @@ from .._files import TableError, plain
 from .._files.cells import texts_in
 from .._files.columns import Categories, Table
 from .._files.writing import type_of, write
-from .files import about, check_output, input_names, load_model, read_table, told_warnings
+from .files import about, check_output, input_names, load_model, read_rows, told_warnings
 from .text import listed
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def predict(arguments: Namespace) -> dict[str, Any]:
 def _read(table: Table, arguments: Namespace) -> tuple[Array | tables.Encoding, dict[str, Any]]:
     """Return X of a file, and its columns that identify the rows."""
     wanted, path = input_names(table), arguments.data
-    cells = None if path == "-" else plain.read(path, [*wanted, *table.ids])
+    cells = None if path == "-" or arguments.no_header else plain.read(path, [*wanted, *table.ids])
     if cells is not None:
         X = tables.plain_inputs(table, cells)
         if X is not None:
             return X, {name: cells[name] for name in table.ids}
-    frame = read_table(path, wanted)
+    frame = read_rows(arguments, wanted)
     with about(path):
         encoding = tables.encoded(table, frame, unknown=arguments.unknown)
         missing = [name for name in table.ids if name not in frame.columns]

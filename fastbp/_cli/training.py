@@ -24,7 +24,7 @@ from . import fitting, folds, joining, plan as plans, report, words
 from .answer import Answer
 from .choices import Choices, choices, named
 from .disguise import in_disguise
-from .files import about, check_place, read_table, rows_with_target, target_facts, told_warnings
+from .files import about, check_place, header_hint, read_table, rows_with_target, target_facts, told_warnings
 from .fitting import Samples
 from .recipe import recipe
 from .resuming import begun, restore_last, same_training
@@ -106,9 +106,10 @@ def default_place(data: str) -> str:
 
 def _read(arguments: Namespace, comm: Any) -> Job:
     """Read the table, and decide what each column becomes."""
-    frame = read_table(arguments.data, named(arguments))
+    frame = read_table(arguments, named(arguments))
     with about(arguments.data):
-        chosen = choices(arguments, list(frame.columns))
+        hint = "" if named(arguments)[0] in frame.columns else header_hint(frame, arguments)
+        chosen = choices(arguments, list(frame.columns), hint)
         if chosen.target in frame.attrs["renamed"].values():
             raise TableError(f"two columns are called {chosen.target!r}, the target; rename one or remove it")
         folds.check_count(arguments.folds, len(frame))
@@ -322,7 +323,7 @@ def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) ->
         results["folds"] = tested
     text = words.ended(told) + "\n" + report.text(parts, of_numbers=not isinstance(table.target, Categories))
     text += words.balanced(told)
-    return Answer(results, text + words.written(arguments.out, arguments.data))
+    return Answer(results, text + words.written(arguments.out, arguments.data, named=not arguments.no_header))
 
 
 def _finite(figures: dict[str, float]) -> dict[str, float]:

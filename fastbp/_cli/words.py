@@ -160,7 +160,7 @@ def _joined(report: TrainingReport) -> str:
     return f"{text} of their best epochs: {epochs}."
 
 
-def written(path: str, data: str) -> str:
+def written(path: str, data: str, *, named: bool) -> str:
     """Return where the model is, and what to do next."""
     new = "NEW.csv" if data == "-" else f"NEW{''.join(Path(data).suffixes)}"
-    return f"\nWrote {path}. To predict new rows: fastbp predict {path} {new}\n"
+    return f"\nWrote {path}. To predict new rows: fastbp predict {path} {new}{'' if named else ' --no-header'}\n"

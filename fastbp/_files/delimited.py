@@ -27,7 +27,7 @@ ROWS_WAITING, TEXTS_WAITING = 1 << 16, 1 << 12  # in blocks whose texts don't ha
 LARGER = 1.3  # growth of a column's memory
 
 
-def read(source: Source, wanted: Collection[str] = ()) -> DataFrame:
+def read(source: Source, wanted: Collection[str] = (), *, named: bool = True) -> DataFrame:
     """Return a text table. Every cell is text, so that a column means the same whatever other values it has.
 
     Each column is a pandas Categorical of the texts as they are in the file, in the order in which they first come.
@@ -37,12 +37,13 @@ def read(source: Source, wanted: Collection[str] = ()) -> DataFrame:
     ----------
     source : the file
     wanted : names of needed columns; the first line may be all numbers only if it has one of them
+    named : whether the first line has the names; otherwise they are column_1, column_2 …
     """
     import pandas
 
-    dialect = dialect_of(source, wanted)
-    if not _is_header(dialect.names, wanted):
-        advice = "add a line of names; if these are names, change one to text, such as x1"
+    dialect = dialect_of(source, wanted, named=named)
+    if named and not _is_header(dialect.names, wanted):
+        advice = "if these are data, use --no-header; if these are names, change one to text, such as x1"
         came = ", ".join(dialect.names)
         raise TableError(f"expected column names in the first line, got numbers: {came}; {advice}")
     notes = []
@@ -51,7 +52,8 @@ def read(source: Source, wanted: Collection[str] = ()) -> DataFrame:
     if dialect.separator != ",":
         notes.append(f"the separator is {SEPARATORS.get(dialect.separator, repr(dialect.separator))}")
     if dialect.titled:
-        notes.append(f"the names are in line {dialect.skipped + 1}; the lines before it are not part of the table")
+        what = "names are" if named else "rows begin"
+        notes.append(f"the {what} in line {dialect.skipped + 1}; the lines before it are not part of the table")
     columns = _by_pyarrow(source, dialect) if dialect.plain else None
     if columns is None:
         cells = rows.read(source, dialect)
@@ -101,7 +103,7 @@ def _by_pyarrow(source: Source, dialect: Dialect) -> list[tuple[Codes, Any]] | N
     limit = memory_limit()
     size = min(max(BLOCK, BLOCK_ROWS * dialect.row_bytes), LARGEST_BLOCK)
     with source.opened() as file:
-        for block in _pyarrow.text_blocks(file, dialect.separator, len(columns), dialect.quoted, size):
+        for block in _pyarrow.text_blocks(file, dialect.separator, len(columns), dialect.quoted, size, dialect.named):
             if block is None:
                 return None
             for column, (codes, texts) in zip(columns, block, strict=True):

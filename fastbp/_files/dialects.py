@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -45,6 +46,7 @@ class Dialect:
     plain : whether the file is UTF-8 whose cells every reader of CSV files reads in the same way
     quoted : whether there are quotation marks
     row_bytes : the mean length of a row in the sample
+    named : whether there is a line of names; otherwise they are column_1, column_2 …
     """
 
     encoding: str
@@ -55,6 +57,7 @@ class Dialect:
     plain: bool
     quoted: bool
     row_bytes: int
+    named: bool = True
 
 
 @dataclass
@@ -67,13 +70,14 @@ class Scan:
     odd: bool = False  # zero bytes, a carriage return on its own, or spaces beside a quotation mark
 
 
-def dialect_of(source: Source, wanted: Collection[str] = ()) -> Dialect:
+def dialect_of(source: Source, wanted: Collection[str] = (), *, named: bool = True) -> Dialect:
     """Return how a text table is written.
 
     Parameters
     ----------
     source : the file
     wanted : names of needed columns; a separator that leads to them is preferred
+    named : whether there is a line of names
     """
     mark = _encoding_of(source.start)
     found = _scan(source) if mark in ("", "utf-8-sig") else Scan(odd=True)
@@ -92,10 +96,10 @@ def dialect_of(source: Source, wanted: Collection[str] = ()) -> Dialect:
     rows, skipped, titled = _rows(lines, separator, whole)
     if not rows:
         raise TableError("the file is empty")
-    names, skipped = _names(rows), skipped + bool(hint)
+    names, skipped = _names(rows) if named else _numbered(rows), skipped + bool(hint)
     plain = found.is_utf8 and not found.odd and not skipped and separator != " " and len(rows[0]) == len(names) > 1
     row_bytes = len(lines) // max(1, lines.count("\n"))
-    return Dialect(encoding, separator, names, skipped, titled, plain, found.quoted, row_bytes)
+    return Dialect(encoding, separator, names, skipped, titled, plain, found.quoted, row_bytes, named)
 
 
 def _encoding_of(start: bytes) -> str:
@@ -224,6 +228,12 @@ def _separator(text: str, whole: bool, wanted: Collection[str], suffix: str) -> 
         if score > top:
             best, top = separator, score
     return best or ","
+
+
+def _numbered(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return names for as many columns as most rows have."""
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    return tuple(f"column_{place + 1}" for place in range(width))
 
 
 def _names(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

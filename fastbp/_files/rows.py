@@ -101,7 +101,8 @@ def read(source: Source, dialect: Dialect) -> Cells:
         lines = Lines(text, dialect)
         reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
         try:
-            next(row for row in reader if any(row))  # the names
+            if dialect.named:
+                next(row for row in reader if any(row))  # the names
             while rows := list(islice(reader, ROWS)):
                 at_end = rows[-1] == [END]
                 if at_end:
@@ -137,6 +138,7 @@ def _problems(source: Source, dialect: Dialect) -> TableError:
     """Return the error that lists what is wrong with the rows."""
     found: list[str] = []
     there_are = "there is" if len(dialect.names) == 1 else "there are"
+    what = "name" if dialect.named else "column"
     width, begin = len(dialect.names), dialect.skipped + 1
     with source.opened() as file, text_of(file, dialect.encoding) as text:
         lines = Lines(text, dialect)
@@ -149,7 +151,7 @@ def _problems(source: Source, dialect: Dialect) -> TableError:
                 if lines.ended and row != [END]:
                     found.append(f"line {begin}: a quotation mark that has no end")
                 elif any(row[width:]):
-                    found.append(f"line {begin}: {len(row)} cells, but {there_are} {width} name{'s' * (width > 1)}")
+                    found.append(f"line {begin}: {len(row)} cells, but {there_are} {width} {what}{'s' * (width > 1)}")
                 begin = lines.count + 1
         except csv.Error as error:
             found.append(f"line {begin}: {error}; a quotation mark may have no end")

@@ -36,7 +36,7 @@ def require_pandas() -> None:
         raise not_installed("tables need pandas", "cli") from None
 
 
-def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
+def read(path: str, wanted: Collection[str] = (), *, named: bool = True) -> DataFrame:
     """Return the table in a file. Column names are different strings, and there is at least one row.
 
     `attrs["renamed"]` has the new names of columns, with the names in the file: "" for none, or that of another column.
@@ -47,12 +47,17 @@ def read(path: str, wanted: Collection[str] = ()) -> DataFrame:
     path : path of the file or folder, or "-" for standard input
     wanted : names of needed columns; the first line of a text table may be all numbers only if it has one of them, and
         none of them may be the index of a Parquet file's frame
+    named : whether the first line of a text table has the names; otherwise they are column_1, column_2 …
     """
     require_pandas()
-    frame = _by_path(path, wanted)
+    frame, is_text = _by_path(path, wanted), False
     if frame is None:
         with Source(path) as source:
-            frame = _reader(source)(source, wanted)
+            reader = _reader(source)
+            frame = delimited.read(source, wanted, named=named) if reader is delimited.read else reader(source, wanted)
+            is_text = reader is delimited.read
+    if not named and not is_text:
+        raise TableError("--no-header: expected a text table, such as CSV; this file has its own names of columns")
     names = list(frame.columns)
     frame.columns, frame.attrs["renamed"] = _different(names)
     frame.attrs.setdefault("notes", [])

@@ -56,12 +56,12 @@ def is_id_name(name: str) -> bool:
     return name.strip().lower() in WHOLE or bool(JOINED.fullmatch(name.strip())) or (bool(words) and words[-1] in LAST)
 
 
-def counted(cells: Cells, numbers: Array) -> str:
-    """Return why a column of numbers is an identifier, or ""."""
+def counted(cells: Cells, numbers: Array, *, named: bool = True) -> str:
+    """Return why a column of numbers is an identifier, or ""; named: whether its name says something about it."""
     n = len(cells)
     if n <= MANY or len(cells.values) < n or not _are_whole(numbers):
         return ""
-    if is_id_name(cells.name):
+    if named and is_id_name(cells.name):
         return "an identifier: each row has a different integer"
     in_order = numbers[cells.codes]
     steps = bool((np.diff(in_order) == 1).all()) and in_order[0] in (0, 1)

@@ -88,4 +88,16 @@ def check_columns(there: Iterable[Any], names: Iterable[str]) -> None:
     missing = [name for name in names if name not in have]
     if missing:
         word = "a column" if len(missing) == 1 else "the columns"
-        raise TableError(f"expected {word} {listed(missing)}, got the columns {listed(have)}")
+        raise TableError(f"expected {word} {listed(missing)}, got the columns {listed(have)}{_renames(have, missing)}")
+
+
+def _renames(there: Iterable[Any], missing: Iterable[str]) -> str:
+    """Return which columns may be the missing ones under another name, or ""."""
+    from difflib import get_close_matches
+
+    by_letters = {str(name).strip().casefold(): name for name in there}
+    found = []
+    for name in missing:
+        near = get_close_matches(name.strip().casefold(), by_letters, 1, 0.8)
+        found += [f"{by_letters[near[0]]!r} to {name!r}"] if near else []
+    return f"; if these are the same, rename {', '.join(found[:5])}" if found else ""

@@ -41,10 +41,12 @@ class Rules:
     ----------
     missing : one of MISSING
     types : kinds that the user chose, by the names of their columns
+    named : whether the names of columns say something about them
     """
 
     missing: str
     types: Mapping[str, str]
+    named: bool = True
 
 
 class LeftOut(Exception):
@@ -101,7 +103,7 @@ def recognise(
     with problems.collected():
         goal = recognised_target(cells_of(frame[target]), _task(task, kinds.get(target, "")))
     columns, left_out = list[Column](), dict[str, str]()
-    rules = Rules(missing, kinds)
+    rules = Rules(missing, kinds, names != [f"column_{place + 1}" for place in range(len(names))])
     counted: dict[str, Cells] = {}
     for name in [name for name in names if name != target and name not in ids]:
         if why := _unwanted(name, drop, features, kinds):
@@ -172,9 +174,10 @@ def _recognised(cells: Cells, rules: Rules) -> Column:
     if not zeros and (dates := _dates.compact(cells)):
         return _dated(cells, dates, rules)
     if not zeros and (numbers := _numbers.recognise(cells)):
-        if why := _names.counted(cells, numbers.numbers):
+        if why := _names.counted(cells, numbers.numbers, named=rules.named):
             raise LeftOut(why)
-        if not _names.names_things(cells, numbers.numbers) and not _are_rounded(cells, numbers.numbers):
+        is_name = rules.named and _names.names_things(cells, numbers.numbers)
+        if not is_name and not _are_rounded(cells, numbers.numbers):
             return _scaled(cells, numbers, rules)
     elif dates := _dates.recognise(cells):
         return _dated(cells, dates, rules)
