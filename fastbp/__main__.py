@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             text = results.text if isinstance(results, Answer) else "".join(_lines(results))
             _messages.result(_json(results) if arguments.json else text)
         _messages.result("")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        _messages.err(f"fastbp: {error if error.args else 'interrupted'}\n")
         return INTERRUPTED
     except BrokenPipeError:  # a reader such as head has closed the pipe; Python's own flush at exit would fail again
         with suppress(AttributeError, OSError, ValueError):  # the stream may have no file descriptor

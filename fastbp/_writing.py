@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +10,8 @@ from typing import IO, Any
 
 from . import _checks
 from ._in_use import SECONDS, InUseError, flush_folder, replace
+
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no EDQUOT
 
 
 @contextmanager
@@ -47,5 +50,7 @@ def replacing(
             raise InUseError(error.errno, f"{error.strerror}; what was written is in {temporary}", place) from None
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            raise OSError(error.errno, f"{error.strerror}; free space, or choose another folder", str(place)) from None
         raise
     flush_folder(place.parent)

@@ -574,7 +574,7 @@ STRICT = (*PREDICT, "--unknown", "error")
         ("size,colour\nbig,green\n", STRICT, "bad.csv: column 'colour' has 'green' in row 1"),
         ("size\n1\n", PREDICT, "bad.csv: expected a column 'colour', got the columns 'size'"),
         ("size,colour\n1,red\n", ("evaluate", "model.npz", "bad.csv"), "bad.csv: expected a column 'y'"),
-        (GOOD, ("predict", "bad.csv", "bad.csv"), "bad.csv: expected a file that Trainer.save wrote"),
+        (GOOD, ("predict", "bad.csv", "bad.csv"), "got a file of another type; name the model first"),
         (GOOD, ("predict", "plain.npz", "bad.csv"), "plain.npz: expected a model that `fastbp train` wrote"),
         (GOOD, ("train", "none.csv", "--out", "x.npz"), "none.csv: No such file or directory"),
         (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,10 @@ from sklearn import datasets, metrics
 
 from fastbp import Trainer
 from fastbp.__main__ import main
+from fastbp._cli import training
 from fastbp._cli.training import default_place
+from fastbp._files.columns import Table
+from fastbp._records import check_fields
 
 RNG = np.random.default_rng(0)
 
@@ -490,7 +495,82 @@ def test_a_file_without_names(folder, capsys):
     assert "lines.jsonl: --no-header: expected a text table, such as CSV" in capsys.readouterr().err
 
 
+def test_a_class_that_may_mean_missing_is_told(folder, capsys):
+    frame = shop()
+    frame.loc[:9, "sold"] = "?"
+    frame.to_csv("marks.csv", index=False)
+    assert run("train marks.csv --target sold --epochs 1 --networks 1") == 0
+    note = "Note: '?' is a class of 'sold'; if the target is missing there, remove these rows."
+    assert note in " ".join(capsys.readouterr().out.split())
+    frame.replace({"sold": {"?": "none"}}).to_csv("none.csv", index=False)
+    assert run("train none.csv --target sold --epochs 1 --networks 1") == 0
+    assert "remove these rows" not in capsys.readouterr().out
+
+
 def test_columns_that_may_have_another_name_are_told(model, capsys):
     shop().rename(columns={"size": "Size", "kind": "kinds"}).to_csv("new.csv", index=False)
     assert run("predict shop.model.npz new.csv") == 2
     assert "; if these are the same, rename 'Size' to 'size', 'kinds' to 'kind'" in capsys.readouterr().err
+
+
+def test_no_picture_is_drawn_of_a_training_without_epochs(folder, capsys):
+    X = RNG.normal(size=(60, 2))
+    pandas.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": X @ [1, 2]}).to_csv("line.csv", index=False)
+    assert run("train line.csv --seed 0 --plot curves.png") == 0
+    assert "No picture is written to curves.png: the model has no learning curves" in capsys.readouterr().out
+    assert not Path("curves.png").exists()
+    assert run("train line.csv --seed 0 --hidden 3 --epochs 2 --plot curves.png --json") == 0
+    assert told(capsys)["plot"] == "curves.png"
+    assert Path("curves.png").exists()
+
+
+def test_ctrl_c_before_there_is_a_model(folder, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_fitted", interrupt)
+    assert run("train shop.csv --target sold --quiet") == 130
+    assert capsys.readouterr().err == "fastbp: interrupted before there was a model to write\n"
+    Path("shop.model.npz").write_text("old")
+    assert run("train shop.csv --target sold --quiet") == 130
+    assert capsys.readouterr().err.endswith("a model to write; shop.model.npz is as it was\n")
+    assert Path("shop.model.npz").read_text() == "old"
+
+
+def test_ctrl_c_before_the_report(folder, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.fitting, "figures", interrupt)
+    assert run("train shop.csv --target sold --quiet --epochs 1") == 130
+    assert capsys.readouterr().err == "fastbp: interrupted before the report; shop.model.npz has the model\n"
+    assert run("predict shop.model.npz shop.csv --out p.csv") == 0
+
+
+def test_a_training_of_an_earlier_version_is_not_continued(model, capsys):
+    trainer = Trainer.load(model)
+    trainer._table = replace(trainer._table, left_out=(), ids=(), order=())
+    trainer.save(model)
+    assert run("train shop.csv --target sold --id order_id --resume") == 2
+    err = capsys.readouterr().err
+    assert err.endswith("one of an earlier version, which read tables in another way; train anew with another --out\n")
+
+
+def test_a_model_of_another_version_says_what_to_do(model, capsys, monkeypatch):
+    monkeypatch.setattr(Table, "from_record", lambda record: check_fields("a column", {"a": 1}, {"b": (int,)}))
+    assert run("predict shop.model.npz shop.csv") == 2
+    assert "if another version of fastbp wrote this model, train it again with this one" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_with_the_file(model, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = model.read_bytes()
+    monkeypatch.setattr(np, "savez", full)
+    assert run("train shop.csv --target sold --epochs 1 --quiet") == 2
+    assert capsys.readouterr().err.endswith(
+        "shop.model.npz: No space left on device; free space, or choose another folder\n"
+    )
+    assert model.read_bytes() == before
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["shop.csv", "shop.model.npz"]

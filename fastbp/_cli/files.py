@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 from .. import _checks, _messages, tables
 from .._files import TableError
@@ -21,6 +22,9 @@ from .text import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
+
+
+FIRST = "; name the model first, then the table"
 
 
 def read_table(arguments: Namespace, wanted: list[str]) -> DataFrame:
@@ -90,12 +94,17 @@ def input_names(table: Table) -> list[str]:
     return [column.name for column in table.columns]
 
 
-def load_model(path: str, comm: Any = None) -> tuple[Trainer, Table]:
-    """Return a trainer and the table that it was trained on."""
+def load_model(path: str, comm: Any = None, advice: str = FIRST) -> tuple[Trainer, Table]:
+    """Return a trainer and the table that it was trained on; advice: what to do if this is no model."""
     try:
         trainer = Trainer.load(path, comm=comm)
     except ModelFileError as error:
-        raise TableError(f"{path}: {str(error).removeprefix('path: ')}") from None
+        if not is_zipfile(path):
+            came = f"a file of another type{advice}"
+            raise TableError(f"{path}: expected a model that `fastbp train` wrote, got {came}") from None
+        text = str(error).removeprefix("path: ")
+        again = "if another version of fastbp wrote this model, train it again with this one"
+        raise TableError(f"{path}: {text}; {again}") from None
     if trainer._table is None:
         came = "a file of Trainer.save, which has no column names"
         raise TableError(f"{path}: expected a model that `fastbp train` wrote, got {came}")

@@ -12,7 +12,7 @@ from .text import counted, paragraph
 
 def about_model(path: str) -> Answer:
     """Return what the file of a model says."""
-    trainer, table = load_model(path)
+    trainer, table = load_model(path, advice="")
     record = trainer._state.report
     told = None if record is None else TrainingReport.from_record(record)
     if told is not None and told.trained != trainer.epochs_trained:

@@ -28,7 +28,10 @@ def begun(arguments: Namespace, table: Table, comm: Any) -> Trainer | None:
     """Return the training to continue, or None if there is no file yet."""
     if not os.path.exists(arguments.out):
         return None
-    trainer, known = load_model(arguments.out, comm)
+    trainer, known = load_model(arguments.out, comm, advice="; to train anew, use another --out")
+    if not known.order:  # a file of an earlier version
+        came = "one of an earlier version, which read tables in another way; train anew with another --out"
+        raise TableError(f"{arguments.out}: expected a training of this version, got {came}")
     if known.record() != table.record():
         raise _differs(arguments, "columns of the table")
     return trainer

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,7 @@ from .._library.announce import announced_if
 from .._memory_limit import return_large_blocks
 from ..callbacks import Callback, Checkpoint
 from ..progress import interactive
+from ..tables._cells import MARKS
 from ..tables._problems import numbered
 from ..trainer import Trainer
 from . import fitting, folds, joining, plan as plans, report, words
@@ -29,9 +33,12 @@ from .fitting import Samples
 from .recipe import recipe
 from .resuming import begun, restore_last, same_training
 from .split import split, strata
+from .text import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+NAMES = {"none", "nil", "unknown", "unk"}  # of MARKS, those that often are classes
 
 
 @dataclass
@@ -87,7 +94,7 @@ def train(arguments: Namespace) -> dict[str, Any]:
         check_place("--plot", arguments.plot, data=arguments.data, out=arguments.out)
         plots.check_picture("--plot", arguments.plot)
     plans.check(arguments)
-    with told_warnings(silent=arguments.quiet):
+    with told_warnings(silent=arguments.quiet), _told_interruption(arguments):
         job = _read(arguments, comm)
         names = report.metric_names(arguments.metrics, job.table)
         plans.networks(arguments, len(job.samples), alone=_alone(job, resume=arguments.resume))  # checks --networks
@@ -96,6 +103,29 @@ def train(arguments: Namespace) -> dict[str, Any]:
         job.say(job.about)
         tested = _cross_validated(job, names)
         return _trained(job, names, tested)
+
+
+@contextmanager
+def _told_interruption(arguments: Namespace) -> Iterator[None]:
+    """Let Ctrl-C before there is a model to write say so."""
+    before = _stamp(arguments.out)
+    try:
+        yield
+    except KeyboardInterrupt:
+        after, text = _stamp(arguments.out), "interrupted before there was a model to write"
+        if after != before:
+            text = f"interrupted before the report; {arguments.out} has the model"
+        elif after is not None:
+            text += f"; {arguments.out} is as it was"
+        raise KeyboardInterrupt(text) from None
+
+
+def _stamp(path: str) -> int | None:
+    """Return when a file was written, or None if there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
 
 
 def default_place(data: str) -> str:
@@ -128,11 +158,21 @@ def _read(arguments: Namespace, comm: Any) -> Job:
     kept = frame if arguments.folds else frame.iloc[:0].copy()  # a view would keep all rows
     without = int((~has_target).sum())
     some = fitting.spread(len(frame))
-    notes = in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some])
+    notes = [*_marks(table), *in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some])]
     text = words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), without, left_out)
     text += words.columns(table) + words.advice()
     text += "".join("\n" + words.note(note) for note in notes) + "\n"
     return Job(arguments, chosen, kept, table, samples, without, text, seed, comm)
+
+
+def _marks(table: Table) -> list[str]:
+    """Return a note about classes whose names may stand for a missing target, such as ?."""
+    classes = table.target.categories if isinstance(table.target, Categories) else ()
+    marks = [name for name in classes if name.strip().lower() in MARKS - NAMES]
+    if not marks:
+        return []
+    are = "is a class" if len(marks) == 1 else "are classes"
+    return [f"{listed(marks)} {are} of {table.target.name!r}; if the target is missing there, remove these rows."]
 
 
 def _samples(arguments: Namespace, table: Table, frame: DataFrame, comm: Any) -> Samples:
@@ -278,14 +318,23 @@ def _fitted(job: Job, *, resume: bool) -> Trained:
     return Trained(trainer, plan, training, validation, *fitting.ending(trainer, callbacks))
 
 
+def _plotted(trainer: Trainer, path: str | None) -> str:
+    """Draw the learning curves, if a path for them is given. Return why there are none, or ""."""
+    if not path:
+        return ""
+    if not trainer.history.epochs:
+        return f"\nNo picture is written to {path}: the model has no learning curves, because no epoch was trained.\n"
+    plots.save(trainer.history.plot(), path)
+    return ""
+
+
 def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) -> Answer:
     """Train the model, write it, and return what there is to say about it."""
     arguments, table = job.arguments, job.table
     done = _fitted(job, resume=arguments.resume)
     trainer = done.trainer
     trainer.save(arguments.out)
-    if arguments.plot:
-        plots.save(trainer.history.plot(), arguments.plot)
+    without_plot = _plotted(trainer, arguments.plot)
     parts = {}
     if done.validation is not None:
         output = fitting.outputs(trainer, done.validation) if done.output is None else done.output
@@ -319,10 +368,12 @@ def _trained(job: Job, names: tuple[str, ...], tested: dict[str, Any] | None) ->
         "interrupted": trainer.history.interrupted,
         **parts,
     }
+    if arguments.plot:
+        results["plot"] = None if without_plot else arguments.plot
     if tested is not None:
         results["folds"] = tested
     text = words.ended(told) + "\n" + report.text(parts, of_numbers=not isinstance(table.target, Categories))
-    text += words.balanced(told)
+    text += words.balanced(told) + without_plot
     return Answer(results, text + words.written(arguments.out, arguments.data, named=not arguments.no_header))
 
 
