@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn the columns of a table into the inputs of a network, as `fastbp train` does.
 
-    It recognises numbers in public spellings, dates, categories and missing values, and leaves out text, identifiers
+    It recognises numbers as public files write them, dates, categories and missing values, and leaves out text, identifiers
     and constants. `table_.describe()` says what became of each column.
 
     Parameters
@@ -51,7 +51,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    Columns with many categories get inputs with the mean target of each category. `fit_transform` computes those of
+    Columns with rare categories get inputs with the mean target of each category. `fit_transform` computes those of
     each row from other rows, so that no input contains the row's own target; `transform` uses all rows of `fit`. A
     `Pipeline` calls them in the right way.
     """
