@@ -94,5 +94,6 @@ def suggestion(place: str, name: str) -> str:
 def _told(place: str, where: str, name: str, meant: str) -> str:
     if where == place:
         example = "=EarlyStopping(patience=5)" if meant == "callbacks" and name != "callback" else ""
+        example = "=[n_inputs, …, n_outputs]" if meant == "layer_sizes" else example
         return f"; did you mean {meant}{example}?"
     return f"; write {where}(…, {meant}=…)"

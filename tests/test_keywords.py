@@ -23,7 +23,7 @@ CALLS = {
 }
 HINTS = [
     ("Trainer", "lr", "did you mean learning_rate?"),
-    ("Trainer", "hidden_layer_sizes", "did you mean layer_sizes?"),
+    ("Trainer", "hidden_layer_sizes", "did you mean layer_sizes=[n_inputs, …, n_outputs]?"),
     ("Trainer", "batchsize", "did you mean batch_size?"),
     ("Trainer", "learningrate", "did you mean learning_rate?"),
     ("Trainer", "optimiser", "did you mean optimizer?"),

@@ -48,7 +48,7 @@ def bench(arguments: Namespace) -> dict[str, Any]:
 
 
 def info(arguments: Namespace) -> dict[str, Any]:
-    """Show what a model is; or versions, the processor's level and the files with kernels."""
+    """Show what a model is, or without a model, the versions, the processor's level and the files with kernels."""
     if arguments.model:
         from .information import about_model
 

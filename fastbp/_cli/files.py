@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,7 +107,7 @@ def load_model(path: str, comm: Any = None, advice: str = FIRST) -> tuple[Traine
         again = "if another version of fastbp wrote this model, train it again with this one"
         raise TableError(f"{path}: {text}; {again}") from None
     if trainer._table is None:
-        came = "a file of Trainer.save, which has no column names"
+        came = "a file of Trainer.save, which has no column names; use it in Python, with Trainer.load"
         raise TableError(f"{path}: expected a model that `fastbp train` wrote, got {came}")
     return trainer, trainer._table
 

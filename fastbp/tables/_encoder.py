@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn the columns of a table into the inputs of a network, as `fastbp train` does.
 
-    It recognises numbers as public files write them, dates, categories and missing values, and leaves out text, identifiers
-    and constants. `table_.describe()` says what became of each column.
+    It recognises numbers as public files write them, dates, categories and missing values. It leaves out text,
+    identifiers and constants. `table_.describe()` says what became of each column.
 
     Parameters
     ----------
