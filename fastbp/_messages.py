@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextvars import ContextVar
 from typing import Any
+
+Told = tuple[str, type[Warning]]  # a warning
+KEPT: ContextVar[deque[Told] | None] = ContextVar("kept warnings", default=None)
 
 
 def out(text: str) -> None:
@@ -49,9 +54,32 @@ def write(stream: Any, text: str) -> None:
 
 
 def warn(message: str, category: type[Warning] = UserWarning, stacklevel: int = 1) -> None:
-    """Call `warnings.warn`, but ignore its errors when standard error is closed."""
+    """Call `warnings.warn`, but ignore its errors when standard error is closed. In `kept`, only keep the warning."""
+    if (kept_here := KEPT.get()) is not None:
+        kept_here.append((message, category))
+        return
     with suppress(OSError, ValueError, AttributeError):  # a warning that a filter turns into an error still passes
         warnings.warn(message, category, stacklevel + 1)
+
+
+@contextmanager
+def kept(told: deque[Told]) -> Iterator[None]:
+    """Keep warnings in a thread of fastbp, whose stack doesn't lead to the user's line. `give` gives them."""
+    token = KEPT.set(told)
+    try:
+        yield
+    finally:
+        KEPT.reset(token)
+
+
+def give(told: deque[Told], stacklevel: int, given: set[Told] | None = None) -> None:
+    """Give the warnings that a thread has kept; each only once if `given` remembers them."""
+    while told:
+        warning = told.popleft()
+        if given is None or warning not in given:
+            warn(*warning, stacklevel=stacklevel + 1)
+        if given is not None:
+            given.add(warning)
 
 
 def is_terminal(stream: Any) -> bool:

@@ -420,7 +420,21 @@ def test_the_first_fit_warns_of_scale(X, y, message):
     assert not fit(plain, X, y)  # a later fit doesn't
     assert not fit(Trainer([2, 3, 1], standardize=True), X, y)
     for data in ([(X, y)], Stream([(X, y)] * 3)):
-        assert warnings_of(fit(Trainer([2, 3, 1], learning_rate=1e-9), data)) == warnings_of(caught)
+        of_data = fit(Trainer([2, 3, 1], learning_rate=1e-9), data)
+        assert warnings_of(of_data) == warnings_of(caught)
+        assert {warning.filename for warning in of_data} <= {__file__}
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_many_networks_warn_once_at_the_line_of_the_call(n_threads):
+    X, y = 900 * np.ones((9, 2)), np.ones((9, 1))
+    trainers = [Trainer([2, 3, 1], learning_rate=1e-9) for _ in range(6)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_many(trainers, X, y, verbose=0, n_threads=n_threads)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert "X[:, 0] has values" in str(caught[0].message)
 
 
 def test_the_warning_names_the_column_and_the_targets_that_count():

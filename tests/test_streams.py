@@ -918,6 +918,15 @@ def test_targets_out_of_the_outputs_reach_are_said_once():
     with pytest.warns(UserWarning, match="but the output activation 'sigmoid' gives only") as warned:
         t.fit(Stream(chunks_of(CUTS["odd"], X, 3 * X[:, 0])), epochs=2, verbose=0)
     assert len(warned) == 1
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_that_is_an_error_ends_the_fit():
+    t, threads = Trainer([5, 4, 1], output_activation="sigmoid", seed=0), threading.active_count()
+    with pytest.raises(UserWarning, match="but the output activation 'sigmoid' gives only"):
+        t.fit(Stream(chunks_of(CUTS["odd"], X, 3 * X[:, 0])), epochs=2, verbose=0)
+    assert threading.active_count() == threads
 
 
 # Memory

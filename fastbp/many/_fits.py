@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import _checks
+from .. import _checks, _messages
 from .._engine.team import keep_to_share
 from .._kernels import codes
 from .._names import NONE, Names, names_of, without_index
@@ -292,14 +292,16 @@ class Fits:
     def by_threads(self, jobs: list[list[int]], cores: int, tell: Callable[[Outcome], None]) -> None:
         """Fit all networks, group by group, in `cores` threads. An error in a thread is raised here."""
         waiting, finished = deque(jobs), SimpleQueue[list[Outcome] | BaseException | None]()
+        told, given = deque[_messages.Told](), set[_messages.Told]()
 
         def work(i: int) -> None:
             try:
                 keep_to_share(i, len(threads))
-                while not self.halt.came and (numbers := _taken(waiting)):
-                    for outcomes in self.group(numbers):
-                        self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # even if no one collects it
-                        finished.put(outcomes)
+                with _messages.kept(told):
+                    while not self.halt.came and (numbers := _taken(waiting)):
+                        for outcomes in self.group(numbers):
+                            self.outcomes |= {outcome.number: outcome for outcome in outcomes}  # even if none collects
+                            finished.put(outcomes)
             except BaseException as error:  # the waiting thread must get any error
                 finished.put(error)
             finally:
@@ -317,6 +319,7 @@ class Fits:
             ends = 0
             while ends < running:
                 item = finished.get()
+                _messages.give(told, _checks.level_outside(), given)
                 if isinstance(item, BaseException):
                     try:
                         raise item

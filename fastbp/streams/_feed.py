@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from queue import Empty, SimpleQueue
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import _checks
+from .. import _checks, _messages
 from .._kernels import codes
 from ._slabs import ShuffleBuffer, Slab
 from ._stream import Stream
@@ -123,6 +124,7 @@ class Reader:
             self.free.put(place)
         self.stopping = False
         self.slab: Slab | None = None  # the slab that is being filled
+        self.told: deque[_messages.Told] = deque()  # warnings of the thread
         self.thread = threading.Thread(target=self._run, name="fastbp reader", daemon=True)
 
     def start(self) -> None:
@@ -155,6 +157,7 @@ class Reader:
                         f"{self.feed.argument}: the thread that reads the Stream ended unexpectedly"
                     ) from None
                 continue
+            _messages.give(self.told, _checks.level_outside())
             if not isinstance(item, BaseException):
                 return item
             try:
@@ -164,7 +167,7 @@ class Reader:
 
     def _run(self) -> None:
         try:
-            with closing(self.feed.stream._named(self.rng)) as chunks:
+            with _messages.kept(self.told), closing(self.feed.stream._named(self.rng)) as chunks:
                 self._read(chunks)
             self.full.put(None)
         except Stopped:  # no one is waiting
