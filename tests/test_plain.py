@@ -156,3 +156,11 @@ def test_what_is_written_is_what_pandas_writes(tmp_path):
     plain.write({"y": texts}, str(tmp_path / "t.csv"))
     written = (tmp_path / "t.csv").read_bytes().decode()
     assert written == pandas.DataFrame({"y": texts}).to_csv(index=False, lineterminator="\n")
+
+
+def test_spaces_after_a_category_are_none_of_it(tmp_path):
+    table = Table((Categories("c", ("u", "v"), None), Numbers("b", 0.0, 1.0, True)), TABLE.target)
+    without, _ = both(tmp_path / "a.csv", "c,b\nu,1\nv,2\n", table)
+    found, pandas_own = both(tmp_path / "b.csv", "c,b\nu ,1\nv  ,2 \n", table)
+    assert found is None
+    assert without.tobytes() == pandas_own.tobytes()

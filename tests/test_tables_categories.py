@@ -14,6 +14,8 @@ from fastbp import ModelFileError, tables
 from fastbp._cli.fitting import Samples
 from fastbp._files import TableError
 from fastbp._files.columns import Categories, Numbers, Table
+from fastbp._files.tables import read
+from fastbp._files.writing import write
 from fastbp.tables import target_rows
 
 N = 600
@@ -78,6 +80,29 @@ def test_a_category_that_training_did_not_have_counts_as_other_with_one_warning(
     np.testing.assert_array_equal(X[:, 2], [0, 1, 1, 1, 1])
     with pytest.raises(TableError, match=r"'grey' in row 1, which is not one of its categories: 'blue', 'red'"):
         tables.inputs(table, pandas.DataFrame({"x": ["grey"]}), unknown="error")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_spaces_around_a_text_belong_to_no_category_in_any_file(tmp_path, suffix):
+    path, n = str(tmp_path / f"t{suffix}"), 60
+    rows = {"x": ["p", "q ", " p", "NA ", "q", "p  "] * 10, "z": [f"{i % 9}.5 " for i in range(n)]}
+    write({**rows, "y": ["no", "yes", "no ", "yes", " yes", "no"] * 10}, path)
+    frame = read(path)
+    table = tables.recognise(frame[tables.with_target("y", frame)], "y")
+    assert [column.name for column in table.columns] == ["x", "z"]
+    assert [type(column) for column in table.columns] == [Categories, Numbers]
+    assert (table.columns[0].categories, table.columns[0].absent) == (("p", "q"), True)
+    assert table.target.categories == ("no", "yes")
+    assert tables.targets(table, frame).tolist() == [0, 1, 0, 1, 1, 0] * 10
+    assert table.target.counts[:2] == (30, 30)
+    spaced = tables.inputs(table, pandas.DataFrame({"x": ["p", "p ", "  p", "NA", " NA "], "z": 2.5})).tolist()
+    assert spaced == [spaced[0]] * 3 + [spaced[3]] * 2
+    assert spaced[0] != spaced[3]
+
+
+def test_a_model_that_has_spaces_in_its_categories_keeps_them():
+    column = Categories("x", ("p", "p ", "q "), None)
+    assert [column.code(text) for text in ("p", "p ", " p", "q", "q ", "q  ", "r")] == [0, 1, 0, 2, 2, 2, -1]
 
 
 def test_without_rare_categories_a_new_one_is_the_mean_row_of_training():

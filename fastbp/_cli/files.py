@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-import zipfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -160,7 +160,10 @@ class Categories:
 
     def place(self, text: str) -> int:
         """Return the place of a category in any spelling of its value, or -1 if training did not have it."""
-        return self.places[text] if text in self.places else self._spelled.get(same(text), -1)
+        for known in (text, text.strip()):
+            if known in self.places:
+                return self.places[known]
+        return self._spelled.get(same(text), -1)
 
     def code(self, text: str) -> int:
         """Return the number of a category in any spelling of its value, or -1 if it has none."""

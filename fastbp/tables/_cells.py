@@ -89,7 +89,11 @@ class Cells:
         if self.values.dtype.kind in "iufbmM":
             return np.zeros(len(self.values), bool)
         missing = set(MISSING).difference(known)
-        return np.fromiter((text in missing or text.isspace() for text in self.texts), bool, len(self.texts))
+        gone = (
+            text.isspace() or (short in missing and text not in known)
+            for text, short in zip(self.texts, self.stripped, strict=True)
+        )
+        return np.fromiter(gone, bool, len(self.texts))
 
     def rows(self, flags: Flags, *, null: bool = False) -> Flags:
         """Return (n,) whether a row has a flagged value; null: for a row without a value."""
@@ -122,6 +126,18 @@ def cells_of(series: Series[Any]) -> Cells:
         series = pandas.Series(texts, dtype=object)
     codes, uniques = pandas.factorize(series)
     return Cells(name, pandas.Series(uniques), codes)
+
+
+def trimmed(series: Series[Any]) -> Cells:
+    """Return the distinct values of a series, as `cells_of`; texts that differ only in spaces around them are one."""
+    import pandas
+
+    cells = cells_of(series)
+    if cells.values.dtype.kind in "iufbmM" or all(map(str.__eq__, cells.stripped, cells.texts)):
+        return cells
+    pairs = zip(cells.texts, cells.stripped, strict=True)
+    codes, texts = pandas.factorize(np.array([None if text.isspace() else short for text, short in pairs], object))
+    return Cells(cells.name, pandas.Series(texts, dtype=object), np.append(codes, -1)[cells.codes])
 
 
 def _is_nested(value: Any) -> bool:

@@ -16,7 +16,7 @@ from .._files.columns import Categories, Column, Dates, Numbers, Table
 from .._files.dates import PARTS, parts_of
 from .._files.spellings import EXACT
 from . import _dates, _names, _numbers, _ranks, _statistics
-from ._cells import Array, Cells, Flags, cells_of
+from ._cells import Array, Cells, Flags, trimmed
 from ._numbers import Reading
 from ._problems import Problems, check_columns, listed
 from ._target import number_in, recognised_target, targets
@@ -101,7 +101,7 @@ def recognise(
     for kind in kinds.values():
         one_of("types", kind, TYPES)
     with problems.collected():
-        goal = recognised_target(cells_of(frame[target]), _task(task, kinds.get(target, "")))
+        goal = recognised_target(trimmed(frame[target]), _task(task, kinds.get(target, "")))
     columns, left_out = list[Column](), dict[str, str]()
     rules = Rules(missing, kinds, names != [f"column_{place + 1}" for place in range(len(names))])
     counted: dict[str, Cells] = {}
@@ -111,7 +111,7 @@ def recognise(
             continue
         try:
             with problems.collected():
-                columns.append(_recognised(cells := cells_of(frame[name]), rules))
+                columns.append(_recognised(cells := trimmed(frame[name]), rules))
         except LeftOut as reason:
             left_out[name] = str(reason)
             if "counts the rows" in left_out[name]:

@@ -13,7 +13,7 @@ from .._files import TableError
 from .._files.columns import Categories, Numbers, Table
 from .._files.spellings import label
 from . import _dates, _numbers
-from ._cells import Array, Cells, Flags, cells_of
+from ._cells import Array, Cells, Flags, cells_of, trimmed
 from ._numbers import Reading
 from ._problems import check_columns, listed, rows_of, texts_of
 
@@ -46,7 +46,7 @@ def target_rows(table: Table | str, frame: DataFrame, task: str = "auto") -> tup
     """Return which rows have a target, as `with_target`, and what the others have in place of a number, or ""."""
     name = table if isinstance(table, str) else table.target.name
     check_columns(frame.columns, [name])
-    cells = cells_of(frame[name])
+    cells = trimmed(frame[name])
     _refuse_nested(cells)
     if isinstance(table, Table):
         if isinstance(table.target, Categories):
