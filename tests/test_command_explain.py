@@ -351,6 +351,11 @@ def test_importance_draws_a_picture(prices, folder, capsys, monkeypatch):
             "importance prices.npz prices.csv --metric auc",
             "--metric: expected a metric of numbers (mse, rmse, mae, r2)",
         ),
+        (
+            "importance iris.npz iris.csv --metric rmse",
+            "--metric: expected a metric of classes (accuracy, log_loss, balanced_",
+        ),
+        ("evaluate iris.npz iris.csv --metrics f1,mse", "because the target is classes, got 'mse'"),
         ("importance iris.npz iris.csv --metric acuracy", "--metric: expected one of 'accuracy'"),
         ("importance iris.npz iris.csv --repeats 0", "--repeats: expected an integer ≥ 1, got 0"),
         ("importance iris.npz iris.csv --rows 1", "--rows: expected an integer ≥ 2, got 1"),

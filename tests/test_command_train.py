@@ -304,6 +304,25 @@ def test_metrics(model, capsys):
     assert "because the target is numbers, got 'f1'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+def test_info_of_a_model_of_trainer_save(folder, capsys, standardize):
+    frame = pandas.DataFrame({"size": [1.0, 2.0, 3.0], "age": [0.0, 1.0, 0.5]})
+    trainer = Trainer([2, 3, 1], loss="huber", standardize=standardize)
+    trainer.fit(frame, [1, 0, 1], epochs=2, verbose=0)
+    trainer.save("plain.npz")
+    assert run("info plain.npz") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Trainer.save wrote this model.")
+    assert "Inputs: 'size', 'age'." in text
+    assert "2-3-1 (tanh), 13 parameters" in text
+    assert ("standardize=True" in text) == standardize
+    assert "loss huber" in text
+    assert "trained for 2 epochs" in text
+    assert run("info plain.npz --json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["standardize"], found["input_names"], found["epochs"]) == (standardize, ["size", "age"], 2)
+
+
 def test_info_of_a_model(model, folder, capsys):
     assert run("info shop.model.npz") == 0
     text = capsys.readouterr().out
@@ -321,8 +340,6 @@ def test_info_of_a_model(model, folder, capsys):
     trainer.save(model)
     assert run("info shop.model.npz") == 0
     assert "The file has no figures of the result." in capsys.readouterr().out
-    Trainer([2, 1]).save("other.npz")
-    assert run("info other.npz") == 2
 
 
 def test_a_column_that_is_the_target_in_disguise(folder, capsys):

@@ -94,10 +94,10 @@ def input_names(table: Table) -> list[str]:
     return [column.name for column in table.columns]
 
 
-def load_model(path: str, comm: Any = None, advice: str = FIRST) -> tuple[Trainer, Table]:
-    """Return a trainer and the table that it was trained on; advice: what to do if this is no model."""
+def load_trainer(path: str, comm: Any = None, advice: str = FIRST) -> Trainer:
+    """Return the trainer in a file; advice: what to do if this is no model."""
     try:
-        trainer = Trainer.load(path, comm=comm)
+        return Trainer.load(path, comm=comm)
     except ModelFileError as error:
         if not is_zipfile(path):
             came = f"a file of another type{advice}"
@@ -105,6 +105,11 @@ def load_model(path: str, comm: Any = None, advice: str = FIRST) -> tuple[Traine
         text = str(error).removeprefix("path: ")
         again = "if another version of fastbp wrote this model, train it again with this one"
         raise TableError(f"{path}: {text}; {again}") from None
+
+
+def load_model(path: str, comm: Any = None, advice: str = FIRST) -> tuple[Trainer, Table]:
+    """Return a trainer and the table that it was trained on; advice: what to do if this is no model."""
+    trainer = load_trainer(path, comm, advice)
     if trainer._table is None:
         came = "a file of Trainer.save, which has no column names; use it in Python, with Trainer.load"
         raise TableError(f"{path}: expected a model that `fastbp train` wrote, got {came}")

@@ -86,9 +86,7 @@ def _metric(name: str | None, *, is_class: bool) -> str:
         (found,) = metrics.metric_names(name or usual)
     except ValueError as error:
         raise TableError(f"--metric{str(error).removeprefix('metrics')}") from None
-    if not is_class and found not in metrics.OF_NUMBERS:
-        expected = f"a metric of numbers ({', '.join(metrics.OF_NUMBERS)}), because the target is numbers"
-        raise TableError(f"--metric: expected {expected}, got {found!r}")
+    report.check_kind("--metric", [found], is_class=is_class)
     return str(found)
 
 
@@ -96,7 +94,7 @@ def _samples(arguments: Namespace, table: Table, most: int) -> tuple[Array, Arra
     """Return X and y of rows whose target the model knows, and which rows are left out."""
     frame = read_rows(arguments, [*input_names(table), table.target.name])
     with about(arguments.data), told_warnings():
-        has_target, without = rows_with_target(table, frame)
+        has_target, left_out = rows_with_target(table, frame)
         rows = np.flatnonzero(has_target)
         with numbered(rows + 1):
             y = tables.targets(table, frame.iloc[rows].reset_index(drop=True), unknown="other")
@@ -113,23 +111,20 @@ def _samples(arguments: Namespace, table: Table, most: int) -> tuple[Array, Arra
             some = np.sort(np.random.default_rng(arguments.seed).choice(some, most, replace=False))
         with numbered(known[some] + 1):
             X = tables.inputs(table, frame.iloc[known[some]].reset_index(drop=True), unknown=arguments.unknown)
-    uses = _used(len(some), len(known), automatic=arguments.rows is None)
-    return X, y[some], " ".join([*_left_out(without, len(rows) - len(known)), *uses])
+    texts = [left_out, _unknown(len(rows) - len(known)), _used(len(some), len(known), automatic=arguments.rows is None)]
+    return X, y[some], " ".join(filter(None, texts))
 
 
-def _left_out(without_target: str, unknown: int) -> list[str]:
-    """Return which rows are left out, and why; without_target: a sentence about some of them, or ""."""
-    texts = [without_target] if without_target else []
-    if unknown:
-        have, are = ("has", "is") if unknown == 1 else ("have", "are")
-        texts.append(f"{counted(unknown, 'row')} {have} a class that training did not have, and {are} left out.")
-    return texts
+def _unknown(n: int) -> str:
+    """Return that n rows are left out, because the model doesn't know their class."""
+    have, are = ("has", "is") if n == 1 else ("have", "are")
+    return f"{counted(n, 'row')} {have} a class that training did not have, and {are} left out." if n else ""
 
 
-def _used(used: int, known: int, *, automatic: bool) -> list[str]:
+def _used(used: int, known: int, *, automatic: bool) -> str:
     """Return how many rows are used, if there are more."""
     more = f" To use all of them, which takes longer: --rows {known}." if automatic else ""
-    return [f"{used:,} of {known:,} rows are used, chosen at random.{more}"] if used < known else []
+    return f"{used:,} of {known:,} rows are used, chosen at random.{more}" if used < known else ""
 
 
 def _measure(trainer: Trainer, table: Table, y: Array, metric: str) -> Callable[[Array], list[float]]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from .._files.columns import Categories
 from .._files.training_report import TrainingReport
+from ..trainer import Trainer
 from . import report, words
 from .answer import Answer
-from .files import load_model, target_facts
-from .text import counted, paragraph
+from .files import load_trainer, target_facts
+from .text import counted, listed, paragraph
 
 
 def about_model(path: str) -> Answer:
     """Return what the file of a model says."""
-    trainer, table = load_model(path, advice="")
+    trainer = load_trainer(path, advice="")
+    if (table := trainer._table) is None:
+        return _without_table(path, trainer)
     record = trainer._state.report
     told = None if record is None else TrainingReport.from_record(record)
     if told is not None and told.trained != trainer.epochs_trained:
@@ -24,6 +27,7 @@ def about_model(path: str) -> Answer:
         "inputs": table.n_inputs,
         "network": list(trainer.layer_sizes),
         "parameters": trainer.n_parameters,
+        "standardize": trainer.standardize,
         "epochs": trainer.epochs_trained,
         "training": None if told is None else told.record(),
     }
@@ -38,6 +42,25 @@ def about_model(path: str) -> Answer:
     if told.class_weight:
         text += f"Class weights: {told.class_weight}.\n"
     return Answer(results, text + "\n" + _figures(told, of_numbers=not isinstance(table.target, Categories)))
+
+
+def _without_table(path: str, trainer: Trainer) -> Answer:
+    """Return what there is to say about a model of `Trainer.save`, whose inputs are numbers."""
+    names = trainer.feature_names
+    results = {
+        "model": path,
+        "loss": str(trainer.loss),
+        "input_names": None if names is None else list(names),
+        "inputs": trainer.layer_sizes[0],
+        "network": list(trainer.layer_sizes),
+        "parameters": trainer.n_parameters,
+        "standardize": trainer.standardize,
+        "epochs": trainer.epochs_trained,
+    }
+    text = "Trainer.save wrote this model. It has no table, so only Python can use it: Trainer.load.\n\n"
+    text += paragraph(f"Inputs: {listed(names)}.") if names else ""
+    text += paragraph(f"Network: {words.network_text(trainer)}, loss {trainer.loss}.")
+    return Answer(results, f"{text}It was trained for {counted(trainer.epochs_trained, 'epoch')}.\n")
 
 
 def _figures(told: TrainingReport, *, of_numbers: bool) -> str:

@@ -35,12 +35,19 @@ def metric_names(text: Sequence[str], table: Table) -> tuple[str, ...]:
         names = metric_functions.metric_names([*usual, *(name for name in asked if name not in usual)])
     except ValueError as error:
         raise ValueError(f"--metrics{str(error).removeprefix('metrics')}") from None
-    if usual is OF_NUMBERS:
-        for name in names:
-            if name not in metric_functions.OF_NUMBERS:
-                expected = f"metrics of numbers ({', '.join(metric_functions.OF_NUMBERS)})"
-                raise ValueError(f"--metrics: expected {expected} because the target is numbers, got {name!r}")
+    check_kind("--metrics", names, is_class=usual is OF_CLASSES)
     return tuple(map(str, names))
+
+
+def check_kind(option: str, names: Sequence[Any], *, is_class: bool) -> None:
+    """Refuse metrics of numbers for a target of classes, and the other way round."""
+    of_numbers = list(metric_functions.OF_NUMBERS)
+    known = [name for name in metric_functions.METRICS if name not in of_numbers] if is_class else of_numbers
+    kind = "classes" if is_class else "numbers"
+    for name in names:
+        if (name in of_numbers) == is_class:
+            expected = f"a metric of {kind} ({', '.join(known)})"
+            raise ValueError(f"{option}: expected {expected}, because the target is {kind}, got {name!r}")
 
 
 def of_classes(classes: Sequence[str], truth: Integers, output: Array, names: Sequence[str] = OF_CLASSES) -> Facts:

@@ -109,6 +109,7 @@ def network_text(trainer: Trainer, epochs: int | None = None) -> str:
     parts = [f"{sizes} ({kinds}), {counted(trainer.n_parameters, 'parameter')}"]
     parts += [f"dropout {state.dropout[0]:g}"] if any(state.dropout) else []
     parts += [f"l2 {state.bounds.l2:.3g}"] if state.bounds.l2 else []
+    parts += ["standardize=True"] if state.standardize else []
     parts.append(state.optimizer.name)
     if state.optimizer.name != "lbfgs":
         parts += [f"learning rate {state.learning_rate:g}", f"batches of {counted(state.batch_size, 'row')}"]
