@@ -70,7 +70,7 @@ def test_train_says_what_it_does(folder, capsys):
     assert out.startswith("shop.csv: 120 rows, 6 columns.\n")
     for name, kind in [("order_id", "left out"), ("size", "number"), ("kind", "category"), ("day", "date")]:
         assert re.search(rf"^{name} +{kind} ", out, re.MULTILINE), name
-    assert re.search(r"^sold +target +classes, 2: no, yes$", out, re.MULTILINE)
+    assert re.search(r"^sold +target +2 classes: no, yes$", out, re.MULTILINE)
     assert "96 rows train, and 24 validate. The seed is 0." in out
     assert re.search(r"The model has the\s+weights of\s+epoch \d+, which has the lowest validation\s+loss", out)
     assert re.search(r"^accuracy +0\.\d{4} +0\.\d{4} +0\.\d{4}$", out, re.MULTILINE)

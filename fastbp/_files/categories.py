@@ -100,8 +100,12 @@ class Categories:
     @property
     def words(self) -> str:
         """What the column is, for people."""
+        return self.described("value", "values")
+
+    def described(self, one: str, several: str) -> str:
+        """Return what the column is; one, several: what people call its categories."""
         shown = ", ".join(self.categories[:5]) + (", …" if len(self.categories) > 5 else "")
-        about = [f"{len(self.categories)}: {shown}"]
+        about = [f"{len(self.categories):,} {one if len(self.categories) == 1 else several}: {shown}"]
         about += [f"{len(self.others)} rare ones together"] if self.others else []
         about += ["missing values are a category"] if self.absent else []
         about += ["also their mean targets"] if self.statistics else []

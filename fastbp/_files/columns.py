@@ -92,7 +92,7 @@ class Table:
         if isinstance(self.target, Numbers):
             about[self.target.name] = ("target", f"numbers, {self.target.words}")
         else:
-            about[self.target.name] = ("target", f"classes, {self.target.words}")
+            about[self.target.name] = ("target", self.target.described("class", "classes"))
         return [(name, *about[name]) for name in self.order or about]
 
     def record(self) -> dict[str, Any]:
