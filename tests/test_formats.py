@@ -113,6 +113,77 @@ def test_tabs_and_spaces_may_separate_the_same_cells(tmp_path):
     assert cells(frame) == [["18.0", "3504.", "chevrolet malibu"], ["15", "3693", "buick"]]
 
 
+@pytest.mark.parametrize("wanted", [(), ("mpg",), ("horsepower",), ("name",)])
+def test_spaces_separate_where_tabs_do_not_give_enough_cells(tmp_path, wanted):
+    names = "mpg\thorsepower weight\tname\n"
+    frame = tables.read(
+        put(tmp_path, names + '18.0   130.0    3504.\t"buick (sw)"\n15 ?  3693\t"ford"\n', "a.data"), wanted
+    )
+    assert list(frame.columns) == ["mpg", "horsepower", "weight", "name"]
+    assert cells(frame) == [["18.0", "130.0", "3504.", "buick (sw)"], ["15", "?", "3693", "ford"]]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("wanted", [(), ("div",)])
+def test_two_or_more_spaces_separate(tmp_path, wanted, end):
+    lines = ["    id        heduc   heblack   div", "     9   12-15 years      No     No"]
+    lines.append("    11   < 12 years  No    Yes  ")
+    frame = tables.read(put(tmp_path, end.join([*lines, ""]), "a.dat"), wanted)
+    assert list(frame.columns) == ["id", "heduc", "heblack", "div"]
+    assert cells(frame) == [["9", "12-15 years", "No", "No"], ["11", "< 12 years", "No", "Yes"]]
+    assert frame.attrs["notes"] == ["the separator is two or more spaces"]
+
+
+def test_a_table_without_a_separator_is_refused_where_its_columns_are_needed(tmp_path):
+    path = put(tmp_path, "x~y z~w\n1~2 3~4\n5~6~7\n", "a.txt")
+    with pytest.raises(TableError, match=r"the first line 'x~y z~w', and no separator that .*; save it as CSV$"):
+        tables.read(path, ["w"])
+    assert list(tables.read(path).columns) == ["x~y z~w"]
+
+
+def made(line: str, n: int = 40) -> str:
+    return "x,g,y\n" + "".join(line.format(x=i % 7 + 0.25, g="pqr"[i % 3], y=["no", "yes"][i % 2]) for i in range(n))
+
+
+def test_single_quotes_protect_separators_where_most_rows_have_them(tmp_path, reader):
+    frame = tables.read(put(tmp_path, made("{x},'{g}, \\'z','{y}'\n")), ["y"])
+    assert list(frame.columns) == ["x", "g", "y"]
+    assert cells(frame)[:2] == [["0.25", "p, 'z", "no"], ["1.25", "q, 'z", "yes"]]
+    notes = ["cells are between single quotes", "a backslash stands before single quotes in cells"]
+    assert frame.attrs["notes"] == notes
+    assert cells(tables.read(put(tmp_path, made("'{x}','{g}''s',{y}\n"))))[1] == ["1.25", "q's", "yes"]
+
+
+@pytest.mark.parametrize("cell", ["'tis {g}", "{g}'s", "the '{g}' of"])
+def test_single_quotes_are_text_elsewhere(tmp_path, reader, cell):
+    frame = tables.read(put(tmp_path, made("{x}," + cell + ",{y}\n")))
+    assert cells(frame)[1] == ["1.25", cell.format(g="q"), "yes"]
+    assert frame.attrs["notes"] == []
+
+
+def test_backslashes_protect_quotation_marks(tmp_path, reader):
+    frame = tables.read(put(tmp_path, made('{x},"{g} \\"q\\" , z\\\\",{y}\n')), ["y"])
+    assert list(frame.columns) == ["x", "g", "y"]
+    assert cells(frame)[0] == ["0.25", 'p "q" , z\\', "no"]
+    assert frame.attrs["notes"] == ["a backslash stands before quotation marks in cells"]
+
+
+@pytest.mark.parametrize("cell", ['"C:\\{g}\\"', '"C:\\{g}\\"""', '"{g} ""x"" \\""y"""'])
+def test_backslashes_are_text_elsewhere(tmp_path, reader, cell):
+    frame = tables.read(put(tmp_path, made("{x}," + cell + ",{y}\n")))
+    assert cells(frame)[1] == ["1.25", cell[1:-1].replace('""', '"').format(g="q"), "yes"]
+    assert frame.attrs["notes"] == []
+
+
+def test_rows_are_not_shifted_by_a_cell_too_many(tmp_path, reader):
+    message = r"line 2: 4 cells, but there are 3 names\n(.*\n)+and 35 more\neach row has more cells than there are "
+    with pytest.raises(TableError, match=message):
+        tables.read(put(tmp_path, made("{x},{g}, z,{y}\n")), ["y"])
+    named = made("{x},{g},{y}\n").split("\n")
+    text = "\n".join([named[0], *(f"r{i},{line}" for i, line in enumerate(named[1:-1]))])
+    assert list(tables.read(put(tmp_path, text), ["y"]).columns) == ["column_1", "x", "g", "y"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 def test_encodings(tmp_path, reader, encoding):
     frame = tables.read(put(tmp_path, "größe,y\nß€,1\n".encode(encoding)))

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _pyarrow
-from .._checks import wrong
+from .._checks import shown, wrong
 from .._memory_limit import memory_limit, return_memory
 from . import TableError, rows
-from .dialects import SEPARATORS, Dialect, dialect_of
+from .cutting import MARKS, SEPARATORS
+from .dialects import Dialect, dialect_of
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -46,11 +47,18 @@ def read(source: Source, wanted: Collection[str] = (), *, named: bool = True) ->
         advice = "if these are data, use --no-header; if these are names, change one to text, such as x1"
         came = ", ".join(dialect.names)
         raise TableError(f"expected column names in the first line, got numbers: {came}; {advice}")
+    if named:
+        _refuse_undivided(dialect.names, wanted)
     notes = []
     if not dialect.encoding.startswith("utf-8"):
         notes.append(f"the file is not UTF-8; it was read as {dialect.encoding}")
-    if dialect.separator != ",":
-        notes.append(f"the separator is {SEPARATORS.get(dialect.separator, repr(dialect.separator))}")
+    cutting = dialect.cutting
+    if cutting.separator != ",":
+        notes.append(f"the separator is {SEPARATORS.get(cutting.separator, repr(cutting.separator))}")
+    if cutting.quote != '"':
+        notes.append(f"cells are between {MARKS[cutting.quote]}")
+    if cutting.escape:
+        notes.append(f"a backslash stands before {MARKS[cutting.quote]} in cells")
     if dialect.titled:
         what = "names are" if named else "rows begin"
         notes.append(f"the {what} in line {dialect.skipped + 1}; the lines before it are not part of the table")
@@ -74,6 +82,14 @@ def _categorical(codes: Codes, texts: Any) -> Any:
     import pandas
 
     return pandas.Categorical.from_codes(codes, pandas.Index(texts, dtype="str"))
+
+
+def _refuse_undivided(names: Sequence[str], wanted: Collection[str]) -> None:
+    """Refuse a table of one column whose name seems to have several in it."""
+    if len(names) == 1 and set(wanted).difference(names) and len(names[0].split()) > 1:
+        expected = "cells between commas, semicolons, tabs, vertical bars or spaces"
+        came = f"the first line {shown(names[0])}, and no separator that gives each row as many cells"
+        raise TableError(f"{wrong('the table', expected, came)}; save it as CSV")
 
 
 def _is_header(names: Sequence[str], wanted: Collection[str]) -> bool:
@@ -103,7 +119,8 @@ def _by_pyarrow(source: Source, dialect: Dialect) -> list[tuple[Codes, Any]] | N
     limit = memory_limit()
     size = min(max(BLOCK, BLOCK_ROWS * dialect.row_bytes), LARGEST_BLOCK)
     with source.opened() as file:
-        for block in _pyarrow.text_blocks(file, dialect.separator, len(columns), dialect.quoted, size, dialect.named):
+        separator, named = dialect.cutting.separator, dialect.named
+        for block in _pyarrow.text_blocks(file, separator, len(columns), dialect.quoted, size, named):
             if block is None:
                 return None
             for column, (codes, texts) in zip(columns, block, strict=True):

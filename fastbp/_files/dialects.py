@@ -8,10 +8,11 @@ import io
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from . import TableError
+from .cutting import SEPARATORS, SPACES, WIDE, Cutting, escaped_in, quotation_mark
 from .sources import Source
 
 BLOCK = 1 << 20  # bytes that are read at a time
@@ -20,7 +21,6 @@ LARGEST_SAMPLE = 1 << 26
 LEAST = 0.5  # the least share of rows that fit to a separator
 MOST = 0.9  # the share of rows that fit to one that hardly fails
 ROWS = 200  # rows of the sample that are compared
-SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar", " ": "spaces"}
 HINT = re.compile(r"sep=([^\r\n])\r?\n?")  # the first line of some files that Excel writes and reads
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -29,6 +29,9 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+ESCAPED = re.compile(rb'\\"[^,;\t|\r\n"]')  # a quotation mark in a cell
+DOUBLED = re.compile(rb'[^,;\t|\r\n\\ ]""[^,;\t|\r\n]')
+DECIMAL = re.compile(r"[+-]?[0-9]*[.,][0-9]+(?:[eE][+-]?[0-9]+)?|-[0-9]+")  # what names no row
 UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # bytes that Windows-1252 leaves open
 
 
@@ -39,7 +42,7 @@ class Dialect:
     Attributes
     ----------
     encoding : the name of its encoding in Python
-    separator : the character between two cells
+    cutting : how lines are divided into cells
     names : the cells of the line of names, without spaces around them; "" for a column without a name
     skipped : number of lines before the names
     titled : whether there is text in them
@@ -50,7 +53,7 @@ class Dialect:
     """
 
     encoding: str
-    separator: str
+    cutting: Cutting
     names: tuple[str, ...]
     skipped: int
     titled: bool
@@ -67,6 +70,8 @@ class Scan:
     is_utf8: bool = True
     undefined: bool = False
     quoted: bool = False
+    escaped: bool = False  # \\" in cells
+    doubled: bool = False  # "" in cells
     odd: bool = False  # zero bytes, a carriage return on its own, or spaces beside a quotation mark
 
 
@@ -92,14 +97,20 @@ def dialect_of(source: Source, wanted: Collection[str] = (), *, named: bool = Tr
         size *= 4
     hint = HINT.match(text)
     lines = text[hint.end() :] if hint else text
-    separator = hint[1] if hint else _separator(lines, whole, wanted, source.suffix)
-    rows, skipped, titled = _rows(lines, separator, whole)
+    first = lines.splitlines()[: None if whole else -1][:ROWS]
+    quote = '"' if found.quoted else quotation_mark(first)
+    escaped = found.escaped and not found.doubled if quote == '"' else escaped_in(first, quote)
+    cutting = Cutting(hint[1] if hint else ",", quote, "\\" if escaped else "")
+    if not hint:
+        cutting = replace(cutting, separator=_separator(lines, whole, wanted, source.suffix, cutting))
+    rows, skipped, titled = _rows(lines, cutting, whole)
     if not rows:
         raise TableError("the file is empty")
     names, skipped = _names(rows) if named else _numbered(rows), skipped + bool(hint)
-    plain = found.is_utf8 and not found.odd and not skipped and separator != " " and len(rows[0]) == len(names) > 1
+    regular = len(rows[0]) == len(names) > 1 and cutting == Cutting(cutting.separator) and not skipped
+    plain = found.is_utf8 and not found.odd and regular and cutting.separator not in (SPACES, WIDE)
     row_bytes = len(lines) // max(1, lines.count("\n"))
-    return Dialect(encoding, separator, names, skipped, titled, plain, found.quoted, row_bytes, named)
+    return Dialect(encoding, cutting, names, skipped, titled, plain, found.quoted, row_bytes, named)
 
 
 def _encoding_of(start: bytes) -> str:
@@ -137,6 +148,8 @@ def _scan(source: Source) -> Scan:
             if b'"' in block:
                 found.quoted = True
                 found.odd |= bool(spaced.search(block))
+                found.escaped |= bool(ESCAPED.search(block))
+                found.doubled |= bool(DOUBLED.search(block))
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
@@ -166,13 +179,7 @@ def _sample(source: Source, encoding: str, size: int) -> tuple[str, bool]:
     return codecs.getincrementaldecoder(encoding)("replace").decode(data, final=whole), whole
 
 
-def prepared(line: str, separator: str) -> str:
-    """Return a line as csv.reader takes it: without zero bytes, and with spaces for tabs where spaces separate."""
-    line = line.replace("\0", "")
-    return line.replace("\t", " ") if separator == " " else line
-
-
-def _rows(text: str, separator: str, whole: bool) -> tuple[list[list[str]], int, bool]:
+def _rows(text: str, cutting: Cutting, whole: bool) -> tuple[list[list[str]], int, bool]:
     """Return the first rows of a sample that aren't empty, from the names on.
 
     Returns
@@ -183,7 +190,7 @@ def _rows(text: str, separator: str, whole: bool) -> tuple[list[list[str]], int,
     """
     rows, starts, start = list[list[str]](), list[int](), 0
     lines = io.StringIO(text, newline="")  # str.splitlines would end a line at other characters, too
-    reader = csv.reader((prepared(line, separator) for line in lines), delimiter=separator, skipinitialspace=True)
+    reader = cutting.reader(lines)
     try:
         for row in reader:
             if any(row):
@@ -208,11 +215,11 @@ def _place_of_names(rows: list[list[str]]) -> int:
     return next((i for i, width in enumerate(widths) if 2 * width >= usual), 0)
 
 
-def _separator(text: str, whole: bool, wanted: Collection[str], suffix: str) -> str:
+def _separator(text: str, whole: bool, wanted: Collection[str], suffix: str, cutting: Cutting) -> str:
     """Return the separator under which most rows have as many cells as the first."""
     best, top = "", (False, False, False, 0.0, 0)
     for separator in SEPARATORS:
-        rows, _, titled = _rows(text, separator, whole)
+        rows, _, titled = _rows(text, replace(cutting, separator=separator), whole)
         if not rows or len(rows[0]) < 2:
             continue
         names, body = _names(rows), rows[1:]
@@ -222,7 +229,7 @@ def _separator(text: str, whole: bool, wanted: Collection[str], suffix: str) -> 
         has_wanted = bool(wanted) and set(wanted) <= set(names)
         if share < LEAST and not has_wanted:
             continue
-        if separator == " " and (best or share < 1 or (suffix == ".csv" and not has_wanted)):
+        if separator in (SPACES, WIDE) and (top[3] >= LEAST or share < 1 or (suffix == ".csv" and not has_wanted)):
             continue  # spaces are part of many texts
         score = (has_wanted, not titled, share >= MOST, share, width)
         if score > top:
@@ -239,11 +246,14 @@ def _numbered(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def _names(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return the names of the columns in the first row.
 
-    Some programs write a separator after every row, and R's write.table writes no name for the column of row names.
+    Some programs write a separator after every row, and R's write.table writes no name for the column of row names,
+    which are all different and seldom decimal numbers.
     """
     names, body = [name.strip() for name in rows[0]], rows[1:]
     while len(names) > 1 and not names[-1] and not any(any(row[len(names) - 1 :]) for row in body):
         names.pop()
     if body and all(len(row) == len(names) + 1 for row in body) and any(row[-1] for row in body):
-        names.insert(0, "")
+        firsts = [row[0].strip() for row in body]
+        if len(set(firsts)) == len(firsts) and not any(map(DECIMAL.fullmatch, firsts)):
+            names.insert(0, "")
     return tuple(names)

@@ -51,8 +51,8 @@ def read(path: str, wanted: Sequence[str]) -> dict[str, list[str]] | None:
 
 
 def _is_plain(cell: str) -> bool:
-    """Return whether a cell has no spaces around it and no special characters."""
-    return cell.isprintable() and cell.strip() == cell
+    """Return whether a cell has no spaces around it, no special characters and no single quote at its start."""
+    return cell.isprintable() and cell.strip() == cell and cell[:1] != "'"
 
 
 def _is_word(name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import IO
 from .._checks import wrong
 from .._memory_limit import memory_limit
 from . import TableError
-from .dialects import Dialect, prepared
+from .dialects import Dialect
 from .sources import Source, text_of
 
 ROWS = 4096  # rows that are taken apart at a time
@@ -99,7 +99,7 @@ def read(source: Source, dialect: Dialect) -> Cells:
     cells = Cells(len(dialect.names))
     with source.opened() as file, text_of(file, dialect.encoding) as text:
         lines = Lines(text, dialect)
-        reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
+        reader = dialect.cutting.reader(lines)
         try:
             if dialect.named:
                 next(row for row in reader if any(row))  # the names
@@ -129,20 +129,20 @@ class Lines:
                 raise TableError(f"a line is longer than {LONGEST:,} characters; this is not a table")
             if self.count > self.dialect.skipped:
                 self.has_zero |= "\0" in line
-                yield prepared(line, self.dialect.separator)
+                yield line
         self.ended = True
         yield END
 
 
 def _problems(source: Source, dialect: Dialect) -> TableError:
     """Return the error that lists what is wrong with the rows."""
-    found: list[str] = []
+    found, n_rows, n_wide = list[str](), -int(dialect.named), 0
     there_are = "there is" if len(dialect.names) == 1 else "there are"
     what = "name" if dialect.named else "column"
     width, begin = len(dialect.names), dialect.skipped + 1
     with source.opened() as file, text_of(file, dialect.encoding) as text:
         lines = Lines(text, dialect)
-        reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
+        reader = dialect.cutting.reader(lines)
         try:
             for row in reader:
                 if lines.has_zero:
@@ -151,11 +151,17 @@ def _problems(source: Source, dialect: Dialect) -> TableError:
                 if lines.ended and row != [END]:
                     found.append(f"line {begin}: a quotation mark that has no end")
                 elif any(row[width:]):
+                    n_wide += 1
                     found.append(f"line {begin}: {len(row)} cells, but {there_are} {width} {what}{'s' * (width > 1)}")
+                n_rows += bool(row) and row != [END]
                 begin = lines.count + 1
         except csv.Error as error:
             found.append(f"line {begin}: {error}; a quotation mark may have no end")
-    return TableError(summary(found, "lines"))
+    message = summary(found, "lines")
+    if n_wide == n_rows > SHOWN:
+        message += "\neach row has more cells than there are names; "
+        message += "put cells with separators between quotation marks, or name every column"
+    return TableError(message)
 
 
 def summary(found: list[str], of: str) -> str:
