@@ -16,6 +16,11 @@ from fastbp import Trainer, distributed, losses, optimizers, reference
 KERAS_BACKEND = "numpy" if find_spec("jax") else "torch"  # Keras's NumPy backend needs JAX
 
 
+def name_of_check(value: Any) -> str:
+    """Return the same name in each process, for one of scikit-learn's checks or for the estimator that it gets."""
+    return getattr(value, "func", value).__name__ if callable(value) else type(value).__name__
+
+
 def named(case: Any) -> str:
     """A test's name for a case, the same in every process."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(case))

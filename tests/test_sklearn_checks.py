@@ -6,15 +6,12 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from fastbp.sklearn import MLPClassifier, MLPRegressor
+from tests.cases import name_of_check
 
 CHECKS = [pair for kind in (MLPClassifier, MLPRegressor) for pair in estimator_checks_generator(kind())]
 
 
-def name_of(value):
-    return getattr(value, "func", value).__name__ if callable(value) else type(value).__name__
-
-
 @pytest.mark.filterwarnings("ignore")  # theirs, of what they do on purpose
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=name_of)
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=name_of_check)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)

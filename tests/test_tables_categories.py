@@ -100,6 +100,15 @@ def test_spaces_around_a_text_belong_to_no_category_in_any_file(tmp_path, suffix
     assert spaced[0] != spaced[3]
 
 
+def test_long_categories_are_shortened_where_they_are_printed():
+    table = recognised([f"{letter * 20_000}\n" for letter in "pqr"] * 20)
+    (_, kind, words), _ = table.describe()
+    assert (kind, words.split(", ")[2]) == ("category", "r" * 39 + "…")
+    assert len(words) < 150
+    frame = pandas.DataFrame({"x": ["p" * 20_000] * 30, "z": [1, 2, 3] * 10, "y": [0, 1, 2] * 10})
+    assert len(tables.recognise(frame, "y").left_out[0][1]) < 100
+
+
 def test_a_model_that_has_spaces_in_its_categories_keeps_them():
     column = Categories("x", ("p", "p ", "q "), None)
     assert [column.code(text) for text in ("p", "p ", " p", "q", "q ", "q  ", "r")] == [0, 1, 0, 2, 2, 2, -1]

@@ -210,3 +210,29 @@ def test_a_forged_record_is_refused(change, message):
     record["columns"][0] |= change
     with pytest.raises(ModelFileError, match=message):
         Table.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("day", "blank"),
+    [
+        ("2020-02-{:02}", "0000-00-00"),
+        ("2020-02-{:02}", "9999-99-99"),
+        ("2020-02-{:02}", "9999-12-31"),
+        ("2020-02-{:02} 10:00:00", "0000-00-00 00:00:00"),
+        ("{:02}/02/2020", "00/00/0000"),
+        ("{:02}.02.2020", "01.01.0001"),
+        ("202002{:02}", "99999999"),
+        ("202002{:02}", "0"),
+    ],
+)
+def test_dates_that_stand_for_none_count_as_missing(day, blank):
+    values = [blank if i % 3 == 0 else day.format(i % 28 + 1) for i in range(90)]
+    frame = pandas.DataFrame({"x": values, "y": [0, 1] * 45})
+    for given in [frame, frame.astype({"x": int})] if blank.isdecimal() else [frame]:
+        table = tables.recognise(given, "y")
+        assert isinstance(table.columns[0], Dates)
+        assert table.columns[0].note.endswith(f"{blank!r} in 30 rows (1, 4, 7 …) counts as missing")
+        assert str(np.datetime64(int(table.columns[0].low), "D")) == "2020-02-01"
+        X = tables.inputs(table, given, unknown="error")
+        assert (X[:, -1] == [1, 0, 0] * 30).all()
+        assert not X[::3, :-1].any()

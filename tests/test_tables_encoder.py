@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from fastbp import tables
 from fastbp.sklearn import MLPClassifier
 from fastbp.tables import TableEncoder
+from tests.cases import name_of_check
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -32,7 +33,7 @@ FRAME = pandas.DataFrame(
 Y = np.where(FRAME["size"] > 0, "large", "small")
 
 
-@pytest.mark.parametrize(("estimator", "check"), list(estimator_checks_generator(TableEncoder())), ids=str)
+@pytest.mark.parametrize(("estimator", "check"), list(estimator_checks_generator(TableEncoder())), ids=name_of_check)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.filterwarnings("ignore:column:UserWarning")
 def test_it_is_a_transformer(estimator, check):
@@ -113,3 +114,13 @@ def test_a_target_may_be_a_column_of_any_name():
     encoder = TableEncoder().fit(FRAME.rename(columns={"size": "y"}), pandas.Series(Y, name="price"))
     assert encoder.table_.target.name == "y_"
     assert encoder.n_features_in_ == 6
+
+
+@pytest.mark.parametrize("kind", ["pandas", "pyarrow"])
+def test_two_columns_of_one_name_are_refused(kind):
+    X = pandas.DataFrame([[i, i % 3, "u"] for i in range(30)], columns=["a", "b", "a"])
+    if kind == "pyarrow":
+        pyarrow = pytest.importorskip("pyarrow")
+        X = pyarrow.table([pyarrow.array(X.iloc[:, place]) for place in range(3)], names=["a", "b", "a"])
+    with pytest.raises(ValueError, match=r"^X: expected columns of different names, got two called 'a'; rename one$"):
+        TableEncoder().fit(X, Y[:30])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -98,6 +99,21 @@ def test_an_error_in_the_middle_leaves_the_old_file(tmp_path):
         fail()
     assert place.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch, capsys, number):
+    def full(_file):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.chdir(tmp_path)
+    Path("data.csv").write_text(TABLE)
+    monkeypatch.setattr(_writing.os, "fsync", full)
+    with pytest.raises(OSError, match="exit 2"):
+        command("train data.csv --target y --out {} --epochs 1 --validation 0 --quiet")(Path("model.npz"))
+    assert sorted(os.listdir()) == ["data.csv"]
+    message = f"model.npz: {os.strerror(number)}; free space, or choose another folder"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(message)
 
 
 def test_text_keeps_its_ends_of_lines(tmp_path):

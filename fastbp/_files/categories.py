@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._records import check_fields, refused
+from .._terminal import shortened
 from .fields import are_finite, arguments, with_defaults
 from .spellings import same
 
 Array = npt.NDArray[Any]
 
+LONGEST = 40  # characters of a category that are printed
 OTHER, ABSENT = -1, -2  # codes of a category that has no number of its own, and of a missing one
 
 
@@ -104,7 +106,8 @@ class Categories:
 
     def described(self, one: str, several: str) -> str:
         """Return what the column is; one, several: what people call its categories."""
-        shown = ", ".join(self.categories[:5]) + (", …" if len(self.categories) > 5 else "")
+        shown = ", ".join(shortened(text, LONGEST) for text in self.categories[:5])
+        shown += ", …" if len(self.categories) > 5 else ""
         about = [f"{len(self.categories):,} {one if len(self.categories) == 1 else several}: {shown}"]
         about += [f"{len(self.others)} rare ones together"] if self.others else []
         about += ["missing values are a category"] if self.absent else []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._cells import Array, Cells
+from ._cells import Array, Cells, Flags
 from ._numbers import Reading, are_enough
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ TIME = re.compile(  # behind a date
 ZONE = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")  # behind a time
 MAY_HAVE_ZONE = re.compile(r"(?:[ZCT]|[+-]\d\d(?::?\d\d)?)$")
 LOOKS = re.compile(r"(?=.*\d).*(?:\d[-/.: T]\d|[A-Za-z]{3})", re.ASCII | re.DOTALL)  # like a date, at a first glance
+BLANK = re.compile(  # dates that many databases write where there is none
+    r"(?:0{4}([-/.]?)00\1(?:00)?|00([-/.])00\2(?:0000|00)|9{4}([-/.]?)99\3(?:99)?|99([-/.])99\4(?:9999|99)"
+    r"|9999-12-31|12/31/9999|31[./]12[./]9999|0001-01-01|01[./]01[./]0001)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?)?"
+)
+BLANKS = (0, 99_999_999, 99_991_231)  # of integers
 TRIED = 20  # texts on which each format is tried first
 SHARE = 0.8  # of them that a format must read
 FUTURE = (np.datetime64("2041-01-01") - np.datetime64("1970-01-01")).astype(int)  # a year of two digits is before it
@@ -54,7 +59,7 @@ def recognise(cells: Cells, *, forced: bool = False) -> Reading | None:
         return Reading(read(cells, ISO), ISO)
     if cells.values.dtype.kind in "iufbm":
         return None
-    considered = ~cells.marked
+    considered = ~cells.marked & ~blank(cells)
     known = np.flatnonzero(considered)
     if not len(known):
         return None
@@ -78,8 +83,24 @@ def recognise(cells: Cells, *, forced: bool = False) -> Reading | None:
     return Reading(best[2], best[1], note=note)
 
 
+def blank(cells: Cells) -> Flags:
+    """Return which values stand for no date, such as 0000-00-00; (u,)."""
+    if cells.values.dtype.kind in "bmM":
+        return np.zeros(len(cells.values), bool)
+    if cells.is_numeric:
+        return np.isin(cells.plain, BLANKS)
+    return np.fromiter((bool(BLANK.fullmatch(text)) or text == "0" for text in cells.stripped), bool, len(cells.values))
+
+
 def read(cells: Cells, format: str) -> Array:
     """Return the values of a column as (u,) days since 1970 in a format; NaN for others. Zones are ignored."""
+    days = _read(cells, format)
+    if not is_clock(format):
+        days[blank(cells)] = np.nan
+    return days
+
+
+def _read(cells: Cells, format: str) -> Array:
     import pandas
 
     values: Any = cells.values
@@ -168,7 +189,7 @@ def _swapped(format: str) -> str:
 def compact(cells: Cells) -> Reading | None:
     """Return the dates of integers such as 20200131, if all of several are dates."""
     plain = cells.plain
-    known = plain[~np.isnan(plain)]
+    known = plain[~np.isnan(plain) & ~blank(cells)]
     low, high = (year * 10_000 for year in YEARS)
     if len(known) < 10 or known.min() < low or known.max() > high or (known != np.round(known)).any():
         return None
@@ -176,7 +197,8 @@ def compact(cells: Cells) -> Reading | None:
     if (month < 1).any() or (month > 12).any() or (day < 1).any() or (day > 31).any():
         return None
     days = _read_compact(plain)
-    return Reading(days, COMPACT) if (np.isnan(days) == np.isnan(plain)).all() else None
+    found = ~np.isnan(days)
+    return Reading(np.where(blank(cells), np.nan, days), COMPACT) if found[np.isin(plain, known)].all() else None
 
 
 def _read_compact(numbers: Array) -> Array:

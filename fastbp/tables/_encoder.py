@@ -10,7 +10,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from .._checks import shown, wrong
 from .._extras import not_installed
+from .._files.columns import duplicates
 from ._cells import Array
 from ._read import UNKNOWN, inputs
 from ._recognise import MISSING, recognise
@@ -170,6 +172,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             kinds = {"dtype": None, "ensure_all_finite": "allow-nan"}
             X = validate_data(self, X, reset=reset, ensure_min_samples=least, **kinds)
             return pandas.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+        names = [str(name) for name in getattr(X, "column_names", X.columns)]  # pyarrow's columns are no names
+        if repeated := duplicates(names):
+            raise ValueError(wrong("X", "columns of different names", f"two called {shown(repeated[0])}; rename one"))
         if not isinstance(X, pandas.DataFrame):
             X = _as_pandas(X)
         validate_data(self, X, reset=reset, skip_check_array=True)

@@ -79,7 +79,7 @@ def texts_of(cells: Cells, flags: npt.NDArray[np.bool_]) -> str:
 def listed(names: Iterable[Any]) -> str:
     """Return the first ten names as text."""
     every = list(names)
-    return ", ".join(map(repr, every[:10])) + (f" and {len(every) - 10} more" if len(every) > 10 else "")
+    return ", ".join(map(shown, every[:10])) + (f" and {len(every) - 10} more" if len(every) > 10 else "")
 
 
 def check_columns(there: Iterable[Any], names: Iterable[str]) -> None:

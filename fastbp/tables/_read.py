@@ -144,7 +144,7 @@ def _values(column: Numbers | Dates, cells: Cells) -> Array:
 def _check_values(column: Numbers | Dates, cells: Cells, values: Array, unknown: str, problems: Problems) -> None:
     """Tell of missing values that training did not have, and of texts that can't be read."""
     what = "a finite number" if isinstance(column, Numbers) else "a date"
-    null = cells.marked
+    null = cells.marked | _dates.blank(cells) if isinstance(column, Dates) else cells.marked
     _check_missing(column, cells, null, problems)
     if (bad := np.isnan(values) & ~null).any():
         came = f"column {column.name!r} has {texts_of(cells, bad)} in {rows_of(cells.rows(bad))}"

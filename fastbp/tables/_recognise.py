@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks import one_of
+from .._checks import one_of, shown
 from .._files import TableError
 from .._files.columns import Categories, Column, Dates, Numbers, Table
 from .._files.dates import PARTS, parts_of
@@ -210,7 +210,8 @@ def _refuse_constant(cells: Cells, rules: Rules) -> None:
     if int(present.sum()) == 1:
         gaps = not cells.rows(present).all()
         if not gaps or rules.missing != "indicator":
-            raise LeftOut(f"it is {cells.texts[present][0]!r} in every row" + (" that has a value" if gaps else ""))
+            which = " that has a value" if gaps else ""
+            raise LeftOut(f"it is {shown(cells.texts[present][0])} in every row{which}")
 
 
 def _has_leading_zeros(cells: Cells) -> bool:
@@ -273,7 +274,7 @@ def _dated(cells: Cells, reading: Reading, rules: Rules) -> Dates:
     found = days[known]
     parts = _varying(found, counts, ("hour",) if _dates.is_clock(reading.spelling) else PARTS)
     if not parts:
-        raise LeftOut(f"it is {cells.texts[known][0]!r} in every row")
+        raise LeftOut(f"it is {shown(cells.texts[known][0])} in every row")
     raw = parts_of(found, parts)
     means = np.average(raw, axis=0, weights=counts)
     deviations = np.sqrt(np.average((raw - means) ** 2, axis=0, weights=counts))
