@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from decimal import Decimal
 
@@ -13,6 +14,8 @@ from hypothesis import given, settings, strategies as st
 from fastbp import ModelFileError, tables
 from fastbp._files import TableError
 from fastbp._files.columns import Categories, Numbers, Table
+from fastbp.tables import _numbers
+from fastbp.tables._cells import trimmed
 
 
 def table_of(values, **options) -> Table:
@@ -93,7 +96,7 @@ def test_typed_numbers_are_read(values):
         ["1.2.3", "2.0.1", "4.5.6"],
         ["1,2,3", "4,5,6", "7,8,9"],
         ["$5", "€6", "£7"],
-        ["1.5k", "3M", "20"],
+        ["1.5k", "3M", "20 x"],
         ["3 kg", "4 lb", "5 g"],
         ["10-20", "20-30", "30-40"],
         ["<5", ">5", "5"],
@@ -258,3 +261,31 @@ def test_a_forged_record_is_refused(change, message):
     record["columns"][0] |= change
     with pytest.raises(ModelFileError, match=message):
         Table.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1.2k", "850", "3.4M", "?", "-7K"], [1200, 850, 3.4e6, np.nan, -7000]),
+        (["€110.5M", "€565K", "€0", "565.25K"], [110.5e6, 565e3, 0, 565250]),
+        (["$ 1,200 k", "$2 bn", "$.5M", "$3T"], [1.2e6, 2e9, 5e5, 3e12]),
+    ],
+)
+def test_magnitudes_of_thousands_and_millions(texts, numbers):
+    frame = pandas.DataFrame({"x": texts * 20, "y": [0, 1] * (10 * len(texts))})
+    (column,) = tables.recognise(frame, "y").columns
+    assert isinstance(column, Numbers)
+    assert column.spelling == "magnitude"
+    assert "with k, M and the like" in column.words
+    assert Numbers.from_record({"kind": "numbers"} | dataclasses.asdict(column)) == column
+    np.testing.assert_array_equal(_numbers.read(trimmed(frame["x"]), "magnitude", column.unit)[: len(texts)], numbers)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["1.2k", "3M", "big"], ["$1k", "€2M", "3"], ["1.2k", "3 kg", "2M"], ["5m", "3 cm", "2k"], ["5m", "3", "2"]],
+)
+def test_a_column_is_one_of_magnitudes_only_if_all_rows_are(texts):
+    frame = pandas.DataFrame({"x": texts * 20, "y": [0, 1] * 30})
+    (column,) = tables.recognise(frame, "y").columns
+    assert isinstance(column, Categories)

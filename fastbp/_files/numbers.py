@@ -16,7 +16,7 @@ from .fields import are_finite, arguments, check_range, check_word, with_default
 
 Array = npt.NDArray[Any]
 
-NUMBERS = ("plain", "point", "comma", "duration")  # spellings of numbers
+NUMBERS = ("plain", "point", "comma", "duration", "magnitude")  # spellings of numbers
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Numbers:
     mean, deviation : before scaling; a constant column has the deviation 1
     fill : whether a missing number is replaced by the mean, instead of refused
     indicator : whether an input of its own says that a number is missing
-    spelling : how texts are read: "plain", with a decimal "point" or "comma", or as a "duration", in days
+    spelling : how texts are read: "plain", with a decimal "point" or "comma", with a "magnitude" such as k or M behind
+        the number, or as a "duration", in days
     unit : the sign or word beside each number, such as $, % or kg
     low, high : the range of the numbers in training; None for columns of earlier versions
     lenient : whether to warn that a missing number is replaced, because training had none
@@ -74,6 +75,7 @@ class Numbers:
         about = [f"in {self.unit}"] if self.unit and self.spelling != "duration" else []
         about += ["in days"] if self.spelling == "duration" else []
         about += ["with a decimal comma"] if self.spelling == "comma" else []
+        about += ["with k, M and the like"] if self.spelling == "magnitude" else []
         if self.low is not None and self.high is not None:
             about.append(f"{self.low:.6g} to {self.high:.6g}")
         about.append(f"mean {self.mean:.6g}")

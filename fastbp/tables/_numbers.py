@@ -26,6 +26,12 @@ POINT = re.compile(
 )
 COMMA = re.compile(rf"(?:[1-9][0-9]{{0,2}}(?:([.{SPACES}'’])[0-9]{{3}}(?:\1[0-9]{{3}})*)|[0-9]+)(?:,[0-9]*)?|,[0-9]+")
 DURATION = re.compile(r"-?[0-9]+ days?(?:,? [+-]?[0-9]+:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?|[0-9]+:[0-9]{2}:[0-9]{2}")
+MAGNITUDES = {"k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6, "mn": 1e6, "b": 1e9, "B": 1e9, "bn": 1e9, "T": 1e12}
+SURE = {"k", "K", "M", "mn", "bn"}  # without one of these, m may be metres
+MAGNITUDE = re.compile(
+    rf"(?P<sign>[+−-])?(?P<unit>(?:[A-Z]{{0,3}}[{SIGNS}]|{CODES})?)[{SPACES}]?"
+    rf"(?P<digits>[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]+|[0-9]*\.[0-9]+)[{SPACES}]?(?P<magnitude>{'|'.join(MAGNITUDES)})?"
+)
 ENOUGH = 0.9  # the share of numbers, or of dates, in a column of them
 FEW = 30  # with at most so many different values, texts that aren't rare make a column one of categories
 TINY = 1e-150  # whose squares are 0 in float64
@@ -70,6 +76,8 @@ def read(cells: Cells, spelling: str, unit: str = "") -> Array:
         return cells.plain.copy()
     if spelling == "duration":
         return _durations(cells)
+    if spelling == "magnitude":
+        return _magnified(cells, unit)[0]
     numbers = _spelled(_parsed(cells), spelling, unit)
     return np.where(np.isnan(numbers), cells.plain, numbers) if spelling == "point" and not unit else numbers
 
@@ -96,7 +104,32 @@ def recognise(cells: Cells, *, forced: bool = False) -> Reading | None:
             if spelling == "point" and not sign:
                 numbers = np.where(np.isnan(numbers), cells.plain, numbers)
             best = _better(best, Reading(numbers, spelling, sign), considered)
+        if np.isnan(best.numbers[considered]).any() and (magnified := _recognised_magnitudes(cells, considered)):
+            return magnified
     return best if _is_column(cells, best, considered, forced) else None
+
+
+def _recognised_magnitudes(cells: Cells, considered: Flags) -> Reading | None:
+    """Return the numbers of a column that is written as 1.2k, 850 or €3.4M in all rows, or None."""
+    units = {match["unit"] for text in cells.stripped if (match := MAGNITUDE.fullmatch(text))} - {""}
+    unit = min(units, default="")
+    numbers, magnitudes = _magnified(cells, unit)
+    if len(units) > 1 or magnitudes.isdisjoint(SURE) or np.isnan(numbers[considered]).any():
+        return None
+    return Reading(numbers, "magnitude", unit)
+
+
+def _magnified(cells: Cells, unit: str) -> tuple[Array, set[str]]:
+    """Return numbers with magnitudes, (u,), NaN for others, and the magnitudes that there are."""
+    numbers, magnitudes = np.full(len(cells.values), np.nan), set[str]()
+    for i, match in enumerate(map(MAGNITUDE.fullmatch, cells.stripped)):
+        if match is None or match["unit"] not in ("", unit):
+            continue
+        magnitude = match["magnitude"]
+        magnitudes.update([magnitude] if magnitude else [])
+        value = float(match["digits"].replace(",", "")) * MAGNITUDES.get(magnitude, 1.0)
+        numbers[i] = -value if (match["sign"] or "+") != "+" else value
+    return numbers, magnitudes
 
 
 def durations(cells: Cells, *, forced: bool = False) -> Reading | None:
