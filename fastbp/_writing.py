@@ -11,7 +11,7 @@ from typing import IO, Any
 from . import _checks
 from ._in_use import SECONDS, InUseError, flush_folder, replace
 
-FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no EDQUOT
+FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}  # no space, or more than the user may take
 
 
 @contextmanager
@@ -33,6 +33,8 @@ def replacing(
     ------
     InUseError
         If another program has the file open for longer.
+    OSError
+        That names the file, if the disk is full.
     """
     from pathlib import Path
 
@@ -50,7 +52,8 @@ def replacing(
             raise InUseError(error.errno, f"{error.strerror}; what was written is in {temporary}", place) from None
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
-            raise OSError(error.errno, f"{error.strerror}; free space, or choose another folder", str(place)) from None
+        if isinstance(error, OSError) and error.errno in FULL and not error.filename:
+            why = f"can't be written: {error.strerror}; free space, or choose another folder"
+            raise OSError(error.errno, why, str(place)) from None
         raise
     flush_folder(place.parent)

@@ -136,6 +136,16 @@ def test_rows_without_a_target_are_left_out(folder, capsys):
     assert "column 'sold', the target: expected a value in some row, got none" in capsys.readouterr().err
 
 
+def test_a_target_of_numbers_that_is_called_a_category_keeps_its_texts(folder, capsys):
+    frame = shop()[["size"]].assign(code=RNG.integers(0, 30, 120).astype(str))
+    frame.loc[:5, "code"] = "none"
+    frame.to_csv("codes.csv", index=False)
+    assert run("train codes.csv --target code --type code=category --epochs 1 --networks 1 --json") == 0
+    found = told(capsys)
+    assert (found["rows"], found["without_target"]) == (120, 0)
+    assert "none" in found["target"]["classes"]
+
+
 def test_a_target_that_trains_is_evaluated(folder, capsys):
     frame = shop()[["size", "kind"]].assign(price=RNG.uniform(1, 40, 120).round(2).astype(str))
     frame.loc[:1, "price"] = "withheld", "inf"
@@ -587,7 +597,7 @@ def test_a_full_disk_is_told_with_the_file(model, capsys, monkeypatch):
     monkeypatch.setattr(np, "savez", full)
     assert run("train shop.csv --target sold --epochs 1 --quiet") == 2
     assert capsys.readouterr().err.endswith(
-        "shop.model.npz: No space left on device; free space, or choose another folder\n"
+        "shop.model.npz: can't be written: No space left on device; free space, or choose another folder\n"
     )
     assert model.read_bytes() == before
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["shop.csv", "shop.model.npz"]

@@ -143,6 +143,12 @@ def test_an_index_is_known_without_pandas_word_for_it(tmp_path):
         assert list(read(str(tmp_path / "data.parquet")).columns) == ["a"]
 
 
+def test_a_folder_of_other_files_is_told(tmp_path):
+    (tmp_path / "notes.txt").write_text("no table")
+    with pytest.raises(TableError, match="got a folder with other files; name the file of your table"):
+        read(str(tmp_path))
+
+
 def test_a_folder_of_parquet_files_is_one_table(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet

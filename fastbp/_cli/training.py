@@ -143,7 +143,8 @@ def _read(arguments: Namespace, comm: Any) -> Job:
         if chosen.target in frame.attrs["renamed"].values():
             raise TableError(f"two columns are called {chosen.target!r}, the target; rename one or remove it")
         folds.check_count(arguments.folds, len(frame))
-        has_target, left_out = rows_with_target(chosen.target, frame, arguments.task)
+        task = tables.task_of(arguments.task, chosen.types.get(chosen.target, ""))
+        has_target, left_out = rows_with_target(chosen.target, frame, task)
         if not has_target.all():
             frame = frame[has_target].reset_index(drop=True)  # which keeps attrs
         with numbered(np.flatnonzero(has_target) + 1):

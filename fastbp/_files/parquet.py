@@ -40,12 +40,19 @@ def read(source: str | IO[bytes], wanted: Collection[str]) -> DataFrame:
     except TableError:
         raise
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise TableError(f"this is not a Parquet file: {error}") from None
+        raise _not_parquet(source, error) from None
     except OSError as error:
         if error.filename:
             raise
-        raise TableError(f"this is not a Parquet file: {error}") from None
+        raise _not_parquet(source, error) from None
     return framed(table, wanted)
+
+
+def _not_parquet(source: str | IO[bytes], error: Exception) -> TableError:
+    if not isinstance(source, str) or not os.path.isdir(source):
+        return TableError(f"this is not a Parquet file: {error}")
+    expected = "expected a file, or a folder that has only Parquet files of one table"
+    return TableError(f"{expected}, got a folder with other files; name the file of your table")
 
 
 def framed(table: Any, wanted: Collection[str]) -> DataFrame:

@@ -6,7 +6,7 @@ from .._extras import not_installed
 from .._files.columns import Table, label
 from ._pieces import CrossFitted, Encoding, Part
 from ._read import encoded, inputs, plain_inputs
-from ._recognise import recognise
+from ._recognise import recognise, task_of
 from ._target import answers, target_rows, targets, with_target
 from ._training import training_encoding, training_inputs
 
@@ -27,6 +27,7 @@ __all__ = [
     "recognise",
     "target_rows",
     "targets",
+    "task_of",
     "training_encoding",
     "training_inputs",
     "with_target",

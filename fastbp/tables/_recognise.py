@@ -101,7 +101,7 @@ def recognise(
     for kind in kinds.values():
         one_of("types", kind, TYPES)
     with problems.collected():
-        goal = recognised_target(trimmed(frame[target]), _task(task, kinds.get(target, "")))
+        goal = recognised_target(trimmed(frame[target]), task_of(task, kinds.get(target, "")))
     columns, left_out = list[Column](), dict[str, str]()
     rules = Rules(missing, kinds, names != [f"column_{place + 1}" for place in range(len(names))])
     counted: dict[str, Cells] = {}
@@ -126,7 +126,8 @@ def recognise(
     return _statistics.added(table, frame, targets(table, frame))
 
 
-def _task(task: str, kind: str) -> str:
+def task_of(task: str, kind: str) -> str:
+    """Return what the target is, if its column has a kind that the user chose."""
     return {"number": "numbers", "category": "classes", "boolean": "classes"}.get(kind, task)
 
 
