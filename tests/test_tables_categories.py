@@ -57,21 +57,21 @@ def test_missing_booleans_have_an_input_of_their_own(dtype):
 
 
 def test_frequent_categories_have_inputs_and_rare_ones_share_one():
-    values = ["red"] * 300 + ["blue"] * 250 + ["pink", "teal", None] * 8
+    values = ["red"] * 300 + ["blue"] * 250 + ["pink", "teal"] * 2 + [None] * 8
     table = recognised(values)
     (column,) = table.columns
     assert column.categories == ("blue", "red")
     assert set(column.others) == {"pink", "teal"}
-    assert column.counts == (250, 300, 16, 8)
+    assert column.counts == (250, 300, 4, 8)
     assert table.input_names == ("x = blue", "x = red", "x: other", "x: missing", "x: mean target")
     np.testing.assert_array_equal(
         encoded(table, ["blue", "red", "pink", None])[:, :4], [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     )
-    np.testing.assert_allclose(table.baseline[:4], np.array([250, 300, 16, 8]) / 574)
+    np.testing.assert_allclose(table.baseline[:4], np.array([250, 300, 4, 8]) / 562)
 
 
 def test_a_category_that_training_did_not_have_counts_as_other_with_one_warning():
-    table = recognised(["red"] * 300 + ["blue"] * 250 + ["pink", "teal"] * 8)
+    table = recognised(["red"] * 300 + ["blue"] * 250 + ["pink", "teal"] * 2)
     with pytest.warns(
         UserWarning, match=r"'x' has 'grey', 'gold' in 3 rows \(2, 3, 5\), which training did not"
     ) as all:
@@ -177,7 +177,7 @@ def test_mean_targets_are_those_of_scikit_learn(y, kind):
 
 def test_the_mean_target_of_a_row_does_not_contain_its_own():
     """A target of noise says so: with its own in it, a mean of a few rows would predict it."""
-    frame = pandas.DataFrame({"x": [f"c{i // 3}" for i in range(N)], "y": RNG.normal(size=N)})
+    frame = pandas.DataFrame({"x": [f"c{i // 2}" for i in range(N)], "y": RNG.normal(size=N)})
     table = tables.recognise(frame, "y")
     assert np.corrcoef(tables.inputs(table, frame)[:, -1], frame["y"])[0, 1] > 0.5
     assert np.corrcoef(tables.training_inputs(table, frame)[:, -1], frame["y"])[0, 1] < 0.1

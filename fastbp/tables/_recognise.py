@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NAMED = 250  # the most categories of a column that have an input each
 OF_MANY = 30  # those that have one in a column with more: each of the others says little, and all of them take long
-RARE = 10  # rows; rarer categories share an input. In tables of less than 500 rows, a 50th of the rows
+RARE, FREQUENT = 3, 10  # rows; rarer categories share an input. If too many have 3 rows, those of less than 10 share it
 RARE_YEARS = 0.05  # the share of rows in other years, below which the year is no input
 MISSING = ("indicator", "mean", "refuse")
 TYPES = ("number", "category", "date", "boolean", "text")
@@ -314,8 +314,8 @@ def _categories(cells: Cells, rules: Rules) -> Categories:
     texts = list(cells.texts[present])
     by_count = np.argsort(-counts, kind="stable")
     least = min(RARE, max(1, len(cells) // 50))
-    frequent_ones = int((counts >= least).sum())
-    named = max(1, frequent_ones if frequent_ones <= NAMED else OF_MANY)
+    enough = (int((counts >= rows).sum()) for rows in (least, FREQUENT))
+    named = max(1, next((n for n in enough if n <= NAMED), OF_MANY))
     if len(texts) == named + 1 <= NAMED:
         named += 1
     frequent = sorted((texts[i] for i in by_count[:named]), key=lambda text: (number_in(text), text))
