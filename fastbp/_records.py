@@ -21,7 +21,8 @@ def check_fields(what: str, record: Mapping[str, Any], kinds: Mapping[str, tuple
     """Check that a record has exactly these fields, each with one of its types."""
     if record.keys() != kinds.keys():
         odd = _checks.shown(sorted(record.keys() ^ kinds.keys()))
-        raise refused(f"one that differs in {odd}", f"{what} of {', '.join(kinds)}")
+        advice = "; if another version of fastbp wrote the file, train the model again with this one"
+        raise refused(f"one that differs in {odd}{advice}", f"{what} of {', '.join(kinds)}")
     for name, allowed in kinds.items():
         if type(record[name]) not in allowed:  # isinstance would accept True as an int
             expected = " or ".join(kind.__name__ for kind in allowed)

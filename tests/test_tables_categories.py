@@ -425,6 +425,20 @@ def test_a_forged_table_is_refused(change, message):
         Table.from_record(json.loads(json.dumps(CATEGORIES)) | change)
 
 
+def test_fields_that_an_earlier_version_did_not_have_get_their_defaults():
+    column, date = CATEGORIES["columns"][0], {"kind": "dates", "name": "d", "format": "ISO8601", "parts": ["days"]}
+    date |= {"means": [0.0], "deviations": [1.0], "fill": True, "indicator": False, "low": 0.0, "high": 1.0}
+    numbers = {"kind": "numbers", "name": "n", "mean": 2.0, "deviation": 4.0, "fill": True, "unit": "$"}
+    columns = [{k: v for k, v in column.items() if k not in ("lenient", "note")}, date, numbers]
+    record = json.loads(json.dumps(CATEGORIES | {"columns": columns, "order": [], "left_out": [], "ids": []}))
+    found = Table.from_record(record).columns
+    assert [each.note for each in found] == [""] * 3
+    assert found[2].unit == "$"
+    record["columns"][1]["elsewhere"] = 1
+    with pytest.raises(ModelFileError, match=r"in \['elsewhere'\]; if another version .*, train the model again"):
+        Table.from_record(record)
+
+
 def test_a_record_of_an_earlier_version_reads_as_before():
     record = {
         "columns": [

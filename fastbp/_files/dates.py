@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._records import check_fields, refused
-from .fields import are_finite, arguments, check_range, duplicates
+from .fields import are_finite, arguments, check_range, duplicates, with_defaults
 
 Array = npt.NDArray[Any]
 
@@ -94,6 +94,8 @@ class Dates:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Dates:
         """Return the column in a record from a file, as in `Table.from_record`."""
+        earlier = [field.name for field in fields(cls) if field.default is MISSING]
+        record = with_defaults(cls, record, tuple(earlier))
         kinds: dict[str, tuple[type, ...]] = {"kind": (str,), "name": (str,), "format": (str,), "parts": (list,)}
         kinds |= {"means": (list,), "deviations": (list,), "fill": (bool,), "indicator": (bool,)}
         kinds |= {"low": (float,), "high": (float,), "lenient": (bool,), "note": (str,)}

@@ -18,8 +18,8 @@ def duplicates(names: Sequence[str]) -> list[str]:
 
 
 def with_defaults(kind: Any, record: dict[str, Any], earlier: tuple[str, ...]) -> dict[str, Any]:
-    """Return the record with the defaults of newer fields if it has only those of earlier versions."""
-    if record.keys() != {"kind", *earlier}:
+    """Return the record with the defaults of the newer fields that an earlier version did not have."""
+    if not {"kind", *earlier} <= record.keys():
         return record
     return {field.name: field.default for field in fields(kind) if field.name not in earlier} | record
 
