@@ -112,7 +112,7 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch, capsys, number):
     with pytest.raises(OSError, match="exit 2"):
         command("train data.csv --target y --out {} --epochs 1 --validation 0 --quiet")(Path("model.npz"))
     assert sorted(os.listdir()) == ["data.csv"]
-    message = f"model.npz: {os.strerror(number)}; free space, or choose another folder"
+    message = f"model.npz: can't be written: {os.strerror(number)}; free space, or choose another folder"
     assert capsys.readouterr().err.splitlines()[-1].endswith(message)
 
 
