@@ -181,7 +181,7 @@ def test_ctrl_c_ends_it_and_its_processes(tmp_path):
         _, err = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert (process.returncode, err) == (130, "")
+    assert (process.returncode, err) == (130, "fastbp: interrupted\n")
     assert len(started) == 2
     assert not any(Path(f"/proc/{child}").exists() for child in started)
 
