@@ -63,7 +63,7 @@ def recipe(n_rows: int) -> Recipe:
     if n_rows < MEDIUM:
         return Recipe((64, 64), batch_size=128, epochs=100, patience=10, networks=3)
     epochs = min(60, max(10, SEEN // n_rows))
-    # On flights (261,877 rows), this schedule halves the loss of 43 epochs at one rate, in a quarter of their time.
+    # On 261,877 flights, a loss a third lower than after 43 epochs at one rate with dropout, in a quarter of the time
     return Recipe((128, 128), batch_size=256, learning_rate=4e-3, schedule="one_cycle", epochs=epochs, patience=epochs)
 
 
