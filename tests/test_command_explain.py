@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -14,22 +13,9 @@ from fastbp import Trainer, tables
 from fastbp.__main__ import main
 from fastbp._cli import importances
 from fastbp._cli.files import load_model
+from tests.commands import run, said
 
 from .test_command_line import iris
-
-
-def run(command: str) -> int:
-    return main(command.split())
-
-
-def said(capsys) -> dict:
-    return json.loads(capsys.readouterr().out)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

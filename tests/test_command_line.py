@@ -20,6 +20,7 @@ from fastbp.__main__ import main
 from fastbp._cli.split import split, strata
 from fastbp._kernels.levels import LEVEL
 from fastbp._library import kernel_file, store
+from tests.commands import run, said
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,30 +41,12 @@ def diabetes() -> pandas.DataFrame:
     return frame.assign(sex=np.where(frame["sex"] > 0, "a", "b"))
 
 
-def run(command: str) -> int:
-    return main(command.split())
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """Here, with a small table and its model."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture
 def model(folder) -> Path:
     text = "size,colour,y\n1,red,a\n2,blue,b\n3,red,a\n4,blue,b\n5,red,c\n6,blue,c\n"
     (folder / "data.csv").write_text(text)
     assert run("train data.csv --out model.npz --epochs 2 --validation 0 --seed 0 --quiet") == 0
     return folder / "model.npz"
-
-
-def said(capsys) -> dict:
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert out.count("\n") == 1
-    return json.loads(out)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from fastbp._cli import training
 from fastbp._cli.training import default_place
 from fastbp._files.columns import Table
 from fastbp._records import check_fields
+from tests.commands import run, said
 
 RNG = np.random.default_rng(0)
 
@@ -53,16 +54,6 @@ def model(folder, capsys) -> Path:
     return folder / "shop.model.npz"
 
 
-def run(command: str) -> int:
-    return main(command.split())
-
-
-def told(capsys) -> dict:
-    out, err = capsys.readouterr()
-    assert err == ""
-    return json.loads(out)
-
-
 def test_train_says_what_it_does(folder, capsys):
     assert run("train shop.csv --target sold --seed 0 --epochs 60 --networks 1") == 0
     out, err = capsys.readouterr()
@@ -81,7 +72,7 @@ def test_train_says_what_it_does(folder, capsys):
 
 def test_json_has_what_is_printed(folder, capsys):
     assert run("train shop.csv --target sold --seed 0 --epochs 5 --networks 1 --json") == 0
-    found = told(capsys)
+    found = said(capsys)
     assert [column["name"] for column in found["columns"]] == list(shop().columns)
     assert (found["rows"], found["validation"]["rows"], found["training"]["rows"]) == (120, 24, 96)
     assert found["best_epoch"] in range(1, 6)
@@ -92,7 +83,7 @@ def test_json_has_what_is_printed(folder, capsys):
 
 def test_without_a_seed_one_is_drawn_and_told(folder, capsys):
     assert run("train shop.csv --target sold --epochs 2 --out a.npz --json") == 0
-    seed = told(capsys)["seed"]
+    seed = said(capsys)["seed"]
     assert run(f"train shop.csv --target sold --epochs 2 --out b.npz --seed {seed} --quiet") == 0
     for mine, other in zip(Trainer.load("a.npz").get_weights(), Trainer.load("b.npz").get_weights(), strict=True):
         np.testing.assert_array_equal(mine, other)
@@ -112,7 +103,7 @@ TINY = {
 def test_tiny_tables(folder, capsys, name):
     Path("tiny.csv").write_text(TINY[name])
     assert run("train tiny.csv --seed 0 --epochs 3 --json") == 0
-    found = told(capsys)
+    found = said(capsys)
     counts = found["training"]["rows"], found.get("validation", {"rows": 0})["rows"]
     assert counts == (found["rows"],) * 2 if found["best_epochs"] else sum(counts) == found["rows"]
     assert run("evaluate tiny.model.npz tiny.csv") == 0
@@ -128,7 +119,7 @@ def test_rows_without_a_target_are_left_out(folder, capsys):
     assert run("train gaps.csv --target sold --epochs 2 --seed 0") == 0
     assert "gaps.csv: 120 rows, 6 columns.\n10 rows without a target are left out.\n" in capsys.readouterr().out
     assert run("evaluate gaps.model.npz gaps.csv --json") == 0
-    found = told(capsys)
+    found = said(capsys)
     assert (found["rows"], found["without_target"]) == (110, 10)
     frame["sold"] = None
     frame.to_csv("none.csv", index=False)
@@ -141,7 +132,7 @@ def test_a_target_of_numbers_that_is_called_a_category_keeps_its_texts(folder, c
     frame.loc[:5, "code"] = "none"
     frame.to_csv("codes.csv", index=False)
     assert run("train codes.csv --target code --type code=category --epochs 1 --networks 1 --json") == 0
-    found = told(capsys)
+    found = said(capsys)
     assert (found["rows"], found["without_target"]) == (120, 0)
     assert "none" in found["target"]["classes"]
 
@@ -156,7 +147,7 @@ def test_a_target_that_trains_is_evaluated(folder, capsys):
     assert run("evaluate prices.model.npz prices.csv") == 0
     assert told_of in capsys.readouterr().out
     assert run("importance prices.model.npz prices.csv --json") == 0
-    assert told(capsys)["rows"] == 118
+    assert said(capsys)["rows"] == 118
     frame.assign(price="withheld").to_csv("none.csv", index=False)
     assert run("evaluate prices.model.npz none.csv") == 2
     assert "expected a number in some row, got none: 'withheld' in 120 rows" in capsys.readouterr().err
@@ -167,7 +158,7 @@ def test_new_classes_count_as_wrong(model, capsys):
     frame.loc[:2, "sold"] = "perhaps"
     frame.to_csv("new.csv", index=False)
     assert run("evaluate shop.model.npz new.csv --json") == 0
-    found = told(capsys)
+    found = said(capsys)
     assert found["new_classes"] == {"perhaps": 3}
     assert run("predict shop.model.npz new.csv --out p.csv") == 0
     accuracy = (pandas.read_csv("p.csv")["sold"] == frame["sold"]).mean()
@@ -197,7 +188,7 @@ def test_new_categories_are_warned_of(model, capsys):
     assert out == ""
     assert len(err.splitlines()) == 2
     assert run("evaluate shop.model.npz shop.csv --unknown error --json") == 0
-    assert told(capsys)["rows"] == 120
+    assert said(capsys)["rows"] == 120
 
 
 def test_ids_are_in_the_predictions_and_are_no_inputs(model, capsys):
@@ -251,7 +242,7 @@ def test_problems_are_told_at_once(folder, capsys):
 
 def test_folds(folder, capsys):
     assert run("train shop.csv --target sold --seed 0 --epochs 20 --folds 3 --json") == 0
-    found = told(capsys)
+    found = said(capsys)
     each = found["folds"]["each"]
     assert [fold["rows"] for fold in each] == [40, 40, 40]
     values = [fold["measured"]["log_loss"] for fold in each]
@@ -277,7 +268,7 @@ def test_each_fold_is_predicted_by_a_model_that_has_not_seen_it(folder, capsys):
         run("train noise.csv --seed 0 --epochs 60 --validation 0 --hidden 64 --learning-rate 0.01 --folds 3 --json")
         == 0
     )
-    found = told(capsys)
+    found = said(capsys)
     assert found["training"]["measured"]["accuracy"] > 0.7
     assert found["folds"]["means"]["accuracy"]["mean"] < 0.7
 
@@ -290,7 +281,7 @@ def test_balanced_classes(folder, capsys):
     recall = {}
     for option in ("", "--class-weight balanced"):
         assert run(f"train rare.csv --seed 0 --epochs 60 --json {option}") == 0
-        classes = {row["class"]: row for row in told(capsys)["training"]["classes"]}
+        classes = {row["class"]: row for row in said(capsys)["training"]["classes"]}
         recall[option] = classes["rare"]["recall"]
     assert recall["--class-weight balanced"] > recall[""] + 0.2
     assert run("info rare.model.npz") == 0
@@ -301,7 +292,7 @@ def test_balanced_classes(folder, capsys):
 
 def test_metrics(model, capsys):
     assert run("evaluate shop.model.npz shop.csv --metrics f1,balanced_accuracy --json") == 0
-    measured = told(capsys)["measured"]
+    measured = said(capsys)["measured"]
     assert list(measured) == ["accuracy", "log_loss", "auc", "f1", "balanced_accuracy"]
     assert run("predict shop.model.npz shop.csv --out p.csv --probabilities") == 0
     predicted, truth = pandas.read_csv("p.csv"), shop()["sold"]
@@ -340,10 +331,10 @@ def test_info_of_a_model(model, folder, capsys):
     assert "Network: " in text
     assert "validation" in text
     assert run("info shop.model.npz --json") == 0
-    found = told(capsys)
+    found = said(capsys)
     assert found["training"]["rows"] == 120
     assert run("evaluate shop.model.npz shop.csv --json") == 0
-    assert told(capsys)["target"] == found["target"]
+    assert said(capsys)["target"] == found["target"]
     trainer = Trainer.load(model)
     X = np.zeros((4, trainer.layer_sizes[0]), np.float32)
     trainer.fit(X, np.array([0.0, 1.0, 0.0, 1.0]), epochs=1, verbose=0)
@@ -385,7 +376,7 @@ def test_a_linear_model(folder, capsys):
     diabetes = datasets.load_diabetes(as_frame=True).frame
     diabetes.to_csv("d.csv", index=False)
     assert main(["train", "d.csv", "--target", "target", "--hidden", "", "--seed", "0", "--json"]) == 0
-    found = told(capsys)
+    found = said(capsys)
     assert found["network"] == [19, 1]  # nine columns have ranks, too, and the sex has none
     assert found["validation"]["measured"]["r2"] > 0.3
 
@@ -444,11 +435,11 @@ def test_inputs_of_large_tables_are_made_in_pieces(folder, capsys, monkeypatch, 
     frame.to_csv("large.csv", index=False)
     command = f"train large.csv --target {target} --networks 1 --seed 0 --epochs 30 --json"
     assert run(command) == 0
-    whole = told(capsys)
+    whole = said(capsys)
     monkeypatch.setattr("fastbp.tables._pieces.LARGE", 1)
     for options in ("", " --class-weight balanced" if target == "sold" else "", " --folds 2"):
         assert run(command + options) == 0
-        found = told(capsys)
+        found = said(capsys)
         assert found["validation"]["rows"] == whole["validation"]["rows"]
         assert found["training"]["rows"] == whole["training"]["rows"]
         name = "log_loss" if target == "sold" else "rmse"
@@ -514,7 +505,7 @@ def test_a_file_without_names(folder, capsys):
     assert predicted.split()[1:] == capsys.readouterr().out.split()[1:]
     for command in ("evaluate", "explain", "importance"):
         assert run(f"{command} plain.npz plain.csv --no-header --json") == 0, command
-        told(capsys)
+        said(capsys)
         assert run(f"{command} plain.npz plain.csv") == 2
         assert hint in capsys.readouterr().err
     frame.to_json("lines.jsonl", orient="records", lines=True)
@@ -547,7 +538,7 @@ def test_no_picture_is_drawn_of_a_training_without_epochs(folder, capsys):
     assert "No picture is written to curves.png: the model has no learning curves" in capsys.readouterr().out
     assert not Path("curves.png").exists()
     assert run("train line.csv --seed 0 --hidden 3 --epochs 2 --plot curves.png --json") == 0
-    assert told(capsys)["plot"] == "curves.png"
+    assert said(capsys)["plot"] == "curves.png"
     assert Path("curves.png").exists()
 
 

@@ -7,21 +7,11 @@ import pandas
 import pytest
 
 from fastbp import Trainer, tables
-from fastbp.__main__ import main
 from fastbp._cli import joining
 from fastbp._cli.fitting import Samples
 from fastbp._cli.joining import Tried, chosen, join, least_squares, parts_of
 from fastbp._cli.plan import Plan
-
-
-def run(command: str) -> int:
-    return main(command.split())
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+from tests.commands import run
 
 
 def table(name: str, n: int, answer, classes: bool, seed=0) -> pandas.DataFrame:

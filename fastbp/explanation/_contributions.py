@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._names import Names, labels_of_row, without_index
-from .._writing import replacing
 from ..losses import BinaryCrossEntropy, CrossEntropy, Hinge
 from ..trainer import Trainer
 from . import _html, _shares
@@ -73,12 +72,7 @@ class Contributions(Shares):
         str
             The page.
         """
-        place = None if path is None else _checks.file_to_write("path", path)
-        page = _html.page(explanation, self)
-        if place is not None:
-            with replacing(place, text=True) as file:
-                file.write(page)
-        return page
+        return _html.saved(explanation, self, path)
 
     def __str__(self) -> str:
         return self.text()

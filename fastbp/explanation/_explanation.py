@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import _checks
-from .._writing import replacing
 from . import _html, _rich, _text
 from ._records import Derivative, Quantities
 
@@ -112,12 +110,7 @@ class Explanation(Quantities):
         str
             The page.
         """
-        place = None if path is None else _checks.file_to_write("path", path)
-        page = _html.page(self, None)
-        if place is not None:
-            with replacing(place, text=True) as file:
-                file.write(page)
-        return page
+        return _html.saved(self, None, path)
 
     def __str__(self) -> str:
         return self.text()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import Any
 
+from .._checks import file_to_write
 from .._terminal import clean, shortened
+from .._writing import replacing
 from . import _shares_html, _text
 from ._chains import WeightPath, number, route
 from ._folding import MOST
@@ -17,6 +20,16 @@ from ._told import Shares
 
 STEPS = "Backpropagation, number by number"
 TITLE = 80  # characters
+
+
+def saved(explanation: Quantities | None, shares: Shares | None, path: str | os.PathLike[str] | None) -> str:
+    """Return the page, as `page`, and write it to a file if there is a path."""
+    place = None if path is None else file_to_write("path", path)
+    text = page(explanation, shares)
+    if place is not None:
+        with replacing(place, text=True) as file:
+            file.write(text)
+    return text
 
 
 def page(explanation: Quantities | None, shares: Shares | None) -> str:
