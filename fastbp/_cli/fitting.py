@@ -60,6 +60,10 @@ class Samples:
         parts = self.crossed.parts(validation)
         return self._rows_with(parts, training), self._rows_with(parts, validation)
 
+    def validating(self, validation: Rows) -> Samples:
+        """Return the rows that validate, as `split` does, without those that train."""
+        return self.split(validation[:0], validation)[1]
+
     def as_new(self, numbers: Rows) -> Samples:
         """Return some of the rows with the inputs that they have after training, as `evaluate` computes them."""
         return self.rows(numbers) if self.crossed is None else self._rows_with(self.crossed.parts_of_new(), numbers)

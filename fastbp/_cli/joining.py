@@ -180,7 +180,7 @@ def _tried(task: Task, plan: Plan, outcomes: Sequence[Outcome]) -> Tried | None:
         return None
     rows = np.concatenate([part[1] for _, part in begun])
     order = np.argsort(rows)  # `Samples.rows` wants them in order
-    outputs = [_trainer(one).predict(task.samples.split(*part)[1].X[:]) for one, part in begun]
+    outputs = [_trainer(one).predict(task.samples.validating(part[1]).X[:]) for one, part in begun]
     output = np.concatenate(outputs)[order]
     interrupted = any(outcome.interrupted for outcome in outcomes)
     losses = task.losses(rows[order], output)
