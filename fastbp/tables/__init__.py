@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 from .._extras import not_installed
 from .._files.columns import Table, label
 from ._pieces import CrossFitted, Encoding, Part
+from ._raw import RawColumns, raw_columns
 from ._read import encoded, inputs, plain_inputs
-from ._recognise import recognise, task_of
+from ._recognise import recognise, recognise_inputs, task_of
 from ._target import answers, target_rows, targets, with_target
 from ._training import training_encoding, training_inputs
 
@@ -17,6 +18,7 @@ __all__ = [
     "CrossFitted",
     "Encoding",
     "Part",
+    "RawColumns",
     "Table",
     "TableEncoder",
     "answers",
@@ -24,7 +26,9 @@ __all__ = [
     "inputs",
     "label",
     "plain_inputs",
+    "raw_columns",
     "recognise",
+    "recognise_inputs",
     "target_rows",
     "targets",
     "task_of",

@@ -110,10 +110,11 @@ def _filled(column: Categories, places: Array, gone: Flags) -> tuple[Array, Arra
 
 def places_of(column: Categories, cells: Cells) -> Array:
     """Return (n,) the place of each row's category in the column's statistics; −1 for a missing or an unknown one."""
-    return np.append(_places(column, cells), -1)[cells.codes]
+    return np.append(places_in(column, cells), -1)[cells.codes]
 
 
-def _places(column: Categories, cells: Cells) -> Array:
+def places_in(column: Categories, cells: Cells) -> Array:
+    """Return (u,) the place of each distinct value; −1 for a missing or an unknown one."""
     null = cells.missing_except(column.places)
     found = [-1 if gone else column.place(text) for text, gone in zip(cells.texts, null, strict=True)]
     return np.array(found, np.int64)
@@ -121,15 +122,31 @@ def _places(column: Categories, cells: Cells) -> Array:
 
 def _distinct_rows(column: Column, cells: Cells, unknown: str, problems: Problems) -> Array:
     """Return the inputs of each distinct value, and of null, (u + 1, width) as float32."""
-    if cells.nested is not None:
-        came = f"values of type {type(cells.nested).__name__}"
-        problems.add(f"column {column.name!r}: expected numbers or text, got {came}; fix it")
-        return np.zeros((1, column.width), np.float32)
     if isinstance(column, Categories):
-        return _category_rows(column, cells, unknown, problems).astype(np.float32)
+        check_category_cells(column, cells, unknown, problems)
+        null = cells.missing_except(column.places)
+        rows = column.rows(*_filled(column, np.append(places_in(column, cells), -1), np.append(null, True)))
+    else:
+        rows = column.rows(np.append(check_number_cells(column, cells, unknown, problems), np.nan))
+    return rows.astype(np.float32)
+
+
+def _is_nested(cells: Cells, problems: Problems) -> bool:
+    """Return whether a column has values that are neither numbers nor text, which is a problem."""
+    if cells.nested is None:
+        return False
+    came = f"values of type {type(cells.nested).__name__}"
+    problems.add(f"column {cells.name!r}: expected numbers or text, got {came}; fix it")
+    return True
+
+
+def check_number_cells(column: Numbers | Dates, cells: Cells, unknown: str, problems: Problems) -> Array:
+    """Return (u,) numbers or days, NaN for what can't be read, and tell of what training did not have."""
+    if _is_nested(cells, problems):
+        return np.zeros(0)
     numbers = _values(column, cells)
     _check_values(column, cells, numbers, unknown, problems)
-    return column.rows(np.append(numbers, np.nan)).astype(np.float32)
+    return numbers
 
 
 def _values(column: Numbers | Dates, cells: Cells) -> Array:
@@ -168,15 +185,16 @@ def _check_missing(column: Column, cells: Cells, null: Flags, problems: Problems
         problems.add(f"{came}; fill or remove such rows, or train with --missing indicator")
 
 
-def _category_rows(column: Categories, cells: Cells, unknown: str, problems: Problems) -> Array:
-    """Return the inputs of each distinct value, and of null, (u + 1, width)."""
+def check_category_cells(column: Categories, cells: Cells, unknown: str, problems: Problems) -> None:
+    """Refuse categories that training did not have, or tell of them."""
+    if _is_nested(cells, problems):
+        return
     null = cells.missing_except(column.places)
     _check_missing(column, cells, null, problems)
-    places = _places(column, cells)
+    places = places_in(column, cells)
     if (bad := (places < 0) & ~null).any():
         came = f"column {column.name!r} has {texts_of(cells, bad)} in {rows_of(cells.rows(bad))}"
         if unknown == "error":
             problems.add(f"{came}, which is not one of its categories: {listed(column.categories)}")
         else:
             problems.remarks.append(f"{came}, which training did not have; it counts as other")
-    return column.rows(*_filled(column, np.append(places, -1), np.append(null, True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,22 +91,71 @@ def recognise(
     table : Table
         Its columns, `describe()` for people, and `record()` for files.
     """
-    one_of("missing", missing, MISSING)
     names, kinds = list(frame.columns), dict(types or {})
     problems = Problems()
     check_columns(names, [target])
-    for option, given in (("drop", drop), ("features", features or ()), ("ids", ids), ("types", kinds)):
-        with problems.collected():
-            _check_names(option, given, names, target)
-    for kind in kinds.values():
-        one_of("types", kind, TYPES)
+    asked = Asked(target, drop, features, ids, kinds)
+    _check_asked(names, asked, missing, problems)
     with problems.collected():
         goal = recognised_target(trimmed(frame[target]), task_of(task, kinds.get(target, "")))
+    columns, left_out = _inputs(frame, asked, missing, problems)
+    problems.check()
+    if not columns:
+        raise TableError(_nothing_left(left_out, target))
+    table = Table(columns, goal, tuple(left_out.items()), tuple(n for n in names if n in ids), tuple(names))
+    return _statistics.added(table, frame, targets(table, frame))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says about columns: the arguments of `recognise`; a target of "" is none of the columns."""
+
+    target: str = ""
+    drop: Collection[str] = ()
+    features: Collection[str] | None = None
+    ids: Collection[str] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+
+
+def recognise_inputs(
+    frame: DataFrame, *, drop: Collection[str] = (), types: Mapping[str, str] | None = None
+) -> tuple[tuple[Column, ...], dict[str, str]]:
+    """Return how each column of a frame without a target becomes numbers, and why the others are left out.
+
+    The arguments are those of `recognise`. No column has mean targets. If no column is useful, there is none.
+    """
+    problems, asked = Problems(), Asked(drop=drop, types=dict(types or {}))
+    _check_asked(list(frame.columns), asked, "indicator", problems)
+    found = _inputs(frame, asked, "indicator", problems)
+    problems.check()
+    return found
+
+
+def _check_asked(names: Sequence[str], asked: Asked, missing: str, problems: Problems) -> None:
+    """Refuse columns that the frame doesn't have, and unknown options."""
+    one_of("missing", missing, MISSING)
+    for option, given in (
+        ("drop", asked.drop),
+        ("features", asked.features or ()),
+        ("ids", asked.ids),
+        ("types", asked.types),
+    ):
+        with problems.collected():
+            _check_names(option, given, names, asked.target)
+    for kind in asked.types.values():
+        one_of("types", kind, TYPES)
+
+
+def _inputs(
+    frame: DataFrame, asked: Asked, missing: str, problems: Problems
+) -> tuple[tuple[Column, ...], dict[str, str]]:
+    """Return the columns that become inputs, and why the others are left out."""
+    names = list(frame.columns)
     columns, left_out = list[Column](), dict[str, str]()
-    rules = Rules(missing, kinds, names != [f"column_{place + 1}" for place in range(len(names))])
+    rules = Rules(missing, asked.types, names != [f"column_{place + 1}" for place in range(len(names))])
     counted: dict[str, Cells] = {}
-    for name in [name for name in names if name != target and name not in ids]:
-        if why := _unwanted(name, drop, features, kinds):
+    for name in [name for name in names if name != asked.target and name not in asked.ids]:
+        if why := _unwanted(name, asked.drop, asked.features, asked.types):
             left_out[name] = why
             continue
         try:
@@ -116,14 +165,10 @@ def recognise(
             left_out[name] = str(reason)
             if "counts the rows" in left_out[name]:
                 counted[name] = cells
-    problems.check()
     if not columns and counted:  # it says something, if nothing else does
         columns = [_scaled(cells, Reading(cells.plain), rules) for cells in counted.values()]
         left_out = {name: why for name, why in left_out.items() if name not in counted}
-    if not columns:
-        raise TableError(_nothing_left(left_out, target))
-    table = Table(tuple(columns), goal, tuple(left_out.items()), tuple(n for n in names if n in ids), tuple(names))
-    return _statistics.added(table, frame, targets(table, frame))
+    return tuple(columns), left_out
 
 
 def task_of(task: str, kind: str) -> str:

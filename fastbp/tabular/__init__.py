@@ -1,0 +1,1 @@
+"""Estimators for tables: many networks in cross-validation, weighted together. They need the extra ``tables``."""

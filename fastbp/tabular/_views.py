@@ -1,0 +1,215 @@
+"""Views of a table: the features that a configuration's networks see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._files.columns import Categories, Column
+from ..tables import RawColumns
+from ._blocks import Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled, signed_log
+from ._means import CLASSES, mean_targets
+
+Array = npt.NDArray[Any]
+
+FEW = 10  # a number with so many different values needs no rank, logarithm or pieces
+RANK_KNOTS = 129
+LEAST = 1e-3  # the first and the last rank are so far from 0 and 1
+ROWS = 2048  # rows that are written together, so that they stay in the cache
+SPREAD = 4.0  # the ratio of the 95th and the 5th percentile of |x| from which a logarithm says more than the number
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """What a view has.
+
+    Attributes
+    ----------
+    scaled : whether numbers are scaled by their quartiles, with a smooth clip
+    rank : whether numbers become normal scores of their ranks
+    log : whether numbers with a wide range become logarithms
+    pieces : the number of pieces of the piecewise-linear encoding, or 0
+    fourier, sigma : the number of random Fourier features of each number, or 0, and the deviation of their frequencies
+    one_hot : whether categories become one-hot features
+    means : whether categories become mean targets
+    seed : of the frequencies
+    """
+
+    scaled: bool = True
+    rank: bool = False
+    log: bool = False
+    pieces: int = 0
+    fourier: int = 0
+    sigma: float = 0.5
+    one_hot: bool = True
+    means: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """The rows that train, and what views may use of them.
+
+    Attributes
+    ----------
+    columns : what each column is
+    raw : the values of the rows
+    targets : (n, w) standardized targets, or whether a row has each class, from which mean targets are computed
+    folds : (n,) the fold of each row
+    n_folds : number of folds
+    """
+
+    columns: tuple[Column, ...]
+    raw: RawColumns
+    targets: Array
+    folds: Array
+    n_folds: int
+
+
+@dataclass(frozen=True)
+class View:
+    """Features of rows, fixed by the training rows.
+
+    Attributes
+    ----------
+    blocks : the features, in order
+    """
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return sum(block.width for block in self.blocks)
+
+    def matrix(self, raw: RawColumns) -> Array:
+        """Return the features of rows, (n, width) of float32."""
+        X = np.empty((len(raw), self.width), np.float32)
+        for start in range(0, len(raw), ROWS):
+            rows = slice(start, start + ROWS)
+            part, first = raw.take(rows), 0
+            for block in self.blocks:
+                block.write(part, X[rows, first : first + block.width])
+                first += block.width
+        return X
+
+
+def fitted(spec: ViewSpec, training: Training) -> tuple[View, Array]:
+    """Return a view, and the features of the training rows, whose mean targets come from rows of other folds."""
+    blocks = [*_number_blocks(spec, training.raw), *_one_hot_blocks(spec, training)]
+    crossed = []
+    if spec.means and training.targets.shape[1] <= CLASSES:
+        crossed = [
+            mean_targets(j, training.raw.places[j], len(column.places) + 2, training.targets, *_folds(training))
+            for j, column in enumerate(_categories(training.columns))
+            if len(column.places) > 2
+        ]
+    if not blocks and not crossed:  # a view of categories without any, or of numbers without any
+        blocks = [*_one_hot_blocks(replace(spec, one_hot=True), training), *_number_blocks(ViewSpec(), training.raw)]
+    view = View((*blocks, *(means.block for means in crossed)))
+    X = view.matrix(training.raw)
+    first = sum(block.width for block in blocks)
+    for means in crossed:
+        X[:, first : first + means.block.width] = means.crossed[training.folds, training.raw.places[means.block.column]]
+        first += means.block.width
+    return view, X
+
+
+def _folds(training: Training) -> tuple[Array, int]:
+    return training.folds, training.n_folds
+
+
+def _categories(columns: tuple[Column, ...]) -> list[Categories]:
+    return [column for column in columns if isinstance(column, Categories)]
+
+
+def _one_hot_blocks(spec: ViewSpec, training: Training) -> Iterator[Block]:
+    """Yield the one-hot features of categories; rare ones share one, and two share one of −1 and 1."""
+    for j, column in enumerate(_categories(training.columns)):
+        if not spec.one_hot and len(column.places) > 2 and spec.means:
+            continue
+        u, named = len(column.places), len(column.categories)
+        codes = np.append(np.arange(u), (u, u))
+        codes[named:u], codes[u:] = -1, (-2, -1)  # OTHER and ABSENT
+        values = replace(column, statistics=()).rows(codes).astype(np.float32)
+        if values.shape[1]:
+            yield Lookup(j, values)
+
+
+def _number_blocks(spec: ViewSpec, raw: RawColumns) -> Iterator[Block]:
+    """Yield the features of numbers."""
+    numbers = raw.numbers
+    if not len(numbers):
+        return
+    scaled, several = _scaled(numbers), [len(np.unique(x[np.isfinite(x)][:10_000])) > FEW for x in numbers]
+    if spec.scaled:
+        yield scaled
+    if gaps := [j for j, x in enumerate(numbers) if np.isnan(x).any()]:
+        yield Missing(np.array(gaps))
+    wide = np.array([j for j, x in enumerate(numbers) if several[j] and _is_wide(x)], np.int64)
+    if spec.log and len(wide):
+        yield _logs(numbers, wide)
+    for j, x in enumerate(numbers):
+        known = x[~np.isnan(x)]
+        if spec.rank and (several[j] or not spec.scaled):
+            yield _rank(j, known)
+        if spec.pieces and (knots := _knots(known, spec.pieces)) is not None:
+            yield Pieces(j, knots)
+    if spec.fourier:
+        rng = np.random.default_rng(spec.seed)
+        shape = len(numbers), spec.fourier
+        yield Fourier(scaled, rng.normal(0, spec.sigma, shape), rng.uniform(-np.pi, np.pi, shape))
+
+
+def _scaled(numbers: Array) -> Scaled:
+    """Return the scaling by the quartiles; by half of the range if they are equal."""
+    centers, factors = np.zeros(len(numbers)), np.zeros(len(numbers))
+    for j, x in enumerate(numbers):
+        known = x[~np.isnan(x)]
+        low, first, median, third, high = np.quantile(known, [0, 0.25, 0.5, 0.75, 1])
+        width = third - first or (high - low) / 2
+        centers[j], factors[j] = median, 1 / width if width > 0 else 0.0
+    return Scaled(np.arange(len(numbers)), centers, factors)
+
+
+def _is_wide(x: Array) -> bool:
+    """Return whether a logarithm says more than the number."""
+    sizes = np.abs(x[~np.isnan(x)])
+    low, high = np.quantile(sizes[sizes > 0], [0.05, 0.95])
+    return bool(high > SPREAD * low)
+
+
+def _logs(numbers: Array, columns: Array) -> Logs:
+    units, centers, deviations = np.ones(len(columns)), np.zeros(len(columns)), np.ones(len(columns))
+    for i, j in enumerate(columns):
+        known = numbers[j][~np.isnan(numbers[j])]
+        sizes = np.abs(known[known != 0])
+        units[i] = np.quantile(sizes, 0.05) / (10 if (known > 0).all() else 1)
+        z = signed_log(known, units[i])
+        centers[i], deviations[i] = z.mean(), z.std() or 1.0
+    return Logs(columns, units, centers, 1 / deviations)
+
+
+def _rank(column: int, known: Array) -> Rank:
+    """Return the normal scores of ranks, with deviation 1 over the rows."""
+    values, counts = np.unique(known, return_counts=True)
+    above = np.cumsum(counts)
+    ranks = (above - counts / 2) / above[-1]
+    places = np.unique(np.searchsorted(ranks, np.linspace(ranks[0], ranks[-1], RANK_KNOTS)))
+    normal = NormalDist()
+    scores = np.array([normal.inv_cdf(min(max(rank, LEAST), 1 - LEAST)) for rank in ranks[places].tolist()])
+    every = np.interp(values, values[places], scores)
+    mean = np.average(every, weights=counts)
+    deviation = np.sqrt(np.average((every - mean) ** 2, weights=counts)) or 1.0
+    return Rank(column, values[places], (scores - mean) / deviation)
+
+
+def _knots(known: Array, pieces: int) -> Array | None:
+    """Return the ends of pieces with equally many rows, or None for a number with one value."""
+    knots = np.unique(np.quantile(known, np.linspace(0, 1, pieces + 1)))
+    return knots if len(knots) > 1 else None
