@@ -1,0 +1,178 @@
+"""The networks of one configuration: trained in the folds, and what they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import losses, optimizers
+from .._training.course import Course
+from ..schedules import Cosine
+from ..tables import RawColumns
+from ..trainer import Trainer
+from ._configurations import Configuration
+from ._objectives import Objective
+from ._problem import Problem
+from ._targets import TargetTransform
+from ._views import View
+
+Array = npt.NDArray[Any]
+
+CHUNK_SECONDS = 0.1  # between two looks at the clock
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What turns a view and parameters into predictions.
+
+    Attributes
+    ----------
+    configuration : that of the networks
+    objective : what the ensemble minimizes
+    n_inputs : width of the view
+    n_classes : k, or None for numbers
+    transform : of numeric targets, or None
+    """
+
+    configuration: Configuration
+    objective: Objective
+    n_inputs: int
+    n_classes: int | None
+    transform: TargetTransform | None
+
+    def trainer(self, seed: int, rows: int) -> Trainer:
+        """Return a new network; rows: of the training samples, which limit the batch."""
+        options = self.configuration
+        loss: Any = self.objective.network_loss
+        outputs = 1
+        if self.n_classes is not None:
+            outputs = 1 if self.n_classes == 2 else self.n_classes
+            kind = losses.BinaryCrossEntropy if outputs == 1 else losses.CrossEntropy
+            loss = kind(label_smoothing=options.label_smoothing)
+        return Trainer(
+            [self.n_inputs, *options.hidden, outputs],
+            activation=options.activation,
+            loss=loss,
+            optimizer=optimizers.AdamW(learning_rate=options.learning_rate, weight_decay=options.weight_decay),
+            initializer="he",
+            batch_size=min(options.batch_size, max(1, rows // 8)),
+            dropout=options.dropout,
+            seed=seed,
+            n_threads=1,
+        )
+
+    def answers(self, output: Array) -> Array:
+        """Return the predictions of the network's output: (n, k) probabilities, or (n,) numbers."""
+        if self.n_classes == 2:
+            return np.hstack([1 - output, output])
+        if self.n_classes is not None:
+            return output
+        assert self.transform is not None
+        return self.transform.backward(output[:, 0])
+
+
+class NetworkMember:
+    """A member of the ensemble: the networks of a configuration, one for each fold.
+
+    Attributes
+    ----------
+    name : number of the candidate, and its configuration in short
+    family : "network"
+    oof : out-of-fold predictions of the training rows
+    loss : of these
+    seconds : processor time of the training
+    """
+
+    family = "network"
+
+    def __init__(self, name: str, view: View, architecture: Architecture, parameters: Array) -> None:
+        self.name, self.view, self.architecture, self.parameters = name, view, architecture, parameters
+        self.oof: Array = np.empty(0)
+        self.loss, self.seconds = np.inf, 0.0
+
+    def spread(self, rows: RawColumns) -> Array:
+        """Return the predictions of each fold's network, (f, n, k) or (f, n)."""
+        X = self.view.matrix(rows)
+        trainer = self.architecture.trainer(0, 1)
+        found = []
+        for parameters in self.parameters:
+            trainer.network.unpack(parameters)
+            found.append(self.architecture.answers(trainer.predict(X)))
+        return np.stack(found)
+
+    def predict(self, rows: RawColumns) -> Array:
+        """Return the mean of the networks' predictions."""
+        return self.spread(rows).mean(axis=0)
+
+
+class Folds:
+    """The training of one configuration, fold by fold.
+
+    Parameters
+    ----------
+    problem : the rows
+    configuration : of the networks
+    number : that of the candidate
+    seed : of the networks
+    epochs : the most epochs
+    """
+
+    def __init__(self, problem: Problem, configuration: Configuration, number: int, seed: int, epochs: int) -> None:
+        self.problem, self.number, self.seed, self.epochs = problem, number, seed, epochs
+        self.view, self._X = problem.view(configuration.view)
+        transform = problem.transform(configuration.target)
+        self.architecture = Architecture(
+            configuration, problem.objective, self.view.width, problem.n_classes, transform
+        )
+        self._targets = self._labels = None
+        if problem.n_classes is None:
+            assert transform is not None
+            self._targets = transform.forward(problem.y).astype(np.float32)[:, None]
+        elif problem.n_classes == 2:
+            self._targets = problem.y.astype(np.float32)[:, None]
+        else:
+            self._labels = problem.y.astype(np.int64)
+        self._weights = None if problem.weights is None else problem.weights.astype(np.float32)
+        shape = (len(problem), problem.n_classes) if problem.n_classes else (len(problem),)
+        self.oof = np.empty(shape, np.float32)
+        self._parameters: list[Array | None] = [None] * problem.n_folds
+
+    def train(self, fold: int, out_of_time: Callable[[], bool]) -> int:
+        """Train the network of a fold until it is done or out of time. Return the number of epochs."""
+        training, validating = self.problem.rows(fold)
+        trainer = self.architecture.trainer(self.seed + fold, len(training))
+        state = trainer._state
+        engine = state.engine
+        arrays = self._X, self._targets, self._labels, self._weights
+        data = engine.data(*arrays, rows=training, shuffle=True)
+        validation = engine.data(*arrays, rows=validating)
+        batches = -(-len(training) // min(trainer.batch_size, len(training)))
+        rates = trainer.learning_rate * Cosine()(np.arange(self.epochs * batches) / batches, self.epochs)
+        patience = self.architecture.configuration.patience
+        course = Course(state, data, validation, epochs=self.epochs, patience=patience, rates=rates)
+        while not course.advance(CHUNK_SECONDS):
+            if out_of_time():
+                course.end()
+        if course.best_epoch >= 0:
+            _, output = engine.evaluate(validation, 1, predictions=True)
+            self.oof[validating] = self.architecture.answers(output)
+            self._parameters[fold] = trainer.network.packed()
+        return len(course.losses)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each fold has a network."""
+        return all(parameters is not None for parameters in self._parameters)
+
+    def member(self, seconds: float) -> NetworkMember:
+        """Return the trained networks as a member."""
+        problem, options = self.problem, self.architecture.configuration
+        name = f"network {self.number}: {'-'.join(map(str, options.hidden))} {options.activation}"
+        member = NetworkMember(name, self.view, self.architecture, np.stack([p for p in self._parameters if p is not None]))
+        member.oof, member.seconds = self.oof, seconds
+        member.loss = problem.objective.loss(problem.y, self.oof, problem.weights)
+        return member

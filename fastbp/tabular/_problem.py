@@ -1,0 +1,122 @@
+"""What an ensemble is fitted to: the rows, their targets, their folds, and the views of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import tables
+from ._objectives import Objective
+from ._views import Training, View, ViewSpec, fitted
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Array = npt.NDArray[Any]
+
+PLAIN = ViewSpec()  # the view of linear models and of scikit-learn's estimators
+KEPT = 1 << 26  # bytes of features of views that no network is training with, which are kept for the next
+
+
+class Problem:
+    """The rows of a table with their targets.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The inputs. Column names are strings.
+    y : (n,) array
+        Numbers, or the numbers of classes, 0 … k − 1.
+    weights : (n,) array, optional
+        Weights of the rows.
+    objective : Objective
+        What the ensemble minimizes.
+    n_classes : int, optional
+        k; None if y has numbers.
+    n_folds : int
+        Folds of the cross-validation.
+    types, drop : as in `tables.recognise`
+    random_state : int
+        Seed of the folds.
+
+    Attributes
+    ----------
+    columns : what each column of the frame is; () if none is useful
+    left_out : names of the columns that become no features, and why
+    raw : the values of the rows
+    folds : (n,) the fold of each row
+    """
+
+    def __init__(
+        self,
+        frame: DataFrame,
+        y: Array,
+        weights: Array | None,
+        objective: Objective,
+        *,
+        n_classes: int | None = None,
+        n_folds: int = 5,
+        types: Mapping[str, str] | None = None,
+        drop: Collection[str] = (),
+        random_state: int = 0,
+    ) -> None:
+        self.frame, self.y, self.weights = frame, y, weights
+        self.objective, self.n_classes = objective, n_classes
+        self.columns, self.left_out = tables.recognise_inputs(frame, drop=drop, types=types)
+        self.raw = tables.raw_columns(self.columns, frame, silent=True)
+        self.n_folds = min(n_folds, len(y))
+        self.folds = folds_of(y, self.n_folds, random_state)
+        self._views = OrderedDict[ViewSpec, tuple[View, Array]]()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def rows(self, fold: int) -> tuple[Array, Array]:
+        """Return the numbers of the rows that train in a fold, and of those that validate."""
+        validates = self.folds == fold
+        return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+    def view(self, spec: ViewSpec) -> tuple[View, Array]:
+        """Return a view, and the features of the rows, which are shared by all folds and networks."""
+        with self._lock:
+            if spec in self._views:
+                self._views.move_to_end(spec)
+                return self._views[spec]
+        found = fitted(spec, self._training())
+        with self._lock:
+            self._views[spec] = found
+            while len(self._views) > 1 and sum(X.nbytes for _, X in self._views.values()) > KEPT:
+                self._views.popitem(last=False)
+        return found
+
+    def _training(self) -> Training:
+        return Training(self.columns, self.raw, self._targets_of_means(), self.folds, self.n_folds)
+
+    def _targets_of_means(self) -> Array:
+        """Return the targets from which mean targets are computed, (n, w)."""
+        if self.n_classes is None:
+            deviation = self.y.std() or 1.0
+            return ((self.y - self.y.mean()) / deviation)[:, None]
+        first = 1 if self.n_classes == 2 else 0
+        return (self.y[:, None] == np.arange(first, self.n_classes)).astype(np.float64)
+
+
+def folds_of(y: Array, n_folds: int, seed: int) -> Array:
+    """Return the fold of each row, (n,) of int8. Rows with near targets are in different folds.
+
+    Classes are therefore stratified, and numbers have similar distributions in all folds.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(y)
+    order = np.lexsort((rng.random(n), y))
+    groups = -(-n // n_folds)
+    folds = np.argsort(rng.random((groups, n_folds)), axis=1).ravel()[:n]
+    found = np.empty(n, np.int8)
+    found[order] = folds
+    return found
