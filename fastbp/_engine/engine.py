@@ -114,8 +114,18 @@ class Engine:
         *,
         shuffle: bool = False,
         order: npt.NDArray[np.int64] | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
     ) -> codes.Data:
-        """Return checked arrays as the kernels' data; order: orders of the rows for consecutive epochs, if given."""
+        """Return checked arrays as the kernels' data.
+
+        order: orders of the rows for consecutive epochs, if given. rows: those that are the samples, int64, if not all
+        are.
+        """
+        if rows is not None:
+            data = self.data(X, targets, labels, weights)
+            total = float(len(rows)) if weights is None else float(weights[rows].sum(dtype=np.float64))
+            order = np.empty(len(rows), np.int64) if shuffle else rows
+            return data._replace(order=order, weight=total, shuffles=shuffle, n=len(rows), chosen=rows)
         return codes.Data(
             X,
             self._no_targets if targets is None else targets,
@@ -175,8 +185,8 @@ class Engine:
         return output
 
     def evaluate(self, data: codes.Data, n_threads: int | str, *, predictions: bool) -> tuple[float, Array]:
-        """Return J over all samples, and aᴸ in the order of X, (n, n_L), or (0, n_L) without predictions."""
-        n = len(data.X)
+        """Return J over all samples, and aᴸ in their order in X, (n, n_L), or (0, n_L) without predictions."""
+        n = data.n
         output = self._outputs(n if predictions else 0)
         losses = np.zeros(-(-n // BLOCK))
         self._for_rows(data, output, losses, n_threads)
@@ -331,7 +341,7 @@ class Engine:
 
     def _for_rows(self, data: codes.Data, output: Array, losses: Array, n_threads: int | str) -> bool:
         """Evaluate all rows in the order of X, in ranges of whole blocks, with threads if that pays."""
-        n, data = len(data.X), data._replace(order=self._no_labels)  # training data has the order of the last epoch
+        n, data = data.n, data._replace(order=data.chosen)  # training data has the order of the last epoch
         per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / self.multiplications), BLOCK))
         threads = rows_team_size(n_threads, n * self.multiplications, -(-n // BLOCK))
         per_call = min(per_call, up_to(-(-n // threads), BLOCK))

@@ -120,17 +120,21 @@ class Memory(NamedTuple):
     steps: Integers  # (1,) number of batches so far
 
 
+ALL_ROWS: npt.NDArray[np.int64] = np.empty(0, np.int64)
+
+
 class Data(NamedTuple):
     """The samples. Targets or labels are empty; both are if there is nothing to compare with."""
 
     X: Numbers  # (n, n_1)
     targets: NumberRun  # (n, n_L) or (0, n_L)
     labels: IntegerRun  # (n,) class numbers, or (0,)
-    order: IntegerRun  # (n,) for shuffling; (epochs · n,) given; or (0,) for the order of X
+    order: IntegerRun  # (n,) for shuffling, or for every epoch; (epochs · n,) given; or (0,) for the order of X
     weights: NumberRun  # (n,) of the samples, or (0,) if all are 1
     weight: float  # their sum
     shuffles: bool  # whether each epoch shuffles and writes the order
     n: int
+    chosen: IntegerRun = ALL_ROWS  # (n,) the rows of X that are the samples, or (0,) if all are
 
 
 class Rule(NamedTuple):

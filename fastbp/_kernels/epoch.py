@@ -10,7 +10,7 @@ from .finite import run_is_finite
 from .forward import forward
 from .jit import inlined, inner
 from .llvm import at, get, lanes, load, load_first, number_of, put, store, store_first
-from .random import shuffle
+from .random import reorder
 from .records import layer_of, rows_of, sample
 from .team import end_if_tired, meet, slice_of, was_last
 from .tuning import HEIGHT
@@ -131,7 +131,7 @@ def train_block(net, data, step, kept, epoch, start, steps, current, team):
     """
     part, at_once = step.part, step.ends == AT_ONCE
     batch_start, batch_stop = batch_of(step, data, start)
-    first = 0 if data.shuffles or data.order.size == 0 else epoch * data.n  # of the epoch in the order
+    first = epoch * data.n if data.order.size > data.n else 0  # of the epoch in the order
     m, weight, row = min(step.block, batch_stop - start), part.weight, start - batch_start
     if step.ends != BY_OTHERS:
         weight = weight_of(data, first + batch_start, first + batch_stop)
@@ -170,7 +170,7 @@ def train(net, rows, step, kept, progress, budget, team):
     for done in range(budget):
         if start == 0 and rows.shuffles:
             if team.thread == 0:
-                shuffle(rows.order, progress.random)
+                reorder(rows, progress.random)
             meet(team)
         end_if_tired(done, team)
         total += train_block(net, rows, step, kept, epoch, start, steps, at_once and done > 0, team)

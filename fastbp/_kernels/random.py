@@ -37,3 +37,12 @@ def shuffle(order, state):
         j = np.int64(uniform(state) * (i + 1))
         put(order.at, i, get(order.at, j))
         put(order.at, j, i)
+
+
+@inner
+def reorder(data, state):
+    """Write a random permutation of the rows that are samples into the order of Data."""
+    shuffle(data.order, state)
+    if data.chosen.size > 0:
+        for i in range(data.order.size):
+            put(data.order.at, i, get(data.chosen.at, get(data.order.at, i)))

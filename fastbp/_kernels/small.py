@@ -29,7 +29,7 @@ from .elementary import at_least, exp, log, sigmoid, tanh
 from .jit import inlined
 from .llvm import at, fma, get, number_of, put, record, store, where_less
 from .losses import binary_cross_entropy
-from .random import shuffle
+from .random import reorder
 from .records import layer_of, sample
 from .squares import (
     SIDE,
@@ -253,9 +253,9 @@ def train(net, todo, rows, step, progress, budget):
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     for done in range(budget):
         if start == 0 and rows.shuffles:
-            shuffle(rows.order, progress.random)
+            reorder(rows, progress.random)
         m = min(step.batch_size, rows.n - start)
-        first = start if rows.shuffles or rows.order.size == 0 else epoch * rows.n + start
+        first = epoch * rows.n + start if rows.order.size > rows.n else start
         gather(net.work, todo.inputs, rows, rows.X, n_in, first, m)
         if rows.labels.size > 0:
             gather_labels(net, todo.targets, rows, first, m)
