@@ -1,1 +1,1 @@
-"""Estimators for tables: many networks in cross-validation, weighted together. They need the extra ``tables``."""
+"""Estimators for tables: weighted ensembles of many networks and linear models, trained within a time limit."""
