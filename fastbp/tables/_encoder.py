@@ -1,4 +1,4 @@
-"""The recognition of columns as a transformer of scikit-learn. Only this module imports it."""
+"""The recognition of columns as a transformer of scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from .._checks import shown, wrong
-from .._extras import not_installed
-from .._files.columns import duplicates
 from ._cells import Array
+from ._frames import as_frame
 from ._read import UNKNOWN, inputs
 from ._recognise import MISSING, recognise
 from ._target import TASKS
@@ -124,7 +122,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         inputs : (n_samples, n_inputs) array of float32
         """
         check_is_fitted(self)
-        return inputs(self.table_, self._frame(X, reset=False), self.unknown)
+        return inputs(self.table_, as_frame(self, X, reset=False), self.unknown)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Return a name for each input, such as `colour = red`.
@@ -148,7 +146,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._validate_params()
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        frame = self._frame(X, reset=True)
+        frame = as_frame(self, X, reset=True)
         if len(frame) < 2:
             raise ValueError(f"X: expected at least 2 rows, got {len(frame)} (n_samples = {len(frame)})")
         target = column_or_1d(y.to_numpy() if hasattr(y, "to_numpy") else y, warn=True)
@@ -161,41 +159,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.table_ = recognise(frame, name, self.task, drop=self.drop, types=self.types, missing=self.missing)
         return frame
 
-    def _frame(self, X: Any, *, reset: bool) -> DataFrame:
-        """Return X as a pandas frame whose columns have texts as names."""
-        try:
-            import pandas
-        except ImportError:
-            raise not_installed("TableEncoder needs pandas", "pandas") from None
-        if isinstance(X, list | tuple) or not hasattr(X, "columns"):
-            least = 2 if reset else 1
-            kinds = {"dtype": None, "ensure_all_finite": "allow-nan"}
-            X = validate_data(self, X, reset=reset, ensure_min_samples=least, **kinds)
-            return pandas.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
-        names = [str(name) for name in getattr(X, "column_names", X.columns)]  # pyarrow's columns are no names
-        if repeated := duplicates(names):
-            raise ValueError(wrong("X", "columns of different names", f"two called {shown(repeated[0])}; rename one"))
-        if not isinstance(X, pandas.DataFrame):
-            X = _as_pandas(X)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        return X.set_axis(X.columns.map(str), axis=1).reset_index(drop=True)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.string = tags.input_tags.categorical = tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _as_pandas(X: Any) -> DataFrame:
-    """Return another frame as one of pandas."""
-    try:
-        import narwhals
-    except ImportError:
-        came = f"{type(X).__module__.partition('.')[0]} frames"
-        raise not_installed(f"TableEncoder needs narwhals for {came}", "tables") from None
-    try:
-        return narwhals.from_native(X, eager_only=True).to_pandas()
-    except TypeError:
-        raise TypeError(f"X: expected a frame that narwhals reads, or an array, got {type(X).__name__}") from None
