@@ -105,7 +105,7 @@ class Course:
             self._rewind.back()
             self._at.position[:] = done, 0
             self.diverged = True
-            self._end()
+            self.end()
             return
         self._val_losses[done] = loss
         self._watch(done, loss)
@@ -118,8 +118,9 @@ class Course:
             self._waited += 1
         self.stopped_early = self.patience is not None and self._waited >= self.patience
         if self.stopped_early or done + 1 == self.epochs:
-            self._end()
+            self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the course with the weights of the best epoch."""
         self.state.network._parameters[:] = self._weights
         self.finished = True

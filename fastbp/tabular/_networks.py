@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,17 +45,19 @@ class Architecture:
     n_classes: int | None
     transform: TargetTransform | None
 
+    @property
+    def n_outputs(self) -> int:
+        """Units of the output layer."""
+        return self.n_classes or 1
+
     def trainer(self, seed: int, rows: int) -> Trainer:
         """Return a new network; rows: of the training samples, which limit the batch."""
         options = self.configuration
         loss: Any = self.objective.network_loss
-        outputs = 1
         if self.n_classes is not None:
-            outputs = 1 if self.n_classes == 2 else self.n_classes
-            kind = losses.BinaryCrossEntropy if outputs == 1 else losses.CrossEntropy
-            loss = kind(label_smoothing=options.label_smoothing)
+            loss = losses.CrossEntropy(label_smoothing=options.label_smoothing)
         return Trainer(
-            [self.n_inputs, *options.hidden, outputs],
+            [self.n_inputs, *options.hidden, self.n_outputs],
             activation=options.activation,
             loss=loss,
             optimizer=optimizers.AdamW(learning_rate=options.learning_rate, weight_decay=options.weight_decay),
@@ -67,8 +70,6 @@ class Architecture:
 
     def answers(self, output: Array) -> Array:
         """Return the predictions of the network's output: (n, k) probabilities, or (n,) numbers."""
-        if self.n_classes == 2:
-            return np.hstack([1 - output, output])
         if self.n_classes is not None:
             return output
         assert self.transform is not None
@@ -117,12 +118,18 @@ class Folds:
     problem : the rows
     configuration : of the networks
     number : that of the candidate
-    seed : of the networks
-    epochs : the most epochs
+    seed : of all candidates
+
+    Attributes
+    ----------
+    name : what people call the member
+    epochs : the most epochs of a network
+    oof : predictions of the rows that each network has not seen
     """
 
-    def __init__(self, problem: Problem, configuration: Configuration, number: int, seed: int, epochs: int) -> None:
-        self.problem, self.number, self.seed, self.epochs = problem, number, seed, epochs
+    def __init__(self, problem: Problem, configuration: Configuration, number: int, seed: int) -> None:
+        self.problem, self.number, self.seed, self.epochs = problem, number, seed, configuration.epochs
+        self.name = f"network {number + 1}: {'-'.join(map(str, configuration.hidden))} {configuration.activation}"
         self.view, self._X = problem.view(configuration.view)
         transform = problem.transform(configuration.target)
         self.architecture = Architecture(
@@ -132,8 +139,6 @@ class Folds:
         if problem.n_classes is None:
             assert transform is not None
             self._targets = transform.forward(problem.y).astype(np.float32)[:, None]
-        elif problem.n_classes == 2:
-            self._targets = problem.y.astype(np.float32)[:, None]
         else:
             self._labels = problem.y.astype(np.int64)
         self._weights = None if problem.weights is None else problem.weights.astype(np.float32)
@@ -144,7 +149,8 @@ class Folds:
     def train(self, fold: int, out_of_time: Callable[[], bool]) -> int:
         """Train the network of a fold until it is done or out of time. Return the number of epochs."""
         training, validating = self.problem.rows(fold)
-        trainer = self.architecture.trainer(self.seed + fold, len(training))
+        seed = int(np.random.default_rng((self.seed, self.number, fold)).integers(1 << 32))
+        trainer = self.architecture.trainer(seed, len(training))
         state = trainer._state
         engine = state.engine
         arrays = self._X, self._targets, self._labels, self._weights
@@ -164,15 +170,33 @@ class Folds:
         return len(course.losses)
 
     @property
+    def multiplications(self) -> float:
+        """Multiplications of an epoch of one network."""
+        sizes = [self.architecture.n_inputs, *self.architecture.configuration.hidden, self.architecture.n_outputs]
+        rows = len(self.problem) * (1 - 1 / self.problem.n_folds)
+        return 3.0 * rows * sum(n * n_next for n, n_next in pairwise(sizes))
+
+    def trained(self, fold: int) -> bool:
+        """Return whether a fold has a network."""
+        return self._parameters[fold] is not None
+
+    def first_loss(self) -> float:
+        """Return the loss of the first fold's predictions; infinity if it has no network."""
+        if not self.trained(0):
+            return np.inf
+        _, rows = self.problem.rows(0)
+        weights = None if self.problem.weights is None else self.problem.weights[rows]
+        return self.problem.objective.loss(self.problem.y[rows], self.oof[rows], weights)
+
+    @property
     def complete(self) -> bool:
         """Whether each fold has a network."""
         return all(parameters is not None for parameters in self._parameters)
 
     def member(self, seconds: float) -> NetworkMember:
         """Return the trained networks as a member."""
-        problem, options = self.problem, self.architecture.configuration
-        name = f"network {self.number}: {'-'.join(map(str, options.hidden))} {options.activation}"
-        member = NetworkMember(name, self.view, self.architecture, np.stack([p for p in self._parameters if p is not None]))
+        problem, parameters = self.problem, [each for each in self._parameters if each is not None]
+        member = NetworkMember(self.name, self.view, self.architecture, np.stack(parameters))
         member.oof, member.seconds = self.oof, seconds
         member.loss = problem.objective.loss(problem.y, self.oof, problem.weights)
         return member

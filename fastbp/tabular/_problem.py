@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .. import tables
 from ._objectives import Objective
+from ._targets import TargetTransform
 from ._views import Training, View, ViewSpec, fitted
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ class Problem:
             while len(self._views) > 1 and sum(X.nbytes for _, X in self._views.values()) > KEPT:
                 self._views.popitem(last=False)
         return found
+
+    def transform(self, kind: str) -> TargetTransform | None:
+        """Return the transform of numeric targets that networks learn; None for classes."""
+        if self.n_classes is not None:
+            return None
+        return TargetTransform.fit(kind, self.y, self.weights)
 
     def _training(self) -> Training:
         return Training(self.columns, self.raw, self._targets_of_means(), self.folds, self.n_folds)

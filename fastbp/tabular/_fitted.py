@@ -1,0 +1,131 @@
+"""A fitted ensemble: its members, their weights, and what it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import tables
+from .._files.columns import Column
+from ..tables import RawColumns
+from ._blend import blended, greedy_weights, nested_loss, temperature, tempered
+from ._members import Member
+from ._objectives import Objective
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from ._problem import Problem
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the leaderboard.
+
+    Attributes
+    ----------
+    name, family : of the candidate
+    loss : of its out-of-fold predictions; of the first fold's if it ended after it
+    seconds : that its training took
+    epochs : that all its networks took together; 0 for other families
+    complete : whether it was trained in every fold
+    weight : in the ensemble
+    """
+
+    name: str
+    family: str
+    loss: float
+    seconds: float
+    epochs: int = 0
+    complete: bool = True
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An ensemble.
+
+    Attributes
+    ----------
+    columns : what each column of a frame is
+    objective : what was minimized
+    n_classes : k, or None for numbers
+    members : those with a weight
+    weights : (m,) of the members, > 0, with the sum 1
+    temperature : of the probabilities; 1 for numbers
+    oof : (n, k) or (n,), out-of-fold predictions of the ensemble
+    loss : of rows that did not choose the weights
+    log : the candidates
+    interrupted : whether Ctrl-C ended the search
+    """
+
+    columns: tuple[Column, ...]
+    objective: Objective
+    n_classes: int | None
+    members: tuple[Member, ...]
+    weights: Array
+    temperature: float
+    oof: Array
+    loss: float
+    log: tuple[Row, ...]
+    interrupted: bool = False
+
+    def columns_of(self, frame: DataFrame, unknown: str = "other") -> RawColumns:
+        """Return the values of a frame's columns."""
+        return tables.raw_columns(self.columns, frame, unknown)
+
+    def predict(self, rows: RawColumns) -> Array:
+        """Return the ensemble's predictions, (m, k) or (m,)."""
+        return self._tempered(blended([member.predict(rows) for member in self.members], self.weights))
+
+    def fold_predictions(self, rows: RawColumns) -> Array:
+        """Return the predictions of the ensemble of each fold's models, (f, m, k) or (f, m)."""
+        return self._tempered(blended([member.spread(rows) for member in self.members], self.weights))
+
+    def _tempered(self, predictions: Array) -> Array:
+        return predictions if self.n_classes is None else tempered(predictions, self.temperature)
+
+
+def weighted(problem: Problem, members: Sequence[Member], first: int, log: Sequence[Row], interrupted: bool) -> Fitted:
+    """Return the ensemble of the members with the lowest out-of-fold loss.
+
+    The first members alone are an ensemble, too. The others join them only if that lowers the loss.
+    """
+    y, objective, weights = problem.y, problem.objective, problem.weights
+    shares, best = np.zeros(len(members)), np.inf
+    for count in sorted({first, len(members)}):
+        predictions = [member.oof for member in members[:count]]
+        found = greedy_weights(predictions, y, objective, weights)
+        loss = objective.loss(y, blended(predictions, found), weights)
+        if loss < best or not shares.any():
+            best, shares = loss, np.append(found, np.zeros(len(members) - count))
+    used = np.flatnonzero(shares)
+    chosen = [members[i] for i in used]
+    predictions = [member.oof for member in chosen]
+    oof, degrees = blended(predictions, shares[used]), 1.0
+    if problem.n_classes is not None:
+        degrees = temperature(oof, y, weights)
+        oof = tempered(oof, degrees)
+    names = {member.name: shares[i] for i, member in enumerate(members)}
+    return Fitted(
+        columns=problem.columns,
+        objective=objective,
+        n_classes=problem.n_classes,
+        members=tuple(chosen),
+        weights=shares[used],
+        temperature=degrees,
+        oof=oof,
+        loss=nested_loss(predictions, y, problem.folds, objective, weights) if len(chosen) > 1 else best,
+        log=tuple(_with_weight(row, names.get(row.name, 0.0)) for row in log),
+        interrupted=interrupted,
+    )
+
+
+def _with_weight(row: Row, weight: float) -> Row:
+    return Row(row.name, row.family, row.loss, row.seconds, row.epochs, row.complete, float(weight))

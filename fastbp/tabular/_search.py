@@ -1,0 +1,306 @@
+"""The search for an ensemble: candidates are trained in threads until the time is over, and weighted together."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._configurations import configurations
+from ._fitted import Fitted, Row, weighted
+from ._members import Member
+from ._networks import Folds
+from ._problem import Problem
+
+Array = npt.NDArray[Any]
+Number = tuple[int, int]  # 0 for extra candidates and 1 for networks, and the place among them
+
+MOST = 100  # candidates
+LAG = 4  # a candidate is compared with those that lie so far before it, so that threads have other work meanwhile
+WORSE, ERRORS = 0.02, 2.0  # it ends after its first fold if it is worse by this share, and by so many standard errors
+RESERVE = 0.02, 0.03, 1.0  # the share of the time that is kept for weighting, at least and at most so many seconds
+FIRST_SHARE, SHARE = 0.5, 0.9  # of the processor time left, which the networks of a candidate may take
+STOPS_AT = 0.6  # the share of its epochs after which early stopping usually ends a network
+SKIPS = 50  # candidates that there was no time for, after which the search ends
+LEAST_EPOCHS = 5  # with fewer, a candidate isn't worth its time
+SPEED = 1e10  # multiplications in a second, before any were measured
+
+
+@dataclass
+class Candidate:
+    """A configuration and what came of it.
+
+    Attributes
+    ----------
+    number : its place in the order of candidates
+    folds : the training
+    waiting : folds that wait for a thread
+    trained : how many folds have ended
+    seconds, epochs : that its networks took together
+    decided : whether the other folds were started, or given up
+    finished : whether nothing is left to do
+    member : the result, if every fold has a network
+    """
+
+    number: int
+    folds: Folds
+    waiting: deque[int]
+    trained: int = 0
+    seconds: float = 0.0
+    epochs: int = 0
+    decided: bool = False
+    finished: bool = False
+    member: Member | None = None
+
+
+Task = Callable[[], Callable[[], None]]
+
+
+class Search:
+    """Train candidates and weight them.
+
+    Parameters
+    ----------
+    problem : Problem
+        The rows.
+    max_seconds : float
+        The time limit; infinity for none.
+    n_networks : int, optional
+        How many networks to train, one for each candidate and fold.
+    n_jobs : int
+        Threads that train at once.
+    random_state : int
+        Seed of the networks.
+    extra : functions without arguments that return a Member
+        The other candidates: linear models and the user's estimators.
+    told : function of a Row, optional
+        Called for each candidate that has finished.
+    started : float, optional
+        When the time began, by `perf_counter`.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        max_seconds: float,
+        n_networks: int | None,
+        n_jobs: int,
+        random_state: int,
+        extra: Sequence[Callable[[], Member]] = (),
+        told: Callable[[Row], None] | None = None,
+        started: float | None = None,
+    ) -> None:
+        self.problem, self.n_jobs, self.told = problem, n_jobs, told
+        self.started = perf_counter() if started is None else started
+        share, least, most = RESERVE
+        self.deadline = self.started + max_seconds - min(max(least, share * max_seconds), most)
+        self.random_state = random_state
+        wanted = MOST if n_networks is None else max(1, n_networks // problem.n_folds)
+        self._stream = configurations(random_state, classes=problem.n_classes is not None)
+        self._wanted = wanted if problem.columns else 0
+        self._candidates, self._extra = list[Candidate](), deque(extra)
+        self._members, self._log = list[tuple[Number, Member]](), list[tuple[Number, Row]]()
+        self._tasks, self._results = SimpleQueue[Task | None](), SimpleQueue[Callable[[], None] | BaseException]()
+        self._halted = self.interrupted = False
+        self._work_done = self._work_seconds = 0.0
+        self._skipped = 0
+
+    def run(self) -> Fitted:
+        """Return the ensemble of the candidates that finished in time. Ctrl-C ends the search early.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If Ctrl-C came before any candidate had finished.
+        """
+        threads = [Thread(target=self._work, name=f"fastbp.tabular {i}", daemon=True) for i in range(self.n_jobs)]
+        try:
+            for thread in threads:
+                thread.start()
+            self._coordinate()
+        except KeyboardInterrupt:
+            self.interrupted = self._halted = True
+        finally:
+            self._halted = True
+            for _ in threads:
+                self._tasks.put(None)
+            for thread in threads:
+                thread.join()
+        self._collect()
+        if not self._members:
+            raise KeyboardInterrupt("interrupted before there was an answer")
+        ordered = [member for _, member in sorted(self._members, key=lambda pair: pair[0])]
+        first = sum(number <= (1, 0) for number, _ in self._members)
+        log = [row for _, row in sorted(self._log, key=lambda pair: pair[0])]
+        return weighted(self.problem, ordered, max(1, first), log, self.interrupted)
+
+    def _coordinate(self) -> None:
+        """Give tasks to the threads until there are none left."""
+        running = 0
+        while True:
+            while running < self.n_jobs and (task := self._next()):
+                self._tasks.put(task)
+                running += 1
+            if not running:
+                return
+            done = self._results.get()
+            running -= 1
+            self._take(done)
+
+    def _collect(self) -> None:
+        """Take the results that came after Ctrl-C."""
+        while not self._results.empty():
+            self._take(self._results.get())
+        for candidate in self._candidates:  # what is complete counts, even if a fold was cut short
+            if candidate.member is None and candidate.folds is not None and candidate.folds.complete:
+                self._finish(candidate)
+
+    def _take(self, done: Callable[[], None] | BaseException) -> None:
+        """Run what a task leaves to the coordinator, or raise its error."""
+        if isinstance(done, BaseException):
+            raise done
+        done()
+
+    def _work(self) -> None:
+        """Do tasks until there are none. An error goes to the coordinator."""
+        while (task := self._tasks.get()) is not None:
+            try:
+                self._results.put(task())
+            except BaseException as error:
+                self._results.put(error)
+
+    def _over(self) -> bool:
+        return self._halted or perf_counter() > self.deadline
+
+    def _next(self) -> Task | None:
+        """Return the next task: of the extra candidates, of the first candidate with one, or of a new candidate."""
+        if self._extra:
+            return partial(self._fit_extra, len(self._log) + len(self._extra), self._extra.popleft())
+        if self._over():
+            return None
+        for candidate in self._candidates:
+            if not candidate.decided:
+                self._decide(candidate)
+            if candidate.waiting:
+                return partial(self._fit_fold, candidate, candidate.waiting.popleft())
+        undecided = sum(not candidate.decided for candidate in self._candidates)
+        if len(self._candidates) < self._wanted and undecided < LAG and (candidate := self._new()):
+            self._candidates.append(candidate)
+            return partial(self._fit_fold, candidate, candidate.waiting.popleft())
+        return None
+
+    def _fit_extra(self, number: int, fit: Callable[[], Member | None]) -> Callable[[], None]:
+        member = fit()
+
+        def finish() -> None:
+            if member is not None:
+                self._members.append(((0, number), member))
+                self._tell((0, number), Row(member.name, member.family, member.loss, member.seconds))
+
+        return finish
+
+    def _new(self) -> Candidate | None:
+        """Return the next candidate that there is time for, or None."""
+        for configuration in self._stream:
+            number = len(self._candidates)
+            folds = Folds(self.problem, configuration, number, self.random_state)
+            folds.epochs = self._epochs(folds, first=number == 0)
+            if folds.epochs >= min(LEAST_EPOCHS, configuration.epochs) or number == 0:
+                candidate = Candidate(number, folds, deque([0]))
+                candidate.decided = self.problem.n_folds == 1
+                return candidate
+            self._skipped += 1
+            if self._skipped > SKIPS:
+                return None
+        return None
+
+    def _epochs(self, folds: Folds, *, first: bool) -> int:
+        """Return for how many epochs there is time."""
+        configuration = folds.architecture.configuration
+        left = (self.deadline - perf_counter()) * self.n_jobs * (FIRST_SHARE if first else SHARE)
+        if math.isinf(left):
+            return configuration.epochs
+        speed = self._work_done / self._work_seconds if self._work_seconds > 0.05 else SPEED
+        possible = left * speed / (folds.multiplications * self.problem.n_folds * STOPS_AT)
+        return max(1, min(configuration.epochs, int(possible)))
+
+    def _fit_fold(self, candidate: Candidate, fold: int) -> Callable[[], None]:
+        """Train the network of a fold."""
+        started = perf_counter()
+        epochs = candidate.folds.train(fold, self._over)
+        seconds = perf_counter() - started
+
+        def finish() -> None:
+            candidate.trained += 1
+            candidate.seconds += seconds
+            candidate.epochs += epochs
+            self._work_done += epochs * candidate.folds.multiplications
+            self._work_seconds += seconds
+            if candidate.trained == self.problem.n_folds:
+                self._finish(candidate)
+
+        return finish
+
+    def _finish(self, candidate: Candidate) -> None:
+        """Make a candidate a member, if every fold has a network."""
+        if candidate.folds.complete:
+            candidate.member = member = candidate.folds.member(candidate.seconds)
+            self._members.append(((1, candidate.number), member))
+            row = Row(member.name, member.family, member.loss, member.seconds, candidate.epochs)
+        else:
+            row = Row(candidate.folds.name, "network", math.inf, candidate.seconds, candidate.epochs, False)
+        candidate.finished = True
+        self._tell((1, candidate.number), row)
+
+    def _decide(self, candidate: Candidate) -> None:
+        """Start the other folds of a candidate, or give it up if its first fold is much worse than the best so far.
+
+        It is compared with the candidates that lie LAG or more before it. The decision therefore doesn't depend on
+        which candidate finishes first.
+        """
+        if candidate.trained == 0:
+            return
+        earlier = [other for other in self._candidates if other.number <= candidate.number - LAG]
+        if any(not other.finished for other in earlier):
+            return
+        candidate.decided = True
+        best = min((other.member for other in earlier if other.member), key=lambda member: member.loss, default=None)
+        if not candidate.folds.trained(0) or (best is not None and self._is_worse(candidate.folds, best)):
+            candidate.finished = True
+            loss = candidate.folds.first_loss()
+            row = Row(candidate.folds.name, "network", loss, candidate.seconds, candidate.epochs, False)
+            self._tell((1, candidate.number), row)
+            return
+        candidate.waiting.extend(range(1, self.problem.n_folds))
+
+    def _is_worse(self, folds: Folds, best: Member) -> bool:
+        """Return whether the first fold's predictions are clearly worse than those of another member."""
+        _, rows = self.problem.rows(0)
+        ours, theirs = (row_losses(self.problem, rows, oof[rows]) for oof in (folds.oof, best.oof))
+        difference = ours - theirs
+        error = difference.std() / math.sqrt(len(rows))
+        return bool(difference.mean() > max(WORSE * abs(theirs.mean()), ERRORS * error))
+
+    def _tell(self, number: tuple[int, int], row: Row) -> None:
+        self._log.append((number, row))
+        if self.told:
+            self.told(row)
+
+
+def row_losses(problem: Problem, rows: Array, predictions: Array) -> Array:
+    """Return a loss of each row: −log of the class's probability, the squared or the absolute error."""
+    y = problem.y[rows]
+    if problem.n_classes is not None:
+        return -np.log(np.maximum(predictions[np.arange(len(y)), y], 1e-7))
+    error = np.abs(predictions - y)
+    return error if problem.objective.name in ("mae", "quantile") else error**2
