@@ -138,7 +138,7 @@ def temperature(P: Array, y: Array, weights: Array | None = None) -> float:
     rows = np.arange(len(y))
     inverse = 1.0
     for _ in range(50):  # Newton: the log loss is convex in 1 / temperature
-        Q = tempered_logits(inverse * logits)
+        Q = softmax(inverse * logits)
         expected = (Q * logits).sum(axis=1)
         slope = float(mean(expected - logits[rows, y], weights))
         curvature = float(mean((Q * logits**2).sum(axis=1) - expected**2, weights))
@@ -148,11 +148,11 @@ def temperature(P: Array, y: Array, weights: Array | None = None) -> float:
         inverse = float(np.clip(inverse, 1 / HOTTEST, 1 / COLDEST))
         if abs(inverse - last) < 1e-6:
             break
-    before, after = (float(mean(-np.log(tempered_logits(b * logits)[rows, y]), weights)) for b in (1.0, inverse))
+    before, after = (float(mean(-np.log(softmax(b * logits)[rows, y]), weights)) for b in (1.0, inverse))
     return 1 / inverse if (before - after) * _effective_rows(len(y), weights) > 1 else 1.0
 
 
-def tempered_logits(Z: Array) -> Array:
+def softmax(Z: Array) -> Array:
     """Return the softmax of each row."""
     Z = np.exp(Z - Z.max(axis=1, keepdims=True))
     return Z / Z.sum(axis=1, keepdims=True)
