@@ -6,6 +6,8 @@
 # make notebooks   run the notebooks of docs/notebooks anew and write their outputs into them
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make tables  fastbp's commands on raw public tables, beside scikit-learn: fetches packages, half an hour
+# make tables-compare   the tabular estimators beside boosted trees, other networks and linear models: the page of the
+#              comparison; hours, but it continues where it was stopped
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
 # make wheel   the source distribution, and a wheel with the kernels for all processor levels, into dist/;
@@ -19,7 +21,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test nightly levels docs notebooks stress matrix oldest lint format bench compare tables wheel dist arm check-tag clean
+.PHONY: demo test nightly levels docs notebooks stress matrix oldest lint format bench compare tables tables-compare wheel dist arm check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -76,6 +78,10 @@ compare: $(VENV)/.compare
 # TABLES="--only penguins flights" for some of them; bench/tables.py has more options.
 tables: $(VENV)/.cli
 	$(BIN)/python -m bench.tables $(TABLES)
+
+# COMPARE="--models fastbp linear --seconds 10" for some of it; bench/tables_compare.py has more options.
+tables-compare: $(VENV)/.tables-compare
+	$(BIN)/python -m bench.tables_compare --write $(COMPARE)
 
 # The wheel is made from the source distribution, so it contains nothing else, and two runs give the same bytes.
 wheel: $(VENV)/.dist
