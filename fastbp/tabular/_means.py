@@ -1,4 +1,8 @@
-"""Mean targets of categories, each from the rows of other folds, smoothed by the mean of all."""
+"""Mean targets of categories, each from the rows before it in a random order, smoothed by the mean of all.
+
+These are CatBoost's ordered target statistics (arXiv 1706.09516). Means over the rows of other folds would tell a model
+that also knows the category the mean of its own fold, and with it the targets of the rows that validate.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,15 @@ class MeanTargets(NamedTuple):
 
     Attributes
     ----------
-    block : the features of new rows
-    crossed : (f, u + 2, w) the features of training rows, by fold: from the rows of the other folds
+    block : the features of new rows, from all rows of training
+    ordered : (n, w) the features of the training rows
     """
 
     block: Lookup
-    crossed: Array
+    ordered: Array
 
 
-def mean_targets(column: int, places: Array, n_places: int, t: Array, folds: Array, n_folds: int) -> MeanTargets:
+def mean_targets(column: int, places: Array, n_places: int, t: Array, rng: np.random.Generator) -> MeanTargets:
     """Return the mean targets of a column.
 
     Parameters
@@ -37,23 +41,20 @@ def mean_targets(column: int, places: Array, n_places: int, t: Array, folds: Arr
     places : (n,) that row
     n_places : u + 2
     t : (n, w) targets, or whether a row has each class
-    folds : (n,) the fold of each row
-    n_folds : f
+    rng : draws the order of the rows
     """
-    keys = folds.astype(np.int64) * n_places + places
-    size = n_folds * n_places
-    counts = np.bincount(keys, minlength=size).reshape(n_folds, n_places)
-    sums = np.stack([np.bincount(keys, each, size) for each in t.T], axis=-1).reshape(n_folds, n_places, -1)
-    everything = _smoothed(counts.sum(axis=0), sums.sum(axis=0))
-    others = zip(counts.sum(axis=0) - counts, sums.sum(axis=0) - sums, strict=True)
-    crossed = np.stack([_smoothed(count, total) for count, total in others])
-    seen = crossed[folds, places]
-    centers, deviations = seen.mean(axis=0), seen.std(axis=0)
+    prior = SMOOTH * t.mean(axis=0)
+    counts = np.bincount(places, minlength=n_places)
+    sums = np.stack([np.bincount(places, each, n_places) for each in t.T], axis=-1)
+    final = (sums + prior) / (counts[:, None] + SMOOTH)
+    order = rng.permutation(len(places))
+    order = order[np.argsort(places[order], kind="stable")]  # category by category, each in a random order
+    first = np.repeat(np.cumsum(counts) - counts, counts)  # where the category of each row begins
+    before = np.concatenate([np.zeros((1, t.shape[1])), np.cumsum(t[order], axis=0)])
+    ordered = np.empty(t.shape)
+    rows = np.arange(len(places))
+    ordered[order] = (before[rows] - before[first] + prior) / ((rows - first)[:, None] + SMOOTH)
+    centers, deviations = ordered.mean(axis=0), ordered.std(axis=0)
     deviations[deviations < 1e-12] = 1.0
-    scaled = [((values - centers) / deviations).astype(np.float32) for values in (everything, crossed)]
+    scaled = [((values - centers) / deviations).astype(np.float32) for values in (final, ordered)]
     return MeanTargets(Lookup(column, scaled[0]), scaled[1])
-
-
-def _smoothed(counts: Array, sums: Array) -> Array:
-    """Return the mean of each place, with SMOOTH more rows of the mean of all."""
-    return (sums + SMOOTH * sums.sum(axis=0) / max(1, counts.sum())) / (counts[:, None] + SMOOTH)

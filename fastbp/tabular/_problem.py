@@ -103,7 +103,7 @@ class Problem:
         return TargetTransform.fit(kind, self.y, self.weights)
 
     def _training(self) -> Training:
-        return Training(self.columns, self.raw, self._targets_of_means(), self.folds, self.n_folds)
+        return Training(self.columns, self.raw, self._targets_of_means())
 
     def _targets_of_means(self) -> Array:
         """Return the targets from which mean targets are computed, (n, w)."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ._configurations import configurations
 from ._fitted import Fitted, Row, weighted
+from ._linear_member import linear_members
 from ._members import Member
 from ._networks import Folds
 from ._problem import Problem
@@ -32,6 +33,7 @@ FIRST_SHARE, SHARE = 0.5, 0.9  # of the processor time left, which the networks 
 STOPS_AT = 0.6  # the share of its epochs after which early stopping usually ends a network
 SKIPS = 50  # candidates that there was no time for, after which the search ends
 LEAST_EPOCHS = 5  # with fewer, a candidate isn't worth its time
+LINEAR_SHARE = 0.1  # of the time, after which linear models try no other penalty
 SPEED = 1e10  # multiplications in a second, before any were measured
 
 
@@ -81,7 +83,7 @@ class Search:
     random_state : int
         Seed of the networks.
     extra : functions without arguments that return a Member
-        The other candidates: linear models and the user's estimators.
+        The user's estimators.
     told : function of a Row, optional
         Called for each candidate that has finished.
     started : float, optional
@@ -108,7 +110,10 @@ class Search:
         wanted = MOST if n_networks is None else max(1, n_networks // problem.n_folds)
         self._stream = configurations(random_state, classes=problem.n_classes is not None)
         self._wanted = wanted if problem.columns else 0
-        self._candidates, self._extra = list[Candidate](), deque(extra)
+        self._candidates = list[Candidate]()
+        linear = linear_members(problem, self.started + LINEAR_SHARE * max_seconds)
+        self._extra = deque(enumerate([*linear, *extra]))
+        self._linear = len(linear)
         self._members, self._log = list[tuple[Number, Member]](), list[tuple[Number, Row]]()
         self._tasks, self._results = SimpleQueue[Task | None](), SimpleQueue[Callable[[], None] | BaseException]()
         self._halted = self.interrupted = False
@@ -185,7 +190,7 @@ class Search:
     def _next(self) -> Task | None:
         """Return the next task: of the extra candidates, of the first candidate with one, or of a new candidate."""
         if self._extra:
-            return partial(self._fit_extra, len(self._log) + len(self._extra), self._extra.popleft())
+            return partial(self._fit_extra, *self._extra.popleft())
         if self._over():
             return None
         for candidate in self._candidates:

@@ -38,3 +38,7 @@ class TargetTransform:
         if self.kind == "log":
             y = np.exp(np.minimum(y, 700)) - self.shift
         return np.clip(y, self.low, self.high)
+
+
+def candidates(y: Array) -> list[str]:
+    return ["identity", "log"] if y.min() >= 0 else ["identity"]

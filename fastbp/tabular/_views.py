@@ -37,7 +37,7 @@ class ViewSpec:
     fourier, sigma : the number of random Fourier features of each number, or 0, and the deviation of their frequencies
     one_hot : whether categories become one-hot features
     means : whether categories become mean targets
-    seed : of the frequencies
+    seed : of the frequencies, and of the order in which mean targets are computed
     """
 
     scaled: bool = True
@@ -60,15 +60,11 @@ class Training:
     columns : what each column is
     raw : the values of the rows
     targets : (n, w) standardized targets, or whether a row has each class, from which mean targets are computed
-    folds : (n,) the fold of each row
-    n_folds : number of folds
     """
 
     columns: tuple[Column, ...]
     raw: RawColumns
     targets: Array
-    folds: Array
-    n_folds: int
 
 
 @dataclass(frozen=True)
@@ -100,28 +96,24 @@ class View:
 
 
 def fitted(spec: ViewSpec, training: Training) -> tuple[View, Array]:
-    """Return a view, and the features of the training rows, whose mean targets come from rows of other folds."""
+    """Return a view, and the features of the training rows, whose mean targets contain only those of other rows."""
     blocks = [*_number_blocks(spec, training.raw), *_one_hot_blocks(spec, training)]
-    crossed = []
+    means, rng = [], np.random.default_rng(spec.seed)
     if spec.means and training.targets.shape[1] <= CLASSES:
-        crossed = [
-            mean_targets(j, training.raw.places[j], len(column.places) + 2, training.targets, *_folds(training))
+        means = [
+            mean_targets(j, training.raw.places[j], len(column.places) + 2, training.targets, rng)
             for j, column in enumerate(_categories(training.columns))
             if len(column.places) > 2
         ]
-    if not blocks and not crossed:  # a view of categories without any, or of numbers without any
+    if not blocks and not means:  # a view of categories without any, or of numbers without any
         blocks = [*_one_hot_blocks(replace(spec, one_hot=True), training), *_number_blocks(ViewSpec(), training.raw)]
-    view = View((*blocks, *(means.block for means in crossed)))
+    view = View((*blocks, *(each.block for each in means)))
     X = view.matrix(training.raw)
     first = sum(block.width for block in blocks)
-    for means in crossed:
-        X[:, first : first + means.block.width] = means.crossed[training.folds, training.raw.places[means.block.column]]
-        first += means.block.width
+    for each in means:
+        X[:, first : first + each.block.width] = each.ordered
+        first += each.block.width
     return view, X
-
-
-def _folds(training: Training) -> tuple[Array, int]:
-    return training.folds, training.n_folds
 
 
 def _categories(columns: tuple[Column, ...]) -> list[Categories]:
