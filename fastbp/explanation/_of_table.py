@@ -59,7 +59,7 @@ def contributions_of_rows(
         chosen = np.zeros(len(X), np.int64)
         values, outputs, baselines = explained(trainer, X, start, chosen, np.ones(len(X)), _answer(target))
         told = _of_numbers(target, labels, answers, outputs)
-    cells = zip(*(_cells(column, frame[column.name]) for column in table.columns), strict=True)
+    cells = zip(*(cell_texts(column, frame[column.name]) for column in table.columns), strict=True)
     truth: Sequence[str | None] = targets_of(table, frame) or [None] * len(told)
     if isinstance(target, Numbers):
         truth = _as_predicted(target, frame, truth)
@@ -127,7 +127,7 @@ def _as_predicted(target: Numbers, frame: DataFrame, texts: Sequence[str | None]
     return found
 
 
-def _cells(column: Column, series: Series[Any]) -> list[str]:
+def cell_texts(column: Column, series: Series[Any]) -> list[str]:
     """Return the cells of a column as text, numbers with few digits."""
     texts = _texts(series)
     return list(map(_rounded, texts)) if isinstance(column, Numbers) else texts

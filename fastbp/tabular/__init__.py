@@ -1,1 +1,26 @@
-"""Estimators for tables: weighted ensembles of many networks and linear models, trained within a time limit."""
+"""Estimators for tables: many networks in cross-validation, weighted together. They need the extra ``tables``.
+
+>>> from fastbp.tabular import TabularClassifier, TabularRegressor
+
+docs/tabular.md describes them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .._extras import not_installed
+
+if TYPE_CHECKING:
+    from ._estimators import TabularClassifier, TabularRegressor
+
+__all__ = ["TabularClassifier", "TabularRegressor"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators when they are first used, because scikit-learn takes a second."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from . import _estimators
+    except ImportError as error:
+        raise not_installed("fastbp.tabular needs pandas and scikit-learn", "tables") from error
+    return getattr(_estimators, name)

@@ -1,0 +1,315 @@
+"""TabularClassifier and TabularRegressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin, RegressorMixin
+
+from .._checks import shown, wrong
+from ..explanation import Contributions
+from ..explanation._told import Told
+from ._base import BaseTabular
+from ._fitted import Fitted
+from ._inputs import as_classes, as_numbers
+from ._intervals import Conformal
+from ._objectives import Objective, class_priors, decide
+from ._problem import Problem
+
+Array = npt.NDArray[Any]
+
+
+class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
+    """Classes of the rows of a table, predicted by an ensemble of networks.
+
+    Takes a frame as it is: numbers, categories, dates and missing values. It trains networks of many configurations in
+    cross-validation until the time is over, and predicts their weighted mean. The weights minimize the out-of-fold
+    loss, which comes from rows that a network was not trained on.
+
+    Parameters
+    ----------
+    max_seconds : float or None
+        Time limit of fit. There is an answer after about one second; more time makes it better. None needs n_networks.
+    metric : str or tuple
+        What is minimized, or maximized: "log_loss" ("auto"), "roc_auc", "accuracy" or "balanced_accuracy". With
+        "balanced_accuracy", `predict` gives rare classes as much weight as frequent ones.
+    n_networks : int, optional
+        Stop after so many networks, those of all folds together. If this ends the search before the time does, the same
+        random_state gives the same result.
+    cv : int
+        Number of folds.
+    estimators : list of scikit-learn's estimators, or of pairs (name, estimator)
+        They are fitted in the same folds and weighted together with the networks. A `Pipeline` gets a frame of the
+        columns, numbers as float64 and categories as those of pandas. Any other estimator gets numbers: scaled columns,
+        without missing values, and a column for each category.
+    types : mapping of str, optional
+        The kinds of some columns: "number", "category", "date", "boolean", or "text", which becomes no input.
+    drop : collection of str
+        Columns that become no inputs.
+    n_jobs : int or None
+        Number of threads; -1 means all processors, None means one.
+    random_state : int, RandomState or None
+        Determines the folds and the networks.
+    verbose : int
+        Whether to print a line for each candidate.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
+    class_prior_ : (n_classes,) array
+        The weighted share of each class in training.
+    oof_prediction_ : (n_samples, n_classes) array
+        The ensemble's probabilities for the training rows, each from networks that were not trained on it. NaN for rows
+        without weight.
+    members_, weights_ : list and (n_members,) array
+        What the ensemble consists of, and the weight of each.
+    n_networks_ : int
+        Number of networks that predictions come from.
+    temperature_ : float
+        The probabilities are p^(1/temperature), divided by their sum.
+    metric_ : str
+        The name of the metric.
+    columns_, left_out_ : tuple, and dict of str
+        What each column is, and why others become no inputs.
+    interrupted_ : bool
+        Whether Ctrl-C ended the search.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = TabularClassifier(max_seconds=5, n_networks=10, random_state=0).fit(X, y)
+    >>> model.predict(X[:2])
+    array([0, 0])
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularClassifier:
+        """Search for the best ensemble until the time is over.
+
+        Ctrl-C ends the search early and keeps the best ensemble so far.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+            A pandas, polars or pyarrow table, another frame that narwhals reads, or an array.
+        y : (n_samples,) classes of any kind
+        sample_weight : (n_samples,) numbers ≥ 0, optional
+            A row without weight is left out.
+        """
+        return self._fit(X, y, sample_weight, classes=True)
+
+    def _encoded(self, target: Array, objective: Objective) -> tuple[Array, int | None]:
+        self.classes_, codes = as_classes(target)
+        return codes, len(self.classes_)
+
+    def _keep(self, problem: Problem, fitted: Fitted, seed: int) -> None:
+        super()._keep(problem, fitted, seed)
+        self.class_prior_ = class_priors(problem.y, len(self.classes_), problem.weights)
+
+    def _known(self, target: Array) -> Array:
+        names = {name: number for number, name in enumerate(self.classes_.tolist())}
+        codes = np.array([names.get(name, -1) for name in target.tolist()], np.int64)
+        if (codes < 0).any():
+            came = f"{shown(target[codes < 0][0])}, which fit did not see"
+            raise ValueError(wrong("y", f"classes among {shown(self.classes_.tolist())}", came))
+        return codes
+
+    @property
+    def temperature_(self) -> float:
+        """The temperature of the probabilities."""
+        return float(self._of_fitted("temperature"))
+
+    def predict(self, X: Any) -> Array:
+        """Return the class of each row.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        classes : (n_samples,) array
+            The most probable ones. With metric="balanced_accuracy", those with the largest probability in relation to
+            their share in training.
+        """
+        return self.classes_[decide(self._predicted(X), self._fitted.objective, self.class_prior_)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : (n_samples, n_classes) array
+        """
+        return self._predicted(X)
+
+    def explain(self, X: Any, *, label: Any = None) -> Contributions:
+        """Return how much each column contributes to the probability of a class.
+
+        The contributions of a row add up to the difference between its probability and the mean probability of 32
+        training rows. They are Shapley values with sampled orders of the columns.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+            A few rows.
+        label : class, optional
+            By default the class that is predicted for each row.
+
+        Returns
+        -------
+        Contributions
+            `print` it to see a table; a notebook shows a page.
+        """
+        frame, values, outputs, baseline = self._contributions(X)
+        if label is None:
+            chosen = decide(outputs, self._fitted.objective, self.class_prior_)
+        else:
+            chosen = np.repeat(self._known(np.array([label])), len(outputs))
+        rows = np.arange(len(outputs))
+        told = [self._said(i, outputs[i], int(chosen[i])) for i in range(len(outputs))]
+        return self._shown(frame, values[rows, :, chosen], outputs[rows, chosen], baseline[chosen], chosen, told)
+
+    def _said(self, row: int, probabilities: Array, chosen: int) -> Told:
+        """Return a row in words."""
+        names = [str(name) for name in self.classes_]
+        first = int(decide(probabilities[None], self._fitted.objective, self.class_prior_)[0])
+        order = sorted(range(len(names)), key=lambda k: (k != first, -probabilities[k]))
+        ranked = tuple((names[k], float(probabilities[k])) for k in order)
+        return Told(f"row {row}", f"The probability of {names[chosen]}", (), names[first], ranked)
+
+
+class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
+    """Numbers for the rows of a table, predicted by an ensemble of networks.
+
+    Takes a frame as it is: numbers, categories, dates and missing values. It trains networks of many configurations in
+    cross-validation until the time is over, and predicts their weighted mean. The weights minimize the out-of-fold
+    loss, which comes from rows that a network was not trained on.
+
+    Parameters
+    ----------
+    max_seconds : float or None
+        Time limit of fit. There is an answer after about one second; more time makes it better. None needs n_networks.
+    metric : str or tuple
+        What is minimized, or maximized: "rmse" ("auto"), "mae", "r2", "poisson" (the deviance; for counts and other
+        targets ≥ 0), or a quantile, such as "quantile:0.9".
+    n_networks, cv, estimators, types, drop, n_jobs, random_state, verbose
+        As in `TabularClassifier`.
+
+    Attributes
+    ----------
+    oof_prediction_ : (n_samples,) array
+        The ensemble's prediction for the training rows, each from networks that were not trained on it. NaN for rows
+        without weight.
+    members_, weights_, n_networks_, metric_, columns_, left_out_, interrupted_, n_features_in_, feature_names_in_
+        As in `TabularClassifier`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = TabularRegressor(max_seconds=5, n_networks=10, random_state=0).fit(X[:400], y[:400])
+    >>> low, high = model.predict_interval(X[400:], coverage=0.9).T
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularRegressor:
+        """Search for the best ensemble until the time is over.
+
+        Ctrl-C ends the search early and keeps the best ensemble so far.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+            A pandas, polars or pyarrow table, another frame that narwhals reads, or an array.
+        y : (n_samples,) numbers
+        sample_weight : (n_samples,) numbers ≥ 0, optional
+            A row without weight is left out.
+        """
+        return self._fit(X, y, sample_weight, classes=False)
+
+    def _encoded(self, target: Array, objective: Objective) -> tuple[Array, int | None]:
+        y = as_numbers(target)
+        if objective.name == "poisson" and (y.min() < 0 or y.max() == 0):
+            came = "only 0" if y.max() == 0 else shown(float(y.min()))
+            raise ValueError(wrong("y", "numbers ≥ 0, not all 0, with metric='poisson'", came))
+        return y, None
+
+    def _keep(self, problem: Problem, fitted: Fitted, seed: int) -> None:
+        super()._keep(problem, fitted, seed)
+        used = [(member.oof, w) for member, w in zip(fitted.members, fitted.weights, strict=True)]
+        mean = sum(w * oof for oof, w in used)
+        spread = np.sqrt(sum(w * (oof - mean) ** 2 for oof, w in used))
+        self._conformal = Conformal.fit(problem.y, fitted.oof, spread if spread.any() else None)
+
+    def _known(self, target: Array) -> Array:
+        return as_numbers(target)
+
+    def predict(self, X: Any) -> Array:
+        """Return the number for each row.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        numbers : (n_samples,) array
+        """
+        return self._predicted(X)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """Return an interval for each row that contains the target with the given probability.
+
+        The intervals are conformal: their widths come from the out-of-fold errors of the training rows. They cover that
+        share of new rows on average if these are like the training rows, whatever the distribution of the errors is.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+        coverage : float
+            A probability in (0, 1).
+
+        Returns
+        -------
+        intervals : (n_samples, 2) array
+            The lower and the upper ends.
+        """
+        raw = self._raw(X)
+        predicted = self._in_pieces(raw, self._fitted.predict)
+        spread = self._in_pieces(raw, self._disagreement)
+        return np.stack(self._conformal.interval(predicted, coverage, spread), axis=1)
+
+    def _disagreement(self, raw: Any) -> Array:
+        """Return how much the members of one fold disagree on rows, as those of out-of-fold predictions do."""
+        used = [(member.spread(raw), w) for member, w in zip(self.members_, self.weights_, strict=True)]
+        mean = sum(w * each for each, w in used)
+        return np.sqrt(sum(w * (each - mean) ** 2 for each, w in used)).mean(axis=0)
+
+    def explain(self, X: Any) -> Contributions:
+        """Return how much each column contributes to the prediction.
+
+        The contributions of a row add up to the difference between its prediction and the mean prediction of 32
+        training rows. They are Shapley values with sampled orders of the columns.
+
+        Parameters
+        ----------
+        X : frame or array of shape (n_samples, n_features)
+            A few rows.
+
+        Returns
+        -------
+        Contributions
+            `print` it to see a table; a notebook shows a page.
+        """
+        frame, values, outputs, baseline = self._contributions(X)
+        chosen = np.zeros(len(outputs), np.int64)
+        told = [Told(f"row {row}", "The prediction") for row in range(len(outputs))]
+        return self._shown(frame, values[:, :, 0], outputs[:, 0], np.repeat(baseline, len(outputs)), chosen, told)

@@ -1,0 +1,151 @@
+"""What the estimators' fit takes, checked: the target, the weights, the number of threads, other estimators."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from .._checks import kind_shown, numbers, shown, typed, wrong
+from .._engine import processors
+
+Array = npt.NDArray[Any]
+
+SHOWN = 3  # rows that an error names
+
+
+def target_of(name: str, y: Any, n_rows: int) -> Array:
+    """Return the target as an array, (n,), without missing values.
+
+    Parameters
+    ----------
+    name : the estimator's class
+    y : array, list, or a series of pandas, polars or pyarrow
+    n_rows : the number of rows of X
+    """
+    import pandas
+
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None")
+    target = np.asarray(column_or_1d(_as_array(y), warn=True))
+    if len(target) != n_rows:
+        raise ValueError(wrong("y", f"{n_rows} values, one for each row of X", str(len(target))))
+    if target.dtype.kind == "c":
+        raise ValueError(wrong("y", "numbers or classes", "Complex data not supported"))
+    gone = np.flatnonzero(pandas.isna(target))
+    if len(gone):
+        rows = ", ".join(map(str, gone[:SHOWN])) + (" …" if len(gone) > SHOWN else "")
+        which = f"row{'s' * (len(gone) > 1)} {rows}"
+        raise ValueError(
+            f"Input y contains NaN: {len(gone)} target{'s' * (len(gone) > 1)} are missing ({which}). Leave such rows "
+            "out: rows = pandas.notna(y); fit(X[rows], y[rows])"
+        )
+    return target
+
+
+def _as_array(y: Any) -> Any:
+    """Return a series, or a frame with one column, as an array."""
+    if hasattr(y, "to_numpy"):
+        return y.to_numpy()
+    if hasattr(y, "toarray"):
+        raise TypeError(wrong("y", "a dense array", f"{type(y).__name__}; convert it with .toarray()"))
+    return y
+
+
+def as_classes(target: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return the different classes, sorted, and the number of each row's class."""
+    check_classification_targets(target)
+    try:
+        classes, codes = np.unique(target, return_inverse=True)
+    except TypeError:
+        kinds = sorted({type(value).__name__ for value in target})
+        expected = "classes of one kind, which can be sorted"
+        raise TypeError(wrong("y", expected, f"{' and '.join(kinds)}; convert them with y.astype(str)")) from None
+    return classes, codes.reshape(-1).astype(np.int64)
+
+
+def as_numbers(target: Array) -> Array:
+    """Return finite numbers as float64."""
+    if target.dtype.kind in "mM":
+        expected = "numbers"
+        raise TypeError(wrong("y", expected, "dates or durations; predict a number, such as days"))
+    values = numbers("y", target).astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(
+            f"Input y contains infinity: {shown(float(values[bad[0]]))} in row {bad[0]}; leave such rows out"
+        )
+    return values
+
+
+def thread_count(n_jobs: int | None) -> int:
+    """Return the number of threads for n_jobs as scikit-learn counts: None is 1, -1 all processors, -2 all but one.
+
+    In joblib's workers, where others compute at the same time, a negative n_jobs is 1.
+    """
+    if n_jobs is None:
+        return 1
+    if n_jobs > 0:
+        return int(n_jobs)
+    if n_jobs == 0:
+        raise ValueError(wrong("n_jobs", "a number of threads, or -1 for all processors", "0"))
+    alone = threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None
+    if not alone:
+        return 1
+    cores = int(min(processors.of_process(), processors.quota()))
+    return max(1, cores + 1 + int(n_jobs))
+
+
+def named_estimators(given: Any, *, classes: bool) -> list[tuple[str, Any]]:
+    """Return estimators with names.
+
+    Parameters
+    ----------
+    given : sequence of estimators, or of pairs of a name and an estimator
+    classes : whether they must be classifiers
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no estimator of scikit-learn, or not of the right kind, or if two have the same name.
+    """
+    expected = "a list of scikit-learn's estimators, or of pairs (name, estimator)"
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise TypeError(wrong("estimators", expected, typed(given)))
+    pairs: list[tuple[str, Any]] = []
+    for item in given:
+        is_pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+        name, estimator = item if is_pair else (type(item).__name__.lower(), item)
+        if isinstance(estimator, type) or not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+            raise TypeError(wrong("estimators", expected, kind_shown(estimator, object)))
+        _check_kind(name, estimator, classes)
+        pairs.append((name, estimator))
+    return _distinct(pairs)
+
+
+def _check_kind(name: str, estimator: Any, classes: bool) -> None:
+    """Refuse regressors for classes, classifiers for numbers, and classifiers without probabilities."""
+    if is_regressor(estimator) if classes else is_classifier(estimator):
+        kinds = ("classifiers", "a regressor") if classes else ("regressors", "a classifier")
+        raise ValueError(wrong("estimators", kinds[0], f"{kinds[1]}, {name!r}"))
+    if classes and not hasattr(estimator, "predict_proba"):
+        advice = "wrap it in sklearn.calibration.CalibratedClassifierCV"
+        raise ValueError(wrong("estimators", "classifiers with predict_proba", f"{name!r}, which has none; {advice}"))
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the pairs with a number behind names that occur twice, as scikit-learn's make_pipeline does."""
+    names = [name for name, _ in pairs]
+    seen: dict[str, int] = {}
+    found = []
+    for name, estimator in pairs:
+        seen[name] = seen.get(name, 0) + 1
+        found.append((f"{name}-{seen[name]}" if names.count(name) > 1 else name, estimator))
+    return found
