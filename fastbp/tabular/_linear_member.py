@@ -14,7 +14,7 @@ from ..tables import RawColumns
 from ._linear import LinearFit, fit_linear, predict_linear_folds
 from ._objectives import Objective
 from ._problem import PLAIN, Problem
-from ._targets import TargetTransform, candidates
+from ._targets import TargetTransform
 from ._views import View, ViewSpec
 
 Array = npt.NDArray[Any]
@@ -59,9 +59,7 @@ def linear_members(problem: Problem, deadline: float) -> list[Callable[[], Linea
     """Return functions that fit the linear candidates; those but the first return None after the deadline."""
     if not problem.columns:
         return []
-    targets: list[str | None] = [None]
-    if problem.n_classes is None and problem.objective.name != "poisson":
-        targets = [*candidates(problem.y)]
+    targets: list[str | None] = [kind for kind in problem.transforms if kind != "rate"] or [None]
     return [partial(_fitted, problem, name, spec, target, deadline) for name, spec in VIEWS for target in targets]
 
 

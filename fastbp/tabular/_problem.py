@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from .. import tables
 from ._objectives import Objective
-from ._targets import TargetTransform
+from ._targets import TargetTransform, candidates
 from ._views import Training, View, ViewSpec, fitted
 
 if TYPE_CHECKING:
@@ -96,11 +97,16 @@ class Problem:
                 self._views.popitem(last=False)
         return found
 
+    @cached_property
+    def transforms(self) -> tuple[str, ...]:
+        """The kinds of transforms that suit numeric targets, the plainest first; () for classes."""
+        return () if self.n_classes is not None else tuple(candidates(self.y, self.objective))
+
     def transform(self, kind: str) -> TargetTransform | None:
-        """Return the transform of numeric targets that networks learn; None for classes."""
-        if self.n_classes is not None:
+        """Return a transform of numeric targets, the plainest if this kind doesn't suit them; None for classes."""
+        if not self.transforms:
             return None
-        return TargetTransform.fit(kind, self.y, self.weights)
+        return TargetTransform.fit(kind if kind in self.transforms else self.transforms[0], self.y, self.weights)
 
     def _training(self) -> Training:
         return Training(self.columns, self.raw, self._targets_of_means())

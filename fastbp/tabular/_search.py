@@ -10,12 +10,13 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ._configurations import configurations
+from ._constant import Constant
 from ._fitted import Fitted, Row, weighted
 from ._linear_member import linear_members
 from ._members import Member
@@ -114,7 +115,9 @@ class Search:
         linear = linear_members(problem, self.started + LINEAR_SHARE * max_seconds)
         self._extra = deque(enumerate([*linear, *extra]))
         self._linear = len(linear)
-        self._members, self._log = list[tuple[Number, Member]](), list[tuple[Number, Row]]()
+        constant = Constant.of(problem)
+        row = Row(constant.name, constant.family, constant.loss, 0.0)
+        self._members, self._log = [((0, -1), cast(Member, constant))], [((0, -1), row)]
         self._tasks, self._results = SimpleQueue[Task | None](), SimpleQueue[Callable[[], None] | BaseException]()
         self._halted = self.interrupted = False
         self._work_done = self._work_seconds = 0.0
@@ -142,9 +145,10 @@ class Search:
             for thread in threads:
                 thread.join()
         self._collect()
-        if not self._members:
+        if self.interrupted and len(self._members) == 1:
             raise KeyboardInterrupt("interrupted before there was an answer")
-        ordered = [member for _, member in sorted(self._members, key=lambda pair: pair[0])]
+        self._members.sort(key=lambda pair: pair[0])
+        ordered = [member for _, member in self._members]
         first = sum(number <= (1, 0) for number, _ in self._members)
         log = [row for _, row in sorted(self._log, key=lambda pair: pair[0])]
         return weighted(self.problem, ordered, max(1, first), log, self.interrupted)
