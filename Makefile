@@ -8,6 +8,7 @@
 # make tables  fastbp's commands on raw public tables, beside scikit-learn: fetches packages, half an hour
 # make tables-compare   the tabular estimators beside boosted trees, other networks and linear models: the page of the
 #              comparison; hours, but it continues where it was stopped
+# make portfolio  choose anew the configurations that fastbp.tabular tries first; hours, likewise
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
 # make wheel   the source distribution, and a wheel with the kernels for all processor levels, into dist/;
@@ -21,7 +22,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 OLDEST := .venv-oldest
 
-.PHONY: demo test nightly levels docs notebooks stress matrix oldest lint format bench compare tables tables-compare wheel dist arm check-tag clean
+.PHONY: demo test nightly levels docs notebooks stress matrix oldest lint format bench compare tables tables-compare portfolio wheel dist arm check-tag clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -82,6 +83,10 @@ tables: $(VENV)/.cli
 # COMPARE="--models fastbp linear --seconds 10" for some of it; bench/tables_compare.py has more options.
 tables-compare: $(VENV)/.tables-compare
 	$(BIN)/python -m bench.tables_compare --write $(COMPARE)
+
+# PORTFOLIO="--samples 50 --only pima german" for less; bench/portfolio.py has more options.
+portfolio: $(VENV)/.tables
+	$(BIN)/python -m bench.portfolio --write $(PORTFOLIO)
 
 # The wheel is made from the source distribution, so it contains nothing else, and two runs give the same bytes.
 wheel: $(VENV)/.dist
