@@ -32,6 +32,10 @@ SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENT
 FEW = 32  # rows up to which a prediction is copied from the workspace, which takes less time than new memory
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
 ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
+NO_INTEGERS, NO_WORDS = np.empty(0, np.int64), np.empty(0, np.uint64)
+NO_SAMPLES = codes.Data(NO_LOSSES, NO_LOSSES, NO_INTEGERS, NO_INTEGERS, NO_LOSSES, 0.0, False, 0)
+NO_START = codes.Start(NO_LOSSES, NO_LOSSES, NO_LOSSES, NO_INTEGERS, NO_WORDS)
+NO_WATCH = codes.Watch(NO_SAMPLES, NO_LOSSES, NO_LOSSES, NO_LOSSES, NO_INTEGERS, 0, 0.0, NO_LOSSES, NO_START)
 
 # Slots that train_tiny_each changes
 PARAMETERS, RATES = slot_of(TinyCall, "machine", "parameters"), slot_of(TinyCall, "step", "rates")
@@ -190,7 +194,9 @@ class Engine:
         output = self._outputs(n if predictions else 0)
         losses = np.zeros(-(-n // BLOCK))
         self._for_rows(data, output, losses, n_threads)
-        return float(losses.sum()) / data.weight, output
+        # Added in order, as the kernels do; numpy's sum adds pairs.
+        total = float(np.add.accumulate(losses)[-1]) if n else 0.0
+        return total / data.weight, output
 
     def gradients(self, data: codes.Data) -> tuple[float, list[Array], list[Array]]:
         """Return J and its gradients over all samples as one batch: [∂J/∂Θ¹, …], [∂J/∂b¹, …]."""
@@ -200,6 +206,7 @@ class Engine:
         with self._workspace_for(step) as workspace:
             call = workspace.call(TrainCall)
             self._fill(call, data, self._no_memory, step, progress)
+            call.keep("watch", NO_WATCH)
             blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
             call.write("budget", blocks)
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
@@ -220,16 +227,19 @@ class Engine:
         progress: codes.Progress,
         budget: int,
         n_threads: int | str,
+        watch: codes.Watch = NO_WATCH,
     ) -> int:
-        """Continue with some epochs for at most `budget` blocks. Return how many blocks were done."""
+        """Continue with some epochs for at most `budget` blocks. Return how many blocks were done.
+
+        With a watch, each epoch is followed by a validation, which may end the training.
+        """
         step = self._decided(step)
-        if self._may_be_small and step.ends == codes.AT_ONCE and not data.weights.size:
-            with self._workspace_for(step) as workspace:
-                call = self._tiny(workspace, data, step, budget)
+        with self._workspace_for(step, min(watch.rows.n, BLOCK)) as workspace:
+            if self._may_be_small and step.ends == codes.AT_ONCE and not data.weights.size:
+                call = self._tiny(workspace, data, step, budget, watch)
                 call.write("progress", progress)
                 return self.library.train_tiny(call.address, 0)
-        with self._workspace_for(step) as workspace:
-            return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads)
+            return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads, watch)
 
     def _decided(self, step: codes.Step) -> codes.Step:
         """Return the step with how a batch ends. A run gives the same step again and again."""
@@ -248,12 +258,14 @@ class Engine:
         progress: codes.Progress,
         budget: int,
         n_threads: int | str,
+        watch: codes.Watch = NO_WATCH,
     ) -> int:
         """Train in a workspace with the number of threads that is fastest by the clock."""
         size = team_size(self.layout.sizes, step.block, self.parameters.itemsize, n_threads)
         threads, budget = size.choose(budget)
         call = workspace.call(TrainCall)
         self._fill(call, data, memory, step, progress)
+        call.keep("watch", watch)
         call.write("budget", budget)
         train = self.library.train
         started = perf_counter()
@@ -269,11 +281,14 @@ class Engine:
         call.keep("step", step)
         call.write("progress", progress)
 
-    def _tiny(self, workspace: Workspace, data: codes.Data, step: codes.Step, budget: int) -> Slots:
+    def _tiny(
+        self, workspace: Workspace, data: codes.Data, step: codes.Step, budget: int, watch: codes.Watch = NO_WATCH
+    ) -> Slots:
         """Return the call for a batch in small.py, without the state of a network."""
         call = workspace.call(TinyCall)
         call.keep("program", workspace.program(step.block))
         call.keep("step", step)
+        call.keep("watch", watch)
         call.write("data", data)
         integers = call.integers
         integers[PARAMETERS] = address_of(self.parameters)
@@ -366,9 +381,16 @@ class Engine:
         run_together(call, threads, starts.clear)
         return not bad
 
-    def _workspace_for(self, step: codes.Step) -> Lent:
-        """Return a workspace for training: kernels store gradients unless a batch ends at once."""
-        return Lent(self._borrow(step.block, gradients=step.ends != codes.AT_ONCE), self._idle)
+    def free(self) -> None:
+        """Free the workspaces. The next call allocates one again."""
+        self._idle.clear()
+
+    def _workspace_for(self, step: codes.Step, rows: int = 0) -> Lent:
+        """Return a workspace for training, with so many rows at least.
+
+        Kernels store gradients unless a batch ends at once.
+        """
+        return Lent(self._borrow(max(step.block, rows), gradients=step.ends != codes.AT_ONCE), self._idle)
 
     def _workspace(self, rows: int) -> Lent:
         """Return a workspace for blocks of so many rows, which only the caller uses."""

@@ -20,6 +20,7 @@ class TrainCall(NamedTuple):
     step: codes.Step
     memory: codes.Memory
     progress: codes.Progress
+    watch: codes.Watch
     team: codes.Team
     budget: int
     rate: float  # of an update
@@ -47,6 +48,7 @@ class TinyCall(NamedTuple):
     data: codes.Data
     step: codes.Step
     progress: codes.Progress  # `train_tiny_each` writes those of each network into the call
+    watch: codes.Watch
     many: codes.Many
     budget: int
 

@@ -54,6 +54,10 @@ AT_ONCE, AFTER_BATCH, BY_OTHERS, NEVER = range(4)
 # Places in Progress.position
 EPOCH, SAMPLE = range(2)
 
+# Places in Watch.counts, and what is at the last one: why a training has ended
+BEST_EPOCH, WAITED, ENDED = range(3)
+GOES_ON, STOPPED, BAD_WEIGHT, BAD_LOSS = range(4)
+
 # Places in Team.meeting, which are on cache lines of their own, also where these have 128 bytes. SLEEP: the address of
 # a function that sleeps, or 0. NAP_TIME: its argument; 0 if it only lets another thread run.
 ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, SLEEP, NAP_TIME, MEETING_SIZE = 0, 16, 32, 48, 64, 80, 96, 97, 112
@@ -207,6 +211,30 @@ class Progress(NamedTuple):
     position: Integers  # (2,) epochs finished, and samples seen in the current one
     random: Words  # (1,) the state for shuffling
     losses: RealRun  # (epochs,) the mean loss of each epoch; for the current one the sum so far
+
+
+class Start(NamedTuple):
+    """What training changes, as it was at the start of an epoch."""
+
+    parameters: NumberRun
+    first: NumberRun  # of Memory, or (0,)
+    second: NumberRun
+    steps: Integers
+    random: Words
+
+
+class Watch(NamedTuple):
+    """A validation after each epoch, and when it ends the training. Without losses there is none."""
+
+    rows: Data  # the samples that validate; the workspace has room for BLOCK of them
+    weight: Reals  # (1,) Data.weight; from memory, or LLVM would multiply by its reciprocal, which rounds otherwise
+    losses: RealRun  # (epochs,) the loss after each epoch, or (0,)
+    best: Reals  # (1,) the least loss so far
+    counts: Integers  # (3,) the epoch that had it, how many epochs have passed since, and why the training has ended
+    patience: int  # epochs without improvement that end the training
+    min_delta: float  # how much less than the best a loss must be
+    parameters: NumberRun  # those of the best epoch, if they are stored, or (0,)
+    start: Start
 
 
 class Many(NamedTuple):

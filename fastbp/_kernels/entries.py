@@ -30,7 +30,7 @@ def training(number):
     def train(call, thread):
         c = read(TrainCall, number, call)
         team = Team(c.team.meeting, thread, c.team.n_threads)
-        return epoch.train(c.machine, c.data, c.step, c.memory, c.progress, c.budget, team)
+        return epoch.train(c.machine, c.data, c.step, c.memory, c.progress, c.watch, c.budget, team)
 
     def update(call, thread):
         c = read(TrainCall, number, call)
@@ -66,7 +66,8 @@ def tiny(number):
     @inner
     def train(call, budget):
         c = read(TinyCall, number, call)
-        return small.train(c.machine, c.program, c.data, c.step, c.progress, budget)
+        team = Team(call, 0, 1)  # one thread: no meetings
+        return small.train(c.machine, c.program, c.data, c.step, c.progress, c.watch, budget, team)
 
     def train_tiny(call, thread):
         return train(call, read(TinyCall, number, call).budget)

@@ -2,115 +2,20 @@
 
 import math
 
-import numpy as np
-
 from .backward import activate_outputs, descend, hidden_errors, output_errors
-from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Dropping, Operand
+from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Dropping
 from .finite import run_is_finite
 from .forward import forward
-from .jit import inlined, inner
-from .llvm import at, get, lanes, load, load_first, number_of, put, store, store_first
+from .jit import inlined
+from .llvm import at, get, number_of, put
 from .random import reorder
-from .records import layer_of, rows_of, sample
-from .team import end_if_tired, meet, slice_of, was_last
-from .tuning import HEIGHT
+from .records import layer_of
+from .samples import copy_row, gather, weight_of
+from .team import end_if_tired, meet, was_last
 from .updates import step_along
-
-NO_SEED = np.uint64(0)
+from .watching import NO_SEED, goes_on, keep, keep_memory, sum_of_losses
 
 LEAST_RATE = 1.2e-38  # the least normal number of float32: below it η could round to 0, which has another meaning
-
-
-@inner
-def copy_row(target, source, n):
-    """Copy n numbers, in whole vectors and a masked one."""
-    width = lanes(source, 1)
-    whole = n // width * width
-    for i in range(0, whole, width):
-        store(target, i, load(source, i, 1))
-    if whole < n:
-        store_first(target, whole, load_first(source, whole, n - whole), n - whole)
-
-
-@inlined
-def copy_rows(target, width, source, n, data, start, rows):
-    """Copy rows `start` … of the epoch's order, n numbers each, to rows of `width`. rows: the first, and how many."""
-    first, count = rows
-    if width == lanes(source, 1):  # most outputs are so narrow: one mask, and no loop in each row
-        for s in range(first, first + count):
-            store(target, s * width, load_first(source, sample(data, start + s) * n, n))
-        return
-    for s in range(first, first + count):
-        copy_row(at(target, s * width), at(source, sample(data, start + s) * n), n)
-
-
-@inlined
-def spread_labels(net, data, start, rows):
-    """Store the labels of rows `start` … of the epoch's order as one-hot targets. rows: as in `copy_rows`."""
-    last = layer_of(net, net.depth - 1)
-    for s in range(rows[0], rows[0] + rows[1]):
-        targets = at(net.work, net.targets + s * last.width)
-        for j in range(last.n):
-            put(targets, j, number_of(targets, net.label_off))
-        put(targets, get(data.labels.at, sample(data, start + s)), number_of(targets, net.label_on))
-
-
-@inlined
-def spread_weights(net, data, start, rows):
-    """Store the weights of these samples, for each of their outputs."""
-    last = layer_of(net, net.depth - 1)
-    for s in range(rows[0], rows[0] + rows[1]):
-        weight = get(data.weights.at, sample(data, start + s))
-        for j in range(last.n):
-            put(net.work, net.weights + s * last.width + j, weight)
-
-
-@inlined
-def gather(net, data, start, m, team):
-    """Copy y and the samples' weights for rows start … start + m of the epoch's order. Return a¹, an Operand.
-
-    Class labels become one-hot targets. If there is an order, the rows of X are copied to the workspace, each thread
-    its own. Otherwise a¹ is where they are.
-    """
-    first, last = layer_of(net, 0), layer_of(net, net.depth - 1)
-    mine = slice_of(m, HEIGHT, team)
-    targets = at(net.work, net.targets)
-    ordered = data.order.size > 0
-    if ordered:
-        copy_rows(at(net.work, first.a), first.width, data.X, first.n, data, start, mine)
-    if data.labels.size > 0:
-        spread_labels(net, data, start, mine)
-    elif data.targets.size > 0:
-        copy_rows(targets, last.width, data.targets.at, last.n, data, start, mine)
-        if net.label_off > 0:
-            for i in range(mine[0] * last.width, (mine[0] + mine[1]) * last.width):
-                put(targets, i, number_of(targets, get(targets, i) * (net.label_on - net.label_off) + net.label_off))
-    if data.weights.size > 0:
-        spread_weights(net, data, start, mine)
-    if ordered:
-        meet(team)
-        return rows_of(net.work, first.a, first, 0)
-    return Operand(at(data.X, start * first.n), first.n, 1)
-
-
-@inner
-def weight_of(data, start, stop):
-    """Return the weight of samples start … stop of the epoch's order, which is their number if all weights are 1."""
-    if data.weights.size == 0:
-        return np.float64(stop - start)
-    total = 0.0
-    for s in range(start, stop):
-        total += np.float64(get(data.weights.at, sample(data, s)))
-    return total
-
-
-@inner
-def sum_of_losses(net, m):
-    """Return the sum of the losses of m samples, which is added in the same order for any number of threads."""
-    total = 0.0
-    for i in range((m + HEIGHT - 1) // HEIGHT):
-        total += get(net.losses, i)
-    return total
 
 
 @inlined
@@ -155,19 +60,24 @@ def train_block(net, data, step, kept, epoch, start, steps, current, team):
 
 
 @inlined
-def train(net, rows, step, kept, progress, budget, team):
+def train(net, rows, step, kept, progress, watch, budget, team):
     """Train from where progress stands until its epochs are done, the loss isn't finite, or `budget` blocks are done.
 
     A batch that is larger than a block takes several blocks. The result doesn't depend on how the calls are cut.
     Every thread of the team calls this; the first one stores the progress. Return the number of blocks done.
-    If the batch ends BY_OTHERS, the call ends behind the part, without an update and before the end of the epoch.
+    If the batch ends BY_OTHERS, the call ends behind the part, without an update and before the end of the epoch. With
+    a watch, each epoch is followed by a validation, which may end the training.
     """
     if not meet(team):
         return 0
     epochs, losses, position = progress.losses.size, progress.losses.at, progress.position
     epoch, start, steps = get(position, EPOCH), get(position, SAMPLE), get(kept.steps, 0)
     total, whole, at_once = get(losses, epoch), step.ends != BY_OTHERS, step.ends == AT_ONCE
+    watches = watch.losses.size > 0
     for done in range(budget):
+        if start == 0 and watches:
+            keep(net, watch, progress.random, team)
+            keep_memory(watch, kept, team)
         if start == 0 and rows.shuffles:
             if team.thread == 0:
                 reorder(rows, progress.random)
@@ -188,6 +98,8 @@ def train(net, rows, step, kept, progress, budget, team):
             put(position, EPOCH, epoch)
             put(position, SAMPLE, start)
             put(kept.steps, 0, steps)
+        if ends_epoch and watches and not goes_on(net, watch, epoch - 1, team):
+            return done + 1
         if epoch == epochs or (ends_batch and not whole) or was_last(done, team):
             return done + 1
     return budget

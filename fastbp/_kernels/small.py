@@ -61,6 +61,7 @@ from .tasks import (
     OutputTask,
     WeightTask,
 )
+from .watching import goes_on, keep
 
 
 @inlined
@@ -246,12 +247,14 @@ def descend(net, program, eta):
 
 
 @inlined
-def train(net, todo, rows, step, progress, budget):
+def train(net, todo, rows, step, progress, watch, budget, team):
     """Train like epoch.train, in one thread and with batches of one block. Return the number of blocks done."""
     epochs, losses, position = progress.losses.size, progress.losses.at, progress.position
     n_in, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
     epoch, start = get(position, EPOCH), get(position, SAMPLE)
     for done in range(budget):
+        if start == 0 and watch.losses.size > 0:
+            keep(net, watch, progress.random, team)
         if start == 0 and rows.shuffles:
             reorder(rows, progress.random)
         m = min(step.batch_size, rows.n - start)
@@ -279,6 +282,8 @@ def train(net, todo, rows, step, progress, budget):
             epoch, start = epoch + 1, 0
         put(position, EPOCH, epoch)
         put(position, SAMPLE, start)
+        if start == 0 and watch.losses.size > 0 and not goes_on(net, watch, epoch - 1, team):
+            return done + 1
         if epoch == epochs:
             return done + 1
     return budget

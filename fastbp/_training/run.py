@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
@@ -12,13 +13,14 @@ import numpy.typing as npt
 
 from .._kernels import codes
 from .._library.announce import silent_if
-from ..callbacks import Callback
+from ..callbacks import Callback, EarlyStopping
 from ..history import History
 from ..optimizers import LBFGS
 from ..streams._feed import Feed
 from . import lbfgs
 from .batches import Batches
 from .callback_states import gathered, give_back
+from .course import Course
 from .intake import Source
 from .measures import gradients, measure
 from .passes import OutOfTime, Passes
@@ -26,7 +28,8 @@ from .passes import OutOfTime, Passes
 Array = npt.NDArray[Any]
 
 NO_ENDS = nullcontext()
-AT_ONCE = 1 << 20  # epochs whose losses are stored in one array
+AT_ONCE = 1 << 20  # epochs whose losses are stored in one array, or batches whose learning rates are
+MOST_MULTIPLICATIONS = 5e9  # in a validation inside a kernel call, a tenth of a second, so that Ctrl-C works
 
 
 class Run(Passes):
@@ -123,6 +126,8 @@ class Run(Passes):
             self.epoch_by_epoch(lambda done: self.over_feed(source, done), after)
         elif self.state.optimizer.name == LBFGS.name:
             self.by_lbfgs(source, cast(LBFGS, self.state.optimizer), after)
+        elif isinstance(validation, codes.Data) and not metrics and self.goes_by_course(source, validation):
+            self.by_course(source, validation)
         elif self.by_epochs or metrics or validation or self.state.schedule or any(map(watches_epochs, self.callbacks)):
             self.epoch_by_epoch(lambda done: self.over(source, done, 1), after)
         else:  # the kernel may run all epochs in one call
@@ -139,6 +144,58 @@ class Run(Passes):
                 break
             if done + 1 < self.epochs:
                 self._look_at_the_clock()
+
+    def goes_by_course(self, data: codes.Data, validation: codes.Data) -> bool:
+        """Return whether kernels can run all epochs, with the validation: nothing in Python must see each epoch."""
+        state, bounds = self.state, self.state.bounds
+        if self.by_epochs or bounds.l1 > 0 or bounds.l2 > 0:  # numpy computes the penalties in the validation loss
+            return False
+        stopping = [callback for callback in self.callbacks if watches_epochs(callback)]
+        if len(stopping) > 1 or not all(type(each) is EarlyStopping and each._watches_val_loss for each in stopping):
+            return False
+        if any(type(each).on_progress is not Callback.on_progress and not each._only_looks for each in self.callbacks):
+            return False
+        rates = self.epochs * (1 if state.schedule is None else -(-data.n // state.batch_size))
+        short = validation.n * state.engine.multiplications <= MOST_MULTIPLICATIONS
+        return short and rates <= AT_ONCE and (state.schedule is None or is_own(state.schedule))
+
+    def by_course(self, data: codes.Data, validation: codes.Data) -> None:
+        """Train all epochs in few kernel calls, which also validate and decide when to stop."""
+        state, n_batches = self.state, -(-data.n // min(self.state.batch_size, data.n))
+        stopping = next((each for each in self.callbacks if isinstance(each, EarlyStopping)), None)
+        rates = (
+            np.concatenate([self.rates(epoch, n_batches) for epoch in range(self.epochs)]) if state.schedule else None
+        )
+        options: dict[str, Any] = {"epochs": self.epochs, "rates": rates, "n_threads": state.n_threads}
+        if stopping is None:
+            options["stores"] = False
+        else:
+            options |= {"patience": stopping.patience, "min_delta": stopping.min_delta}
+            options |= {"stores": stopping.restore_best_weights, "best": stopping.best, "waited": stopping._waited}
+        course = Course(state, data, validation, **options)
+        try:
+            while not course.finished:
+                course.n_threads = state.n_threads
+                course.call(self.deadline - perf_counter())
+                self._between_calls(course.progress, not course.finished)
+        finally:
+            course.stop()
+            self._record(course, stopping, n_batches)
+
+    def _record(self, course: Course, stopping: EarlyStopping | None, n_batches: int) -> None:
+        """Write the finished epochs of a course into the histories and into the callback."""
+        first, rates = self.state.epochs_trained + 1, course.rates[::n_batches]
+        for epoch, (loss, val_loss) in enumerate(zip(course.losses.tolist(), course.val_losses.tolist(), strict=True)):
+            measured = {"val_loss": val_loss}
+            if self.reports_rate:
+                measured["learning_rate"] = float(rates[epoch])
+            for record in self.histories:
+                record.extend(first + epoch, [loss])
+                record.add(measured)
+            if stopping is not None:
+                stopping.on_epoch_end(course, first + epoch, {"loss": loss, **measured})
+        if course.bad is not None:
+            raise self.divergence(*course.bad, self.state.epochs_trained + 1)
 
     def by_lbfgs(self, data: codes.Data, optimizer: LBFGS, after: Callable[[int], bool]) -> None:
         """Train with scipy, one iteration per epoch. Call `after` after each; it returns whether to stop."""
@@ -199,6 +256,13 @@ class Run(Passes):
     def stopped(self) -> bool:
         """Call the callbacks for the last epoch. Return whether one of them stops training."""
         return stopped(self.told, self.callbacks, self.history)
+
+
+def is_own(schedule: Any) -> bool:
+    """Return whether a schedule is one of fastbp's, which gives the same rates whenever it is asked."""
+    from ..schedules import SCHEDULES
+
+    return type(schedule) in SCHEDULES.values()
 
 
 def watches_epochs(callback: Callback) -> bool:

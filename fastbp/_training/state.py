@@ -231,7 +231,7 @@ class Rewind:
     """
 
     def __init__(self, state: State) -> None:
-        self.arrays = [array for array in state.arrays() if array.size]
+        self.arrays = state.arrays()
         self._kept: list[Array] = []
 
     def keep(self, epoch: int) -> None:
@@ -242,6 +242,11 @@ class Rewind:
             return
         for kept, array in zip(self._kept, self.arrays, strict=True):
             kept[:] = array
+
+    @property
+    def start(self) -> codes.Start:
+        """The memory for the kernels, which keep the state at the start of each epoch of a call themselves."""
+        return codes.Start(*self._kept)
 
     def back(self) -> None:
         """Restore the stored arrays."""

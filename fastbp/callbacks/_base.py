@@ -21,6 +21,7 @@ class Callback:
     """
 
     _writes_file: ClassVar[bool] = False  # fit_many refuses it if True: all networks would write the same file
+    _only_looks: ClassVar[bool] = False  # whether on_progress changes nothing in the trainer
 
     def on_fit_begin(self, trainer: Any, epochs: int) -> None:
         """Called before the first of `epochs` epochs."""

@@ -66,6 +66,12 @@ class EarlyStopping(Watch):
         "_restored": _watch.is_flag,
     }
 
+    @property
+    def _watches_val_loss(self) -> bool:
+        """Whether the measure is the validation loss if there is one, and less is better."""
+        named = self.monitor in ("auto", "val_loss") and self._measure in (None, "val_loss")
+        return named and self._sign < 0
+
     def on_fit_begin(self, trainer: Any, epochs: int) -> None:
         super().on_fit_begin(trainer, epochs)
         if self._weights and [w.shape for w in self._weights] != [w.shape for w in trainer.get_weights()]:

@@ -87,6 +87,8 @@ def as_error(ended: BaseException) -> Exception:
 class Halt(Callback):
     """Passes Ctrl-C from the main thread to fits in other threads, between two kernel calls."""
 
+    _only_looks = True
+
     def __init__(self) -> None:
         self.came = False
 
