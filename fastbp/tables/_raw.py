@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .._checks import one_of
-from .._files.columns import Categories, Column, Dates
+from .._files.columns import Categories, Column, Dates, Numbers
 from .._files.dates import parts_of
 from ._cells import Array, Cells, cells_of
 from ._problems import Problems, check_columns
 from ._read import UNKNOWN, check_category_cells, check_number_cells, places_in
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ def raw_columns(
     places = np.empty((len(owners[1]), len(frame)), np.int32)
     i = j = 0
     for column in columns:
+        plain = _plain(column, frame[column.name])
+        if plain is not None:
+            numbers[i] = plain
+            i += 1
+            continue
         cells = cells_of(frame[column.name])
         if isinstance(column, Categories):
             check_category_cells(column, cells, unknown, problems)
@@ -96,6 +101,15 @@ def raw_columns(
     if not silent:
         problems.warn()
     return RawColumns(names, numbers, places, owners)
+
+
+def _plain(column: Column, series: Series[Any]) -> Array | None:
+    """Return the numbers of a column that holds nothing else; None if its distinct values have to be looked at."""
+    if not isinstance(column, Numbers) or series.dtype.kind not in "iuf":
+        return None
+    numbers = series.to_numpy(np.float64, na_value=np.nan)
+    known = np.isfinite(numbers)
+    return numbers if known.all() or (column.indicator and not np.isinf(numbers).any()) else None
 
 
 def n_numbers(column: Column) -> int:

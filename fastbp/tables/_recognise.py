@@ -42,11 +42,13 @@ class Rules:
     missing : one of MISSING
     types : kinds that the user chose, by the names of their columns
     named : whether the names of columns say something about them
+    ranks : whether columns of many different numbers get their ranks as a second input
     """
 
     missing: str
     types: Mapping[str, str]
     named: bool = True
+    ranks: bool = True
 
 
 class LeftOut(Exception):
@@ -122,7 +124,7 @@ def recognise_inputs(
 ) -> tuple[tuple[Column, ...], dict[str, str]]:
     """Return how each column of a frame without a target becomes numbers, and why the others are left out.
 
-    The arguments are those of `recognise`. No column has mean targets. If no column is useful, there is none.
+    The arguments are those of `recognise`. No column has ranks or mean targets. If no column is useful, there is none.
     """
     problems, asked = Problems(), Asked(drop=drop, types=dict(types or {}))
     _check_asked(list(frame.columns), asked, "indicator", problems)
@@ -152,7 +154,8 @@ def _inputs(
     """Return the columns that become inputs, and why the others are left out."""
     names = list(frame.columns)
     columns, left_out = list[Column](), dict[str, str]()
-    rules = Rules(missing, asked.types, names != [f"column_{place + 1}" for place in range(len(names))])
+    are_named = names != [f"column_{place + 1}" for place in range(len(names))]
+    rules = Rules(missing, asked.types, are_named, ranks=bool(asked.target))
     counted: dict[str, Cells] = {}
     for name in [name for name in names if name != asked.target and name not in asked.ids]:
         if why := _unwanted(name, asked.drop, asked.features, asked.types):
@@ -306,7 +309,7 @@ def _scaled(cells: Cells, reading: Reading, rules: Rules) -> Numbers:
     return Numbers(
         *(cells.name, mean, deviation, fill, indicator),
         *(reading.spelling, reading.unit, low, high),
-        *_ranks.knots_of(found, counts),
+        *(_ranks.knots_of(found, counts) if rules.ranks else ()),
         lenient=lenient,
         note=note,
     )

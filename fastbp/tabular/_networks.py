@@ -162,7 +162,7 @@ class Folds:
         course = Course(state, data, validation, epochs=self.epochs, patience=patience, rates=rates)
         while not course.advance(CHUNK_SECONDS):
             if out_of_time():
-                course.end()
+                course.stop()
         if course.best_epoch >= 0:
             _, output = engine.evaluate(validation, 1, predictions=True)
             self.oof[validating] = self.architecture.answers(output)

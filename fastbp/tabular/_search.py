@@ -110,9 +110,10 @@ class Search:
         self.random_state = random_state
         wanted = MOST if n_networks is None else max(1, n_networks // problem.n_folds)
         self._stream = configurations(random_state, classes=problem.n_classes is not None)
-        self._wanted = wanted if problem.columns else 0
+        learns = len(problem.columns) > 0 and len(np.unique(problem.y)) > 1
+        self._wanted = wanted if learns else 0
         self._candidates = list[Candidate]()
-        linear = linear_members(problem, self.started + LINEAR_SHARE * max_seconds)
+        linear = linear_members(problem, self.started + LINEAR_SHARE * max_seconds) if learns else []
         self._extra = deque(enumerate([*linear, *extra]))
         self._linear = len(linear)
         constant = Constant.of(problem)
