@@ -84,19 +84,19 @@ def blended(predictions: Sequence[Array], weights: Array) -> Array:
     return total
 
 
-def nested_loss(
+def nested_predictions(
     predictions: Sequence[Array],
     y: Array,
-    folds: npt.NDArray[np.int64],
+    folds: Array,
     objective: Objective,
     weights: Array | None = None,
     *,
     steps: int = 40,
-) -> float:
-    """Return the loss of the ensemble on rows that did not choose its weights.
+) -> Array:
+    """Return the predictions of the ensemble for rows that did not choose its weights, (n, k) or (n,).
 
-    The loss of an ensemble is too good an estimate where the same rows chose the weights. Here, the rows of each fold
-    are predicted with weights that the rows of the other folds chose.
+    The loss of an ensemble looks too good on the rows that chose its weights, and their residuals are too small. Here,
+    the rows of each fold get the weights that the rows of the other folds chose.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def nested_loss(
         others = None if weights is None else weights[outside]
         shares = greedy_weights([P[outside] for P in predictions], y[outside], objective, others, steps=steps)
         mixed[inside] = blended([P[inside] for P in predictions], shares)
-    return objective.loss(y, mixed, weights)
+    return mixed
 
 
 def tempered(P: Array, temperature: float) -> Array:

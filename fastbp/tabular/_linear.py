@@ -39,7 +39,8 @@ class LinearFit(NamedTuple):
     fold_coefficients, fold_intercepts : (f, p, c) and (f, c)
         Of each fold's model.
     penalty : float
-        λ: a model minimizes the sum of its losses plus ½ λ Σ w².
+        λ: a model minimizes the sum of its losses plus ½ λ Σ w². Before that, numbers are standardized and counts
+        are divided by their mean.
     """
 
     oof: Array
