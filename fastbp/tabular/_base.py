@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
@@ -28,7 +29,7 @@ from . import _importance
 from ._explanation import BACKGROUND, shapley
 from ._fitted import Fitted
 from ._inputs import named_estimators, target_of, thread_count
-from ._leaderboard import leaderboard
+from ._leaderboard import leaderboard, tell
 from ._members import Member
 from ._networks import NetworkMember
 from ._objectives import Objective, objective_of
@@ -97,6 +98,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: bool) -> Any:
         """Check the arguments, search, and keep what predictions need."""
+        started = time.perf_counter()
         self._validate_params()
         if self.max_seconds is None and self.n_networks is None:
             raise ValueError(wrong("max_seconds", "a time limit, or n_networks", "None for both, which never ends"))
@@ -131,6 +133,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             n_jobs=n_threads,
             random_state=seed,
             extra=[functools.partial(fit_estimator, name, estimator, problem) for name, estimator in others],
+            told=functools.partial(tell, objective) if self.verbose else None,
+            started=started,
         ).run()
         self._keep(problem, fitted, seed)
         self.oof_prediction_ = np.full((n, *fitted.oof.shape[1:]), np.nan)

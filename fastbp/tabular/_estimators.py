@@ -114,7 +114,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         names = {name: number for number, name in enumerate(self.classes_.tolist())}
         codes = np.array([names.get(name, -1) for name in target.tolist()], np.int64)
         if (codes < 0).any():
-            came = f"{shown(target[codes < 0][0])}, which fit did not see"
+            came = f"{shown(target[codes < 0].tolist()[0])}, which fit did not see"
             raise ValueError(wrong("y", f"classes among {shown(self.classes_.tolist())}", came))
         return codes
 
@@ -136,7 +136,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
             The most probable ones. With metric="balanced_accuracy", those with the largest probability in relation to
             their share in training.
         """
-        return self.classes_[decide(self._predicted(X), self._fitted.objective, self.class_prior_)]
+        probabilities = self._predicted(X)
+        return self.classes_[decide(probabilities, self._fitted.objective, self.class_prior_)]
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, in the order of `classes_`.

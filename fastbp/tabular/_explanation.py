@@ -40,6 +40,9 @@ def shapley(
     baseline : (k,)
     """
     b, p = len(background), len(rows.names)
+    if p == 0:
+        outputs = predict(rows)
+        return np.zeros((len(rows), 0, outputs.shape[1])), outputs, outputs[0]
     orders = np.array([random.permutation(p) for _ in range((b + 1) // 2)]).reshape(-1, p)
     orders = np.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, p)[:b]
     turns = np.argsort(orders, axis=1)  # of each column, (b, p)

@@ -61,13 +61,15 @@ def _as_array(y: Any) -> Any:
 
 def as_classes(target: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     """Return the different classes, sorted, and the number of each row's class."""
+    if target.dtype == object:
+        kinds = {type(value) for value in target}
+        if str in kinds and len(kinds) > 1:
+            came = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise TypeError(wrong("y", "classes of one kind", f"{came}; convert them with y.astype(str)"))
+        if str not in kinds:
+            target = np.array(target.tolist())
     check_classification_targets(target)
-    try:
-        classes, codes = np.unique(target, return_inverse=True)
-    except TypeError:
-        kinds = sorted({type(value).__name__ for value in target})
-        expected = "classes of one kind, which can be sorted"
-        raise TypeError(wrong("y", expected, f"{' and '.join(kinds)}; convert them with y.astype(str)")) from None
+    classes, codes = np.unique(target, return_inverse=True)
     return classes, codes.reshape(-1).astype(np.int64)
 
 

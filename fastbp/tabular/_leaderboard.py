@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _messages
+from ._fitted import Fitted, Row
+from ._objectives import Objective
+
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from ._fitted import Fitted
 
 ENSEMBLE = "ensemble"
 
@@ -28,6 +30,16 @@ def leaderboard(fitted: Fitted) -> DataFrame:
     ]
     frame = pandas.DataFrame(rows, columns=["name", "family", "loss", "weight", "seconds", "complete"])
     frame = frame.sort_values(["complete", "loss"], ascending=[False, True], kind="stable", ignore_index=True)
-    metric = 1 - frame["loss"] if objective.greater_is_better else frame["loss"]
-    frame.insert(2, objective.metric, metric)
+    frame.insert(2, objective.metric, _metric(objective, frame["loss"]))
     return frame.drop(columns="loss")
+
+
+def tell(objective: Objective, row: Row) -> None:
+    """Print a line for a candidate."""
+    ended = "" if row.complete else ", ended after the first fold"
+    _messages.out(f"{row.name}  {objective.metric} {_metric(objective, row.loss):.4f}  {row.seconds:.2f} s{ended}\n")
+
+
+def _metric(objective: Objective, loss: Any) -> Any:
+    """Return what people report."""
+    return 1 - loss if objective.greater_is_better else loss
