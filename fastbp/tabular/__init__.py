@@ -22,5 +22,7 @@ def __getattr__(name: str) -> Any:
     try:
         from . import _estimators
     except ImportError as error:
+        if str(error.name).startswith("fastbp"):
+            raise
         raise not_installed("fastbp.tabular needs pandas and scikit-learn", "tables") from error
     return getattr(_estimators, name)

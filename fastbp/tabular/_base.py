@@ -126,13 +126,14 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             drop=self.drop,
             random_state=seed,
         )
+        can_learn = len(problem.columns) > 0 and len(np.unique(y)) > 1
         fitted = Search(
             problem,
             max_seconds=math.inf if self.max_seconds is None else float(self.max_seconds),
             n_networks=self.n_networks,
             n_jobs=n_threads,
             random_state=seed,
-            extra=[functools.partial(fit_estimator, name, estimator, problem) for name, estimator in others],
+            extra=[functools.partial(fit_estimator, *each, problem) for each in others] if can_learn else [],
             told=functools.partial(tell, objective) if self.verbose else None,
             started=started,
         ).run()
@@ -211,6 +212,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         return self._in_pieces(self._raw(X), self._deviations)
 
     def _deviations(self, raw: RawColumns) -> Array:
+        """Return the deviations over all members and folds."""
         weighted = [(member.spread(raw), w) for member, w in zip(self.members_, self.weights_, strict=True)]
         mean = sum(w * each.mean(axis=0) for each, w in weighted)
         return np.sqrt(sum(w * ((each - mean) ** 2).mean(axis=0) for each, w in weighted))
@@ -298,8 +300,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         self, frame: DataFrame, values: Array, outputs: Array, baselines: Array, chosen: Array, told: Sequence[Told]
     ) -> Contributions:
         """Return contributions, (m, p), with the text of each cell."""
-        cells = zip(*(cell_texts(column, frame[column.name]) for column in self.columns_), strict=True)
-        full = tuple(replace(one, cells=row) for one, row in zip(told, cells, strict=True))
+        texts = [cell_texts(column, frame[column.name]) for column in self.columns_]
+        full = tuple(replace(one, cells=tuple(column[i] for column in texts)) for i, one in enumerate(told))
         names = tuple(column.name for column in self.columns_)
         baseline = f"the mean of {min(BACKGROUND, len(self._sample.y))} training rows"
         return Contributions(names, values, outputs, baselines, chosen, full, "column", baseline)

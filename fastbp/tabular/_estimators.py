@@ -14,7 +14,7 @@ from ..explanation._told import Told
 from ._base import BaseTabular
 from ._fitted import Fitted
 from ._inputs import as_classes, as_numbers
-from ._intervals import Conformal
+from ._intervals import Conformal, disagreement
 from ._objectives import Objective, class_priors, decide
 from ._problem import Problem
 
@@ -245,10 +245,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
     def _keep(self, problem: Problem, fitted: Fitted, seed: int) -> None:
         super()._keep(problem, fitted, seed)
-        used = [(member.oof, w) for member, w in zip(fitted.members, fitted.weights, strict=True)]
-        mean = sum(w * oof for oof, w in used)
-        spread = np.sqrt(sum(w * (oof - mean) ** 2 for oof, w in used))
-        self._conformal = Conformal.fit(problem.y, fitted.oof, spread if spread.any() else None)
+        spread = disagreement([member.oof[None] for member in fitted.members], fitted.weights)
+        self._conformal = Conformal.fit(problem.y, fitted.oof, spread if spread.any() else None, problem.weights)
 
     def _known(self, target: Array) -> Array:
         return as_numbers(target)
@@ -290,9 +288,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
     def _disagreement(self, raw: Any) -> Array:
         """Return how much the members of one fold disagree on rows, as those of out-of-fold predictions do."""
-        used = [(member.spread(raw), w) for member, w in zip(self.members_, self.weights_, strict=True)]
-        mean = sum(w * each for each, w in used)
-        return np.sqrt(sum(w * (each - mean) ** 2 for each, w in used)).mean(axis=0)
+        return disagreement([member.spread(raw) for member in self.members_], self.weights_)
 
     def explain(self, X: Any) -> Contributions:
         """Return how much each column contributes to the prediction.

@@ -89,7 +89,7 @@ class Fitted:
         return self._tempered(blended([member.spread(rows) for member in self.members], self.weights))
 
     def _tempered(self, predictions: Array) -> Array:
-        return predictions if self.n_classes is None else tempered(predictions, self.temperature)
+        return predictions if self.n_classes is None else _probabilities(predictions, self.temperature)
 
 
 def weighted(problem: Problem, members: Sequence[Member], first: int, log: Sequence[Row], interrupted: bool) -> Fitted:
@@ -111,7 +111,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
     oof, degrees = blended(predictions, shares[used]), 1.0
     if problem.n_classes is not None:
         degrees = temperature(oof, y, weights)
-        oof = tempered(oof, degrees)
+        oof = _probabilities(oof, degrees)
     names = {member.name: shares[i] for i, member in enumerate(members)}
     return Fitted(
         columns=problem.columns,
@@ -129,3 +129,9 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
 
 def _with_weight(row: Row, weight: float) -> Row:
     return Row(row.name, row.family, row.loss, row.seconds, row.epochs, row.complete, float(weight))
+
+
+def _probabilities(P: Array, temperature: float) -> Array:
+    """Return tempered probabilities whose sums are 1 in float64; networks compute them in float32."""
+    P = tempered(P, temperature)
+    return P / P.sum(axis=-1, keepdims=True)

@@ -63,10 +63,11 @@ def as_classes(target: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     """Return the different classes, sorted, and the number of each row's class."""
     if target.dtype == object:
         kinds = {type(value) for value in target}
-        if str in kinds and len(kinds) > 1:
+        texts = [kind for kind in kinds if issubclass(kind, str)]
+        if texts and len(texts) < len(kinds):
             came = " and ".join(sorted(kind.__name__ for kind in kinds))
             raise TypeError(wrong("y", "classes of one kind", f"{came}; convert them with y.astype(str)"))
-        if str not in kinds:
+        if not texts:
             target = np.array(target.tolist())
     check_classification_targets(target)
     classes, codes = np.unique(target, return_inverse=True)
