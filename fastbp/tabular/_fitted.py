@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .. import tables
 from .._files.columns import Column
 from ..tables import RawColumns
-from ._blend import blended, greedy_weights, nested_loss, temperature, tempered
+from ._blend import blended, greedy_weights, nested_predictions, temperature, tempered
 from ._members import Member
 from ._objectives import Objective
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._problem import Problem
 
 Array = npt.NDArray[Any]
+
+NESTED = 30  # the best candidates, of which weights are chosen anew in each fold, for an honest estimate of the loss
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         degrees = temperature(oof, y, weights)
         oof = _probabilities(oof, degrees)
     names = {member.name: shares[i] for i, member in enumerate(members)}
+    best_members = sorted(members, key=lambda member: member.loss)[:NESTED]
+    nested = nested_predictions([member.oof for member in best_members], y, problem.folds, objective, weights)
     return Fitted(
         columns=problem.columns,
         objective=objective,
@@ -121,7 +125,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         weights=shares[used],
         temperature=degrees,
         oof=oof,
-        loss=nested_loss(predictions, y, problem.folds, objective, weights) if len(chosen) > 1 else best,
+        loss=objective.loss(y, nested, weights),
         log=tuple(_with_weight(row, names.get(row.name, 0.0)) for row in log),
         interrupted=interrupted,
     )
