@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._checks import wrong
 from ._objectives import Objective, mean
 
 Array = npt.NDArray[Any]
 
+ROUNDING = 1e-12  # losses that differ by a smaller share are equal
+PATIENCE = 10  # steps without a better mean after which none is expected
 LEAST_CHANCE = 1e-12  # smaller probabilities have no more influence on the temperature
+EVIDENCE = 3.32  # half of the 99 % point of χ² with one degree of freedom
 COLDEST, HOTTEST = 0.2, 5.0  # limits of the temperature
 
 
@@ -22,8 +26,13 @@ def greedy_weights(
     """Return the weights of members whose weighted mean has a low loss.
 
     The selection is that of Caruana et al. (2004): start with the best member; in each step, add the member, with
-    replacement, with which the mean is best. The weights are the counts after the best step, so that their loss is
-    never above that of the best member. Of equal members, the first one is added.
+    replacement, with which the mean is best. The weights are the counts after one of the steps, that with the lowest
+    loss. Of equal members, the first one is added.
+
+    AUC and accuracies change in small jumps, so choosing members by them fits noise. For these, log loss chooses the
+    members, and the objective only the step.
+
+    The loss of the answer is never above that of the best member.
 
     Parameters
     ----------
@@ -42,37 +51,79 @@ def greedy_weights(
     -------
     (m,) float64, ≥ 0, with the sum 1
     """
-    candidates, losses_of = _evaluation(predictions, y, objective, weights)
-    losses = losses_of(candidates)
-    first = _least(losses)
-    counts = np.zeros(len(candidates))
-    counts[first] = 1
-    total, best, chosen = candidates[first].copy(), losses[first], counts.copy()
-    for step in range(1, steps):
-        losses = losses_of((total + candidates) / (step + 1))
-        added = _least(losses)
+    usable = np.flatnonzero([np.isfinite(P).all() for P in predictions]).tolist()
+    if not usable:
+        raise ValueError(wrong("predictions", "finite ones of at least one member", "NaN or infinity in all of them"))
+    chosen = np.zeros(len(predictions))
+    chosen[usable] = _greedy([predictions[j] for j in usable], y, objective, weights, steps)
+    return chosen
+
+
+def _greedy(predictions: Sequence[Array], y: Array, objective: Objective, weights: Array | None, steps: int) -> Array:
+    """Return the weights of members whose predictions are finite."""
+    jumps = objective.classes and objective.name != "log_loss"
+    losses_after = _chosen_by(predictions, y, "log_loss" if jumps else objective.name, objective, weights)
+    counts = np.zeros(len(predictions))
+    path: list[tuple[float, Array]] = []
+    best = 0
+    while len(path) < min(steps, best + 1 + PATIENCE):
+        losses = losses_after(counts)
+        least = losses.min()
+        added = int((losses <= least + ROUNDING * abs(least)).argmax())
         counts[added] += 1
-        total += candidates[added]
-        if losses[added] < best:
-            best, chosen = losses[added], counts.copy()
-    return chosen / chosen.sum()
+        path.append((losses[added], counts / counts.sum()))
+        if losses[added] < path[best][0]:
+            best = len(path) - 1
+    if not jumps:
+        return path[best][1]
+    singles = objective.losses(y, np.stack(predictions), weights)
+    first = int(singles.argmin())
+    means = [shares for _, shares in path[::-2]] + [np.eye(len(predictions))[first]]
+    return min(means, key=lambda shares: objective.loss(y, blended(predictions, shares), weights))
 
 
-def _least(losses: Array) -> int:
-    """Return the number of the smallest loss that is not NaN; 0 if all are."""
-    return int(np.where(np.isnan(losses), np.inf, losses).argmin())
+def _chosen_by(
+    predictions: Sequence[Array], y: Array, name: str, objective: Objective, weights: Array | None
+) -> Callable[[Array], Array]:
+    """Return a function of the counts of members, (m,), that returns the loss, (m,), after one more of each is added.
+
+    Instead of the loss, it may return another number that is smaller for a smaller loss.
+    """
+    if name == "log_loss":
+        return _log_losses(np.stack([P[np.arange(len(y)), y] for P in predictions]).astype(np.float64), weights)
+    stacked = np.stack(predictions).astype(np.float64)
+    if name in ("rmse", "r2"):
+        errors = (stacked - y) * (1 if weights is None else np.sqrt(weights))
+        products = errors @ errors.T
+        squares = products.diagonal()
+
+        def squared(counts: Array) -> Array:
+            shares = products @ counts
+            return (counts @ shares + 2 * shares + squares) / (counts.sum() + 1) ** 2
+
+        return squared
+    return lambda counts: objective.losses(y, (counts @ stacked + stacked) / (counts.sum() + 1), weights)
 
 
-def _evaluation(
-    predictions: Sequence[Array], y: Array, objective: Objective, weights: Array | None
-) -> tuple[Array, Callable[[Array], Array]]:
-    """Return what is averaged of each member, (m, …), and a function that returns the loss of each of such arrays."""
-    if objective.name == "log_loss":  # depends only on the probabilities of the true classes
-        rows, least = np.arange(len(y)), np.finfo(np.float64).eps
-        chances = np.stack([np.asarray(P[rows, y], np.float64) for P in predictions])
-        return chances, lambda C: mean(-np.log(np.maximum(C, least)), weights)
-    stacked = np.stack([np.asarray(P, np.float64) for P in predictions])
-    return stacked, lambda P: objective.losses(y, P, weights)
+def _log_losses(chances: Array, weights: Array | None) -> Callable[[Array], Array]:
+    """Return the function for log loss, given the probabilities of the true classes, (m, n)."""
+    chances = np.maximum(chances, np.finfo(np.float64).eps)
+    room = np.empty_like(chances)
+
+    def log_losses(counts: Array) -> Array:
+        products = np.add(chances, counts @ chances, out=room)
+        if weights is not None:
+            return np.log(counts.sum() + 1) - mean(np.log(products), weights)
+        n = products.shape[1]
+        logs = np.zeros(len(products))
+        for _ in range(3):  # the log of a product of eight probabilities costs as much as that of one
+            n, odd = divmod(n, 2)
+            if odd:
+                logs += np.log(products[:, 2 * n])
+            products = np.multiply(products[:, :n], products[:, n : 2 * n], out=products[:, :n])
+        return np.log(counts.sum() + 1) - (logs + np.log(products).sum(axis=1)) / chances.shape[1]
+
+    return log_losses
 
 
 def blended(predictions: Sequence[Array], weights: Array) -> Array:
@@ -125,8 +176,9 @@ def tempered(P: Array, temperature: float) -> Array:
 def temperature(P: Array, y: Array, weights: Array | None = None) -> float:
     """Return the temperature with the smallest log loss, between 0.2 and 5; 1.0 if that gains less than chance does.
 
-    One number that is fitted to n rows lowers their mean loss by about 1 / 2n if there is nothing to gain. The
-    temperature must gain twice as much.
+    A number that is fitted to n rows always lowers their loss. Chance lowers the sum of their losses by more than 3.3
+    in one of a hundred cases (a likelihood-ratio test), so the temperature must gain more. Ensembles are close to
+    calibrated: over the tables that we looked at, smaller gains on these rows made new rows worse.
 
     Parameters
     ----------
@@ -149,7 +201,7 @@ def temperature(P: Array, y: Array, weights: Array | None = None) -> float:
         if abs(inverse - last) < 1e-6:
             break
     before, after = (float(mean(-np.log(softmax(b * logits)[rows, y]), weights)) for b in (1.0, inverse))
-    return 1 / inverse if (before - after) * _effective_rows(len(y), weights) > 1 else 1.0
+    return 1 / inverse if (before - after) * _effective_rows(len(y), weights) > EVIDENCE else 1.0
 
 
 def softmax(Z: Array) -> Array:

@@ -1,0 +1,151 @@
+"""Weights of members: better than each member, equal to slow selections, honest on rows that did not choose them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastbp.tabular._blend import blended, greedy_weights, nested_predictions, temperature, tempered
+from fastbp.tabular._objectives import OF_CLASSES, OF_NUMBERS, objective_of
+
+OBJECTIVES = [objective_of(name, classes=True) for name in OF_CLASSES] + [
+    objective_of(name, classes=False) for name in (*OF_NUMBERS, "quantile:0.8")
+]
+
+
+def softmax(Z):
+    e = np.exp(Z - Z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def members(objective, m=7, n=301, n_classes=3, seed=0):
+    """Return predictions of m members, the targets, and weights of which some are 0."""
+    rng = np.random.default_rng(seed)
+    noise = rng.uniform(0.5, 2, m)[:, None, None]
+    if objective.classes:
+        Z = rng.normal(size=(n, n_classes))
+        y = (Z + rng.gumbel(size=Z.shape)).argmax(axis=1)
+        P = softmax(Z + noise * rng.normal(size=(m, n, n_classes)))
+    else:
+        rate = np.exp(rng.normal(size=n))
+        y = rng.poisson(rate).astype(float)
+        P = rate * np.exp(0.3 * noise[..., 0] * rng.normal(size=(m, n)))
+    return list(P), y, rng.integers(0, 3, n).astype(float)
+
+
+def slowly(predictions, y, objective, weights, steps):
+    """Return greedy weights, computed from the definition."""
+    counts, path = np.zeros(len(predictions)), []
+    for _ in range(steps):
+        losses = []
+        for j in range(len(predictions)):
+            more = counts.copy()
+            more[j] += 1
+            losses.append(
+                objective.loss(y, sum(c * P for c, P in zip(more, predictions, strict=True)) / more.sum(), weights)
+            )
+        counts[int(np.argmin(losses))] += 1
+        path.append((min(losses), counts / counts.sum()))
+    return min(path, key=lambda pair: pair[0])[1]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: objective.name)
+def test_weights_are_those_of_the_definition(objective):
+    predictions, y, weights = members(objective)
+    for weight in (None, weights):
+        found = greedy_weights(predictions, y, objective, weight, steps=15)
+        assert found.sum() == pytest.approx(1)
+        if not objective.classes or objective.name == "log_loss":
+            assert found == pytest.approx(slowly(predictions, y, objective, weight, 15))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: objective.name)
+def test_the_mean_is_never_worse_than_the_best_member(objective):
+    for seed in range(20):
+        predictions, y, weights = members(objective, m=3, n=25, seed=seed)
+        loss = objective.loss(y, blended(predictions, greedy_weights(predictions, y, objective, weights)), weights)
+        assert loss <= objective.losses(y, np.stack(predictions), weights).min() + 1e-12
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: objective.name)
+def test_the_mean_is_better_on_other_rows(objective):
+    predictions, y, _ = members(objective, n=4000)
+    chosen = greedy_weights([P[:2000] for P in predictions], y[:2000], objective)
+    others = [P[2000:] for P in predictions]
+    assert objective.loss(y[2000:], blended(others, chosen)) < objective.losses(y[2000:], np.stack(others)).min()
+
+
+def test_members_that_diverged_or_repeat_another_get_no_weight():
+    for objective in (OBJECTIVES[0], OBJECTIVES[1], OBJECTIVES[4]):
+        predictions, y, _ = members(objective)
+        expected = greedy_weights(predictions, y, objective)
+        broken = np.full_like(predictions[0], np.nan)
+        found = greedy_weights([broken, *predictions, *predictions], y, objective)
+        assert found == pytest.approx(np.concatenate([[0], expected, 0 * expected]))
+        assert blended([broken, *predictions, *predictions], found) == pytest.approx(blended(predictions, expected))
+        with pytest.raises(ValueError, match="predictions: expected finite ones"):
+            greedy_weights([broken], y, objective)
+
+
+def test_certain_errors_are_survived():
+    objective = OBJECTIVES[0]
+    y = np.array([0, 1] * 20)
+    wrong, fair = np.eye(2)[1 - y], np.full((40, 2), 0.5)
+    assert greedy_weights([wrong, fair], y, objective) == pytest.approx([0, 1])
+    assert np.isfinite(greedy_weights([wrong], y, objective)).all()
+
+
+def test_nested_predictions_are_honest():
+    """If no member knows anything, the selected mean looks good, but not on rows that did not select it."""
+    rng = np.random.default_rng(0)
+    objective = objective_of("rmse", classes=False)
+    y = rng.normal(size=100)
+    noise = [0.3 * rng.normal(size=100) for _ in range(50)]
+    nested = nested_predictions(noise, y, np.arange(100) % 5, objective)
+    selected = objective.loss(y, blended(noise, greedy_weights(noise, y, objective)))
+    assert selected < 0.98 * objective.loss(y, np.zeros(100))
+    assert objective.loss(y, nested) > selected + 0.02
+
+
+def test_nested_predictions_use_weights_of_the_other_folds():
+    objective = objective_of("mae", classes=False)
+    predictions, y, weights = members(objective)
+    folds = np.arange(len(y)) % 3
+    nested = nested_predictions(predictions, y, folds, objective, weights)
+    others = folds != 1
+    chosen = greedy_weights([P[others] for P in predictions], y[others], objective, weights[others])
+    assert nested[folds == 1] == pytest.approx(blended(predictions, chosen)[folds == 1])
+
+
+@pytest.mark.parametrize("wrong_by", [0.4, 2.5])
+def test_the_temperature_repairs_overconfidence_and_timidity(wrong_by):
+    rng = np.random.default_rng(0)
+    for k in (2, 4):
+        Z = rng.normal(size=(5000, k))
+        y = (Z + rng.gumbel(size=Z.shape)).argmax(axis=1)
+        found = temperature(softmax(Z * wrong_by), y)
+        assert found == pytest.approx(wrong_by, rel=0.1)
+        assert tempered(softmax(Z * wrong_by), found) == pytest.approx(softmax(Z * wrong_by / found), abs=1e-9)
+        weights = (rng.permutation(5000) < 2500).astype(float)
+        half = weights > 0
+        assert temperature(softmax(Z * wrong_by), y, weights) == pytest.approx(
+            temperature(softmax(Z * wrong_by)[half], y[half])
+        )
+
+
+def test_calibrated_probabilities_keep_their_temperature():
+    kept = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        Z = rng.normal(size=(200, 3))
+        kept += temperature(softmax(Z), (Z + rng.gumbel(size=Z.shape)).argmax(axis=1)) == 1
+    assert kept >= 28
+    assert temperature(np.full((50, 2), 0.5), np.arange(50) % 2) == 1
+
+
+def test_certain_probabilities_can_be_cooled():
+    P = np.eye(2)[np.arange(100) % 2]
+    y = np.where(np.arange(100) % 10 == 0, 1 - np.arange(100) % 2, np.arange(100) % 2)
+    found = temperature(P, y)
+    assert found == 5
+    assert np.isfinite(tempered(P, found)).all()
