@@ -24,6 +24,7 @@ def minimized(
     tolerance: float,
     iterations: int,
     deadline: float = math.inf,
+    least: int = 0,
 ) -> Array:
     """Return points where the functions are close to their minima.
 
@@ -36,14 +37,15 @@ def minimized(
     tolerance : what may be left to gain
     iterations : how many steps to take, at most
     deadline : time of `time.perf_counter` after which no step begins
+    least : steps to take even after the deadline
     """
     x = start
     value, gradient = evaluate(x)
     history: list[tuple[Array, Array, Array]] = []
     active = np.ones(len(x), bool)
-    for _ in range(iterations):
+    for taken in range(iterations):
         active &= 0.5 * (gradient**2).sum(axis=1) > tolerance
-        if not active.any() or time.perf_counter() > deadline:
+        if not active.any() or (taken >= least and time.perf_counter() > deadline):
             break
         direction = np.where(active[:, None], -_natural(gradient, history), 0)
         slope = (direction * gradient).sum(axis=1)

@@ -24,6 +24,7 @@ WIDTH = 0.1  # over which the corner of the quantile loss is smoothed, in standa
 ROTATED = 600  # up to so many columns, the eigenvectors of their covariance are worth their time
 COVARIANCE_ROWS = 20_000  # are enough to know the covariance of the columns
 BLOCK = 1 << 18  # numbers that are computed at once
+LEAST_STEPS = 3  # bring the models close to their best
 LEFT = 1e-6  # of the mean loss that may be left to gain
 
 
@@ -81,11 +82,11 @@ def fit_linear(
     n_classes : int, optional
         Number of classes; None for numbers.
     deadline : float
-        Time of `time.perf_counter` after which no other penalty is tried.
+        Time of `time.perf_counter` after which training ends. Before that, it takes a few steps with one penalty.
     """
     family, targets, scale, shift = _model(y, objective, weights, n_classes)
     problem = _Folds(X, targets, folds, family, weights)
-    best = _fit_of(problem, FIRST, *problem.start(), deadline)
+    best = _fit_of(problem, FIRST, *problem.start(), deadline, LEAST_STEPS)
     for step in (1, -1):  # stronger penalties as long as they improve; if none does, weaker ones
         if best.number != FIRST:
             break
@@ -110,9 +111,11 @@ class _Tried(NamedTuple):
     intercepts: Array
 
 
-def _fit_of(problem: _Folds, number: int, coefficients: Array, intercepts: Array, deadline: float) -> _Tried:
-    """Fit the models with a penalty, given models to start from."""
-    coefficients, intercepts = problem.fitted(PENALTIES[number], coefficients, intercepts, deadline)
+def _fit_of(
+    problem: _Folds, number: int, coefficients: Array, intercepts: Array, deadline: float, least: int = 0
+) -> _Tried:
+    """Fit the models with a penalty, given models to start from, and how many steps to take after the deadline."""
+    coefficients, intercepts = problem.fitted(PENALTIES[number], coefficients, intercepts, deadline, least)
     sums = problem.held_out(coefficients, intercepts)
     losses = problem.family(sums, problem.targets)[0].astype(np.float64)
     return _Tried(float(mean(losses, problem.weights)), number, sums, coefficients, intercepts)
@@ -225,7 +228,9 @@ class _Folds:
         f, p, c = len(self.sizes), self.X.shape[1], len(self.constant)
         return np.zeros((f, p, c)), np.tile(self.constant, (f, 1))
 
-    def fitted(self, penalty: float, coefficients: Array, intercepts: Array, deadline: float) -> tuple[Array, Array]:
+    def fitted(
+        self, penalty: float, coefficients: Array, intercepts: Array, deadline: float, least: int
+    ) -> tuple[Array, Array]:
         """Return the models with the smallest penalized losses, given models to start from."""
         f, p, c = coefficients.shape
         scale = 1 / np.sqrt(self.curvature * self.spread[:, None] + penalty / self.sizes.mean())
@@ -246,7 +251,8 @@ class _Folds:
 
         centered = (intercepts + self.center @ coefficients - self.constant) / base
         point = np.concatenate([self._across(coefficients) / scale, centered[:, None]], axis=1).reshape(f, -1)
-        return models(minimized(evaluate, point, tolerance=LEFT, iterations=100, deadline=deadline))
+        found = minimized(evaluate, point, tolerance=LEFT, iterations=100, deadline=deadline, least=least)
+        return models(found)
 
     def held_out(self, coefficients: Array, intercepts: Array) -> Array:
         """Return the sums of each row by the model of the fold that holds it out, (n, c) float64."""
