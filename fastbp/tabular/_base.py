@@ -33,7 +33,7 @@ from ._leaderboard import leaderboard, tell
 from ._members import Member
 from ._networks import NetworkMember
 from ._objectives import Objective, objective_of
-from ._outside import fit_estimator
+from ._outside import Outside, fit_estimator
 from ._problem import Problem
 from ._sample import Sample, drawn
 from ._search import Search
@@ -45,6 +45,8 @@ Array = npt.NDArray[Any]
 
 ROWS = 16384  # to predict at once, so that memory does not grow with the rows
 STOPPED = "Ctrl-C ended the fit early. The estimator keeps the best ensemble so far; interrupted_ is True."
+
+LATE = "estimators: {} could not be fitted in all folds in time, and is left out. Increase max_seconds."
 
 
 class BaseTabular(BaseEstimator):  # type: ignore[misc]
@@ -126,23 +128,44 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             drop=self.drop,
             random_state=seed,
         )
-        can_learn = len(problem.columns) > 0 and len(np.unique(y)) > 1
-        fitted = Search(
+        fitted = self._searched(problem, others, n_threads, seed, started)
+        self._keep(problem, fitted, seed)
+        self.oof_prediction_ = np.full((n, *fitted.oof.shape[1:]), np.nan)
+        self.oof_prediction_[rows] = fitted.oof
+        return self
+
+    def _searched(
+        self, problem: Problem, others: Sequence[tuple[str, Any]], n_threads: int, seed: int, started: float
+    ) -> Fitted:
+        """Return the best ensemble. Warn of Ctrl-C and of estimators that were not fitted in time."""
+        late: list[str] = []
+
+        def go_on() -> bool:
+            return not search.interrupted and time.perf_counter() < search.deadline
+
+        def fit_other(name: str, estimator: Any) -> Outside | None:
+            member = fit_estimator(name, estimator, problem, go_on)
+            if member is None:
+                late.append(name)
+            return member
+
+        can_learn = len(problem.columns) > 0 and len(np.unique(problem.y)) > 1
+        search = Search(
             problem,
             max_seconds=math.inf if self.max_seconds is None else float(self.max_seconds),
             n_networks=self.n_networks,
             n_jobs=n_threads,
             random_state=seed,
-            extra=[functools.partial(fit_estimator, *each, problem) for each in others] if can_learn else [],
-            told=functools.partial(tell, objective) if self.verbose else None,
+            extra=[functools.partial(fit_other, *pair) for pair in others] if can_learn else [],
+            told=functools.partial(tell, problem.objective) if self.verbose else None,
             started=started,
-        ).run()
-        self._keep(problem, fitted, seed)
-        self.oof_prediction_ = np.full((n, *fitted.oof.shape[1:]), np.nan)
-        self.oof_prediction_[rows] = fitted.oof
+        )
+        fitted = search.run()
         if fitted.interrupted:
             _messages.warn(STOPPED, stacklevel=_checks.level_outside())
-        return self
+        elif late:
+            _messages.warn(LATE.format(", ".join(map(repr, late))), stacklevel=_checks.level_outside())
+        return fitted
 
     def _types(self, X: Any, frame: DataFrame) -> dict[str, str]:
         """Return the kinds of columns that the user chose. Numbers in an array without names stay numbers."""

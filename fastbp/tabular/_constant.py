@@ -15,7 +15,7 @@ from ._problem import Problem
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Constant:
     """The same prediction for every row.
 

@@ -54,7 +54,7 @@ class Frames:
         return pandas.DataFrame(found)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Outside:
     """An estimator, fitted once for each fold on the rows of the other folds.
 

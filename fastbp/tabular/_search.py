@@ -83,7 +83,7 @@ class Search:
         Threads that train at once.
     random_state : int
         Seed of the networks.
-    extra : functions without arguments that return a Member
+    extra : functions without arguments that return a Member, or None if they had to stop
         The user's estimators.
     told : function of a Row, optional
         Called for each candidate that has finished.
@@ -99,7 +99,7 @@ class Search:
         n_networks: int | None,
         n_jobs: int,
         random_state: int,
-        extra: Sequence[Callable[[], Member]] = (),
+        extra: Sequence[Callable[[], Member | None]] = (),
         told: Callable[[Row], None] | None = None,
         started: float | None = None,
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import time
 
 import numpy as np
 import pandas
@@ -289,7 +290,7 @@ def test_importance_finds_the_columns_that_matter(classifier, regressor):
     assert weighted["importance"]["size"] > 0
     with pytest.raises(ValueError, match="X, y: expected both or neither, got only X"):
         classifier.feature_importance(FRAME)
-    with pytest.raises(ValueError, match="y: expected classes among .*'large', 'small'.*, got 'huge'"):
+    with pytest.raises(ValueError, match=r"y: expected classes among .*'large', 'small'.*, got 'huge'"):
         classifier.feature_importance(FRAME, np.full(N, "huge"))
 
 
@@ -394,6 +395,22 @@ def test_wrong_estimators_are_refused(estimators, error, match):
     with pytest.raises((TypeError, ValueError), match=match) as raised:
         quick(TabularClassifier, estimators=estimators).fit(FRAME, CLASSES)
     assert type(raised.value).__name__ == error
+
+
+class Slow(Ridge):
+    """A regressor whose fit takes longer than the time limit."""
+
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(0.7)
+        return super().fit(X, y, sample_weight)
+
+
+def test_an_estimator_that_is_not_done_in_time_is_left_out():
+    model = quick(TabularRegressor, max_seconds=0.7, estimators=[Slow()])
+    with pytest.warns(UserWarning, match="'slow' could not be fitted in all folds in time"):
+        model.fit(FRAME, NUMBERS)
+    assert "slow" not in set(model.leaderboard()["name"])
+    assert np.isfinite(model.predict(FRAME)).all()
 
 
 def test_an_estimator_that_fails_is_named():
