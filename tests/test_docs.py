@@ -48,7 +48,7 @@ def named(path: str) -> Any:
 
 
 def public() -> list[str]:
-    """fastbp.__all__, of its modules what they define, and __all__ of the two that are imported by themselves."""
+    """fastbp.__all__, of its modules what they define, and __all__ of the three that are imported by themselves."""
     names = []
     for name in fastbp.__all__:
         item = getattr(fastbp, name)
@@ -61,7 +61,9 @@ def public() -> list[str]:
             if own and not inner.startswith("_") and inner not in NOT_PUBLIC:
                 names.append(f"fastbp.{name}.{inner}")
     names += [f"fastbp.interop.{name}" for name in interop.__all__]
-    return names + [f"fastbp.sklearn.{name}" for name in importlib.import_module("fastbp.sklearn").__all__]
+    for module in ("fastbp.sklearn", "fastbp.tabular"):
+        names += [f"{module}.{name}" for name in importlib.import_module(module).__all__]
+    return names
 
 
 def test_every_public_name_is_on_a_page_of_the_api():
