@@ -98,8 +98,8 @@ class Table:
     def record(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
         return {
-            "columns": [_record(column) for column in self.columns],
-            "target": _record(self.target),
+            "columns": [column_record(column) for column in self.columns],
+            "target": column_record(self.target),
             "left_out": [list(pair) for pair in self.left_out],
             "ids": list(self.ids),
             "order": list(self.order),
@@ -118,7 +118,7 @@ class Table:
             record = record | {"left_out": [], "ids": [], "order": []}
         kinds: dict[str, tuple[type, ...]] = {"columns": (list,), "target": (dict,)}
         check_fields("a table", record, kinds | {"left_out": (list,), "ids": (list,), "order": (list,)})
-        columns, target = tuple(map(_column, record["columns"])), _column(record["target"])
+        columns, target = tuple(map(column_of, record["columns"])), column_of(record["target"])
         pairs, ids, order = record["left_out"], record["ids"], record["order"]
         if not all(isinstance(pair, list) and len(pair) == 2 and _texts(pair) for pair in pairs):
             raise refused(_checks.shown(pairs), "names and reasons of columns that are left out")
@@ -148,12 +148,20 @@ def _kind(column: Column) -> str:
     return SHOWN[type(column)]
 
 
-def _record(column: Column) -> dict[str, Any]:
+def column_record(column: Column) -> dict[str, Any]:
+    """Return all fields of a column as JSON values."""
     kind = next(name for name, kind in KINDS.items() if type(column) is kind)
     return {"kind": kind} | asdict(column)
 
 
-def _column(record: Any) -> Any:
+def column_of(record: Any) -> Any:
+    """Return the column in a record that was read from a file.
+
+    Raises
+    ------
+    ModelFileError
+        If the record is not one that `column_record` returns.
+    """
     kind = record.get("kind") if type(record) is dict else None
     if type(kind) is not str or kind not in KINDS:
         raise refused(_checks.shown(record), f"a column of a kind among {', '.join(KINDS)}")

@@ -75,8 +75,7 @@ def raw_columns(
     names = tuple(column.name for column in columns)
     check_columns(frame.columns, names)
     problems = Problems()
-    counts = [n_numbers(column) for column in columns]
-    owners = np.repeat(np.arange(len(columns)), counts), np.flatnonzero(np.array(counts) == 0)
+    owners = owners_of(columns)
     numbers = np.empty((len(owners[0]), len(frame)))
     places = np.empty((len(owners[1]), len(frame)), np.int32)
     i = j = 0
@@ -110,6 +109,12 @@ def _plain(column: Column, series: Series[Any]) -> Array | None:
     numbers = series.to_numpy(np.float64, na_value=np.nan)
     known = np.isfinite(numbers)
     return numbers if known.all() or (column.indicator and not np.isinf(numbers).any()) else None
+
+
+def owners_of(columns: Sequence[Column]) -> tuple[Array, Array]:
+    """Return `RawColumns.owners` of rows with these columns."""
+    counts = [n_numbers(column) for column in columns]
+    return np.repeat(np.arange(len(columns)), counts), np.flatnonzero(np.array(counts, np.int64) == 0)
 
 
 def n_numbers(column: Column) -> int:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .._extras import not_installed
 
 if TYPE_CHECKING:
-    from ._estimators import TabularClassifier, TabularRegressor
+    from ._estimators import TabularClassifier, TabularRegressor, load
 
-__all__ = ["TabularClassifier", "TabularRegressor"]
+__all__ = ["TabularClassifier", "TabularRegressor", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -19,13 +20,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import _checks, _messages
 from .._checks import wrong
+from .._files.training_report import TrainingReport
 from ..explanation import Contributions
 from ..explanation._of_table import cell_texts
 from ..explanation._told import Told
 from ..sklearn._input import Whole, sample_weights
-from ..tables import RawColumns
+from ..tables import RawColumns, Table
 from ..tables._frames import as_frame
-from . import _importance
+from . import _file, _importance
 from ._explanation import BACKGROUND, shapley
 from ._fitted import Fitted
 from ._inputs import named_estimators, target_of, thread_count
@@ -51,6 +53,10 @@ LATE = "estimators: {} could not be fitted in all folds in time, and is left out
 
 class BaseTabular(BaseEstimator):  # type: ignore[misc]
     """What `TabularClassifier` and `TabularRegressor` have in common."""
+
+    _kind: ClassVar[str]
+    _table: Table | None = None  # of the command line
+    _report: TrainingReport | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
@@ -95,6 +101,36 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
     def _encoded(self, target: Array, objective: Objective) -> tuple[Array, int | None]:
         """Return class numbers and the number of classes, or numbers and None. Set what depends on the target."""
         raise NotImplementedError
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file that holds no code. A crash leaves the old file or the new one.
+
+        The file has what `predict` and the other methods need, and 500 training rows for `explain`. It doesn't have the
+        out-of-fold predictions. Members from `estimators` can't be written; use pickle for them.
+
+        Parameters
+        ----------
+        path : str or path
+            Such as "model.npz".
+        """
+        _file.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Any:
+        """Return the estimator in a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        ModelFileError
+            If `save` of this class did not write the file. Loading never runs code from it.
+        """
+        return _file.load(path, {cls._kind: cls})
 
     # Fitting
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from .._checks import shown, wrong
 from ..explanation import Contributions
 from ..explanation._told import Told
+from . import _file
 from ._base import BaseTabular
 from ._fitted import Fitted
 from ._inputs import as_classes, as_numbers
@@ -86,6 +88,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     >>> model.predict(X[:2])
     array([0, 0])
     """
+
+    _kind = "classifier"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularClassifier:
         """Search for the best ensemble until the time is over.
@@ -221,6 +225,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
     >>> low, high = model.predict_interval(X[400:], coverage=0.9).T
     """
 
+    _kind = "regressor"
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularRegressor:
         """Search for the best ensemble until the time is over.
 
@@ -310,3 +316,21 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         chosen = np.zeros(len(outputs), np.int64)
         told = [Told(f"row {row}", "The prediction") for row in range(len(outputs))]
         return self._shown(frame, values[:, :, 0], outputs[:, 0], np.repeat(baseline, len(outputs)), chosen, told)
+
+
+def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
+    """Return the estimator in a file that its `save` or `fastbp train --best` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Raises
+    ------
+    ModelFileError
+        If they did not write the file. Loading never runs code from it.
+    """
+    found: TabularClassifier | TabularRegressor = _file.load(
+        path, {kind._kind: kind for kind in (TabularClassifier, TabularRegressor)}
+    )
+    return found

@@ -148,7 +148,7 @@ def edit_members(data: bytes, chance: random.Random) -> bytes:
         case 2:
             members[i] = (chance.choice(("", "x.npy", f"/{name}", f"../{name}", name[:-4], f"{name}\0")), content)
         case 3:
-            members[i] = (name, dict(members)["parameters.npy" if name == "header.npy" else "header.npy"])
+            members[i] = (name, chance.choice([other for key, other in members if key != name]))
         case 4:
             method = chance.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
         case 5:
