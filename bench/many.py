@@ -2,7 +2,8 @@
 
     python -m bench.many [--rounds 5]
 
-It prints ns per sample and network, for each peer with its better of 1 and 2 threads, and the gain by threads for XOR.
+It prints ns per sample and network, for each peer with its better of 1 and 2 threads, the gain by threads for XOR, and
+the networks per second in a cross-validation with early stopping.
 The peers run in turn. All do the same work, as in fastbp/benchmark/peers.py, for networks with different initial
 weights. tests/test_bench.py compares their results.
 """
@@ -150,6 +151,34 @@ def xor(threads: int, count: int = 1000, epochs: int = 5000) -> Callable[[], Any
     return lambda: fit_many(networks, XOR, XOR[:, :1] != XOR[:, 1:], epochs=epochs, n_threads=threads, verbose=0)
 
 
+def folds(threads: int, optimizer: str, batch: int, count: int = 20, epochs: int = 30) -> Callable[[], Any]:
+    """Return a function that trains networks 64-32-10 on five folds of 4,000 rows, with a validation after each epoch.
+
+    No network stops early, so that all do the same work.
+    """
+    from fastbp import EarlyStopping, Trainer, fit_many
+
+    rng = np.random.default_rng(0)
+    X, W = rng.standard_normal((4000, 64)).astype("f"), rng.standard_normal((64, 10))
+    y = (np.tanh(X @ W) + rng.standard_normal((4000, 10))).argmax(axis=1)
+    fold = rng.permutation(4000) % 5
+    training, validation = (
+        [(X[rows], y[rows]) for rows in parts]
+        for parts in zip(*((fold != f, fold == f) for f in range(5)), strict=True)
+    )
+    options = {"loss": "cross_entropy", "optimizer": optimizer, "batch_size": batch}
+
+    def run() -> None:
+        networks = [Trainer([64, 32, 10], seed=seed, **options) for seed in range(count)]
+        parts = [training[i % 5] for i in range(count)]
+        stopping = EarlyStopping(patience=epochs)
+        fit = {"epochs": epochs, "callbacks": stopping, "n_threads": threads, "verbose": 0}
+        fit |= {"validation_data": [validation[i % 5] for i in range(count)]}
+        fit_many(networks, [X for X, _ in parts], [y for _, y in parts], **fit)
+
+    return run
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -171,6 +200,10 @@ def main() -> None:
     print(
         f"1,000 XOR networks, 5,000 epochs: {both[1]:.2f} s, on two threads {both[2]:.2f} s: {both[1] / both[2]:.2f} ×"
     )
+    kinds = [(optimizer, batch) for optimizer in ("adam", "sgd") for batch in (32, 128)]
+    calls = {(*kind, threads): folds(threads, *kind) for kind in kinds for threads in (1, 2)}
+    for (optimizer, batch, threads), seconds in measured(calls, rounds).items():
+        print(f"five folds, {optimizer}, batches of {batch}, {threads} threads: {20 / seconds:.0f} networks a second")
 
 
 class Many:
@@ -186,6 +219,21 @@ class Many:
 
     def time_fit_many(self, name: str, threads: int) -> None:
         """Train 64 networks for five epochs."""
+        self.call()
+
+
+class Folds:
+    """asv: the time of fit_many with a validation after each epoch."""
+
+    params = (["adam", "sgd"], [32, 128])
+    param_names = ("optimizer", "batch_size")
+
+    def setup(self, optimizer: str, batch: int) -> None:
+        self.call = folds(2, optimizer, batch)
+        self.call()
+
+    def time_folds(self, optimizer: str, batch: int) -> None:
+        """Train 20 networks for 30 epochs."""
         self.call()
 
 

@@ -12,7 +12,10 @@ import pytest
 
 import fastbp
 from fastbp import DivergenceError, EarlyStopping, Ensemble, Outcome, Stream, Sweep, Trainer, fit_many
+from fastbp._engine.engine import Engine
 from fastbp._training.intake import Intake
+from fastbp._training.run import Run
+from fastbp.many._fits import Fits
 from fastbp.schedules import Cosine, Schedule
 
 from .cases import named
@@ -634,3 +637,52 @@ def test_a_sweep_wants_one_kind_of_validation():
         sweep.fit(X, Y, epochs=1, validation_split=1.5, verbose=0)
     with pytest.raises(ValueError, match="X: expected"):
         sweep.fit(X[:, :2], Y, epochs=1, validation_split=0.5, verbose=0)
+
+
+def test_kernels_validate_and_stop_each_network_as_if_alone(monkeypatch):
+    """Without Python between the epochs."""
+    monkeypatch.setattr(Run, "epoch_by_epoch", None)
+    stopping = EarlyStopping(patience=3)
+    options = {"epochs": 40, "validation_data": (X[:9], Y[:9]), "verbose": 0}
+    for kind in ("tiny", "wide", "adam", "dropout", "scheduled"):
+        together, alone = some(5, **KINDS[kind]), some(5, **KINDS[kind])
+        outcomes = fit_many(together, X, Y, callbacks=stopping, n_threads=2, **options)
+        for outcome, trainer in zip(outcomes, alone, strict=True):
+            assert outcome.history == trainer.fit(X, Y, callbacks=EarlyStopping(patience=3), **options)
+            assert_same(outcome.trainer, trainer)
+
+
+def test_a_network_that_is_left_alone_uses_the_threads_that_have_ended(monkeypatch):
+    many = rng.normal(size=(2000, 30))
+    asked, train = {}, Engine.train
+
+    def spy(self, data, memory, step, progress, budget, n_threads, *watch):
+        asked.setdefault(data.n, []).append(n_threads)
+        return train(self, data, memory, step, progress, budget, n_threads, *watch)
+
+    monkeypatch.setattr(Engine, "train", spy)
+    networks = [Trainer([30, 64, 2], seed=0, n_threads=1) for _ in range(3)]
+    parts = [many, many[:20], many[:20]]
+    validation = [(many[:20], many[:20, :2])] * 3
+    options = {"epochs": 100, "validation_data": validation, "n_threads": 2, "verbose": 0}
+    fit_many(networks, parts, [part[:, :2] for part in parts], **options)
+    assert asked[2000][0] == 1
+    assert asked[2000][-1] == 2
+    assert [network.n_threads for network in networks] == [1, 1, 1]
+
+
+def test_networks_with_the_most_work_begin(monkeypatch):
+    begun, one = [], Fits.one
+    monkeypatch.setattr(Fits, "one", lambda self, number: (begun.append(number), one(self, number))[1])
+    networks = [Trainer([3, width, 2]) for width in (4, 30, 8)]
+    fit_many(networks, X, Y, callbacks=lambda *_: None, n_threads=1, verbose=0)
+    fit_many(networks[:2], [X, X[:3]], [Y, Y[:3]], n_threads=1, verbose=0)
+    assert begun == [1, 2, 0, 0, 1]
+
+
+def test_networks_that_have_finished_keep_no_workspace():
+    for options in ({}, {"validation_data": (X[:9], Y[:9])}):
+        for outcome in fit_many(some(3, optimizer="adam"), X, Y, callbacks=EarlyStopping(), verbose=0, **options):
+            state = outcome.trainer._state
+            assert not state.engine._idle
+            assert state.last_step is state.last_progress is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from _thread import LockType, allocate_lock, start_new_thread
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from functools import cache, lru_cache
@@ -92,8 +92,13 @@ def keep_to_share(i: int, count: int) -> None:
     """
     cores = sorted(processors.allowed())
     if count <= len(cores):
-        with suppress(AttributeError, OSError):  # only for speed; a sandbox may forbid it
-            os.sched_setaffinity(0, cores[i::count])
+        keep_to(cores[i::count])
+
+
+def keep_to(cores: Collection[int]) -> None:
+    """Keep this thread to some processors, on Linux."""
+    with suppress(AttributeError, OSError):  # only for speed; a sandbox may forbid it
+        os.sched_setaffinity(0, cores)
 
 
 def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[], None]) -> Any:

@@ -5,14 +5,15 @@ Kernels work on numbers and arrays only. They print nothing and check no argumen
 The order of calls (symbols: reference.py and docs/method.md)::
 
     epoch.train                     epochs of batches, in blocks; the entry for fit and gradients
-    ├── random.shuffle              makes a new order of the samples, once per epoch
-    ├── epoch.gather                rows of X → a¹, labels or rows of y → targets
+    ├── random.reorder              makes a new order of the samples, once per epoch
+    ├── samples.gather              rows of X → a¹, labels or rows of y → targets
     ├── forward.forward             a¹ → zᴸ, layer by layer                (tile and wide, activations, dropout)
     ├── backward.output_errors      zᴸ → aᴸ, J, δᴸ                         (losses.output_error)
     ├── backward.hidden_errors      δᴸ → δ²                                (tile and wide)
     ├── backward.descend            ∂J/∂Θˡ, ∂J/∂bˡ: stored, added or descended along at once  (tile, wide, mirrors)
-    └── updates.step_along          penalties, clipping, an optimizer's step, max-norm: all but plain descent
-    epoch.reorder, epoch.update     shuffle and step_along alone, if processes share a batch (shared_run.py)
+    ├── updates.step_along          penalties, clipping, an optimizer's step, max-norm: all but plain descent
+    └── watching.goes_on            the validation loss after an epoch, and whether training goes on
+    random.shuffle, epoch.update    shuffle and step_along alone, if processes share a batch (shared_run.py)
     epoch.evaluate                  the forward half; the entry for predict and evaluate
     small.train                     the same as epoch.train for tiny networks, from lists of tasks
 

@@ -176,6 +176,11 @@ class State:
         """Return the states of the running fit's callbacks, or those at the end of the last fit."""
         return gathered(self.callbacks) if self.callbacks else list(self.callback_states)
 
+    def free(self) -> None:
+        """Free the memory that only calls of kernels need, and that the next call allocates again."""
+        self.engine.free()
+        self.last_step = self.last_progress = None
+
     def generator(self) -> np.random.Generator:
         """Return a random generator from the seed. Without a seed, a trainer, its copies and its file share one."""
         return np.random.default_rng(self.dropout_seed if self.seed is None else self.seed)

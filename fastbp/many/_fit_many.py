@@ -101,7 +101,7 @@ def fit_many(
     at_once, each = _shares(len(networks), threads, n_jobs)
     fits = Fits(dict(enumerate(networks)), Samples(samples, own), options, callbacks, each, Halt())
     if alone:
-        jobs = [[number] for number in range(len(networks))]
+        jobs = _longest_first(networks, samples["X"], own)
     else:
         jobs = groups([None if isinstance(network, Exception) else network for network in networks], epochs, at_once)
     threaded = partial(fits.by_threads, jobs, at_once)
@@ -164,6 +164,16 @@ def _shares(count: int, threads: int | str, n_jobs: int | None) -> tuple[int, in
         return _jobs.jobs_at_once(n_jobs), 1 if isinstance(threads, str) else threads
     cores = usable_cores() if isinstance(threads, str) else threads
     return cores, max(1, cores // max(1, count))
+
+
+def _longest_first(networks: Sequence[Trainer | Exception], X: Any, own: bool) -> list[list[int]]:
+    """Return a job for each network. Those with the most work begin, so that no thread waits long for the last one."""
+    rows = [len(part) if hasattr(part, "__len__") else 0 for part in X] if own else [1] * len(networks)
+    work = [
+        count * network._state.engine.multiplications if isinstance(network, Trainer) else 0
+        for count, network in zip(rows, networks, strict=True)
+    ]
+    return [[number] for number in sorted(range(len(networks)), key=lambda number: -work[number])]
 
 
 def _is_given(value: Any) -> bool:

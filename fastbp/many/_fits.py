@@ -10,13 +10,14 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _checks, _messages
-from .._engine.team import keep_to_share
+from .._engine.processors import allowed
+from .._engine.team import keep_to, keep_to_share
 from .._kernels import codes
 from .._names import NONE, Names, names_of, without_index
 from .._training.run import Run
@@ -85,17 +86,27 @@ def as_error(ended: BaseException) -> Exception:
 
 
 class Halt(Callback):
-    """Passes Ctrl-C from the main thread to fits in other threads, between two kernel calls."""
+    """What the main thread tells fits in other threads, between two kernel calls.
+
+    Attributes
+    ----------
+    came : whether Ctrl-C came, which ends the fits
+    share : how many threads each network may use, because other threads have no more work
+    cores : the processors of all threads
+    """
 
     _only_looks = True
 
     def __init__(self) -> None:
-        self.came = False
+        self.came, self.share, self.cores = False, 1, set[int]()
 
     def on_progress(self, trainer: Trainer, done: float) -> None:
-        """End the fit after Ctrl-C."""
+        """End the fit after Ctrl-C, or let it use threads that have ended."""
         if self.came:
             raise KeyboardInterrupt
+        if self.share > cast(int, trainer.n_threads):
+            keep_to(self.cores)
+            trainer.n_threads = self.share
 
 
 class Samples:
@@ -250,6 +261,7 @@ class Fits:
             return Outcome(number, trainer, LazyHistory(history), as_error(ended))
         finally:
             trainer.n_threads = asked
+            trainer._state.free()
 
     def group(self, numbers: Sequence[int]) -> Iterator[list[Outcome]]:
         """Fit one network, or several that can be trained together. Yield outcomes as soon as they are there."""
@@ -313,7 +325,7 @@ class Fits:
             Thread(target=copy_context().run, args=(work, i), name=f"fit_many {i}")
             for i in range(min(cores, len(jobs)))
         ]
-        running = 0
+        running, self.halt.cores = 0, allowed()
         try:
             for thread in threads:
                 thread.start()
@@ -329,6 +341,7 @@ class Fits:
                         del item  # otherwise its traceback would keep the thread's objects alive
                 if item is None:
                     ends += 1
+                    self.halt.share = cores // max(1, running - ends)
                 for outcome in item or ():
                     tell(outcome)
         finally:
