@@ -1,4 +1,4 @@
-"""Weights of the members of an ensemble, and the temperature of its probabilities, from out-of-fold predictions."""
+"""Weights of the members of an ensemble, and the calibration of its predictions, from out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -202,6 +202,32 @@ def temperature(P: Array, y: Array, weights: Array | None = None) -> float:
             break
     before, after = (float(mean(-np.log(softmax(b * logits)[rows, y]), weights)) for b in (1.0, inverse))
     return 1 / inverse if (before - after) * _effective_rows(len(y), weights) > EVIDENCE else 1.0
+
+
+def calibration(prediction: Array, y: Array, objective: Objective, weights: Array | None = None) -> tuple[float, float]:
+    """Return the shift and the slope ≥ 1 of a line that makes predictions of numbers better; 0 and 1 if none does.
+
+    Networks whose training ends early, and their means, predict too close to the mean of the targets. The line is that
+    of the least squared error, so only RMSE and R² get one. Its slope is reduced where it is uncertain.
+
+    Parameters
+    ----------
+    prediction : (n,), out-of-fold predictions
+    y : (n,), targets
+    objective : that of the ensemble
+    weights : (n,) sample weights, optional
+    """
+    center, target = mean(prediction, weights), mean(y, weights)
+    x, error = prediction - center, y - target
+    variance = float(mean(x**2, weights))
+    if objective.name not in ("rmse", "r2") or variance <= 0:
+        return 0.0, 1.0
+    gain = float(mean(x * error, weights)) / variance - 1
+    uncertainty = float(mean((error - (1 + gain) * x) ** 2, weights)) / (variance * _effective_rows(len(y), weights))
+    if gain <= 0:
+        return 0.0, 1.0
+    slope = 1 + gain * gain**2 / (gain**2 + uncertainty)
+    return float(target - slope * center), slope
 
 
 def softmax(Z: Array) -> Array:

@@ -126,9 +126,10 @@ class TargetTransform:
 def candidates(y: Array, objective: Objective) -> list[str]:
     """Return the kinds of transforms that suit the targets, the plainest first.
 
-    Counts with the Poisson objective are rates. Otherwise, targets that are not normal may gain from a quantile
-    transform, and positive ones that are closer to normal after the logarithm, from that. How normal they are is the
-    correlation between them and their normal scores (Shapiro and Francia, 1972).
+    Counts with the Poisson objective are rates. Targets ≥ 0 that are closer to normal after the logarithm may gain from
+    that. Others that are not normal may gain from a quantile transform, if the objective is the absolute error or a
+    quantile: medians and quantiles stay what they are if they are transformed back, but means don't. How normal targets
+    are is the correlation between them and their normal scores (Shapiro and Francia, 1972).
     """
     if objective.name == "poisson":
         return ["rate"]
@@ -139,7 +140,7 @@ def candidates(y: Array, objective: Objective) -> list[str]:
     normal = _normality(y)
     if y.min() >= 0 and _normality(TargetTransform.fit("log", y)._raw(y)) > normal + GAIN:
         kinds.append("log")
-    if normal < NORMAL:
+    if normal < NORMAL and objective.name in ("mae", "quantile"):
         kinds.append("quantile")
     return kinds
 

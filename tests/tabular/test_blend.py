@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastbp.tabular._blend import blended, greedy_weights, nested_predictions, temperature, tempered
+from fastbp.tabular._blend import blended, calibration, greedy_weights, nested_predictions, temperature, tempered
 from fastbp.tabular._objectives import OF_CLASSES, OF_NUMBERS, objective_of
 
 OBJECTIVES = [objective_of(name, classes=True) for name in OF_CLASSES] + [
     objective_of(name, classes=False) for name in (*OF_NUMBERS, "quantile:0.8")
 ]
+
+RMSE = objective_of("rmse", classes=False)
 
 
 def softmax(Z):
@@ -149,3 +151,29 @@ def test_certain_probabilities_can_be_cooled():
     found = temperature(P, y)
     assert found == 5
     assert np.isfinite(tempered(P, found)).all()
+
+
+def test_calibration_repairs_predictions_that_are_too_close_to_the_mean():
+    rng = np.random.default_rng(0)
+    truth = 50 + 10 * rng.normal(size=1000)
+    y = truth + 3 * rng.normal(size=1000)
+    timid = 50 + 0.8 * (truth - 50)
+    for name in ("rmse", "r2"):
+        shift, slope = calibration(timid, y, objective_of(name, classes=False))
+        assert slope == pytest.approx(1.25, rel=0.02)
+        assert shift + slope * timid == pytest.approx(truth, abs=1)
+    assert calibration(timid, y, objective_of("mae", classes=False)) == (0, 1)
+    copies = rng.integers(0, 3, 1000)
+    weighted = calibration(timid, y, RMSE, copies.astype(float))
+    assert weighted == pytest.approx(calibration(np.repeat(timid, copies), np.repeat(y, copies), RMSE), rel=0.01)
+
+
+def test_calibration_leaves_what_it_cannot_improve():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=200)
+    assert calibration(1.5 * y, y, RMSE) == (0, 1)
+    assert calibration(np.full(200, 0.3), y, RMSE) == (0, 1)
+    slopes = [calibration(1e-3 * rng.normal(size=200), y, RMSE)[1] for _ in range(20)]  # knows nothing
+    assert np.median(np.abs(slopes)) < 20  # least squares alone gives hundreds
+    exact = calibration(y, y, RMSE)
+    assert exact[1] == pytest.approx(1)
