@@ -326,16 +326,17 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         if len(raw) < 2:
             raise ValueError(wrong("X", "two or more rows, because there is nothing to shuffle in one", str(len(raw))))
 
-        def loss(rows: RawColumns) -> float:
-            return self._fitted.objective.loss(target, predict(rows), weights)
+        def losses(rows: RawColumns) -> list[float]:
+            parts = np.split(predict(rows), len(rows) // len(raw))
+            return [self._fitted.objective.loss(target, part, weights) for part in parts]
 
-        values = _importance.shuffled(loss, raw, repeats, np.random.default_rng(self._seed))
+        values = _importance.shuffled(losses, raw, repeats, np.random.default_rng(self._seed))
         return _importance.as_frame(raw.names, values)
 
     def _out_of_fold(self, rows: RawColumns) -> Array:
-        """Return the predictions for the rows of the sample, each by the networks that were not trained on it."""
-        predicted = self._fitted.fold_predictions(rows)
-        return predicted[self._sample.folds, np.arange(len(rows))]
+        """Return the predictions for the sample's rows, once or several times, by networks that did not see them."""
+        predicted, count = self._fitted.fold_predictions(rows), len(self._sample.y)
+        return predicted[np.tile(self._sample.folds, len(rows) // count), np.arange(len(rows))]
 
     def _known(self, target: Array) -> Array:
         """Return the class numbers or numbers of targets that fit didn't see."""

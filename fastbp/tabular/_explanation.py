@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 Predict = Callable[[RawColumns], Array]  # the numbers to explain, (n, k), for rows
 
 BACKGROUND = 32  # training rows, each with an order of its own
-MIXTURES = 4096  # rows to predict at once
+MIXTURES = 8192  # rows to predict at once
 
 
 def shapley(
@@ -40,27 +40,36 @@ def shapley(
     baseline : (k,)
     """
     b, p = len(background), len(rows.names)
+    first, outputs = predict(background), predict(rows)
     if p == 0:
-        outputs = predict(rows)
-        return np.zeros((len(rows), 0, outputs.shape[1])), outputs, outputs[0]
-    orders = np.array([random.permutation(p) for _ in range((b + 1) // 2)]).reshape(-1, p)
+        return np.zeros((len(rows), 0, outputs.shape[1])), outputs, first.mean(axis=0)
+    orders = np.array([random.permutation(p) for _ in range((b + 1) // 2)])
     orders = np.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, p)[:b]
     turns = np.argsort(orders, axis=1)  # of each column, (b, p)
-    first, outputs = predict(background), predict(rows)
     values = np.zeros((len(rows), p, first.shape[1]))
-    steps = np.arange(1, p)
-    flags = (turns[:, None, :] < steps[None, :, None]).reshape(-1, p)  # (b · (p − 1), p), the columns that have changed
-    which = np.repeat(np.arange(b), p - 1)
-    for i in range(len(rows)):
-        path = np.empty((b, p + 1, first.shape[1]))
-        path[:, 0], path[:, p] = first, outputs[i]
-        middle = np.empty((len(flags), first.shape[1]))
-        for start in range(0, len(flags), MIXTURES):
-            part = slice(start, start + MIXTURES)
-            these = background.take(which[part])
-            row = rows.take(np.full(len(these), i))
-            middle[part] = predict(these.mixed(row, flags[part]))
-        path[:, 1:p] = middle.reshape(b, p - 1, -1)
-        changes = np.diff(path, axis=1)
-        values[i] = np.take_along_axis(changes, turns[:, :, None], axis=1).mean(axis=0)
+    together = max(1, MIXTURES // (b * p))
+    for start in range(0, len(rows), together):
+        part = rows.take(slice(start, start + together))
+        path = np.empty((len(part), b, p + 1, first.shape[1]))
+        path[:, :, 0], path[:, :, p] = first, outputs[start : start + together, None]
+        if p > 1:
+            path[:, :, 1:p] = _on_the_way(predict, part, background, turns).reshape(len(part), b, p - 1, -1)
+        changes = np.take_along_axis(np.diff(path, axis=2), turns[None, :, :, None], axis=2)
+        values[start : start + together] = changes.mean(axis=1)
     return values, outputs, first.mean(axis=0)
+
+
+def _on_the_way(predict: Predict, rows: RawColumns, background: RawColumns, turns: Array) -> Array:
+    """Return the predictions while columns change from those of the background to those of rows, (m · b · (p − 1), k).
+
+    turns : (b, p) when each column changes, from 0
+    """
+    b, p = turns.shape
+    flags = np.tile((turns[:, None, :] < np.arange(1, p)[None, :, None]).reshape(-1, p), (len(rows), 1))
+    mixtures = background.take(np.tile(np.repeat(np.arange(b), p - 1), len(rows)))
+    each = rows.take(np.repeat(np.arange(len(rows)), b * (p - 1)))
+    found = []
+    for start in range(0, len(flags), MIXTURES):
+        part = slice(start, start + MIXTURES)
+        found.append(predict(mixtures.take(part).mixed(each.take(part), flags[part])))
+    return np.concatenate(found)

@@ -15,17 +15,31 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+AT_ONCE = 8192  # rows to predict at once
 
-def shuffled(loss: Callable[[RawColumns], float], raw: RawColumns, repeats: int, random: np.random.Generator) -> Array:
-    """Return by how much the loss of rows rises when a column is shuffled among them, (p, repeats)."""
-    p = len(raw.names)
-    before, values = loss(raw), np.zeros((p, repeats))
+
+def shuffled(
+    losses: Callable[[RawColumns], Sequence[float]], raw: RawColumns, repeats: int, random: np.random.Generator
+) -> Array:
+    """Return by how much the loss of n rows rises when a column is shuffled among them, (p, repeats).
+
+    Parameters
+    ----------
+    losses : returns the loss of each n of the rows that it is given
+    raw : the rows
+    repeats, random : how often to shuffle each column, and how
+    """
+    n, p = len(raw), len(raw.names)
+    (before,), values = losses(raw), np.zeros((p, repeats))
+    together = max(1, min(repeats, AT_ONCE // n))
     for j in range(p):
-        flags = np.zeros((len(raw), p), bool)
-        flags[:, j] = True
-        for i in range(repeats):
-            others = raw.take(random.permutation(len(raw)))
-            values[j, i] = loss(raw.mixed(others, flags)) - before
+        for start in range(0, repeats, together):
+            count = min(together, repeats - start)
+            flags = np.zeros((count * n, p), bool)
+            flags[:, j] = True
+            others = raw.take(np.concatenate([random.permutation(n) for _ in range(count)]))
+            found = losses(raw.take(np.tile(np.arange(n), count)).mixed(others, flags))
+            values[j, start : start + count] = np.array(found) - before
     return values
 
 

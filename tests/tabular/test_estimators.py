@@ -149,6 +149,7 @@ def test_columns_that_say_nothing():
 def test_one_column_and_two_rows():
     one = quick(TabularRegressor).fit(SIGNAL[:, None], NUMBERS)
     assert one.score(SIGNAL[:, None], NUMBERS) > 0.85
+    np.testing.assert_allclose(one.explain(SIGNAL[:3, None]).differences, 0, atol=1e-9)
     two = quick(TabularRegressor).fit([[0.0], [1.0]], [0.0, 1.0])
     assert np.isfinite(two.predict([[0.0], [1.0]])).all()
     classes = quick(TabularClassifier).fit([[0.0], [1.0]], ["a", "b"])
