@@ -13,12 +13,13 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._checks import kind_shown, numbers, shown, typed, wrong
+from .._checks import kind_shown, numbers, typed, wrong
 from .._engine import processors
 
 Array = npt.NDArray[Any]
 
 SHOWN = 3  # rows that an error names
+LARGEST, SMALLEST = 1e37, 1e-37  # targets, and half of their range, that networks can compute with in float32
 
 
 def target_of(name: str, y: Any, n_rows: int) -> Array:
@@ -77,14 +78,17 @@ def as_classes(target: Array) -> tuple[Array, npt.NDArray[np.int64]]:
 def as_numbers(target: Array) -> Array:
     """Return finite numbers as float64."""
     if target.dtype.kind in "mM":
-        expected = "numbers"
-        raise TypeError(wrong("y", expected, "dates or durations; predict a number, such as days"))
+        raise TypeError(wrong("y", "numbers", "dates or durations; predict a number, such as days"))
     values = numbers("y", target).astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        raise ValueError(
-            f"Input y contains infinity: {shown(float(values[bad[0]]))} in row {bad[0]}; leave such rows out"
-        )
+        came = f"{values[bad[0]]} in row {bad[0]}"
+        raise ValueError(f"Input y contains infinity: {came}; leave such rows out")
+    low, high = float(values.min()), float(values.max())
+    if (largest := max(abs(low), abs(high))) > LARGEST:
+        raise ValueError(wrong("y", f"numbers up to {LARGEST:g}", f"{largest:g}; divide them by a constant"))
+    if low < high and high / 2 - low / 2 < SMALLEST:
+        raise ValueError(wrong("y", f"a range above {SMALLEST:g}", f"{high - low:g}; multiply y by a constant"))
     return values
 
 

@@ -76,7 +76,7 @@ def _fitted(problem: Problem, name: str, spec: ViewSpec, target: str | None, dea
     )
     name = f"linear: {name}" + (f", {target} of the target" if target not in (None, "identity") else "")
     member = LinearMember(name, view, fit, problem.objective, transform)
-    member.oof = (fit.oof if transform is None else transform.backward(fit.oof)).astype(np.float32)
+    member.oof = fit.oof.astype(np.float32) if transform is None else transform.backward(fit.oof)
     member.loss = problem.objective.loss(problem.y, member.oof, problem.weights)
     member.seconds = perf_counter() - started
     return member

@@ -143,7 +143,7 @@ class Folds:
             self._labels = problem.y.astype(np.int64)
         self._weights = None if problem.weights is None else problem.weights.astype(np.float32)
         shape = (len(problem), problem.n_classes) if problem.n_classes else (len(problem),)
-        self.oof = np.empty(shape, np.float32)
+        self.oof = np.empty(shape, np.float64 if problem.n_classes is None else np.float32)  # dates need 64 bits
         self._parameters: list[Array | None] = [None] * problem.n_folds
 
     def train(self, fold: int, out_of_time: Callable[[], bool]) -> int:

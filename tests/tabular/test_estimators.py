@@ -123,6 +123,14 @@ def test_classes_with_fewer_rows_than_folds():
     assert model.score(FRAME[3:], y[3:]) > 0.85
 
 
+def test_numbers_far_from_zero():
+    for scale, shift in ((1, 1e9), (1e30, 0), (1e-30, 0)):
+        y = scale * NUMBERS + shift
+        model = quick(TabularRegressor, n_networks=3).fit(FRAME, y)
+        assert model.score(FRAME, y) > 0.8
+        assert np.corrcoef(model.oof_prediction_ - shift, NUMBERS)[0, 1] > 0.9
+
+
 # Tables that say little
 
 
@@ -206,6 +214,10 @@ def test_wrong_data_are_refused(classifier):
         quick(TabularClassifier).fit(FRAME, np.array([1.5, *CLASSES[1:]], object))
     with pytest.raises(ValueError, match="numbers ≥ 0, not all 0, with metric='poisson'"):
         quick(TabularRegressor, metric="poisson").fit(FRAME, NUMBERS)
+    with pytest.raises(ValueError, match=r"y: expected numbers up to 1e\+37, got .*; divide them"):
+        quick(TabularRegressor).fit(FRAME, 1e100 * NUMBERS)
+    with pytest.raises(ValueError, match=r"y: expected a range above 1e-37, got .*; multiply y"):
+        quick(TabularRegressor).fit(FRAME, 1e-100 * NUMBERS)
     with pytest.raises(ValueError, match="at least 2 rows"):
         quick(TabularClassifier).fit(FRAME[:1], CLASSES[:1])
     with pytest.raises(NotFittedError):
