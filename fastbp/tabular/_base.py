@@ -30,7 +30,7 @@ from ..tables._frames import as_frame
 from . import _file, _importance
 from ._explanation import BACKGROUND, shapley
 from ._fitted import Fitted
-from ._inputs import named_estimators, target_of, thread_count
+from ._inputs import folds_of_groups, group_numbers, named_estimators, target_of, thread_count
 from ._leaderboard import leaderboard, tell
 from ._members import Member
 from ._networks import NetworkMember
@@ -62,7 +62,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
         "n_networks": [Whole(1), None],
         "metric": [str, tuple, list],
-        "cv": [Whole(2)],
+        "cv": [Whole(2, 100)],
         "estimators": ["array-like", tuple],
         "types": [Mapping, None],
         "drop": ["array-like", tuple, set, frozenset],
@@ -134,7 +134,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
 
     # Fitting
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: bool) -> Any:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, *, classes: bool) -> Any:
         """Check the arguments, search, and keep what predictions need."""
         started = time.perf_counter()
         self._validate_params()
@@ -147,15 +147,19 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         n = len(frame)
         target = target_of(type(self).__name__, y, n)
         weights = sample_weights("sample_weight", sample_weight, frame, np.dtype(np.float64))
+        together = np.arange(n) if groups is None else group_numbers(groups, n)
         rows = np.arange(n) if weights is None else np.flatnonzero(weights)
         if len(rows) < n:  # a row without weight is no row
-            frame, target = frame.iloc[rows].reset_index(drop=True), target[rows]
+            frame, target, together = frame.iloc[rows].reset_index(drop=True), target[rows], together[rows]
             weights = None if weights is None else weights[rows]
         if len(frame) < 2:
             came = f"{len(frame)} (n_samples = {len(frame)})"
             raise ValueError(wrong("X", "at least 2 rows with a weight above 0", came))
         y, n_classes = self._encoded(target, objective)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        folds = None
+        if groups is not None:
+            folds = folds_of_groups(together, y, int(self.cv), seed, classes=classes)
         problem = Problem(
             *(frame, y, weights, objective),
             n_classes=n_classes,
@@ -163,6 +167,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             types=self._types(X, frame),
             drop=self.drop,
             random_state=seed,
+            folds=folds,
         )
         fitted = self._searched(problem, others, n_threads, seed, started)
         self._keep(problem, fitted, seed)

@@ -91,7 +91,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
 
     _kind = "classifier"
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> TabularClassifier:
         """Search for the best ensemble until the time is over.
 
         Ctrl-C ends the search early and keeps the best ensemble so far.
@@ -103,8 +103,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         y : (n_samples,) classes of any kind
         sample_weight : (n_samples,) numbers ≥ 0, optional
             A row without weight is left out.
+        groups : (n_samples,) array, optional
+            Rows of the same group are in the same fold. Use it if several rows are of one person, place or day.
         """
-        return self._fit(X, y, sample_weight, classes=True)
+        return self._fit(X, y, sample_weight, groups, classes=True)
 
     def _encoded(self, target: Array, objective: Objective) -> tuple[Array, int | None]:
         self.classes_, codes = as_classes(target)
@@ -227,7 +229,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
     _kind = "regressor"
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> TabularRegressor:
         """Search for the best ensemble until the time is over.
 
         Ctrl-C ends the search early and keeps the best ensemble so far.
@@ -239,8 +241,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         y : (n_samples,) numbers
         sample_weight : (n_samples,) numbers ≥ 0, optional
             A row without weight is left out.
+        groups : (n_samples,) array, optional
+            Rows of the same group are in the same fold. Use it if several rows are of one person, place or day.
         """
-        return self._fit(X, y, sample_weight, classes=False)
+        return self._fit(X, y, sample_weight, groups, classes=False)
 
     def _encoded(self, target: Array, objective: Objective) -> tuple[Array, int | None]:
         y = as_numbers(target)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier, is_regressor
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._checks import kind_shown, numbers, typed, wrong
+from .._checks import kind_shown, numbers, shown, typed, wrong
 from .._engine import processors
 
 Array = npt.NDArray[Any]
@@ -90,6 +92,43 @@ def as_numbers(target: Array) -> Array:
     if low < high and high / 2 - low / 2 < SMALLEST:
         raise ValueError(wrong("y", f"a range above {SMALLEST:g}", f"{high - low:g}; multiply y by a constant"))
     return values
+
+
+def group_numbers(groups: Any, n_rows: int) -> npt.NDArray[np.int64]:
+    """Return the number of each row's group, (n,)."""
+    import pandas
+
+    names = np.asarray(column_or_1d(_as_array(groups), warn=True))
+    if len(names) != n_rows:
+        raise ValueError(wrong("groups", f"{n_rows} values, one for each row of X", str(len(names))))
+    numbers, found = pandas.factorize(names)
+    if (numbers < 0).any():
+        raise ValueError(wrong("groups", "a group for each row", "missing ones"))
+    if len(found) < 2:
+        raise ValueError(wrong("groups", "two or more groups", f"only {shown(found.tolist()[0])}"))
+    return numbers
+
+
+def folds_of_groups(groups: Array, y: Array, n_folds: int, seed: int, *, classes: bool) -> npt.NDArray[np.int8]:
+    """Return the fold of each row, (n,). The rows of a group are in the same fold.
+
+    Parameters
+    ----------
+    groups : (n,) from `group_numbers`
+    y : (n,) class numbers or numbers
+    n_folds : at most so many
+    seed : of the folds
+    classes : whether the folds should have similar shares of each class
+    """
+    n_folds = min(n_folds, len(np.unique(groups)))
+    is_stratified = classes and n_folds <= np.bincount(y).max()
+    kind = StratifiedGroupKFold if is_stratified else GroupKFold
+    folds = np.empty(len(y), np.int8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds is allowed
+        for fold, (_, rows) in enumerate(kind(n_folds, shuffle=True, random_state=seed).split(groups, y, groups)):
+            folds[rows] = fold
+    return np.unique(folds, return_inverse=True)[1].astype(np.int8)  # a fold may be empty
 
 
 def thread_count(n_jobs: int | None) -> int:

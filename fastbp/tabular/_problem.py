@@ -45,6 +45,8 @@ class Problem:
     types, drop : as in `tables.recognise`
     random_state : int
         Seed of the folds.
+    folds : (n,) array of int8, optional
+        The fold of each row, in place of random ones.
 
     Attributes
     ----------
@@ -66,13 +68,14 @@ class Problem:
         types: Mapping[str, str] | None = None,
         drop: Collection[str] = (),
         random_state: int = 0,
+        folds: Array | None = None,
     ) -> None:
         self.frame, self.y, self.weights = frame, y, weights
         self.objective, self.n_classes = objective, n_classes
         self.columns, self.left_out = tables.recognise_inputs(frame, drop=drop, types=types)
         self.raw = tables.raw_columns(self.columns, frame, silent=True)
-        self.n_folds = min(n_folds, len(y))
-        self.folds = folds_of(y, self.n_folds, random_state)
+        self.folds = folds_of(y, min(n_folds, len(y)), random_state) if folds is None else folds
+        self.n_folds = int(self.folds.max()) + 1
         self._views = OrderedDict[ViewSpec, tuple[View, Array]]()
         self._lock = Lock()
 

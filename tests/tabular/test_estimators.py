@@ -189,6 +189,7 @@ def test_missing_targets_are_refused_with_advice():
         ({"metric": "rmse"}, "'rmse', which is for numbers"),
         ({"metric": "acuracy"}, "did you mean 'accuracy'"),
         ({"cv": 1}, "cv"),
+        ({"cv": 101}, "cv"),
         ({"n_jobs": 0}, "n_jobs: expected a number of threads"),
         ({"types": {"size": "float"}}, "types"),
         ({"drop": ["sise"]}, "did you mean 'size'"),
@@ -247,6 +248,34 @@ def test_weights_move_predictions():
     assert heavy.class_prior_.tolist() == [0.9, 0.1]
     assert even.predict_proba(X)[:, 0].mean() == pytest.approx(0.5, abs=0.1)
     assert heavy.predict_proba(X)[:, 0].mean() == pytest.approx(0.9, abs=0.1)
+
+
+# Groups
+
+
+def test_rows_of_a_group_validate_together():
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(60), 4)  # each person has a look and a number, and four rows
+    X = rng.normal(size=(60, 6))[person] + rng.normal(0, 0.01, (N, 6))
+    y = rng.normal(size=60)[person]
+    names = [f"p{i}" for i in person]
+    fooled = quick(TabularRegressor).fit(X, y)
+    honest = quick(TabularRegressor).fit(X, y, groups=names)
+    errors = [np.sqrt(((model.oof_prediction_ - y) ** 2).mean()) for model in (fooled, honest)]
+    assert errors[0] < 0.7 * y.std() < 0.9 * y.std() < errors[1]
+    classes = np.where(y > 0, "high", "low")
+    model = quick(TabularClassifier).fit(X, classes, np.arange(N) % 4 > 0, groups=names)
+    assert log_loss(classes[np.arange(N) % 4 > 0], model.oof_prediction_[np.arange(N) % 4 > 0]) > 0.6
+
+
+def test_wrong_groups_are_refused():
+    for groups, match in (
+        (np.zeros(N), "two or more groups, got only 0.0"),
+        (np.arange(N - 1), "240 values, one for each row of X, got 239"),
+        (np.where(np.arange(N) == 3, np.nan, 1.0), "a group for each row, got missing ones"),
+    ):
+        with pytest.raises(ValueError, match=f"groups: expected {match}"):
+            quick(TabularRegressor).fit(FRAME, NUMBERS, groups=groups)
 
 
 # What an ensemble gives
