@@ -34,7 +34,7 @@ USES = {
 import fastbp, importlib
 for name in fastbp.__all__:
     getattr(fastbp, name)
-for name in ("activations", "distributed", "initializers", "interop", "metrics", "progress", "tables", "warmup"):
+for name in ("activations", "distributed", "initializers", "interop", "metrics", "progress", "tables", "tabular", "warmup"):
     importlib.import_module(f"fastbp.{name}")
 for name in ("__main__", "_cli.commands", "_cli.explaining", "_cli.machine", "_cli.training"):
     importlib.import_module(f"fastbp.{name}")

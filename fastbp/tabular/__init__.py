@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["TabularClassifier", "TabularRegressor", "load"]
 
 
+def __dir__() -> list[str]:
+    """Return the names that an editor offers."""
+    return list(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """Import the estimators when they are first used, because scikit-learn takes a second."""
     if name not in __all__:

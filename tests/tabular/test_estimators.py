@@ -342,6 +342,9 @@ def test_contributions_add_up(classifier, regressor):
     np.testing.assert_allclose(found.differences, 0, atol=1e-9)
     np.testing.assert_allclose(found.outputs, classifier.predict_proba(FRAME[:5]).max(axis=1))
     assert "The probability of" in str(classifier.explain(FRAME[:1]))
+    page = found.to_html()
+    assert "colour" in page
+    assert "pink" in page
     small = classifier.explain(FRAME[:5], label="small")
     np.testing.assert_allclose(small.outputs, classifier.predict_proba(FRAME[:5])[:, 1])
     numbers = regressor.explain(FRAME[:5])
