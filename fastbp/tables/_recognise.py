@@ -305,11 +305,13 @@ def _scaled(cells: Cells, reading: Reading, rules: Rules) -> Numbers:
             raise LeftOut(f"it is {found[0]:g} in every row")
         deviation = 1.0
     fill, lenient = rules.missing != "refuse", rules.missing == "indicator" and not gaps
+    knots, scores = _ranks.knots_of(found, counts) if rules.ranks else ((), ())
     low, high = float(found.min()), float(found.max())
     return Numbers(
         *(cells.name, mean, deviation, fill, indicator),
         *(reading.spelling, reading.unit, low, high),
-        *(_ranks.knots_of(found, counts) if rules.ranks else ()),
+        knots=knots,
+        scores=scores,
         lenient=lenient,
         note=note,
     )

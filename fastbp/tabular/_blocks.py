@@ -125,7 +125,7 @@ class Rank:
 
 @dataclass(frozen=True)
 class Pieces:
-    """The piecewise-linear encoding of a number (arXiv 2203.05556), minus ½.
+    """The piecewise-linear encoding of a number (arXiv 2203.05556).
 
     Component t is (x − b_t) / (b_{t+1} − b_t), clipped to [0, 1].
 
@@ -146,7 +146,7 @@ class Pieces:
     def write(self, raw: RawColumns, out: Array) -> None:
         """Write the features."""
         x = raw.numbers[self.column][:, None]
-        t = np.clip((x - self.knots[:-1]) / np.diff(self.knots), 0, 1) - 0.5
+        t = np.clip((x - self.knots[:-1]) / np.diff(self.knots), 0, 1)
         out[:] = np.nan_to_num(t, copy=False, nan=0.0)
 
 

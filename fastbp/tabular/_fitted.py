@@ -107,7 +107,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         loss = objective.loss(y, blended(predictions, found), weights)
         if loss < best or not shares.any():
             best, shares = loss, np.append(found, np.zeros(len(members) - count))
-    used = np.flatnonzero(shares)
+    used = np.flatnonzero(shares).tolist()
     chosen = [members[i] for i in used]
     predictions = [member.oof for member in chosen]
     oof, degrees = blended(predictions, shares[used]), 1.0

@@ -59,7 +59,7 @@ def linear_members(problem: Problem, deadline: float) -> list[Callable[[], Linea
     """Return functions that fit the linear candidates; those but the first return None after the deadline."""
     if not problem.columns:
         return []
-    targets: list[str | None] = [kind for kind in problem.transforms if kind != "rate"] or [None]
+    targets: list[str | None] = [kind for kind in problem.transforms if kind in ("identity", "log")] or [None]
     return [partial(_fitted, problem, name, spec, target, deadline) for name, spec in VIEWS for target in targets]
 
 

@@ -76,6 +76,13 @@ class Architecture:
         return self.transform.backward(output[:, 0])
 
 
+def multiplications(problem: Problem, configuration: Configuration, width: int) -> float:
+    """Return the multiplications of an epoch of one network that sees so many features."""
+    sizes = [width, *configuration.hidden, problem.n_classes or 1]
+    rows = len(problem) * (1 - 1 / problem.n_folds)
+    return 3.0 * rows * sum(n * n_next for n, n_next in pairwise(sizes))
+
+
 class NetworkMember:
     """A member of the ensemble: the networks of a configuration, one for each fold.
 
@@ -119,18 +126,20 @@ class Folds:
     configuration : of the networks
     number : that of the candidate
     seed : of all candidates
+    epochs : the most epochs of a network
 
     Attributes
     ----------
     name : what people call the member
-    epochs : the most epochs of a network
+    multiplications : of an epoch of one network
     oof : predictions of the rows that each network has not seen
     """
 
-    def __init__(self, problem: Problem, configuration: Configuration, number: int, seed: int) -> None:
-        self.problem, self.number, self.seed, self.epochs = problem, number, seed, configuration.epochs
+    def __init__(self, problem: Problem, configuration: Configuration, number: int, seed: int, epochs: int) -> None:
+        self.problem, self.number, self.seed, self.epochs = problem, number, seed, epochs
         self.name = f"network {number + 1}: {'-'.join(map(str, configuration.hidden))} {configuration.activation}"
         self.view, self._X = problem.view(configuration.view)
+        self.multiplications = multiplications(problem, configuration, self.view.width)
         transform = problem.transform(configuration.target)
         self.architecture = Architecture(
             configuration, problem.objective, self.view.width, problem.n_classes, transform
@@ -146,8 +155,8 @@ class Folds:
         self.oof = np.empty(shape, np.float64 if problem.n_classes is None else np.float32)  # dates need 64 bits
         self._parameters: list[Array | None] = [None] * problem.n_folds
 
-    def train(self, fold: int, out_of_time: Callable[[], bool]) -> int:
-        """Train the network of a fold until it is done or out of time. Return the number of epochs."""
+    def train(self, fold: int, left: Callable[[], float]) -> int:
+        """Train the network of a fold while there are seconds left. Return the number of epochs."""
         training, validating = self.problem.rows(fold)
         seed = int(np.random.default_rng((self.seed, self.number, fold)).integers(1 << 32))
         trainer = self.architecture.trainer(seed, len(training))
@@ -160,21 +169,14 @@ class Folds:
         rates = trainer.learning_rate * Cosine()(np.arange(self.epochs * batches) / batches, self.epochs)
         patience = self.architecture.configuration.patience
         course = Course(state, data, validation, epochs=self.epochs, patience=patience, rates=rates)
-        while not course.advance(CHUNK_SECONDS):
-            if out_of_time():
+        while not course.advance(max(0.0, min(CHUNK_SECONDS, left()))):
+            if left() <= 0:
                 course.stop()
         if course.best_epoch >= 0:
             _, output = engine.evaluate(validation, 1, predictions=True)
             self.oof[validating] = self.architecture.answers(output)
             self._parameters[fold] = trainer.network.packed()
         return len(course.losses)
-
-    @property
-    def multiplications(self) -> float:
-        """Multiplications of an epoch of one network."""
-        sizes = [self.architecture.n_inputs, *self.architecture.configuration.hidden, self.architecture.n_outputs]
-        rows = len(self.problem) * (1 - 1 / self.problem.n_folds)
-        return 3.0 * rows * sum(n * n_next for n, n_next in pairwise(sizes))
 
     def trained(self, fold: int) -> bool:
         """Return whether a fold has a network."""

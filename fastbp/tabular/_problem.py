@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .. import tables
 from ._objectives import Objective
 from ._targets import TargetTransform, candidates
-from ._views import Training, View, ViewSpec, fitted
+from ._views import Training, View, ViewSpec, fitted, within
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 PLAIN = ViewSpec()  # the view of linear models and of scikit-learn's estimators
+LEAST = 1 << 25  # bytes that the features of every view may take
 KEPT = 1 << 26  # bytes of features of views that no network is training with, which are kept for the next
 
 
@@ -88,7 +89,12 @@ class Problem:
         return np.flatnonzero(~validates), np.flatnonzero(validates)
 
     def view(self, spec: ViewSpec) -> tuple[View, Array]:
-        """Return a view, and the features of the rows, which are shared by all folds and networks."""
+        """Return a view, and the features of the rows, which are shared by all folds and networks.
+
+        A view that would take more memory than the values of the rows, and more than LEAST, has fewer features.
+        """
+        limit = max(LEAST, self.raw.numbers.nbytes + self.raw.places.nbytes)
+        spec = within(spec, self.columns, limit // (4 * len(self)))
         with self._lock:
             if spec in self._views:
                 self._views.move_to_end(spec)

@@ -14,14 +14,16 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from ._configurations import configurations
 from ._constant import Constant
 from ._fitted import Fitted, Row, weighted
 from ._linear_member import linear_members
 from ._members import Member
-from ._networks import Folds
+from ._networks import Folds, multiplications
 from ._problem import Problem
+from ._views import estimated_width
 
 Array = npt.NDArray[Any]
 Number = tuple[int, int]  # 0 for extra candidates and 1 for networks, and the place among them
@@ -33,9 +35,9 @@ RESERVE = 0.02, 0.03, 1.0  # the share of the time that is kept for weighting, a
 FIRST_SHARE, SHARE = 0.5, 0.9  # of the processor time left, which the networks of a candidate may take
 STOPS_AT = 0.6  # the share of its epochs after which early stopping usually ends a network
 SKIPS = 50  # candidates that there was no time for, after which the search ends
-LEAST_EPOCHS = 5  # with fewer, a candidate isn't worth its time
+LEAST_SHARE = 0.4  # of its epochs, with which a candidate is worth its time
 LINEAR_SHARE = 0.1  # of the time, after which linear models try no other penalty
-SPEED = 1e10  # multiplications in a second, before any were measured
+SPEED = 2e10  # multiplications in a second, before any were measured
 
 
 @dataclass
@@ -45,7 +47,8 @@ class Candidate:
     Attributes
     ----------
     number : its place in the order of candidates
-    folds : the training
+    name : what people call it
+    folds : the training, until it is finished
     waiting : folds that wait for a thread
     trained : how many folds have ended
     seconds, epochs : that its networks took together
@@ -55,12 +58,13 @@ class Candidate:
     """
 
     number: int
-    folds: Folds
+    name: str
+    folds: Folds | None
     waiting: deque[int]
+    decided: bool
     trained: int = 0
     seconds: float = 0.0
     epochs: int = 0
-    decided: bool = False
     finished: bool = False
     member: Member | None = None
 
@@ -109,17 +113,17 @@ class Search:
         self.deadline = self.started + max_seconds - min(max(least, share * max_seconds), most)
         self.random_state = random_state
         wanted = MOST if n_networks is None else max(1, n_networks // problem.n_folds)
-        self._stream = configurations(random_state, classes=problem.n_classes is not None)
         learns = len(problem.columns) > 0 and len(np.unique(problem.y)) > 1
         self._wanted = wanted if learns else 0
+        self._stream = configurations(random_state, classes=problem.n_classes is not None)
         self._candidates = list[Candidate]()
         linear = linear_members(problem, self.started + LINEAR_SHARE * max_seconds) if learns else []
         self._extra = deque(enumerate([*linear, *extra]))
-        self._linear = len(linear)
         constant = Constant.of(problem)
         row = Row(constant.name, constant.family, constant.loss, 0.0)
         self._members, self._log = [((0, -1), cast(Member, constant))], [((0, -1), row)]
         self._tasks, self._results = SimpleQueue[Task | None](), SimpleQueue[Callable[[], None] | BaseException]()
+        self._n_extra = len(self._extra)
         self._halted = self.interrupted = False
         self._work_done = self._work_seconds = 0.0
         self._skipped = 0
@@ -133,26 +137,27 @@ class Search:
             If Ctrl-C came before any candidate had finished.
         """
         threads = [Thread(target=self._work, name=f"fastbp.tabular {i}", daemon=True) for i in range(self.n_jobs)]
-        try:
-            for thread in threads:
-                thread.start()
-            self._coordinate()
-        except KeyboardInterrupt:
-            self.interrupted = self._halted = True
-        finally:
-            self._halted = True
-            for _ in threads:
-                self._tasks.put(None)
-            for thread in threads:
-                thread.join()
-        self._collect()
-        if self.interrupted and len(self._members) == 1:
-            raise KeyboardInterrupt("interrupted before there was an answer")
-        self._members.sort(key=lambda pair: pair[0])
-        ordered = [member for _, member in self._members]
-        first = sum(number <= (1, 0) for number, _ in self._members)
-        log = [row for _, row in sorted(self._log, key=lambda pair: pair[0])]
-        return weighted(self.problem, ordered, max(1, first), log, self.interrupted)
+        with threadpool_limits(1, user_api="blas"):  # its threads would take the processors from ours
+            try:
+                for thread in threads:
+                    thread.start()
+                self._coordinate()
+            except KeyboardInterrupt:
+                self.interrupted = True
+            finally:
+                self._halted = True
+                for _ in threads:
+                    self._tasks.put(None)
+                for thread in threads:
+                    thread.join()
+            self._collect()
+            if self.interrupted and len(self._members) == 1:
+                raise KeyboardInterrupt("interrupted before there was an answer")
+            self._members.sort(key=lambda pair: pair[0])
+            members = [member for _, member in self._members]
+            first = sum(number <= (1, 0) for number, _ in self._members)
+            log = [row for _, row in sorted(self._log, key=lambda pair: pair[0])]
+            return weighted(self.problem, members, first, log, self.interrupted)
 
     def _coordinate(self) -> None:
         """Give tasks to the threads until there are none left."""
@@ -171,9 +176,6 @@ class Search:
         """Take the results that came after Ctrl-C."""
         while not self._results.empty():
             self._take(self._results.get())
-        for candidate in self._candidates:  # what is complete counts, even if a fold was cut short
-            if candidate.member is None and candidate.folds is not None and candidate.folds.complete:
-                self._finish(candidate)
 
     def _take(self, done: Callable[[], None] | BaseException) -> None:
         """Run what a task leaves to the coordinator, or raise its error."""
@@ -189,14 +191,24 @@ class Search:
             except BaseException as error:
                 self._results.put(error)
 
-    def _over(self) -> bool:
-        return self._halted or perf_counter() > self.deadline
+    @property
+    def _begun(self) -> bool:
+        """Whether every fold of the first candidate has a thread."""
+        return bool(self._candidates) and not self._candidates[0].waiting
+
+    def _left(self) -> float:
+        """Return the seconds left; none after the end of the search."""
+        return -math.inf if self._halted else self.deadline - perf_counter()
 
     def _next(self) -> Task | None:
-        """Return the next task: of the extra candidates, of the first candidate with one, or of a new candidate."""
-        if self._extra:
+        """Return the next task, or None if there is nothing to do now.
+
+        The first linear model and the first network come first, so that there is an answer soon. Then the other linear
+        models and the user's estimators, the other folds of candidates, and the first folds of new ones.
+        """
+        if self._extra and (len(self._extra) == self._n_extra or self._wanted == 0 or self._begun):
             return partial(self._fit_extra, *self._extra.popleft())
-        if self._over():
+        if self._left() <= 0:
             return None
         for candidate in self._candidates:
             if not candidate.decided:
@@ -204,9 +216,9 @@ class Search:
             if candidate.waiting:
                 return partial(self._fit_fold, candidate, candidate.waiting.popleft())
         undecided = sum(not candidate.decided for candidate in self._candidates)
-        if len(self._candidates) < self._wanted and undecided < LAG and (candidate := self._new()):
-            self._candidates.append(candidate)
-            return partial(self._fit_fold, candidate, candidate.waiting.popleft())
+        if len(self._candidates) < self._wanted and undecided < LAG and (new := self._new()):
+            self._candidates.append(new)
+            return partial(self._fit_fold, new, new.waiting.popleft())
         return None
 
     def _fit_extra(self, number: int, fit: Callable[[], Member | None]) -> Callable[[], None]:
@@ -221,40 +233,39 @@ class Search:
 
     def _new(self) -> Candidate | None:
         """Return the next candidate that there is time for, or None."""
-        for configuration in self._stream:
-            number = len(self._candidates)
-            folds = Folds(self.problem, configuration, number, self.random_state)
-            folds.epochs = self._epochs(folds, first=number == 0)
-            if folds.epochs >= min(LEAST_EPOCHS, configuration.epochs) or number == 0:
-                candidate = Candidate(number, folds, deque([0]))
-                candidate.decided = self.problem.n_folds == 1
-                return candidate
-            self._skipped += 1
-            if self._skipped > SKIPS:
-                return None
+        number = len(self._candidates)
+        while self._skipped <= SKIPS:
+            configuration = next(self._stream)
+            width = estimated_width(configuration.view, self.problem.columns)
+            epochs = self._epochs(multiplications(self.problem, configuration, width), configuration.epochs)
+            if epochs < LEAST_SHARE * configuration.epochs and number > 0:
+                self._skipped += 1
+                continue
+            folds = Folds(self.problem, configuration, number, self.random_state, epochs)
+            waiting = range(self.problem.n_folds if number == 0 else 1)
+            return Candidate(number, folds.name, folds, deque(waiting), decided=number == 0)
         return None
 
-    def _epochs(self, folds: Folds, *, first: bool) -> int:
-        """Return for how many epochs there is time."""
-        configuration = folds.architecture.configuration
-        left = (self.deadline - perf_counter()) * self.n_jobs * (FIRST_SHARE if first else SHARE)
+    def _epochs(self, work: float, most: int) -> int:
+        """Return for how many epochs there is time, given the multiplications of an epoch of one network."""
+        left = self._left() * self.n_jobs * (SHARE if self._candidates else FIRST_SHARE)
         if math.isinf(left):
-            return configuration.epochs
-        speed = self._work_done / self._work_seconds if self._work_seconds > 0.05 else SPEED
-        possible = left * speed / (folds.multiplications * self.problem.n_folds * STOPS_AT)
-        return max(1, min(configuration.epochs, int(possible)))
+            return most
+        speed = self._work_done / self._work_seconds if self._work_seconds > 0 else SPEED
+        return int(np.clip(left * speed / (work * self.problem.n_folds * STOPS_AT), 1, most))
 
     def _fit_fold(self, candidate: Candidate, fold: int) -> Callable[[], None]:
         """Train the network of a fold."""
-        started = perf_counter()
-        epochs = candidate.folds.train(fold, self._over)
+        started, folds = perf_counter(), candidate.folds
+        assert folds is not None
+        epochs = folds.train(fold, self._left)
         seconds = perf_counter() - started
 
         def finish() -> None:
             candidate.trained += 1
             candidate.seconds += seconds
             candidate.epochs += epochs
-            self._work_done += epochs * candidate.folds.multiplications
+            self._work_done += epochs * folds.multiplications
             self._work_seconds += seconds
             if candidate.trained == self.problem.n_folds:
                 self._finish(candidate)
@@ -263,13 +274,15 @@ class Search:
 
     def _finish(self, candidate: Candidate) -> None:
         """Make a candidate a member, if every fold has a network."""
-        if candidate.folds.complete:
-            candidate.member = member = candidate.folds.member(candidate.seconds)
+        folds = candidate.folds
+        assert folds is not None
+        loss = folds.first_loss()
+        if folds.complete:
+            candidate.member = member = folds.member(candidate.seconds)
             self._members.append(((1, candidate.number), member))
-            row = Row(member.name, member.family, member.loss, member.seconds, candidate.epochs)
-        else:
-            row = Row(candidate.folds.name, "network", math.inf, candidate.seconds, candidate.epochs, False)
-        candidate.finished = True
+            loss = member.loss
+        row = Row(candidate.name, "network", loss, candidate.seconds, candidate.epochs, folds.complete)
+        candidate.finished, candidate.folds = True, None  # which gives the memory of its view free
         self._tell((1, candidate.number), row)
 
     def _decide(self, candidate: Candidate) -> None:
@@ -278,18 +291,14 @@ class Search:
         It is compared with the candidates that lie LAG or more before it. The decision therefore doesn't depend on
         which candidate finishes first.
         """
-        if candidate.trained == 0:
-            return
-        earlier = [other for other in self._candidates if other.number <= candidate.number - LAG]
-        if any(not other.finished for other in earlier):
+        earlier = self._candidates[: max(0, candidate.number - LAG + 1)]
+        if candidate.trained == 0 or not all(other.finished for other in earlier):
             return
         candidate.decided = True
         best = min((other.member for other in earlier if other.member), key=lambda member: member.loss, default=None)
+        assert candidate.folds is not None
         if not candidate.folds.trained(0) or (best is not None and self._is_worse(candidate.folds, best)):
-            candidate.finished = True
-            loss = candidate.folds.first_loss()
-            row = Row(candidate.folds.name, "network", loss, candidate.seconds, candidate.epochs, False)
-            self._tell((1, candidate.number), row)
+            self._finish(candidate)
             return
         candidate.waiting.extend(range(1, self.problem.n_folds))
 

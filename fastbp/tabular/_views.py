@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .._files.columns import Categories, Column
-from ..tables import RawColumns
+from ..tables import RawColumns, n_numbers
 from ._blocks import Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled, signed_log
 from ._means import CLASSES, mean_targets
 
 Array = npt.NDArray[Any]
 
+FEWEST = 4  # pieces or frequencies
 FEW = 10  # a number with so many different values needs no rank, logarithm or pieces
 RANK_KNOTS = 129
 LEAST = 1e-3  # the first and the last rank are so far from 0 and 1
@@ -93,6 +94,27 @@ class View:
                 block.write(part, X[rows, first : first + block.width])
                 first += block.width
         return X
+
+
+def estimated_width(spec: ViewSpec, columns: tuple[Column, ...]) -> int:
+    """Return about how many features a view has, at most."""
+    categories = _categories(columns)
+    numbers = sum(n_numbers(column) for column in columns)
+    each = spec.scaled + spec.rank + spec.log + spec.pieces + spec.fourier
+    return numbers * each + sum(column.width for column in categories) + spec.means * len(categories) or 1
+
+
+def within(spec: ViewSpec, columns: tuple[Column, ...], width: int) -> ViewSpec:
+    """Return a view with at most about so many features: with fewer pieces, frequencies and kinds of features."""
+    while estimated_width(spec, columns) > width:
+        if spec.pieces or spec.fourier:
+            pieces, fourier = (n // 2 if n >= FEWEST else 0 for n in (spec.pieces, spec.fourier))
+            spec = replace(spec, scaled=True, pieces=pieces, fourier=fourier)
+        elif spec.rank or spec.log:
+            spec = replace(spec, scaled=True, log=spec.log and spec.rank, rank=False)
+        else:
+            return spec
+    return spec
 
 
 def fitted(spec: ViewSpec, training: Training) -> tuple[View, Array]:
