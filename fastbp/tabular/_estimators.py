@@ -12,8 +12,10 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from .._checks import shown, wrong
 from ..explanation import Contributions
 from ..explanation._told import Told
+from ..tables import RawColumns
 from . import _file
 from ._base import BaseTabular
+from ._blend import blended
 from ._fitted import Fitted
 from ._inputs import as_classes, as_numbers
 from ._intervals import Conformal, disagreement
@@ -289,16 +291,15 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         Returns
         -------
         intervals : (n_samples, 2) array
-            The lower and the upper ends.
+            The lower and the upper ends. They are infinite if there are too few training rows for the coverage.
         """
-        raw = self._raw(X)
-        predicted = self._in_pieces(raw, self._fitted.predict)
-        spread = self._in_pieces(raw, self._disagreement)
+        predicted, spread = self._in_pieces(self._raw(X), self._with_disagreement).T
         return np.stack(self._conformal.interval(predicted, coverage, spread), axis=1)
 
-    def _disagreement(self, raw: Any) -> Array:
-        """Return how much the members of one fold disagree on rows, as those of out-of-fold predictions do."""
-        return disagreement([member.spread(raw) for member in self.members_], self.weights_)
+    def _with_disagreement(self, raw: RawColumns) -> Array:
+        """Return predictions, and how much the members of a fold disagree, as those of training rows do; (m, 2)."""
+        each = [member.spread(raw) for member in self.members_]
+        return np.stack([blended(each, self.weights_).mean(axis=0), disagreement(each, self.weights_)], axis=1)
 
     def explain(self, X: Any) -> Contributions:
         """Return how much each column contributes to the prediction.

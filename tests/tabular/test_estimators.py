@@ -170,6 +170,28 @@ def test_new_categories_and_missing_values_at_prediction(classifier):
         assert np.isfinite(classifier.predict_proba(rows)).all()
 
 
+def test_many_rows_are_predicted_in_pieces(classifier, regressor, monkeypatch):
+    X = FRAME.sample(500, replace=True, random_state=0)
+
+    def answers():
+        numbers = [getattr(regressor, f"predict{name}")(X) for name in ("", "_interval", "_std")]
+        return [classifier.predict_proba(X), *numbers]
+
+    whole = answers()
+    monkeypatch.setattr("fastbp.tabular._base.ROWS", 64)
+    for n_jobs in (1, 2):
+        monkeypatch.setattr(classifier, "n_jobs", n_jobs)
+        monkeypatch.setattr(regressor, "n_jobs", n_jobs)
+        parts = (
+            classifier.predict_proba(X),
+            regressor.predict(X),
+            regressor.predict_interval(X),
+            regressor.predict_std(X),
+        )
+        for one, other in zip(whole, parts, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 # What they refuse
 
 
