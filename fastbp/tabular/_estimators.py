@@ -40,8 +40,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         What is minimized, or maximized: "log_loss" ("auto"), "roc_auc", "accuracy" or "balanced_accuracy". With
         "balanced_accuracy", `predict` gives rare classes as much weight as frequent ones.
     n_networks : int, optional
-        Stop after so many networks, those of all folds together. If this ends the search before the time does, the same
-        random_state gives the same result.
+        Stop after so many networks, those of all folds together, but not before one configuration is trained. If this
+        ends the search before the time does, the same random_state gives the same result.
     cv : int
         Number of folds.
     estimators : list of scikit-learn's estimators, or of pairs (name, estimator)
