@@ -299,7 +299,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
     def _with_disagreement(self, raw: RawColumns) -> Array:
         """Return predictions, and how much the members of a fold disagree, as those of training rows do; (m, 2)."""
         each = [member.spread(raw) for member in self.members_]
-        return np.stack([blended(each, self.weights_).mean(axis=0), disagreement(each, self.weights_)], axis=1)
+        predicted = self._fitted.calibrated(blended(each, self.weights_).mean(axis=0))
+        return np.stack([predicted, disagreement(each, self.weights_)], axis=1)
 
     def explain(self, X: Any) -> Contributions:
         """Return how much each column contributes to the prediction.

@@ -84,13 +84,14 @@ class Fitted:
 
     def predict(self, rows: RawColumns) -> Array:
         """Return the ensemble's predictions, (m, k) or (m,)."""
-        return self._tempered(blended([member.predict(rows) for member in self.members], self.weights))
+        return self.calibrated(blended([member.predict(rows) for member in self.members], self.weights))
 
     def fold_predictions(self, rows: RawColumns) -> Array:
         """Return the predictions of the ensemble of each fold's models, (f, m, k) or (f, m)."""
-        return self._tempered(blended([member.spread(rows) for member in self.members], self.weights))
+        return self.calibrated(blended([member.spread(rows) for member in self.members], self.weights))
 
-    def _tempered(self, predictions: Array) -> Array:
+    def calibrated(self, predictions: Array) -> Array:
+        """Return weighted means as the predictions that they stand for."""
         return predictions if self.n_classes is None else _probabilities(predictions, self.temperature)
 
 
