@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from ._objectives import Objective, mean
 Array = npt.NDArray[Any]
 
 ROUNDING = 1e-12  # losses that differ by a smaller share are equal
+DIVERGED = 1e300  # in place of a loss that is NaN
+CAUTION = 1.5  # times the measured optimism: over small tables, 1 to 2 were best, because luck selects members, too
 PATIENCE = 10  # steps without a better mean after which none is expected
 LEAST_CHANCE = 1e-12  # smaller probabilities have no more influence on the temperature
 EVIDENCE = 3.32  # half of the 99 % point of χ² with one degree of freedom
@@ -21,7 +25,13 @@ COLDEST, HOTTEST = 0.2, 5.0  # limits of the temperature
 
 
 def greedy_weights(
-    predictions: Sequence[Array], y: Array, objective: Objective, weights: Array | None = None, *, steps: int = 40
+    predictions: Sequence[Array],
+    y: Array,
+    objective: Objective,
+    weights: Array | None = None,
+    *,
+    handicaps: Array | None = None,
+    steps: int = 40,
 ) -> Array:
     """Return the weights of members whose weighted mean has a low loss.
 
@@ -32,7 +42,7 @@ def greedy_weights(
     AUC and accuracies change in small jumps, so choosing members by them fits noise. For these, log loss chooses the
     members, and the objective only the step.
 
-    The loss of the answer is never above that of the best member.
+    Without handicaps, the loss of the answer is never above that of the best member.
 
     Parameters
     ----------
@@ -44,6 +54,9 @@ def greedy_weights(
         Its loss is minimized.
     weights : (n,), optional
         Sample weights.
+    handicaps : (m,), optional
+        How much too low the loss of each member is, as a share of it; for RMSE and R², of the mean squared error. Such
+        a share of its loss, times its weight, is added to the loss of a mean.
     steps : int
         How many members to add, at most.
 
@@ -55,19 +68,28 @@ def greedy_weights(
     if not usable:
         raise ValueError(wrong("predictions", "finite ones of at least one member", "NaN or infinity in all of them"))
     chosen = np.zeros(len(predictions))
-    chosen[usable] = _greedy([predictions[j] for j in usable], y, objective, weights, steps)
+    handicaps = np.zeros(len(usable)) if handicaps is None else handicaps[usable]
+    chosen[usable] = _greedy([predictions[j] for j in usable], y, objective, weights, handicaps, steps)
     return chosen
 
 
-def _greedy(predictions: Sequence[Array], y: Array, objective: Objective, weights: Array | None, steps: int) -> Array:
+def _greedy(
+    predictions: Sequence[Array],
+    y: Array,
+    objective: Objective,
+    weights: Array | None,
+    handicaps: Array,
+    steps: int,
+) -> Array:
     """Return the weights of members whose predictions are finite."""
     jumps = objective.classes and objective.name != "log_loss"
     losses_after = _chosen_by(predictions, y, "log_loss" if jumps else objective.name, objective, weights)
     counts = np.zeros(len(predictions))
+    added_losses = handicaps * losses_after(counts) if handicaps.any() else handicaps
     path: list[tuple[float, Array]] = []
     best = 0
     while len(path) < min(steps, best + 1 + PATIENCE):
-        losses = losses_after(counts)
+        losses = losses_after(counts) + (counts @ added_losses + added_losses) / (len(path) + 1)
         least = losses.min()
         added = int((losses <= least + ROUNDING * abs(least)).argmax())
         counts[added] += 1
@@ -76,10 +98,24 @@ def _greedy(predictions: Sequence[Array], y: Array, objective: Objective, weight
             best = len(path) - 1
     if not jumps:
         return path[best][1]
-    singles = objective.losses(y, np.stack(predictions), weights)
-    first = int(singles.argmin())
-    means = [shares for _, shares in path[::-2]] + [np.eye(len(predictions))[first]]
-    return min(means, key=lambda shares: objective.loss(y, blended(predictions, shares), weights))
+    singles = objective.losses(y, np.stack(predictions), weights) * (1 + handicaps)
+    means = [shares for _, shares in path[::-2]] + [np.eye(len(predictions))[int(singles.argmin())]]
+    return min(means, key=lambda shares: handicapped_loss(predictions, shares, y, objective, weights, handicaps))
+
+
+def handicapped_loss(
+    predictions: Sequence[Array],
+    shares: Array,
+    y: Array,
+    objective: Objective,
+    weights: Array | None,
+    handicaps: Array,
+) -> float:
+    """Return the loss of a mean, increased by its members' handicaps."""
+    share = float(shares @ handicaps)
+    if objective.name == "rmse":  # the handicaps are those of the squared error
+        share = float(np.sqrt(1 + share)) - 1
+    return objective.loss(y, blended(predictions, shares), weights) * (1 + share)
 
 
 def _chosen_by(
@@ -126,6 +162,30 @@ def _log_losses(chances: Array, weights: Array | None) -> Callable[[Array], Arra
     return log_losses
 
 
+def optimism(curves: Sequence[Array]) -> float:
+    """Return how much too low the out-of-fold losses of networks with early stopping are, as a share of them.
+
+    Each network stops at the epoch with the least loss on the rows that it predicts. What it gains by the choice of
+    this epoch, it doesn't gain on new rows. So much does each fold lose if the other folds choose its epoch.
+
+    Parameters
+    ----------
+    curves : f arrays, the validation losses after each epoch
+        Of the network of each fold.
+    """
+    n_epochs = min(map(len, curves), default=0)
+    if len(curves) < 2 or n_epochs == 0:
+        return 0.0
+    losses = np.stack([np.nan_to_num(curve[:n_epochs], nan=DIVERGED) for curve in curves])
+    least = np.array([np.nanmin(curve) for curve in curves])
+    above = losses - least[:, None]
+    chosen = (above.sum(axis=0) - above).argmin(axis=1)  # by the other folds
+    gained = float(np.take_along_axis(above, chosen[:, None], axis=1).mean())
+    return (
+        min(CAUTION * gained / float(least.mean()), 1.0) if least.mean() > 0 else 0.0
+    )  # Poisson's losses may be negative
+
+
 def blended(predictions: Sequence[Array], weights: Array) -> Array:
     """Return the weighted mean of predictions as float64. Members of weight 0 are not read."""
     used = np.flatnonzero(weights)
@@ -142,6 +202,7 @@ def nested_predictions(
     objective: Objective,
     weights: Array | None = None,
     *,
+    handicaps: Array | None = None,
     steps: int = 40,
 ) -> Array:
     """Return the predictions of the ensemble for rows that did not choose its weights, (n, k) or (n,).
@@ -151,7 +212,7 @@ def nested_predictions(
 
     Parameters
     ----------
-    predictions, y, objective, weights, steps : as in `greedy_weights`
+    predictions, y, objective, weights, handicaps, steps : as in `greedy_weights`
     folds : (n,)
         The number of the fold that holds each row out.
     """
@@ -159,7 +220,9 @@ def nested_predictions(
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         others = None if weights is None else weights[outside]
-        shares = greedy_weights([P[outside] for P in predictions], y[outside], objective, others, steps=steps)
+        shares = greedy_weights(
+            [P[outside] for P in predictions], y[outside], objective, others, handicaps=handicaps, steps=steps
+        )
         mixed[inside] = blended([P[inside] for P in predictions], shares)
     return mixed
 
@@ -204,11 +267,28 @@ def temperature(P: Array, y: Array, weights: Array | None = None) -> float:
     return 1 / inverse if (before - after) * _effective_rows(len(y), weights) > EVIDENCE else 1.0
 
 
-def calibration(prediction: Array, y: Array, objective: Objective, weights: Array | None = None) -> tuple[float, float]:
-    """Return the shift and the slope ≥ 1 of a line that makes predictions of numbers better; 0 and 1 if none does.
+@dataclass(frozen=True)
+class Line:
+    """A line that predictions of numbers are put on, and the range in which they stay."""
+
+    shift: float = 0.0
+    slope: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+
+    def of(self, prediction: Array) -> Array:
+        """Return the predictions on the line."""
+        return np.clip(self.shift + self.slope * prediction, self.low, self.high)
+
+
+UNCHANGED = Line()
+
+
+def calibration(prediction: Array, y: Array, objective: Objective, weights: Array | None = None) -> Line:
+    """Return a line that makes predictions of numbers better; it keeps them in the range of y.
 
     Networks whose training ends early, and their means, predict too close to the mean of the targets. The line is that
-    of the least squared error, so only RMSE and R² get one. Its slope is reduced where it is uncertain.
+    of the least squared error, with a slope ≥ 1, so only RMSE and R² get one. The slope is nearer 1 if uncertain.
 
     Parameters
     ----------
@@ -217,17 +297,19 @@ def calibration(prediction: Array, y: Array, objective: Objective, weights: Arra
     objective : that of the ensemble
     weights : (n,) sample weights, optional
     """
-    center, target = mean(prediction, weights), mean(y, weights)
+    low, high = float(y.min()), float(y.max())
+    center, target = float(mean(prediction, weights)), float(mean(y, weights))
     x, error = prediction - center, y - target
     variance = float(mean(x**2, weights))
     if objective.name not in ("rmse", "r2") or variance <= 0:
-        return 0.0, 1.0
+        return Line(low=low, high=high)
     gain = float(mean(x * error, weights)) / variance - 1
-    uncertainty = float(mean((error - (1 + gain) * x) ** 2, weights)) / (variance * _effective_rows(len(y), weights))
     if gain <= 0:
-        return 0.0, 1.0
+        return Line(low=low, high=high)
+    residual = float(mean((error - (1 + gain) * x) ** 2, weights))
+    uncertainty = residual / (variance * _effective_rows(len(y), weights))
     slope = 1 + gain * gain**2 / (gain**2 + uncertainty)
-    return float(target - slope * center), slope
+    return Line(target - slope * center, slope, low, high)
 
 
 def softmax(Z: Array) -> Array:

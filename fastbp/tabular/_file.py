@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from .._files.model import argument_errors
 from .._files.training_report import TrainingReport
 from .._records import ModelFileError, refused
 from ..tables import RawColumns, owners_of
+from ._blend import UNCHANGED, Line
 from ._fitted import Fitted, Row
 from ._intervals import Conformal
 from ._objectives import objective_of
@@ -62,6 +63,7 @@ HEADER: dict[str, tuple[type, ...]] = {
     "members": LIST,
     "weights": ARRAY,
     "temperature": NUMBER,
+    "line": ARRAY + NOTHING,
     "loss": NUMBER,
     "log": LIST,
     "interrupted": FLAG,
@@ -117,6 +119,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "members": members,
         "weights": fitted.weights,
         "temperature": float(fitted.temperature),
+        "line": None if is_class else np.array(astuple(fitted.line)),
         "loss": float(fitted.loss),
         "log": [list(asdict(row).values()) for row in fitted.log],
         "interrupted": fitted.interrupted,
@@ -232,7 +235,12 @@ def _fitted(header: Mapping[str, Any], columns: tuple[Column, ...], kind: Kind) 
     )
     shape = (0,) if kind.n_classes is None else (0, kind.n_classes)
     rest = np.empty(shape), float(header["loss"]), tuple(Row(*row) for row in log), header["interrupted"]
-    return Fitted(columns, kind.objective, kind.n_classes, members, weights, float(header["temperature"]), *rest)
+    line = UNCHANGED
+    if kind.n_classes is None:
+        fits("the line of predictions", is_array(header["line"], F8, 4))
+        line = Line(*header["line"].tolist())
+        fits("the line of predictions", line.slope >= 1 and line.low <= line.high)
+    return Fitted(columns, kind.objective, kind.n_classes, members, weights, float(header["temperature"]), *rest, line)
 
 
 def _set_names(estimator: Any, header: Mapping[str, Any]) -> None:

@@ -12,7 +12,17 @@ import numpy.typing as npt
 from .. import tables
 from .._files.columns import Column
 from ..tables import RawColumns
-from ._blend import blended, greedy_weights, nested_predictions, temperature, tempered
+from ._blend import (
+    UNCHANGED,
+    Line,
+    blended,
+    calibration,
+    greedy_weights,
+    handicapped_loss,
+    nested_predictions,
+    temperature,
+    tempered,
+)
 from ._members import Member
 from ._objectives import Objective
 
@@ -65,6 +75,7 @@ class Fitted:
     loss : of rows that did not choose the weights
     log : the candidates
     interrupted : whether Ctrl-C ended the search
+    line : that numbers are put on
     """
 
     columns: tuple[Column, ...]
@@ -77,6 +88,7 @@ class Fitted:
     loss: float
     log: tuple[Row, ...]
     interrupted: bool = False
+    line: Line = UNCHANGED
 
     def columns_of(self, frame: DataFrame, unknown: str = "other") -> RawColumns:
         """Return the values of a frame's columns."""
@@ -92,7 +104,9 @@ class Fitted:
 
     def calibrated(self, predictions: Array) -> Array:
         """Return weighted means as the predictions that they stand for."""
-        return predictions if self.n_classes is None else _probabilities(predictions, self.temperature)
+        if self.n_classes is None:
+            return self.line.of(predictions)
+        return _probabilities(predictions, self.temperature)
 
 
 def weighted(problem: Problem, members: Sequence[Member], first: int, log: Sequence[Row], interrupted: bool) -> Fitted:
@@ -101,23 +115,34 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
     The first members alone are an ensemble, too. The others join them only if that lowers the loss.
     """
     y, objective, weights = problem.y, problem.objective, problem.weights
+    handicaps = np.array([member.handicap for member in members])
     shares, best = np.zeros(len(members)), np.inf
     for count in sorted({first, len(members)}):
         predictions = [member.oof for member in members[:count]]
-        found = greedy_weights(predictions, y, objective, weights)
-        loss = objective.loss(y, blended(predictions, found), weights)
+        found = greedy_weights(predictions, y, objective, weights, handicaps=handicaps[:count])
+        loss = handicapped_loss(predictions, found, y, objective, weights, handicaps[:count])
         if loss < best or not shares.any():
             best, shares = loss, np.append(found, np.zeros(len(members) - count))
     used = np.flatnonzero(shares).tolist()
     chosen = [members[i] for i in used]
     predictions = [member.oof for member in chosen]
-    oof, degrees = blended(predictions, shares[used]), 1.0
+    oof, degrees, line = blended(predictions, shares[used]), 1.0, UNCHANGED
     if problem.n_classes is not None:
         degrees = temperature(oof, y, weights)
         oof = _probabilities(oof, degrees)
+    else:
+        line = calibration(oof, y, objective, weights)
+        oof = line.of(oof)
     names = {member.name: shares[i] for i, member in enumerate(members)}
     best_members = sorted(members, key=lambda member: member.loss)[:NESTED]
-    nested = nested_predictions([member.oof for member in best_members], y, problem.folds, objective, weights)
+    nested = nested_predictions(
+        [member.oof for member in best_members],
+        y,
+        problem.folds,
+        objective,
+        weights,
+        handicaps=np.array([member.handicap for member in best_members]),
+    )
     return Fitted(
         columns=problem.columns,
         objective=objective,
@@ -126,9 +151,10 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         weights=shares[used],
         temperature=degrees,
         oof=oof,
-        loss=objective.loss(y, nested, weights),
+        loss=objective.loss(y, nested if problem.n_classes else line.of(nested), weights),
         log=tuple(_with_weight(row, names.get(row.name, 0.0)) for row in log),
         interrupted=interrupted,
+        line=line,
     )
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastbp.tabular._blend import blended, calibration, greedy_weights, nested_predictions, temperature, tempered
+from fastbp.tabular._blend import (
+    CAUTION,
+    Line,
+    blended,
+    calibration,
+    greedy_weights,
+    handicapped_loss,
+    nested_predictions,
+    optimism,
+    temperature,
+    tempered,
+)
 from fastbp.tabular._objectives import OF_CLASSES, OF_NUMBERS, objective_of
 
 OBJECTIVES = [objective_of(name, classes=True) for name in OF_CLASSES] + [
@@ -153,27 +164,66 @@ def test_certain_probabilities_can_be_cooled():
     assert np.isfinite(tempered(P, found)).all()
 
 
+def test_handicaps_keep_members_out_that_look_too_good():
+    """A member whose loss is a little lower gets no weight if its loss is much too low."""
+    for objective in (OBJECTIVES[0], OBJECTIVES[1], OBJECTIVES[4], OBJECTIVES[5]):
+        predictions, y, weights = members(objective, m=1)
+        flattered = [0.05 * (np.eye(3)[y] if objective.classes else y) + 0.95 * predictions[0]]
+        both = predictions + flattered
+        assert greedy_weights(both, y, objective, weights) == pytest.approx([0, 1])
+        assert greedy_weights(both, y, objective, weights, handicaps=np.array([0.0, 0.9])) == pytest.approx([1, 0])
+        assert greedy_weights(both, y, objective, weights, handicaps=np.zeros(2)) == pytest.approx([0, 1])
+
+
+def test_handicaps_are_shares_of_the_loss():
+    predictions, y, weights = members(RMSE, m=2)
+    shares, handicaps = np.array([0.25, 0.75]), np.array([0.2, 0.4])
+    squared = RMSE.loss(y, blended(predictions, shares), weights) ** 2
+    assert handicapped_loss(predictions, shares, y, RMSE, weights, handicaps) ** 2 == pytest.approx(1.35 * squared)
+
+
+def test_optimism_is_what_the_other_folds_epoch_would_cost():
+    # the best epochs are 1, 2 and 2; the other folds would choose 2, 1 or 2, and 1 or 2
+    curves = [np.array([3.0, 1.0, 1.2]), np.array([3.0, 2.0, 1.0]), np.array([3.0, 2.0, 1.0, 5.0])]
+    # fold 0 loses 0.2; the others choose for folds 1 and 2: (0, 0.2) + (1, 0) is least at the third epoch
+    assert optimism(curves) == pytest.approx(CAUTION * (0.2 / 3) / 1)
+    smooth = np.linspace(3, 1, 20) ** 2
+    assert optimism([smooth, 2 * smooth, smooth]) == 0
+    assert optimism([smooth]) == optimism([]) == optimism([smooth, np.empty(0)]) == 0
+    assert optimism([-smooth, -smooth]) == 0
+    assert optimism([np.array([1.0, np.nan]), np.array([1.0, 0.5])]) > 0
+
+
+def test_optimism_grows_with_the_noise_of_the_curves():
+    rng = np.random.default_rng(0)
+    found = [
+        np.mean([optimism(list(1 + noise * rng.normal(size=(5, 30)))) for _ in range(20)]) for noise in (0.01, 0.05)
+    ]
+    assert 0 < 3 * found[0] < found[1]
+
+
 def test_calibration_repairs_predictions_that_are_too_close_to_the_mean():
     rng = np.random.default_rng(0)
     truth = 50 + 10 * rng.normal(size=1000)
     y = truth + 3 * rng.normal(size=1000)
     timid = 50 + 0.8 * (truth - 50)
     for name in ("rmse", "r2"):
-        shift, slope = calibration(timid, y, objective_of(name, classes=False))
-        assert slope == pytest.approx(1.25, rel=0.02)
-        assert shift + slope * timid == pytest.approx(truth, abs=1)
-    assert calibration(timid, y, objective_of("mae", classes=False)) == (0, 1)
+        line = calibration(timid, y, objective_of(name, classes=False))
+        assert line.slope == pytest.approx(1.25, rel=0.02)
+        assert line.of(timid) == pytest.approx(truth, abs=1)
+        assert line.of(np.array([-1e9, 1e9])) == pytest.approx([y.min(), y.max()])
+    assert calibration(timid, y, objective_of("mae", classes=False)) == Line(0, 1, y.min(), y.max())
     copies = rng.integers(0, 3, 1000)
     weighted = calibration(timid, y, RMSE, copies.astype(float))
-    assert weighted == pytest.approx(calibration(np.repeat(timid, copies), np.repeat(y, copies), RMSE), rel=0.01)
+    assert weighted.slope == pytest.approx(
+        calibration(np.repeat(timid, copies), np.repeat(y, copies), RMSE).slope, rel=0.01
+    )
 
 
 def test_calibration_leaves_what_it_cannot_improve():
     rng = np.random.default_rng(0)
     y = rng.normal(size=200)
-    assert calibration(1.5 * y, y, RMSE) == (0, 1)
-    assert calibration(np.full(200, 0.3), y, RMSE) == (0, 1)
-    slopes = [calibration(1e-3 * rng.normal(size=200), y, RMSE)[1] for _ in range(20)]  # knows nothing
-    assert np.median(np.abs(slopes)) < 20  # least squares alone gives hundreds
-    exact = calibration(y, y, RMSE)
-    assert exact[1] == pytest.approx(1)
+    assert calibration(1.5 * y, y, RMSE) == calibration(np.full(200, 0.3), y, RMSE) == Line(0, 1, y.min(), y.max())
+    slopes = [calibration(1e-3 * rng.normal(size=200), y, RMSE).slope for _ in range(20)]  # knows nothing
+    assert np.median(slopes) < 20  # least squares alone gives hundreds
+    assert calibration(y, y, RMSE).slope == pytest.approx(1)

@@ -76,7 +76,7 @@ def test_what_an_ensemble_consists_of(classifier):
     assert len(classifier.members_) == len(classifier.weights_)
     assert classifier.weights_.min() > 0
     assert np.isclose(classifier.weights_.sum(), 1)
-    assert 0 < classifier.n_networks_ <= 6
+    assert classifier.n_networks_ == 3 * sum(member.family == "network" for member in classifier.members_)
     assert classifier.metric_ == "log_loss"
 
 
