@@ -293,14 +293,16 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         intervals : (n_samples, 2) array
             The lower and the upper ends. They are infinite if there are too few training rows for the coverage.
         """
-        predicted, spread = self._in_pieces(self._raw(X), self._with_disagreement).T
-        return np.stack(self._conformal.interval(predicted, coverage, spread), axis=1)
+        predicted, spread, variance = self._in_pieces(self._raw(X), self._for_intervals).T
+        return np.stack(self._conformal.interval(predicted, coverage, spread, variance), axis=1)
 
-    def _with_disagreement(self, raw: RawColumns) -> Array:
-        """Return predictions, and how much the members of a fold disagree, as those of training rows do; (m, 2)."""
+    def _for_intervals(self, raw: RawColumns) -> Array:
+        """Return predictions, how much members of a fold disagree, and the variance between the folds, (m, 3)."""
         each = [member.spread(raw) for member in self.members_]
-        predicted = self._fitted.calibrated(blended(each, self.weights_).mean(axis=0))
-        return np.stack([predicted, disagreement(each, self.weights_)], axis=1)
+        folds = blended(each, self.weights_)
+        predicted = self._fitted.calibrated(folds.mean(axis=0))
+        variance = self._fitted.line.slope ** 2 * folds.var(axis=0)
+        return np.stack([predicted, disagreement(each, self.weights_), variance], axis=1)
 
     def explain(self, X: Any) -> Contributions:
         """Return how much each column contributes to the prediction.

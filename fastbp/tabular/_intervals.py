@@ -21,6 +21,7 @@ GAIN = 0.02  # by how much another kind must be narrower than the simplest
 FEW = 300  # residuals that are too few to learn where errors are large
 KNOTS = 6  # of the prediction's influence on the size of errors
 FLOOR = 0.1  # the least error and the least disagreement that count, as shares of the means
+MOST_AVERAGED = 0.5  # of the squared error that the mean of the folds may not have
 OUTSIDE = 20  # rows of training outside of an interval from which the targets' range in training limits it
 
 
@@ -80,7 +81,9 @@ class Conformal:
         narrowest = int(np.argmin(widths))
         return kinds[narrowest if widths[narrowest] < (1 - GAIN) * widths[0] else 0]
 
-    def interval(self, prediction: Array, coverage: float, spread: Array | None = None) -> tuple[Array, Array]:
+    def interval(
+        self, prediction: Array, coverage: float, spread: Array | None = None, variance: Array | None = None
+    ) -> tuple[Array, Array]:
         """Return the lower and the upper ends of intervals, (m,) each.
 
         They are infinite if there are too few residuals for the coverage. If many targets of training lie outside of
@@ -94,12 +97,18 @@ class Conformal:
             The share of targets that intervals should contain, in (0, 1).
         spread : (m,), optional
             The disagreement, if `fit` got one.
+        variance : (m,), optional
+            Of the predictions by each fold's models. The residuals are those of one fold, but the prediction is the
+            folds' mean, whose squared error is smaller by the variance.
         """
         coverage = real("coverage", coverage, above=0, dtype=np.dtype(np.float64))
         if coverage >= 1:
             raise ValueError(wrong("coverage", "a number in (0, 1)", shown(coverage)))
         below, above = self._reach(coverage)
         size = self._size(prediction, spread)
+        squares = float(mean(self.scores**2, self.weights))
+        if variance is not None and squares > 0:
+            size = size * np.sqrt(1 - np.minimum(variance / (squares * size**2), MOST_AVERAGED))
         low, high = prediction - below * size, prediction + above * size
         if (len(self.scores) + 1) * (1 - coverage) >= OUTSIDE:
             low, high = (np.clip(end, self.low, self.high) for end in (low, high))

@@ -55,6 +55,25 @@ def test_intervals_are_wide_where_errors_are_large():
     assert all(widths[error] < 0.95 * plain_width[error] for error in ("grows", "spread", "skewed"))
 
 
+def test_the_mean_of_folds_has_narrower_intervals():
+    """Five folds' predictions have errors of their own, which their mean has not."""
+    rng = np.random.default_rng(0)
+
+    def folds(n):
+        truth = rng.normal(size=n)
+        return truth + rng.normal(size=n), truth + 0.7 * rng.normal(size=(5, n))
+
+    y, of_each = folds(5000)
+    intervals = Conformal.fit(y, of_each[0])
+    new, of_each = folds(20_000)
+    low, high = intervals.interval(of_each.mean(axis=0), 0.9, None, of_each.var(axis=0))
+    assert ((low <= new) & (new <= high)).mean() == pytest.approx(0.9, abs=0.015)
+    low, high = intervals.interval(of_each.mean(axis=0), 0.9)
+    assert ((low <= new) & (new <= high)).mean() > 0.93
+    low, high = intervals.interval(np.zeros(1), 0.9, None, np.array([1e9]))
+    assert low < 0 < high
+
+
 def test_few_residuals_by_hand():
     y = np.array([1.0, -2.0, 3.0, -4.0])
     intervals = Conformal.fit(y, np.zeros(4))
