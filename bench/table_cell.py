@@ -43,8 +43,10 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     started, before = time.perf_counter(), used()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the epochs of a rival were not enough
-        prediction = kind.run(data, given.split, given.threads, **timed)
+        found = kind.run(data, given.split, given.threads, **timed)
+    prediction, facts = found if isinstance(found, tuple) else (found, {})
     return {
+        **facts,
         "scores": scores(data, prediction),
         "processor": used() - before,
         "wall": time.perf_counter() - started,

@@ -224,7 +224,21 @@ def page(found: Found, tables: list[Table], names: list[Name], given: argparse.N
             f"better than another, such ranks would have a probability of {chance(table):.1g} (Friedman's test).",
             "",
         ]
-    return [*lines, *score_lines(found, tables, names), "", *conditions(found, given)]
+    return [*lines, *score_lines(found, tables, names), "", *covered_lines(found, names), *conditions(found, given)]
+
+
+def covered_lines(found: Found, names: list[Name]) -> list[str]:
+    """Return what share of the targets lies in the 90 % intervals of each table with numbers."""
+    lines = []
+    for one in names:
+        shares: dict[str, list[float]] = {}
+        for cell, record in found.items():
+            if cell == Cell(cell.table, *one.at(cell.split)) and "covered" in record:
+                shares.setdefault(cell.table, []).append(record["covered"])
+        if shares:
+            told = ", ".join(f"{table} {100 * statistics.mean(each):.1f} %" for table, each in shares.items())
+            lines += [f"The 90 % intervals of {one.title}, contain this share of the test targets: {told}.", ""]
+    return lines
 
 
 def conditions(found: Found, given: argparse.Namespace) -> list[str]:

@@ -68,16 +68,17 @@ def test_scores():
     }
 
 
-@pytest.mark.parametrize("name", ["linear", "boosting", "mlp"])
+@pytest.mark.parametrize("name", ["fastbp", "linear", "boosting", "mlp"])
 def test_models_predict_the_other_rows(folder, name):
     for table in tables_of(folder):
         options = argparse.Namespace(
-            folder=folder, table=table.name, model=name, split=0, rows=5000, seconds=0.0, threads=1
+            folder=folder, table=table.name, model=name, split=0, rows=5000, seconds=0.5, threads=1
         )
         found = table_cell.measure(options)
         assert all(0 <= value < 3 for value in found["scores"].values())
         assert found["processor"] > 0
-        assert list(found["versions"]) == ["scikit-learn"]
+        assert list(found["versions"]) == ["fastbp" if name == "fastbp" else "scikit-learn"]
+        assert ("covered" in found) == (name == "fastbp" and not table.classes)
 
 
 def test_a_class_that_no_row_trains_has_probability_0():
@@ -141,7 +142,8 @@ def pretended(cell: Cell, given: argparse.Namespace) -> dict:
         return {"failure": "no memory"}
     loss = LOSSES[cell.model][cell.split] - (0.2 if cell == Cell("shop", "fastbp", cell.split, 10.0) else 0)
     measure = "log_loss" if cell.table == "shop" else "rmse"
-    return {"scores": {measure: loss}, "processor": 3.0, "wall": 2.0, "rows": 40, "versions": {"numpy": "2"}}
+    found = {"scores": {measure: loss}, "processor": 3.0, "wall": 2.0, "rows": 40, "versions": {"numpy": "2"}}
+    return found | ({"covered": 0.88 + 0.03 * cell.split} if cell[:2] == ("prices", "fastbp") else {})
 
 
 def test_a_run_continues_where_it_was_stopped(given, monkeypatch, capsys):
@@ -175,6 +177,8 @@ def test_the_page(given, monkeypatch):
     lines = tables_compare.page(found, tables, names, given)
     assert "| shop | 40 | **0.400** | 0.500 | 0.900 (1) |" in lines
     assert "| prices | 40 | 0.600 | **0.500** | 0.900 (1) |" in lines
+    told = "The 90 % intervals of fastbp, 10 s, contain this share of the test targets: prices 89.5 %."
+    assert told in lines
     models = {line.split(" | ")[0]: line.split(" | ")[1:-1] for line in lines}
     assert models["| fastbp, 10 s"] == ["1.00", "2.00", "–", "3.0"]
     assert models["| linear"] == ["2.00", "1.00", "1 of 2", "3.0"]
