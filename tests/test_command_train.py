@@ -17,7 +17,7 @@ from sklearn import datasets, metrics
 from fastbp import Trainer
 from fastbp.__main__ import main
 from fastbp._cli import training
-from fastbp._cli.training import default_place
+from fastbp._cli.files import default_place
 from fastbp._files.columns import Table
 from fastbp._records import check_fields
 from tests.commands import run, said

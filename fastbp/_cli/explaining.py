@@ -18,6 +18,7 @@ from .._files.columns import Categories, Table
 from .._writing import replacing
 from ..tables._problems import numbered
 from ..trainer import Trainer
+from . import ensembles
 from .answer import Answer
 from .files import about, bar_of, check_output, input_names, load_model, read_rows, told_warnings
 from .text import counted, width
@@ -38,14 +39,12 @@ def explain(arguments: Namespace) -> dict[str, Any]:
     check_output(arguments)
     if form is not None and form not in FORMS:
         raise TableError(f"--out: expected a file of type {', '.join(FORMS)}, got {arguments.out!r}")
+    if ensembles.is_ensemble(arguments.model):
+        return _of_ensemble(arguments, form)
     trainer, table = load_model(arguments.model)
     if arguments.weight:
         _check_weight(arguments.weight, trainer)
-    frame = read_rows(arguments, input_names(table))
-    rows = _rows(arguments, len(frame))
-    if form == ".html" and len(rows) > MOST:
-        raise TableError(f"--row: expected at most {MOST:,} rows for a page, got {len(rows):,}")
-    samples = frame.iloc[[row - 1 for row in rows]].reset_index(drop=True)
+    samples, rows = _samples(arguments, table, form)
     with about(arguments.data), told_warnings(), numbered(rows):
         X = tables.inputs(table, samples, unknown=arguments.unknown)
     if form == ".html":
@@ -55,6 +54,42 @@ def explain(arguments: Namespace) -> dict[str, Any]:
             explanation = _steps(arguments, trainer, table, samples, X)
         return _shown_steps(arguments, explanation, rows)
     found, answers = _contributions(trainer, table, samples, X, rows)
+    return _shown(arguments, table, samples, found, answers, rows)
+
+
+def _samples(arguments: Namespace, table: Table, form: str | None) -> tuple[DataFrame, list[int]]:
+    """Return the rows to explain, and their numbers."""
+    frame = read_rows(arguments, input_names(table))
+    rows = _rows(arguments, len(frame))
+    if form == ".html" and len(rows) > MOST:
+        raise TableError(f"--row: expected at most {MOST:,} rows for a page, got {len(rows):,}")
+    return frame.iloc[[row - 1 for row in rows]].reset_index(drop=True), rows
+
+
+def _of_ensemble(arguments: Namespace, form: str | None) -> dict[str, Any]:
+    """Explain predictions of an ensemble, which has no steps of backpropagation to show."""
+    if arguments.steps or arguments.weight or form == ".tex":
+        option = "--steps" if arguments.steps else "--weight" if arguments.weight else "--out"
+        came = f"{arguments.model!r}, which is an ensemble of many networks"
+        raise TableError(f"{option}: expected a model of one network to show its backpropagation, got {came}")
+    model, table = ensembles.load(arguments.model)
+    samples, rows = _samples(arguments, table, form)
+    with about(arguments.data), told_warnings(), numbered(rows):
+        ensembles.rows_of(model, samples, arguments.unknown)
+    with told_warnings(silent=True):
+        found, answers = ensembles.contributions(model, table, samples, rows)
+    if form == ".html":
+        found.to_html(arguments.out)
+        results = {"explanation": arguments.out, "rows": rows} | _facts(table, samples, found, answers, rows)
+        return Answer(results, f"Wrote {arguments.out}, which explains {counted(len(rows), 'row')}.\n")
+    return _shown(arguments, table, samples, found, answers, rows)
+
+
+def _shown(
+    arguments: Namespace, table: Table, samples: DataFrame, found: Contributions, answers: list[Any], rows: list[int]
+) -> Answer:
+    """Return the contributions as text, or write them to a file."""
+    form = arguments.out is not None
     text = found.text(FILE if form else width(), "█" if form else bar_of()) + "\n"
     if form:
         with replacing(arguments.out, text=True) as file:

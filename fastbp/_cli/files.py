@@ -156,6 +156,35 @@ def check_output(arguments: Namespace) -> None:
         raise TableError("--out: expected a file, because standard output is closed, got none")
 
 
+def default_place(data: str) -> str:
+    """Return the path of a table's model: iris.model.npz, in the current folder, for tables/iris.csv.gz."""
+    name = "model" if data == "-" else f"{Path(data).name.split('.')[0] or 'table'}.model"
+    return f"{name}.npz"
+
+
+@contextmanager
+def told_interruption(arguments: Namespace) -> Iterator[None]:
+    """Let Ctrl-C before there is a model to write say so."""
+    before = _stamp(arguments.out)
+    try:
+        yield
+    except KeyboardInterrupt:
+        after, text = _stamp(arguments.out), "interrupted before there was a model to write"
+        if after != before:
+            text = f"interrupted before the report; {arguments.out} has the model"
+        elif after is not None:
+            text += f"; {arguments.out} is as it was"
+        raise KeyboardInterrupt(text) from None
+
+
+def _stamp(path: str) -> int | None:
+    """Return when a file was written, or None if there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
 @contextmanager
 def about(path: str) -> Iterator[None]:
     """Put the file's name before the messages about its table, a line each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,13 @@ from ..callbacks._watch import direction
 from ..progress import ProgressBar, interactive
 from ..tables._problems import numbered
 from ..trainer import Trainer
-from . import report
+from . import ensembles, report
 from .answer import Answer
 from .files import about, bar_of, check_place, input_names, load_model, read_rows, rows_with_target, told_warnings
 from .text import counted, paragraph, width
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Array = npt.NDArray[Any]
 
@@ -37,18 +40,30 @@ def importance(arguments: Namespace) -> dict[str, Any]:
     if arguments.plot:
         check_place("--plot", arguments.plot, model=arguments.model, data=arguments.data)
         plots.check_picture("--plot", arguments.plot)
-    trainer, table = load_model(arguments.model)
+    of_ensemble = ensembles.is_ensemble(arguments.model)
+    model, table = (ensembles.load if of_ensemble else load_model)(arguments.model)
     is_class = isinstance(table.target, Categories)
     _checks.whole("--repeats", arguments.repeats, minimum=1)
     _checks.whole("--seed", arguments.seed, minimum=0)
     metric = _metric(arguments.metric, is_class=is_class)
-    X, y, left_out = _samples(arguments, table, _most(arguments, trainer, table))
-    measured = _measure(trainer, table, y, metric)
-    parts, sign = list(table.slices.values()), direction(metric, "auto")
-    with _progress(len(parts) * arguments.repeats, shown=interactive() and not arguments.json) as tell:
-        before, values = shuffled(X, measured, parts, sign, arguments.repeats, arguments.seed, tell)
+    n_parameters = ensembles.n_parameters(model) if of_ensemble else model.n_parameters
+
+    def read(rows: DataFrame) -> Any:
+        if of_ensemble:
+            return ensembles.rows_of(model, rows, arguments.unknown)
+        return tables.inputs(table, rows, unknown=arguments.unknown)
+
+    X, y, left_out = _samples(arguments, table, _most(arguments, n_parameters, table), read)
+    sign = direction(metric, "auto")
+    with _progress(len(table.columns) * arguments.repeats, shown=interactive() and not arguments.json) as tell:
+        if of_ensemble:
+            score = ensembles.score(model, table, y, metric)
+            before, values = ensembles.shuffled(X, score, sign, arguments.repeats, arguments.seed, tell)
+        else:
+            measured, parts = _measure(model, table, y, metric), list(table.slices.values())
+            before, values = shuffled(X, measured, parts, sign, arguments.repeats, arguments.seed, tell)
     name = report.SHOWN.get(metric, metric.replace("_", " "))
-    found = Importance(tuple(table.slices), values, name, before, len(X), "column")
+    found = Importance(tuple(table.slices), values, name, before, len(y), "column")
     text = found.text(width(), bar_of()) + "\n"
     if left_out:
         text = paragraph(left_out) + "\n" + text
@@ -58,11 +73,11 @@ def importance(arguments: Namespace) -> dict[str, Any]:
     return Answer(_facts(found, metric) | ({"plot": arguments.plot} if arguments.plot else {}), text)
 
 
-def _most(arguments: Namespace, trainer: Trainer, table: Table) -> int:
+def _most(arguments: Namespace, n_parameters: int, table: Table) -> int:
     """Return the most rows to use: so many that the command takes some seconds, unless --rows is given."""
     if arguments.rows is not None:
         return _checks.whole("--rows", arguments.rows, minimum=2)
-    each = trainer.n_parameters * len(table.columns) * arguments.repeats
+    each = n_parameters * len(table.columns) * arguments.repeats
     return int(min(max(WORK / each, FEWEST), ROWS))
 
 
@@ -90,8 +105,8 @@ def _metric(name: str | None, *, is_class: bool) -> str:
     return str(found)
 
 
-def _samples(arguments: Namespace, table: Table, most: int) -> tuple[Array, Array, str]:
-    """Return X and y of rows whose target the model knows, and which rows are left out."""
+def _samples(arguments: Namespace, table: Table, most: int, read: Callable[[DataFrame], Any]) -> tuple[Any, Array, str]:
+    """Return the inputs and y of rows whose target the model knows, and which rows are left out."""
     frame = read_rows(arguments, [*input_names(table), table.target.name])
     with about(arguments.data), told_warnings():
         has_target, left_out = rows_with_target(table, frame)
@@ -110,7 +125,7 @@ def _samples(arguments: Namespace, table: Table, most: int) -> tuple[Array, Arra
         if len(some) > most:
             some = np.sort(np.random.default_rng(arguments.seed).choice(some, most, replace=False))
         with numbered(known[some] + 1):
-            X = tables.inputs(table, frame.iloc[known[some]].reset_index(drop=True), unknown=arguments.unknown)
+            X = read(frame.iloc[known[some]].reset_index(drop=True))
     texts = [left_out, _unknown(len(rows) - len(known)), _used(len(some), len(known), automatic=arguments.rows is None)]
     return X, y[some], " ".join(filter(None, texts))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._files.columns import Categories
 from .._files.training_report import TrainingReport
 from ..trainer import Trainer
-from . import report, words
+from . import ensembles, report, words
 from .answer import Answer
 from .files import load_trainer, target_facts
 from .text import counted, listed, paragraph
@@ -13,6 +13,8 @@ from .text import counted, listed, paragraph
 
 def about_model(path: str) -> Answer:
     """Return what the file of a model says."""
+    if ensembles.is_ensemble(path):
+        return ensembles.information(path)
     trainer = load_trainer(path, advice="")
     if (table := trainer._table) is None:
         return _without_table(path, trainer)

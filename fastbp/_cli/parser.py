@@ -129,9 +129,10 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--out", type=file, metavar="MODEL", help="where to write the model, .npz; default: DATA.model.npz, here"
     )
     _add_columns(train.add_argument_group("columns"))
+    _add_best(train.add_argument_group("the best ensemble of many networks, in place of one network"))
     _add_network(train.add_argument_group("network and training; auto is chosen for the table"))
     group = train.add_argument_group("validation and reports")
-    validation = "fraction of rows for validation, 0 for none; default: 0.2"
+    validation = "fraction of rows for validation, 0 for none; default: 0.2, or 0 with --best, which cross-validates"
     group.add_argument("--validation", type=auto(float), metavar="FRACTION", help=validation)
     folds = "also cross-validate: train K models, each tested on another part of the rows"
     group.add_argument("--folds", type=int, default=0, metavar="K", help=folds)
@@ -171,6 +172,17 @@ def _add_columns(group: Any) -> None:
         "category; refuse makes them an error; default: %(default)s"
     )
     group.add_argument("--missing", choices=MISSING, default="indicator", help=missing)
+
+
+def _add_best(group: Any) -> None:
+    best = "search for the best weighted ensemble of networks and linear models until the time is over"
+    group.add_argument("--best", action="store_true", help=best)
+    group.add_argument("--seconds", type=float, metavar="N", help="time of the search; default: 60")
+    metric = (
+        "what the ensemble is best at: log_loss, roc_auc, accuracy or balanced_accuracy for classes; rmse, mae, r2, "
+        "poisson or quantile:0.9 for numbers; default: log_loss or rmse"
+    )
+    group.add_argument("--metric", metavar="NAME", help=metric)
 
 
 def _add_network(group: Any) -> None:
@@ -222,6 +234,8 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         help="where to write the predictions, .csv, .tsv, .jsonl or .parquet; default: CSV to standard output",
     )
     predict.add_argument("--probabilities", action="store_true", help="add a column for each class")
+    interval = "add the ends of intervals that contain such a share of targets, such as 0.9; needs a model of --best"
+    predict.add_argument("--interval", type=float, metavar="SHARE", help=interval)
     _add_unknown(predict)
 
 

@@ -15,11 +15,12 @@ from .._files import TableError, plain
 from .._files.cells import texts_in
 from .._files.columns import Categories, Table
 from .._files.writing import type_of, write
+from . import ensembles
 from .files import about, check_output, input_names, load_model, read_rows, told_warnings
 from .text import listed
 
 if TYPE_CHECKING:
-    from pandas import Series
+    from pandas import DataFrame, Series
 
 Array = npt.NDArray[Any]
 
@@ -32,18 +33,53 @@ def predict(arguments: Namespace) -> dict[str, Any]:
     if arguments.out is not None:
         with about("--out"):
             type_of(arguments.out)
+    n, columns = (_of_ensemble if ensembles.is_ensemble(arguments.model) else _of_network)(arguments)
+    if arguments.json and not arguments.out:
+        return {"rows": n, "predictions": {name: np.asarray(column).tolist() for name, column in columns.items()}}
+    _write(columns, arguments.out)
+    return {"predictions": arguments.out, "rows": n} if arguments.out else {}
+
+
+def _of_network(arguments: Namespace) -> tuple[int, dict[str, Any]]:
+    """Return the number of rows, and the columns of a network's predictions."""
     trainer, table = load_model(arguments.model)
-    if arguments.probabilities and not isinstance(table.target, Categories):
-        came = f"{arguments.model!r}, which predicts numbers"
-        raise TableError(f"--probabilities: expected a model that predicts classes, got {came}")
+    _check_options(arguments, table)
+    if arguments.interval is not None:
+        raise TableError("--interval: expected a model of fastbp train --best, got one of a single network")
     with told_warnings():
         X, ids = _read(table, arguments)
         output = trainer.predict(X) if isinstance(X, np.ndarray) else X.through(trainer.predict)
-        columns = _columns(table, output, ids, probabilities=arguments.probabilities)
-    if arguments.json and not arguments.out:
-        return {"rows": len(X), "predictions": {name: np.asarray(column).tolist() for name, column in columns.items()}}
-    _write(columns, arguments.out)
-    return {"predictions": arguments.out, "rows": len(X)} if arguments.out else {}
+        each = np.hstack([1 - output, output]) if table.n_outputs == 1 else output
+        return len(X), _columns(table, tables.answers(table, output), each, ids, arguments)
+
+
+def _of_ensemble(arguments: Namespace) -> tuple[int, dict[str, Any]]:
+    """Return the number of rows, and the columns of an ensemble's predictions."""
+    model, table = ensembles.load(arguments.model)
+    _check_options(arguments, table)
+    with told_warnings():
+        frame = read_rows(arguments, input_names(table))
+        with about(arguments.data):
+            raw, ids = ensembles.rows_of(model, frame, arguments.unknown), _ids(table, frame)
+        found = ensembles.predicted(model, raw)
+        columns = _columns(table, ensembles.answers(model, found), found, ids, arguments)
+        if arguments.interval is not None:
+            columns = _with(columns, ensembles.interval(model, table, raw, arguments.interval), "--interval")
+    return len(frame), columns
+
+
+def _check_options(arguments: Namespace, table: Table) -> None:
+    """Refuse options that are for another kind of target."""
+    is_class = isinstance(table.target, Categories)
+    if arguments.probabilities and not is_class:
+        came = f"{arguments.model!r}, which predicts numbers"
+        raise TableError(f"--probabilities: expected a model that predicts classes, got {came}")
+    if arguments.interval is not None:
+        if is_class:
+            came = f"{arguments.model!r}, which predicts classes; use --probabilities"
+            raise TableError(f"--interval: expected a model that predicts numbers, got {came}")
+        if not 0 < arguments.interval < 1:
+            raise TableError(f"--interval: expected a share in (0, 1), such as 0.9, got {arguments.interval:g}")
 
 
 def _read(table: Table, arguments: Namespace) -> tuple[Array | tables.Encoding, dict[str, Any]]:
@@ -56,13 +92,16 @@ def _read(table: Table, arguments: Namespace) -> tuple[Array | tables.Encoding, 
             return X, {name: cells[name] for name in table.ids}
     frame = read_rows(arguments, wanted)
     with about(path):
-        encoding = tables.encoded(table, frame, unknown=arguments.unknown)
-        missing = [name for name in table.ids if name not in frame.columns]
-        if missing:
-            lacks = f"the table has no column {listed(missing)}, which the model was trained with as --id"
-            _messages.warn(f"{lacks}; the predictions are without it")
-        ids = {name: _values(frame[name]) for name in table.ids if name in frame.columns}
-    return encoding, ids
+        return tables.encoded(table, frame, unknown=arguments.unknown), _ids(table, frame)
+
+
+def _ids(table: Table, frame: DataFrame) -> dict[str, Any]:
+    """Return the columns that identify the rows. Warn of those that the frame does not have."""
+    missing = [name for name in table.ids if name not in frame.columns]
+    if missing:
+        lacks = f"the table has no column {listed(missing)}, which the model was trained with as --id"
+        _messages.warn(f"{lacks}; the predictions are without it")
+    return {name: _values(frame[name]) for name in table.ids if name in frame.columns}
 
 
 def _values(series: Series[Any]) -> list[Any]:
@@ -73,17 +112,21 @@ def _values(series: Series[Any]) -> list[Any]:
     return [next(texts) if there else "" for there in series.notna()]
 
 
-def _columns(table: Table, output: Array, ids: Mapping[str, Any], *, probabilities: bool) -> dict[str, Any]:
+def _columns(table: Table, answers: Any, each: Array, ids: Mapping[str, Any], arguments: Namespace) -> dict[str, Any]:
     """Return the columns of the predictions: the ids, the target, and the probability of each class."""
     target = table.target
-    columns = dict(ids) | {target.name: tables.answers(table, output)}
-    more: dict[str, Any] = {}
-    if probabilities and isinstance(target, Categories):
-        each = np.hstack([1 - output, output]) if table.n_outputs == 1 else output
-        more = {f"probability_{name}": each[:, j] for j, name in enumerate(target.categories)}
-        if taken := [name for name in more if name in columns]:
-            came = f"a model whose target or --id has the name {taken[0]!r}"
-            raise TableError(f"--probabilities: expected other names for the new columns, got {came}; omit it")
+    columns = dict(ids) | {target.name: answers}
+    if not arguments.probabilities or not isinstance(target, Categories):
+        return columns
+    more = {f"probability_{name}": each[:, j] for j, name in enumerate(target.categories)}
+    return _with(columns, more, "--probabilities")
+
+
+def _with(columns: dict[str, Any], more: dict[str, Any], option: str) -> dict[str, Any]:
+    """Return the columns, with more of other names."""
+    if taken := [name for name in more if name in columns]:
+        came = f"a model whose target or --id has the name {taken[0]!r}"
+        raise TableError(f"{option}: expected other names for the new columns, got {came}; omit it")
     return columns | more
 
 

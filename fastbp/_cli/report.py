@@ -50,7 +50,13 @@ def check_kind(option: str, names: Sequence[Any], *, is_class: bool) -> None:
             raise ValueError(f"{option}: expected {expected}, because the target is {kind}, got {name!r}")
 
 
-def of_classes(classes: Sequence[str], truth: Integers, output: Array, names: Sequence[str] = OF_CLASSES) -> Facts:
+def of_classes(
+    classes: Sequence[str],
+    truth: Integers,
+    output: Array,
+    names: Sequence[str] = OF_CLASSES,
+    decided: Integers | None = None,
+) -> Facts:
     """Return the figures for predicted classes.
 
     Parameters
@@ -59,13 +65,16 @@ def of_classes(classes: Sequence[str], truth: Integers, output: Array, names: Se
     truth : (n,) numbers of the classes; -1 for a class that the model doesn't know, which counts as wrong
     output : (n, n_L) outputs of the network
     names : metrics
+    decided : (n,) numbers of the predicted classes; by default the most probable ones
     """
     known = truth >= 0
     n_known, k = int(known.sum()), len(classes)
     if not n_known:
         return {"rows": len(truth), "measured": {"accuracy": 0.0}, "baseline": {}, "classes": []}
     y, a = truth[known], np.asarray(output[known], np.float64)
-    measured = measure([name for name in names if name != "auc"], y, a)
+    hard = a if decided is None else _one_hot(decided[known], a.shape[1])
+    soft = [name for name in names if name == "log_loss" or name.startswith("top_")]
+    measured = measure(soft, y, a) | measure([name for name in names if name not in (*soft, "auc")], y, hard)
     measured["accuracy"] *= n_known / len(truth)
     if "auc" in names:
         measured["auc"] = _auc(y, a)
@@ -81,7 +90,12 @@ def of_classes(classes: Sequence[str], truth: Integers, output: Array, names: Se
         "measured": {name: measured[name] for name in names},
         "baseline": baseline,
     }
-    return found | _each_class(classes, y, metric_functions.classes(a, 0.5))
+    return found | _each_class(classes, y, metric_functions.classes(hard, 0.5))
+
+
+def _one_hot(labels: Integers, n_outputs: int) -> Array:
+    """Return outputs of a network that predict these classes."""
+    return labels[:, None].astype(np.float64) if n_outputs == 1 else np.eye(n_outputs)[labels]
 
 
 def _each_class(classes: Sequence[str], truth: Integers, predicted: Integers) -> Facts:

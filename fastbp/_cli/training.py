@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,24 +17,22 @@ from .._library.announce import announced_if
 from .._memory_limit import return_large_blocks
 from ..callbacks import Callback, Checkpoint
 from ..progress import interactive
-from ..tables._cells import MARKS
 from ..tables._problems import numbered
 from ..trainer import Trainer
 from . import fitting, folds, joining, plan as plans, report, words
 from .answer import Answer
-from .choices import Choices, choices, named
+from .choices import Choices
 from .disguise import in_disguise
-from .files import about, check_place, header_hint, read_table, rows_with_target, target_facts, told_warnings
+from .files import about, check_place, default_place, target_facts, told_interruption, told_warnings
 from .fitting import Samples
+from .reading import found, recognised
 from .recipe import recipe
 from .resuming import begun, restore_last, same_training
+from .searching import check_alone, search
 from .split import split, strata
-from .text import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-NAMES = {"none", "nil", "unknown", "unk"}  # of MARKS, those that often are classes
 
 
 @dataclass
@@ -93,8 +87,11 @@ def train(arguments: Namespace) -> dict[str, Any]:
     if arguments.plot:
         check_place("--plot", arguments.plot, data=arguments.data, out=arguments.out)
         plots.check_picture("--plot", arguments.plot)
+    if arguments.best:
+        return search(arguments, comm)
+    check_alone(arguments)
     plans.check(arguments)
-    with told_warnings(silent=arguments.quiet), _told_interruption(arguments):
+    with told_warnings(silent=arguments.quiet), told_interruption(arguments):
         job = _read(arguments, comm)
         names = report.metric_names(arguments.metrics, job.table)
         plans.networks(arguments, len(job.samples), alone=_alone(job, resume=arguments.resume))  # checks --networks
@@ -105,95 +102,29 @@ def train(arguments: Namespace) -> dict[str, Any]:
         return _trained(job, names, tested)
 
 
-@contextmanager
-def _told_interruption(arguments: Namespace) -> Iterator[None]:
-    """Let Ctrl-C before there is a model to write say so."""
-    before = _stamp(arguments.out)
-    try:
-        yield
-    except KeyboardInterrupt:
-        after, text = _stamp(arguments.out), "interrupted before there was a model to write"
-        if after != before:
-            text = f"interrupted before the report; {arguments.out} has the model"
-        elif after is not None:
-            text += f"; {arguments.out} is as it was"
-        raise KeyboardInterrupt(text) from None
-
-
-def _stamp(path: str) -> int | None:
-    """Return when a file was written, or None if there is none."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None
-
-
-def default_place(data: str) -> str:
-    """Return the path of a table's model: iris.model.npz, in the current folder, for tables/iris.csv.gz."""
-    name = "model" if data == "-" else f"{Path(data).name.split('.')[0] or 'table'}.model"
-    return f"{name}.npz"
-
-
 def _read(arguments: Namespace, comm: Any) -> Job:
     """Read the table, and decide what each column becomes."""
-    frame = read_table(arguments, named(arguments))
+    read = found(arguments)
+    frame, table = read.frame, read.table
     with about(arguments.data):
-        hint = "" if named(arguments)[0] in frame.columns else header_hint(frame, arguments)
-        chosen = choices(arguments, list(frame.columns), hint)
-        if chosen.target in frame.attrs["renamed"].values():
-            raise TableError(f"two columns are called {chosen.target!r}, the target; rename one or remove it")
         folds.check_count(arguments.folds, len(frame))
-        task = tables.task_of(arguments.task, chosen.types.get(chosen.target, ""))
-        has_target, left_out = rows_with_target(chosen.target, frame, task)
-        if not has_target.all():
-            frame = frame[has_target].reset_index(drop=True)  # which keeps attrs
-        with numbered(np.flatnonzero(has_target) + 1):
-            table = recognised(arguments, chosen, frame)
         if arguments.class_weight and not isinstance(table.target, Categories):
             expected = "expected a target of classes, or --task classes"
             raise TableError(f"--class-weight: {expected}, got {table.target.name!r}, which is a number")
-        with numbered(np.flatnonzero(has_target) + 1):
+        with numbered(read.numbers):
             samples = _samples(arguments, table, frame, comm)
     seed = np.random.default_rng().integers(1 << 32) if arguments.seed is None else arguments.seed
     seed = int(seed if comm is None else comm.bcast(seed))
     kept = frame if arguments.folds else frame.iloc[:0].copy()  # a view would keep all rows
-    without = int((~has_target).sum())
     some = fitting.spread(len(frame))
-    notes = [*_marks(table), *in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some])]
-    text = words.head(arguments.data, frame.attrs, len(frame), len(frame.columns), without, left_out)
-    text += words.columns(table) + words.advice()
-    text += "".join("\n" + words.note(note) for note in notes) + "\n"
-    return Job(arguments, chosen, kept, table, samples, without, text, seed, comm)
-
-
-def _marks(table: Table) -> list[str]:
-    """Return a note about classes whose names may stand for a missing target, such as ?."""
-    classes = table.target.categories if isinstance(table.target, Categories) else ()
-    marks = [name for name in classes if name.strip().lower() in MARKS - NAMES]
-    if not marks:
-        return []
-    are = "is a class" if len(marks) == 1 else "are classes"
-    return [f"{listed(marks)} {are} of {table.target.name!r}; if the target is missing there, remove these rows."]
+    text = read.about(arguments.data, in_disguise(table, frame.iloc[some], samples.X[some], samples.y[some]))
+    return Job(arguments, read.choices, kept, table, samples, read.without_target, text, seed, comm)
 
 
 def _samples(arguments: Namespace, table: Table, frame: DataFrame, comm: Any) -> Samples:
     """Return the rows that train. L-BFGS, and several processes, need all of them in an array."""
     whole = arguments.optimizer == "lbfgs" or comm is not None
     return Samples.of(tables.training_encoding(table, frame), tables.targets(table, frame), whole=whole)
-
-
-def recognised(arguments: Namespace, chosen: Choices, frame: DataFrame) -> Table:
-    """Return what each column of a frame becomes."""
-    return tables.recognise(
-        frame,
-        chosen.target,
-        arguments.task,
-        drop=chosen.drop,
-        features=chosen.features,
-        ids=chosen.ids,
-        types=chosen.types,
-        missing=arguments.missing,
-    )
 
 
 def _cross_validated(job: Job, names: tuple[str, ...]) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import _checks, _messages
 from .._checks import wrong
-from .._files.training_report import TrainingReport
+from .._files.columns import Column
 from ..explanation import Contributions
 from ..explanation._of_table import cell_texts
 from ..explanation._told import Told
@@ -30,7 +30,7 @@ from ..tables import RawColumns, Table
 from ..tables._frames import as_frame
 from . import _file, _importance
 from ._explanation import BACKGROUND, shapley
-from ._fitted import Fitted
+from ._fitted import Fitted, Row
 from ._inputs import folds_of_groups, group_numbers, named_estimators, target_of, thread_count
 from ._leaderboard import leaderboard, tell
 from ._members import Member
@@ -38,6 +38,7 @@ from ._networks import NetworkMember
 from ._objectives import Objective, objective_of
 from ._outside import Outside, fit_estimator
 from ._problem import Problem
+from ._report import SearchReport
 from ._sample import Sample, drawn
 from ._search import Search
 
@@ -48,7 +49,6 @@ Array = npt.NDArray[Any]
 
 ROWS = 4096  # to predict at once, so that memory does not grow with the rows
 STOPPED = "Ctrl-C ended the fit early. The estimator keeps the best ensemble so far; interrupted_ is True."
-
 LATE = "estimators: {} could not be fitted in all folds in time, and is left out. Increase max_seconds."
 
 
@@ -57,7 +57,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
 
     _kind: ClassVar[str]
     _table: Table | None = None  # of the command line
-    _report: TrainingReport | None = None
+    _report: SearchReport | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
@@ -135,8 +135,21 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
 
     # Fitting
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, *, classes: bool) -> Any:
-        """Check the arguments, search, and keep what predictions need."""
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        classes: bool,
+        columns: tuple[Column, ...] | None = None,
+        told: Callable[[Row], None] | None = None,
+    ) -> Any:
+        """Check the arguments, search, and keep what predictions need.
+
+        The command line says what the columns of X are, and is told about each candidate.
+        """
         started = time.perf_counter()
         self._validate_params()
         if self.max_seconds is None and self.n_networks is None:
@@ -167,17 +180,25 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             n_folds=int(self.cv),
             types=self._types(X, frame),
             drop=self.drop,
+            columns=columns,
             random_state=seed,
             folds=folds,
         )
-        fitted = self._searched(problem, others, n_threads, seed, started)
+        told = functools.partial(tell, objective) if self.verbose else told
+        fitted = self._searched(problem, others, n_threads, seed, started, told)
         self._keep(problem, fitted, seed)
         self.oof_prediction_ = np.full((n, *fitted.oof.shape[1:]), np.nan)
         self.oof_prediction_[rows] = fitted.oof
         return self
 
     def _searched(
-        self, problem: Problem, others: Sequence[tuple[str, Any]], n_threads: int, seed: int, started: float
+        self,
+        problem: Problem,
+        others: Sequence[tuple[str, Any]],
+        n_threads: int,
+        seed: int,
+        started: float,
+        told: Callable[[Row], None] | None,
     ) -> Fitted:
         """Return the best ensemble. Warn of Ctrl-C and of estimators that were not fitted in time."""
         late: list[str] = []
@@ -199,7 +220,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             n_jobs=n_threads,
             random_state=seed,
             extra=[functools.partial(fit_other, *pair) for pair in others] if can_learn else [],
-            told=functools.partial(tell, problem.objective) if self.verbose else None,
+            told=told,
             started=started,
         )
         fitted = search.run()

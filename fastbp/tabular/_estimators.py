@@ -144,8 +144,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
             The most probable ones. With metric="balanced_accuracy", those with the largest probability in relation to
             their share in training.
         """
-        probabilities = self._predicted(X)
-        return self.classes_[decide(probabilities, self._fitted.objective, self.class_prior_)]
+        return self.classes_[self._decided(self._predicted(X))]
+
+    def _decided(self, probabilities: Array) -> npt.NDArray[np.int64]:
+        """Return the numbers of the classes to predict."""
+        return decide(probabilities, self._fitted.objective, self.class_prior_)
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, in the order of `classes_`.
@@ -180,7 +183,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         """
         frame, values, outputs, baseline = self._contributions(X)
         if label is None:
-            chosen = decide(outputs, self._fitted.objective, self.class_prior_)
+            chosen = self._decided(outputs)
         else:
             chosen = np.repeat(self._known(np.array([label])), len(outputs))
         rows = np.arange(len(outputs))
@@ -190,7 +193,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     def _said(self, row: int, probabilities: Array, chosen: int) -> Told:
         """Return a row in words."""
         names = [str(name) for name in self.classes_]
-        first = int(decide(probabilities[None], self._fitted.objective, self.class_prior_)[0])
+        first = int(self._decided(probabilities[None])[0])
         order = sorted(range(len(names)), key=lambda k: (k != first, -probabilities[k]))
         ranked = tuple((names[k], float(probabilities[k])) for k in order)
         return Told(f"row {row}", f"The probability of {names[chosen]}", (), names[first], ranked)
@@ -293,7 +296,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         intervals : (n_samples, 2) array
             The lower and the upper ends. They are infinite if there are too few training rows for the coverage.
         """
-        predicted, spread, variance = self._in_pieces(self._raw(X), self._for_intervals).T
+        return self._intervals(self._raw(X), coverage)
+
+    def _intervals(self, raw: RawColumns, coverage: float) -> Array:
+        predicted, spread, variance = self._in_pieces(raw, self._for_intervals).T
         return np.stack(self._conformal.interval(predicted, coverage, spread, variance), axis=1)
 
     def _for_intervals(self, raw: RawColumns) -> Array:
@@ -301,7 +307,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         each = [member.spread(raw) for member in self.members_]
         folds = blended(each, self.weights_)
         predicted = self._fitted.calibrated(folds.mean(axis=0))
-        variance = self._fitted.line.slope ** 2 * folds.var(axis=0)
+        variance = self._fitted.line.slope**2 * folds.var(axis=0)
         return np.stack([predicted, disagreement(each, self.weights_), variance], axis=1)
 
     def explain(self, X: Any) -> Contributions:

@@ -15,7 +15,6 @@ from .. import _checks
 from .._files import archive
 from .._files.columns import Categories, Column, Table, column_of, column_record, duplicates
 from .._files.model import argument_errors
-from .._files.training_report import TrainingReport
 from .._records import ModelFileError, refused
 from ..tables import RawColumns, owners_of
 from ._blend import UNCHANGED, Line
@@ -38,6 +37,7 @@ from ._records import (
     view_of,
     view_record,
 )
+from ._report import SearchReport
 from ._sample import Sample
 from ._views import View
 
@@ -295,7 +295,7 @@ def _classes(record: Any) -> Array:
     return classes
 
 
-def _told(header: Mapping[str, Any], estimator: Any) -> tuple[Table | None, TrainingReport | None]:
+def _told(header: Mapping[str, Any], estimator: Any) -> tuple[Table | None, SearchReport | None]:
     """Return the table and the report of the command line, if it wrote the file."""
     if header["table"] is None:
         return None, None
@@ -305,4 +305,4 @@ def _told(header: Mapping[str, Any], estimator: Any) -> tuple[Table | None, Trai
     classes = table.target.categories if isinstance(table.target, Categories) else None
     ours = tuple(estimator.classes_.tolist()) if header["kind"] == "classifier" else None
     fits("the table's target", classes == ours)
-    return table, None if header["report"] is None else TrainingReport.from_record(header["report"])
+    return table, None if header["report"] is None else SearchReport.from_record(header["report"])

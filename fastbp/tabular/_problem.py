@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import tables
+from .._files.columns import Column
 from ._objectives import Objective
 from ._targets import TargetTransform, candidates
 from ._views import Training, View, ViewSpec, fitted, within
@@ -44,6 +45,8 @@ class Problem:
     n_folds : int
         Folds of the cross-validation.
     types, drop : as in `tables.recognise`
+    columns : tuple, optional
+        What each column is, if it is known.
     random_state : int
         Seed of the folds.
     folds : (n,) array of int8, optional
@@ -68,12 +71,15 @@ class Problem:
         n_folds: int = 5,
         types: Mapping[str, str] | None = None,
         drop: Collection[str] = (),
+        columns: tuple[Column, ...] | None = None,
         random_state: int = 0,
         folds: Array | None = None,
     ) -> None:
         self.frame, self.y, self.weights = frame, y, weights
         self.objective, self.n_classes = objective, n_classes
-        self.columns, self.left_out = tables.recognise_inputs(frame, drop=drop, types=types)
+        self.columns, self.left_out = columns or (), dict[str, str]()
+        if columns is None:
+            self.columns, self.left_out = tables.recognise_inputs(frame, drop=drop, types=types)
         self.raw = tables.raw_columns(self.columns, frame, silent=True)
         self.folds = folds_of(y, min(n_folds, len(y)), random_state) if folds is None else folds
         self.n_folds = int(self.folds.max()) + 1
