@@ -60,13 +60,16 @@ def linear_members(problem: Problem, deadline: float) -> list[Callable[[], Linea
     if not problem.columns:
         return []
     targets: list[str | None] = [kind for kind in problem.transforms if kind in ("identity", "log")] or [None]
-    return [partial(_fitted, problem, name, spec, target, deadline) for name, spec in VIEWS for target in targets]
+    kinds = [(name, spec, target) for target in targets for name, spec in VIEWS]
+    return [partial(_fitted, problem, *kind, deadline, needed=kind == kinds[0]) for kind in kinds]
 
 
-def _fitted(problem: Problem, name: str, spec: ViewSpec, target: str | None, deadline: float) -> LinearMember | None:
-    """Return a linear member; None if there is no time for one beside the first."""
+def _fitted(
+    problem: Problem, name: str, spec: ViewSpec, target: str | None, deadline: float, *, needed: bool
+) -> LinearMember | None:
+    """Return a linear member; None after the deadline, unless it is needed."""
     started = perf_counter()
-    if started > deadline and spec != PLAIN:
+    if started > deadline and not needed:
         return None
     view, X = problem.view(spec)
     transform = None if target is None else problem.transform(target)

@@ -36,7 +36,8 @@ FIRST_SHARE, SHARE = 0.5, 0.9  # of the processor time left, which the networks 
 STOPS_AT = 0.6  # the share of its epochs after which early stopping usually ends a network
 SKIPS = 50  # candidates that there was no time for, after which the search ends
 LEAST_SHARE = 0.4  # of its epochs, with which a candidate is worth its time
-LINEAR_SHARE = 0.1  # of the time, after which linear models try no other penalty
+FIRST = 2  # linear models that come before all networks
+LINEAR_SHARE = 0.3  # of the time, after which linear models try no other penalty
 SPEED = 2e10  # multiplications in a second, before any were measured
 
 
@@ -203,10 +204,10 @@ class Search:
     def _next(self) -> Task | None:
         """Return the next task, or None if there is nothing to do now.
 
-        The first linear model and the first network come first, so that there is an answer soon. Then the other linear
-        models and the user's estimators, the other folds of candidates, and the first folds of new ones.
+        Two linear models and the first networks come first, so that there is an answer soon. Then the other linear models
+        and the user's estimators, the other folds of candidates, and the first folds of new ones.
         """
-        if self._extra and (len(self._extra) == self._n_extra or self._wanted == 0 or self._begun):
+        if self._extra and (len(self._extra) > self._n_extra - FIRST or self._wanted == 0 or self._begun):
             return partial(self._fit_extra, *self._extra.popleft())
         if self._left() <= 0:
             return None
