@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 ROUNDING = 1e-12  # losses that differ by a smaller share are equal
 DIVERGED = 1e300  # in place of a loss that is NaN
 CAUTION = 1.5  # times the measured optimism: over small tables, 1 to 2 were best, because luck selects members, too
+BLOCK = 4096  # rows at once, so that the copies are in the cache
 PATIENCE = 10  # steps without a better mean after which none is expected
 LEAST_CHANCE = 1e-12  # smaller probabilities have no more influence on the temperature
 EVIDENCE = 3.32  # half of the 99 % point of χ² with one degree of freedom
@@ -98,7 +99,7 @@ def _greedy(
             best = len(path) - 1
     if not jumps:
         return path[best][1]
-    singles = objective.losses(y, np.stack(predictions), weights) * (1 + handicaps)
+    singles = np.array([objective.loss(y, P, weights) for P in predictions]) * (1 + handicaps)
     means = [shares for _, shares in path[::-2]] + [np.eye(len(predictions))[int(singles.argmin())]]
     return min(means, key=lambda shares: handicapped_loss(predictions, shares, y, objective, weights, handicaps))
 
@@ -126,38 +127,48 @@ def _chosen_by(
     Instead of the loss, it may return another number that is smaller for a smaller loss.
     """
     if name == "log_loss":
-        return _log_losses(np.stack([P[np.arange(len(y)), y] for P in predictions]).astype(np.float64), weights)
-    stacked = np.stack(predictions).astype(np.float64)
+        return _log_losses(predictions, y, weights)
     if name in ("rmse", "r2"):
-        errors = (stacked - y) * (1 if weights is None else np.sqrt(weights))
-        products = errors @ errors.T
-        squares = products.diagonal()
-
-        def squared(counts: Array) -> Array:
-            shares = products @ counts
-            return (counts @ shares + 2 * shares + squares) / (counts.sum() + 1) ** 2
-
-        return squared
+        return _squared_losses(predictions, y, weights)
+    stacked = np.array(predictions, np.float64)
     return lambda counts: objective.losses(y, (counts @ stacked + stacked) / (counts.sum() + 1), weights)
 
 
-def _log_losses(chances: Array, weights: Array | None) -> Callable[[Array], Array]:
-    """Return the function for log loss, given the probabilities of the true classes, (m, n)."""
-    chances = np.maximum(chances, np.finfo(np.float64).eps)
-    room = np.empty_like(chances)
+def _squared_losses(predictions: Sequence[Array], y: Array, weights: Array | None) -> Callable[[Array], Array]:
+    """Return the function for the squared error, a quadratic function of the counts."""
+    products = np.zeros((len(predictions), len(predictions)))
+    for first in range(0, len(y), BLOCK):
+        block = slice(first, first + BLOCK)
+        errors = np.array([P[block] for P in predictions], np.float64) - y[block]
+        products += errors @ (errors if weights is None else errors * weights[block]).T
+    squares = products.diagonal()
+
+    def squared_losses(counts: Array) -> Array:
+        shares = products @ counts
+        return (counts @ shares + 2 * shares + squares) / (counts.sum() + 1) ** 2
+
+    return squared_losses
+
+
+def _log_losses(predictions: Sequence[Array], y: Array, weights: Array | None) -> Callable[[Array], Array]:
+    """Return the function for log loss, which depends only on the probabilities of the true classes."""
+    n, rows, least = len(y), np.arange(len(y)), np.finfo(np.float64).eps
+    chances = np.array([np.maximum(P[rows, y], least) for P in predictions], np.float32)
+    size = n if weights is None else weights.sum()
 
     def log_losses(counts: Array) -> Array:
-        products = np.add(chances, counts @ chances, out=room)
-        if weights is not None:
-            return np.log(counts.sum() + 1) - mean(np.log(products), weights)
-        n = products.shape[1]
-        logs = np.zeros(len(products))
-        for _ in range(3):  # the log of a product of eight probabilities costs as much as that of one
-            n, odd = divmod(n, 2)
-            if odd:
-                logs += np.log(products[:, 2 * n])
-            products = np.multiply(products[:, :n], products[:, n : 2 * n], out=products[:, :n])
-        return np.log(counts.sum() + 1) - (logs + np.log(products).sum(axis=1)) / chances.shape[1]
+        total = counts.astype(np.float32) @ chances
+        logs = np.zeros(len(chances))
+        for first in range(0, n, BLOCK):
+            block = slice(first, first + BLOCK)
+            sums = (chances[:, block] + total[block]).astype(np.float64)
+            if weights is None:  # the log of a product of eight probabilities costs as much as that of one
+                eights = sums.shape[1] // 8
+                logs += np.log(sums[:, : 8 * eights].reshape(-1, 8, eights).prod(axis=1)).sum(axis=1)
+                logs += np.log(sums[:, 8 * eights :]).sum(axis=1)
+            else:
+                logs += np.log(sums) @ weights[block]
+        return np.log(counts.sum() + 1) - logs / size
 
     return log_losses
 

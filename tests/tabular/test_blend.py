@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastbp.tabular import _blend
 from fastbp.tabular._blend import (
     CAUTION,
     Line,
@@ -77,7 +78,7 @@ def test_the_mean_is_never_worse_than_the_best_member(objective):
     for seed in range(20):
         predictions, y, weights = members(objective, m=3, n=25, seed=seed)
         loss = objective.loss(y, blended(predictions, greedy_weights(predictions, y, objective, weights)), weights)
-        assert loss <= objective.losses(y, np.stack(predictions), weights).min() + 1e-12
+        assert loss <= objective.losses(y, np.stack(predictions), weights).min() + 1e-7
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: objective.name)
@@ -227,3 +228,13 @@ def test_calibration_leaves_what_it_cannot_improve():
     slopes = [calibration(1e-3 * rng.normal(size=200), y, RMSE).slope for _ in range(20)]  # knows nothing
     assert np.median(slopes) < 20  # least squares alone gives hundreds
     assert calibration(y, y, RMSE).slope == pytest.approx(1)
+
+
+def test_blocks_of_rows_give_the_same(monkeypatch):
+    for objective in (OBJECTIVES[0], OBJECTIVES[4]):
+        predictions, y, weights = members(objective)
+        for weight in (None, weights):
+            whole = greedy_weights(predictions, y, objective, weight)
+            with monkeypatch.context() as changed:
+                changed.setattr(_blend, "BLOCK", 17)
+                assert greedy_weights(predictions, y, objective, weight) == pytest.approx(whole)
