@@ -17,7 +17,6 @@ Array = npt.NDArray[Any]
 
 ROUNDING = 1e-12  # losses that differ by a smaller share are equal
 DIVERGED = 1e300  # in place of a loss that is NaN
-CAUTION = 1.5  # times the measured optimism: over small tables, 1 to 2 were best, because luck selects members, too
 BLOCK = 4096  # rows at once, so that the copies are in the cache
 PATIENCE = 10  # steps without a better mean after which none is expected
 LEAST_CHANCE = 1e-12  # smaller probabilities have no more influence on the temperature
@@ -192,9 +191,7 @@ def optimism(curves: Sequence[Array]) -> float:
     above = losses - least[:, None]
     chosen = (above.sum(axis=0) - above).argmin(axis=1)  # by the other folds
     gained = float(np.take_along_axis(above, chosen[:, None], axis=1).mean())
-    return (
-        min(CAUTION * gained / float(least.mean()), 1.0) if least.mean() > 0 else 0.0
-    )  # Poisson's losses may be negative
+    return min(gained / float(least.mean()), 1.0) if least.mean() > 0 else 0.0  # Poisson's losses may be negative
 
 
 def blended(predictions: Sequence[Array], weights: Array) -> Array:

@@ -109,13 +109,25 @@ class Fitted:
         return _probabilities(predictions, self.temperature)
 
 
+def handicaps_of(members: Sequence[Member]) -> Array:
+    """Return the handicap of each member, (m,), for networks at least their median.
+
+    A small handicap may be luck, and greedy weights would prefer the networks that had it.
+    """
+    handicaps = np.array([member.handicap for member in members])
+    networks = np.array([member.family == "network" for member in members])
+    if networks.any():
+        handicaps[networks] = np.maximum(handicaps[networks], np.median(handicaps[networks]))
+    return handicaps
+
+
 def weighted(problem: Problem, members: Sequence[Member], first: int, log: Sequence[Row], interrupted: bool) -> Fitted:
     """Return the ensemble of the members with the lowest out-of-fold loss.
 
     The first members alone are an ensemble, too. The others join them only if that lowers the loss.
     """
     y, objective, weights = problem.y, problem.objective, problem.weights
-    handicaps = np.array([member.handicap for member in members])
+    handicaps = handicaps_of(members)
     shares, best = np.zeros(len(members)), np.inf
     for count in sorted({first, len(members)}):
         predictions = [member.oof for member in members[:count]]
@@ -141,7 +153,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         problem.folds,
         objective,
         weights,
-        handicaps=np.array([member.handicap for member in best_members]),
+        handicaps=handicaps_of(best_members),
     )
     return Fitted(
         columns=problem.columns,

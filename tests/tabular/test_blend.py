@@ -7,7 +7,6 @@ import pytest
 
 from fastbp.tabular import _blend
 from fastbp.tabular._blend import (
-    CAUTION,
     Line,
     blended,
     calibration,
@@ -187,7 +186,7 @@ def test_optimism_is_what_the_other_folds_epoch_would_cost():
     # the best epochs are 1, 2 and 2; the other folds would choose 2, 1 or 2, and 1 or 2
     curves = [np.array([3.0, 1.0, 1.2]), np.array([3.0, 2.0, 1.0]), np.array([3.0, 2.0, 1.0, 5.0])]
     # fold 0 loses 0.2; the others choose for folds 1 and 2: (0, 0.2) + (1, 0) is least at the third epoch
-    assert optimism(curves) == pytest.approx(CAUTION * (0.2 / 3) / 1)
+    assert optimism(curves) == pytest.approx(0.2 / 3)
     smooth = np.linspace(3, 1, 20) ** 2
     assert optimism([smooth, 2 * smooth, smooth]) == 0
     assert optimism([smooth]) == optimism([]) == optimism([smooth, np.empty(0)]) == 0

@@ -1,0 +1,17 @@
+"""Handicaps of the members of an ensemble."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from fastbp.tabular._fitted import handicaps_of
+
+
+def test_networks_have_at_least_their_median_handicap():
+    families = ["constant", "linear", "network", "network", "network", "estimator"]
+    members = [
+        SimpleNamespace(family=family, handicap=handicap)
+        for family, handicap in zip(families, [0.0, 0.0, 0.01, 0.3, 0.05, 0.0], strict=True)
+    ]
+    assert handicaps_of(members).tolist() == [0, 0, 0.05, 0.3, 0.05, 0]
+    assert handicaps_of(members[:2]).tolist() == [0, 0]
