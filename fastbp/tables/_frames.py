@@ -42,6 +42,9 @@ def as_frame(estimator: Any, X: Any, *, reset: bool) -> DataFrame:
     if not isinstance(X, pandas.DataFrame):
         X = _as_pandas(name, X)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    sparse = {name: kind.subtype for name, kind in X.dtypes.items() if isinstance(kind, pandas.SparseDtype)}
+    if sparse:
+        X = X.astype(sparse)
     return X.set_axis(X.columns.map(str), axis=1).reset_index(drop=True)
 
 

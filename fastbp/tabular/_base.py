@@ -361,6 +361,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             parts = np.split(predict(rows), len(rows) // len(raw))
             return [self._fitted.objective.loss(target, part, weights) for part in parts]
 
+        if math.isnan(losses(raw)[0]):
+            raise ValueError(wrong("y", f"targets of more than one class for {self.metric_}", "only one class"))
         values = _importance.shuffled(losses, raw, repeats, np.random.default_rng(self._seed))
         return _importance.as_frame(raw.names, values)
 
@@ -369,7 +371,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         predicted, count = self._fitted.fold_predictions(rows), len(self._sample.y)
         return predicted[np.tile(self._sample.folds, len(rows) // count), np.arange(len(rows))]
 
-    def _known(self, target: Array) -> Array:
+    def _known(self, target: Array, argument: str = "y") -> Array:
         """Return the class numbers or numbers of targets that fit didn't see."""
         raise NotImplementedError
 
@@ -377,6 +379,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         """Return the rows as a frame, and the results of `shapley` for them."""
         check_is_fitted(self)
         frame = as_frame(self, X, reset=False)
+        if not len(frame):
+            raise ValueError(wrong("X", "at least one row", "none"))
         raw, random = self._fitted.columns_of(frame), np.random.default_rng(self._seed)
         background = self._sample.raw.take(random.permutation(len(self._sample.y))[:BACKGROUND])
         values, outputs, baseline = shapley(self._explained, raw, background, random)

@@ -118,12 +118,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         super()._keep(problem, fitted, seed)
         self.class_prior_ = class_priors(problem.y, len(self.classes_), problem.weights)
 
-    def _known(self, target: Array) -> Array:
+    def _known(self, target: Array, argument: str = "y") -> Array:
         names = {name: number for number, name in enumerate(self.classes_.tolist())}
         codes = np.array([names.get(name, -1) for name in target.tolist()], np.int64)
         if (codes < 0).any():
             came = f"{shown(target[codes < 0].tolist()[0])}, which fit did not see"
-            raise ValueError(wrong("y", f"classes among {shown(self.classes_.tolist())}", came))
+            raise ValueError(wrong(argument, f"classes among {shown(self.classes_.tolist())}", came))
         return codes
 
     @property
@@ -185,7 +185,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         if label is None:
             chosen = self._decided(outputs)
         else:
-            chosen = np.repeat(self._known(np.array([label])), len(outputs))
+            chosen = np.repeat(self._known(np.array([label]), "label"), len(outputs))
         rows = np.arange(len(outputs))
         told = [self._said(i, outputs[i], int(chosen[i])) for i in range(len(outputs))]
         return self._shown(frame, values[rows, :, chosen], outputs[rows, chosen], baseline[chosen], chosen, told)
@@ -263,7 +263,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         spread = disagreement([member.oof[None] for member in fitted.members], fitted.weights)
         self._conformal = Conformal.fit(problem.y, fitted.oof, spread if spread.any() else None, problem.weights)
 
-    def _known(self, target: Array) -> Array:
+    def _known(self, target: Array, argument: str = "y") -> Array:
         return as_numbers(target)
 
     def predict(self, X: Any) -> Array:

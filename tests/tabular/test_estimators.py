@@ -87,6 +87,12 @@ def test_frames_of_other_libraries_are_the_same_table(classifier, library):
     np.testing.assert_array_equal(classifier.predict_proba(other), classifier.predict_proba(FRAME))
 
 
+def test_sparse_columns_of_a_frame_are_made_dense(classifier):
+    sparse = FRAME.assign(noise=pandas.arrays.SparseArray(FRAME["noise"]))
+    np.testing.assert_array_equal(classifier.predict_proba(sparse), classifier.predict_proba(FRAME))
+    quick(TabularRegressor, n_networks=2).fit(sparse, NUMBERS)
+
+
 def test_arrays_and_lists_are_tables_without_names():
     X = np.column_stack([SIGNAL, FRAME["noise"], np.arange(N)])
     by_array = quick(TabularClassifier).fit(X, CLASSES)
@@ -352,6 +358,11 @@ def test_importance_finds_the_columns_that_matter(classifier, regressor):
             assert found["importance"]["size"] > 10 * abs(found["importance"]["noise"])
     weighted = classifier.feature_importance(FRAME, CLASSES, sample_weight=np.arange(N) % 2)
     assert weighted["importance"]["size"] > 0
+    with pytest.raises(ValueError, match="X: expected two or more rows"):
+        classifier.feature_importance(FRAME[:1], CLASSES[:1])
+    by_auc = quick(TabularClassifier, metric="roc_auc", n_networks=2).fit(FRAME, CLASSES)
+    with pytest.raises(ValueError, match="y: expected targets of more than one class for roc_auc"):
+        by_auc.feature_importance(FRAME, np.full(N, "large"))
     with pytest.raises(ValueError, match="X, y: expected both or neither, got only X"):
         classifier.feature_importance(FRAME)
     with pytest.raises(ValueError, match=r"y: expected classes among .*'large', 'small'.*, got 'huge'"):
@@ -369,6 +380,10 @@ def test_contributions_add_up(classifier, regressor):
     assert "pink" in page
     small = classifier.explain(FRAME[:5], label="small")
     np.testing.assert_allclose(small.outputs, classifier.predict_proba(FRAME[:5])[:, 1])
+    with pytest.raises(ValueError, match="label: expected classes among"):
+        classifier.explain(FRAME[:5], label="huge")
+    with pytest.raises(ValueError, match="X: expected at least one row"):
+        regressor.explain(FRAME[:0])
     numbers = regressor.explain(FRAME[:5])
     np.testing.assert_allclose(numbers.outputs - numbers.baseline_outputs, numbers.values.sum(axis=1), atol=1e-9)
     assert np.abs(numbers.values[:, 0]).mean() > 5 * np.abs(numbers.values[:, 3]).mean()
