@@ -144,7 +144,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
             The most probable ones. With metric="balanced_accuracy", those with the largest probability in relation to
             their share in training.
         """
-        return self.classes_[self._decided(self._predicted(X))]
+        probabilities = self._predicted(X)  # which refuses an estimator without classes_
+        return self.classes_[self._decided(probabilities)]
 
     def _decided(self, probabilities: Array) -> npt.NDArray[np.int64]:
         """Return the numbers of the classes to predict."""

@@ -184,7 +184,7 @@ def test_many_rows_are_predicted_in_pieces(classifier, regressor, monkeypatch):
         return [classifier.predict_proba(X), *numbers]
 
     whole = answers()
-    monkeypatch.setattr("fastbp.tabular._base.ROWS", 64)
+    monkeypatch.setattr("fastbp.tabular._answers.ROWS", 64)
     for n_jobs in (1, 2):
         monkeypatch.setattr(classifier, "n_jobs", n_jobs)
         monkeypatch.setattr(regressor, "n_jobs", n_jobs)
