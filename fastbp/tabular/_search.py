@@ -204,8 +204,8 @@ class Search:
     def _next(self) -> Task | None:
         """Return the next task, or None if there is nothing to do now.
 
-        Two linear models and the first networks come first, so that there is an answer soon. Then the other linear models
-        and the user's estimators, the other folds of candidates, and the first folds of new ones.
+        Two linear models and the first networks come first, so that there is an answer soon. Then come the other linear
+        models and the user's estimators, the other folds of candidates, and the first folds of new ones.
         """
         if self._extra and (len(self._extra) > self._n_extra - FIRST or self._wanted == 0 or self._begun):
             return partial(self._fit_extra, *self._extra.popleft())
