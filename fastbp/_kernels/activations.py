@@ -7,7 +7,7 @@ so do layers with dropout. curves.py has the formulas.
 import numpy as np
 
 from .apart import apart
-from .bits import greatest, total
+from .bits import greatest, quotient, total
 from .codes import KEPT, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Numbers, Operand
 from .curves import curve, relu_slope, sigmoid_slope, tanh_slope
 from .elementary import at_least, exp, log_of_number, sigmoid, tanh
@@ -108,7 +108,7 @@ def make_softmax(part):
 
     @inner
     def softmax_row(z, t, mask, width):
-        """z ← a = e^z / Σ e^z for one row. Return Σ t (log Σ e^z − z), the cross entropy of a and t, as float64.
+        """z ← a = e^z / Σ e^z for one row. Return Σ e^z, and a vector of the summands of Σ t z.
 
         The largest z is subtracted first, which keeps e^z in range. Padding, where mask is 0, becomes 0.
         """
@@ -127,9 +127,31 @@ def make_softmax(part):
             sum_of_e = sum_of_e + e
             linear = linear + target_times(y, x)
         denominator = total(sum_of_e)
+        divisor = splat(denominator, part)
         for j in range(0, width, step):
-            store(z, j, load(z, j, part) / denominator)
-        return log_of_number(denominator) - np.float64(total(linear))
+            store(z, j, quotient(load(z, j, part), divisor))
+        return np.float64(denominator), linear
+
+    @inner
+    def softmax_rows(z, t, mask, weights, weighted, rows):
+        """Call softmax_row for some rows. Return the weighted sum of the cross entropies log Σ e^z − Σ t z.
+
+        Eight rows share a logarithm and a sum of lanes, which would take a fifth of the time of training 64-32-10.
+        """
+        value = 0.0
+        for first in range(0, rows, 8):
+            product, linear = 1.0, load(mask, 0, part) * 0
+            for r in range(first, min(first + 8, rows)):  # with steps of z.row, Numba would add an error for steps of 0
+                i = r * z.row
+                denominator, more = softmax_row(at(z.at, i), at(t, i), mask, z.row)
+                if weighted:
+                    linear = linear + more * get(weights, i)
+                    value += get(weights, i) * log_of_number(denominator)
+                else:
+                    linear = linear + more
+                    product *= denominator  # each is from 1 to the number of outputs: the product stays in range
+            value += (0.0 if weighted else log_of_number(product)) - np.float64(total(linear))
+        return value
 
     @inner
     def derivative_row(delta, a, width):
@@ -142,7 +164,7 @@ def make_softmax(part):
         for j in range(0, width, step):
             store(delta, j, load(a, j, part) * (load(delta, j, part) - mean))
 
-    return softmax_row, derivative_row
+    return softmax_rows, derivative_row
 
 
 softmax_full, derivative_full = make_softmax(1)
@@ -150,20 +172,14 @@ softmax_quarter, derivative_quarter = make_softmax(4)
 
 
 @apart
-def softmax(z: Operand, t: Numbers, mask: Numbers, weights: Numbers, rows: int) -> float:
-    """Call softmax_row for each row of an Operand. t and the samples' weights lie in rows like those of z.
+def softmax(z: Operand, t: Numbers, mask: Numbers, weights: Numbers, weighted: bool, rows: int) -> float:
+    """Apply softmax to each row of an Operand. t and the samples' weights lie in rows like those of z.
 
     Return the weighted sum of the cross entropies.
     """
-    value = 0.0
-    for r in range(rows):  # with steps of z.row, Numba would add an error for steps of 0
-        i = r * z.row
-        if z.row < lanes(z.at, 1):
-            entropy = softmax_quarter(at(z.at, i), at(t, i), mask, z.row)
-        else:
-            entropy = softmax_full(at(z.at, i), at(t, i), mask, z.row)
-        value += get(weights, i) * entropy
-    return value
+    if z.row < lanes(z.at, 1):
+        return softmax_quarter(z, t, mask, weights, weighted, rows)
+    return softmax_full(z, t, mask, weights, weighted, rows)
 
 
 @apart
@@ -181,6 +197,6 @@ def multiply_by_softmax_derivative(delta: Operand, a: Operand, rows: int):
 def activate_output(z: Operand, slope: Numbers, t: Numbers, mask: Numbers, rows: int, columns: int, activation: int):
     """Store a = f(z) for whole rows of the output layer, also for softmax, which here ignores targets and weights."""
     if activation == SOFTMAX:
-        softmax(z, t, mask, t, rows)
+        softmax(z, t, mask, t, False, rows)
     else:
         activate(z, slope, rows, columns, activation, activation >= LEAKY_RELU)

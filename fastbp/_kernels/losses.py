@@ -93,7 +93,7 @@ def foreign(z, of, rows, columns, address, inverse):
 @inner
 def cross_entropy(z, of, rows, inverse):
     """−Σ y log aᴸ with aᴸ = softmax(zᴸ), from the logits: Σ y (log Σ e^z − z); δᴸ = (1/m) (aᴸ − y)."""
-    value = softmax(z, of.targets, of.mask, of.weights, rows)
+    value = softmax(z, of.targets, of.mask, of.weights, of.weighted, rows)
     difference(z.at, of, rows * z.row, inverse)
     return value
 

@@ -41,7 +41,7 @@ def multiply_by_derivative(delta, a, rows, columns, activation):
 
 @kernel
 def softmax(z, t, mask, rows):
-    return activations.softmax(Operand(at(z, 0), z.shape[1], 1), at(t, 0), at(mask, 0), at(mask, 0), rows)
+    return activations.softmax(Operand(at(z, 0), z.shape[1], 1), at(t, 0), at(mask, 0), at(mask, 0), False, rows)
 
 
 @kernel
