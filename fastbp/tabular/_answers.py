@@ -109,7 +109,8 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         """Return the deviations over all members and folds."""
         weighted = [(member.spread(raw), w) for member, w in zip(self.members_, self.weights_, strict=True)]
         mean = sum(w * each.mean(axis=0) for each, w in weighted)
-        return np.sqrt(sum(w * ((each - mean) ** 2).mean(axis=0) for each, w in weighted))
+        variance = sum(w * ((each - mean) ** 2).mean(axis=0) for each, w in weighted)
+        return abs(self._fitted.line.slope) * np.sqrt(variance)
 
     # What else an ensemble gives
 
@@ -119,7 +120,7 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DataFrame
-            The name, the family, the out-of-fold metric, the weight in the ensemble, the processor seconds of training,
+            The name, the family, the out-of-fold metric, the weight in the ensemble, the seconds of training,
             and whether all folds were trained: candidates that are clearly worse end after their first fold. The
             ensemble's metric is computed with weights that were chosen on other rows.
         """
