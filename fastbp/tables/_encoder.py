@@ -122,7 +122,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         inputs : (n_samples, n_inputs) array of float32
         """
         check_is_fitted(self)
-        return inputs(self.table_, as_frame(self, X, reset=False), self.unknown)
+        known = [column.name for column in self.table_.columns]
+        return inputs(self.table_, as_frame(self, X, reset=False, known=known), self.unknown)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Return a name for each input, such as `colour = red`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from sklearn.utils.validation import validate_data
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def as_frame(estimator: Any, X: Any, *, reset: bool) -> DataFrame:
+def as_frame(estimator: Any, X: Any, *, reset: bool, known: Collection[str] = ()) -> DataFrame:
     """Return X as a pandas frame whose columns have texts as names, after scikit-learn's checks.
 
     Parameters
@@ -25,6 +26,8 @@ def as_frame(estimator: Any, X: Any, *, reset: bool) -> DataFrame:
         A pandas, polars or pyarrow table, another frame that narwhals reads, or an array.
     reset : bool
         Whether the estimator is being fitted.
+    known : collection of str
+        Names of columns that a fitted estimator needs. Where X or the X of fit is an array, columns count by position.
     """
     name = type(estimator).__name__
     try:
@@ -35,7 +38,7 @@ def as_frame(estimator: Any, X: Any, *, reset: bool) -> DataFrame:
         least = 2 if reset else 1
         kinds = {"dtype": None, "ensure_all_finite": "allow-nan"}
         X = validate_data(estimator, X, reset=reset, ensure_min_samples=least, **kinds)
-        return pandas.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+        return _renamed(pandas.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])]), estimator, known)
     names = [str(name) for name in getattr(X, "column_names", X.columns)]  # pyarrow's columns are no names
     if repeated := duplicates(names):
         raise ValueError(wrong("X", "columns of different names", f"two called {shown(repeated[0])}; rename one"))
@@ -45,7 +48,17 @@ def as_frame(estimator: Any, X: Any, *, reset: bool) -> DataFrame:
     sparse = {name: kind.subtype for name, kind in X.dtypes.items() if isinstance(kind, pandas.SparseDtype)}
     if sparse:
         X = X.astype(sparse)
-    return X.set_axis(X.columns.map(str), axis=1).reset_index(drop=True)
+    return _renamed(X.set_axis(X.columns.map(str), axis=1).reset_index(drop=True), estimator, known)
+
+
+def _renamed(frame: DataFrame, estimator: Any, known: Collection[str]) -> DataFrame:
+    """Return the frame with the names that fit saw, if there are such names for all known columns."""
+    if set(known) <= set(frame.columns):
+        return frame
+    places = range(frame.shape[1])
+    found = (getattr(estimator, "feature_names_in_", ()), [f"x{j}" for j in places], list(map(str, places)))
+    names = next((names for names in found if set(known) <= set(names)), frame.columns)
+    return frame.set_axis(list(names), axis=1)
 
 
 def _as_pandas(name: str, X: Any) -> DataFrame:

@@ -74,8 +74,13 @@ class Answers(BaseEstimator):  # type: ignore[misc]
 
     def _raw(self, X: Any) -> RawColumns:
         """Return the values of rows, checked."""
+        frame = self._frame(X)
+        return self._fitted.columns_of(frame)
+
+    def _frame(self, X: Any) -> DataFrame:
+        """Return rows as a frame with the columns that fit saw."""
         check_is_fitted(self)
-        return self._fitted.columns_of(as_frame(self, X, reset=False))
+        return as_frame(self, X, reset=False, known=[column.name for column in self.columns_])
 
     def _predicted(self, X: Any) -> Array:
         """Return the probabilities of rows, (m, k), or numbers, (m,)."""
@@ -182,8 +187,7 @@ class Answers(BaseEstimator):  # type: ignore[misc]
 
     def _contributions(self, X: Any) -> tuple[DataFrame, Array, Array, Array]:
         """Return the rows as a frame, and the results of `shapley` for them."""
-        check_is_fitted(self)
-        frame = as_frame(self, X, reset=False)
+        frame = self._frame(X)
         if not len(frame):
             raise ValueError(wrong("X", "at least one row", "none"))
         raw, random = self._fitted.columns_of(frame), np.random.default_rng(self._seed)

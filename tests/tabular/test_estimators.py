@@ -101,6 +101,18 @@ def test_arrays_and_lists_are_tables_without_names():
     np.testing.assert_array_equal(by_array.predict_proba(X), by_list.predict_proba(X))
 
 
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+def test_an_array_has_the_columns_of_the_frame_and_the_other_way_round():
+    frame = FRAME[["size", "noise"]]
+    array = frame.to_numpy()
+    named, unnamed = quick(TabularRegressor).fit(frame, NUMBERS), quick(TabularRegressor).fit(array, NUMBERS)
+    np.testing.assert_array_equal(named.predict(array), named.predict(frame))
+    np.testing.assert_array_equal(unnamed.predict(frame), unnamed.predict(array))
+    np.testing.assert_allclose(unnamed.explain(frame[:2]).values, unnamed.explain(array[:2]).values)
+    numbered = quick(TabularRegressor).fit(frame.set_axis([0, 1], axis=1), NUMBERS)
+    np.testing.assert_array_equal(numbered.predict(array), numbered.predict(frame.set_axis([0, 1], axis=1)))
+
+
 def test_classes_of_any_kind():
     for y in (
         CLASSES == "large",
