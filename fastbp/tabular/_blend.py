@@ -163,7 +163,7 @@ def _log_losses(predictions: Sequence[Array], y: Array, weights: Array | None) -
             sums = (chances[:, block] + total[block]).astype(np.float64)
             if weights is None:  # the log of a product of eight probabilities costs as much as that of one
                 eights = sums.shape[1] // 8
-                logs += np.log(sums[:, : 8 * eights].reshape(-1, 8, eights).prod(axis=1)).sum(axis=1)
+                logs += np.log(sums[:, : 8 * eights].reshape(len(sums), 8, eights).prod(axis=1)).sum(axis=1)
                 logs += np.log(sums[:, 8 * eights :]).sum(axis=1)
             else:
                 logs += np.log(sums) @ weights[block]

@@ -178,6 +178,9 @@ def test_one_column_and_two_rows():
     np.testing.assert_allclose(one.explain(SIGNAL[:3, None]).differences, 0, atol=1e-9)
     two = quick(TabularRegressor).fit([[0.0], [1.0]], [0.0, 1.0])
     assert np.isfinite(two.predict([[0.0], [1.0]])).all()
+    for n in (2, 7, 8, 9, 17):
+        few = quick(TabularClassifier).fit(SIGNAL[:n, None], np.arange(n) % 2)
+        assert few.predict_proba(SIGNAL[:n, None]).shape == (n, 2)
     classes = quick(TabularClassifier).fit([[0.0], [1.0]], ["a", "b"])
     assert set(classes.predict([[0.0], [1.0]])) <= {"a", "b"}
 
