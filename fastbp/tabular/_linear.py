@@ -128,8 +128,9 @@ def predict_linear(fit: LinearFit, X: Array, objective: Objective) -> Array:
 
 def predict_linear_folds(fit: LinearFit, X: Array, objective: Objective) -> Array:
     """Return the predictions of each fold's model, (f, n, k) or (f, n)."""
+    X = X.astype(np.float64)  # sums in float32 depend on a row's place in X
     each = zip(fit.fold_coefficients, fit.fold_intercepts, strict=True)
-    return np.stack([_answer(X @ coefficients.astype(X.dtype) + b, objective) for coefficients, b in each])
+    return np.stack([_answer(X @ coefficients + b, objective) for coefficients, b in each])
 
 
 def _answer(z: Array, objective: Objective) -> Array:

@@ -191,6 +191,15 @@ def test_new_categories_and_missing_values_at_prediction(classifier):
         assert np.isfinite(classifier.predict_proba(rows)).all()
 
 
+def test_a_prediction_does_not_depend_on_the_other_rows(classifier, regressor):
+    order = np.random.default_rng(0).permutation(N)
+    for model in (classifier, regressor):
+        method = getattr(model, "predict_proba", model.predict)
+        whole = method(FRAME)
+        np.testing.assert_allclose(method(FRAME.iloc[order]), whole[order], rtol=1e-12)
+        np.testing.assert_allclose(np.concatenate([method(FRAME[i : i + 1]) for i in range(9)]), whole[:9], rtol=1e-12)
+
+
 def test_many_rows_are_predicted_in_pieces(classifier, regressor, monkeypatch):
     X = FRAME.sample(500, replace=True, random_state=0)
 
@@ -210,7 +219,7 @@ def test_many_rows_are_predicted_in_pieces(classifier, regressor, monkeypatch):
             regressor.predict_std(X),
         )
         for one, other in zip(whole, parts, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 # What they refuse
