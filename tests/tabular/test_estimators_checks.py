@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from fastbp.tabular import TabularClassifier, TabularRegressor
 from tests.cases import name_of_check
 
-QUICK = {"max_seconds": 20, "n_networks": 4, "cv": 2, "n_jobs": 1, "random_state": 0}
+QUICK = {"max_seconds": 20, "n_networks": 2, "cv": 2, "n_jobs": 1, "random_state": 0}
 WEIGHTS = {
     "check_sample_weight_equivalence_on_dense_data": (
         "a row with weight 2 is in one fold, but two equal rows may be in two folds, which validate each other"
