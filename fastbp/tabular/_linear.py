@@ -185,8 +185,7 @@ def multinomial(z: Array, y: Array) -> tuple[Array, Array]:
 
 def counts(z: Array, y: Array) -> tuple[Array, Array]:
     """eᶻ − y z, half the Poisson deviance apart from a constant, and its derivative."""
-    with np.errstate(over="ignore"):
-        rate = np.exp(z)
+    rate = np.exp(z)
     return (rate - y * z)[..., 0], rate - y
 
 
@@ -252,7 +251,8 @@ class _Folds:
 
         centered = (intercepts + self.center @ coefficients - self.constant) / base
         point = np.concatenate([self._across(coefficients) / scale, centered[:, None]], axis=1).reshape(f, -1)
-        found = minimized(evaluate, point, tolerance=LEFT, iterations=100, deadline=deadline, least=least)
+        with np.errstate(over="ignore", invalid="ignore"):  # the rates of a step that is too long, which is not taken
+            found = minimized(evaluate, point, tolerance=LEFT, iterations=100, deadline=deadline, least=least)
         return models(found)
 
     def held_out(self, coefficients: Array, intercepts: Array) -> Array:

@@ -136,6 +136,16 @@ def test_constant_targets_and_missing_classes():
     assert np.isfinite(fit_linear(X, y, folds, LOG_LOSS, n_classes=4).oof).all()
 
 
+def test_steps_that_are_too_long_are_survived():
+    """Rates overflow on the way, without a warning."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 800)).astype(np.float32)
+    y = np.where(rng.uniform(size=500) < 0.02, 1e6, 0.0)
+    fit = fit_linear(X, y, np.arange(500) % 5, POISSON)
+    assert np.isfinite(fit.coefficients).all()
+    assert POISSON.loss(y, fit.oof) < 10 * POISSON.loss(y, np.full(500, y.mean()))
+
+
 def test_it_ends_at_the_deadline():
     """Some steps are always taken, so that there is a good answer."""
     X, y, folds, _ = a_table(2)
