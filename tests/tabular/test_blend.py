@@ -235,5 +235,6 @@ def test_blocks_of_rows_give_the_same(monkeypatch):
         for weight in (None, weights):
             whole = greedy_weights(predictions, y, objective, weight)
             with monkeypatch.context() as changed:
-                changed.setattr(_blend, "BLOCK", 17)
-                assert greedy_weights(predictions, y, objective, weight) == pytest.approx(whole)
+                for size in (3, 8, 17, 100):  # the last of 301 rows are one, five, twelve or one
+                    changed.setattr(_blend, "BLOCK", size)
+                    assert greedy_weights(predictions, y, objective, weight) == pytest.approx(whole)
