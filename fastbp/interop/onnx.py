@@ -100,7 +100,7 @@ def to_onnx(
     )
     helper.set_model_props(model, _metadata(trainer, output))
     if path is not None:
-        _write(model, path, trainer.network.n_parameters * trainer.dtype.itemsize)
+        write(model, path, trainer.network.n_parameters * trainer.dtype.itemsize)
     return model
 
 
@@ -224,7 +224,7 @@ def _metadata(trainer: Trainer, output: str) -> dict[str, str]:
     return {f"fastbp.{name}": value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
 
 
-def _write(model: Any, path: str | os.PathLike[str], n_bytes: int) -> None:
+def write(model: Any, path: str | os.PathLike[str], n_bytes: int) -> None:
     """Write one file, or two if one can't hold the weights."""
     if n_bytes < LARGE:
         with replacing(path) as file:

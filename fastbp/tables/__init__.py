@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from .._extras import not_installed
 from .._files.columns import Table, label
 from ._pieces import CrossFitted, Encoding, Part
-from ._raw import RawColumns, n_numbers, owners_of, raw_columns
+from ._raw import WAVE_DIGITS, RawColumns, n_numbers, owners_of, raw_columns
 from ._read import encoded, inputs, plain_inputs
 from ._recognise import recognise, recognise_inputs, task_of
 from ._target import answers, target_rows, targets, with_target
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._encoder import TableEncoder
 
 __all__ = [
+    "WAVE_DIGITS",
     "CrossFitted",
     "Encoding",
     "Part",

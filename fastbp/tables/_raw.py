@@ -11,13 +11,15 @@ import numpy.typing as npt
 
 from .._checks import one_of
 from .._files.columns import Categories, Column, Dates, Numbers
-from .._files.dates import parts_of
+from .._files.dates import CYCLES, parts_of
 from ._cells import Array, Cells, cells_of
 from ._problems import Problems, check_columns
 from ._read import UNKNOWN, check_category_cells, check_number_cells, places_in
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
+
+WAVE_DIGITS = 12  # of sines and cosines: without rounding, sin(π) and sin(0) are two values
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def _parts(column: Dates, days: Array) -> Array:
     """Return the parts of dates, (number of parts, u)."""
     gone = np.isnan(days)
     found = parts_of(np.where(gone, column.low, days), column.parts).T
+    waves = [part in CYCLES for part in column.parts for _ in range(2 if part in CYCLES else 1)]
+    found[waves] = found[waves].round(WAVE_DIGITS)
     found[:, gone] = np.nan
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
@@ -19,17 +18,15 @@ from .. import _checks, _messages
 from .._checks import wrong
 from .._files.columns import Column
 from ..sklearn._input import Whole, sample_weights
-from ..tables import Table
 from ..tables._frames import as_frame
-from . import _file
 from ._answers import Answers
+from ._exports import Exports
 from ._fitted import Fitted, Row
 from ._inputs import folds_of_groups, group_numbers, named_estimators, target_of, thread_count
 from ._leaderboard import tell
 from ._objectives import Objective, objective_of
 from ._outside import Outside, fit_estimator
 from ._problem import Problem
-from ._report import SearchReport
 from ._sample import Sample, drawn
 from ._search import Search
 
@@ -42,12 +39,8 @@ STOPPED = "Ctrl-C ended the fit early. The estimator keeps the best ensemble so 
 LATE = "estimators: {} could not be fitted in all folds in time, and is left out. Increase max_seconds."
 
 
-class BaseTabular(Answers):
+class BaseTabular(Exports, Answers):
     """What `TabularClassifier` and `TabularRegressor` have in common."""
-
-    _kind: ClassVar[str]
-    _table: Table | None = None  # of the command line
-    _report: SearchReport | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
@@ -92,36 +85,6 @@ class BaseTabular(Answers):
     def _encoded(self, target: Array, objective: Objective) -> tuple[Array, int | None]:
         """Return class numbers and the number of classes, or numbers and None. Set what depends on the target."""
         raise NotImplementedError
-
-    # Files
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a file that holds no code. A crash leaves the old file or the new one.
-
-        The file has what `predict` and the other methods need, and 500 training rows for `explain`. It doesn't have the
-        out-of-fold predictions. Members from `estimators` can't be written; use pickle for them.
-
-        Parameters
-        ----------
-        path : str or path
-            Such as "model.npz".
-        """
-        _file.save(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Any:
-        """Return the estimator in a file that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or path
-
-        Raises
-        ------
-        ModelFileError
-            If `save` of this class did not write the file. Loading never runs code from it.
-        """
-        return _file.load(path, {cls._kind: cls})
 
     # Fitting
 

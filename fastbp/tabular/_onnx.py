@@ -1,0 +1,397 @@
+"""One ONNX graph for a whole ensemble: from the raw columns to the predictions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto, helper
+
+from .._checks import wrong
+from .._files.cells import MISSING
+from .._files.columns import Categories, Column, Dates
+from .._files.dates import CYCLES
+from ..interop import onnx as graphs
+from ..interop._layers import layers_of
+from ..tables import WAVE_DIGITS
+from ._blocks import BEND, Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled
+from ._constant import Constant
+from ._fitted import Fitted
+from ._linear_member import LinearMember
+from ._members import Member
+from ._networks import NetworkMember
+from ._targets import TargetTransform
+from ._views import View
+
+Array = npt.NDArray[Any]
+
+ML = "ai.onnx.ml"  # the operators for text
+TINY = float(np.finfo(np.float64).tiny)
+EPOCH = 719_468.0  # days from the 1st of March of the year 0 to 1970
+
+
+def to_onnx(estimator: Any, path: str | os.PathLike[str] | None) -> Any:
+    """Return a fitted estimator as an ONNX model, and write it to a file if a path is given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the ensemble has estimators of scikit-learn, or no inputs.
+    """
+    fitted: Fitted = estimator._fitted
+    if not fitted.columns:
+        raise ValueError(wrong("estimator", "one with a column that is an input", "one that predicts a constant"))
+    drawing = Drawing(fitted.columns)
+    prediction = drawing.ensemble(fitted)
+    is_class = fitted.n_classes is not None
+    taken = {column.name for column in fitted.columns}
+    names = [_free(name, taken) for name in (("label", "probabilities") if is_class else ("prediction",))]
+    if is_class:
+        divisor = estimator.class_prior_ if fitted.objective.name == "balanced_accuracy" else None
+        label, kind = drawing.label(prediction, estimator.classes_, divisor)
+        ends = [helper.make_tensor_value_info(names[0], kind, ["batch"])]
+        shape = ["batch", fitted.n_classes]
+        ends.append(helper.make_tensor_value_info(names[1], TensorProto.DOUBLE, shape))
+        results = [label, prediction]
+    else:
+        results = [drawing.double.add("Reshape", prediction, drawing.whole([-1]))]
+        ends = [helper.make_tensor_value_info(names[0], TensorProto.DOUBLE, ["batch"])]
+    for value, name in zip(results, names, strict=True):
+        drawing.double.nodes.append(helper.make_node("Identity", [value], [name], name=f"fastbp.end.{name}"))
+    model = drawing.model(ends)
+    about = {"columns": [column.name for column in fitted.columns], "metric": fitted.objective.metric}
+    helper.set_model_props(model, {f"fastbp.{name}": json.dumps(value) for name, value in about.items()})
+    if path is not None:
+        graphs.write(model, path, model.ByteSize())
+    return model
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return the name of an output that no input has."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+class Drawing:
+    """A graph that computes the features of rows, and what the members predict. Equal features are computed once.
+
+    Parameters
+    ----------
+    columns : what each raw column is
+
+    Attributes
+    ----------
+    double, single : the same graph, for numbers of 64 and of 32 bits
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.double, self.single = graphs.Graph(np.dtype(np.float64)), graphs.Graph(np.dtype(np.float32))
+        self.single.nodes, self.single.constants = self.double.nodes, self.double.constants
+        self.double.scope = self.single.scope = "fastbp"
+        self.inputs: list[Any] = []
+        self.places: list[str] = []
+        self._known: dict[Any, str] = {}
+        numbers = [name for column in columns for name in self._column(column)]
+        self._numbers: list[str] = []
+        for name in numbers:  # infinity counts as missing
+            infinite = self.double.add("IsInf", name)
+            self._numbers.append(self.double.add("Where", infinite, np.nan, name))
+        self._all = self.double.add("Concat", *self._numbers, axis=1) if numbers else ""
+
+    def model(self, outputs: list[Any]) -> Any:
+        """Return the model."""
+        opsets = [helper.make_opsetid("", max(self.double.opset, self.single.opset)), helper.make_opsetid(ML, 2)]
+        graph = helper.make_graph(self.double.nodes, "fastbp", self.inputs, outputs, self.double.constants)
+        version = helper.find_min_ir_version_for(opsets[:1])
+        return helper.make_model(graph, opset_imports=opsets, ir_version=version, producer_name="fastbp")
+
+    def whole(self, values: Sequence[int]) -> str:
+        """Return a constant of integers."""
+        return self.double.constant(np.array(values, np.int64))
+
+    # Raw columns
+
+    def _column(self, column: Column) -> list[str]:
+        """Add the input of a column. Return the numbers that it becomes, (n, 1) each."""
+        is_text = isinstance(column, Categories)
+        kind = TensorProto.STRING if is_text else TensorProto.DOUBLE
+        self.inputs.append(helper.make_tensor_value_info(column.name, kind, ["batch", 1]))
+        if isinstance(column, Categories):
+            self.places.append(self._places(column))
+            return []
+        return self._parts(column) if isinstance(column, Dates) else [column.name]
+
+    def _places(self, column: Categories) -> str:
+        """Return the places of categories, (n,), as in `RawColumns.places`."""
+        known, u = column.places, len(column.places)
+        gone = u if column.fill is None else known[column.fill]
+        spellings = {text for mark in MISSING for text in (mark, mark.upper(), mark.capitalize())} | {"", "NaN"}
+        found = dict.fromkeys(sorted(spellings), gone) | known
+        value = f"fastbp.place_{len(self.places)}"
+        options = {"keys_strings": list(found), "values_int64s": list(found.values()), "default_int64": u + 1}
+        node = helper.make_node("LabelEncoder", [column.name], [value], name=value, domain=ML, **options)
+        self.double.nodes.append(node)
+        return self.double.add("Reshape", value, self.whole([-1]))
+
+    def _parts(self, column: Dates) -> list[str]:
+        """Return the parts of dates that are given in days since 1970."""
+        add = self.double.add
+        days = column.name
+        seconds = add("Round", add("Mul", days, 86_400.0))
+        whole = add("Floor", add("Div", seconds, 86_400.0))
+        year, month, day = self._civil(whole)
+        parts: dict[str, Callable[[], str]] = {
+            "days": lambda: days,
+            "year": lambda: year,
+            "month": lambda: month,
+            "day": lambda: day,
+            "weekday": lambda: self._rest(add("Add", whole, 3.0), 7.0),
+            "hour": lambda: add("Div", add("Sub", seconds, add("Mul", whole, 86_400.0)), 3600.0),
+        }
+        found = []
+        for part in column.parts:
+            value = parts[part]()
+            if part in CYCLES:
+                angle = add("Mul", value, 2 * np.pi / CYCLES[part])
+                found += [self._rounded(add("Sin", angle)), self._rounded(add("Cos", angle))]
+            else:
+                found.append(value)
+        return found
+
+    def _rounded(self, wave: str) -> str:
+        """Return sines as `raw_columns` rounds them."""
+        digits = 10.0**WAVE_DIGITS
+        return self.double.add("Div", self.double.add("Round", self.double.add("Mul", wave, digits)), digits)
+
+    def _rest(self, x: str, divisor: float) -> str:
+        """Return x modulo a number, ≥ 0."""
+        whole = self._floored(x, divisor)
+        return self.double.add("Sub", x, self.double.add("Mul", whole, divisor))
+
+    def _floored(self, x: str, divisor: float) -> str:
+        return self.double.add("Floor", self.double.add("Div", x, divisor))
+
+    def _civil(self, whole: str) -> tuple[str, str, str]:
+        """Return the year, the month 0 … 11 and the day 1 … 31 of days since 1970, by Hinnant's algorithm."""
+        add, floored = self.double.add, self._floored
+        z = add("Add", whole, EPOCH)
+        era = floored(z, 146_097.0)
+        doe = add("Sub", z, add("Mul", era, 146_097.0))  # the day of 400 years
+        shorter = add("Sub", add("Sub", doe, floored(doe, 1460.0)), floored(doe, 146_096.0))
+        yoe = floored(add("Add", shorter, floored(doe, 36_524.0)), 365.0)
+        leaps = add("Sub", floored(yoe, 4.0), floored(yoe, 100.0))
+        doy = add("Sub", doe, add("Add", add("Mul", yoe, 365.0), leaps))
+        march = floored(add("Add", add("Mul", doy, 5.0), 2.0), 153.0)  # months since March
+        day = add("Sub", doy, floored(add("Add", add("Mul", march, 153.0), 2.0), 5.0))
+        month = self._rest(add("Add", march, 2.0), 12.0)
+        later = add("Cast", add("Less", month, 2.0), to=TensorProto.DOUBLE)  # January and February
+        year = add("Add", add("Add", yoe, add("Mul", era, 400.0)), later)
+        return year, month, add("Add", day, 1.0)
+
+    # Features
+
+    def view(self, view: View) -> str:
+        """Return the features of a view, (n, width) of float32."""
+        key = tuple(map(_key, view.blocks))
+        if key not in self._known:
+            self._known[key] = self.single.add("Concat", *map(self._block, view.blocks), axis=1)
+        return self._known[key]
+
+    def _block(self, block: Block) -> str:
+        """Return the features of a block, (n, width) of float32."""
+        key = _key(block)
+        if key not in self._known:
+            self._known[key] = BLOCKS[type(block)](self, block)
+        return self._known[key]
+
+    def _cast(self, value: str) -> str:
+        return self.double.add("Cast", value, to=TensorProto.FLOAT)
+
+    def _without_nan(self, value: str, test: str) -> str:
+        """Return 0 where `test` is NaN, as float32."""
+        return self._cast(self.double.add("Where", self.double.add("IsNaN", test), 0.0, value))
+
+    def _selected(self, columns: Array) -> str:
+        """Return some of the numbers, (n, w)."""
+        return self.double.add("Gather", self._all, self.double.constant(np.asarray(columns, np.int64)), axis=1)
+
+    def _clipped(self, z: str) -> str:
+        add = self.double.add
+        ratio = add("Div", z, BEND)
+        return add("Div", z, add("Sqrt", add("Add", add("Mul", ratio, ratio), 1.0)))
+
+    def _scaled(self, block: Scaled) -> str:
+        constant = self.double.constant
+        shifted = self.double.add("Sub", self._selected(block.columns), constant(block.centers))
+        z = self._clipped(self.double.add("Mul", shifted, constant(block.factors)))
+        return self._without_nan(z, z)
+
+    def _logs(self, block: Logs) -> str:
+        add, constant = self.double.add, self.double.constant
+        x = self._selected(block.columns)
+        size = add("Add", add("Div", add("Abs", x), constant(block.units)), 1.0)
+        shifted = add("Sub", add("Mul", add("Sign", x), add("Log", size)), constant(block.centers))
+        z = add("Mul", shifted, constant(block.factors))
+        z = add("Mul", self._clipped(add("Div", z, 2.0)), 2.0)
+        return self._without_nan(z, z)
+
+    def _missing(self, block: Missing) -> str:
+        return self._cast(self.double.add("IsNaN", self._selected(block.columns)))
+
+    def _shares(self, x: str, knots: Array) -> str:
+        """Return how far x, (n, 1), is inside of each interval between knots, from 0 to 1."""
+        add, constant = self.double.add, self.double.constant
+        inside = add("Div", add("Sub", x, constant(knots[:-1])), constant(np.diff(knots)))
+        return add("Clip", inside, 0.0, 1.0)
+
+    def _interpolated(self, x: str, knots: Array, values: Array) -> str:
+        """Return the values at x, (n, 1), linear between the knots."""
+        if len(knots) == 1:
+            return self.double.add("Add", self.double.add("Mul", x, 0.0), float(values[0]))
+        rises = self.double.constant(np.diff(values)[:, None])
+        return self.double.add("Add", self.double.add("MatMul", self._shares(x, knots), rises), float(values[0]))
+
+    def _rank(self, block: Rank) -> str:
+        x = self._numbers[block.column]
+        return self._without_nan(self._interpolated(x, block.knots, block.scores), x)
+
+    def _pieces(self, block: Pieces) -> str:
+        x = self._numbers[block.column]
+        return self._without_nan(self._shares(x, block.knots), x)
+
+    def _fourier(self, block: Fourier) -> str:
+        add, constant = self.single.add, self.single.constant
+        w, b = (2 * np.pi * block.frequencies).astype(np.float32), block.phases.astype(np.float32)
+        z = add("Reshape", self._block(block.scaled), self.whole([-1, block.scaled.width, 1]))
+        waves = add("Cos", add("Add", add("Mul", z, constant(w)), constant(b)))
+        return add("Reshape", waves, self.whole([-1, block.width]))
+
+    def _lookup(self, block: Lookup) -> str:
+        values = self.single.constant(block.values.astype(np.float32))
+        return self.single.add("Gather", values, self.places[block.column], axis=0)
+
+    # Members and the ensemble
+
+    def ensemble(self, fitted: Fitted) -> str:
+        """Return the predictions, (n, k) or (n, 1)."""
+        add = self.double.add
+        parts = [
+            add("Mul", self._member(member), float(weight))
+            for member, weight in zip(fitted.members, fitted.weights, strict=True)
+        ]
+        mean = add("Sum", *parts)
+        if fitted.n_classes is None:
+            line = fitted.line
+            on_line = add("Add", add("Mul", mean, float(line.slope)), float(line.shift))
+            return add("Clip", on_line, float(line.low), float(line.high))
+        if fitted.temperature != 1:
+            logits = add("Div", add("Log", add("Max", mean, TINY)), float(fitted.temperature))
+            return add("Softmax", logits, axis=1)
+        ones = self.double.constant(np.ones((fitted.n_classes, 1)))
+        return add("Div", mean, add("MatMul", mean, ones))
+
+    def label(self, probabilities: str, classes: Array, divisor: Array | None) -> tuple[str, int]:
+        """Return the names of the predicted classes, and their type; divisor: of probabilities before the decision."""
+        add = self.double.add
+        if divisor is not None:
+            factors = np.divide(1, divisor, out=np.zeros_like(divisor), where=divisor > 0)
+            probabilities = add("Mul", probabilities, self.double.constant(factors))
+        numbers = add("ArgMax", probabilities, axis=1, keepdims=0)
+        values = classes.tolist()
+        kinds = {bool: (TensorProto.BOOL, bool), int: (TensorProto.INT64, np.int64), float: (TensorProto.DOUBLE, float)}
+        kind, dtype = kinds.get(type(values[0]), (TensorProto.STRING, None))
+        name = "fastbp.classes"
+        if dtype is None:
+            tensor = helper.make_tensor(name, kind, [len(values)], [str(value).encode() for value in values])
+        else:
+            tensor = helper.make_tensor(name, kind, [len(values)], np.array(values, dtype).tolist())
+        self.double.constants.append(tensor)
+        return add("Gather", name, numbers, axis=0), kind
+
+    def _member(self, member: Member) -> str:
+        """Return the mean prediction of the folds' models, (n, k) or (n, 1), as float64."""
+        if isinstance(member, Constant):
+            return self._constant(member)
+        if isinstance(member, NetworkMember):
+            parts = self._networks(member)
+        elif isinstance(member, LinearMember):
+            parts = self._linear(member)
+        else:
+            advice = "ONNX has no operator for it; fit without estimators="
+            raise TypeError(f"the ensemble contains {member.name!r} of estimators=; {advice}")
+        return self.double.add("Div", self.double.add("Sum", *parts), float(len(parts)))
+
+    def _constant(self, member: Constant) -> str:
+        add = self.double.add
+        first = self._numbers[0] if self._numbers else self.places[0]
+        rows = add("Gather", add("Shape", first), self.whole([0]), axis=0)
+        value = np.atleast_1d(member.value)[None]
+        shape = add("Concat", rows, self.whole([value.shape[1]]), axis=0)
+        return add("Expand", self.double.constant(value), shape)
+
+    def _networks(self, member: NetworkMember) -> list[str]:
+        X, architecture = self.view(member.view), member.architecture
+        trainer, found = architecture.trainer(0, 1), []
+        for parameters in member.parameters:
+            trainer.network.unpack(parameters)
+            value, place = X, f"fastbp.network_{len(self.double.nodes)}"
+            for layer in layers_of(trainer, "predict", {*graphs.BOTH, *graphs.COMPOSED}):
+                copied = replace(layer, place=f"{place}.{layer.place}")
+                value = self.single.layer(copied, value)
+            found.append(self._backward(self.single.add("Cast", value, to=TensorProto.DOUBLE), architecture.transform))
+        return found
+
+    def _linear(self, member: LinearMember) -> list[str]:
+        X, add, found = self.view(member.view), self.double.add, []
+        for coefficients, intercepts in zip(member.fit.fold_coefficients, member.fit.fold_intercepts, strict=True):
+            product = self.single.add("MatMul", X, self.single.constant(coefficients.astype(np.float32)))
+            z = add("Add", add("Cast", product, to=TensorProto.DOUBLE), self.double.constant(intercepts))
+            if member.objective.classes:
+                z = add("Concat", add("Mul", z, 0.0), z, axis=1) if len(intercepts) == 1 else z
+                z = add("Softmax", z, axis=1)
+            elif member.objective.name == "poisson":
+                z = add("Exp", z)
+            found.append(self._backward(z, member.transform))
+        return found
+
+    def _backward(self, z: str, transform: TargetTransform | None) -> str:
+        """Return predictions in the units of the target."""
+        if transform is None:
+            return z
+        add = self.double.add
+        z = add("Add", add("Mul", z, transform.scale), transform.center)
+        if transform.kind == "log":
+            low, high = transform._raw(np.array([transform.low, transform.high])).tolist()
+            z = add("Sub", add("Exp", add("Clip", z, low, high)), transform.offset)
+        elif transform.kind == "quantile":
+            z = self._interpolated(z, transform.scores, transform.values)
+        return add("Clip", z, transform.low, transform.high)
+
+
+BLOCKS: dict[type[Any], Callable[[Drawing, Any], str]] = {
+    Scaled: Drawing._scaled,
+    Logs: Drawing._logs,
+    Rank: Drawing._rank,
+    Pieces: Drawing._pieces,
+    Fourier: Drawing._fourier,
+    Missing: Drawing._missing,
+    Lookup: Drawing._lookup,
+}
+
+
+def _key(block: Any) -> Any:
+    """Return what equal blocks have in common."""
+    return type(block), *map(_hashable, astuple(block))
+
+
+def _hashable(value: Any) -> Any:
+    """Return bytes in place of arrays."""
+    if isinstance(value, tuple):  # the fields of a block inside of a block
+        return tuple(map(_hashable, value))
+    return value.tobytes() if isinstance(value, np.ndarray) else value
