@@ -225,10 +225,11 @@ def _answer(arguments: Namespace, read: Found, model: Estimator, parts: dict[str
 
 
 def _board(model: Estimator) -> str:
-    """Return the first lines of the leaderboard."""
+    """Return the ensemble, its members by their weights, and the best of the other candidates."""
     board = model.leaderboard()
+    board = board[board["complete"]].sort_values("weight", ascending=False, kind="stable", na_position="first")
     rows = [["", model.metric_, "weight", "processor seconds"]]
-    for row in board[board["complete"]][: SHOWN + 1].itertuples(index=False):
-        weight = "" if math.isnan(row[3]) else f"{row[3]:.3f}"
+    for row in board[: SHOWN + 1].itertuples(index=False):
+        weight = f"{row[3]:.3f}" if row[3] > 0 else ""
         rows.append([str(row[0]), figure(row[2]), weight, f"{row[4]:.2f}"])
     return aligned(rows)
