@@ -183,11 +183,12 @@ def optimism(curves: Sequence[Array]) -> float:
     curves : f arrays, the validation losses after each epoch
         Of the network of each fold.
     """
-    n_epochs = min(map(len, curves), default=0)
-    if len(curves) < 2 or n_epochs == 0:
+    n_epochs = max(map(len, curves), default=0)
+    if len(curves) < 2 or min(map(len, curves)) == 0:
         return 0.0
-    losses = np.stack([np.nan_to_num(curve[:n_epochs], nan=DIVERGED) for curve in curves])
-    least = np.array([np.nanmin(curve) for curve in curves])
+    ended = [np.pad(np.nan_to_num(curve, nan=DIVERGED), (0, n_epochs - len(curve)), mode="edge") for curve in curves]
+    losses = np.stack(ended)  # a network that has stopped keeps its last loss
+    least = losses.min(axis=1)
     above = losses - least[:, None]
     chosen = (above.sum(axis=0) - above).argmin(axis=1)  # by the other folds
     gained = float(np.take_along_axis(above, chosen[:, None], axis=1).mean())

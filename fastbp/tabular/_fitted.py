@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+PART = 0.5  # of the networks' median handicap: all of it would give linear models too much weight
 NESTED = 30  # the best candidates, of which weights are chosen anew in each fold, for an honest estimate of the loss
 
 
@@ -110,15 +111,13 @@ class Fitted:
 
 
 def handicaps_of(members: Sequence[Member]) -> Array:
-    """Return the handicap of each member, (m,), for networks at least their median.
+    """Return the handicap of each member, (m,): for networks a part of the median of theirs.
 
-    A small handicap may be luck, and greedy weights would prefer the networks that had it.
+    A small handicap of a single network may be luck, and greedy weights would prefer it.
     """
-    handicaps = np.array([member.handicap for member in members])
     networks = np.array([member.family == "network" for member in members])
-    if networks.any():
-        handicaps[networks] = np.maximum(handicaps[networks], np.median(handicaps[networks]))
-    return handicaps
+    median = float(np.median([member.handicap for member in members if member.family == "network"] or [0.0]))
+    return np.where(networks, PART * median, 0.0)
 
 
 def weighted(problem: Problem, members: Sequence[Member], first: int, log: Sequence[Row], interrupted: bool) -> Fitted:

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from fastbp.tabular._fitted import handicaps_of
 
 
-def test_networks_have_at_least_their_median_handicap():
+def test_networks_have_half_of_their_median_handicap():
     families = ["constant", "linear", "network", "network", "network", "estimator"]
     members = [
         SimpleNamespace(family=family, handicap=handicap)
         for family, handicap in zip(families, [0.0, 0.0, 0.01, 0.3, 0.05, 0.0], strict=True)
     ]
-    assert handicaps_of(members).tolist() == [0, 0, 0.05, 0.3, 0.05, 0]
+    assert handicaps_of(members).tolist() == [0, 0, 0.025, 0.025, 0.025, 0]
     assert handicaps_of(members[:2]).tolist() == [0, 0]
