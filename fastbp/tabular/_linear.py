@@ -35,8 +35,6 @@ class LinearFit(NamedTuple):
     ----------
     oof : (n, k) probabilities or (n,) numbers, float64
         Predictions for each row by the model of the fold that holds it out.
-    coefficients, intercepts : (p, c) and (c,)
-        The mean over the folds' models.
     fold_coefficients, fold_intercepts : (f, p, c) and (f, c)
         Of each fold's model.
     penalty : float
@@ -45,8 +43,6 @@ class LinearFit(NamedTuple):
     """
 
     oof: Array
-    coefficients: Array
-    intercepts: Array
     fold_coefficients: Array
     fold_intercepts: Array
     penalty: float
@@ -96,9 +92,8 @@ def fit_linear(
                 break
             best = tried
     coefficients, intercepts = best.coefficients * scale, best.intercepts * scale + shift
-    means = coefficients.mean(axis=0), intercepts.mean(axis=0)
     oof = _answer(best.sums * scale + shift, objective)
-    return LinearFit(oof, *means, coefficients, intercepts, PENALTIES[best.number])
+    return LinearFit(oof, coefficients, intercepts, PENALTIES[best.number])
 
 
 class _Tried(NamedTuple):
@@ -119,11 +114,6 @@ def _fit_of(
     sums = problem.held_out(coefficients, intercepts)
     losses = problem.family(sums, problem.targets)[0].astype(np.float64)
     return _Tried(float(mean(losses, problem.weights)), number, sums, coefficients, intercepts)
-
-
-def predict_linear(fit: LinearFit, X: Array, objective: Objective) -> Array:
-    """Return probabilities (n, k) or numbers (n,), float64, of the mean of the folds' models."""
-    return _answer(X @ fit.coefficients.astype(X.dtype) + fit.intercepts, objective)
 
 
 def predict_linear_folds(fit: LinearFit, X: Array, objective: Objective) -> Array:

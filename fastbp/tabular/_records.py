@@ -281,9 +281,8 @@ def _linear(record: Mapping[str, Any], view: View, transform: TargetTransform | 
     k = 1 if kind.n_classes is None or kind.n_classes == 2 else kind.n_classes
     shapes = is_array(coefficients, F8, kind.n_folds, view.width, k) and is_array(intercepts, F8, kind.n_folds, k)
     fits(f"a linear model of {view.width} features in {kind.n_folds} folds", shapes)
-    means = coefficients.mean(axis=0), intercepts.mean(axis=0)
     k_or_none = [] if kind.n_classes is None else [kind.n_classes]
-    fit = LinearFit(np.empty((0, *k_or_none)), *means, coefficients, intercepts, float(record["penalty"]))
+    fit = LinearFit(np.empty((0, *k_or_none)), coefficients, intercepts, float(record["penalty"]))
     return LinearMember(record["name"], view, fit, kind.objective, transform)
 
 

@@ -32,14 +32,15 @@ from .mutated_files import LIMIT_BYTES, LIMIT_SECONDS, guard_memory, peak_bytes
 
 
 def table() -> tuple[pd.DataFrame, Any, Any]:
-    """Rows with missing values, and two targets: numbers, and three classes."""
+    """Rows with missing values, and two targets: numbers, which no linear model predicts well, and three classes."""
     rng = np.random.default_rng(0)
     size, price = rng.normal(size=90), np.exp(2 * rng.normal(size=90))
     colour = rng.choice(["red", "green", "blue"], 90)
     days = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, 90), "D")
     frame = pd.DataFrame({"size": size, "price": price, "colour": colour, "day": days})
     frame.loc[::7, "size"], frame.loc[::5, "colour"] = np.nan, None
-    return frame, price + (colour == "red"), np.digitize(price, [0.5, 2])
+    numbers = 20 + np.log(price) * np.where(colour == "red", -3, 1)
+    return frame, np.maximum(numbers, 0), np.digitize(price, [0.5, 2])
 
 
 def good_files(folder: Path) -> list[bytes]:
