@@ -61,6 +61,11 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         return self._of_fitted("weights")
 
     @property
+    def loss_(self) -> float:
+        """The ensemble's loss on rows that did not choose its weights; 1 − AUC, 1 − accuracy or 1 − R² for these."""
+        return float(self._of_fitted("loss"))
+
+    @property
     def n_networks_(self) -> int:
         """The number of networks whose predictions are averaged."""
         return sum(len(member.parameters) for member in self.members_ if isinstance(member, NetworkMember))

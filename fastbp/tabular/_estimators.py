@@ -71,6 +71,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         What the ensemble consists of, and the weight of each.
     n_networks_ : int
         Number of networks that predictions come from.
+    loss_ : float
+        What the metric's loss is for new rows, estimated from rows that did not choose the weights. It is 1 − metric
+        for AUC and accuracies.
     temperature_ : float
         The probabilities are p^(1/temperature), divided by their sum.
     metric_ : str
@@ -222,8 +225,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
     oof_prediction_ : (n_samples,) array
         The ensemble's prediction for the training rows, each from networks that were not trained on it. NaN for rows
         without weight.
-    members_, weights_, n_networks_, metric_, columns_, left_out_, interrupted_, n_features_in_, feature_names_in_
+    members_, weights_, n_networks_, loss_, metric_, columns_, left_out_, interrupted_
         As in `TabularClassifier`.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Examples
     --------

@@ -377,6 +377,7 @@ def test_the_leaderboard(classifier):
     assert complete["log_loss"].is_monotonic_increasing
     assert "ensemble" in set(board["name"])
     assert board["weight"].sum() == pytest.approx(1)
+    assert board.set_index("name")["log_loss"]["ensemble"] == classifier.loss_
     by_auc = quick(TabularClassifier, metric="roc_auc", n_networks=3).fit(FRAME, CLASSES).leaderboard()
     assert by_auc["roc_auc"].iloc[0] > 0.9
 
