@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from .._extras import not_installed
 from .._files.columns import Table, label
 from ._pieces import CrossFitted, Encoding, Part
-from ._raw import WAVE_DIGITS, RawColumns, n_numbers, owners_of, raw_columns
+from ._raw import WAVE_DIGITS, RawColumns, limits_of, n_numbers, owners_of, raw_columns
 from ._read import encoded, inputs, plain_inputs
 from ._recognise import recognise, recognise_inputs, task_of
 from ._target import answers, target_rows, targets, with_target
@@ -26,6 +26,7 @@ __all__ = [
     "encoded",
     "inputs",
     "label",
+    "limits_of",
     "n_numbers",
     "owners_of",
     "plain_inputs",

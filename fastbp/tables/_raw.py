@@ -19,6 +19,8 @@ from ._read import UNKNOWN, check_category_cells, check_number_cells, places_in
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+RISING = ("days", "year")  # the parts of dates that later dates have more of
+ENDLESS = (-np.inf, np.inf)
 WAVE_DIGITS = 12  # of sines and cosines: without rounding, sin(π) and sin(0) are two values
 
 
@@ -101,6 +103,8 @@ def raw_columns(
     problems.check()
     if not silent:
         problems.warn()
+    for row, low, high in zip(numbers, *limits_of(columns), strict=True):
+        np.clip(row, low, high, out=row)
     return RawColumns(names, numbers, places, owners)
 
 
@@ -111,6 +115,24 @@ def _plain(column: Column, series: Series[Any]) -> Array | None:
     numbers = series.to_numpy(np.float64, na_value=np.nan)
     known = np.isfinite(numbers)
     return numbers if known.all() or (column.indicator and not np.isinf(numbers).any()) else None
+
+
+def limits_of(columns: Sequence[Column]) -> tuple[list[float], list[float]]:
+    """Return the range in training of each row of `RawColumns.numbers`, to which new rows are clamped.
+
+    Models know nothing of numbers beyond it. Only the days and the year of a date have limits.
+    """
+    limits: list[tuple[float, float]] = []
+    for column in columns:
+        if isinstance(column, Dates):
+            ends = parts_of(np.array([column.low, column.high]), column.parts).T.tolist()
+            limits += [
+                (low, high) if part in RISING else ENDLESS
+                for part, (low, high) in zip(_rows(column), ends, strict=True)
+            ]
+        elif isinstance(column, Numbers):
+            limits.append(ENDLESS if column.low is None or column.high is None else (column.low, column.high))
+    return [low for low, _ in limits], [high for _, high in limits]
 
 
 def owners_of(columns: Sequence[Column]) -> tuple[Array, Array]:
@@ -126,11 +148,16 @@ def n_numbers(column: Column) -> int:
     return len(column.means) if isinstance(column, Dates) else 1
 
 
+def _rows(column: Dates) -> list[str]:
+    """Return the part of dates that each row of their numbers is from; cyclic ones have a sine and a cosine."""
+    return [part for part in column.parts for _ in range(2 if part in CYCLES else 1)]
+
+
 def _parts(column: Dates, days: Array) -> Array:
     """Return the parts of dates, (number of parts, u)."""
     gone = np.isnan(days)
     found = parts_of(np.where(gone, column.low, days), column.parts).T
-    waves = [part in CYCLES for part in column.parts for _ in range(2 if part in CYCLES else 1)]
+    waves = [part in CYCLES for part in _rows(column)]
     found[waves] = found[waves].round(WAVE_DIGITS)
     found[:, gone] = np.nan
     return found

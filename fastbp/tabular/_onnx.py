@@ -18,7 +18,7 @@ from .._files.columns import Categories, Column, Dates
 from .._files.dates import CYCLES
 from ..interop import onnx as graphs
 from ..interop._layers import layers_of
-from ..tables import WAVE_DIGITS
+from ..tables import WAVE_DIGITS, limits_of
 from ._blocks import BEND, Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled
 from ._constant import Constant
 from ._fitted import Fitted
@@ -99,9 +99,13 @@ class Drawing:
         self._known: dict[Any, str] = {}
         numbers = [name for column in columns for name in self._column(column)]
         self._numbers: list[str] = []
-        for name in numbers:  # infinity counts as missing
-            infinite = self.double.add("IsInf", name)
-            self._numbers.append(self.double.add("Where", infinite, np.nan, name))
+        add = self.double.add
+        for name, low, high in zip(numbers, *limits_of(columns), strict=True):  # infinity counts as missing
+            x = add("Where", add("IsInf", name), np.nan, name)
+            if np.isfinite(low):
+                x = add("Where", add("Less", x, low), low, x)
+                x = add("Where", add("Greater", x, high), high, x)
+            self._numbers.append(x)
         self._all = self.double.add("Concat", *self._numbers, axis=1) if numbers else ""
 
     def model(self, outputs: list[Any]) -> Any:

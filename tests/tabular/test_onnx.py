@@ -159,7 +159,7 @@ def test_missing_texts_and_infinity():
     rows["colour"] = [None, "NaN", "N/A", "null"]
     rows.loc[:2, "price"] = [np.inf, -np.inf, np.nan]
     (prediction,) = outputs(estimator.to_onnx(), estimator, rows)
-    np.testing.assert_allclose(prediction, estimator.predict(rows), rtol=1e-5)
+    np.testing.assert_allclose(prediction, estimator.predict(rows), rtol=1e-5, atol=1e-5)
 
 
 def test_only_a_constant():
@@ -178,7 +178,7 @@ def test_a_column_called_as_an_output():
     assert [each.name for each in model.graph.input] == ["label", "prediction"]
     assert [each.name for each in model.graph.output] == ["prediction_"]
     (prediction,) = outputs(model, estimator, rows)
-    np.testing.assert_allclose(prediction, estimator.predict(rows), rtol=1e-5)
+    np.testing.assert_allclose(prediction, estimator.predict(rows), rtol=1e-5, atol=1e-5)
 
 
 def test_features_are_computed_once(monkeypatch, all_members):
