@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fastbp import Trainer, losses, optimizers
-from fastbp._engine.engine import NO_BOUNDS, NO_SEED, ends_of
+from fastbp._engine.nothing import NO_BOUNDS, NO_SEED, ends_of
 from fastbp._engine.team import TeamSize
 from fastbp._kernels import codes
 from fastbp._kernels.calls import TrainCall, slot_of

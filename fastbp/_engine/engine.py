@@ -18,33 +18,19 @@ from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
 from .._library.library import library
 from .._library.slots import Slots, address_of
 from .layout import Layout, aligned_zeros, up_to
+from .nothing import ALONE, NO_BOUNDS, NO_LOSSES, NO_SEED, NO_WATCH, PLAIN_RULE, ends_of
 from .team import new_meeting, rows_team_size, run_together, team_size
 from .turn import Turn
 from .workspace import FIRST, Lent, Workspace
 
 Array = npt.NDArray[Any]
 
-NO_LOSSES = np.empty(0)
-NO_BOUNDS = codes.Bounds(0.0, 0.0, np.inf, np.inf, np.inf)
-NO_SEED = np.uint64(0)
-PLAIN_RULE = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
 FEW = 32  # rows up to which a prediction is copied from the workspace, which takes less time than new memory
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
-ALONE = codes.Team(np.zeros(codes.MEETING_SIZE, np.int64), 0, 1)
-NO_INTEGERS, NO_WORDS = np.empty(0, np.int64), np.empty(0, np.uint64)
-NO_SAMPLES = codes.Data(NO_LOSSES, NO_LOSSES, NO_INTEGERS, NO_INTEGERS, NO_LOSSES, 0.0, False, 0)
-NO_START = codes.Start(NO_LOSSES, NO_LOSSES, NO_LOSSES, NO_INTEGERS, NO_WORDS)
-NO_WATCH = codes.Watch(NO_SAMPLES, NO_LOSSES, NO_LOSSES, NO_LOSSES, NO_INTEGERS, 0, 0.0, NO_LOSSES, NO_START)
 
 # Slots that train_tiny_each changes
 PARAMETERS, RATES = slot_of(TinyCall, "machine", "parameters"), slot_of(TinyCall, "step", "rates")
-
-
-def ends_of(step: codes.Step) -> int:
-    """Return how a batch ends in training: at once if it is one block and its step is plain gradient descent."""
-    plain = step.rule == PLAIN_RULE and step.bounds == NO_BOUNDS and step.alpha == 0
-    return codes.AT_ONCE if plain and step.block >= step.batch_size else codes.AFTER_BATCH
 
 
 def _by_team(entry: Callable[[Any, Any], int], call: Slots, threads: int) -> int:
@@ -122,28 +108,25 @@ class Engine:
     ) -> codes.Data:
         """Return checked arrays as the kernels' data.
 
-        order: orders of the rows for consecutive epochs, if given. rows: those that are the samples, int64, if not all
-        are.
+        order: of the rows in each of some epochs, if given. rows: those that are the samples, if not all are.
         """
-        if rows is not None:
-            data = self.data(X, targets, labels, weights)
-            total = float(len(rows)) if weights is None else float(weights[rows].sum(dtype=np.float64))
-            order = np.empty(len(rows), np.int64) if shuffle else rows
-            return data._replace(order=order, weight=total, shuffles=shuffle, n=len(rows), chosen=rows)
+        n, chosen = (len(X), self._no_labels) if rows is None else (len(rows), rows)
+        counted = weights if weights is None or rows is None else weights[rows]
         return codes.Data(
             X,
             self._no_targets if targets is None else targets,
             self._no_labels if labels is None else labels,
-            np.empty(len(X), np.int64) if shuffle else self._no_labels if order is None else order,
+            np.empty(n, np.int64) if shuffle else chosen if order is None else order,
             self._no_weights if weights is None else weights,
-            float(len(X)) if weights is None else float(weights.sum(dtype=np.float64)),
+            float(n) if counted is None else float(counted.sum(dtype=np.float64)),
             shuffle,
-            len(X),
+            n,
+            chosen,
         )
 
     def with_own_order(self, data: codes.Data) -> codes.Data:
         """Return the data with its own memory for the order, which no other training shuffles."""
-        return data._replace(order=np.empty(len(data.X), np.int64)) if data.shuffles else data
+        return data._replace(order=np.empty(data.n, np.int64)) if data.shuffles else data
 
     def exclusively(self) -> Turn:
         """Return a context in which nothing else trains the network."""
@@ -194,8 +177,7 @@ class Engine:
         output = self._outputs(n if predictions else 0)
         losses = np.zeros(-(-n // BLOCK))
         self._for_rows(data, output, losses, n_threads)
-        # Added in order, as the kernels do; numpy's sum adds pairs.
-        total = float(np.add.accumulate(losses)[-1]) if n else 0.0
+        total = float(np.add.accumulate(losses)[-1]) if n else 0.0  # in order, as in watching.py, and not by pairs
         return total / data.weight, output
 
     def gradients(self, data: codes.Data) -> tuple[float, list[Array], list[Array]]:

@@ -104,7 +104,7 @@ def target_times(y, x):
 
 
 def make_softmax(part):
-    """Make softmax and its derivative for rows of vectors, each of which is a `part`-th of a register."""
+    """Make softmax for rows of vectors, each of which is a `part`-th of a register."""
 
     @inner
     def softmax_row(z, t, mask, width):
@@ -153,6 +153,12 @@ def make_softmax(part):
             value += (0.0 if weighted else log_of_number(product)) - np.float64(total(linear))
         return value
 
+    return softmax_rows
+
+
+def make_derivative(part):
+    """Make the derivative of softmax for such rows."""
+
     @inner
     def derivative_row(delta, a, width):
         """δ_j ← a_j (δ_j − Σ_k δ_k a_k): softmax's units depend on each other."""
@@ -164,11 +170,11 @@ def make_softmax(part):
         for j in range(0, width, step):
             store(delta, j, load(a, j, part) * (load(delta, j, part) - mean))
 
-    return softmax_rows, derivative_row
+    return derivative_row
 
 
-softmax_full, derivative_full = make_softmax(1)
-softmax_quarter, derivative_quarter = make_softmax(4)
+softmax_full, derivative_full = make_softmax(1), make_derivative(1)
+softmax_quarter, derivative_quarter = make_softmax(4), make_derivative(4)
 
 
 @apart

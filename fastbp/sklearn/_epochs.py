@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._engine.engine import NO_BOUNDS
+from .._engine.nothing import NO_BOUNDS
 from .._kernels import codes
 from .._kernels.tuning import BLOCK
 from .._training import lbfgs

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastbp import optimizers, reference, schedules
-from fastbp._engine.engine import NO_BOUNDS, NO_SEED, PLAIN_RULE
+from fastbp._engine.nothing import NO_BOUNDS, NO_SEED, PLAIN_RULE
 from fastbp._kernels import codes
 from tests.cases import CASES, DTYPES, HIDDEN, RULES, Case, Rule, as_reference, assert_close, log_cosh
 
