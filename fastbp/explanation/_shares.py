@@ -62,6 +62,8 @@ def wrapped(text: str, width: int) -> str:
 
 def bars(lines: Sequence[Line], width: int, bar: str) -> list[str]:
     """Return lines of text. If there are negative numbers, their bars go left and the others right."""
+    if not lines:
+        return []
     is_signed = any((line.length or 0) < 0 for line in lines)
     names = [shortened(line.name, max(12, int(0.35 * width))) for line in lines]
     cells = [shortened(line.cell, max(CELL, int(0.2 * width))) for line in lines]

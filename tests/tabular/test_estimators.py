@@ -167,6 +167,9 @@ def test_columns_that_say_nothing():
     model = quick(TabularClassifier).fit(nothing, CLASSES)
     np.testing.assert_allclose(model.predict_proba(nothing)[0], model.class_prior_)
     assert model.explain(nothing[:1]).values.shape == (1, 0)
+    last = f"row 1: {model.predict(nothing)[0]} {model.class_prior_.max():.3f}"
+    assert str(model.explain(nothing[:2])).endswith(last)
+    assert last[:5] in model.explain(nothing[:2]).to_html()
     assert len(model.feature_importance()) == 0
     numbers = quick(TabularRegressor, metric="mae").fit(nothing, NUMBERS)
     assert numbers.predict(nothing)[0] == pytest.approx(np.median(NUMBERS), abs=0.1)
