@@ -34,7 +34,8 @@ USES = {
 import fastbp, importlib
 for name in fastbp.__all__:
     getattr(fastbp, name)
-for name in ("activations", "distributed", "initializers", "interop", "metrics", "progress", "tables", "tabular", "warmup"):
+names = "activations distributed initializers interop metrics progress tables tabular warmup"
+for name in names.split():
     importlib.import_module(f"fastbp.{name}")
 for name in ("__main__", "_cli.commands", "_cli.explaining", "_cli.machine", "_cli.training"):
     importlib.import_module(f"fastbp.{name}")
