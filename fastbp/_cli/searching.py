@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _messages, tables
-from .._checks import fraction, real
+from .._checks import fraction, real, whole
 from .._files import TableError
 from .._files.columns import Categories, Table
 from .._library.announce import announced_if
@@ -40,6 +40,7 @@ Array = npt.NDArray[Any]
 
 SECONDS = 60.0
 COVERAGE = 0.9  # of the intervals that the report judges
+SEED = 2**32 - 1  # the largest that scikit-learn takes
 SHOWN = 8  # candidates that the report shows
 OTHERS = {  # options of a single network, and what they are without
     **dict.fromkeys(("hidden", "networks", "epochs", "patience", "batch_size", "learning_rate", "optimizer")),
@@ -72,12 +73,24 @@ def search(arguments: Namespace, comm: Any) -> Answer:
     if comm is not None:
         raise TableError("--best: runs in one process, not with MPI")
     seconds = SECONDS if arguments.seconds is None else _seconds(arguments.seconds)
+    _check_numbers(arguments)
     share = 0.0 if arguments.validation is None else fraction("--validation", arguments.validation)
     with told_warnings(silent=arguments.quiet), told_interruption(arguments):
         read = found(arguments)
         model = _untrained(arguments, read.table, seconds)
         names = report.metric_names(arguments.metrics, read.table)
         return _searched(arguments, read, model, names, share)
+
+
+def _check_numbers(arguments: Namespace) -> None:
+    """Check --seed and --threads before the table is read."""
+    if arguments.seed is not None:
+        whole("--seed", arguments.seed, minimum=0)
+        if arguments.seed > SEED:
+            raise TableError(f"--seed: expected an integer from 0 to {SEED} with --best, got {arguments.seed}")
+    threads = arguments.threads
+    if threads != "auto" and (not isinstance(threads, int) or threads < 1):
+        raise TableError(f"--threads: expected a number of threads ≥ 1, or auto, got {threads}")
 
 
 def _seconds(given: float) -> float:
