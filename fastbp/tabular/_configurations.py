@@ -45,6 +45,10 @@ class Configuration:
     target: str = "identity"
     label_smoothing: float = 0.0
 
+    def narrower(self) -> Configuration:
+        """Return the configuration with half as many hidden units."""
+        return replace(self, hidden=tuple(max(1, units // 2) for units in self.hidden))
+
     def record(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
         return asdict(self) | {"hidden": list(self.hidden)}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 PART = 0.5  # of the networks' median handicap: all of it would give linear models too much weight
+LIMIT = 30.0  # of a handicap, times the number of rows
 NESTED = 30  # the best candidates, of which weights are chosen anew in each fold, for an honest estimate of the loss
 
 
@@ -110,14 +111,15 @@ class Fitted:
         return _probabilities(predictions, self.temperature)
 
 
-def handicaps_of(members: Sequence[Member]) -> Array:
+def handicaps_of(members: Sequence[Member], n: int) -> Array:
     """Return the handicap of each member, (m,): for networks a part of the median of theirs.
 
-    A small handicap of a single network may be luck, and greedy weights would prefer it.
+    A small handicap of a single network may be luck, and greedy weights would prefer it. The handicap is limited in
+    tables of many rows, n, where the choice of an epoch gains little.
     """
     networks = np.array([member.family == "network" for member in members])
     median = float(np.median([member.handicap for member in members if member.family == "network"] or [0.0]))
-    return np.where(networks, PART * median, 0.0)
+    return np.where(networks, min(PART * median, LIMIT / n), 0.0)
 
 
 def weighted(problem: Problem, members: Sequence[Member], first: int, log: Sequence[Row], interrupted: bool) -> Fitted:
@@ -126,7 +128,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
     The first members alone are an ensemble, too. The others join them only if that lowers the loss.
     """
     y, objective, weights = problem.y, problem.objective, problem.weights
-    handicaps = handicaps_of(members)
+    handicaps = handicaps_of(members, len(y))
     shares, best = np.zeros(len(members)), np.inf
     for count in sorted({first, len(members)}):
         predictions = [member.oof for member in members[:count]]
@@ -152,7 +154,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         problem.folds,
         objective,
         weights,
-        handicaps=handicaps_of(best_members),
+        handicaps=handicaps_of(best_members, len(y)),
     )
     return Fitted(
         columns=problem.columns,

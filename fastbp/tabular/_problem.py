@@ -15,7 +15,7 @@ from .. import tables
 from .._files.columns import Column
 from ._objectives import Objective
 from ._targets import TargetTransform, candidates
-from ._views import Training, View, ViewSpec, fitted, within
+from ._views import Training, View, ViewSpec, estimated_width, fitted, within
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 PLAIN = ViewSpec()  # the view of linear models and of scikit-learn's estimators
 LEAST = 1 << 25  # bytes that the features of every view may take
-KEPT = 1 << 26  # bytes of features of views that no network is training with, which are kept for the next
+KEPT = 1 << 25  # bytes of features of views that no network is training with, which are kept for the next
 
 
 class Problem:
@@ -97,10 +97,10 @@ class Problem:
     def view(self, spec: ViewSpec) -> tuple[View, Array]:
         """Return a view, and the features of the rows, which are shared by all folds and networks.
 
-        A view that would take more memory than the values of the rows, and more than LEAST, has fewer features.
+        A view that would take more memory than three quarters of the rows' values, and more than LEAST, has fewer
+        features.
         """
-        limit = max(LEAST, self.raw.numbers.nbytes + self.raw.places.nbytes)
-        spec = within(spec, self.columns, limit // (4 * len(self)))
+        spec = self._within(spec)
         with self._lock:
             if spec in self._views:
                 self._views.move_to_end(spec)
@@ -111,6 +111,14 @@ class Problem:
             while len(self._views) > 1 and sum(X.nbytes for _, X in self._views.values()) > KEPT:
                 self._views.popitem(last=False)
         return found
+
+    def width(self, spec: ViewSpec) -> int:
+        """Return about how many features a view has."""
+        return estimated_width(self._within(spec), self.columns)
+
+    def _within(self, spec: ViewSpec) -> ViewSpec:
+        limit = max(LEAST, (self.raw.numbers.nbytes + self.raw.places.nbytes) * 3 // 4)
+        return within(spec, self.columns, limit // (4 * len(self)))
 
     @cached_property
     def transforms(self) -> tuple[str, ...]:

@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from ._configurations import configurations
+from ._configurations import Configuration, configurations
 from ._constant import Constant
 from ._fitted import Fitted, Row, weighted
 from ._linear_member import linear_members
 from ._members import Member
 from ._networks import Folds, multiplications
 from ._problem import Problem
-from ._views import estimated_width
 
 Array = npt.NDArray[Any]
 Number = tuple[int, int]  # 0 for extra candidates and 1 for networks, and the place among them
@@ -38,6 +37,7 @@ SKIPS = 50  # candidates that there was no time for, after which the search ends
 LEAST_SHARE = 0.4  # of its epochs, with which a candidate is worth its time
 FIRST = 2  # linear models that come before all networks
 LINEAR_SHARE = 0.3  # of the time, after which linear models try no other penalty
+NARROWEST = 32  # units of a hidden layer that is made narrower where time is short
 SPEED = 2e10  # multiplications in a second, before any were measured
 
 
@@ -237,8 +237,10 @@ class Search:
         number = len(self._candidates)
         while self._skipped <= SKIPS:
             configuration = next(self._stream)
-            width = estimated_width(configuration.view, self.problem.columns)
-            epochs = self._epochs(multiplications(self.problem, configuration, width), configuration.epochs)
+            epochs = self._possible(configuration)
+            while epochs < LEAST_SHARE * configuration.epochs and max(configuration.hidden) > NARROWEST:
+                configuration = configuration.narrower()
+                epochs = self._possible(configuration)
             if epochs < LEAST_SHARE * configuration.epochs and number > 0:
                 self._skipped += 1
                 continue
@@ -247,13 +249,14 @@ class Search:
             return Candidate(number, folds.name, folds, deque(waiting), decided=number == 0)
         return None
 
-    def _epochs(self, work: float, most: int) -> int:
-        """Return for how many epochs there is time, given the multiplications of an epoch of one network."""
+    def _possible(self, configuration: Configuration) -> int:
+        """Return for how many epochs of a configuration there is time, at least one."""
         left = self._left() * self.n_jobs * (SHARE if self._candidates else FIRST_SHARE)
         if math.isinf(left):
-            return most
+            return configuration.epochs
+        work = multiplications(self.problem, configuration, self.problem.width(configuration.view))
         speed = self._work_done / self._work_seconds if self._work_seconds > 0 else SPEED
-        return int(np.clip(left * speed / (work * self.problem.n_folds * STOPS_AT), 1, most))
+        return int(np.clip(left * speed / (work * self.problem.n_folds * STOPS_AT), 1, configuration.epochs))
 
     def _fit_fold(self, candidate: Candidate, fold: int) -> Callable[[], None]:
         """Train the network of a fold."""
