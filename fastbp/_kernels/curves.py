@@ -3,6 +3,7 @@
 At ±∞ each has its limit. Factors of z are kept within ±FAR, beyond which f′ is constant and f is 0 or z.
 """
 
+from .bits import quotient
 from .codes import (
     ELU,
     EXPONENTIAL,
@@ -21,7 +22,7 @@ from .codes import (
     TANH,
 )
 from .constants import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
-from .elementary import at_least, at_most, exp, exp_less_1_of_negative, normal, sigmoid, softplus_tail, tanh
+from .elementary import ONE, at_least, at_most, exp, exp_less_1_of_negative, normal, sigmoid, softplus_tail, tanh
 from .jit import inlined
 from .llvm import absolute, where_less
 
@@ -83,9 +84,10 @@ def mish(z):
     """z tanh(ln(1 + eᶻ)), which is z n/(n + 2) with n = eᶻ (eᶻ + 2); Misra, 2019."""
     e = exp(at_most(z, MISH_END))
     n = e * (e + 2)
-    t = n / (n + 2)
+    reciprocal = quotient(ONE(z), n + 2)  # one division and one eᶻ for both: half of the time
+    t = n * reciprocal
     near = at_most(at_least(z, -FAR), FAR)
-    return at_least(z, -FAR) * t, t + near * ((n + 1) * 4 / ((n + 2) * (n + 2))) * sigmoid(z)
+    return at_least(z, -FAR) * t, t + near * (e * (e + 1) * 4 * reciprocal * reciprocal)
 
 
 @inlined
