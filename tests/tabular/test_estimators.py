@@ -365,7 +365,7 @@ def test_deviations_tell_where_networks_disagree(classifier, regressor):
     assert classifier.predict_std(FRAME).shape == (N, 2)
     fitted = regressor._fitted
     raw = fitted.columns_of(FRAME)
-    every = np.concatenate([fitted.calibrated(member.spread(raw)) for member in fitted.members])
+    every = fitted.line.slope * np.concatenate([member.spread(raw) for member in fitted.members])
     shares = np.concatenate([np.full(3, weight / 3) for weight in fitted.weights])[:, None]
     variance = (shares * every**2).sum(axis=0) - (shares * every).sum(axis=0) ** 2
     np.testing.assert_allclose(regressor.predict_std(FRAME), np.sqrt(np.maximum(variance, 0)), rtol=1e-4, atol=1e-5)
