@@ -38,7 +38,8 @@ def as_frame(estimator: Any, X: Any, *, reset: bool, known: Collection[str] = ()
         least = 2 if reset else 1
         kinds = {"dtype": None, "ensure_all_finite": "allow-nan"}
         X = validate_data(estimator, X, reset=reset, ensure_min_samples=least, **kinds)
-        return _renamed(pandas.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])]), estimator, known)
+        names = [f"x{j}" for j in range(X.shape[1])]
+        return _renamed(pandas.DataFrame(X, columns=names, copy=False), estimator, known)
     names = [str(name) for name in getattr(X, "column_names", X.columns)]  # pyarrow's columns are no names
     if repeated := duplicates(names):
         raise ValueError(wrong("X", "columns of different names", f"two called {shown(repeated[0])}; rename one"))
