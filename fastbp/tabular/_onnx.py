@@ -13,26 +13,22 @@ import numpy.typing as npt
 from onnx import TensorProto, helper
 
 from .._checks import wrong
-from .._files.cells import MISSING
-from .._files.columns import Categories, Column, Dates
-from .._files.dates import CYCLES
+from .._files.columns import Column
 from ..interop import onnx as graphs
 from ..interop._layers import layers_of
-from ..tables import WAVE_DIGITS, limits_of
 from ._blocks import BEND, Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled
 from ._constant import Constant
 from ._fitted import Fitted
 from ._linear_member import LinearMember
 from ._members import Member
 from ._networks import NetworkMember
+from ._onnx_inputs import ML, Inputs
 from ._targets import TargetTransform
 from ._views import View
 
 Array = npt.NDArray[Any]
 
-ML = "ai.onnx.ml"  # the operators for text
 TINY = float(np.finfo(np.float64).tiny)
-EPOCH = 719_468.0  # days from the 1st of March of the year 0 to 1970
 
 
 def to_onnx(estimator: Any, path: str | os.PathLike[str] | None) -> Any:
@@ -88,115 +84,27 @@ class Drawing:
     Attributes
     ----------
     double, single : the same graph, for numbers of 64 and of 32 bits
+    raw : the inputs
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.double, self.single = graphs.Graph(np.dtype(np.float64)), graphs.Graph(np.dtype(np.float32))
         self.single.nodes, self.single.constants = self.double.nodes, self.double.constants
         self.double.scope = self.single.scope = "fastbp"
-        self.inputs: list[Any] = []
-        self.places: list[str] = []
+        self.raw = Inputs(self.double, columns)
         self._known: dict[Any, str] = {}
-        numbers = [name for column in columns for name in self._column(column)]
-        self._numbers: list[str] = []
-        add = self.double.add
-        for name, low, high in zip(numbers, *limits_of(columns), strict=True):  # infinity counts as missing
-            x = add("Where", add("IsInf", name), np.nan, name)
-            if np.isfinite(low):
-                x = add("Where", add("Less", x, low), low, x)
-                x = add("Where", add("Greater", x, high), high, x)
-            self._numbers.append(x)
-        self._all = self.double.add("Concat", *self._numbers, axis=1) if numbers else ""
+        self._all = self.double.add("Concat", *self.raw.numbers, axis=1) if self.raw.numbers else ""
 
     def model(self, outputs: list[Any]) -> Any:
         """Return the model."""
         opsets = [helper.make_opsetid("", max(self.double.opset, self.single.opset)), helper.make_opsetid(ML, 2)]
-        graph = helper.make_graph(self.double.nodes, "fastbp", self.inputs, outputs, self.double.constants)
+        graph = helper.make_graph(self.double.nodes, "fastbp", self.raw.inputs, outputs, self.double.constants)
         version = helper.find_min_ir_version_for(opsets[:1])
         return helper.make_model(graph, opset_imports=opsets, ir_version=version, producer_name="fastbp")
 
     def whole(self, values: Sequence[int]) -> str:
         """Return a constant of integers."""
         return self.double.constant(np.array(values, np.int64))
-
-    # Raw columns
-
-    def _column(self, column: Column) -> list[str]:
-        """Add the input of a column. Return the numbers that it becomes, (n, 1) each."""
-        is_text = isinstance(column, Categories)
-        kind = TensorProto.STRING if is_text else TensorProto.DOUBLE
-        self.inputs.append(helper.make_tensor_value_info(column.name, kind, ["batch", 1]))
-        if isinstance(column, Categories):
-            self.places.append(self._places(column))
-            return []
-        return self._parts(column) if isinstance(column, Dates) else [column.name]
-
-    def _places(self, column: Categories) -> str:
-        """Return the places of categories, (n,), as in `RawColumns.places`."""
-        known, u = column.places, len(column.places)
-        gone = u if column.fill is None else known[column.fill]
-        spellings = {text for mark in MISSING for text in (mark, mark.upper(), mark.capitalize())} | {"", "NaN"}
-        found = dict.fromkeys(sorted(spellings), gone) | known
-        value = f"fastbp.place_{len(self.places)}"
-        options = {"keys_strings": list(found), "values_int64s": list(found.values()), "default_int64": u + 1}
-        node = helper.make_node("LabelEncoder", [column.name], [value], name=value, domain=ML, **options)
-        self.double.nodes.append(node)
-        return self.double.add("Reshape", value, self.whole([-1]))
-
-    def _parts(self, column: Dates) -> list[str]:
-        """Return the parts of dates that are given in days since 1970."""
-        add = self.double.add
-        days = column.name
-        seconds = add("Round", add("Mul", days, 86_400.0))
-        whole = add("Floor", add("Div", seconds, 86_400.0))
-        year, month, day = self._civil(whole)
-        parts: dict[str, Callable[[], str]] = {
-            "days": lambda: days,
-            "year": lambda: year,
-            "month": lambda: month,
-            "day": lambda: day,
-            "weekday": lambda: self._rest(add("Add", whole, 3.0), 7.0),
-            "hour": lambda: add("Div", add("Sub", seconds, add("Mul", whole, 86_400.0)), 3600.0),
-        }
-        found = []
-        for part in column.parts:
-            value = parts[part]()
-            if part in CYCLES:
-                angle = add("Mul", value, 2 * np.pi / CYCLES[part])
-                found += [self._rounded(add("Sin", angle)), self._rounded(add("Cos", angle))]
-            else:
-                found.append(value)
-        return found
-
-    def _rounded(self, wave: str) -> str:
-        """Return sines as `raw_columns` rounds them."""
-        digits = 10.0**WAVE_DIGITS
-        return self.double.add("Div", self.double.add("Round", self.double.add("Mul", wave, digits)), digits)
-
-    def _rest(self, x: str, divisor: float) -> str:
-        """Return x modulo a number, ≥ 0."""
-        whole = self._floored(x, divisor)
-        return self.double.add("Sub", x, self.double.add("Mul", whole, divisor))
-
-    def _floored(self, x: str, divisor: float) -> str:
-        return self.double.add("Floor", self.double.add("Div", x, divisor))
-
-    def _civil(self, whole: str) -> tuple[str, str, str]:
-        """Return the year, the month 0 … 11 and the day 1 … 31 of days since 1970, by Hinnant's algorithm."""
-        add, floored = self.double.add, self._floored
-        z = add("Add", whole, EPOCH)
-        era = floored(z, 146_097.0)
-        doe = add("Sub", z, add("Mul", era, 146_097.0))  # the day of 400 years
-        shorter = add("Sub", add("Sub", doe, floored(doe, 1460.0)), floored(doe, 146_096.0))
-        yoe = floored(add("Add", shorter, floored(doe, 36_524.0)), 365.0)
-        leaps = add("Sub", floored(yoe, 4.0), floored(yoe, 100.0))
-        doy = add("Sub", doe, add("Add", add("Mul", yoe, 365.0), leaps))
-        march = floored(add("Add", add("Mul", doy, 5.0), 2.0), 153.0)  # months since March
-        day = add("Sub", doy, floored(add("Add", add("Mul", march, 153.0), 2.0), 5.0))
-        month = self._rest(add("Add", march, 2.0), 12.0)
-        later = add("Cast", add("Less", month, 2.0), to=TensorProto.DOUBLE)  # January and February
-        year = add("Add", add("Add", yoe, add("Mul", era, 400.0)), later)
-        return year, month, add("Add", day, 1.0)
 
     # Features
 
@@ -262,11 +170,11 @@ class Drawing:
         return self.double.add("Add", self.double.add("MatMul", self._shares(x, knots), rises), float(values[0]))
 
     def _rank(self, block: Rank) -> str:
-        x = self._numbers[block.column]
+        x = self.raw.numbers[block.column]
         return self._without_nan(self._interpolated(x, block.knots, block.scores), x)
 
     def _pieces(self, block: Pieces) -> str:
-        x = self._numbers[block.column]
+        x = self.raw.numbers[block.column]
         return self._without_nan(self._shares(x, block.knots), x)
 
     def _fourier(self, block: Fourier) -> str:
@@ -278,7 +186,7 @@ class Drawing:
 
     def _lookup(self, block: Lookup) -> str:
         values = self.single.constant(block.values.astype(np.float32))
-        return self.single.add("Gather", values, self.places[block.column], axis=0)
+        return self.single.add("Gather", values, self.raw.places[block.column], axis=0)
 
     # Members and the ensemble
 
@@ -333,7 +241,7 @@ class Drawing:
 
     def _constant(self, member: Constant) -> str:
         add = self.double.add
-        first = self._numbers[0] if self._numbers else self.places[0]
+        first = self.raw.numbers[0] if self.raw.numbers else self.raw.places[0]
         rows = add("Gather", add("Shape", first), self.whole([0]), axis=0)
         value = np.atleast_1d(member.value)[None]
         shape = add("Concat", rows, self.whole([value.shape[1]]), axis=0)

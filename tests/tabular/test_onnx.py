@@ -110,7 +110,7 @@ def test_numbers(metric, monkeypatch, all_members):
     assert {member.family for member in estimator.members_} == {"constant", "linear", "network"}
     assert estimator.n_networks_ == 10
     (prediction,) = outputs(estimator.to_onnx(), estimator)
-    np.testing.assert_allclose(prediction, estimator.predict(NEW), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(prediction, estimator.predict(NEW), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "balanced_accuracy"])
@@ -121,7 +121,7 @@ def test_classes(k, metric, monkeypatch, all_members):
     estimator = TabularClassifier(**OPTIONS, n_networks=10, metric=metric).fit(X, y)
     assert {member.family for member in estimator.members_} == {"constant", "linear", "network"}
     label, probabilities = outputs(estimator.to_onnx(), estimator)
-    np.testing.assert_allclose(probabilities, estimator.predict_proba(NEW), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(probabilities, estimator.predict_proba(NEW), rtol=1e-5, atol=1e-5)
     assert label.tolist() == estimator.predict(NEW).tolist()
 
 
@@ -130,7 +130,7 @@ def test_temperature(temperature):
     estimator = TabularClassifier(**OPTIONS, n_networks=2).fit(X, (Y > 1).to_numpy())
     estimator._fitted = replace(estimator._fitted, temperature=temperature)
     label, probabilities = outputs(estimator.to_onnx(), estimator)
-    np.testing.assert_allclose(probabilities, estimator.predict_proba(NEW), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(probabilities, estimator.predict_proba(NEW), rtol=1e-5, atol=1e-5)
     assert label.dtype == bool
     assert label.tolist() == estimator.predict(NEW).tolist()
 
@@ -150,7 +150,7 @@ def test_each_part_of_a_date():
     estimator = TabularRegressor(**OPTIONS, n_networks=2).fit(days, y)
     assert len(estimator.columns_[0].parts) == 6
     (prediction,) = outputs(estimator.to_onnx(), estimator, days)
-    np.testing.assert_allclose(prediction, estimator.predict(days), rtol=1e-5)
+    np.testing.assert_allclose(prediction, estimator.predict(days), rtol=1e-5, atol=1e-5)
 
 
 def test_missing_texts_and_infinity():
@@ -160,6 +160,18 @@ def test_missing_texts_and_infinity():
     rows.loc[:2, "price"] = [np.inf, -np.inf, np.nan]
     (prediction,) = outputs(estimator.to_onnx(), estimator, rows)
     np.testing.assert_allclose(prediction, estimator.predict(rows), rtol=1e-5, atol=1e-5)
+
+
+def test_other_spellings_of_categories():
+    rows = pd.DataFrame({"flag": RNG.choice([True, False], N), "code": RNG.choice(["1", "2", "30"], N), "kind": " a"})
+    rows["kind"] = RNG.choice([" a", "b ", "C"], N)
+    y = rows["flag"] + (rows["code"] == "2") + 3 * (rows["kind"] == "b ")
+    estimator = TabularRegressor(**OPTIONS, n_networks=2, types={"code": "category"}).fit(rows, y)
+    new = pd.DataFrame({"flag": ["true", "FALSE", "True"], "code": ["1.0", "2", " 30"], "kind": ["a", "b ", "c"]})
+    (prediction,) = outputs(estimator.to_onnx(), estimator, new)
+    np.testing.assert_allclose(prediction, estimator.predict(new), rtol=1e-5, atol=1e-5)
+    (other,) = outputs(estimator.to_onnx(), estimator, new.assign(flag=["false"] * 3))
+    assert abs(other - prediction).max() > 0.3
 
 
 def test_only_a_constant():
