@@ -224,6 +224,14 @@ def _rank(column: int, known: Array) -> Rank:
 
 
 def _knots(known: Array, pieces: int) -> Array | None:
-    """Return the ends of pieces with equally many rows, or None for a number with one value."""
-    knots = np.unique(np.quantile(known, np.linspace(0, 1, pieces + 1)))
-    return knots if len(knots) > 1 else None
+    """Return the ends of pieces with equally many rows, or None for a number with one value.
+
+    A value that c rows have counts as √c rows. Where most rows have the same value, such as 0, the other values
+    therefore get most of the pieces, not only one.
+    """
+    values, counts = np.unique(known, return_counts=True)
+    if len(values) <= pieces + 1:
+        return values if len(values) > 1 else None
+    places = np.cumsum(np.sqrt(counts))
+    ends = np.linspace(places[0], places[-1], pieces + 1)
+    return np.unique(np.interp(ends, places, values))
