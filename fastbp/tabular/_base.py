@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval
 from .. import _checks, _messages
 from .._checks import wrong
 from .._files.columns import Column
+from .._library.library import library
 from ..sklearn._input import Whole, sample_weights
 from ..tables._frames import as_frame
 from ._answers import Answers
@@ -103,6 +104,7 @@ class BaseTabular(Exports, Answers):
 
         The command line says what the columns of X are, and is told about each candidate.
         """
+        library("float32")  # the first build of the kernels takes long, and is not a part of the search
         started = time.perf_counter()
         self._validate_params()
         if self.max_seconds is None and self.n_networks is None:

@@ -24,6 +24,11 @@ CURVED = ViewSpec(pieces=8)
 VIEWS = (("scaled", PLAIN), ("with ranks and logarithms", RICH), ("piecewise", CURVED))
 
 
+ITERATIONS = 100.0  # passes over the features that a fit takes, about
+SPEED = 1e9  # multiplications in a second, at least
+SLACK = 1.0  # seconds after the deadline that a fit may take, because there is an answer then
+
+
 class LinearMember:
     """A linear model of a view, one for each fold.
 
@@ -67,9 +72,12 @@ def linear_members(problem: Problem, deadline: float) -> list[Callable[[], Linea
 def _fitted(
     problem: Problem, name: str, spec: ViewSpec, target: str | None, deadline: float, *, needed: bool
 ) -> LinearMember | None:
-    """Return a linear member; None after the deadline, unless it is needed."""
+    """Return a linear member; None if there is no time for it."""
     started = perf_counter()
     if started > deadline and not needed:
+        return None
+    work = ITERATIONS * len(problem) * problem.width(spec) * (problem.n_classes or 1)
+    if started + work / SPEED > deadline + SLACK:
         return None
     view, X = problem.view(spec)
     transform = None if target is None else problem.transform(target)

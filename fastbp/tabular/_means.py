@@ -1,7 +1,7 @@
 """Mean targets of categories, each from the rows before it in a random order, smoothed by the mean of all.
 
-These are CatBoost's ordered target statistics (arXiv 1706.09516). Means over the rows of other folds would tell a model
-that also knows the category the mean of its own fold, and with it the targets of the rows that validate.
+These are CatBoost's ordered target statistics (arXiv 1706.09516). A mean over the rows of other folds would tell a
+model the mean of a row's own fold, and with it the targets of the rows that validate.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -17,6 +17,7 @@ from ._means import CLASSES, mean_targets
 
 Array = npt.NDArray[Any]
 
+MANY = 20  # categories, from which on a column becomes mean targets in a view that has them
 FEWEST = 4  # pieces or frequencies
 FEW = 10  # a number with so many different values needs no rank, logarithm or pieces
 RANK_KNOTS = 129
@@ -36,8 +37,7 @@ class ViewSpec:
     log : whether numbers with a wide range become logarithms
     pieces : the number of pieces of the piecewise-linear encoding, or 0
     fourier, sigma : the number of random Fourier features of each number, or 0, and the deviation of their frequencies
-    one_hot : whether categories become one-hot features
-    means : whether categories become mean targets
+    means : whether columns of many categories become mean targets; all others become one-hot features
     seed : of the frequencies, and of the order in which mean targets are computed
     """
 
@@ -47,7 +47,6 @@ class ViewSpec:
     pieces: int = 0
     fourier: int = 0
     sigma: float = 0.5
-    one_hot: bool = True
     means: bool = False
     seed: int = 0
 
@@ -119,16 +118,14 @@ def within(spec: ViewSpec, columns: tuple[Column, ...], width: int) -> ViewSpec:
 
 def fitted(spec: ViewSpec, training: Training) -> tuple[View, Array]:
     """Return a view, and the features of the training rows, whose mean targets contain only those of other rows."""
-    blocks = [*_number_blocks(spec, training.raw), *_one_hot_blocks(spec, training)]
+    categories = _categories(training.columns)
+    uses = spec.means and training.targets.shape[1] <= CLASSES
+    with_means = [j for j, column in enumerate(categories) if uses and len(column.places) > MANY]
+    blocks = [*_number_blocks(spec, training.raw), *_one_hot_blocks(categories, with_means)]
     means, rng = [], np.random.default_rng(spec.seed)
-    if spec.means and training.targets.shape[1] <= CLASSES:
-        means = [
-            mean_targets(j, training.raw.places[j], len(column.places) + 2, training.targets, rng)
-            for j, column in enumerate(_categories(training.columns))
-            if len(column.places) > 2
-        ]
-    if not blocks and not means:  # a view of categories without any, or of numbers without any
-        blocks = [*_one_hot_blocks(replace(spec, one_hot=True), training), *_number_blocks(ViewSpec(), training.raw)]
+    for j in with_means:
+        n_places = len(categories[j].places) + 2
+        means.append(mean_targets(j, training.raw.places[j], n_places, training.targets, rng))
     view = View((*blocks, *(each.block for each in means)))
     X = view.matrix(training.raw)
     first = sum(block.width for block in blocks)
@@ -142,10 +139,14 @@ def _categories(columns: tuple[Column, ...]) -> list[Categories]:
     return [column for column in columns if isinstance(column, Categories)]
 
 
-def _one_hot_blocks(spec: ViewSpec, training: Training) -> Iterator[Block]:
-    """Yield the one-hot features of categories; rare ones share one, and two share one of −1 and 1."""
-    for j, column in enumerate(_categories(training.columns)):
-        if not spec.one_hot and len(column.places) > 2 and spec.means:
+def _one_hot_blocks(categories: list[Categories], with_means: Collection[int]) -> Iterator[Block]:
+    """Yield the one-hot features of categories; rare ones share one, and two share one of −1 and 1.
+
+    Columns with mean targets get none. A model that knows a row's category, too, would learn from its mean target what
+    the rows before it were, and with them the targets of rows that validate.
+    """
+    for j, column in enumerate(categories):
+        if j in with_means:
             continue
         u, named = len(column.places), len(column.categories)
         codes = np.append(np.arange(u), (u, u))
