@@ -14,7 +14,7 @@ from pathlib import Path
 from fastbp._kernels.levels import LEVELS, best_level
 
 ROOT = Path(__file__).parent.parent
-TESTS = ("tests/_kernels", "tests/test_engine.py", "tests/test_layout.py")
+TESTS = ("tests/_kernels", "tests/test_engine.py", "tests/test_layout.py", "tests/test_course.py")
 
 
 def levels_here() -> list[str]:
