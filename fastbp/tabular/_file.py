@@ -190,7 +190,8 @@ def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
         advice = "use fastbp.tabular.load, which returns the right one"
         raise refused(f"{_checks.shown(header['kind'])}; {advice}", f"a {' or '.join(kinds)}")
     with argument_errors():
-        parameters = dict(header["parameters"], drop=tuple(header["parameters"]["drop"]), estimators=())
+        parameters = header["parameters"] | {"estimators": ()}
+        parameters["drop"] = tuple(parameters.get("drop", ()))
         if parameters.get("types") is not None:
             parameters["types"] = dict(parameters["types"])
         estimator = kinds[header["kind"]](**parameters)
