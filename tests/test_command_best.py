@@ -58,7 +58,7 @@ def test_the_report(folder, capsys):
     assert run("train shop.csv --target price --drop sold --best --seconds 1 --validation 0.25 --seed 1") == 0
     out = capsys.readouterr().out
     assert "shop.csv: 240 rows, 6 columns." in out
-    assert "for 1 seconds, and weights those that predict best together." in " ".join(out.split())
+    assert "for 1 second, and weights those that predict best together." in " ".join(out.split())
     assert "60 rows are held out. The seed is 1." in " ".join(out.split())
     assert re.search(r"^ +rmse +weight +processor seconds$", out, re.M)
     assert re.search(r"^ensemble +\d", out, re.M)

@@ -170,8 +170,9 @@ def _fit(model: Estimator, table: Table, frame: DataFrame, y: Array, told: Calla
 def _plan(model: Estimator, training: int, held_out: int) -> str:
     """Return what is searched for how long."""
     text = f"fastbp trains networks of many configurations and linear models on {counted(training, 'row')}, each in "
-    text += f"{model.cv} folds, for {model.max_seconds:g} seconds, and weights those that predict best together."
-    text += f" {counted(held_out, 'row')} are held out." if held_out else ""
+    seconds = f"{model.max_seconds:g} second{'s' * (model.max_seconds != 1)}"
+    text += f"{model.cv} folds, for {seconds}, and weights those that predict best together."
+    text += f" {counted(held_out, 'row')} {'is' if held_out == 1 else 'are'} held out." if held_out else ""
     return paragraph(f"{text} The seed is {model.random_state}.") + "\n"
 
 
