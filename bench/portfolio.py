@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import time
 import zipfile
 from collections.abc import Iterator
@@ -24,10 +25,11 @@ import numpy as np
 
 from fastbp import tables as recognition
 from fastbp.tabular._configurations import Configuration, portfolio, sampled
-from fastbp.tabular._linear import fit_linear, predict_linear
+from fastbp.tabular._linear_member import linear_members
+from fastbp.tabular._members import Member
 from fastbp.tabular._networks import Folds
 from fastbp.tabular._objectives import objective_of
-from fastbp.tabular._problem import PLAIN, Problem
+from fastbp.tabular._problem import Problem
 
 from .portfolio_choice import Measured, chosen, orders_compared
 from .table_folder import PUBLIC, Table, Task, tables_of, task
@@ -78,22 +80,18 @@ def train(given: Task, problem: Problem, configuration: Configuration | None, li
     rows = recognition.raw_columns(problem.columns, given.test_X, silent=True)
     started = time.thread_time()
     if configuration is None:
-        view, X = problem.view(PLAIN)
-        fit = fit_linear(X, problem.y, problem.folds, problem.objective, n_classes=problem.n_classes)
-        oof, seconds = fit.oof, time.thread_time() - started
-        predicted = predict_linear(fit, view.matrix(rows), problem.objective)
+        member: Member = linear_members(problem, math.inf)[0]()
     else:
-        folds = Folds(problem, configuration, 0, SPLIT)
+        folds = Folds(problem, configuration, 0, SPLIT, configuration.epochs)
         for fold in range(problem.n_folds):
-            folds.train(fold, lambda: time.thread_time() - started > limit)
+            folds.train(fold, lambda: limit - (time.thread_time() - started))
         if not folds.complete:
             raise TimeoutError(f"no network after {limit:g} s")
-        seconds = time.thread_time() - started
-        member = folds.member(seconds)
-        oof, predicted = member.oof, member.predict(rows)
+        member = folds.member(0.0)
+    seconds = time.thread_time() - started
     return {
-        "oof": counted(given, oof, given.y),
-        "test": counted(given, predicted, given.test_y),
+        "oof": counted(given, member.oof, given.y),
+        "test": counted(given, member.predict(rows), given.test_y),
         "seconds": seconds,
     }
 
