@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.resources import files
-from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ._views import ViewSpec
+
+ACTIVATIONS = ("relu", "mish", "gelu", "silu", "tanh")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def sampled(rng: np.random.Generator, *, classes: bool) -> Configuration:
     return Configuration(
         view=view,
         hidden=(width,) * depth,
-        activation=str(rng.choice(["relu", "mish", "gelu", "silu", "tanh"])),
+        activation=str(rng.choice(ACTIVATIONS)),
         learning_rate=float(10 ** rng.uniform(-2.8, -2.2)),
         weight_decay=float(10 ** rng.uniform(-1.5, 0.1)),
         dropout=float(rng.choice([0, 0.1, 0.2, 0.3, 0.4] if classes else [0, 0.05])),
@@ -97,10 +98,47 @@ def sampled(rng: np.random.Generator, *, classes: bool) -> Configuration:
     )
 
 
-def configurations(seed: int, *, classes: bool) -> Iterator[Configuration]:
-    """Yield the portfolio, and then random configurations without end."""
-    first = portfolio(classes)
-    for j in count():
-        chosen = first[j] if j < len(first) else sampled(np.random.default_rng((seed, j)), classes=classes)
-        own = j + 1 if chosen.view.fourier else 0  # so that no two have the same frequencies
-        yield replace(chosen, view=replace(chosen.view, seed=own))
+def varied(configuration: Configuration, rng: np.random.Generator, *, classes: bool) -> Configuration:
+    """Return a configuration near another one, which was good on this table."""
+    view = configuration.view
+    if view.pieces:
+        view = replace(view, pieces=int(np.clip(view.pieces * rng.choice([0.5, 1, 2]), 4, 64)))
+    if rng.random() < 0.3:
+        view = replace(view, log=not view.log)
+    epochs = int(configuration.epochs * rng.choice([1, 1.5]))
+    return replace(
+        configuration,
+        view=view,
+        hidden=tuple(
+            int(min(512, units * factor)) for factor in [rng.choice([1, 1, 2])] for units in configuration.hidden
+        ),
+        activation=configuration.activation if rng.random() < 0.6 else str(rng.choice(ACTIVATIONS)),
+        learning_rate=float(configuration.learning_rate * 10 ** rng.uniform(-0.2, 0.2)),
+        weight_decay=float(configuration.weight_decay * 10 ** rng.uniform(-0.5, 0.5)),
+        dropout=float(np.clip(configuration.dropout + rng.uniform(-0.1, 0.1), 0, 0.5 if classes else 0.1)),
+        epochs=epochs,
+        patience=4 + epochs // 6,
+    )
+
+
+def proposed(number: int, seed: int, good: Sequence[Configuration], *, classes: bool) -> Configuration:
+    """Return the configuration of a candidate.
+
+    The portfolio comes first. Then random configurations and variations of good ones take turns.
+
+    Parameters
+    ----------
+    number : place of the candidate, from 0
+    seed : of all candidates
+    good : the best configurations so far, the best first
+    classes : whether the targets are classes
+    """
+    first, rng = portfolio(classes), np.random.default_rng((seed, number))
+    if number < len(first):
+        chosen = first[number]
+    elif good and number % 3:
+        chosen = varied(good[int(rng.integers(len(good)))], rng, classes=classes)
+    else:
+        chosen = sampled(rng, classes=classes)
+    own = number + 1 if chosen.view.fourier else 0  # so that no two have the same frequencies
+    return replace(chosen, view=replace(chosen.view, seed=own))

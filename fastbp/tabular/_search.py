@@ -16,19 +16,20 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from ._configurations import Configuration, configurations
+from ._configurations import Configuration, proposed
 from ._constant import Constant
 from ._fitted import Fitted, Row, weighted
 from ._linear_member import linear_members
 from ._members import Member
-from ._networks import Folds, multiplications
+from ._networks import Folds, NetworkMember, multiplications
 from ._problem import Problem
 
 Array = npt.NDArray[Any]
 Number = tuple[int, int]  # 0 for extra candidates and 1 for networks, and the place among them
 
 MOST = 100  # candidates
-LAG = 4  # a candidate is compared with those that lie so far before it, so that threads have other work meanwhile
+GOOD = 3  # configurations that are varied
+LAG = 6  # a candidate is compared with those that lie so far before it, so that threads have other work meanwhile
 WORSE, ERRORS = 0.02, 2.0  # it ends after its first fold if it is worse by this share, and by so many standard errors
 RESERVE = 0.02, 0.03, 1.0  # the share of the time that is kept for weighting, at least and at most so many seconds
 FIRST_SHARE, SHARE = 0.5, 0.9  # of the processor time left, which the networks of a candidate may take
@@ -67,7 +68,7 @@ class Candidate:
     seconds: float = 0.0
     epochs: int = 0
     finished: bool = False
-    member: Member | None = None
+    member: NetworkMember | None = None
 
 
 Task = Callable[[], Callable[[], None]]
@@ -116,7 +117,6 @@ class Search:
         wanted = MOST if n_networks is None else max(1, n_networks // problem.n_folds)
         learns = len(problem.columns) > 0 and len(np.unique(problem.y)) > 1
         self._wanted = wanted if learns else 0
-        self._stream = configurations(random_state, classes=problem.n_classes is not None)
         self._candidates = list[Candidate]()
         linear = linear_members(problem, self.started + LINEAR_SHARE * max_seconds) if learns else []
         self._extra = deque(enumerate([*linear, *extra]))
@@ -217,7 +217,8 @@ class Search:
             if candidate.waiting:
                 return partial(self._fit_fold, candidate, candidate.waiting.popleft())
         undecided = sum(not candidate.decided for candidate in self._candidates)
-        if len(self._candidates) < self._wanted and undecided < LAG and (new := self._new()):
+        ready = undecided < LAG and all(other.finished for other in self._earlier(len(self._candidates)))
+        if len(self._candidates) < self._wanted and ready and (new := self._new()):
             self._candidates.append(new)
             return partial(self._fit_fold, new, new.waiting.popleft())
         return None
@@ -234,9 +235,10 @@ class Search:
 
     def _new(self) -> Candidate | None:
         """Return the next candidate that there is time for, or None."""
-        number = len(self._candidates)
+        number, classes = len(self._candidates), self.problem.n_classes is not None
+        good = self._good(number)
         while self._skipped <= SKIPS:
-            configuration = next(self._stream)
+            configuration = proposed(number + self._skipped, self.random_state, good, classes=classes)
             epochs = self._possible(configuration)
             while epochs < LEAST_SHARE * configuration.epochs and max(configuration.hidden) > NARROWEST:
                 configuration = configuration.narrower()
@@ -248,6 +250,19 @@ class Search:
             waiting = range(self.problem.n_folds if number == 0 else 1)
             return Candidate(number, folds.name, folds, deque(waiting), decided=number == 0)
         return None
+
+    def _earlier(self, number: int) -> list[Candidate]:
+        """Return the candidates that lie LAG or more before another, on which decisions about it depend.
+
+        The decisions are therefore the same, whichever candidate finishes first.
+        """
+        return self._candidates[: max(0, number - LAG + 1)]
+
+    def _good(self, number: int) -> list[Configuration]:
+        """Return the configurations of the GOOD best members among earlier candidates, the best first."""
+        members = [other.member for other in self._earlier(number) if other.member]
+        best = sorted(members, key=lambda member: member.loss)[:GOOD]
+        return [member.architecture.configuration for member in best]
 
     def _possible(self, configuration: Configuration) -> int:
         """Return for how many epochs of a configuration there is time, at least one."""
@@ -290,12 +305,8 @@ class Search:
         self._tell((1, candidate.number), row)
 
     def _decide(self, candidate: Candidate) -> None:
-        """Start the other folds of a candidate, or give it up if its first fold is much worse than the best so far.
-
-        It is compared with the candidates that lie LAG or more before it. The decision therefore doesn't depend on
-        which candidate finishes first.
-        """
-        earlier = self._candidates[: max(0, candidate.number - LAG + 1)]
+        """Start the other folds of a candidate, or give it up if its first fold is much worse than the best so far."""
+        earlier = self._earlier(candidate.number)
         if candidate.trained == 0 or not all(other.finished for other in earlier):
             return
         candidate.decided = True
