@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import ranks, table_cell, table_folder, tables_compare
+from bench import ranks, table_cell, table_folder, tables_compare, tables_large
 from bench.table_folder import PUBLIC, Task, tables_of
 from bench.table_models import MODELS
 from bench.tables_compare import Cell, Name
@@ -187,3 +187,10 @@ def test_the_page(given, monkeypatch):
 
 def test_every_model_has_a_title_of_its_own():
     assert len({kind.title for kind in MODELS.values()}) == len(MODELS)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_the_large_table_has_numbers_and_categories(classes):
+    X, y = tables_large.table(300, 10, classes, seed=0)
+    assert [X[name].dtype == "category" for name in X] == ([False] * 4 + [True]) * 2
+    assert (np.bincount(y) == 100).all() if classes else y.std() > 1
