@@ -16,7 +16,8 @@ from ._objectives import Objective, mean
 Array = npt.NDArray[Any]
 
 ROUNDING = 1e-12  # losses that differ by a smaller share are equal
-DIVERGED = 1e300  # in place of a loss that is NaN
+PRIOR_ROWS = 300  # rows that count as much as what is known without them
+TOLERANCE = 0.02  # by which the loss may rise for it, as a share
 BLOCK = 4096  # rows at once, so that the copies are in the cache
 PATIENCE = 10  # steps without a better mean after which none is expected
 LEAST_CHANCE = 1e-12  # smaller probabilities have no more influence on the temperature
@@ -30,7 +31,6 @@ def greedy_weights(
     objective: Objective,
     weights: Array | None = None,
     *,
-    handicaps: Array | None = None,
     steps: int = 40,
 ) -> Array:
     """Return the weights of members whose weighted mean has a low loss.
@@ -42,7 +42,7 @@ def greedy_weights(
     AUC and accuracies change in small jumps, so choosing members by them fits noise. For these, log loss chooses the
     members, and the objective only the step.
 
-    Without handicaps, the loss of the answer is never above that of the best member.
+    The loss of the answer is never above that of the best member.
 
     Parameters
     ----------
@@ -54,9 +54,6 @@ def greedy_weights(
         Its loss is minimized.
     weights : (n,), optional
         Sample weights.
-    handicaps : (m,), optional
-        How much too low the loss of each member is, as a share of it; for RMSE and R², of the mean squared error. Such
-        a share of its loss, times its weight, is added to the loss of a mean.
     steps : int
         How many members to add, at most.
 
@@ -68,28 +65,19 @@ def greedy_weights(
     if not usable:
         raise ValueError(wrong("predictions", "finite ones of at least one member", "NaN or infinity in all of them"))
     chosen = np.zeros(len(predictions))
-    handicaps = np.zeros(len(usable)) if handicaps is None else handicaps[usable]
-    chosen[usable] = _greedy([predictions[j] for j in usable], y, objective, weights, handicaps, steps)
+    chosen[usable] = _greedy([predictions[j] for j in usable], y, objective, weights, steps)
     return chosen
 
 
-def _greedy(
-    predictions: Sequence[Array],
-    y: Array,
-    objective: Objective,
-    weights: Array | None,
-    handicaps: Array,
-    steps: int,
-) -> Array:
+def _greedy(predictions: Sequence[Array], y: Array, objective: Objective, weights: Array | None, steps: int) -> Array:
     """Return the weights of members whose predictions are finite."""
     jumps = objective.classes and objective.name != "log_loss"
     losses_after = _chosen_by(predictions, y, "log_loss" if jumps else objective.name, objective, weights)
     counts = np.zeros(len(predictions))
-    added_losses = handicaps * losses_after(counts) if handicaps.any() else handicaps
     path: list[tuple[float, Array]] = []
     best = 0
     while len(path) < min(steps, best + 1 + PATIENCE):
-        losses = losses_after(counts) + (counts @ added_losses + added_losses) / (len(path) + 1)
+        losses = losses_after(counts)
         least = losses.min()
         added = int((losses <= least + ROUNDING * abs(least)).argmax())
         counts[added] += 1
@@ -98,24 +86,38 @@ def _greedy(
             best = len(path) - 1
     if not jumps:
         return path[best][1]
-    singles = np.array([objective.loss(y, P, weights) for P in predictions]) * (1 + handicaps)
+    singles = np.array([objective.loss(y, P, weights) for P in predictions])
     means = [shares for _, shares in path[::-2]] + [np.eye(len(predictions))[int(singles.argmin())]]
-    return min(means, key=lambda shares: handicapped_loss(predictions, shares, y, objective, weights, handicaps))
+    return min(means, key=lambda shares: objective.loss(y, blended(predictions, shares), weights))
 
 
-def handicapped_loss(
-    predictions: Sequence[Array],
+def shrunk_weights(
     shares: Array,
+    prior: Array,
+    predictions: Sequence[Array],
     y: Array,
     objective: Objective,
-    weights: Array | None,
-    handicaps: Array,
-) -> float:
-    """Return the loss of a mean, increased by its members' handicaps."""
-    share = float(shares @ handicaps)
-    if objective.name == "rmse":  # the handicaps are those of the squared error
-        share = float(np.sqrt(1 + share)) - 1
-    return objective.loss(y, blended(predictions, shares), weights) * (1 + share)
+    weights: Array | None = None,
+) -> Array:
+    """Return weights between those that rows chose and those that one would choose without rows.
+
+    Few rows choose weights that suit them by chance. The prior's part is 300 / (300 + n), or less, if the loss would
+    rise by more than two percent.
+
+    Parameters
+    ----------
+    shares : (m,) the weights that the n rows chose
+    prior : (m,) weights with the sum 1, or zeros for none
+    predictions, y, objective, weights : as in `greedy_weights`
+    """
+    part = PRIOR_ROWS / (PRIOR_ROWS + len(y)) if prior.any() else 0.0
+    chosen = blended(predictions, shares)
+    least = objective.loss(y, chosen, weights)
+    expected = blended(predictions, prior) if part else chosen
+    for share in (part, part / 2, part / 4):
+        if objective.loss(y, (1 - share) * chosen + share * expected, weights) <= least + TOLERANCE * abs(least):
+            return (1 - share) * shares + share * prior
+    return shares
 
 
 def _chosen_by(
@@ -172,29 +174,6 @@ def _log_losses(predictions: Sequence[Array], y: Array, weights: Array | None) -
     return log_losses
 
 
-def optimism(curves: Sequence[Array]) -> float:
-    """Return how much too low the out-of-fold losses of networks with early stopping are, as a share of them.
-
-    Each network stops at the epoch with the least loss on the rows that it predicts. What it gains by the choice of
-    this epoch, it doesn't gain on new rows. So much does each fold lose if the other folds choose its epoch.
-
-    Parameters
-    ----------
-    curves : f arrays, the validation losses after each epoch
-        Of the network of each fold.
-    """
-    n_epochs = max(map(len, curves), default=0)
-    if len(curves) < 2 or min(map(len, curves)) == 0:
-        return 0.0
-    ended = [np.pad(np.nan_to_num(curve, nan=DIVERGED), (0, n_epochs - len(curve)), mode="edge") for curve in curves]
-    losses = np.stack(ended)  # a network that has stopped keeps its last loss
-    least = losses.min(axis=1)
-    above = losses - least[:, None]
-    chosen = (above.sum(axis=0) - above).argmin(axis=1)  # by the other folds
-    gained = float(np.take_along_axis(above, chosen[:, None], axis=1).mean())
-    return min(gained / float(least.mean()), 1.0) if least.mean() > 0 else 0.0  # Poisson's losses may be negative
-
-
 def blended(predictions: Sequence[Array], weights: Array) -> Array:
     """Return the weighted mean of predictions as float64. Members of weight 0 are not read."""
     used = np.flatnonzero(weights)
@@ -204,16 +183,7 @@ def blended(predictions: Sequence[Array], weights: Array) -> Array:
     return total
 
 
-def nested_predictions(
-    predictions: Sequence[Array],
-    y: Array,
-    folds: Array,
-    objective: Objective,
-    weights: Array | None = None,
-    *,
-    handicaps: Array | None = None,
-    steps: int = 40,
-) -> Array:
+def nested_predictions(predictions: Sequence[Array], folds: Array, choose: Callable[[Array], Array]) -> Array:
     """Return the predictions of the ensemble for rows that did not choose its weights, (n, k) or (n,).
 
     The loss of an ensemble looks too good on the rows that chose its weights, and their residuals are too small. Here,
@@ -221,18 +191,16 @@ def nested_predictions(
 
     Parameters
     ----------
-    predictions, y, objective, weights, handicaps, steps : as in `greedy_weights`
+    predictions : m arrays, (n, k) or (n,)
+        Out-of-fold predictions of each member.
     folds : (n,)
         The number of the fold that holds each row out.
+    choose : function that returns the weights, (m,), that rows choose, given their numbers
     """
     mixed = np.empty_like(predictions[0], dtype=np.float64)
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        others = None if weights is None else weights[outside]
-        shares = greedy_weights(
-            [P[outside] for P in predictions], y[outside], objective, others, handicaps=handicaps, steps=steps
-        )
-        mixed[inside] = blended([P[inside] for P in predictions], shares)
+        mixed[inside] = blended([P[inside] for P in predictions], choose(outside))
     return mixed
 
 

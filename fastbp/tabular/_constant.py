@@ -25,7 +25,7 @@ class Constant:
     oof : (n, k) or (n,) the prediction for the training rows
     loss : that of oof
     n_folds : f
-    seconds, handicap : 0
+    seconds : 0
     """
 
     value: Array
@@ -35,7 +35,6 @@ class Constant:
     seconds: float = 0.0
     name: str = "constant"
     family: str = "constant"
-    handicap: float = 0.0
 
     @classmethod
     def of(cls, problem: Problem) -> Constant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from ._blend import (
     blended,
     calibration,
     greedy_weights,
-    handicapped_loss,
     nested_predictions,
+    shrunk_weights,
     temperature,
     tempered,
 )
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-PART = 0.5  # of the networks' median handicap: all of it would give linear models too much weight
-LIMIT = 30.0  # of a handicap, times the number of rows
+LINEAR = 0.3  # the weight of the best linear model, as one would choose it without rows
+LEAST, MOST = 3, 8  # other members that have a weight then
 NESTED = 30  # the best candidates, of which weights are chosen anew in each fold, for an honest estimate of the loss
 
 
@@ -111,15 +112,26 @@ class Fitted:
         return _probabilities(predictions, self.temperature)
 
 
-def handicaps_of(members: Sequence[Member], n: int) -> Array:
-    """Return the handicap of each member, (m,): for networks a part of the median of theirs.
-
-    A small handicap of a single network may be luck, and greedy weights would prefer it. The handicap is limited in
-    tables of many rows, n, where the choice of an epoch gains little.
+def prior_weights(members: Sequence[Member]) -> Array:
+    """Return the weights that one would choose without rows, (m,): a part for the best linear model, and the rest for
+    the better half of the others, equally. Zeros if there is nothing but a constant.
     """
-    networks = np.array([member.family == "network" for member in members])
-    median = float(np.median([member.handicap for member in members if member.family == "network"] or [0.0]))
-    return np.where(networks, min(PART * median, LIMIT / n), 0.0)
+    linear = [i for i, member in enumerate(members) if member.family == "linear"]
+    others = [i for i, member in enumerate(members) if member.family in ("network", "estimator")]
+    best = sorted(others, key=lambda i: members[i].loss)[: min(MOST, max(LEAST, len(others) // 2))]
+    prior = np.zeros(len(members))
+    prior[best] = (1 - LINEAR) / max(1, len(best))
+    if linear:
+        prior[min(linear, key=lambda i: members[i].loss)] = LINEAR
+    return prior / prior.sum() if prior.any() else prior
+
+
+def chosen_weights(problem: Problem, members: Sequence[Member], rows: Array | slice = slice(None)) -> Array:
+    """Return the weights of members that rows choose, (m,)."""
+    predictions, y = [member.oof[rows] for member in members], problem.y[rows]
+    weights = None if problem.weights is None else problem.weights[rows]
+    greedy = greedy_weights(predictions, y, problem.objective, weights)
+    return shrunk_weights(greedy, prior_weights(members), predictions, y, problem.objective, weights)
 
 
 def weighted(problem: Problem, members: Sequence[Member], first: int, log: Sequence[Row], interrupted: bool) -> Fitted:
@@ -128,12 +140,11 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
     The first members alone are an ensemble, too. The others join them only if that lowers the loss.
     """
     y, objective, weights = problem.y, problem.objective, problem.weights
-    handicaps = handicaps_of(members, len(y))
+    members = [member for member in members if np.isfinite(member.oof).all()]
     shares, best = np.zeros(len(members)), np.inf
-    for count in sorted({first, len(members)}):
-        predictions = [member.oof for member in members[:count]]
-        found = greedy_weights(predictions, y, objective, weights, handicaps=handicaps[:count])
-        loss = handicapped_loss(predictions, found, y, objective, weights, handicaps[:count])
+    for count in sorted({min(first, len(members)), len(members)}):
+        found = chosen_weights(problem, members[:count])
+        loss = objective.loss(y, blended([member.oof for member in members[:count]], found), weights)
         if loss < best or not shares.any():
             best, shares = loss, np.append(found, np.zeros(len(members) - count))
     used = np.flatnonzero(shares).tolist()
@@ -147,14 +158,9 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         line = calibration(oof, y, objective, weights)
         oof = line.of(oof)
     names = {member.name: shares[i] for i, member in enumerate(members)}
-    best_members = sorted(members, key=lambda member: member.loss)[:NESTED]
+    candidates = sorted(members, key=lambda member: member.loss)[:NESTED]
     nested = nested_predictions(
-        [member.oof for member in best_members],
-        y,
-        problem.folds,
-        objective,
-        weights,
-        handicaps=handicaps_of(best_members, len(y)),
+        [member.oof for member in candidates], problem.folds, partial(chosen_weights, problem, candidates)
     )
     return Fitted(
         columns=problem.columns,

@@ -34,7 +34,7 @@ class LinearMember:
 
     Attributes
     ----------
-    name, family, oof, loss, seconds, handicap : as in `Member`
+    name, family, oof, loss, seconds : as in `Member`
     view : what the models see
     fit : the models
     objective : what they minimize
@@ -48,7 +48,7 @@ class LinearMember:
     ) -> None:
         self.name, self.view, self.fit, self.objective, self.transform = name, view, fit, objective, transform
         self.oof: Array = np.empty(0)
-        self.loss, self.seconds, self.handicap = np.inf, 0.0, 0.0
+        self.loss, self.seconds = np.inf, 0.0
 
     def spread(self, rows: RawColumns) -> Array:
         """Return the predictions of each fold's model, (f, n, k) or (f, n)."""

@@ -21,14 +21,12 @@ class Member(Protocol):
     oof : (n, k) or (n,), out-of-fold predictions of the training rows
     loss : of these
     seconds : how long its training took
-    handicap : how much too low the loss is, because its rows chose something; as a share
     """
 
     name: str
     oof: Array
     loss: float
     seconds: float
-    handicap: float
 
     @property
     def family(self) -> str:

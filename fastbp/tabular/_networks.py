@@ -15,7 +15,6 @@ from .._training.course import Course
 from ..schedules import Cosine
 from ..tables import RawColumns
 from ..trainer import Trainer
-from ._blend import optimism
 from ._configurations import Configuration
 from ._objectives import Objective
 from ._problem import Problem
@@ -93,7 +92,6 @@ class NetworkMember:
     family : "network"
     oof : out-of-fold predictions of the training rows
     loss : of these
-    handicap : how much too low the loss is, because its rows chose the epochs; as a share
     seconds : processor time of the training
     """
 
@@ -102,7 +100,7 @@ class NetworkMember:
     def __init__(self, name: str, view: View, architecture: Architecture, parameters: Array) -> None:
         self.name, self.view, self.architecture, self.parameters = name, view, architecture, parameters
         self.oof: Array = np.empty(0)
-        self.loss, self.seconds, self.handicap = np.inf, 0.0, 0.0
+        self.loss, self.seconds = np.inf, 0.0
 
     def spread(self, rows: RawColumns) -> Array:
         """Return the predictions of each fold's network, (f, n, k) or (f, n)."""
@@ -156,7 +154,6 @@ class Folds:
         shape = (len(problem), problem.n_classes) if problem.n_classes else (len(problem),)
         self.oof = np.empty(shape, np.float64 if problem.n_classes is None else np.float32)  # dates need 64 bits
         self._parameters: list[Array | None] = [None] * problem.n_folds
-        self._curves: list[Array] = [np.empty(0)] * problem.n_folds
 
     def train(self, fold: int, left: Callable[[], float]) -> int:
         """Train the network of a fold while there are seconds left. Return the number of epochs."""
@@ -179,7 +176,6 @@ class Folds:
             _, output = engine.evaluate(validation, 1, predictions=True)
             self.oof[validating] = self.architecture.answers(output)
             self._parameters[fold] = trainer.network.packed()
-            self._curves[fold] = course.val_losses.copy()
         return len(course.losses)
 
     def trained(self, fold: int) -> bool:
@@ -203,6 +199,6 @@ class Folds:
         """Return the trained networks as a member."""
         problem, parameters = self.problem, [each for each in self._parameters if each is not None]
         member = NetworkMember(self.name, self.view, self.architecture, np.stack(parameters))
-        member.oof, member.seconds, member.handicap = self.oof, seconds, optimism(self._curves)
+        member.oof, member.seconds = self.oof, seconds
         member.loss = problem.objective.loss(problem.y, self.oof, problem.weights)
         return member

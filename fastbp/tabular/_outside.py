@@ -67,7 +67,6 @@ class Outside:
     models : the fitted estimators, one for each fold
     inputs : what they see of rows
     n_classes : k; None for numbers
-    handicap : 0
     """
 
     name: str
@@ -78,7 +77,6 @@ class Outside:
     inputs: Frames | View
     n_classes: int | None
     family: str = "estimator"
-    handicap: float = 0.0
 
     def predict(self, raw: RawColumns) -> Array:
         """Return the mean prediction of the folds' models for rows, (m, k) or (m,)."""

@@ -11,9 +11,8 @@ from fastbp.tabular._blend import (
     blended,
     calibration,
     greedy_weights,
-    handicapped_loss,
     nested_predictions,
-    optimism,
+    shrunk_weights,
     temperature,
     tempered,
 )
@@ -164,42 +163,21 @@ def test_certain_probabilities_can_be_cooled():
     assert np.isfinite(tempered(P, found)).all()
 
 
-def test_handicaps_keep_members_out_that_look_too_good():
-    """A member whose loss is a little lower gets no weight if its loss is much too low."""
-    for objective in (OBJECTIVES[0], OBJECTIVES[1], OBJECTIVES[4], OBJECTIVES[5]):
-        predictions, y, weights = members(objective, m=1)
-        flattered = [0.05 * (np.eye(3)[y] if objective.classes else y) + 0.95 * predictions[0]]
-        both = predictions + flattered
-        assert greedy_weights(both, y, objective, weights) == pytest.approx([0, 1])
-        assert greedy_weights(both, y, objective, weights, handicaps=np.array([0.0, 0.9])) == pytest.approx([1, 0])
-        assert greedy_weights(both, y, objective, weights, handicaps=np.zeros(2)) == pytest.approx([0, 1])
+def test_weights_lie_between_the_greedy_ones_and_the_prior():
+    predictions, y, weights = members(RMSE, m=3)
+    shares, prior = np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5])
+    near = [P * 1e-3 + y for P in predictions]  # the prior costs nothing much
+    near[1:] = [near[0], near[0]]
+    found = shrunk_weights(shares, prior, near, y, RMSE, weights)
+    part = 300 / (300 + len(y))
+    np.testing.assert_allclose(found, [1 - part, part / 2, part / 2])
+    assert shrunk_weights(shares, np.zeros(3), near, y, RMSE, weights).tolist() == [1, 0, 0]
 
 
-def test_handicaps_are_shares_of_the_loss():
+def test_a_prior_that_costs_much_has_no_part():
     predictions, y, weights = members(RMSE, m=2)
-    shares, handicaps = np.array([0.25, 0.75]), np.array([0.2, 0.4])
-    squared = RMSE.loss(y, blended(predictions, shares), weights) ** 2
-    assert handicapped_loss(predictions, shares, y, RMSE, weights, handicaps) ** 2 == pytest.approx(1.35 * squared)
-
-
-def test_optimism_is_what_the_other_folds_epoch_would_cost():
-    # the best epochs are 1, 2 and 2; the other folds would choose 2, 1 or 2, and 1 or 2
-    curves = [np.array([3.0, 1.0, 1.2]), np.array([3.0, 2.0, 1.0]), np.array([3.0, 2.0, 1.0, 5.0])]
-    # fold 0 loses 0.2; the others choose for folds 1 and 2: (0, 0.2) + (1, 0) is least at the third epoch
-    assert optimism(curves) == pytest.approx(0.2 / 3)
-    smooth = np.linspace(3, 1, 20) ** 2
-    assert optimism([smooth, 2 * smooth, smooth]) == 0
-    assert optimism([smooth]) == optimism([]) == optimism([smooth, np.empty(0)]) == 0
-    assert optimism([-smooth, -smooth]) == 0
-    assert optimism([np.array([1.0, np.nan]), np.array([1.0, 0.5])]) > 0
-
-
-def test_optimism_grows_with_the_noise_of_the_curves():
-    rng = np.random.default_rng(0)
-    found = [
-        np.mean([optimism(list(1 + noise * rng.normal(size=(5, 30)))) for _ in range(20)]) for noise in (0.01, 0.05)
-    ]
-    assert 0 < 3 * found[0] < found[1]
+    pair = [y + 1e-6 * predictions[0], y + 100.0]
+    assert shrunk_weights(np.array([1.0, 0]), np.array([0, 1.0]), pair, y, RMSE, weights).tolist() == [1, 0]
 
 
 def test_calibration_repairs_predictions_that_are_too_close_to_the_mean():

@@ -1,20 +1,26 @@
-"""Handicaps of the members of an ensemble."""
+"""The weights that one would choose without rows."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
-import pytest
+import numpy as np
 
-from fastbp.tabular._fitted import handicaps_of
+from fastbp.tabular._fitted import prior_weights
 
 
-def test_networks_have_half_of_their_median_handicap():
-    families = ["constant", "linear", "network", "network", "network", "estimator"]
-    members = [
-        SimpleNamespace(family=family, handicap=handicap)
-        for family, handicap in zip(families, [0.0, 0.0, 0.01, 0.3, 0.05, 0.0], strict=True)
-    ]
-    assert handicaps_of(members, 100).tolist() == [0, 0, 0.025, 0.025, 0.025, 0]
-    assert handicaps_of(members[:2], 100).tolist() == [0, 0]
-    assert handicaps_of(members, 3000)[2] == pytest.approx(0.01)
+def members(*pairs):
+    return [SimpleNamespace(family=family, loss=loss) for family, loss in pairs]
+
+
+def test_the_prior_has_the_best_linear_model_and_the_better_half_of_the_others():
+    networks = [("network", 0.5 + 0.01 * i) for i in range(8)]
+    found = prior_weights(members(("constant", 0.1), ("linear", 0.7), ("linear", 0.6), *networks))
+    np.testing.assert_allclose(found[:3], [0, 0, 0.3])
+    np.testing.assert_allclose(found[3:], [0.7 / 4] * 4 + [0] * 4)
+
+
+def test_the_prior_of_a_family_that_is_missing():
+    assert prior_weights(members(("constant", 0.1))).tolist() == [0]
+    np.testing.assert_allclose(prior_weights(members(("constant", 0.1), ("linear", 1.0))), [0, 1])
+    np.testing.assert_allclose(prior_weights(members(("network", 0.1), ("estimator", 1.0))), [0.5, 0.5])

@@ -15,6 +15,7 @@ from fastbp._files.columns import Categories, Dates
 from fastbp.tabular import TabularClassifier, TabularRegressor
 from fastbp.tabular._configurations import Configuration
 from fastbp.tabular._constant import Constant
+from fastbp.tabular._fitted import weighted
 from fastbp.tabular._views import ViewSpec
 
 OPTIONS = {"max_seconds": None, "cv": 2, "n_jobs": 1, "random_state": 0}
@@ -78,7 +79,7 @@ def with_views(monkeypatch, *options: dict) -> None:
         spec = ViewSpec(**{name: value for name, value in view.items() if name != "target"})
         target = view.get("target", "identity")
         chosen.append(Configuration(view=spec, hidden=(9, 8), activation=activation, target=target, epochs=3))
-    monkeypatch.setattr("fastbp.tabular._search.configurations", lambda *_, **__: iter(chosen))
+    monkeypatch.setattr("fastbp.tabular._search.proposed", lambda number, *_, **__: chosen[number])
 
 
 EVERY = (
@@ -86,7 +87,7 @@ EVERY = (
     {"rank": True, "log": True, "target": "quantile"},
     {"pieces": 8, "means": True},
     {"fourier": 4, "sigma": 0.7},
-    {"scaled": False, "rank": True, "one_hot": False, "means": True},
+    {"scaled": False, "rank": True, "means": True},
 )
 
 
@@ -94,11 +95,13 @@ EVERY = (
 def all_members(monkeypatch):
     """Give every candidate a weight."""
 
-    def same(predictions, *_, **__):
-        return np.full(len(predictions), 1 / len(predictions))
+    def same(problem, members, *_):
+        return np.full(len(members), 1 / len(members))
 
-    monkeypatch.setattr("fastbp.tabular._fitted.greedy_weights", same)
-    monkeypatch.setattr("fastbp.tabular._fitted.handicapped_loss", lambda predictions, *_: -len(predictions))
+    monkeypatch.setattr("fastbp.tabular._fitted.chosen_weights", same)
+    monkeypatch.setattr(
+        "fastbp.tabular._search.weighted", lambda *given: weighted(*given[:2], len(given[1]), *given[3:])
+    )
     monkeypatch.setattr("fastbp.tabular._search.Search._is_worse", lambda *_: False)
 
 
