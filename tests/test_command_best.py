@@ -60,7 +60,7 @@ def test_the_report(folder, capsys):
     assert "shop.csv: 240 rows, 6 columns." in out
     assert "for 1 second, and weights those that predict best together." in " ".join(out.split())
     assert "60 rows are held out. The seed is 1." in " ".join(out.split())
-    assert re.search(r"^ +rmse +weight +processor seconds$", out, re.M)
+    assert re.search(r"^ +rmse +weight +training seconds$", out, re.M)
     assert re.search(r"^ensemble +\d", out, re.M)
     assert re.search(r"^ +out of fold +held out +predicting the mean$", out, re.M)
     assert re.search(r"^rows +180 +60$", out, re.M)
@@ -181,7 +181,7 @@ def test_info(folder, capsys):
     assert run("info price.npz") == 0
     out = capsys.readouterr().out
     assert "The ensemble has" in out
-    assert "It is best at rmse. The seed was 5." in " ".join(out.split())
+    assert "It was optimized for rmse. The seed was 5." in " ".join(out.split())
     assert "order_id  id" in out
 
 
@@ -193,7 +193,7 @@ def test_info(folder, capsys):
         ("--best --class-weight balanced", "use --metric balanced_accuracy"),
         ("--best --resume", "--resume: is for a single network"),
         ("--best --missing mean", "--missing: is for a single network"),
-        ("--best --folds 5", "--folds: is for a single network, not for --best; its figures are out-of-fold ones"),
+        ("--best --folds 5", "--folds: is for a single network, not for --best; --best always cross-validates"),
         ("--best --seconds 0", "--seconds: expected a finite number > 0, got 0"),
         ("--best --validation 1", "--validation: expected"),
         ("--best --seed -1", "--seed: expected an integer ≥ 0, got -1"),

@@ -209,7 +209,7 @@ def information(path: str) -> Answer:
     }
     text = words.columns(table, every=True) + "\n"
     seed = f" The seed was {model.random_state}." if model.random_state is not None else ""
-    text += paragraph(f"{about(model)} It is best at {model.metric_}.{seed}")
+    text += paragraph(f"{about(model)} It was optimized for {model.metric_}.{seed}")
     text += paragraph(f"Members: {listed([member['name'] for member in results['members']])}.") + "\n"
     if told is None:
         return Answer(results, text)

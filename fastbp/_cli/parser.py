@@ -175,11 +175,11 @@ def _add_columns(group: Any) -> None:
 
 
 def _add_best(group: Any) -> None:
-    best = "search for the best weighted ensemble of networks and linear models until the time is over"
+    best = "search for the best weighted ensemble of networks and linear models in the time of --seconds"
     group.add_argument("--best", action="store_true", help=best)
-    group.add_argument("--seconds", type=float, metavar="N", help="time of the search; default: 60")
+    group.add_argument("--seconds", type=float, metavar="N", help="time of the search, in seconds; default: 60")
     metric = (
-        "what the ensemble is best at: log_loss, roc_auc, accuracy or balanced_accuracy for classes; rmse, mae, r2, "
+        "metric to optimize: log_loss, roc_auc, accuracy or balanced_accuracy for classes; rmse, mae, r2, "
         "poisson or quantile:0.9 for numbers; default: log_loss or rmse"
     )
     group.add_argument("--metric", metavar="NAME", help=metric)
@@ -207,7 +207,7 @@ def _add_network(group: Any) -> None:
     balanced = "balanced gives all classes the same weight, however many rows they have; default: none"
     group.add_argument("--class-weight", choices=("balanced",), help=balanced)
     group.add_argument("--threads", type=threads, default="auto", help="number of threads to use; default: auto")
-    group.add_argument("--seed", type=int, help="random seed; with the same seed, you get the same model")
+    group.add_argument("--seed", type=int, help="random seed; the same seed gives the same model, but for --best")
     resume = "save after each epoch, and continue from MODEL if it exists"
     group.add_argument("--resume", action="store_true", help=resume)
 
@@ -234,7 +234,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         help="where to write the predictions, .csv, .tsv, .jsonl or .parquet; default: CSV to standard output",
     )
     predict.add_argument("--probabilities", action="store_true", help="add a column for each class")
-    interval = "add the ends of intervals that contain such a share of targets, such as 0.9; needs a model of --best"
+    interval = "add the ends of an interval that contains such a share of targets, such as 0.9; for models of --best"
     predict.add_argument("--interval", type=float, metavar="SHARE", help=interval)
     _add_unknown(predict)
 

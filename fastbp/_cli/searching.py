@@ -51,7 +51,7 @@ OTHERS = {  # options of a single network, and what they are without
 }
 INSTEAD = {
     "class_weight": "; to give rare classes more weight, use --metric balanced_accuracy",
-    "folds": "; its figures are out-of-fold ones anyway",
+    "folds": "; --best always cross-validates",
     "missing": "; a missing value always has an input of its own",
 }
 OWN = ("seconds", "metric")  # options of a search
@@ -242,7 +242,7 @@ def _board(model: Estimator) -> str:
     """Return the ensemble, its members by their weights, and the best of the other candidates."""
     board = model.leaderboard()
     board = board[board["complete"]].sort_values("weight", ascending=False, kind="stable", na_position="first")
-    rows = [["", model.metric_, "weight", "processor seconds"]]
+    rows = [["", model.metric_, "weight", "training seconds"]]
     for row in board[: SHOWN + 1].itertuples(index=False):
         weight = f"{row[3]:.3f}" if row[3] > 0 else ""
         rows.append([str(row[0]), figure(row[2]), weight, f"{row[4]:.2f}"])

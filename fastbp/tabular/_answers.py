@@ -67,7 +67,7 @@ class Answers(BaseEstimator):  # type: ignore[misc]
 
     @property
     def n_networks_(self) -> int:
-        """The number of networks whose predictions are averaged."""
+        """The number of networks in the ensemble."""
         return sum(len(member.parameters) for member in self.members_ if isinstance(member, NetworkMember))
 
     def _of_fitted(self, name: str) -> Any:
@@ -101,9 +101,9 @@ class Answers(BaseEstimator):  # type: ignore[misc]
             return np.concatenate(list(threads.map(function, parts)))
 
     def predict_std(self, X: Any) -> Array:
-        """Return how much the networks disagree: the weighted standard deviation of their predictions.
+        """Return how much the models of the ensemble disagree: the weighted standard deviation of their predictions.
 
-        This is the uncertainty about the model. It does not contain the noise of the target, which intervals contain.
+        It is larger where the ensemble has seen few such rows. It does not contain the noise of the target.
 
         Parameters
         ----------
@@ -130,9 +130,10 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DataFrame
-            The name, the family, the out-of-fold metric, the weight in the ensemble, the seconds of training,
-            and whether all folds were trained: candidates that are clearly worse end after their first fold. The
-            ensemble's metric is computed with weights that were chosen on other rows.
+            The name, the family, the out-of-fold metric, the weight in the ensemble, the seconds of training, added up
+            over the folds, and whether all folds were trained: candidates that are clearly worse end after their first
+            fold. The metric of the ensemble comes from weights that were chosen on other rows, so it can be worse than
+            that of a candidate.
         """
         check_is_fitted(self)
         return leaderboard(self._fitted)
@@ -147,7 +148,7 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X, y : rows that the estimator was not fitted on, optional
-            By default 500 training rows, each predicted by the networks that did not train on it.
+            By default, up to 500 training rows, each predicted by models that were not trained on it.
         sample_weight : (n_samples,) weights, optional
         repeats : int
             Number of shuffles of each column.
@@ -155,7 +156,8 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DataFrame
-            The mean and the deviation over the shuffles, for each column that is an input, the most important first.
+            The mean and the standard deviation over the shuffles, for each column that is an input. The most important
+            column comes first.
         """
         check_is_fitted(self)
         repeats = _checks.whole("repeats", repeats, minimum=1)

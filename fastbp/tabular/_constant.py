@@ -1,4 +1,4 @@
-"""The member that knows only the target: the answer where nothing else is to be had."""
+"""The member that predicts the same for every row. It is the answer if no other member is trained in time."""
 
 from __future__ import annotations
 

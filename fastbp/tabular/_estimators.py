@@ -26,28 +26,29 @@ Array = npt.NDArray[Any]
 
 
 class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
-    """Classes of the rows of a table, predicted by an ensemble of networks.
+    """Predict classes of the rows of a table with an ensemble of networks.
 
-    Takes a frame as it is: numbers, categories, dates and missing values. It trains networks of many configurations in
-    cross-validation until the time is over, and predicts their weighted mean. The weights minimize the out-of-fold
-    loss, which comes from rows that a network was not trained on.
+    It takes a frame as it is: numbers, categories, dates and missing values. Until the time is over, `fit` trains
+    networks of many configurations and linear models in cross-validation. The prediction is their weighted mean. The
+    weights minimize the out-of-fold loss, which is that of rows that a model was not trained on.
 
     Parameters
     ----------
     max_seconds : float or None
-        Time limit of fit. There is an answer after about one second; more time makes it better. None needs n_networks.
+        Time limit of `fit`. There is an answer after about one second; more time makes it better. None sets no limit
+        and needs n_networks.
     metric : str or tuple
-        What is minimized, or maximized: "log_loss" ("auto"), "roc_auc", "accuracy" or "balanced_accuracy". With
+        The metric to optimize: "log_loss" ("auto"), "roc_auc", "accuracy" or "balanced_accuracy". With
         "balanced_accuracy", `predict` gives rare classes as much weight as frequent ones.
     n_networks : int, optional
-        Stop after so many networks, those of all folds together, but not before one configuration is trained. If this
-        ends the search before the time does, the same random_state gives the same result.
+        The most networks to train, counted over all folds. At least one configuration is trained in every fold. With
+        n_networks and enough time, the same random_state gives the same result.
     cv : int
         Number of folds.
     estimators : list of scikit-learn's estimators, or of pairs (name, estimator)
         They are fitted in the same folds and weighted together with the networks. A `Pipeline` gets a frame of the
-        columns, numbers as float64 and categories as those of pandas. Any other estimator gets numbers: scaled columns,
-        without missing values, and a column for each category.
+        columns: numbers as float64, and categories as pandas's categoricals. Any other estimator gets numbers: scaled
+        columns without missing values, and a column for each category.
     types : mapping of str, optional
         The kinds of some columns: "number", "category", "date", "boolean", or "text", which becomes no input.
     drop : collection of str
@@ -57,7 +58,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     random_state : int, RandomState or None
         Determines the folds and the networks.
     verbose : int
-        Whether to print a line for each candidate.
+        0 is silent, 1 prints a line for each candidate.
 
     Attributes
     ----------
@@ -65,21 +66,21 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     class_prior_ : (n_classes,) array
         The weighted share of each class in training.
     oof_prediction_ : (n_samples, n_classes) array
-        The ensemble's probabilities for the training rows, each from networks that were not trained on it. NaN for rows
+        The ensemble's probabilities for the training rows, each from models that were not trained on it. NaN for rows
         without weight.
     members_, weights_ : list and (n_members,) array
-        What the ensemble consists of, and the weight of each.
+        The models that the ensemble consists of, and the weight of each.
     n_networks_ : int
-        Number of networks that predictions come from.
+        Number of networks in the ensemble.
     loss_ : float
-        What the metric's loss is for new rows, estimated from rows that did not choose the weights. It is 1 − metric
-        for AUC and accuracies.
+        An estimate of the loss for new rows, from rows that did not choose the weights. For AUC, accuracies and R², it
+        is 1 − metric.
     temperature_ : float
-        The probabilities are p^(1/temperature), divided by their sum.
+        The probabilities are p^(1/temperature), divided by their sum, where p is the weighted mean.
     metric_ : str
         The name of the metric.
     columns_, left_out_ : tuple, and dict of str
-        What each column is, and why others become no inputs.
+        What each column that is an input contains, and why each other column is no input.
     interrupted_ : bool
         Whether Ctrl-C ended the search.
     n_features_in_, feature_names_in_
@@ -178,7 +179,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         X : frame or array of shape (n_samples, n_features)
             A few rows.
         label : class, optional
-            By default the class that is predicted for each row.
+            By default, the class that is predicted for each row.
 
         Returns
         -------
@@ -204,27 +205,28 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
 
 
 class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
-    """Numbers for the rows of a table, predicted by an ensemble of networks.
+    """Predict a number for each row of a table with an ensemble of networks.
 
-    Takes a frame as it is: numbers, categories, dates and missing values. It trains networks of many configurations in
-    cross-validation until the time is over, and predicts their weighted mean. The weights minimize the out-of-fold
-    loss, which comes from rows that a network was not trained on.
+    It takes a frame as it is: numbers, categories, dates and missing values. Until the time is over, `fit` trains
+    networks of many configurations and linear models in cross-validation. The prediction is their weighted mean. The
+    weights minimize the out-of-fold loss, which is that of rows that a model was not trained on.
 
     Parameters
     ----------
     max_seconds : float or None
-        Time limit of fit. There is an answer after about one second; more time makes it better. None needs n_networks.
+        Time limit of `fit`. There is an answer after about one second; more time makes it better. None sets no limit
+        and needs n_networks.
     metric : str or tuple
-        What is minimized, or maximized: "rmse" ("auto"), "mae", "r2", "poisson" (the deviance; for counts and other
-        targets ≥ 0), or a quantile, such as "quantile:0.9".
+        The metric to optimize: "rmse" ("auto"), "mae", "r2", "poisson" (the deviance, for counts and other targets
+        ≥ 0), or a quantile, such as "quantile:0.9".
     n_networks, cv, estimators, types, drop, n_jobs, random_state, verbose
         As in `TabularClassifier`.
 
     Attributes
     ----------
     oof_prediction_ : (n_samples,) array
-        The ensemble's prediction for the training rows, each from networks that were not trained on it. NaN for rows
-        without weight.
+        The ensemble's prediction for each training row, from models that were not trained on it. NaN for rows without
+        weight.
     members_, weights_, n_networks_, loss_, metric_, columns_, left_out_, interrupted_
         As in `TabularClassifier`.
     n_features_in_, feature_names_in_
@@ -288,8 +290,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Return an interval for each row that contains the target with the given probability.
 
-        The intervals are conformal: their widths come from the out-of-fold errors of the training rows. They cover that
-        share of new rows on average if these are like the training rows, whatever the distribution of the errors is.
+        The intervals are conformal: their widths come from the out-of-fold errors of the training rows. On average,
+        they contain this share of new targets if new rows are like the training rows, whatever the distribution of the
+        errors is.
 
         Parameters
         ----------
@@ -348,7 +351,7 @@ def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
     Raises
     ------
     ModelFileError
-        If they did not write the file. Loading never runs code from it.
+        If the file is not such a file. Loading never runs code from it.
     """
     found: TabularClassifier | TabularRegressor = _file.load(
         path, {kind._kind: kind for kind in (TabularClassifier, TabularRegressor)}

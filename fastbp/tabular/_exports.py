@@ -1,4 +1,4 @@
-"""What the estimators become outside of this process: files, and ONNX models."""
+"""Files and ONNX models of fitted estimators."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Exports:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file that holds no code. A crash leaves the old file or the new one.
 
-        The file has what `predict` and the other methods need, and 500 training rows for `explain`. It doesn't have the
-        out-of-fold predictions. Members from `estimators` can't be written; use pickle for them.
+        The file has what `predict` and the other methods need, and up to 500 training rows for `explain`. It doesn't
+        have the out-of-fold predictions. An ensemble with a member from `estimators` is refused; use pickle for it.
 
         Parameters
         ----------
@@ -44,7 +44,7 @@ class Exports:
         Raises
         ------
         ModelFileError
-            If `save` of this class did not write the file. Loading never runs code from it.
+            If the file is not one that `save` of this class wrote. Loading never runs code from it.
         """
         return _file.load(path, {cls._kind: cls})
 
@@ -52,7 +52,7 @@ class Exports:
         """Return the fitted estimator as an ONNX model, which computes predictions from the raw columns.
 
         The model has an input of shape (n, 1) for each column in `columns_`, with its name: float64 for numbers, text
-        for categories, and float64 for dates, in days since 1970. A missing number is NaN, and a missing category an
+        for categories, and float64 for dates, in days since 1970. A missing number is NaN, and a missing category is an
         empty text. Categories are written as in `columns_`. The outputs of a classifier are label, (n,), and
         probabilities, (n, n_classes); that of a regressor is prediction, (n,).
 

@@ -1,4 +1,4 @@
-"""What the estimators' fit takes, checked: the target, the weights, the number of threads, other estimators."""
+"""Checks of the arguments of fit: the target, the groups, the number of threads, other estimators."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def group_numbers(groups: Any, n_rows: int) -> npt.NDArray[np.int64]:
     if (numbers < 0).any():
         raise ValueError(wrong("groups", "a group for each row", "missing ones"))
     if len(found) < 2:
-        raise ValueError(wrong("groups", "two or more groups", f"only {shown(found.tolist()[0])}"))
+        raise ValueError(wrong("groups", "two or more groups", f"only the group {shown(found.tolist()[0])}"))
     return numbers
 
 

@@ -325,7 +325,7 @@ def test_rows_of_a_group_validate_together():
 
 def test_wrong_groups_are_refused():
     for groups, match in (
-        (np.zeros(N), "two or more groups, got only 0.0"),
+        (np.zeros(N), "two or more groups, got only the group 0.0"),
         (np.arange(N - 1), "240 values, one for each row of X, got 239"),
         (np.where(np.arange(N) == 3, np.nan, 1.0), "a group for each row, got missing ones"),
     ):
