@@ -7,8 +7,8 @@
 # make compare fastbp beside JAX, PyTorch, scikit-learn, onnxruntime: the tables of the README
 # make tables  fastbp's commands on raw public tables, beside scikit-learn: fetches packages, half an hour
 # make tables-compare   the tabular estimators beside boosted trees, other networks and linear models: the page of the
-#              comparison; hours, but it continues where it was stopped
-# make portfolio  choose anew the configurations that fastbp.tabular tries first; hours, likewise
+#              comparison; takes hours, and continues where it was stopped
+# make portfolio  choose the configurations that fastbp.tabular tries first; takes hours, and continues likewise
 # make stress  kills, full disks and forged files by the thousand, 20 GB streamed, some minutes
 # make matrix  all tests on each Python that is installed, with the oldest and the newest numpy and numba
 # make wheel   the source distribution, and a wheel with the kernels for all processor levels, into dist/;
@@ -80,7 +80,7 @@ compare: $(VENV)/.compare
 tables: $(VENV)/.cli
 	$(BIN)/python -m bench.tables $(TABLES)
 
-# COMPARE="--models fastbp linear --seconds 10" for some of it; bench/tables_compare.py has more options.
+# COMPARE="--models fastbp linear --seconds 10" for a part of it; bench/tables_compare.py has more options.
 tables-compare: $(VENV)/.tables-compare
 	$(BIN)/python -m bench.tables_compare --write $(COMPARE)
 

@@ -210,9 +210,7 @@ def tabm(given: Task, seed: int, threads: int) -> np.ndarray:
 
 STOPS = f"a fifth of the rows stops it after {PATIENCE} trees without improvement"
 MODELS = {
-    "fastbp": Kind(
-        "fastbp", "`TabularClassifier`, `TabularRegressor`; `max_seconds` alone is set", fastbp, ("fastbp",)
-    ),
+    "fastbp": Kind("fastbp", "`TabularClassifier` and `TabularRegressor` with `max_seconds`", fastbp, ("fastbp",)),
     "catboost": Kind("CatBoost", "its defaults, native categories", catboost, ("catboost",)),
     "catboost-stopped": Kind("CatBoost, stopped", f"native categories; {STOPS}", catboost_stopped, ("catboost",)),
     "lightgbm": Kind("LightGBM", f"native categories, learning rate 0.05; {STOPS}", lightgbm, ("lightgbm",)),
