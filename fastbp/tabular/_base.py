@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 STOPPED = "Ctrl-C ended the fit early. The estimator keeps the best ensemble so far; interrupted_ is True."
-LATE = "estimators: {} could not be fitted in all folds in time, and is left out. Increase max_seconds."
+LATE = "estimators: {} could not be fitted in all folds in time. The ensemble is without them. Increase max_seconds."
 
 
 class BaseTabular(Exports, Answers):

@@ -78,7 +78,7 @@ class Fitted:
     loss : of rows that did not choose the weights
     log : the candidates
     interrupted : whether Ctrl-C ended the search
-    line : that numbers are put on
+    line : that calibrates predictions of numbers
     """
 
     columns: tuple[Column, ...]
@@ -106,7 +106,7 @@ class Fitted:
         return self.calibrated(blended([member.spread(rows) for member in self.members], self.weights))
 
     def calibrated(self, predictions: Array) -> Array:
-        """Return weighted means as the predictions that they stand for."""
+        """Return the ensemble's predictions, given the weighted means of its members: calibrated."""
         if self.n_classes is None:
             return self.line.of(predictions)
         return _probabilities(predictions, self.temperature)
