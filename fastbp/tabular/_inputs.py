@@ -45,10 +45,10 @@ def target_of(name: str, y: Any, n_rows: int) -> Array:
     gone = np.flatnonzero(pandas.isna(target))
     if len(gone):
         rows = ", ".join(map(str, gone[:SHOWN])) + (" …" if len(gone) > SHOWN else "")
-        which = f"row{'s' * (len(gone) > 1)} {rows}"
+        several = len(gone) > 1
+        came = f"{len(gone)} target{'s are' if several else ' is'} missing (row{'s' * several} {rows})"
         raise ValueError(
-            f"Input y contains NaN: {len(gone)} target{'s' * (len(gone) > 1)} are missing ({which}). Leave such rows "
-            "out: rows = pandas.notna(y); fit(X[rows], y[rows])"
+            f"Input y contains NaN: {came}. Leave such rows out: rows = pandas.notna(y); fit(X[rows], y[rows])"
         )
     return target
 
