@@ -1,4 +1,4 @@
-"""fastbp's tabular estimators next to what people would take instead, on tables of a folder: `make tables-compare`.
+"""Compares fastbp's tabular estimators with other models on the tables of a folder: `make tables-compare`.
 
 Each model trains in a process of its own on one thread (fastbp: --threads) and predicts the rows that it has not seen.
 Finished measurements are kept, so a run that is stopped continues where it was. --write writes docs/tables-compare.md.
@@ -194,7 +194,7 @@ def model_lines(found: Found, tables: list[Table], names: list[Name]) -> list[st
     }
     own = [one for one in names if one.seconds]
     heads = ["model", *(f"mean rank, {measure}" for measure in groups), *(f"{one.title}, is better on" for one in own)]
-    heads += ["processor seconds a table", "used"]
+    heads += ["processor seconds a table", "how it is used"]
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 2) + " --- |"]
     for one in names:
         line = [one.title, *(f"{placed[m][one]:.2f}" if one in ranked else "–" for m in groups)]
@@ -220,8 +220,9 @@ def page(found: Found, tables: list[Table], names: list[Name], given: argparse.N
             f"![Mean ranks of the models, and the critical difference]({PICTURE})",
             "",
             f"The ranks are those of the mean losses on all {len(tables)} tables. Bars join models whose mean ranks",
-            f"are closer than the critical difference of {difference:.2f} (Nemenyi's test, 5 %). If no model were",
-            f"better than another, such ranks would have a probability of {chance(table):.1g} (Friedman's test).",
+            f"are closer than the critical difference of {difference:.2f} (Nemenyi's test, 5 %). If all models were",
+            f"equally good, mean ranks that differ so much would have a probability of {chance(table):.1g}",
+            "(Friedman's test).",
             "",
         ]
     return [*lines, *score_lines(found, tables, names), "", *covered_lines(found, names), *conditions(found, given)]
@@ -250,7 +251,7 @@ def conditions(found: Found, given: argparse.Namespace) -> list[str]:
         f"Means over {splits} splits; at most {given.rows:,} rows of each table; {os.cpu_count()} × {processor()};",
         f"Python {platform.python_version()}; {told}.",
         f"fastbp has {given.threads} threads, the others have one.",
-        "A number in brackets counts the splits, where a model has fewer than the others.",
+        "A number in brackets is the number of splits that a model finished, if it is smaller than that of the others.",
     ]
 
 
