@@ -79,8 +79,8 @@ def sampled(rng: np.random.Generator, *, classes: bool) -> Configuration:
         rank=bool(kind == "rank" or rng.random() < 0.2),
         log=bool(rng.random() < 0.7),
         pieces=int(rng.choice([8, 16, 32])) if kind == "pieces" else 0,
-        fourier=8 if kind == "fourier" else 0,
-        sigma=float(10 ** rng.uniform(-1, 0)),
+        fourier=int(rng.choice([8, 16])) if kind == "fourier" else 0,
+        sigma=float(10 ** rng.uniform(-1, 0.2)),
         means=bool(rng.random() < 0.25),
     )
     epochs = int(rng.choice([30, 40, 60] if classes else [60, 100]))

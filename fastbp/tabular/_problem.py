@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ class Problem:
         self.raw = tables.raw_columns(self.columns, frame, silent=True)
         self.folds = folds_of(y, min(n_folds, len(y)), random_state) if folds is None else folds
         self.n_folds = int(self.folds.max()) + 1
+        self._grouped = folds is not None  # mean targets would tell of other rows of the group, which validate, too
         self._views = OrderedDict[ViewSpec, tuple[View, Array]]()
         self._lock = Lock()
 
@@ -118,7 +120,8 @@ class Problem:
 
     def _within(self, spec: ViewSpec) -> ViewSpec:
         limit = max(LEAST, (self.raw.numbers.nbytes + self.raw.places.nbytes) * 3 // 4)
-        return within(spec, self.columns, limit // (4 * len(self)))
+        found = within(spec, self.columns, limit // (4 * len(self)))
+        return replace(found, means=False) if self._grouped else found
 
     @cached_property
     def transforms(self) -> tuple[str, ...]:

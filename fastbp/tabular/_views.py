@@ -100,7 +100,8 @@ def estimated_width(spec: ViewSpec, columns: tuple[Column, ...]) -> int:
     categories = _categories(columns)
     numbers = sum(n_numbers(column) for column in columns)
     each = spec.scaled + spec.rank + spec.log + spec.pieces + spec.fourier
-    return numbers * each + sum(column.width for column in categories) + spec.means * len(categories) or 1
+    wide = [column for column in categories if not (spec.means and len(column.places) > MANY)]
+    return numbers * each + sum(column.width for column in wide) + len(categories) - len(wide) or 1
 
 
 def within(spec: ViewSpec, columns: tuple[Column, ...], width: int) -> ViewSpec:
@@ -111,6 +112,8 @@ def within(spec: ViewSpec, columns: tuple[Column, ...], width: int) -> ViewSpec:
             spec = replace(spec, scaled=True, pieces=pieces, fourier=fourier)
         elif spec.rank or spec.log:
             spec = replace(spec, scaled=True, log=spec.log and spec.rank, rank=False)
+        elif not spec.means:
+            spec = replace(spec, means=True)  # in place of a feature for each category
         else:
             return spec
     return spec

@@ -1,9 +1,13 @@
 """The features that networks see of a table."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fastbp.tabular._views import _knots
+from fastbp.tables import recognise_inputs
+from fastbp.tabular._objectives import objective_of
+from fastbp.tabular._problem import Problem
+from fastbp.tabular._views import ViewSpec, _knots, estimated_width, within
 
 
 def test_pieces_of_different_numbers_have_equally_many_rows():
@@ -26,3 +30,25 @@ def test_numbers_that_are_mostly_zero_have_pieces_for_the_others():
 def test_a_number_with_few_values_has_a_piece_between_each_two(x, expected):
     knots = _knots(np.array(x), 8)
     assert (None if knots is None else knots.tolist()) == expected
+
+
+def test_a_view_of_many_categories_has_mean_targets_where_memory_is_short():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=3000), "place": rng.integers(0, 200, 3000).astype(str)})
+    frame["place"] = "p" + frame["place"]
+    columns, _ = recognise_inputs(frame)
+    spec = within(ViewSpec(pieces=32), columns, 10)
+    assert spec.means
+    assert spec.pieces < 8
+    assert estimated_width(spec, columns) <= 10 < estimated_width(ViewSpec(), columns)
+
+
+def test_groups_have_no_mean_targets():
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(40), 10)
+    frame = pd.DataFrame({"person": [f"p{i}" for i in people], "x": rng.normal(size=400)})
+    y, objective = rng.normal(size=400), objective_of("rmse", classes=False)
+    spec = ViewSpec(means=True)
+    alone = Problem(frame, y, None, objective).view(spec)[0]
+    together = Problem(frame, y, None, objective, folds=(people % 5).astype(np.int8)).view(spec)[0]
+    assert alone.width < 10 < together.width
