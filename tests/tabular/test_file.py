@@ -37,10 +37,20 @@ def classifier():
     return TabularClassifier(**OPTIONS, types={"size": "number"}).fit(X, CODES)
 
 
+@pytest.fixture(scope="module")
+def contents(regressor, tmp_path_factory) -> bytes:
+    """Return what the regressor's file has in it."""
+    path = tmp_path_factory.mktemp("file") / "model.npz"
+    regressor.save(path)
+    return path.read_bytes()
+
+
 @pytest.fixture
-def saved(regressor, tmp_path) -> Path:
-    regressor.save(tmp_path / "model.npz")
-    return tmp_path / "model.npz"
+def saved(contents, tmp_path) -> Path:
+    """Return a file of the regressor that a test may spoil."""
+    path = tmp_path / "model.npz"
+    path.write_bytes(contents)
+    return path
 
 
 def same(a, b) -> None:
@@ -236,11 +246,14 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_forged_file_is_refused(change, saved):
-    forged(saved, lambda header, arrays: None)
-    tabular.load(saved)
     forged(saved, change)
     with pytest.raises(ModelFileError):
         tabular.load(saved)
+
+
+def test_a_file_that_is_written_again_is_loaded(saved, regressor):
+    forged(saved, lambda header, arrays: None)
+    np.testing.assert_array_equal(tabular.load(saved).predict(NEW), regressor.predict(NEW))
 
 
 def test_overlapping_members_are_refused(saved):
@@ -260,7 +273,7 @@ def test_overlapping_members_are_refused(saved):
         tabular.load(saved)
 
 
-@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("number", range(40))
 def test_a_spoilt_file_is_refused_or_works(number, saved):
     chance = random.Random(number)
     saved.write_bytes(chance.choice(MUTATIONS)(saved.read_bytes(), chance))
