@@ -21,12 +21,13 @@ from .._library.library import library
 from ..sklearn._input import Whole, sample_weights
 from ..tables._frames import as_frame
 from ._answers import Answers
+from ._blend import usable
 from ._exports import Exports
 from ._fitted import Fitted, Row
 from ._inputs import folds_of_groups, group_numbers, named_estimators, target_of, thread_count
 from ._leaderboard import tell
 from ._objectives import Objective, objective_of
-from ._outside import Outside, fit_estimator
+from ._outside import Outside, check_weighting, fit_estimator
 from ._problem import Problem
 from ._sample import Sample, drawn
 from ._search import Search
@@ -38,6 +39,7 @@ Array = npt.NDArray[Any]
 
 STOPPED = "Ctrl-C ended the fit early. The estimator keeps the best ensemble so far; interrupted_ is True."
 LATE = "estimators: {} could not be fitted in all folds in time. The ensemble is without them. Increase max_seconds."
+WILD = "estimators: {} predicted NaN, infinity or very large numbers. The ensemble is without them."
 
 
 class BaseTabular(Exports, Answers):
@@ -116,6 +118,8 @@ class BaseTabular(Exports, Answers):
         n = len(frame)
         target = target_of(type(self).__name__, y, n)
         weights = sample_weights("sample_weight", sample_weight, frame, np.dtype(np.float64))
+        if weights is not None:
+            check_weighting(others)
         together = np.arange(n) if groups is None else group_numbers(groups, n)
         rows = np.arange(n) if weights is None else np.flatnonzero(weights)
         if len(rows) < n:  # a row without weight is no row
@@ -155,8 +159,9 @@ class BaseTabular(Exports, Answers):
         started: float,
         told: Callable[[Row], None] | None,
     ) -> Fitted:
-        """Return the best ensemble. Warn of Ctrl-C and of estimators that were not fitted in time."""
+        """Return the best ensemble. Warn of Ctrl-C and of estimators that are left out."""
         late: list[str] = []
+        wild: list[str] = []
 
         def go_on() -> bool:
             return not search.interrupted and time.perf_counter() < search.deadline
@@ -165,6 +170,8 @@ class BaseTabular(Exports, Answers):
             member = fit_estimator(name, estimator, problem, go_on)
             if member is None:
                 late.append(name)
+            elif not usable(member.oof):
+                wild.append(name)
             return member
 
         can_learn = len(problem.columns) > 0 and len(np.unique(problem.y)) > 1
@@ -181,8 +188,10 @@ class BaseTabular(Exports, Answers):
         fitted = search.run()
         if fitted.interrupted:
             _messages.warn(STOPPED, stacklevel=_checks.level_outside())
-        elif late:
-            _messages.warn(LATE.format(", ".join(map(repr, late))), stacklevel=_checks.level_outside())
+            late.clear()
+        for text, names in ((LATE, late), (WILD, wild)):
+            if names:
+                _messages.warn(text.format(", ".join(map(repr, names))), stacklevel=_checks.level_outside())
         return fitted
 
     def _types(self, X: Any, frame: DataFrame) -> dict[str, str]:

@@ -16,6 +16,7 @@ from ._objectives import Objective, mean
 Array = npt.NDArray[Any]
 
 ROUNDING = 1e-12  # losses that differ by a smaller share are equal
+FAR = 1e100  # predictions beyond it have no finite squared errors
 PRIOR_ROWS = 300  # rows that count as much as what is known without them
 TOLERANCE = 0.02  # by which the loss may rise for it, as a share
 BLOCK = 4096  # rows at once, so that the copies are in the cache
@@ -61,16 +62,21 @@ def greedy_weights(
     -------
     (m,) float64, ≥ 0, with the sum 1
     """
-    usable = np.flatnonzero([np.isfinite(P).all() for P in predictions]).tolist()
-    if not usable:
-        raise ValueError(wrong("predictions", "finite ones of at least one member", "NaN or infinity in all of them"))
+    usable_ones = np.flatnonzero([usable(P) for P in predictions]).tolist()
+    if not usable_ones:
+        raise ValueError(wrong("predictions", f"those of at least one member between ±{FAR:g}", "others"))
     chosen = np.zeros(len(predictions))
-    chosen[usable] = _greedy([predictions[j] for j in usable], y, objective, weights, steps)
+    chosen[usable_ones] = _greedy([predictions[j] for j in usable_ones], y, objective, weights, steps)
     return chosen
 
 
+def usable(P: Array) -> bool:
+    """Return whether a member can have a weight: no prediction is NaN, or so large that its square overflows."""
+    return float(np.abs(P).max()) <= FAR
+
+
 def _greedy(predictions: Sequence[Array], y: Array, objective: Objective, weights: Array | None, steps: int) -> Array:
-    """Return the weights of members whose predictions are finite."""
+    """Return the weights of members whose predictions are usable."""
     jumps = objective.classes and objective.name != "log_loss"
     losses_after = _chosen_by(predictions, y, "log_loss" if jumps else objective.name, objective, weights)
     counts = np.zeros(len(predictions))

@@ -23,6 +23,7 @@ from ._blend import (
     shrunk_weights,
     temperature,
     tempered,
+    usable,
 )
 from ._members import Member
 from ._objectives import Objective
@@ -140,7 +141,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
     The first members alone are an ensemble, too. The others join them only if that lowers the loss.
     """
     y, objective, weights = problem.y, problem.objective, problem.weights
-    members = [member for member in members if np.isfinite(member.oof).all()]
+    members = [member for member in members if usable(member.oof)]
     shares, best = np.zeros(len(members)), np.inf
     for count in sorted({min(first, len(members)), len(members)}):
         found = chosen_weights(problem, members[:count])

@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 import warnings
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,7 @@ def named_estimators(given: Any, *, classes: bool) -> list[tuple[str, Any]]:
     Raises
     ------
     TypeError, ValueError
-        If one is no estimator of scikit-learn, or not of the right kind, or if two have the same name.
+        If one is no estimator of scikit-learn, or not of the right kind, or has the name of another candidate.
     """
     expected = "a list of scikit-learn's estimators, or of pairs (name, estimator)"
     if isinstance(given, str) or not isinstance(given, Sequence):
@@ -171,6 +172,8 @@ def named_estimators(given: Any, *, classes: bool) -> list[tuple[str, Any]]:
         name, estimator = item if is_pair else (type(item).__name__.lower(), item)
         if isinstance(estimator, type) or not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
             raise TypeError(wrong("estimators", expected, kind_shown(estimator, object)))
+        if name in ("constant", "ensemble") or name.startswith(("linear: ", "network ")):
+            raise ValueError(wrong("estimators", "names that no other candidate has", repr(name)))
         _check_kind(name, estimator, classes)
         pairs.append((name, estimator))
     return _distinct(pairs)
@@ -189,9 +192,10 @@ def _check_kind(name: str, estimator: Any, classes: bool) -> None:
 def _distinct(pairs: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return the pairs with a number behind names that occur twice, as scikit-learn's make_pipeline does."""
     names = [name for name, _ in pairs]
-    seen: dict[str, int] = {}
-    found = []
+    found: list[tuple[str, Any]] = []
     for name, estimator in pairs:
-        seen[name] = seen.get(name, 0) + 1
-        found.append((f"{name}-{seen[name]}" if names.count(name) > 1 else name, estimator))
+        taken = {*names, *(other for other, _ in found)}
+        numbered = (f"{name}-{i}" for i in count(1))
+        free = name if names.count(name) == 1 else next(other for other in numbered if other not in taken)
+        found.append((free, estimator))
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .._files.columns import Categories, Column, Dates
 from ..tables import RawColumns
+from ._blend import usable
 from ._problem import PLAIN, Problem
 from ._views import View
 
@@ -114,13 +116,13 @@ def fit_estimator(
         trains, validates = problem.rows(fold)
         model = clone(estimator)
         try:
-            model.fit(_rows(X, trains), y[trains], **_weighting(name, model, problem.weights, trains))
+            model.fit(_rows(X, trains), y[trains], **_weighting(model, problem.weights, trains))
             oof[validates] = answer(model, _rows(X, validates), n_classes)
         except Exception as error:
             sees = "a frame of the columns" if isinstance(inputs, Frames) else "numbers"
             raise ValueError(f"estimators: {name!r} failed on {sees}: {type(error).__name__}: {error}") from error
         models.append(model)
-    loss = problem.objective.loss(y, oof, problem.weights)
+    loss = problem.objective.loss(y, oof, problem.weights) if usable(oof) else math.inf
     return Outside(name, time.perf_counter() - start, oof, loss, tuple(models), inputs, n_classes)
 
 
@@ -137,17 +139,20 @@ def _inputs(estimator: Any, problem: Problem) -> tuple[Frames | View, Any]:
     return problem.view(PLAIN)
 
 
-def _weighting(name: str, model: Any, weights: Array | None, rows: Array) -> dict[str, Array]:
+def _weighting(model: Any, weights: Array | None, rows: Array) -> dict[str, Array]:
     """Return the argument of fit for the weights of some rows."""
     if weights is None:
         return {}
-    last, prefix = model, ""
-    if isinstance(model, Pipeline):
-        step, last = model.steps[-1]
-        prefix = f"{step}__"
-    if not has_fit_parameter(last, "sample_weight"):
-        raise ValueError(f"estimators: {name!r} takes no sample_weight; leave it out, or fit without weights")
+    prefix = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
     return {f"{prefix}sample_weight": weights[rows]}
+
+
+def check_weighting(estimators: Sequence[tuple[str, Any]]) -> None:
+    """Refuse estimators that take no weights of rows."""
+    for name, estimator in estimators:
+        last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        if not has_fit_parameter(last, "sample_weight"):
+            raise ValueError(f"estimators: {name!r} takes no sample_weight; leave it out, or fit without weights")
 
 
 def answer(model: Any, X: Any, n_classes: int | None) -> Array:

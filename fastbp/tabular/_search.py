@@ -224,7 +224,8 @@ class Search:
         return None
 
     def _fit_extra(self, number: int, fit: Callable[[], Member | None]) -> Callable[[], None]:
-        member = fit()
+        with threadpool_limits(1, user_api="openmp"):  # which counts the threads of each of ours apart
+            member = fit()
 
         def finish() -> None:
             if member is not None:

@@ -18,6 +18,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -232,7 +233,7 @@ def test_missing_targets_are_refused_with_advice():
     y = pandas.Series(NUMBERS).where(np.arange(N) > 1)
     with pytest.raises(ValueError, match=r"2 targets are missing \(rows 0, 1\)\. Leave such rows out"):
         quick(TabularRegressor).fit(FRAME, y)
-    with pytest.raises(ValueError, match=r"1 targets? is|1 target"):
+    with pytest.raises(ValueError, match=r"1 target is missing \(row 5\)"):
         quick(TabularClassifier).fit(FRAME, np.where(np.arange(N) == 5, None, CLASSES))
 
 
@@ -527,6 +528,43 @@ def test_an_estimator_that_is_not_done_in_time_is_left_out():
         model.fit(FRAME, NUMBERS)
     assert "slow" not in set(model.leaderboard()["name"])
     assert np.isfinite(model.predict(FRAME)).all()
+
+
+class Wild(Ridge):
+    """A regressor whose predictions are too large for their squares."""
+
+    def predict(self, X):
+        return np.full(len(X), self.alpha)
+
+    def fit(self, X, y):
+        return self
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_estimator_with_wild_predictions_is_left_out():
+    model = quick(TabularRegressor, n_networks=1, estimators=[Wild(1e300), Wild(np.nan), Wild(1e99)])
+    with pytest.warns(UserWarning, match="'wild-1', 'wild-2' predicted NaN, infinity or very large numbers"):
+        model.fit(FRAME, NUMBERS)
+    assert model.score(FRAME, NUMBERS) > 0.5
+    assert not {"wild-1", "wild-2", "wild-3"} & {member.name for member in model.members_}
+
+
+def test_no_two_candidates_have_one_name():
+    others = [("a", Ridge()), ("a", Ridge(10)), ("a-1", Ridge(100))]
+    board = quick(TabularRegressor, n_networks=1, estimators=others).fit(FRAME, NUMBERS).leaderboard()
+    assert set(board.query("family == 'estimator'")["name"]) == {"a-1", "a-2", "a-3"}
+    for name in ("constant", "ensemble", "linear: scaled", "network 1: 128 relu"):
+        with pytest.raises(ValueError, match="estimators: expected names that no other candidate has"):
+            quick(TabularRegressor, estimators=[(name, Ridge())]).fit(FRAME, NUMBERS)
+
+
+def test_an_estimator_without_weights_is_refused_before_the_search():
+    fitted = []
+    first = make_pipeline(FunctionTransformer(fitted.append), Ridge())
+    others = [("first", first), make_pipeline(StandardScaler(), KNeighborsRegressor())]
+    with pytest.raises(ValueError, match=r"^estimators: 'pipeline' takes no sample_weight; leave it out"):
+        quick(TabularRegressor, max_seconds=None, estimators=others).fit(FRAME, NUMBERS, np.ones(N))
+    assert not fitted
 
 
 def test_an_estimator_that_fails_is_named():
