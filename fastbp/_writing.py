@@ -34,15 +34,14 @@ def replacing(
     InUseError
         If another program has the file open for longer.
     OSError
-        That names the file, if the disk is full.
+        That names the file, if its folder isn't there, or the disk is full.
     """
     from pathlib import Path
 
     place = Path(_checks.file_to_write("path", path))
     temporary = place.parent / f".{place.name}.{os.urandom(4).hex()}"
-    file: IO[Any] = temporary.open("x", newline="", encoding="utf-8") if text else temporary.open("xb")
     try:
-        with file:
+        with temporary.open("x", newline="", encoding="utf-8") if text else temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -52,6 +51,8 @@ def replacing(
             raise InUseError(error.errno, f"{error.strerror}; what was written is in {temporary}", place) from None
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, FileNotFoundError) and not place.parent.is_dir():
+            raise FileNotFoundError(error.errno, "there is no such folder; make it first", str(place)) from None
         if isinstance(error, OSError) and error.errno in FULL and not error.filename:
             why = f"can't be written: {error.strerror}; free space, or choose another folder"
             raise OSError(error.errno, why, str(place)) from None

@@ -120,3 +120,13 @@ def test_text_keeps_its_ends_of_lines(tmp_path):
     with _writing.replacing(tmp_path / "file", text=True) as file:
         file.write("θ\r\nδ\n")
     assert (tmp_path / "file").read_bytes() == "θ\r\nδ\n".encode()
+
+
+def test_a_folder_that_is_not_there_is_named_with_the_file(tmp_path):
+    path = tmp_path / "gone" / "model.npz"
+    with (
+        pytest.raises(FileNotFoundError, match=r"no such folder; make it first: '.*model\.npz'$") as raised,
+        _writing.replacing(path),
+    ):
+        pass
+    assert raised.value.filename == str(path)
