@@ -124,3 +124,10 @@ def test_two_columns_of_one_name_are_refused(kind):
         X = pyarrow.table([pyarrow.array(X.iloc[:, place]) for place in range(3)], names=["a", "b", "a"])
     with pytest.raises(ValueError, match=r"^X: expected columns of different names, got two called 'a'; rename one$"):
         TableEncoder().fit(X, Y[:30])
+
+
+def test_columns_may_have_numbers_as_names():
+    frame = pandas.DataFrame({0: [1.5, 2.5, 3.5], 1: [3.0, 1.0, 2.0]})
+    assert TableEncoder(drop=[1]).fit_transform(frame, [1.0, 2.0, 3.0]).shape == (3, 1)
+    with pytest.raises(TypeError, match="drop: expected a list of column names"):
+        TableEncoder(drop="0").fit(frame, [1.0, 2.0, 3.0])

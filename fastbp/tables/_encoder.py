@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._cells import Array
-from ._frames import as_frame
+from ._frames import as_frame, column_names
 from ._read import UNKNOWN, inputs
 from ._recognise import MISSING, recognise
 from ._target import TASKS
@@ -61,7 +61,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         "unknown": [StrOptions(set(UNKNOWN))],
         "task": [StrOptions(set(TASKS))],
         "types": [Mapping, None],
-        "drop": ["array-like", tuple, set, frozenset],
+        "drop": ["array-like", tuple, set, frozenset, str],
     }
 
     def __init__(
@@ -157,7 +157,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         while name in frame.columns:
             name += "_"
         frame = frame.assign(**{name: target})
-        self.table_ = recognise(frame, name, self.task, drop=self.drop, types=self.types, missing=self.missing)
+        drop, types = column_names("drop", self.drop), {str(key): kind for key, kind in (self.types or {}).items()}
+        self.table_ = recognise(frame, name, self.task, drop=drop, types=types, missing=self.missing)
         return frame
 
     def __sklearn_tags__(self) -> Any:

@@ -27,7 +27,8 @@ def as_frame(estimator: Any, X: Any, *, reset: bool, known: Collection[str] = ()
     reset : bool
         Whether the estimator is being fitted.
     known : collection of str
-        Names of columns that a fitted estimator needs. Where X or the X of fit is an array, columns count by position.
+        Names of columns that a fitted estimator needs. A frame may lack the others, or have more. Where X or the X of
+        fit is an array, columns count by position.
     """
     name = type(estimator).__name__
     try:
@@ -45,11 +46,29 @@ def as_frame(estimator: Any, X: Any, *, reset: bool, known: Collection[str] = ()
         raise ValueError(wrong("X", "columns of different names", f"two called {shown(repeated[0])}; rename one"))
     if not isinstance(X, pandas.DataFrame):
         X = _as_pandas(name, X)
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if reset or not _has_columns(names, estimator, known):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
     sparse = {name: kind.subtype for name, kind in X.dtypes.items() if isinstance(kind, pandas.SparseDtype)}
     if sparse:
         X = X.astype(sparse)
     return _renamed(X.set_axis(X.columns.map(str), axis=1).reset_index(drop=True), estimator, known)
+
+
+def column_names(argument: str, names: Any) -> tuple[str, ...]:
+    """Return the names of columns as a frame of `as_frame` has them."""
+    if isinstance(names, str):
+        raise TypeError(wrong(argument, "a list of column names", f"{names!r}; write {argument}=[{names!r}]"))
+    return tuple(str(name) for name in names)
+
+
+def _has_columns(names: list[str], estimator: Any, known: Collection[str]) -> bool:
+    """Return whether a frame has the columns that are inputs, and those that fit saw in the same order.
+
+    Others may be missing or be there, too, as the target often is.
+    """
+    seen = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    ordered = [name for name in seen if name in names]
+    return bool(known) and set(known) <= set(ordered) and ordered == [name for name in names if name in seen]
 
 
 def _renamed(frame: DataFrame, estimator: Any, known: Collection[str]) -> DataFrame:

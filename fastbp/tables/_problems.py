@@ -60,6 +60,16 @@ def numbered(rows: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[None]:
         _numbers.reset(token)
 
 
+@contextmanager
+def numbered_from_zero(n_rows: int) -> Iterator[None]:
+    """Let the messages about a frame count rows from 0, unless `numbered` says their numbers."""
+    if _numbers.get() is not None:
+        yield
+        return
+    with numbered(range(n_rows)):
+        yield
+
+
 def rows_of(flags: npt.NDArray[np.bool_]) -> str:
     """Return which rows are flagged: row 3, or 17 rows (3, 5, 6 …)."""
     numbers = _numbers.get()

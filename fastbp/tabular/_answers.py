@@ -23,6 +23,7 @@ from ..explanation._told import Told
 from ..sklearn._input import sample_weights
 from ..tables import RawColumns
 from ..tables._frames import as_frame
+from ..tables._problems import numbered_from_zero
 from . import _importance
 from ._explanation import BACKGROUND, shapley
 from ._fitted import Fitted
@@ -79,8 +80,12 @@ class Answers(BaseEstimator):  # type: ignore[misc]
 
     def _raw(self, X: Any) -> RawColumns:
         """Return the values of rows, checked."""
-        frame = self._frame(X)
-        return self._fitted.columns_of(frame)
+        return self._values(self._frame(X))
+
+    def _values(self, frame: DataFrame) -> RawColumns:
+        """Return the values of a frame's columns. Warnings count its rows from 0, as pandas does."""
+        with numbered_from_zero(len(frame)):
+            return self._fitted.columns_of(frame)
 
     def _frame(self, X: Any) -> DataFrame:
         """Return rows as a frame with the columns that fit saw."""
@@ -163,6 +168,8 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         repeats = _checks.whole("repeats", repeats, minimum=1)
         if (X is None) != (y is None):
             raise ValueError(wrong("X, y", "both or neither", f"only {'y' if X is None else 'X'}"))
+        if X is None and sample_weight is not None:
+            raise ValueError(wrong("sample_weight", "X and y with it", "only weights"))
         if X is None:
             raw, target, weights = self._sample.raw, self._sample.y, self._sample.weights
             predict = self._out_of_fold
@@ -170,6 +177,7 @@ class Answers(BaseEstimator):  # type: ignore[misc]
             raw = self._raw(X)
             target = self._known(target_of(type(self).__name__, y, len(raw)))
             weights = sample_weights("sample_weight", sample_weight, target, np.dtype(np.float64))
+            weights = None if weights is None else weights / weights.max()  # the sum of which is finite
             predict = functools.partial(self._in_pieces, function=self._fitted.predict)
         if len(raw) < 2:
             raise ValueError(wrong("X", "two or more rows, because there is nothing to shuffle in one", str(len(raw))))
@@ -197,7 +205,7 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         frame = self._frame(X)
         if not len(frame):
             raise ValueError(wrong("X", "at least one row", "none"))
-        raw, random = self._fitted.columns_of(frame), np.random.default_rng(self._seed)
+        raw, random = self._values(frame), np.random.default_rng(self._seed)
         background = self._sample.raw.take(random.permutation(len(self._sample.y))[:BACKGROUND])
         values, outputs, baseline = shapley(self._explained, raw, background, random)
         return frame, values, outputs, baseline

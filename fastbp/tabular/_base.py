@@ -19,12 +19,20 @@ from .._checks import wrong
 from .._files.columns import Column
 from .._library.library import library
 from ..sklearn._input import Whole, sample_weights
-from ..tables._frames import as_frame
+from ..tables._frames import as_frame, column_names
+from ..tables._problems import numbered
 from ._answers import Answers
 from ._blend import usable
 from ._exports import Exports
 from ._fitted import Fitted, Row
-from ._inputs import folds_of_groups, group_numbers, named_estimators, target_of, thread_count
+from ._inputs import (
+    folds_of_groups,
+    group_numbers,
+    named_estimators,
+    target_of,
+    thread_count,
+    weighted_rows,
+)
 from ._leaderboard import tell
 from ._objectives import Objective, objective_of
 from ._outside import Outside, check_weighting, fit_estimator
@@ -52,7 +60,7 @@ class BaseTabular(Exports, Answers):
         "cv": [Whole(2, 100)],
         "estimators": ["array-like", tuple],
         "types": [Mapping, None],
-        "drop": ["array-like", tuple, set, frozenset],
+        "drop": ["array-like", tuple, set, frozenset, str],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -121,10 +129,9 @@ class BaseTabular(Exports, Answers):
         if weights is not None:
             check_weighting(others)
         together = np.arange(n) if groups is None else group_numbers(groups, n)
-        rows = np.arange(n) if weights is None else np.flatnonzero(weights)
+        rows, weights = weighted_rows(n, weights)
         if len(rows) < n:  # a row without weight is no row
             frame, target, together = frame.iloc[rows].reset_index(drop=True), target[rows], together[rows]
-            weights = None if weights is None else weights[rows]
         if len(frame) < 2:
             came = f"{len(frame)} (n_samples = {len(frame)})"
             raise ValueError(wrong("X", "at least 2 rows with a weight above 0", came))
@@ -133,16 +140,17 @@ class BaseTabular(Exports, Answers):
         folds = None
         if groups is not None:
             folds = folds_of_groups(together, y, int(self.cv), seed, classes=classes)
-        problem = Problem(
-            *(frame, y, weights, objective),
-            n_classes=n_classes,
-            n_folds=int(self.cv),
-            types=self._types(X, frame),
-            drop=self.drop,
-            columns=columns,
-            random_state=seed,
-            folds=folds,
-        )
+        with numbered(rows):
+            problem = Problem(
+                *(frame, y, weights, objective),
+                n_classes=n_classes,
+                n_folds=int(self.cv),
+                types=self._types(X, frame),
+                drop=column_names("drop", self.drop),
+                columns=columns,
+                random_state=seed,
+                folds=folds,
+            )
         told = functools.partial(tell, objective) if self.verbose else told
         fitted = self._searched(problem, others, n_threads, seed, started, told)
         self._keep(problem, fitted, seed)
@@ -196,7 +204,7 @@ class BaseTabular(Exports, Answers):
 
     def _types(self, X: Any, frame: DataFrame) -> dict[str, str]:
         """Return the kinds of columns that the user chose. Numbers in an array without names stay numbers."""
-        chosen = dict(self.types or {})
+        chosen = {str(name): kind for name, kind in (self.types or {}).items()}
         if hasattr(X, "columns"):
             return chosen
         numeric = [name for name in frame.columns if frame[name].dtype.kind in "iuf" and frame[name].notna().any()]

@@ -38,11 +38,12 @@ def target_of(name: str, y: Any, n_rows: int) -> Array:
 
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None")
-    target = np.asarray(column_or_1d(_as_array(y), warn=True))
+    given = _as_array(y)
+    if getattr(given, "dtype", None) is not None and given.dtype.kind == "c":
+        raise ValueError(wrong("y", "numbers or classes", "complex numbers. Complex data not supported"))
+    target = np.asarray(column_or_1d(given, warn=True))
     if len(target) != n_rows:
         raise ValueError(wrong("y", f"{n_rows} values, one for each row of X", str(len(target))))
-    if target.dtype.kind == "c":
-        raise ValueError(wrong("y", "numbers or classes", "Complex data not supported"))
     gone = np.flatnonzero(pandas.isna(target))
     if len(gone):
         rows = ", ".join(map(str, gone[:SHOWN])) + (" …" if len(gone) > SHOWN else "")
@@ -73,6 +74,9 @@ def as_classes(target: Array) -> tuple[Array, npt.NDArray[np.int64]]:
             raise TypeError(wrong("y", "classes of one kind", f"{came}; convert them with y.astype(str)"))
         if not texts:
             target = np.array(target.tolist())
+        if target.ndim > 1:
+            came = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise TypeError(wrong("y", "one class for each row", f"values of type {came}; convert them to text"))
     check_classification_targets(target)
     classes, codes = np.unique(target, return_inverse=True)
     return classes, codes.reshape(-1).astype(np.int64)
@@ -130,6 +134,15 @@ def folds_of_groups(groups: Array, y: Array, n_folds: int, seed: int, *, classes
         for fold, (_, rows) in enumerate(kind(n_folds, shuffle=True, random_state=seed).split(groups, y, groups)):
             folds[rows] = fold
     return np.unique(folds, return_inverse=True)[1].astype(np.int8)  # a fold may be empty
+
+
+def weighted_rows(n_rows: int, weights: Array | None) -> tuple[npt.NDArray[np.intp], Array | None]:
+    """Return the rows with a weight above 0, and their weights, divided by their mean."""
+    if weights is None:
+        return np.arange(n_rows), None
+    rows = np.flatnonzero(weights)
+    weights = weights[rows] / weights.max()  # the sum of which is finite
+    return rows, weights / weights.mean()
 
 
 def thread_count(n_jobs: int | None) -> int:

@@ -103,7 +103,7 @@ class Conformal:
         """
         coverage = real("coverage", coverage, above=0, dtype=np.dtype(np.float64))
         if coverage >= 1:
-            raise ValueError(wrong("coverage", "a number in (0, 1)", shown(coverage)))
+            raise ValueError(wrong("coverage", "a number in (0, 1), such as 0.9", shown(coverage)))
         below, above = self._reach(coverage)
         size = self._size(prediction, spread)
         squares = float(mean(self.scores**2, self.weights))

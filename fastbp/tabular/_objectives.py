@@ -232,7 +232,7 @@ def objective_of(metric: Any, *, classes: bool) -> Objective:
     ours: tuple[str, ...] = OF_CLASSES if classes else tuple(OF_NUMBERS)
     if name in LOSSES and name not in ours:
         raise ValueError(_other_kind(metric, classes))
-    name = one_of("metric", name, ["auto", *ours])
+    name = one_of("metric", name, ["auto", *ours, *([] if classes else ["quantile:0.9"])])
     return Objective(name, classes, "cross_entropy" if classes else OF_NUMBERS[name], name in SCORES)
 
 

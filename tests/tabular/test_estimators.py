@@ -250,11 +250,39 @@ def test_missing_targets_are_refused_with_advice():
         ({"types": {"size": "float"}}, "types"),
         ({"drop": ["sise"]}, "did you mean 'size'"),
         ({"n_networks": 0}, "n_networks"),
+        ({"drop": [1]}, "drop: expected columns of the table, got '1'"),
+        ({"types": {1: "number"}}, "types: expected columns of the table, got '1'"),
     ],
 )
 def test_wrong_options_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
         quick(TabularClassifier, **options).fit(FRAME, CLASSES)
+
+
+def test_columns_of_a_frame_may_have_numbers_as_names():
+    frame = FRAME[["size", "noise", "colour"]].set_axis([0, 1, 2], axis=1)
+    model = quick(TabularRegressor, n_networks=1, drop=[1], types={2: "category"}).fit(frame, NUMBERS)
+    assert model.left_out_ == {"1": "you dropped it"}
+    with pytest.raises(TypeError, match=r"drop: expected a list of column names, got 'size'; write drop=\['size'\]"):
+        quick(TabularRegressor, drop="size").fit(FRAME, NUMBERS)
+
+
+def test_a_frame_may_lack_columns_that_are_no_inputs_and_have_others(classifier):
+    expected = classifier.predict_proba(FRAME)
+    np.testing.assert_array_equal(classifier.predict_proba(FRAME.drop(columns="name")), expected)
+    more = FRAME.drop(columns="name")
+    more.insert(0, "target", CLASSES)
+    np.testing.assert_array_equal(classifier.predict_proba(more), expected)
+    np.testing.assert_allclose(classifier.explain(more[:2]).differences, 0, atol=1e-9)
+    with pytest.raises(ValueError, match="yet now missing:\n- size"):
+        classifier.predict(FRAME.drop(columns="size"))
+
+
+def test_warnings_count_rows_from_zero(classifier):
+    rows = FRAME[:4].assign(colour=["red", "green", None, "red"])
+    for method in (classifier.predict, classifier.explain):
+        with pytest.warns(UserWarning, match="'green' in row 1"):
+            method(rows)
 
 
 def test_wrong_data_are_refused(classifier):
@@ -267,6 +295,14 @@ def test_wrong_data_are_refused(classifier):
         quick(TabularRegressor).fit(FRAME, CLASSES)
     with pytest.raises(ValueError, match="Unknown label type"):
         quick(TabularClassifier).fit(FRAME, NUMBERS)
+    pairs = np.empty(N, object)
+    pairs[:] = [("a", "b")] * N
+    with pytest.raises(TypeError, match="y: expected one class for each row, got values of type tuple; convert them"):
+        quick(TabularClassifier).fit(FRAME, pairs)
+    with pytest.raises(ValueError, match=r"^y: expected numbers or classes, got complex numbers"):
+        quick(TabularRegressor).fit(FRAME, NUMBERS + 1j)
+    with pytest.raises(ValueError, match="sample_weight: expected X and y with it, got only weights"):
+        classifier.feature_importance(sample_weight=np.ones(N))
     with pytest.raises(TypeError, match="float and str_; convert them"):
         quick(TabularClassifier).fit(FRAME, np.array([1.5, *CLASSES[1:]], object))
     with pytest.raises(ValueError, match="numbers ≥ 0, not all 0, with metric='poisson'"):
@@ -296,12 +332,22 @@ def test_a_row_without_weight_is_no_row():
     np.testing.assert_array_equal(np.isnan(weighted.oof_prediction_), ~kept)
 
 
+def test_only_the_proportions_of_weights_count():
+    weights = np.linspace(1, 2, N)
+    expected = quick(TabularRegressor).fit(FRAME, NUMBERS, weights)
+    for scale in (1e300, 1e-300):
+        model = quick(TabularRegressor).fit(FRAME, NUMBERS, scale * weights)
+        np.testing.assert_allclose(model.predict(FRAME), expected.predict(FRAME), rtol=1e-3)
+        np.testing.assert_allclose(model.predict_interval(FRAME), expected.predict_interval(FRAME), rtol=1e-2)
+        assert model.feature_importance(FRAME, NUMBERS, sample_weight=scale * weights)["importance"]["size"] > 0
+
+
 def test_weights_move_predictions():
     X = np.zeros((N, 1)) + np.arange(N)[:, None] % 2
     y = np.where(np.arange(N) % 4 < 2, "a", "b")
     even = quick(TabularClassifier).fit(X, y)
     heavy = quick(TabularClassifier).fit(X, y, np.where(y == "a", 9.0, 1.0))
-    assert heavy.class_prior_.tolist() == [0.9, 0.1]
+    np.testing.assert_allclose(heavy.class_prior_, [0.9, 0.1])
     assert even.predict_proba(X)[:, 0].mean() == pytest.approx(0.5, abs=0.1)
     assert heavy.predict_proba(X)[:, 0].mean() == pytest.approx(0.9, abs=0.1)
 
