@@ -35,6 +35,8 @@ def as_frame(estimator: Any, X: Any, *, reset: bool, known: Collection[str] = ()
         import pandas
     except ImportError:
         raise not_installed(f"{name} needs pandas", "pandas") from None
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError(wrong("X", "a frame with rows", "LazyFrame; use X.collect()"))
     if isinstance(X, list | tuple) or not hasattr(X, "columns"):
         least = 2 if reset else 1
         kinds = {"dtype": None, "ensure_all_finite": "allow-nan"}

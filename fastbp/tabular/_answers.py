@@ -135,10 +135,10 @@ class Answers(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DataFrame
-            The name, the family, the out-of-fold metric, the weight in the ensemble, the seconds of training, added up
-            over the folds, and whether all folds were trained: candidates that are clearly worse end after their first
-            fold. The metric of the ensemble comes from weights that were chosen on other rows, so it can be worse than
-            that of a candidate.
+            The name, the family, the out-of-fold metric, the weight in the ensemble, the processor seconds of training,
+            added up over the folds, and whether all folds were trained: candidates that are clearly worse end after
+            their first fold. The metric of the ensemble comes from weights that were chosen on other rows, so it can be
+            worse than that of a candidate.
         """
         check_is_fitted(self)
         return leaderboard(self._fitted)

@@ -47,6 +47,7 @@ Array = npt.NDArray[Any]
 
 STOPPED = "Ctrl-C ended the fit early. The estimator keeps the best ensemble so far; interrupted_ is True."
 LATE = "estimators: {} could not be fitted in all folds in time. The ensemble is without them. Increase max_seconds."
+NONE = "There was time for no model, so the same is predicted for every row. Increase max_seconds."
 WILD = "estimators: {} predicted NaN, infinity or very large numbers. The ensemble is without them."
 
 
@@ -197,6 +198,8 @@ class BaseTabular(Exports, Answers):
         if fitted.interrupted:
             _messages.warn(STOPPED, stacklevel=_checks.level_outside())
             late.clear()
+        elif can_learn and len(fitted.log) == 1:
+            _messages.warn(NONE, stacklevel=_checks.level_outside())
         for text, names in ((LATE, late), (WILD, wild)):
             if names:
                 _messages.warn(text.format(", ".join(map(repr, names))), stacklevel=_checks.level_outside())
@@ -207,8 +210,8 @@ class BaseTabular(Exports, Answers):
         chosen = {str(name): kind for name, kind in (self.types or {}).items()}
         if hasattr(X, "columns"):
             return chosen
-        numeric = [name for name in frame.columns if frame[name].dtype.kind in "iuf" and frame[name].notna().any()]
-        return dict.fromkeys(numeric, "number") | chosen
+        numeric = frame.dtypes.map(lambda kind: kind.kind in "iuf") & frame.notna().any()
+        return dict.fromkeys(frame.columns[numeric], "number") | chosen
 
     def _keep(self, problem: Problem, fitted: Fitted, seed: int) -> None:
         """Set the attributes of a fitted estimator."""

@@ -42,7 +42,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         "balanced_accuracy", `predict` gives rare classes as much weight as frequent ones.
     n_networks : int, optional
         The most networks to train, counted over all folds. At least one configuration is trained in every fold. With
-        n_networks and enough time, the same random_state gives the same result.
+        n_networks and max_seconds=None, or enough time, the same random_state gives the same result.
     cv : int
         Number of folds.
     estimators : list of scikit-learn's estimators, or of pairs (name, estimator)
@@ -116,6 +116,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
 
     def _encoded(self, target: Array, objective: Objective) -> tuple[Array, int | None]:
         self.classes_, codes = as_classes(target)
+        if objective.name == "roc_auc" and len(self.classes_) < 2:
+            only = f"only {shown(self.classes_.tolist()[0])}"
+            raise ValueError(wrong("y", "two or more classes with metric='roc_auc'", only))
         return codes, len(self.classes_)
 
     def _keep(self, problem: Problem, fitted: Fitted, seed: int) -> None:

@@ -48,7 +48,7 @@ class Row:
     ----------
     name, family : of the candidate
     loss : of its out-of-fold predictions; of the first fold's if it ended after it
-    seconds : that its training took
+    seconds : processor time of its training
     epochs : that all its networks took together; 0 for other families
     complete : whether it was trained in every fold
     weight : in the ensemble

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 import warnings
 from collections.abc import Sequence
 from itertools import count
@@ -156,8 +155,10 @@ def thread_count(n_jobs: int | None) -> int:
         return int(n_jobs)
     if n_jobs == 0:
         raise ValueError(wrong("n_jobs", "a number of threads, or -1 for all processors", "0"))
-    alone = threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None
-    if not alone:
+    from joblib.parallel import get_active_backend  # which scikit-learn needs
+
+    backend, _ = get_active_backend()
+    if backend.nesting_level or multiprocessing.parent_process() is not None:
         return 1
     cores = int(min(processors.of_process(), processors.quota()))
     return max(1, cores + 1 + int(n_jobs))

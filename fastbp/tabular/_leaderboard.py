@@ -37,7 +37,7 @@ def leaderboard(fitted: Fitted) -> DataFrame:
 def tell(objective: Objective, row: Row) -> None:
     """Print a line for a candidate."""
     ended = "" if row.complete else ", ended after the first fold"
-    _messages.out(f"{row.name}  {objective.metric} {_metric(objective, row.loss):.4f}  {row.seconds:.2f} s{ended}\n")
+    _messages.out(f"{row.name}  {objective.metric} {_metric(objective, row.loss):#.4g}  {row.seconds:.2f} s{ended}\n")
 
 
 def _metric(objective: Objective, loss: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def _fitted(
     problem: Problem, name: str, spec: ViewSpec, target: str | None, deadline: float, *, needed: bool
 ) -> LinearMember | None:
     """Return a linear member; None if there is no time for it."""
-    started = perf_counter()
+    started, worked = perf_counter(), thread_time()
     if started > deadline and not needed:
         return None
     work = ITERATIONS * len(problem) * problem.width(spec) * (problem.n_classes or 1)
@@ -89,5 +89,5 @@ def _fitted(
     member = LinearMember(name, view, fit, problem.objective, transform)
     member.oof = fit.oof.astype(np.float32) if transform is None else transform.backward(fit.oof)
     member.loss = problem.objective.loss(problem.y, member.oof, problem.weights)
-    member.seconds = perf_counter() - started
+    member.seconds = thread_time() - worked
     return member

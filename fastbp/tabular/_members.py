@@ -20,7 +20,7 @@ class Member(Protocol):
     family : "constant", "linear", "network" or "estimator"
     oof : (n, k) or (n,), out-of-fold predictions of the training rows
     loss : of these
-    seconds : how long its training took
+    seconds : processor time of its training
     """
 
     name: str

@@ -63,7 +63,7 @@ class Outside:
     Attributes
     ----------
     name : its name
-    seconds : how long the fits took
+    seconds : processor time of the fits, without that of threads that they start
     oof : (n, k) or (n,) the prediction for each training row by the model that didn't see it
     loss : that of oof
     models : the fitted estimators, one for each fold
@@ -105,7 +105,7 @@ def fit_estimator(
     -------
     The member; None if it had to stop.
     """
-    start = time.perf_counter()
+    worked = time.thread_time()
     inputs, X = _inputs(estimator, problem)
     n, n_classes, y = len(problem), problem.n_classes, problem.y
     oof = np.zeros((n, n_classes)) if n_classes else np.zeros(n)
@@ -123,7 +123,7 @@ def fit_estimator(
             raise ValueError(f"estimators: {name!r} failed on {sees}: {type(error).__name__}: {error}") from error
         models.append(model)
     loss = problem.objective.loss(y, oof, problem.weights) if usable(oof) else math.inf
-    return Outside(name, time.perf_counter() - start, oof, loss, tuple(models), inputs, n_classes)
+    return Outside(name, time.thread_time() - worked, oof, loss, tuple(models), inputs, n_classes)
 
 
 def _rows(X: Any, rows: Array) -> Any:

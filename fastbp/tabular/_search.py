@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, cast
 
 import numpy as np
@@ -53,7 +53,7 @@ class Candidate:
     folds : the training, until it is finished
     waiting : folds that wait for a thread
     trained : how many folds have ended
-    seconds, epochs : that its networks took together
+    seconds, epochs : processor time and epochs that its networks took together
     decided : whether the other folds were started, or given up
     finished : whether nothing is left to do
     member : the result, if every fold has a network
@@ -276,14 +276,14 @@ class Search:
 
     def _fit_fold(self, candidate: Candidate, fold: int) -> Callable[[], None]:
         """Train the network of a fold."""
-        started, folds = perf_counter(), candidate.folds
+        started, worked, folds = perf_counter(), thread_time(), candidate.folds
         assert folds is not None
         epochs = folds.train(fold, self._left)
-        seconds = perf_counter() - started
+        seconds, worked = perf_counter() - started, thread_time() - worked
 
         def finish() -> None:
             candidate.trained += 1
-            candidate.seconds += seconds
+            candidate.seconds += worked
             candidate.epochs += epochs
             self._work_done += epochs * folds.multiplications
             self._work_seconds += seconds

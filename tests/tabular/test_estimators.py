@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pandas
 import pytest
@@ -24,6 +26,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import SVC
 
 from fastbp.tabular import TabularClassifier, TabularRegressor
+from fastbp.tabular._inputs import thread_count
 
 N = 240
 RNG = np.random.default_rng(0)
@@ -257,6 +260,35 @@ def test_missing_targets_are_refused_with_advice():
 def test_wrong_options_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
         quick(TabularClassifier, **options).fit(FRAME, CLASSES)
+
+
+def test_one_class_has_no_roc_curve():
+    with pytest.raises(ValueError, match=r"y: expected two or more classes with metric='roc_auc', got only 'same'"):
+        quick(TabularClassifier, metric="roc_auc").fit(FRAME, np.full(N, "same"))
+
+
+def test_a_lazy_frame_is_refused_with_advice():
+    polars = pytest.importorskip("polars")
+    with pytest.raises(TypeError, match=r"got LazyFrame; use X\.collect\(\)"):
+        quick(TabularClassifier).fit(polars.from_pandas(FRAME).lazy(), CLASSES)
+
+
+def test_the_number_of_threads_outside_of_the_main_thread(monkeypatch):
+    monkeypatch.setattr("fastbp._engine.processors.of_process", lambda: 8)
+    monkeypatch.setattr("fastbp._engine.processors.quota", lambda: 8)
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(thread_count, -1).result() == 8
+    for backend in ("threading", "loky"):
+        assert joblib.Parallel(2, backend=backend)([joblib.delayed(thread_count)(-1)] * 2) == [1, 1]
+    assert [thread_count(n) for n in (None, 3, -2, -20)] == [1, 3, 7, 1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_time_for_any_model_is_said(monkeypatch):
+    monkeypatch.setattr("fastbp.tabular._linear_member.SLACK", -1.0)
+    model = quick(TabularRegressor, max_seconds=1e-6, n_networks=None)
+    with pytest.warns(UserWarning, match="There was time for no model, so the same is predicted for every row"):
+        model.fit(FRAME, NUMBERS)
 
 
 def test_columns_of_a_frame_may_have_numbers_as_names():
