@@ -64,7 +64,7 @@ def greedy_weights(
     """
     usable_ones = np.flatnonzero([usable(P) for P in predictions]).tolist()
     if not usable_ones:
-        raise ValueError(wrong("predictions", f"those of at least one member between ±{FAR:g}", "others"))
+        raise ValueError(wrong("predictions", f"finite ones of at least one member, up to {FAR:g}", "others"))
     chosen = np.zeros(len(predictions))
     chosen[usable_ones] = _greedy([predictions[j] for j in usable_ones], y, objective, weights, steps)
     return chosen

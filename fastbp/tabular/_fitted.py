@@ -75,8 +75,8 @@ class Fitted:
     members : those with a weight
     weights : (m,) of the members, > 0, with the sum 1
     temperature : of the probabilities; 1 for numbers
-    oof : (n, k) or (n,), out-of-fold predictions of the ensemble
-    loss : of rows that did not choose the weights
+    oof : (n, k) or (n,), out-of-fold predictions of the ensemble, with weights that other folds chose
+    loss : of these
     log : the candidates
     interrupted : whether Ctrl-C ended the search
     line : that calibrates predictions of numbers
@@ -150,19 +150,17 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
             best, shares = loss, np.append(found, np.zeros(len(members) - count))
     used = np.flatnonzero(shares).tolist()
     chosen = [members[i] for i in used]
-    predictions = [member.oof for member in chosen]
-    oof, degrees, line = blended(predictions, shares[used]), 1.0, UNCHANGED
+    mean, degrees, line = blended([member.oof for member in chosen], shares[used]), 1.0, UNCHANGED
     if problem.n_classes is not None:
-        degrees = temperature(oof, y, weights)
-        oof = _probabilities(oof, degrees)
+        degrees = temperature(mean, y, weights)
     else:
-        line = calibration(oof, y, objective, weights)
-        oof = line.of(oof)
+        line = calibration(mean, y, objective, weights)
     names = {member.name: shares[i] for i, member in enumerate(members)}
     candidates = sorted(members, key=lambda member: member.loss)[:NESTED]
     nested = nested_predictions(
         [member.oof for member in candidates], problem.folds, partial(chosen_weights, problem, candidates)
     )
+    oof = line.of(nested) if problem.n_classes is None else _probabilities(nested, degrees)
     return Fitted(
         columns=problem.columns,
         objective=objective,
@@ -171,7 +169,7 @@ def weighted(problem: Problem, members: Sequence[Member], first: int, log: Seque
         weights=shares[used],
         temperature=degrees,
         oof=oof,
-        loss=objective.loss(y, nested if problem.n_classes else line.of(nested), weights),
+        loss=objective.loss(y, oof, weights),
         log=tuple(_with_weight(row, names.get(row.name, 0.0)) for row in log),
         interrupted=interrupted,
         line=line,

@@ -113,7 +113,11 @@ def test_nested_predictions_are_honest():
     objective = objective_of("rmse", classes=False)
     y = rng.normal(size=100)
     noise = [0.3 * rng.normal(size=100) for _ in range(50)]
-    nested = nested_predictions(noise, y, np.arange(100) % 5, objective)
+
+    def choose(rows):
+        return greedy_weights([P[rows] for P in noise], y[rows], objective)
+
+    nested = nested_predictions(noise, np.arange(100) % 5, choose)
     selected = objective.loss(y, blended(noise, greedy_weights(noise, y, objective)))
     assert selected < 0.98 * objective.loss(y, np.zeros(100))
     assert objective.loss(y, nested) > selected + 0.02
@@ -123,7 +127,11 @@ def test_nested_predictions_use_weights_of_the_other_folds():
     objective = objective_of("mae", classes=False)
     predictions, y, weights = members(objective)
     folds = np.arange(len(y)) % 3
-    nested = nested_predictions(predictions, y, folds, objective, weights)
+
+    def choose(rows):
+        return greedy_weights([P[rows] for P in predictions], y[rows], objective, weights[rows])
+
+    nested = nested_predictions(predictions, folds, choose)
     others = folds != 1
     chosen = greedy_weights([P[others] for P in predictions], y[others], objective, weights[others])
     assert nested[folds == 1] == pytest.approx(blended(predictions, chosen)[folds == 1])

@@ -452,6 +452,13 @@ def test_deviations_tell_where_networks_disagree(classifier, regressor):
     assert regressor.predict_std(far).mean() > regressor.predict_std(FRAME).mean()
 
 
+def test_the_loss_is_that_of_the_out_of_fold_predictions(classifier, regressor):
+    assert classifier.loss_ == pytest.approx(log_loss(CLASSES, classifier.oof_prediction_))
+    assert regressor.loss_ == pytest.approx(np.sqrt(((regressor.oof_prediction_ - NUMBERS) ** 2).mean()))
+    sharp = quick(TabularClassifier, n_networks=1, max_seconds=0.2).fit(FRAME, FRAME["size"] > 0)
+    assert sharp.loss_ == pytest.approx(log_loss(FRAME["size"] > 0, sharp.oof_prediction_))
+
+
 def test_the_leaderboard(classifier):
     board = classifier.leaderboard()
     assert list(board.columns) == ["name", "family", "log_loss", "weight", "seconds", "complete"]
