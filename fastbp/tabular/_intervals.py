@@ -99,7 +99,7 @@ class Conformal:
             The disagreement, if `fit` got one.
         variance : (m,), optional
             Of the predictions by each fold's models. The residuals are those of one fold, but the prediction is the
-            folds' mean, whose squared error is smaller by the variance.
+            folds' mean, whose squared error is smaller by the variance. Few residuals are not enough to know it.
         """
         coverage = real("coverage", coverage, above=0, dtype=np.dtype(np.float64))
         if coverage >= 1:
@@ -107,7 +107,7 @@ class Conformal:
         below, above = self._reach(coverage)
         size = self._size(prediction, spread)
         squares = float(mean(self.scores**2, self.weights))
-        if variance is not None and squares > 0:
+        if variance is not None and squares > 0 and len(self.scores) >= FEW:
             size = size * np.sqrt(1 - np.minimum(variance / (squares * size**2), MOST_AVERAGED))
         low, high = prediction - below * size, prediction + above * size
         if (len(self.scores) + 1) * (1 - coverage) >= OUTSIDE:

@@ -72,6 +72,8 @@ def test_the_mean_of_folds_has_narrower_intervals():
     assert ((low <= new) & (new <= high)).mean() > 0.93
     low, high = intervals.interval(np.zeros(1), 0.9, None, np.array([1e9]))
     assert low < 0 < high
+    few, far = Conformal.fit(y[:50], of_each[0][:50]), np.full(20_000, 9.0)
+    np.testing.assert_array_equal(few.interval(new, 0.9, None, far), few.interval(new, 0.9))
 
 
 def test_few_residuals_by_hand():
