@@ -25,7 +25,7 @@ from ._members import Member
 from ._networks import Architecture, NetworkMember
 from ._objectives import Objective
 from ._targets import TargetTransform
-from ._views import View, ViewSpec
+from ._views import View
 
 Array = npt.NDArray[Any]
 
@@ -240,7 +240,7 @@ def member_record(member: Member, view: Callable[[View], int]) -> dict[str, Any]
         kind = member.architecture
         return about | {
             "view": view(member.view),
-            "configuration": kind.configuration.record(),
+            "configuration": {name: v for name, v in kind.configuration.record().items() if name != "view"},
             "transform": None if kind.transform is None else kind.transform.record(),
             "parameters": member.parameters,
         }
@@ -299,14 +299,19 @@ def _network(record: Mapping[str, Any], view: View, transform: TargetTransform |
 
 
 def _configuration(record: dict[str, Any]) -> Configuration:
-    """Return the configuration of a record. A trainer checks the values that it gets."""
-    checked("a configuration", record, _types_of(Configuration(), view=RECORD, hidden=(list,)))
-    checked("a view", record["view"], _types_of(ViewSpec()))
+    """Return the configuration of a record, without its view, because the file has the view's features.
+
+    A field that the file lacks has its usual value. A trainer checks the values that it gets.
+    """
+    kinds = _types_of(Configuration(), hidden=(list,))
+    del kinds["view"]
+    usual = Configuration().record()
+    record = checked("a configuration", {name: usual[name] for name in kinds} | record, kinds)
     hidden, numbers = record["hidden"], [record[name] for name in ("batch_size", "epochs", "patience")]
     fits("sizes of hidden layers", all(type(n) is int and 0 < n < 1 << 31 for n in hidden))
     fits("batch_size, epochs and patience as integers ≥ 1", all(0 < n < 1 << 63 for n in numbers))
     fits("a finite learning rate", math.isfinite(record["learning_rate"]))
-    return Configuration.from_record(record)
+    return Configuration.from_record(record | {"view": {}})
 
 
 def _types_of(usual: Any, **other: tuple[type, ...]) -> dict[str, tuple[type, ...]]:

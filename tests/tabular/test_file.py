@@ -256,6 +256,16 @@ def test_a_file_that_is_written_again_is_loaded(saved, regressor):
     np.testing.assert_array_equal(tabular.load(saved).predict(NEW), regressor.predict(NEW))
 
 
+def test_a_file_of_networks_that_lacks_a_later_option_is_loaded(saved, regressor):
+    def earlier(header, arrays):
+        for member in header["members"]:
+            assert "view" not in member.get("configuration", {})  # which may get other fields
+            member.get("configuration", {}).pop("label_smoothing", None)
+
+    forged(saved, earlier)
+    np.testing.assert_array_equal(tabular.load(saved).predict(NEW), regressor.predict(NEW))
+
+
 def test_overlapping_members_are_refused(saved):
     """Each would be a copy of the same bytes in memory."""
     with zipfile.ZipFile(saved) as file:
