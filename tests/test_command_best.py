@@ -263,3 +263,11 @@ def test_a_terminal_shows_progress(folder, capsys, monkeypatch):
     assert run("train shop.csv --target price --best --seconds 0.5 --seed 0") == 0
     err = capsys.readouterr().err
     assert re.search(r"\d+ candidates, best rmse \d", err)
+
+
+def test_a_target_that_the_metric_cannot_have_is_named(folder, capsys):
+    frame = shop()
+    frame.assign(price=frame["price"] - 100).to_csv("loss.csv", index=False)
+    assert run("train loss.csv --target price --best --seconds 0.5 --metric poisson --quiet") != 0
+    err = capsys.readouterr().err
+    assert "loss.csv: column 'price': expected numbers ≥ 0, not all 0, with --metric poisson, got -9" in err

@@ -129,7 +129,8 @@ def _searched(arguments: Namespace, read: Found, model: Estimator, names: tuple[
     if shows:
         _messages.result(text + _plan(model, len(training), len(held_out)))
     started = time.perf_counter()
-    with announced_if(not arguments.quiet), _progress(model, shown=interactive() and shows) as told:
+    bar = _progress(model, shown=interactive() and shows)
+    with about(arguments.data), announced_if(not arguments.quiet), bar as told:
         _fit(model, table, frame.iloc[training].reset_index(drop=True), y[training], told)
     took = time.perf_counter() - started
     parts = {"out of fold": ensembles.figures_of(model, table, model.oof_prediction_, y[training], names)}
@@ -161,8 +162,14 @@ def _fit(model: Estimator, table: Table, frame: DataFrame, y: Array, told: Calla
     inputs = frame[[column.name for column in columns]]
     is_class = isinstance(target, Categories)
     values = y if isinstance(target, Categories) else replace(target, low=None, high=None).unscaled(y)
-    with told_warnings(silent=True):
-        model._fit(inputs, values, classes=is_class, columns=columns, told=told)
+    try:
+        with told_warnings(silent=True):
+            model._fit(inputs, values, classes=is_class, columns=columns, told=told)
+    except ValueError as error:
+        if not str(error).startswith("y: "):
+            raise
+        text = str(error).removeprefix("y: ").replace(f"metric={model.metric!r}", f"--metric {model.metric}")
+        raise TableError(f"column {target.name!r}: {text}") from None
     if isinstance(target, Categories):
         model.classes_ = np.array(target.categories, object)
 
