@@ -137,14 +137,13 @@ def splits_of(found: Found, table: Table, *several: Name) -> list[int]:
     return sorted(set.intersection(*sets))
 
 
-def complete(found: Found, names: list[Name]) -> list[Name]:
-    """Return the models that have all splits of all tables that any model has."""
-    everything = {(cell.table, cell.split) for cell in found}
-    return [one for one in names if all(Cell(table, *one.at(split)) in found for table, split in everything)]
+def ranked(found: Found, tables: list[Table], names: list[Name]) -> list[Name]:
+    """Return the models that have a split of each table. The first splits are measured first, so they share one."""
+    return [one for one in names if all(splits_of(found, table, one) for table in tables)]
 
 
 def losses(found: Found, tables: list[Table], names: list[Name]) -> np.ndarray:
-    """Return (tables, models)."""
+    """Return (tables, models): means over the splits that all these models have."""
     rows = [(table, splits_of(found, table, *names)) for table in tables]
     return np.array([[mean(found, table, one, "loss", splits) for one in names] for table, splits in rows])
 
@@ -185,11 +184,11 @@ def wins(found: Found, tables: list[Table], ours: Name, other: Name) -> str:
 
 def model_lines(found: Found, tables: list[Table], names: list[Name]) -> list[str]:
     """Return the table of models: mean ranks, the tables on which fastbp is better, seconds, how each is used."""
-    ranked = complete(found, names)
+    placed_ones = ranked(found, tables, names)
     groups = {measure: [t for t in tables if t.classes is classes] for classes, (_, measure) in MEASURES.items()}
     groups = {measure: group for measure, group in groups.items() if group}
     placed = {
-        measure: dict(zip(ranked, ranks(losses(found, group, ranked)), strict=True))
+        measure: dict(zip(placed_ones, ranks(losses(found, group, placed_ones)), strict=True))
         for measure, group in groups.items()
     }
     own = [one for one in names if one.seconds]
@@ -197,7 +196,7 @@ def model_lines(found: Found, tables: list[Table], names: list[Name]) -> list[st
     heads += ["processor seconds a table", "how it is used"]
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 2) + " --- |"]
     for one in names:
-        line = [one.title, *(f"{placed[m][one]:.2f}" if one in ranked else "–" for m in groups)]
+        line = [one.title, *(f"{placed[m][one]:.2f}" if one in placed_ones else "–" for m in groups)]
         line += [wins(found, tables, mine, one) for mine in own]
         each = [mean(found, t, one, "processor", s) for t in tables if (s := splits_of(found, t, one))]
         line += [f"{statistics.mean(each):.1f}" if each else "–", MODELS[one.model].use]
@@ -208,18 +207,19 @@ def model_lines(found: Found, tables: list[Table], names: list[Name]) -> list[st
 def page(found: Found, tables: list[Table], names: list[Name], given: argparse.Namespace) -> list[str]:
     """Return the lines of the page, and draw its picture."""
     names = [one for one in names if any(cell == Cell(cell.table, *one.at(cell.split)) for cell in found)]
-    ranked = complete(found, names)
+    several = ranked(found, tables, names)
     lines = [*model_lines(found, tables, names), ""]
-    if len(ranked) > 2 and len(tables) > 2:
-        table = losses(found, tables, ranked)
-        difference = critical_difference(len(ranked), len(tables))
+    if len(several) > 2 and len(tables) > 2:
+        table = losses(found, tables, several)
+        difference = critical_difference(len(several), len(tables))
         if given.write:
             heading = f"Mean ranks on {len(tables)} tables; the best is on the left"
-            draw([one.title for one in ranked], ranks(table), difference, heading, PAGE.with_name(PICTURE))
+            draw([one.title for one in several], ranks(table), difference, heading, PAGE.with_name(PICTURE))
         lines += [
             f"![Mean ranks of the models, and the critical difference]({PICTURE})",
             "",
-            f"The ranks are those of the mean losses on all {len(tables)} tables. Bars join models whose mean ranks",
+            f"The ranks are those of the mean losses on all {len(tables)} tables, over the splits that all these",
+            "models have. Bars join models whose mean ranks",
             f"are closer than the critical difference of {difference:.2f} (Nemenyi's test, 5 %). If all models were",
             f"equally good, mean ranks that differ so much would have a probability of {chance(table):.1g}",
             "(Friedman's test).",
