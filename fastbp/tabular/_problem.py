@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .. import tables
 from .._files.columns import Column
+from ._means import CLASSES
 from ._objectives import Objective
 from ._targets import TargetTransform, candidates
 from ._views import Training, View, ViewSpec, estimated_width, fitted, within
@@ -121,7 +122,8 @@ class Problem:
     def _within(self, spec: ViewSpec) -> ViewSpec:
         limit = max(LEAST, (self.raw.numbers.nbytes + self.raw.places.nbytes) * 3 // 4)
         found = within(spec, self.columns, limit // (4 * len(self)))
-        return replace(found, means=False) if self._grouped else found
+        without = self._grouped or (self.n_classes or 1) > CLASSES
+        return replace(found, means=False) if without else found
 
     @cached_property
     def transforms(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .._files.columns import Categories, Column
 from ..tables import RawColumns, n_numbers
 from ._blocks import Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled, signed_log
-from ._means import CLASSES, mean_targets
+from ._means import mean_targets
 
 Array = npt.NDArray[Any]
 
@@ -122,8 +122,7 @@ def within(spec: ViewSpec, columns: tuple[Column, ...], width: int) -> ViewSpec:
 def fitted(spec: ViewSpec, training: Training) -> tuple[View, Array]:
     """Return a view, and the features of the training rows, whose mean targets contain only those of other rows."""
     categories = _categories(training.columns)
-    uses = spec.means and training.targets.shape[1] <= CLASSES
-    with_means = [j for j, column in enumerate(categories) if uses and len(column.places) > MANY]
+    with_means = [j for j, column in enumerate(categories) if spec.means and len(column.places) > MANY]
     blocks = [*_number_blocks(spec, training.raw), *_one_hot_blocks(categories, with_means)]
     means, rng = [], np.random.default_rng(spec.seed)
     for j in with_means:

@@ -43,6 +43,16 @@ def test_a_view_of_many_categories_has_mean_targets_where_memory_is_short():
     assert estimated_width(spec, columns) <= 10 < estimated_width(ViewSpec(), columns)
 
 
+def test_the_width_of_a_view_is_known_if_there_are_many_classes():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"place": [f"p{i}" for i in rng.integers(0, 50, 400)]})
+    for n_classes in (10, 11):
+        objective = objective_of("log_loss", classes=True)
+        problem = Problem(frame, np.arange(400) % n_classes, None, objective, n_classes=n_classes)
+        spec = ViewSpec(means=True)
+        assert (problem.view(spec)[0].width > 40) == (problem.width(spec) > 40) == (n_classes > 10)
+
+
 def test_groups_have_no_mean_targets():
     rng = np.random.default_rng(0)
     people = np.repeat(np.arange(40), 10)
