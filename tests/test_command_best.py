@@ -33,6 +33,14 @@ def shop() -> pandas.DataFrame:
     return frame
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_candidates():
+    """Let a search end after four configurations, which takes far less than its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "MOST", 4)
+        yield
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
     """A folder with a table and the models of its two targets."""
@@ -40,7 +48,7 @@ def models(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         shop().to_csv("shop.csv", index=False)
-        options = "--id order_id --best --seconds 1 --seed 5 --threads 1 --quiet"
+        options = "--id order_id --best --seconds 60 --seed 5 --threads 1 --quiet"
         assert run(f"train shop.csv --target price --drop sold {options} --out price.npz") == 0
         assert run(f"train shop.csv --target sold --drop price {options} --out sold.npz") == 0
     return place
@@ -71,7 +79,7 @@ def test_the_report(folder, capsys):
 
 
 def test_json(folder, capsys):
-    assert run("train shop.csv --target sold --best --seconds 0.5 --seed 2 --metric accuracy --metrics f1 --json") == 0
+    assert run("train shop.csv --target sold --best --seconds 60 --seed 2 --metric accuracy --metrics f1 --json") == 0
     found = said(capsys)
     assert found["target"] == {"name": "sold", "classes": ["9", "10", "few"]}
     assert found["metric"] == "accuracy"
@@ -132,7 +140,7 @@ def test_evaluate(folder, capsys):
 def test_figures_of_balanced_accuracy_are_those_of_the_predicted_classes(folder, capsys):
     frame = shop().assign(sold=np.where(shop()["price"] > 8, "yes", "no"))
     frame.to_csv("rare.csv", index=False)
-    options = "--drop price --best --seconds 0.5 --seed 0 --metric balanced_accuracy --metrics balanced_accuracy"
+    options = "--drop price --best --seconds 60 --seed 0 --metric balanced_accuracy --metrics balanced_accuracy"
     assert run(f"train rare.csv --target sold {options} --quiet") == 0
     assert run("evaluate rare.model.npz rare.csv --metrics balanced_accuracy --json") == 0
     measured = said(capsys)["measured"]
@@ -260,7 +268,7 @@ def test_ctrl_c_keeps_the_best_so_far(folder, capsys, monkeypatch):
 
 def test_a_terminal_shows_progress(folder, capsys, monkeypatch):
     monkeypatch.setattr("fastbp._cli.searching.interactive", lambda: True)
-    assert run("train shop.csv --target price --best --seconds 0.5 --seed 0") == 0
+    assert run("train shop.csv --target price --best --seconds 60 --seed 0") == 0
     err = capsys.readouterr().err
     assert re.search(r"\d+ candidates, best rmse \d", err)
 
