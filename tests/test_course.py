@@ -214,7 +214,7 @@ def test_ctrl_c_keeps_the_epochs_and_the_best_weights(courses):
         {"callbacks": [EarlyStopping(), EarlyStopping()]},
         {"validation_data": None},
     ],
-    ids=str,
+    ids=["metric", "training loss", "the largest loss", "two callbacks", "no validation"],
 )
 def test_other_fits_run_epoch_by_epoch(courses, fit):
     case = Case((3, 2), n=20)
