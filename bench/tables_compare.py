@@ -246,9 +246,10 @@ def conditions(found: Found, given: argparse.Namespace) -> list[str]:
     """Return what the measurements were made with."""
     versions = dict(pair for record in found.values() for pair in record["versions"].items())
     told = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-    splits = len({cell.split for cell in found})
+    n_splits = len({cell.split for cell in found})
+    splits = "One split" if n_splits == 1 else f"Means over {n_splits} splits"
     return [
-        f"Means over {splits} splits; at most {given.rows:,} rows of each table; {os.cpu_count()} × {processor()};",
+        f"{splits}; at most {given.rows:,} rows of each table; {os.cpu_count()} × {processor()};",
         f"Python {platform.python_version()}; {told}.",
         f"fastbp has {given.threads} threads, the others have one.",
         "A number in brackets is the number of splits that a model finished, if it is smaller than that of the others.",
