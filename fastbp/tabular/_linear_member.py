@@ -22,8 +22,6 @@ Array = npt.NDArray[Any]
 RICH = ViewSpec(rank=True, log=True, means=True)
 CURVED = ViewSpec(pieces=8)
 VIEWS = (("scaled", PLAIN), ("with ranks and logarithms", RICH), ("piecewise", CURVED))
-
-
 ITERATIONS = 100.0  # passes over the features that a fit takes, about
 SPEED = 1e9  # multiplications in a second, at least
 SLACK = 1.0  # seconds after the deadline that a fit may take, because there is an answer then

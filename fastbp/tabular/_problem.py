@@ -17,7 +17,7 @@ from .._files.columns import Column
 from ._means import CLASSES
 from ._objectives import Objective
 from ._targets import TargetTransform, candidates
-from ._views import Training, View, ViewSpec, estimated_width, fitted, within
+from ._views import View, ViewSpec, estimated_width, fitted, within
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -108,7 +108,8 @@ class Problem:
             if spec in self._views:
                 self._views.move_to_end(spec)
                 return self._views[spec]
-        found = fitted(spec, self._training())
+        targets = self._targets_of_means() if spec.means else None
+        found = fitted(spec, self.columns, self.raw, targets)
         with self._lock:
             self._views[spec] = found
             while len(self._views) > 1 and sum(X.nbytes for _, X in self._views.values()) > KEPT:
@@ -135,9 +136,6 @@ class Problem:
         if not self.transforms:
             return None
         return TargetTransform.fit(kind if kind in self.transforms else self.transforms[0], self.y, self.weights)
-
-    def _training(self) -> Training:
-        return Training(self.columns, self.raw, self._targets_of_means())
 
     def _targets_of_means(self) -> Array:
         """Return the targets from which mean targets are computed, (n, w)."""

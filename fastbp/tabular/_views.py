@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,22 +49,6 @@ class ViewSpec:
     sigma: float = 0.5
     means: bool = False
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Training:
-    """The rows that train, and what views may use of them.
-
-    Attributes
-    ----------
-    columns : what each column is
-    raw : the values of the rows
-    targets : (n, w) standardized targets, or whether a row has each class, from which mean targets are computed
-    """
-
-    columns: tuple[Column, ...]
-    raw: RawColumns
-    targets: Array
 
 
 @dataclass(frozen=True)
@@ -119,17 +103,26 @@ def within(spec: ViewSpec, columns: tuple[Column, ...], width: int) -> ViewSpec:
     return spec
 
 
-def fitted(spec: ViewSpec, training: Training) -> tuple[View, Array]:
-    """Return a view, and the features of the training rows, whose mean targets contain only those of other rows."""
-    categories = _categories(training.columns)
-    with_means = [j for j, column in enumerate(categories) if spec.means and len(column.places) > MANY]
-    blocks = [*_number_blocks(spec, training.raw), *_one_hot_blocks(categories, with_means)]
+def fitted(
+    spec: ViewSpec, columns: tuple[Column, ...], raw: RawColumns, targets: Array | None = None
+) -> tuple[View, Array]:
+    """Return a view, and the features of the training rows, whose mean targets contain only those of other rows.
+
+    Parameters
+    ----------
+    spec : what the view has
+    columns : what each column is
+    raw : the values of the training rows
+    targets : (n, w) standardized targets, or whether a row has each class, if the view has mean targets
+    """
+    categories = _categories(columns)
+    with_means = [j for j, column in enumerate(categories) if targets is not None and len(column.places) > MANY]
+    blocks = [*_number_blocks(spec, raw), *_one_hot_blocks(categories, with_means)]
     means, rng = [], np.random.default_rng(spec.seed)
     for j in with_means:
-        n_places = len(categories[j].places) + 2
-        means.append(mean_targets(j, training.raw.places[j], n_places, training.targets, rng))
+        means.append(mean_targets(j, raw.places[j], len(categories[j].places) + 2, cast(Array, targets), rng))
     view = View((*blocks, *(each.block for each in means)))
-    X = view.matrix(training.raw)
+    X = view.matrix(raw)
     first = sum(block.width for block in blocks)
     for each in means:
         X[:, first : first + each.block.width] = each.ordered

@@ -9,15 +9,10 @@ printed with the seed and the number that repeat it: ``--seed 0 --only 1234``.
 
 from __future__ import annotations
 
-import argparse
-import random
 import re
 import sys
-import tempfile
 import time
 import warnings
-from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +22,7 @@ import pandas as pd
 from fastbp import ModelFileError
 from fastbp.tabular import TabularClassifier, TabularRegressor, load
 
-from ._mutations import MUTATIONS
-from ._process import in_child
-from .mutated_files import LIMIT_BYTES, LIMIT_SECONDS, guard_memory, peak_bytes
+from ._spoilt import asked, failures
 
 
 def table() -> tuple[pd.DataFrame, Any, Any]:
@@ -101,41 +94,8 @@ def tried(path: Path) -> tuple[str, float]:
 def run(folder: Path, numbers: range, seed: int) -> int:
     """How many files failed."""
     warnings.simplefilter("ignore")
-    files, path = good_files(folder), folder / "model.npz"
-    for data in files:
-        path.write_bytes(data)
-        came = tried(path)[0]
-        assert came == "loaded", came
-    guard_memory()
-    before, slowest, failed = peak_bytes(), 0.0, 0
-    outcomes: Counter[tuple[str, str]] = Counter()
-    for i in numbers:
-        chance = random.Random(f"{seed}/{i}")
-        mutation = chance.choice(MUTATIONS)
-        path.write_bytes(mutation(chance.choice(files), chance))
-        outcome, seconds = tried(path)
-        slowest = max(slowest, seconds)
-        if outcome not in ("loaded", "refused") or seconds > LIMIT_SECONDS:
-            print(f"seed {seed}, number {i}, {mutation.__name__}: {outcome} after {seconds:.3f} s")
-            outcome, failed = "FAILED", failed + 1
-        outcomes[mutation.__name__, outcome] += 1
-    growth = peak_bytes() - before
-    for (name, outcome), count in sorted(outcomes.items()):
-        print(f"{name:16} {outcome:8} {count:6}")
-    print(f"{len(numbers)} files, {failed} failed; slowest {slowest:.3f} s; {growth / 1e6:.0f} MB more at the peak")
-    return failed + (growth > LIMIT_BYTES)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000, help="files")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="the number of the one file to try")
-    options = parser.parse_args()
-    numbers = range(options.count) if options.only is None else range(options.only, options.only + 1)
-    with tempfile.TemporaryDirectory() as folder:
-        return in_child(partial(run, Path(folder), numbers, options.seed))
+    return failures(good_files(folder), folder, lambda path, _: tried(path), numbers, seed)
 
 
 if __name__ == "__main__":
-    sys.exit(main() != 0)
+    sys.exit(asked(run, __doc__) != 0)

@@ -9,14 +9,8 @@ that repeat it: ``--seed 0 --only 1234``.
 
 from __future__ import annotations
 
-import argparse
-import random
-import resource
 import sys
-import tempfile
 import time
-from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +18,8 @@ import numpy as np
 from fastbp import ModelFileError, Trainer, losses, optimizers
 from fastbp._files.columns import Categories, Numbers, Table
 
-from ._mutations import MUTATIONS
-from ._process import in_child
+from ._spoilt import asked, failures
 
-LIMIT_SECONDS, LIMIT_BYTES = 1.0, 200_000_000  # of one load; of all loads together
-GUARD_BYTES = 1 << 30  # of addresses; an allocation beyond it fails, and so does the test
-MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 COLUMNS = Numbers("size", 2.5, 0.5, fill=True), Categories("colour", ("red", "blue", "é"), fill="red")
 TABLE = Table(COLUMNS, Categories("kind", ("a", "b", "c"), fill=None))  # as of `fastbp train`
 CONFIGURATIONS = (
@@ -92,55 +82,12 @@ def load(path: Path, numbers: bytes) -> tuple[str, float]:
     return "loaded", seconds
 
 
-def guard_memory() -> None:
-    """Let allocations fail that are beyond all reason."""
-    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + GUARD_BYTES, hard))
-
-
-def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
-
-
 def run(folder: Path, numbers: range, seed: int) -> int:
     """How many files failed."""
     files = good_files(folder)
-    path = folder / "model.npz"
-    for data, good in files:  # compiles what will be asked for, before memory is looked at
-        path.write_bytes(data)
-        assert load(path, good)[0] == "loaded"
-    guard_memory()
-    before, slowest, failed = peak_bytes(), 0.0, 0
-    outcomes: Counter[tuple[str, str]] = Counter()
-    for i in numbers:
-        chance = random.Random(f"{seed}/{i}")
-        data, good = chance.choice(files)
-        mutation = chance.choice(MUTATIONS)
-        path.write_bytes(mutation(data, chance))
-        outcome, seconds = load(path, good)
-        slowest = max(slowest, seconds)
-        if outcome not in ("loaded", "refused") or seconds > LIMIT_SECONDS:
-            print(f"seed {seed}, number {i}, {mutation.__name__}: {outcome} after {seconds:.3f} s")
-            outcome, failed = "FAILED", failed + 1
-        outcomes[mutation.__name__, outcome] += 1
-    growth = peak_bytes() - before
-    for (name, outcome), count in sorted(outcomes.items()):
-        print(f"{name:16} {outcome:8} {count:6}")
-    print(f"{len(numbers)} files, {failed} failed; slowest {slowest:.3f} s; {growth / 1e6:.0f} MB more at the peak")
-    return failed + (growth > LIMIT_BYTES)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000, help="files")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="the number of the one file to try")
-    options = parser.parse_args()
-    numbers = range(options.count) if options.only is None else range(options.only, options.only + 1)
-    with tempfile.TemporaryDirectory() as folder:
-        return in_child(partial(run, Path(folder), numbers, options.seed))
+    goods = [good for _, good in files]
+    return failures([data for data, _ in files], folder, lambda path, i: load(path, goods[i]), numbers, seed)
 
 
 if __name__ == "__main__":
-    sys.exit(main() != 0)
+    sys.exit(asked(run, __doc__) != 0)
