@@ -84,6 +84,12 @@ def test_what_an_ensemble_consists_of(classifier):
     assert classifier.metric_ == "log_loss"
 
 
+@pytest.mark.parametrize(("n_networks", "candidates"), [(1, 1), (6, 2), (11, 3)])
+def test_the_search_ends_after_so_many_networks(n_networks, candidates):
+    board = quick(TabularRegressor, n_networks=n_networks).fit(FRAME, NUMBERS).leaderboard()
+    assert (board["family"] == "network").sum() == candidates
+
+
 @pytest.mark.parametrize("library", ["polars", "pyarrow"])
 def test_frames_of_other_libraries_are_the_same_table(classifier, library):
     module = pytest.importorskip(library)
@@ -487,6 +493,12 @@ def test_importance_finds_the_columns_that_matter(classifier, regressor):
         classifier.feature_importance(FRAME)
     with pytest.raises(ValueError, match=r"y: expected classes among .*'large', 'small'.*, got 'huge'"):
         classifier.feature_importance(FRAME, np.full(N, "huge"))
+
+
+def test_importance_is_the_mean_of_so_many_shuffles(regressor):
+    once = regressor.feature_importance(repeats=1)
+    assert (once["deviation"] == 0).all()
+    assert (regressor.feature_importance(repeats=3).loc["size", "deviation"]) > 0
 
 
 def test_contributions_add_up(classifier, regressor):
