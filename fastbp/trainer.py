@@ -13,9 +13,8 @@ import numpy.typing as npt
 from . import _checks, distributed, metrics as metric_functions
 from ._keywords import suggests
 from ._training import range_finder
-from ._training.intake import Intake
-from ._training.measures import gradients, measure
-from ._training.options import Options, network_of, schedule_of
+from ._training.answers import Answers
+from ._training.options import network_of, schedule_of
 from ._training.sharded_run import run_of
 from ._training.state import State, restored
 from .callbacks import as_callbacks
@@ -23,7 +22,7 @@ from .history import History
 from .losses import loss_of
 from .optimizers import limits, optimizer_of
 from .progress import progress
-from .results import Gradients, Summary
+from .results import Summary
 
 if TYPE_CHECKING:
     from ._files.columns import Table
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-class Trainer(Options):
+class Trainer(Answers):
     """Train a feed-forward network by backpropagation and mini-batch gradient descent.
 
     docs/method.md defines the method and the symbols. This class checks the arguments; the kernels run whole epochs.
@@ -337,31 +336,6 @@ class Trainer(Options):
         trainer._table = saved.table
         return trainer
 
-    def predict(self, X: Any) -> Array:
-        """Return the output aᴸ for every row of X, as an array of shape (n, n_L). See `Network.predict`."""
-        return self._state.predict(X)
-
-    def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
-        """Return the class number of every row of X.
-
-        Returns
-        -------
-        (n,) int64
-            Number of the largest output. A single output is class 1 above 0.5 (tanh, softsign, hard_tanh, hinge loss:
-            above 0). With the binary cross entropy, several outputs are separate labels: (n, n_L) of 0 and 1.
-        """
-        return metric_functions.classes(self.predict(X), self._state.threshold, self._state.multi_label)
-
-    @suggests("evaluate")
-    def evaluate(self, X: Any, y: Any = None, metrics: Any = (), *, sample_weight: Any = None) -> dict[str, float]:
-        """Return J over all samples, with penalties, as "loss", and the metrics. The arguments are as in `fit`."""
-        names = metric_functions.metric_names(metrics)
-        return measure(self._state, self._intake.measured(X, y, names, sample_weight), names)
-
-    def gradients(self, X: Any, y: Any) -> Gradients:
-        """Return the gradients of J over all samples as one batch. The weights stay unchanged; X, y as in `fit`."""
-        return gradients(self._state, self._intake.data("X", X, "y", y))
-
     def summary(self) -> Summary:
         """Return a table of the layers: size, activation, shape of the weights, number of parameters."""
         return self.network.summary(f"loss {self.loss}{', standardize=True' * self.standardize}")
@@ -376,10 +350,6 @@ class Trainer(Options):
             f"{', standardize=True' * self.standardize}): "
             f"{self.n_parameters:,} parameters, {self.epochs_trained} epochs trained"
         )
-
-    @property
-    def _intake(self) -> Intake:
-        return Intake(self._state)
 
     def __copy__(self) -> Trainer:
         copied = type(self).__new__(type(self))  # has the same network and history, but its own options and moments
