@@ -35,8 +35,8 @@ class Operation(NamedTuple):
     LAYER_NORM  gamma (n,), beta (n,)
     BATCH_NORM  gamma (n,), beta (n,), mean (n,), variance (n,); the last two are statistics
     EMBED       table (categories, dimension)
-    PBLD        frequency (n_read, inner), phase (n_read, inner), weight (n_read, k, inner), bias (n_read, k), where each
-                number takes 1 + k columns
+    PBLD        frequency (n_read, inner), phase (n_read, inner), weight (n_read, k, inner), bias (n_read, k):
+                each number takes 1 + k columns
     PERIODIC    frequency (n_read, inner); each number takes 2 · inner columns: its sines, then its cosines
     PIECEWISE   edges (n_read, inner + 1), a statistic; each number takes `inner` columns
     """
