@@ -1,0 +1,87 @@
+"""Networks of layers, as the reference has them, with parameters and data for them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastbp.reference import blocks
+from fastbp.reference.blocks import (
+    Activation,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Encoding,
+    Inputs,
+    LayerNorm,
+    Residual,
+    Scale,
+)
+from fastbp.reference.networks import Network
+
+BATCH, LAYER = BatchNorm(), LayerNorm()
+
+NETWORKS = {  # each kind of layer alone, then mixed
+    "dense": Network((Inputs(5), Dense(7, "tanh"), Dense(3))),
+    "dropout": Network((Inputs(5), Dropout(0.2), Dense(7, "tanh", dropout=0.3), Dense(3))),
+    "embeddings": Network((Inputs(2, (3, 5), (2, 3)), Dense(7, "tanh"), Dense(3))),
+    "only embeddings": Network((Inputs(0, (3, 5), (2, 3)), Dense(7, "tanh"), Dense(3))),
+    "pbld": Network((Inputs(3, encoding=Encoding("pbld", 5)), Dense(7, "tanh"), Dense(3))),
+    "pbld and embeddings": Network((Inputs(3, (4,), (2,), Encoding("pbld", 6, 2)), Dense(7, "tanh"), Dense(3))),
+    "periodic": Network((Inputs(3, (4,), (2,), Encoding("periodic", 5)), Dense(7, "tanh"), Dense(3))),
+    "piecewise": Network((Inputs(3, (4,), (2,), Encoding("piecewise", 5)), Dense(7, "tanh"), Dense(3))),
+    "scale": Network((Inputs(5), Scale(), Dense(7, "tanh"), Scale(), Dense(3))),
+    "layer norm": Network((Inputs(5), Dense(7, "tanh", LAYER), LAYER, Dense(3, norm=LAYER))),
+    "batch norm": Network((Inputs(5), BATCH, Dense(7, "tanh", BATCH), BATCH, Dense(3))),
+    "parametric": Network(
+        (Inputs(5), Dense(7, "selu", parametric=True), Activation("mish", parametric=True), Dense(3))
+    ),
+    "activation": Network((Inputs(5), Activation("sigmoid"), Dense(7), Activation("softmax"), Dense(3))),
+    "residual": Network((Inputs(5), Residual((Dense(7, "tanh"), Dense(5))), Residual((Dense(5),)), Dense(3))),
+    "nested": Network(
+        (
+            Inputs(5),
+            Dense(6, "silu", BATCH),
+            Residual((LAYER, Residual((Activation("tanh"),)), Dense(9, "gelu", BATCH, 0.3, parametric=True), Dense(6))),
+            Scale(),
+            Dropout(0.2),
+            Dense(3),
+        )
+    ),
+    "everything": Network(
+        (
+            Inputs(3, (4, 6), (2, 3), Encoding("pbld", 5)),
+            Scale(),
+            Dense(8, "mish", LAYER, 0.2),
+            Residual((Dense(9, "selu", BATCH, 0.1, parametric=True), Dense(8, norm=LAYER))),
+            Activation("silu"),
+            Dense(3),
+        ),
+        "softmax",
+        "cross_entropy",
+    ),
+}
+
+
+def parameters_of(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return random parameters; variances are positive, and edges ascend."""
+    rng = np.random.default_rng(seed)
+    p = {}
+    for name, shape in blocks.shapes_of(network.layers)[0].items():
+        own = name.rsplit(".", 1)[-1]
+        p[name] = rng.normal(0, 0.7, shape)
+        if own in ("variance", "gamma", "scale", "alpha"):
+            p[name] = rng.uniform(0.5, 1.5, shape)
+        if own == "edges":
+            p[name] = np.sort(p[name], axis=1)
+    return p
+
+
+def data_of(network: Network, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return X (n, n_1) and y (n, n_L)."""
+    rng = np.random.default_rng(seed + 100)
+    inputs, n_outputs = network.layers[0], blocks.shapes_of(network.layers)[1]
+    categories = [rng.integers(0, count, n) for count in inputs.categories]
+    X = np.column_stack([rng.normal(size=(n, inputs.numbers)), *categories])
+    if network.loss == "cross_entropy":
+        return X, np.eye(n_outputs)[rng.integers(0, n_outputs, n)]
+    return X, rng.normal(size=(n, n_outputs))
