@@ -80,8 +80,8 @@ class KernelsHook(BuildHookInterface[Any]):
         """Return kernels. A wheel has those that are built from these sources; the cache's serve an installation."""
         found = None if self._folder else self._store.in_cache(kind)
         if found is None:
-            self.app.display_info(f"fastbp: building its kernels, {kind.dtype} for {kind.level}")
-            found = self._module("build").build(kind.dtype, kind.level, kind.system)
+            self.app.display_info(f"fastbp: building its kernels, {kind.kernels}, {kind.dtype} for {kind.level}")
+            found = self._module("build").build(*kind)
         return found
 
     @cached_property
@@ -106,7 +106,12 @@ class KernelsHook(BuildHookInterface[Any]):
         wrong = [name for name in names if name not in all_levels]
         if wrong:
             raise ValueError(f"FASTBP_BUILD_LEVELS: expected levels of {', '.join(all_levels)}, got {', '.join(wrong)}")
-        return [self._store.Kind(dtype, name, system) for name in names for dtype in self._store.DTYPES]
+        return [
+            self._store.Kind(dtype, name, system, kernels)
+            for name in names
+            for kernels in self._store.KERNELS
+            for dtype in self._store.DTYPES
+        ]
 
     @cached_property
     def _store(self) -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import product
 from time import perf_counter
 
 from . import _checks, _messages
@@ -47,8 +48,8 @@ def warm_up(dtypes: Sequence[str] = DTYPES, into: str = store.CACHE, levels: Seq
     for name in levels or ():
         _checks.one_of("levels", name, LEVELS_HERE)
     for level in levels or (LEVEL.name,):
-        for dtype in dtypes:
-            _warm_up(store.Kind(dtype, level), into)
+        for dtype, kernels in product(dtypes, store.KERNELS):
+            _warm_up(store.Kind(dtype, level, kernels=kernels), into)
     return perf_counter() - started
 
 
@@ -57,14 +58,14 @@ def _warm_up(kind: store.Kind, into: str) -> None:
         from ._library.library import library
 
         with silent_if(True):
-            library(kind.dtype)  # stays in memory, also if there is no folder for it
+            library(kind.dtype, kind.kernels)  # stays in memory, also if there is no folder for it
     elif _path(kind, into) is None:
         with store.building(kind):
             image = store.find(kind)
             if image is None:
                 from ._library import build
 
-                image = build.build(kind.dtype, kind.level)
+                image = build.build(*kind)
             if store.save(image, kind, into) is None and into == store.PACKAGE:
                 raise OSError(f"fastbp's own folder cannot be written: {store.folder_of(store.PACKAGE)}")
 
@@ -85,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         for level in arguments.levels:
-            for dtype in arguments.dtypes:
-                _tell(store.Kind(dtype, level), arguments.into)
+            for dtype, kernels in product(arguments.dtypes, store.KERNELS):
+                _tell(store.Kind(dtype, level, kernels=kernels), arguments.into)
     except (OSError, RuntimeError) as error:
         _messages.err(f"fastbp: {error}\n")
         return 1
@@ -95,10 +96,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tell(kind: store.Kind, into: str) -> None:
     """Build kernels, and say so before and after."""
-    what = f"{kind.dtype} for {kind.level}"
+    what = f"{kind.dtype} for {kind.level}{', networks of layers' if kind.kernels == store.GRAPH else ''}"
     if store.find(kind) is None:
         _messages.err(f"building the kernels, {what}, which can take half a minute\n")
-    seconds = warm_up([kind.dtype], into, [kind.level])
+    started = perf_counter()
+    _warm_up(kind, into)
+    seconds = perf_counter() - started
     path = _path(kind, into)
     stored = f"in {path}" if path else "but not stored; set FASTBP_CACHE_DIR to a writable folder"
     _messages.result(f"kernels ready in {seconds:.1f} s, {what}, {stored}\n")

@@ -54,12 +54,12 @@ class Workspace:
         return known.output.copy() if evaluate(known.address, FIRST) else None
 
     def _new_prediction(self, n: int) -> Prediction:
-        call, machine = Slots(EvaluateCall), self.machine
+        call, machine = self._new_call(EvaluateCall), self.machine
         nothing: Any = np.empty(0)
         sizes = machine.layers[:: codes.LAYER_FIELDS]
         X, output = (np.empty((n, size), machine.parameters.dtype) for size in (sizes[0], sizes[-1]))
         data = codes.Data(X, nothing, nothing, nothing, nothing, float(n), False, n)
-        for name, value in (("machine", machine), ("data", data), ("stop", n), ("block", n), ("output", output)):
+        for name, value in (("data", data), ("stop", n), ("block", n), ("output", output)):
             call.write(name, value)
         return Prediction(call, call.address, X, output)
 
@@ -73,9 +73,13 @@ class Workspace:
         """Return the memory of the arguments of an entry, which has the machine already."""
         slots = self._calls.get(kind)
         if slots is None:
-            slots = Slots(kind)
-            slots.write("machine", self.machine)
+            slots = self._new_call(kind)
             self._calls[kind] = slots  # whole, also if Ctrl-C came before
+        return slots
+
+    def _new_call(self, kind: Any) -> Slots:
+        slots = Slots(kind)
+        slots.write("machine", self.machine)
         return slots
 
 

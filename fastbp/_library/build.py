@@ -1,8 +1,8 @@
 """Builds kernels: Numba compiles them to LLVM's intermediate language, and LLVM compiles this for any level.
 
 Each part is built in a process of its own. They use all processors, and neither Numba's settings nor the user's
-environment change the result. `python -m fastbp._library.build float32 training linux` writes one part, a pickled
-Piece, to standard output.
+environment change the result. `python -m fastbp._library.build float32 training linux network` writes one part, a
+pickled Piece, to standard output.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from importlib.util import find_spec
 from subprocess import DEVNULL, PIPE
 from threading import Lock
 from typing import Any
 
+from .._kernels import levels
 from .._kernels.codes import APART
 from .._kernels.levels import BUILDING, LEVELS, this_machine
 from .image import Piece, joined, piece_of
@@ -26,7 +28,10 @@ from .kernel_file import Image
 
 # What each process compiles: entries, and modules with kernels that are apart. The longest part is first, so that all
 # end at nearly the same time.
-PARTS = ("tiny finite", "activations forward", "training", "tile wide", "updates backward", "predicting")
+PARTS = {
+    "network": ("tiny finite", "activations forward", "training", "tile wide", "updates backward", "predicting"),
+    "graph": ("training", "activations finite", "passes", "evaluating", "tile wide", "backward affine", "simple step"),
+}
 FINITE = "finite"  # for both dtypes, with the kernels of each
 TRIPLES = {  # ELF on every system: image.py reads nothing else
     ("linux", "x86_64"): "x86_64-unknown-linux-gnu",
@@ -63,8 +68,8 @@ class BuildError(RuntimeError):
     """The kernels can't be built. The message says why, and what to do."""
 
 
-def build(dtype: str, level: str, system: str = sys.platform) -> Image:
-    """Build the kernels of a dtype for a level and a system.
+def build(dtype: str, level: str, system: str = sys.platform, kernels: str = "network") -> Image:
+    """Build the kernels of a dtype for a level and a system. kernels: "network" or "graph", as in `store.Kind`.
 
     Raises
     ------
@@ -73,7 +78,7 @@ def build(dtype: str, level: str, system: str = sys.platform) -> Image:
     """
     _check_tools()
     command = [sys.executable, "-m", f"{__package__}.build", dtype]
-    outputs = _outputs([[*command, part, system] for part in PARTS], _environment(level))
+    outputs = _outputs([[*command, part, system, kernels] for part in PARTS[kernels]], _environment(level))
     pieces: list[Piece] = [pickle.loads(output.partition(MARK)[2]) for output in outputs]
     image = joined(pieces)
     entries = {name: place for name, place in image.entries.items() if not name.startswith(APART)}
@@ -148,12 +153,11 @@ def _outputs(commands: list[list[str]], environment: dict[str, str]) -> list[byt
             raise
 
 
-def part_of(dtype: str, part: str, system: str) -> Piece:
+def part_of(dtype: str, part: str, system: str, kernels: str) -> Piece:
     """Build a part of the kernels in this process, for the level in its environment."""
     import numpy as np
 
-    from .._kernels import entries
-
+    entries = import_module(".graph.entries" if kernels == "graph" else ".entries", levels.__package__)
     functions = [
         (f"{name}_{kind}" if which == FINITE else name, function)
         for which in part.split()
@@ -215,4 +219,4 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
 
 if __name__ == "__main__":
     gc.disable()  # a process that ends soon needs no search for cycles
-    sys.stdout.buffer.write(MARK + pickle.dumps(part_of(*sys.argv[1:4])))
+    sys.stdout.buffer.write(MARK + pickle.dumps(part_of(*sys.argv[1:5])))

@@ -18,7 +18,7 @@ from .slots import address_of
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)  # releases Python's lock
 
-_loaded: dict[str, Library] = {}
+_loaded: dict[tuple[str, str], Library] = {}
 _is_finite: dict[str, Any] = {}  # by dtype.char; NumPy takes microseconds to make dtype.name
 _loads = Lock()
 
@@ -48,8 +48,10 @@ class Library:
         raise AttributeError(f"the library of kernels has no entry {name}")
 
 
-def library(dtype: str) -> Library:
+def library(dtype: str, kernels: str = store.NETWORK) -> Library:
     """Return the kernels of a dtype for this process. They are built if no file has them.
+
+    kernels: "network" for plain networks, "graph" for networks of layers.
 
     Raises
     ------
@@ -57,15 +59,14 @@ def library(dtype: str) -> Library:
         If they can't be built.
     """
     with _loads:
-        kernels = _loaded.get(dtype)
-        if kernels is None:
-            kernels = _loaded[dtype] = Library(_image(dtype))
-            _is_finite.update({"f": kernels.is_finite_float32, "d": kernels.is_finite_float64})
-        return kernels
+        found = _loaded.get((dtype, kernels))
+        if found is None:
+            found = _loaded[dtype, kernels] = Library(_image(store.Kind(dtype, LEVEL.name, sys.platform, kernels)))
+            _is_finite.update({"f": found.is_finite_float32, "d": found.is_finite_float64})
+        return found
 
 
-def _image(dtype: str) -> Image:
-    kind = store.Kind(dtype, LEVEL.name, sys.platform)
+def _image(kind: store.Kind) -> Image:
     found = store.find(kind)
     if found is not None:
         return found
@@ -75,7 +76,7 @@ def _image(dtype: str) -> Image:
     with store.building(kind):
         found = store.find(kind)
         if found is None:
-            found = build.build(dtype, LEVEL.name)
+            found = build.build(kind.dtype, kind.level, kernels=kind.kernels)
             store.save(found, kind)
     return found
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, NamedTuple
 
 COMPILERS = ("numba", "llvmlite")
@@ -30,17 +31,32 @@ class Sources(NamedTuple):
 
 
 @cache
-def sources() -> Sources:
-    """Return the digest of the kernels' modules, and of those that make machine code of them."""
+def sources(kernels: str = "network") -> Sources:
+    """Return the digest of the kernels' modules, and of those that make machine code of them.
+
+    Kernels for networks of layers use the others, but not the other way round: a change of theirs changes only theirs.
+    """
     from .. import _kernels
 
-    modules = sorted(f"{_kernels.__name__}.{module.name}" for module in iter_modules(_kernels.__path__))
+    modules = _modules(_kernels)
+    if kernels == "graph":
+        from .._kernels import graph
+
+        modules += _modules(graph)
     digest, are_text = hashlib.sha256(), True
-    for name in (_kernels.__name__, *modules, *BUILDERS):
+    for name in (*modules, *BUILDERS):
         content, is_text = _content(name)
         are_text = are_text and is_text
         digest.update(b"%s %d\n" % (name.removeprefix(PACKAGE).encode(), len(content)) + content)
     return Sources(digest.hexdigest(), are_text)
+
+
+def _modules(package: ModuleType) -> list[str]:
+    """Return the names of a package and of the modules in it."""
+    modules = sorted(
+        f"{package.__name__}.{module.name}" for module in iter_modules(package.__path__) if not module.ispkg
+    )
+    return [package.__name__, *modules]
 
 
 def _content(name: str) -> tuple[bytes, bool]:

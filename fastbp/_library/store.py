@@ -24,31 +24,42 @@ BUILT = "built"  # folder of the package
 PACKAGE, CACHE = "package", "cache"
 PLACES = (PACKAGE, CACHE)
 DTYPES = ("float32", "float64")
+NETWORK, GRAPH = "network", "graph"
+KERNELS = (NETWORK, GRAPH)
 DAYS = 90
 
 
 class Kind(NamedTuple):
-    """Which kernels: their data type, the processor's level and the system, whose rules for calls they follow."""
+    """Which kernels: their data type, the processor's level and the system, whose rules for calls they follow.
+
+    kernels: "network" for plain networks, "graph" for networks of layers.
+    """
 
     dtype: str
     level: str
     system: str = sys.platform
+    kernels: str = NETWORK
 
     @property
     def facts(self) -> dict[str, str]:
         """What a file with these kernels says about itself if it is written now."""
-        return {**self._asdict(), **compilers(), "fastbp": version(), "sources": sources().digest}
+        return {**self._asdict(), **compilers(), "fastbp": version(), "sources": sources(self.kernels).digest}
 
     @property
     def name(self) -> str:
         """The file's name in the package."""
-        return f"{self.dtype}-{self.level}{ENDING}"
+        return f"{self.stem}{ENDING}"
 
     @property
     def name_in_cache(self) -> str:
         """The file's name in the cache, which all versions and systems may share."""
         key = repr(sorted(self.facts.items()))
-        return f"{self.dtype}-{self.level}-{hashlib.sha256(key.encode()).hexdigest()[:24]}{ENDING}"
+        return f"{self.stem}-{hashlib.sha256(key.encode()).hexdigest()[:24]}{ENDING}"
+
+    @property
+    def stem(self) -> str:
+        """What the names of its files begin with."""
+        return f"{'graph-' if self.kernels == GRAPH else ''}{self.dtype}-{self.level}"
 
 
 def find(kind: Kind) -> Image | None:
@@ -71,7 +82,7 @@ def _serves(facts: dict[str, str], kind: Kind) -> bool:
 
     Without source text, the version of fastbp stands for the sources, because nobody edits them.
     """
-    now, of_now = sources(), kind._asdict()
+    now, of_now = sources(kind.kernels), kind._asdict()
     if {name: facts.get(name) for name in of_now} != of_now:
         return False
     return facts.get("sources") == now.digest or (not now.are_text and facts.get("fastbp") == version())
@@ -155,7 +166,7 @@ def building(kind: Kind) -> AbstractContextManager[None]:
     folder = None
     with suppress(OSError, folders.Untrusted):
         folder = _folder_to_write()
-    return locks.alone(f"{kind.dtype}-{kind.level}", folder)
+    return locks.alone(kind.stem, folder)
 
 
 def cache_folder() -> str | None:

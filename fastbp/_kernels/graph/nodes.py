@@ -25,6 +25,10 @@ PBLD = 9  # for each number x, columns of y = (x, W₂ cos(2π x w₁ + b₁) + 
 PERIODIC = 10  # for each number x, columns of y = (sin 2πwx, cos 2πwx)
 PIECEWISE = 11  # for each number x, columns of y = clip((x − e_t) / (e_{t+1} − e_t), 0, 1), open at both ends
 
+# How a pass forward treats statistics. PREDICTING: batch norm uses the running ones. The others use those of the batch;
+# MEASURING leaves the running ones as they are, LEARNING moves them.
+PREDICTING, MEASURING, LEARNING = range(3)
+
 # What `pull` computes (PullCall.mode): ∂J/∂X; V ∂aᴸ/∂X for each row; ∂aᴸ/∂X
 OF_LOSS, OF_VECTORS, OF_OUTPUTS = range(3)
 
@@ -83,6 +87,14 @@ TENSOR_FIELDS = len(Tensor._fields)
 FACTORS = 2  # numbers in Graph.factors for each tensor: of η, and of the decay
 
 
+class Rows(NamedTuple):
+    """The rows of a block that a thread has, forward and backward."""
+
+    first: int
+    count: int
+    m: int  # of all threads
+
+
 class Graph(NamedTuple):
     """A network of layers, beside its Machine, whose layers are only the first and the last tensor."""
 
@@ -92,13 +104,14 @@ class Graph(NamedTuple):
     n_tensors: int
     reals: Reals  # (n_nodes · REALS,)
     factors: Reals  # (n_tensors · FACTORS,)
-    stamps: Integers  # for tables that are updated by row
+    stamps: Integers  # (1 + …,) for tables that are updated by row: first the number of the current batch
     decays: RealRun  # the factor of the decay for each batch, as Step.rates; (1,) 1 without a schedule
     dropouts: RealRun  # the factor of the dropout rates for each batch
     average: NumberRun  # the moving average of the parameters, in their layout, or (0,)
     ema: float  # average ← ema · average + (1 − ema) · parameters after each batch
     drops_last: bool  # whether an epoch leaves out a last batch that is short
     wants_inputs: bool  # whether ∂J/∂X is computed
+    room: int  # numbers in Machine.packed for HEIGHT rows of a thread's product
 
 
 class GraphCall(NamedTuple):

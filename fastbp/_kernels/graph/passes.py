@@ -1,0 +1,95 @@
+"""A block of samples through all operations, forward and backward, and the gradients of the parameters."""
+
+from ..apart import apart
+from ..backward import output_errors
+from ..codes import Dropping, Machine, Operand, Team
+from ..jit import inlined
+from ..llvm import at, get, lanes, put
+from ..records import layer_of
+from ..team import meet, slice_of
+from ..tuning import HEIGHT
+from .affine import backward_affine, forward_affine, gradients_affine
+from .nodes import ACTIVATE, ADD, AFFINE, COPY, EMBED, LEARNING, SCALE, Graph, Rows
+from .places import clear, node_of, tensor_of
+from .simple import backward_activate, backward_simple, forward_activate, forward_simple, gradients_simple
+
+
+@apart
+def graph_forward(
+    net: Machine, graph: Graph, x: Operand, m: int, mode: int, factor: float, dropping: Dropping, team: Team
+):
+    """Go from x = a¹ of m samples to zᴸ. Each thread has its own rows, from beginning to end.
+
+    mode: PREDICTING, MEASURING or LEARNING. factor: of the rates of dropout.
+    """
+    first, count = slice_of(m, HEIGHT, team)
+    rows = Rows(first, count, m)
+    for i in range(graph.n_nodes):
+        op = node_of(graph, i).op
+        if op == AFFINE:
+            forward_affine(net, graph, i, x, rows, team)
+        elif op == ACTIVATE:
+            forward_activate(net, graph, i, rows, factor, dropping)
+        elif op == ADD or op == COPY or op == SCALE:
+            forward_simple(net, graph, i, x, rows)
+
+
+@apart
+def graph_backward(net: Machine, graph: Graph, x: Operand, m: int, mode: int, team: Team):
+    """Go from δᴸ down to ∂J/∂a of the tensors that need it, each thread for its own rows."""
+    first, count = slice_of(m, HEIGHT, team)
+    rows, bottom = Rows(first, count, m), layer_of(net, 0)
+    if graph.wants_inputs:
+        clear(net, at(net.work, bottom.delta + first * bottom.width), count * bottom.width)
+    for k in range(graph.n_nodes):
+        i = graph.n_nodes - 1 - k
+        node = node_of(graph, i)
+        if node.d_out < 0:
+            continue
+        op, below = node.op, node.d_in >= 0
+        if op == ACTIVATE:
+            backward_activate(net, graph, i, rows)
+        elif op == AFFINE and below:
+            backward_affine(net, graph, i, rows, team)
+        elif (op == ADD or op == COPY or op == SCALE) and below:
+            backward_simple(net, graph, i, rows)
+
+
+@inlined
+def clear_tables(net, graph, mode, team):
+    """Set the gradients of embeddings to 0, before the first block of a batch. Some get it row by row."""
+    any_table = False
+    for i in range(graph.n_nodes):
+        node = node_of(graph, i)
+        if node.op == EMBED and node.learns:
+            any_table = True
+            table = tensor_of(graph, node.parameters)
+            if not (table.by_row and mode == LEARNING):
+                first, count = slice_of(table.rows * table.width, HEIGHT * lanes(net.work, 1), team)
+                clear(net, at(net.gradients, table.start + first), count)
+    if any_table:
+        if team.thread == 0:
+            put(graph.stamps, 0, get(graph.stamps, 0) + 1)
+        meet(team)
+
+
+@apart
+def graph_gradients(net: Machine, graph: Graph, x: Operand, m: int, eta: float, mode: int, team: Team):
+    """Store the gradients of the parameters over m rows if η is 0, or add them if it is −1. All threads meet."""
+    if eta == 0:
+        clear_tables(net, graph, mode, team)
+    for i in range(graph.n_nodes):
+        node = node_of(graph, i)
+        if not node.learns:
+            continue
+        if node.op == AFFINE:
+            gradients_affine(net, graph, i, x, m, eta, team)
+        elif node.op == ACTIVATE or node.op == SCALE:
+            gradients_simple(net, graph, i, x, m, eta, team)
+    meet(team)
+
+
+@inlined
+def graph_output_errors(net, m, weight, weighted, team):
+    """Compute δᴸ and aᴸ from zᴸ, and the losses, each thread for its own rows, as `backward.output_errors`."""
+    output_errors(net, m, weight, weighted, team)

@@ -1,0 +1,189 @@
+"""The update of the parameters of a graph: as in `updates`, with factors for each parameter, and a moving average."""
+
+import math
+
+from ..apart import apart
+from ..codes import Machine, Memory, Rule, Step, Team
+from ..jit import inlined, inner
+from ..llvm import at, fma, get, lanes, load, number_of, put, splat, square_root, store
+from ..team import meet, slice_of, slice_of_lines
+from ..tuning import CHUNK
+from ..updates import bound_run, factor_within, factors_of, limit_few, move_run
+from .nodes import Graph
+from .places import factor_of, tensor_of
+
+
+@inlined
+def has_row(graph, tensor, row):
+    """Return whether the batch has a row of a table that is updated by row."""
+    return get(graph.stamps, tensor.stamps + row) == get(graph.stamps, 0)
+
+
+@inlined
+def rows_in_chunk(tensor):
+    """Return how many rows of a table are in one sum."""
+    return max(CHUNK // tensor.width, 1)
+
+
+@inner
+def bound_rows(net, graph, tensor, sums, limit, team):
+    """Clip the gradients of a table's rows, and store their Σ g²: a thread's part."""
+    unit, zero = rows_in_chunk(tensor), number_of(net.work, 0)
+    first, count = slice_of(tensor.rows, unit, team)
+    for top in range(first, first + count, unit):
+        squares = 0.0
+        for r in range(top, min(top + unit, tensor.rows)):
+            if has_row(graph, tensor, r):
+                i = tensor.start + r * tensor.width
+                theta, gradient = at(net.parameters, i), at(net.gradients, i)
+                squares += bound_run(theta, gradient, tensor.width, 0, zero, zero, limit)[0]
+        put(sums, 2 * (tensor.chunk + top // unit), squares)
+        put(sums, 2 * (tensor.chunk + top // unit) + 1, 0.0)
+
+
+@inner
+def bound_tensor(net, tensor, sums, l1, l2, limit, team):
+    """Add penalties to a parameter's gradients and clip them; store Σ g² and the penalty: a thread's part."""
+    size = tensor.rows * tensor.width
+    first, length = slice_of(size, CHUNK, team)
+    for start in range(first, first + length, CHUNK):
+        i, some = tensor.start + start, min(CHUNK, size - start)
+        theta, gradient, weights = at(net.parameters, i), at(net.gradients, i), CHUNK if tensor.penalized else 0
+        square, penalty = bound_run(theta, gradient, some, weights, l1, l2, limit)
+        put(sums, 2 * (tensor.chunk + start // CHUNK), square)
+        put(sums, 2 * (tensor.chunk + start // CHUNK) + 1, penalty)
+
+
+@inlined
+def chunks_of(tensor):
+    """Return how many sums a parameter has."""
+    if tensor.by_row:
+        unit = rows_in_chunk(tensor)
+        return (tensor.rows + unit - 1) // unit
+    return (tensor.rows * tensor.width + CHUNK - 1) // CHUNK
+
+
+@inner
+def bound_graph(net, graph, sums, bounds, l2, team):
+    """Add penalties to the gradients and clip them. Return the penalty, and the scale that clips the norm."""
+    l1, l2 = number_of(net.work, bounds.l1), number_of(net.work, l2)
+    limit = number_of(net.work, bounds.clip_value)
+    for i in range(graph.n_tensors):
+        tensor = tensor_of(graph, i)
+        if tensor.learns and tensor.by_row:
+            bound_rows(net, graph, tensor, sums, limit, team)
+        elif tensor.learns:
+            bound_tensor(net, tensor, sums, l1, l2, limit, team)
+    meet(team)
+    squares = penalty = 0.0
+    for i in range(graph.n_tensors):
+        tensor = tensor_of(graph, i)
+        if tensor.learns:
+            for chunk in range(tensor.chunk, tensor.chunk + chunks_of(tensor)):
+                squares += get(sums, 2 * chunk)
+                penalty += get(sums, 2 * chunk + 1)
+    norm = square_root(squares)
+    return penalty, bounds.clip_norm / norm if norm > bounds.clip_norm else 1.0
+
+
+@inner
+def move_tensor(net, kept, start, length, code, factors):
+    """Do a step of the optimizer for some numbers."""
+    move_run(
+        at(net.parameters, start),
+        at(net.gradients, start),
+        at(kept.first, start),
+        at(kept.second, start),
+        length,
+        length + CHUNK,
+        code,
+        factors,
+    )
+
+
+@inner
+def move_graph(net, graph, kept, rule, eta, decay, scale, step, team):
+    """Do a step of the optimizer for a thread's part of each parameter that learns."""
+    for i in range(graph.n_tensors):
+        tensor = tensor_of(graph, i)
+        if not tensor.learns:
+            continue
+        decays = rule.weight_decay * factor_of(graph, i, 1) * decay
+        own = Rule(rule.code, rule.decay_1, rule.decay_2, rule.epsilon, decays)
+        factors = factors_of(net.work, own, eta * factor_of(graph, i, 0), scale, step)
+        if tensor.by_row:
+            first, count = slice_of(tensor.rows, CHUNK, team)
+            for r in range(first, first + count):
+                if has_row(graph, tensor, r):
+                    move_tensor(net, kept, tensor.start + r * tensor.width, tensor.width, rule.code, factors)
+        else:
+            first, length = slice_of(tensor.rows * tensor.width, CHUNK, team)
+            if length > 0:
+                move_tensor(net, kept, tensor.start + first, length, rule.code, factors)
+
+
+@inner
+def limit_graph(net, graph, limit, team):
+    """Scale the incoming weights of units, so that their norm is at most the limit: a thread's part of the units."""
+    for i in range(graph.n_tensors):
+        tensor = tensor_of(graph, i)
+        if not (tensor.limits and tensor.learns):
+            continue
+        theta, width = at(net.parameters, tensor.start), tensor.width
+        if width < lanes(theta, 1):
+            if team.thread == 0:
+                limit_few(theta, tensor.rows, tensor.n, width, limit)
+            continue
+        first, length = slice_of_lines(tensor.n, lanes(theta, 1), team)
+        for j in range(first, first + length, lanes(theta, 1)):
+            squares = splat(limit, 1) * 0
+            for k in range(tensor.rows):
+                x = load(theta, k * width + j, 1)
+                squares = fma(x, x, squares)
+            factor = factor_within(squares, limit)
+            for k in range(tensor.rows):
+                store(theta, k * width + j, load(theta, k * width + j, 1) * factor)
+
+
+@inner
+def average_graph(net, graph, copies, team):
+    """Move the average of the parameters towards them. What isn't trained is copied."""
+    new = number_of(net.work, 1 - graph.ema)
+    for i in range(graph.n_tensors):
+        tensor = tensor_of(graph, i)
+        first, length = slice_of(tensor.rows * tensor.width, CHUNK, team)
+        for j in range(tensor.start + first, tensor.start + first + length, lanes(net.work, 1)):
+            mean, theta = load(graph.average.at, j, 1), load(net.parameters, j, 1)
+            store(graph.average.at, j, theta if copies or not tensor.learns else fma(theta - mean, new, mean))
+
+
+@apart
+def step_graph(
+    net: Machine,
+    graph: Graph,
+    kept: Memory,
+    step: Step,
+    eta: float,
+    decay: float,
+    steps: int,
+    weight: float,
+    team: Team,
+) -> float:
+    """Update the parameters with the gradients of a whole batch. Return the penalty in J.
+
+    decay: the factor of the weight decay. steps: the number of batches before this one. weight: the sum of its samples'
+    weights. All threads meet at the end.
+    """
+    bounds, penalty, scale = step.bounds, 0.0, 1.0
+    l2 = bounds.l2 + (step.alpha / weight if weight > 0 else 0.0)
+    if bounds.l1 > 0 or l2 > 0 or bounds.clip_value < math.inf or bounds.clip_norm < math.inf:
+        penalty, scale = bound_graph(net, graph, kept.sums, bounds, l2, team)
+    move_graph(net, graph, kept, step.rule, eta, decay, scale, steps + 1, team)
+    meet(team)
+    if bounds.max_norm < math.inf:
+        limit_graph(net, graph, number_of(net.work, bounds.max_norm), team)
+        meet(team)
+    if graph.average.size > 0:
+        average_graph(net, graph, steps == 0, team)
+        meet(team)
+    return penalty
