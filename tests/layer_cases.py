@@ -68,11 +68,11 @@ def parameters_of(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
     p = {}
     for name, shape in blocks.shapes_of(network.layers)[0].items():
         own = name.rsplit(".", 1)[-1]
-        p[name] = rng.normal(0, 0.7, shape)
+        p[name] = rng.normal(0, 0.3 if own == "frequency" else 1 / np.sqrt(shape[-1]), shape)
         if own in ("variance", "gamma", "scale", "alpha"):
             p[name] = rng.uniform(0.5, 1.5, shape)
         if own == "edges":
-            p[name] = np.sort(p[name], axis=1)
+            p[name] = np.sort(p[name], axis=1) + 0.3 * np.arange(-(shape[1] // 2), shape[1] - shape[1] // 2)
     return p
 
 
