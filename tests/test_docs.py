@@ -195,7 +195,7 @@ def test_the_figures_in_the_readme_are_those_of_its_table():
 
 def test_each_formula_of_the_method_names_functions_that_are_there():
     text = (ROOT / "docs" / "method.md").read_text("utf-8")
-    names = re.findall(r"`((?:reference|initializers|_kernels\.\w+)\.\w+)`", text)
+    names = re.findall(r"`((?:reference|reference\.\w+|initializers|_kernels\.\w+)\.\w+)`", text)
     assert len(names) > 40
     for name in names:
         assert callable(named(f"fastbp.{name}")), name
