@@ -29,13 +29,15 @@ NETWORKS = {  # each kind of layer alone, then mixed
     "pbld and embeddings": Network((Inputs(3, (4,), (2,), Encoding("pbld", 6, 2)), Dense(7, "tanh"), Dense(3))),
     "periodic": Network((Inputs(3, (4,), (2,), Encoding("periodic", 5)), Dense(7, "tanh"), Dense(3))),
     "piecewise": Network((Inputs(3, (4,), (2,), Encoding("piecewise", 5)), Dense(7, "tanh"), Dense(3))),
+    "pbld of some": Network((Inputs(4, (4,), (2,), Encoding("pbld", 5, count=2)), Dense(7, "tanh"), Dense(3))),
+    "no biases": Network((Inputs(5), Dense(7, "tanh", use_bias=False), Dense(3, norm=LAYER, use_bias=False))),
     "scale": Network((Inputs(5), Scale(), Dense(7, "tanh"), Scale(), Dense(3))),
     "layer norm": Network((Inputs(5), Dense(7, "tanh", LAYER), LAYER, Dense(3, norm=LAYER))),
     "batch norm": Network((Inputs(5), BATCH, Dense(7, "tanh", BATCH), BATCH, Dense(3))),
     "parametric": Network(
         (Inputs(5), Dense(7, "selu", parametric=True), Activation("mish", parametric=True), Dense(3))
     ),
-    "activation": Network((Inputs(5), Activation("sigmoid"), Dense(7), Activation("softmax"), Dense(3))),
+    "activation": Network((Inputs(5), Activation("sigmoid"), Dense(7), Activation("tanh"), Dense(3))),
     "residual": Network((Inputs(5), Residual((Dense(7, "tanh"), Dense(5))), Residual((Dense(5),)), Dense(3))),
     "nested": Network(
         (

@@ -58,6 +58,7 @@ class LayerModel:
         return torch.cat(parts, 1)
 
     def Encoding(self, layer, x, prefix):
+        x, rest = x[:, : layer.count], x[:, x.shape[1] if layer.count is None else layer.count :]
         p = {name.split(".")[-1]: theta for name, theta in self.p.items() if name.startswith(f"{prefix}{layer.name}.")}
         x = x[:, :, None]
         if layer.name == "pbld":
@@ -70,7 +71,7 @@ class LayerModel:
             low, high = p["edges"][:, :-1], p["edges"][:, 1:]
             t = (x - low) / (high - low)
             y = torch.cat([t[:, :, :1].clamp(max=1), t[:, :, 1:-1].clamp(0, 1), t[:, :, -1:].clamp(min=0)], 2)
-        return y.flatten(1)
+        return torch.cat([y.flatten(1), rest], 1)
 
     def Scale(self, layer, x, prefix):
         return x * self.p[f"{prefix}scale"]
@@ -104,7 +105,7 @@ class LayerModel:
     def Dense(self, layer, x, prefix):
         number = self.number
         self.number += 1
-        x = F.linear(x, self.p[f"{prefix}weight"], self.p[f"{prefix}bias"])
+        x = F.linear(x, self.p[f"{prefix}weight"], self.p.get(f"{prefix}bias"))
         if layer.norm is not None:
             x = getattr(self, type(layer.norm).__name__)(layer.norm, x, f"{prefix}norm.")
         return self.drop(self.activate(x, layer.activation, layer.parametric, prefix), layer.dropout, number)

@@ -133,16 +133,19 @@ class Encoding(Layer):
     """A layer for the numbers of Inputs: name is "pbld", "periodic" or "piecewise".
 
     inner is the number of frequencies or bins, and k the number of outputs of PBLD for each number beside the number.
+    It encodes the first `count` numbers, or all. The others stand behind.
     """
 
     name: str
     inner: int
     k: int = 3
+    count: int | None = None
     kind = ""
 
     def shapes(self, n: int) -> tuple[Shapes, int]:
         """Return the shapes that `layers` has."""
-        q, k = self.inner, self.k
+        q, k, all_numbers = self.inner, self.k, n
+        n = n if self.count is None else self.count
         if self.name == "pbld":
             shapes: Shapes = {"frequency": (n, q), "phase": (n, q), "weight": (n, k, q), "bias": (n, k)}
             width = n * (1 + k)
@@ -150,18 +153,24 @@ class Encoding(Layer):
             shapes, width = {"frequency": (n, q)}, 2 * n * q
         else:
             shapes, width = {"edges": (n, q + 1)}, n * q
-        return {f"{self.name}.{name}": shape for name, shape in shapes.items()}, width
+        return {f"{self.name}.{name}": shape for name, shape in shapes.items()}, width + all_numbers - n
 
     def forward(self, x: Array, p: Parameters, prefix: str, how: Pass) -> tuple[Array, Back]:
         """Return the columns of each number, side by side."""
         prefix = f"{prefix}{self.name}."
         names = {"pbld": ("frequency", "phase", "weight", "bias"), "periodic": ("frequency",), "piecewise": ("edges",)}
         arrays = [p[prefix + name] for name in names[self.name]]
-        if self.name == "pbld":
-            return _named(of.pbld(x, *arrays), prefix, *names["pbld"])
-        if self.name == "periodic":
-            return _named(of.periodic(x, *arrays), prefix, "frequency")
-        return _named(of.piecewise(x, *arrays), prefix)
+        operation: Callable[..., tuple[Array, of.Back]] = getattr(of, self.name)
+        trained = names[self.name] if self.name != "piecewise" else ()
+        encoded = x[:, : self.count]
+        rest = x[:, encoded.shape[1] :]
+        y, back = _named(operation(encoded, *arrays), prefix, *trained)
+
+        def with_rest(g: Array) -> tuple[Array, Gradients]:
+            dx, gradients = back(g[:, : y.shape[1]])
+            return np.concatenate([dx, g[:, y.shape[1] :]], axis=1), gradients
+
+        return np.concatenate([y, rest], axis=1), with_rest
 
 
 @dataclass(frozen=True)
@@ -274,20 +283,23 @@ class Dense(Layer):
     norm: Layer | None = None
     dropout: float = 0.0
     parametric: bool = False
+    use_bias: bool = True
     kind = "dense"
 
     def shapes(self, n: int) -> tuple[Shapes, int]:
         """Return the shapes of Θ, b, the norm and α."""
         norm = self.norm.shapes(self.n_out)[0] if self.norm else {}
-        shapes: Shapes = {"weight": (self.n_out, n), "bias": (self.n_out,)}
+        shapes: Shapes = {"weight": (self.n_out, n)} | ({"bias": (self.n_out,)} if self.use_bias else {})
         shapes |= {f"norm.{name}": shape for name, shape in norm.items()}
         return shapes | ({"alpha": (self.n_out,)} if self.parametric else {}), self.n_out
 
     def forward(self, x: Array, p: Parameters, prefix: str, how: Pass) -> tuple[Array, Back]:
         """Return the four operations' result."""
-        weight, bias, norm, number = p[prefix + "weight"], p[prefix + "bias"], self.norm, how.next_number()
+        weight, norm, number = p[prefix + "weight"], self.norm, how.next_number()
+        bias = p[prefix + "bias"] if self.use_bias else None
+        names = ("weight", "bias") if self.use_bias else ("weight",)
         steps: list[Callable[[Array], tuple[Array, Back]]] = [
-            lambda x: _named(of.affine(x, weight, bias), prefix, "weight", "bias")
+            lambda x: _named(of.affine(x, weight, bias), prefix, *names)
         ]
         if norm is not None:
             steps.append(lambda x: norm.forward(x, p, prefix + "norm.", how))

@@ -19,13 +19,14 @@ Array = npt.NDArray[Any]
 Back = Callable[[Array], tuple[Array, list[Array]]]
 
 
-def affine(x: Array, weight: Array, bias: Array) -> tuple[Array, Back]:
+def affine(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Back]:
     """Return y = x Θᵀ + b (torch.nn.Linear). The weight Θ is (n_out, n), the bias b (n_out,)."""
 
     def back(g: Array) -> tuple[Array, list[Array]]:
-        return g @ weight, [g.T @ x, g.sum(axis=0)]
+        return g @ weight, [g.T @ x] + ([] if bias is None else [g.sum(axis=0)])
 
-    return x @ weight.T + bias, back
+    y = x @ weight.T
+    return y if bias is None else y + bias, back
 
 
 def activate(x: Array, name: str, alpha: Array | None = None) -> tuple[Array, Back]:
