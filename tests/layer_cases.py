@@ -75,7 +75,7 @@ def parameters_of(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
             p[name] = rng.uniform(0.5, 1.5, shape)
         if own == "edges":
             p[name] = np.sort(p[name], axis=1) + 0.3 * np.arange(-(shape[1] // 2), shape[1] - shape[1] // 2)
-    return p
+    return {name: in_float32(theta) for name, theta in p.items()}
 
 
 def data_of(network: Network, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -85,5 +85,64 @@ def data_of(network: Network, n: int, seed: int = 0) -> tuple[np.ndarray, np.nda
     categories = [rng.integers(0, count, n) for count in inputs.categories]
     X = np.column_stack([rng.normal(size=(n, inputs.numbers)), *categories])
     if network.loss == "cross_entropy":
-        return X, np.eye(n_outputs)[rng.integers(0, n_outputs, n)]
-    return X, rng.normal(size=(n, n_outputs))
+        return in_float32(X), np.eye(n_outputs)[rng.integers(0, n_outputs, n)]
+    if network.loss == "binary_cross_entropy":
+        return in_float32(X), rng.integers(0, 2, (n, n_outputs)).astype(np.float64)
+    return in_float32(X), in_float32(rng.normal(size=(n, n_outputs)))
+
+
+def in_float32(array: np.ndarray) -> np.ndarray:
+    """Round to numbers that both dtypes have. Return them in float64."""
+    return array.astype(np.float32).astype(np.float64)
+
+
+SMOOTH = ("sigmoid", "tanh", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus")
+
+
+def random_network(seed: int) -> Network:
+    """Return a network of random layers, sizes and nesting. No two networks have much in common."""
+    rng = np.random.default_rng(seed)
+    numbers = int(rng.integers(1, 8))
+    categories = tuple(int(n) for n in rng.integers(1, 9, rng.integers(0, 3)))
+    dimensions = tuple(int(n) for n in rng.integers(1, 6, len(categories)))
+    count = int(rng.integers(1, numbers + 1)) if rng.random() < 0.3 else None
+    kind = str(rng.choice(["none", "pbld", "periodic", "piecewise"]))
+    encoding = None if kind == "none" else Encoding(kind, int(rng.integers(1, 20)), int(rng.integers(1, 5)), count)
+    inputs = Inputs(numbers, categories, dimensions, encoding, bool(categories) and bool(rng.random() < 0.3))
+    width = inputs.shapes(0)[1]
+    hidden = _random_layers(rng, int(rng.integers(1, 5)), 2, width)
+    n_outputs = int(rng.integers(1, 5))
+    output, loss = [("identity", "squared_error"), ("softmax", "cross_entropy"), ("sigmoid", "binary_cross_entropy")][
+        rng.integers(0, 3)
+    ]
+    return Network((inputs, *hidden, Dense(n_outputs + (output == "softmax"))), output, loss)
+
+
+def _random_layers(rng: np.random.Generator, n: int, depth: int, width: int) -> list:
+    """Return n random layers for so many inputs, with blocks inside each other up to a depth."""
+    made: list = []
+    for _ in range(n):
+        kind = rng.choice(
+            ["dense", "residual", "scale", "norm", "activation", "dropout"], p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.1]
+        )
+        if kind == "dense":
+            width = int(rng.integers(3, 40))
+            made.append(_random_dense(rng, width))
+        elif kind == "residual" and depth:
+            inner = _random_layers(rng, int(rng.integers(0, 3)), depth - 1, width)
+            made.append(Residual((*inner, Dense(width))))
+        elif kind == "norm" and width > 2:
+            made.append([BatchNorm(momentum=0.3), LayerNorm(1e-3)][rng.integers(0, 2)])
+        elif kind == "activation":
+            made.append(Activation(str(rng.choice(SMOOTH)), bool(rng.random() < 0.5)))
+        elif kind == "dropout":
+            made.append(Dropout(float(rng.uniform(0.05, 0.4))))
+        else:
+            made.append(Scale())
+    return made
+
+
+def _random_dense(rng: np.random.Generator, width: int) -> Dense:
+    norm = [None, BATCH, LAYER][rng.integers(0, 3)]
+    dropout = float(rng.uniform(0, 0.4)) if rng.random() < 0.3 else 0.0
+    return Dense(width, str(rng.choice(SMOOTH)), norm, dropout, bool(rng.random() < 0.3), bool(rng.random() < 0.8))
