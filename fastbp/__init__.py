@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ._moved import MOVED, Finder
 
 if TYPE_CHECKING:
-    from . import callbacks, losses, optimizers, plots, reference, schedules
+    from . import callbacks, layers, losses, optimizers, plots, reference, schedules
     from ._records import ModelFileError
     from ._training.range_finder import RangeTest
     from .callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ReduceLROnPlateau, TensorBoard
@@ -37,7 +37,8 @@ else:
         "streams": ("Stream",),
         "trainer": ("Trainer",),
     }
-    _MODULES = {"activations", "initializers", "losses", "metrics", "optimizers", "plots", "reference", "schedules"}
+    _MODULES = {"activations", "initializers", "layers", "losses", "metrics", "optimizers", "plots"}
+    _MODULES |= {"reference", "schedules"}
     _MODULES |= {module for module in _FROM if not module.startswith("_")}
     _MODULES |= {name for name in MOVED if not name.startswith("_")}
     sys.meta_path.append(Finder)
@@ -80,6 +81,7 @@ __all__ = [
     "callbacks",
     "explain",
     "fit_many",
+    "layers",
     "losses",
     "optimizers",
     "plots",

@@ -1,0 +1,332 @@
+"""GraphNetwork: a network of layers, or a plain network with options that only the kernels of such networks have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+from ._engine.engine import Engine
+from ._engine.graph_engine import GraphEngine, GraphOptions
+from ._engine.graph_layout import GraphLayout
+from ._engine.layout import aligned_zeros
+from ._engine.plan import Parameter, Plan, of_sizes
+from ._kernels import codes
+from ._kernels.graph import nodes
+from .activations import ACTIVATIONS
+from .layers import Inputs, Layer, PiecewiseLinear
+from .layers._classes import layers_of
+from .layers._lowering import First, lowered
+from .layers._values import edges_of, fill, unknown_edges
+from .network import Network, Views
+from .results import Summary, aligned
+
+Array = npt.NDArray[Any]
+
+NOT_DECAYED = ("bias", "norm", "statistic")  # roles of parameters that weight decay leaves by default
+
+
+class Ways(NamedTuple):
+    """How the parameters of a network are trained, in its own numbers.
+
+    Attributes
+    ----------
+    groups : patterns of names, each with factors of the learning rate and of the weight decay, or None for the default
+    frozen : patterns of names of parameters that don't change
+    ema : decay of the moving average of the parameters, or 0 without one
+    drops_last : whether an epoch leaves out a last batch that is short
+    """
+
+    groups: tuple[tuple[str, float, float | None], ...] = ()
+    frozen: tuple[str, ...] = ()
+    ema: float = 0.0
+    drops_last: bool = False
+
+
+class GraphNetwork(Network):
+    """Network whose operations are a `Plan`.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int and `layers.Layer`
+        Either integers only, a plain network, or a list with layers.
+    activation : str or sequence of str
+        As in `Network`. If there are layers, one name, for those that don't say which.
+    output_activation : str
+        Activation f of the outputs.
+    use_bias : bool
+        Whether `Dense` layers have biases.
+    dtype : {"float32", "float64"}
+        Data type of parameters and computation.
+    dropout : rates of the hidden layers of a plain network, or ()
+    ways : how the parameters are trained
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument has the wrong type or is out of range, or if layers don't fit together. The message names it.
+    MemoryError
+        If the parameters don't fit into memory. Nothing is allocated.
+    """
+
+    plan: Plan
+    layers: tuple[Layer, ...]  # with all activations named; () for a plain network
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[Any],
+        *,
+        activation: Any = "tanh",
+        output_activation: str = "identity",
+        use_bias: bool = True,
+        dtype: npt.DTypeLike = "float32",
+        dropout: tuple[float, ...] = (),
+        ways: Ways = Ways(),
+    ) -> None:
+        self.ways, self.layers = ways, ()
+        self._firsts: tuple[First, ...] = ()
+        if has_layers(layer_sizes):
+            use_bias = _checks.flag("use_bias", use_bias)
+            self.activation = _one_activation(activation)
+            made = lowered(layers_of("layer_sizes", layer_sizes), self.activation, output_activation, use_bias)
+            self.plan, self.layers, self._firsts = made.plan, made.layers, made.firsts
+            self.layer_sizes, self.activations, self.use_bias = made.layer_sizes, made.activations, use_bias
+            self.dtype = Network.checked_dtype(dtype)
+            self._allocate()
+        else:
+            self._dropout = dropout
+            super().__init__(
+                layer_sizes,
+                activation=activation,
+                output_activation=output_activation,
+                use_bias=use_bias,
+                dtype=dtype,
+            )
+
+    def _allocate(self) -> None:
+        if not self.layers:
+            listed = tuple(ACTIVATIONS[name].code for name in self.activations)
+            self.plan = of_sizes(self.layer_sizes, listed, self._dropout, self.use_bias)
+        self._layout = cast(Any, GraphLayout(self.plan, self.dtype.itemsize))
+        size, copies = self._layout.size, 2 if self.ways.ema > 0 else 1
+        _checks.fits("layer_sizes", "a network", copies * size * self.dtype.itemsize)
+        self._trained = aligned_zeros(copies * size, self.dtype)
+        self._parameters = self._trained[-size:]  # the moving average, if there is one
+        self._n_parameters = sum(_count(parameter) for parameter in self.plan.parameters if parameter.trained)
+        self._factors = factors(self.plan.parameters, self.ways)
+
+    @property
+    def trained(self) -> Array:
+        """The buffer that training changes: the parameters, and the moving average if there is one behind them."""
+        return self._trained
+
+    @property
+    def inputs(self) -> Inputs:
+        """The first layer, which says what the columns of X are."""
+        return cast(Inputs, self.layers[0]) if self.layers else Inputs(self.layer_sizes[0])
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether a layer needs all rows of a batch at once."""
+        return any(operation.op == nodes.BATCH_NORM for operation in self.plan.operations)
+
+    @property
+    def wants_edges(self) -> bool:
+        """Whether training rows are to decide the edges of bins, which are still those of a new network."""
+        if not any(isinstance(layer, PiecewiseLinear) and layer.edges is None for layer in self.layers[1:2]):
+            return False
+        edges = self.named_parameters()["piecewise.edges"]
+        return bool((edges == unknown_edges(edges)).all())
+
+    def learn_edges(self, X: Array) -> None:
+        """Set the edges of bins to quantiles of training rows, (n, n_1)."""
+        edges = self.named_parameters()["piecewise.edges"]
+        edges[...] = edges_of(X[:, : len(edges)], edges.shape[1] - 1, edges.dtype)
+        self._follow()
+
+    def named_parameters(self) -> dict[str, Array]:
+        return self._named(self._parameters)
+
+    def _named(self, buffer: Array) -> dict[str, Array]:
+        views = cast(Any, self._layout).views(buffer)
+        return {name: views[name] for name in self._names}
+
+    @property
+    def _names(self) -> list[str]:
+        """Names of the parameters and statistics, but not of biases that aren't trained."""
+        return [each.name for each in self.plan.parameters if each.trained or not each.name.endswith(".bias")]
+
+    def parameters(self) -> list[Array]:
+        return Views(self.named_parameters().values())
+
+    def copied(self, buffer: Array) -> list[Array]:
+        return [view.copy() for view in self._named(buffer).values()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        super().set_weights(weights)
+        self._follow()
+
+    def unpack(self, packed: Array) -> None:
+        super().unpack(packed)
+        self._follow()
+
+    def set_parameters(self, buffer: Array) -> None:
+        super().set_parameters(buffer)
+        self._follow()
+
+    def packed_raw(self) -> Array:
+        """Return a copy of the parameters that training moves, as `packed` does, if the public ones are an average."""
+        return self._layout.pack(self._trained[: self._layout.size]) if self.ways.ema > 0 else self._trained[:0]
+
+    def unpack_raw(self, packed: Array) -> None:
+        """Set the parameters that training moves from the vector that `packed_raw` returned."""
+        if packed.size:
+            self._layout.unpack(packed, self._trained[: self._layout.size])
+
+    def begin(self, steps: int) -> None:
+        """Before the first update, the average is what the user has made of the parameters."""
+        if steps == 0:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Give training the public parameters to start from."""
+        if self.ways.ema > 0:
+            self._trained[: self._layout.size] = self._parameters
+
+    def initialize(self, initializer: Any, epsilon: float | str, rng: np.random.Generator) -> None:
+        if self.layers:
+            views = list(cast(Any, self._layout).views(self._parameters).values())
+            fill(self._firsts, views, initializer, epsilon, rng)
+            self._set_edges()
+        else:
+            super().initialize(initializer, epsilon, rng)
+        self._follow()
+
+    def _set_edges(self) -> None:
+        """Write the edges that a layer was given."""
+        for layer in self.layers[1:2]:
+            if isinstance(layer, PiecewiseLinear) and layer.edges is not None:
+                view = self.named_parameters()["piecewise.edges"]
+                edges = np.atleast_2d(np.array(layer.edges)).astype(self.dtype)
+                if len(edges) not in (1, len(view)):
+                    expected = f"one row, or one for each of the {len(view)} numbers"
+                    raise ValueError(_checks.wrong("edges", expected, f"{len(edges)} rows"))
+                if (np.diff(edges) <= 0).any():
+                    raise ValueError(_checks.wrong("edges", f"edges that increase as {self.dtype}", "some that don't"))
+                view[...] = edges
+
+    def check_inputs(self, argument: str, X: Array) -> None:
+        """Refuse categories that aren't whole numbers 0 … n − 1."""
+        inputs = self.inputs
+        for column, n in enumerate(inputs.categories, inputs.numbers):
+            found = X[:, column]
+            good = (found >= 0) & (found < n) & (found == np.floor(found))
+            if not good.all():
+                expected = f"whole numbers 0 … {n - 1} in column {column}, which has {n} categories"
+                row = int(good.argmin())
+                raise ValueError(_checks.wrong(argument, expected, f"{found[row]:g} in row {row}"))
+
+    def predict_with(self, engine: Engine, X: Any, n_threads: int | str) -> Array:
+        if self.inputs.categories:
+            X = _checks.matrix("X", X, self.layer_sizes[0], self.dtype)
+            self.check_inputs("X", X)
+        return super().predict_with(engine, X, n_threads)
+
+    def engine(self, objective: codes.Objective, dropout: tuple[float, ...] = ()) -> Engine:
+        """Return the kernels for this network and a loss. The plan has the dropout rates."""
+        size, ways = self._layout.size, self.ways
+        average = self._parameters if ways.ema > 0 else None
+        options = GraphOptions(factors=self._factors, ema=ways.ema, average=average, drops_last=ways.drops_last)
+        return cast(Engine, GraphEngine(cast(Any, self._layout), self._trained[:size], objective, options))
+
+    def summary(self, remark: str) -> Summary:
+        if not self.layers:
+            return super().summary(remark)
+        rows = [("layer", "units", "parameters", "statistics")]
+        rows.append((repr(self.layers[0]), str(self.layer_sizes[0]), "", ""))
+        named: dict[str, list[Parameter]] = {}
+        for parameter in self.plan.parameters:
+            named.setdefault(parameter.name.partition(".")[0], []).append(parameter)
+        for kind, group in named.items():
+            shapes = [f"{each.name} {' × '.join(map(str, each.shape))}" for each in group if each.name in self._names]
+            counts = [sum(_count(each) for each in group if each.trained is trained) for trained in (True, False)]
+            del kind
+            rows.append((", ".join(shapes), "", f"{counts[0]:,}", f"{counts[1]:,}" if counts[1] else ""))
+        lines = aligned(rows)
+        size = self.n_parameters * self.dtype.itemsize
+        lines.append(f"{self.n_parameters:,} parameters, {size:,} bytes of {self.dtype.name}; {remark}")
+        return Summary("\n".join(lines))
+
+    def described(self) -> str:
+        return f"[{', '.join(map(repr, self.layers))}]" if self.layers else super().described()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__() | {"_raw": self.packed_raw()}
+        for name in ("_trained", "_factors"):
+            state.pop(name)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raw = state.pop("_raw")
+        super().__setstate__(state)
+        self.unpack_raw(raw)
+
+
+def has_layers(layer_sizes: Any) -> bool:
+    """Return whether a list has layers among its items."""
+    return isinstance(layer_sizes, list | tuple) and any(
+        isinstance(item, Layer) or (isinstance(item, type) and issubclass(item, Layer)) for item in layer_sizes
+    )
+
+
+def factors(parameters: Sequence[Parameter], ways: Ways) -> Array:
+    """Return the factors of the learning rate and of the weight decay, (parameters, 2). Of patterns, the last counts.
+
+    Raises
+    ------
+    ValueError
+        If a pattern matches no parameter.
+    """
+    table = np.array([[1.0, 0.0 if each.role in NOT_DECAYED else 1.0] for each in parameters])
+    for pattern, of_rate, of_decay in ways.groups:
+        for i in matches("parameter_groups", pattern, parameters):
+            table[i] = of_rate, table[i, 1] if of_decay is None else of_decay
+    for pattern in ways.frozen:
+        table[matches("frozen", pattern, parameters), 0] = 0.0
+    return table
+
+
+def matches(argument: str, pattern: str, parameters: Sequence[Parameter]) -> list[int]:
+    """Return the indices of the parameters whose name, or the name of whose layer, a pattern matches."""
+    names = [each.name for each in parameters if each.trained]
+    found = [
+        i
+        for i, each in enumerate(parameters)
+        if each.trained and (fnmatchcase(each.name, pattern) or fnmatchcase(each.name, f"{pattern}.*"))
+    ]
+    if not found:
+        expected = f"patterns that match some of {', '.join(names)}"
+        raise ValueError(_checks.wrong(argument, expected, _checks.shown(pattern)))
+    return found
+
+
+def _one_activation(value: Any) -> str:
+    """Return the activation of layers that don't say which."""
+    from .activations import HIDDEN
+
+    if _checks.is_sequence(value):
+        names = set(value)
+        if len(names) > 1:
+            expected = "one name, for the layers that have no activation of their own"
+            raise ValueError(_checks.wrong("activation", expected, f"{len(names)} names"))
+        value = names.pop() if names else "tanh"
+    return _checks.one_of("activation", value, HIDDEN)
+
+
+def _count(parameter: Parameter) -> int:
+    """Return how many numbers a parameter has."""
+    return int(np.prod(parameter.shape))
