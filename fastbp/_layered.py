@@ -17,12 +17,12 @@ from ._engine.layout import aligned_zeros
 from ._engine.plan import Parameter, Plan, of_sizes
 from ._kernels import codes
 from ._kernels.graph import nodes
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, HIDDEN
 from .layers import Inputs, Layer, PiecewiseLinear
-from .layers._classes import layers_of
-from .layers._lowering import First, lowered
+from .layers._classes import has_layers, layers_of
+from .layers._lowering import lowered
 from .layers._values import edges_of, fill, unknown_edges
-from .network import Network, Views
+from .network import Network, Views, dtype_of
 from .results import Summary, aligned
 
 Array = npt.NDArray[Any]
@@ -47,6 +47,9 @@ class Ways(NamedTuple):
     drops_last: bool = False
 
 
+AS_USUAL = Ways()
+
+
 class GraphNetwork(Network):
     """Network whose operations are a `Plan`.
 
@@ -62,7 +65,6 @@ class GraphNetwork(Network):
         Whether `Dense` layers have biases.
     dtype : {"float32", "float64"}
         Data type of parameters and computation.
-    dropout : rates of the hidden layers of a plain network, or ()
     ways : how the parameters are trained
 
     Raises
@@ -84,21 +86,18 @@ class GraphNetwork(Network):
         output_activation: str = "identity",
         use_bias: bool = True,
         dtype: npt.DTypeLike = "float32",
-        dropout: tuple[float, ...] = (),
-        ways: Ways = Ways(),
+        ways: Ways = AS_USUAL,
     ) -> None:
         self.ways, self.layers = ways, ()
-        self._firsts: tuple[First, ...] = ()
         if has_layers(layer_sizes):
             use_bias = _checks.flag("use_bias", use_bias)
             self.activation = _one_activation(activation)
             made = lowered(layers_of("layer_sizes", layer_sizes), self.activation, output_activation, use_bias)
-            self.plan, self.layers, self._firsts = made.plan, made.layers, made.firsts
+            self.plan, self.layers, self._firsts, self._parts = made.plan, made.layers, made.firsts, made.parts
             self.layer_sizes, self.activations, self.use_bias = made.layer_sizes, made.activations, use_bias
-            self.dtype = Network.checked_dtype(dtype)
+            self.dtype = dtype_of(dtype)
             self._allocate()
         else:
-            self._dropout = dropout
             super().__init__(
                 layer_sizes,
                 activation=activation,
@@ -109,8 +108,7 @@ class GraphNetwork(Network):
 
     def _allocate(self) -> None:
         if not self.layers:
-            listed = tuple(ACTIVATIONS[name].code for name in self.activations)
-            self.plan = of_sizes(self.layer_sizes, listed, self._dropout, self.use_bias)
+            self.plan = self._plain_plan(())
         self._layout = cast(Any, GraphLayout(self.plan, self.dtype.itemsize))
         size, copies = self._layout.size, 2 if self.ways.ema > 0 else 1
         _checks.fits("layer_sizes", "a network", copies * size * self.dtype.itemsize)
@@ -118,6 +116,10 @@ class GraphNetwork(Network):
         self._parameters = self._trained[-size:]  # the moving average, if there is one
         self._n_parameters = sum(_count(parameter) for parameter in self.plan.parameters if parameter.trained)
         self._factors = factors(self.plan.parameters, self.ways)
+
+    def _plain_plan(self, dropout: tuple[float, ...]) -> Plan:
+        listed = tuple(ACTIVATIONS[name].code for name in self.activations)
+        return of_sizes(self.layer_sizes, listed, dropout, self.use_bias)
 
     @property
     def trained(self) -> Array:
@@ -130,12 +132,16 @@ class GraphNetwork(Network):
         return cast(Inputs, self.layers[0]) if self.layers else Inputs(self.layer_sizes[0])
 
     @property
-    def has_batch_norm(self) -> bool:
+    def n_numbers(self) -> int:
+        return self.inputs.numbers
+
+    @property
+    def has_batch_norm(self) -> bool:  # type: ignore[override]
         """Whether a layer needs all rows of a batch at once."""
         return any(operation.op == nodes.BATCH_NORM for operation in self.plan.operations)
 
     @property
-    def wants_edges(self) -> bool:
+    def wants_edges(self) -> bool:  # type: ignore[override]
         """Whether training rows are to decide the edges of bins, which are still those of a new network."""
         if not any(isinstance(layer, PiecewiseLinear) and layer.edges is None for layer in self.layers[1:2]):
             return False
@@ -237,26 +243,25 @@ class GraphNetwork(Network):
         return super().predict_with(engine, X, n_threads)
 
     def engine(self, objective: codes.Objective, dropout: tuple[float, ...] = ()) -> Engine:
-        """Return the kernels for this network and a loss. The plan has the dropout rates."""
-        size, ways = self._layout.size, self.ways
+        """Return the kernels for this network, a loss, and the dropout rates of the hidden layers of a plain one."""
+        layout, ways = cast(Any, self._layout), self.ways
+        if not self.layers:
+            layout = GraphLayout(self._plain_plan(dropout), self.dtype.itemsize)
         average = self._parameters if ways.ema > 0 else None
         options = GraphOptions(factors=self._factors, ema=ways.ema, average=average, drops_last=ways.drops_last)
-        return cast(Engine, GraphEngine(cast(Any, self._layout), self._trained[:size], objective, options))
+        return cast(Engine, GraphEngine(layout, self._trained[: layout.size], objective, options))
 
     def summary(self, remark: str) -> Summary:
         if not self.layers:
             return super().summary(remark)
-        rows = [("layer", "units", "parameters", "statistics")]
-        rows.append((repr(self.layers[0]), str(self.layer_sizes[0]), "", ""))
-        named: dict[str, list[Parameter]] = {}
-        for parameter in self.plan.parameters:
-            named.setdefault(parameter.name.partition(".")[0], []).append(parameter)
-        for kind, group in named.items():
-            shapes = [f"{each.name} {' × '.join(map(str, each.shape))}" for each in group if each.name in self._names]
-            counts = [sum(_count(each) for each in group if each.trained is trained) for trained in (True, False)]
-            del kind
-            rows.append((", ".join(shapes), "", f"{counts[0]:,}", f"{counts[1]:,}" if counts[1] else ""))
+        rows = [("layer", "units", "parameter", "shape", "numbers")]
+        for layer, (width, start, stop) in zip(self.layers, self._parts, strict=True):
+            own = [each for each in self.plan.parameters[start:stop] if each.name in self._names]
+            cells = [(each.name, " × ".join(map(str, each.shape)), f"{_count(each):,}") for each in own]
+            told = [(repr(layer), str(width))] + [("", "")] * max(0, len(cells) - 1)
+            rows += [(*a, *b) for a, b in zip(told, cells or [("", "", "")], strict=True)]
         lines = aligned(rows)
+        lines.insert(1, "─" * max(map(len, lines)))
         size = self.n_parameters * self.dtype.itemsize
         lines.append(f"{self.n_parameters:,} parameters, {size:,} bytes of {self.dtype.name}; {remark}")
         return Summary("\n".join(lines))
@@ -276,13 +281,6 @@ class GraphNetwork(Network):
         self.unpack_raw(raw)
 
 
-def has_layers(layer_sizes: Any) -> bool:
-    """Return whether a list has layers among its items."""
-    return isinstance(layer_sizes, list | tuple) and any(
-        isinstance(item, Layer) or (isinstance(item, type) and issubclass(item, Layer)) for item in layer_sizes
-    )
-
-
 def factors(parameters: Sequence[Parameter], ways: Ways) -> Array:
     """Return the factors of the learning rate and of the weight decay, (parameters, 2). Of patterns, the last counts.
 
@@ -291,10 +289,11 @@ def factors(parameters: Sequence[Parameter], ways: Ways) -> Array:
     ValueError
         If a pattern matches no parameter.
     """
-    table = np.array([[1.0, 0.0 if each.role in NOT_DECAYED else 1.0] for each in parameters])
+    plain = np.array([[1.0, 0.0 if each.role in NOT_DECAYED else 1.0] for each in parameters])
+    table = plain.copy()
     for pattern, of_rate, of_decay in ways.groups:
         for i in matches("parameter_groups", pattern, parameters):
-            table[i] = of_rate, table[i, 1] if of_decay is None else of_decay
+            table[i] = of_rate, plain[i, 1] if of_decay is None else of_decay
     for pattern in ways.frozen:
         table[matches("frozen", pattern, parameters), 0] = 0.0
     return table
@@ -316,8 +315,6 @@ def matches(argument: str, pattern: str, parameters: Sequence[Parameter]) -> lis
 
 def _one_activation(value: Any) -> str:
     """Return the activation of layers that don't say which."""
-    from .activations import HIDDEN
-
     if _checks.is_sequence(value):
         names = set(value)
         if len(names) > 1:

@@ -47,6 +47,10 @@ class Network:
         If the parameters don't fit into memory. Nothing is allocated.
     """
 
+    layers: tuple[Any, ...] = ()  # those of a network that has more than Θˡ, bˡ and activations; see `_layered`
+    has_batch_norm = False  # whether a layer needs all rows of a batch at once
+    wants_edges = False  # whether training rows are to decide the edges of bins
+
     def __init__(
         self,
         layer_sizes: Iterable[int],
@@ -61,7 +65,7 @@ class Network:
         _checks.one_of("output_activation", output_activation, ACTIVATIONS)
         self.activations = (*hidden_activations(activation, n_hidden), output_activation)
         self.use_bias = _checks.flag("use_bias", use_bias)
-        self.dtype = _dtype(dtype)
+        self.dtype = dtype_of(dtype)
         self._allocate()
 
     @property
@@ -95,9 +99,26 @@ class Network:
             return self.weights
         return [view for pair in zip(self.weights, self.biases, strict=True) for view in pair]
 
+    def named_parameters(self) -> dict[str, Array]:
+        """Return writable views of the parameters by name: "dense1.weight" is Θ¹, "dense1.bias" is b¹."""
+        weights, biases = self.weights, self.biases
+        named: dict[str, Array] = {}
+        for l, theta in enumerate(weights):
+            named[f"dense{l + 1}.weight"] = theta
+            if self.use_bias:
+                named[f"dense{l + 1}.bias"] = biases[l]
+        return named
+
     def get_weights(self) -> list[Array]:
         """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
         return [view.copy() for view in self.parameters()]
+
+    def copied(self, buffer: Array) -> list[Array]:
+        """Return what `get_weights` would if the parameters were those in another buffer."""
+        weights, biases = self._layout.weight_views(buffer), self._layout.bias_views(buffer)
+        pairs = zip(weights, biases, strict=True)
+        views = [view for pair in pairs for view in pair] if self.use_bias else weights
+        return [view.copy() for view in views]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the weights to those that `get_weights` returned, or to others of the same shapes."""
@@ -113,6 +134,29 @@ class Network:
     def unpack(self, packed: Array) -> None:
         """Set all parameters from the vector that `packed` returned."""
         self._layout.unpack(packed, self._parameters)
+
+    @property
+    def n_numbers(self) -> int:
+        """Number of columns of X that are numbers, the first ones. The others are categories."""
+        return self.layer_sizes[0]
+
+    @property
+    def trained(self) -> Array:
+        """The buffer that training changes."""
+        return self._parameters
+
+    def begin(self, steps: int) -> None:
+        """Prepare for training after so many updates."""
+
+    def learn_edges(self, X: Array) -> None:
+        """Set the edges of bins, if there are any, to quantiles of training rows, (n, n_1)."""
+
+    def check_inputs(self, argument: str, X: Array) -> None:
+        """Refuse columns of X that aren't the categories that they should be."""
+
+    def set_parameters(self, buffer: Array) -> None:
+        """Set all parameters from another buffer."""
+        self._parameters[:] = buffer
 
     def predict(self, X: Any, *, n_threads: int | str = "auto") -> Array:
         """Return aᴸ for every row of X.
@@ -172,9 +216,13 @@ class Network:
     def _predictor(self) -> Engine:
         return self.engine(codes.Objective(codes.SQUARED_ERROR))
 
+    def described(self) -> str:
+        """Return the list that `Trainer` takes, as text."""
+        return str(list(self.layer_sizes))
+
     def __repr__(self) -> str:
         return (
-            f"Network({list(self.layer_sizes)}, activations={list(self.activations)}, use_bias={self.use_bias}, "
+            f"Network({self.described()}, activations={list(self.activations)}, use_bias={self.use_bias}, "
             f"dtype={self.dtype.name!r}): {self.n_parameters:,} parameters"
         )
 
@@ -236,7 +284,8 @@ def _layer_sizes(value: Any) -> tuple[int, ...]:
     return tuple(_checks.whole(f"layer_sizes[{i}]", n, minimum=1) for i, n in enumerate(sizes))
 
 
-def _dtype(value: Any) -> np.dtype[Any]:
+def dtype_of(value: Any) -> np.dtype[Any]:
+    """Return float32 or float64, given one of them or its name."""
     expected = "float32 or float64"
     try:
         dtype = np.dtype(value)

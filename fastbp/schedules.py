@@ -15,6 +15,7 @@ from . import _checks
 Array = npt.NDArray[np.float64]
 
 FLOAT64 = np.dtype("float64")
+MOST_CYCLES = 30  # of CosLog; more would be shorter than a batch
 WARMUP_START = 0.01  # the first factor of a warm-up; with 0, the first mini-batch would change nothing
 
 
@@ -190,6 +191,42 @@ class InverseScaling(Schedule):
 
 
 @dataclass(frozen=True)
+class CosLog(Schedule):
+    """Cosines on a logarithmic scale: ½ (1 − cos(2π log₂(1 + (2^cycles − 1) t))), where t is the fraction of the fit.
+
+    The factor rises from 0 to 1 and falls to 0 again in each cycle, and each cycle is twice as long as the one before.
+    With 4 cycles it is the schedule "coslog4" of RealMLP (Holzmüller, Grinsztajn and Steinwart 2024, arXiv 2407.04491).
+
+    Parameters
+    ----------
+    cycles : int
+        Number of cycles, 1 to 30.
+    """
+
+    cycles: int = 4
+
+    def __post_init__(self) -> None:
+        cycles = _checks.whole("cycles", self.cycles, minimum=1)
+        if cycles > MOST_CYCLES:
+            raise ValueError(_checks.wrong("cycles", f"an integer from 1 to {MOST_CYCLES}", cycles))
+        _set(self, cycles=cycles)
+
+    def __call__(self, epoch: Array, epochs: int) -> Array:
+        """Return the factors."""
+        done = np.asarray(epoch, FLOAT64) / epochs
+        return 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + (2.0**self.cycles - 1) * done)))
+
+
+@dataclass(frozen=True)
+class FlatCosine(Schedule):
+    """1 for the first half of the fit, then half a cosine to 0 (RealMLP's "flat_cos", arXiv 2407.04491)."""
+
+    def __call__(self, epoch: Array, epochs: int) -> Array:
+        """Return the factors."""
+        return _between(1, 0, np.maximum(0, 2 * np.asarray(epoch, FLOAT64) / epochs - 1))
+
+
+@dataclass(frozen=True)
 class EpochFunction(Schedule):
     """A schedule from a function of the epoch that returns η itself.
 
@@ -223,6 +260,8 @@ SCHEDULES: dict[str, type[Any]] = {
     "cosine": Cosine,
     "one_cycle": OneCycle,
     "inverse_scaling": InverseScaling,
+    "coslog4": CosLog,
+    "flat_cosine": FlatCosine,
 }
 
 

@@ -14,7 +14,8 @@ from . import _checks, distributed, metrics as metric_functions
 from ._keywords import suggests
 from ._training import range_finder
 from ._training.answers import Answers
-from ._training.options import network_of, schedule_of
+from ._training.options import check_graph, network_of, rates_of, schedule_of
+from ._training.settings import settings_of
 from ._training.sharded_run import run_of
 from ._training.state import State, restored
 from .callbacks import as_callbacks
@@ -37,8 +38,10 @@ class Trainer(Answers):
 
     Parameters
     ----------
-    layer_sizes : sequence of int
-        Numbers of units n_1 … n_L: inputs, hidden layers, outputs; 2 ≤ L ≤ 10,000.
+    layer_sizes : sequence of int or layers
+        Numbers of units n_1 … n_L: inputs, hidden layers, outputs; 2 ≤ L ≤ 10,000. There may be layers in place of
+        numbers, as in ``[Inputs(numbers=3, categories=[7]), Dense(64, norm="layer"), Residual(64), 1]``; see
+        `fastbp.layers`.
     activation : str or a sequence of them
         Activation f of the hidden layers: one for all, or one for each. "identity", "sigmoid", "tanh", "relu",
         "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid",
@@ -57,8 +60,8 @@ class Trainer(Answers):
     learning_rate : float, optional
         η > 0; by default, that of the optimizer.
     schedule : str, fastbp.schedules.Schedule or function of the epoch, optional
-        How η changes within a fit. "step", "exponential", "cosine", "one_cycle", "inverse_scaling" and objects scale
-        learning_rate. A function of the epoch's number in the fit (from 0) returns η itself.
+        How η changes within a fit. "step", "exponential", "cosine", "one_cycle", "inverse_scaling", "coslog4",
+        "flat_cosine" and objects scale learning_rate. A function of the epoch's number (from 0) returns η itself.
     batch_size : int
         Samples in a mini-batch, m ≥ 1. The last batch of an epoch may be smaller; its J is a mean of fewer samples.
     initializer : str, or a pair of lists of arrays
@@ -86,6 +89,19 @@ class Trainer(Answers):
     n_threads : int or "auto"
         Maximum number of threads for one network; more than the available processors are never used. The results
         don't depend on it. "auto" measures which number is fastest.
+    parameter_groups : {pattern: {"learning_rate": factor, "weight_decay": factor}}, optional
+        Factors of the learning rate and of the weight decay for the parameters whose names match a pattern, such as
+        ``{"*.bias": {"learning_rate": 0.1}}``. `named_parameters` has the names; a layer's name stands for all of its
+        parameters. The last pattern that matches counts. By default, biases and norms have no weight decay.
+    frozen : str or sequence of str
+        Patterns of the names of parameters that don't change.
+    ema : float in [0, 1), optional
+        Decay of an exponential moving average of the parameters. The weights, predictions and validation of the trainer
+        are those of the average: average ← ema · average + (1 − ema) · parameters after each update. The first copies.
+    drop_last : bool
+        Whether an epoch leaves out its last batch if it is smaller than batch_size.
+    dropout_schedule, weight_decay_schedule : str or fastbp.schedules.Schedule, optional
+        Factors of the dropout rates, and of the weight decay, within a fit; as `schedule`, but no functions.
     standardize : bool
         Whether to scale each input to mean 0 and standard deviation 1, and so the targets of squared_error,
         absolute_error, huber and quantile with the output activation identity. The means and deviations are those of
@@ -118,7 +134,7 @@ class Trainer(Answers):
     @suggests("Trainer")
     def __init__(
         self,
-        layer_sizes: Iterable[int],
+        layer_sizes: Iterable[Any],
         *,
         activation: str | Sequence[str] = "tanh",
         output_activation: str = "auto",
@@ -141,19 +157,27 @@ class Trainer(Answers):
         seed: SupportsIndex | None = None,
         n_threads: SupportsIndex | str = "auto",
         standardize: bool = False,
+        parameter_groups: Any = None,
+        frozen: Any = (),
+        ema: SupportsFloat | None = None,
+        drop_last: bool = False,
+        dropout_schedule: Any = None,
+        weight_decay_schedule: Any = None,
         comm: Any = None,
     ) -> None:
         objective, method = loss_of(loss), optimizer_of(optimizer)
-        network = network_of(objective, output_activation, layer_sizes, activation, use_bias, dtype)
+        settings = settings_of(parameter_groups, frozen, ema, drop_last, dropout_schedule, weight_decay_schedule)
+        network = network_of(objective, output_activation, layer_sizes, activation, use_bias, dtype, settings)
         rate = _checks.learning_rate(method.learning_rate if learning_rate is None else learning_rate, network.dtype)
         epsilon = _checks.epsilon(epsilon, network.dtype)
         if method.name == "lbfgs":
             _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
             _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule, learning_rate=learning_rate)
-        rates = _checks.rates("dropout", dropout, len(network.layer_sizes) - 2)
+        rates = rates_of(dropout, network)
         bounds = limits(l1, l2, clip_value, clip_norm, max_norm, network.dtype)
         seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
         ranks = distributed.ranks_of(comm, method.name)
+        check_graph(network, method, rates, settings, ranks)
         seed = seed if ranks is None else ranks.seed(seed)
         rng = np.random.default_rng(seed)
         network.initialize(initializer, epsilon, rng)
@@ -174,6 +198,7 @@ class Trainer(Answers):
             random=rng.integers(0, 1 << 64, size=1, dtype=np.uint64),
             dropout_seed=int(rng.integers(0, 1 << 64, dtype=np.uint64)),
             ranks=ranks,
+            settings=settings,
         )
 
     @distributed.together
@@ -306,7 +331,10 @@ class Trainer(Answers):
         return run_of(self._state, self, [], 1).train_on_batch(data, self._state.learning_rate)
 
     def get_weights(self) -> list[Array]:
-        """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units."""
+        """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units.
+
+        With layers, they are copies of all parameters and statistics, in the order of `named_parameters`.
+        """
         return self.network.get_weights()
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -344,7 +372,7 @@ class Trainer(Answers):
         hidden = set(self.activation)
         activation = hidden.pop() if len(hidden) == 1 else list(self.activation)
         return (
-            f"Trainer({list(self.layer_sizes)}, activation={activation!r}, "
+            f"Trainer({self.network.described()}, activation={activation!r}, "
             f"output_activation={self.output_activation!r}, loss={self.loss!r}, optimizer={self.optimizer.name!r}, "
             f"learning_rate={self.learning_rate:g}, batch_size={self.batch_size}, dtype={self.dtype.name!r}"
             f"{', standardize=True' * self.standardize}): "

@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from .._engine.layout import aligned_zeros
 from .._kernels import codes
-from .._kernels.tuning import BLOCK
 from .._library.library import is_finite
 from .state import Rewind, State
-from .steps import CHUNK_SECONDS, first_budget
+from .steps import CHUNK_SECONDS, first_budget, step_of, with_factors
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +36,7 @@ class Course:
     patience : number of epochs in a row without improvement after which training ends; None to train all epochs
     min_delta : how much less than the least loss a loss must be to count as an improvement
     rates : η of each batch of all epochs, (epochs · batches,), or (1,); the trainer's learning rate by default
+    factors : of the weight decay and of the dropout of each batch, likewise, if there are schedules of them
     best, waited : the least loss before the first epoch, and the number of epochs since then
     stores : whether the weights of the best epoch are stored
     n_threads : as in `Trainer`; it may change between two calls
@@ -59,16 +59,18 @@ class Course:
         patience: int | None = None,
         min_delta: float = 0.0,
         rates: Array | None = None,
+        factors: tuple[Array, Array] | None = None,
         best: float = math.inf,
         waited: int = 0,
         stores: bool = True,
         n_threads: int | str = 1,
     ) -> None:
         self.state, self.data, self.epochs, self.n_threads = state, data, epochs, n_threads
+        state.begin(data)
         batch_size, parameters = min(state.batch_size, data.n), state.network._parameters
         rates = np.array([state.learning_rate]) if rates is None else np.ascontiguousarray(rates, np.float64)
-        seed, block = np.uint64(state.dropout_seed), min(batch_size, BLOCK)
-        self._step = codes.Step(state.optimizer.rule(), state.bounds, rates, seed, batch_size, block)
+        self._step = step_of(state, batch_size, rates)
+        self._with_factors = with_factors(self._step, factors)
         self._at = codes.Progress(np.zeros(2, np.int64), state.random, np.zeros(epochs))
         self._rewind = Rewind(state)
         self._rewind.keep(0)
@@ -83,7 +85,7 @@ class Course:
             parameters=aligned_zeros(parameters.size if stores else 0, parameters.dtype),
             start=self._rewind.start,
         )
-        self._budget = first_budget(state, block)
+        self._budget = first_budget(state, self._step.block)
         self.finished, self.bad = epochs == 0, None
 
     finished: bool
@@ -158,7 +160,8 @@ class Course:
 
     def _call(self, budget: int) -> int:
         state = self.state
-        return state.engine.train(self.data, state.memory, self._step, self._at, budget, self.n_threads, self._watch)
+        step = self._with_factors
+        return state.engine.train(self.data, state.memory, step, self._at, budget, self.n_threads, self._watch)
 
     def _go_back(self, epoch: int, name: str, value: float) -> None:
         """End the course at the start of an epoch, in which something became NaN or infinite."""
@@ -179,11 +182,7 @@ class Course:
 
     @cached_property
     def _best_weights(self) -> list[Array]:
-        network, buffer = self.state.network, self.best_parameters
-        weights, biases = network._layout.weight_views(buffer), network._layout.bias_views(buffer)
-        pairs = zip(weights, biases, strict=True)
-        views = [view for pair in pairs for view in pair] if network.use_bias else weights
-        return [view.copy() for view in views]
+        return self.state.network.copied(self.best_parameters)
 
     def get_weights(self) -> list[Array]:
         """Return the weights of the best epoch, as `Trainer.get_weights` does, once the course has ended."""
@@ -192,4 +191,4 @@ class Course:
     def restore(self) -> None:
         """Give the network the weights of the best epoch, if there is one and they are stored."""
         if self.best_epoch >= 0 and self.best_parameters.size:
-            self.state.network._parameters[:] = self.best_parameters
+            self.state.network.set_parameters(self.best_parameters)

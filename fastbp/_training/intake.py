@@ -20,6 +20,7 @@ from ..streams._feed import Feed
 from .batches import Batches, check_sharded, refuse
 from .scale import warn_of_scale
 from .state import State
+from .steps import drops_last
 from .weighting import class_numbers, class_weights, divide, sample_weights
 
 Array = npt.NDArray[Any]
@@ -71,6 +72,7 @@ class Intake:
         sizes, output, dtype = network.layer_sizes, network.activations[-1], network.dtype
         of_X, of_y = (state.dtype_of(X), state.dtype_of_y) if state.standardize else (dtype, dtype)
         X = _checks.matrix(X_name, X, sizes[0], of_X)
+        network.check_inputs(X_name, X)
         targets, labels = encode(y_name, y, len(X), sizes[-1], state.loss, output, of_y, warns=warns)
         weights = sample_weights(weight_name, sample_weight, len(X), dtype, may_be_zero=of_more)
         if class_weight is not None:
@@ -107,8 +109,11 @@ class Intake:
 
     def _learnt(self, parts: Iterable[codes.Data]) -> Scaling:
         """Return the means and deviations of training samples in their own units, which may come in parts."""
-        n_in, *_, n_out = self.state.network.layer_sizes
-        return learnt(parts, n_in, n_out if self.state.scales_targets else 0)
+        network = self.state.network
+        n_in, *_, n_out = network.layer_sizes
+        scaling = learnt(parts, n_in, n_out if self.state.scales_targets else 0)
+        scaling.mean[network.n_numbers :], scaling.deviation[network.n_numbers :] = 0, 1  # categories stay as they are
+        return scaling
 
     def check_scaling_is_known(self, argument: str, came: str) -> None:
         """Refuse samples from which the means and deviations can't be computed before training."""
@@ -117,6 +122,15 @@ class Intake:
                 "all training samples at once in the first fit, because standardize=True; call fit(X, y, epochs=0)"
             )
             raise ValueError(_checks.wrong(argument, f"{expected} with an array or a Stream before", came))
+        self._check_edges_are_known(argument, came)
+
+    def _check_edges_are_known(self, argument: str, came: str) -> None:
+        """Refuse samples from which the edges of bins can't be computed before training."""
+        if self.state.network.wants_edges:
+            expected = "all training samples at once in the first fit, because PiecewiseLinear has no edges yet"
+            raise ValueError(
+                _checks.wrong(argument, f"{expected}; call fit(X, y, epochs=0) with an array before", came)
+            )
 
     def _by_class(
         self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None
@@ -160,6 +174,9 @@ class Intake:
             shuffle = self.state.shuffle
             if of_more:
                 self.check_scaling_is_known("sharded", "one rank's samples")
+                if drops_last(self.state):
+                    expected = "False with drop_last=True, because all batches are about equally large"
+                    raise ValueError(_checks.wrong("sharded", expected, True))
             data = self.data(
                 "X", X, "y", y, metrics, sample_weight, class_weight, shuffle=shuffle, of_more=of_more, scaled=False
             )
@@ -173,6 +190,7 @@ class Intake:
             self.remember(columns)
             return data, validation
         self.check_goes_by_batches(f"X is {kind}")
+        self._check_edges_are_known("X", kind)
         if isinstance(X, Stream):
             shuffle = self.state.shuffle
             if self.state.standardize and self.scaling is None:
@@ -219,6 +237,9 @@ class Intake:
         if not isinstance(X, Iterable) or isinstance(X, np.ndarray | str | bytes) or hasattr(X, "to_numpy"):
             raise TypeError(_checks.wrong("y", "numbers, or an iterable of batches (X, y) as X", "None"))
         self.check_scaling_is_known("X", "an iterable of batches")
+        if drops_last(self.state):
+            expected = "an array or a Stream, because drop_last=True leaves out a batch by batch_size"
+            raise ValueError(_checks.wrong("X", expected, "an iterable of batches"))
         batches = Batches(X, None if steps is None else _checks.whole("steps", steps, minimum=1), epochs)
         batches.intake = self
         return batches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..history import History
 from ..losses import CrossEntropy, Loss, resolve_output
 from ..network import Network
 from ..optimizers import Optimizer
+from .settings import Settings
 from .state import State
 
 if TYPE_CHECKING:
@@ -31,15 +33,73 @@ def schedule_of(value: Any) -> Schedule | None:
 
 
 def network_of(
-    loss: Loss, output_activation: str, layer_sizes: Any, activation: Any, use_bias: bool, dtype: npt.DTypeLike
+    loss: Loss,
+    output_activation: str,
+    layer_sizes: Any,
+    activation: Any,
+    use_bias: bool,
+    dtype: npt.DTypeLike,
+    settings: Settings | None = None,
 ) -> Network:
     """Return a network whose outputs suit the loss."""
-    output = resolve_output(output_activation, loss)
-    network = Network(layer_sizes, activation=activation, output_activation=output, use_bias=use_bias, dtype=dtype)
+    options: dict[str, Any] = {"activation": activation, "use_bias": use_bias, "dtype": dtype}
+    if settings is None and not getattr(loss, "needs_graph", False) and "fastbp.layers" not in sys.modules:
+        output = resolve_output(output_activation, loss)  # there are no layers if nothing has imported them
+        network = Network(layer_sizes, output_activation=output, **options)
+    else:
+        network = _graph_network_of(loss, output_activation, layer_sizes, options, settings)
     if isinstance(loss, CrossEntropy) and network.layer_sizes[-1] == 1:
         came = "one; for two classes in one output use loss='binary_cross_entropy'"
         raise ValueError(_checks.wrong("layer_sizes", "two or more outputs with loss='cross_entropy'", came))
     return network
+
+
+def _graph_network_of(
+    loss: Loss, output_activation: str, layer_sizes: Any, options: dict[str, Any], settings: Settings | None
+) -> Network:
+    """Return a network of layers, or one that needs their kernels. Without layers it may be a plain one after all."""
+    from ..layers._classes import has_layers, layers_of
+    from ..layers._lowering import asked_output
+
+    if _checks.is_sequence(layer_sizes) and not isinstance(layer_sizes, set | frozenset):
+        layer_sizes = list(layer_sizes)
+    if has_layers(layer_sizes):
+        asked = asked_output(layers_of("layer_sizes", layer_sizes))
+        if asked is not None and output_activation not in ("auto", asked):
+            came = f"{output_activation!r}"
+            raise ValueError(_checks.wrong("output_activation", f"'auto' or that of the last layer, {asked!r}", came))
+        output_activation = asked or output_activation
+    output = resolve_output(output_activation, loss)
+    if settings is None and not getattr(loss, "needs_graph", False) and not has_layers(layer_sizes):
+        return Network(layer_sizes, output_activation=output, **options)
+    from .._layered import GraphNetwork, Ways
+
+    ways = Ways() if settings is None else settings.ways
+    return GraphNetwork(layer_sizes, output_activation=output, ways=ways, **options)
+
+
+def rates_of(dropout: Any, network: Network) -> tuple[float, ...]:
+    """Return the dropout rates of the hidden layers. Layers have their own."""
+    if not network.layers:
+        return _checks.rates("dropout", dropout, len(network.layer_sizes) - 2)
+    _checks.absent("with layers, which have their own: Dense(…, dropout=0.1)", dropout=dropout)
+    return ()
+
+
+def check_graph(
+    network: Network, optimizer: Optimizer, dropout: tuple[float, ...], settings: Settings | None, ranks: Any
+) -> None:
+    """Refuse what doesn't go together with layers, or with the options of `Settings`."""
+    if settings is not None:
+        settings.check(network, optimizer, dropout)
+    if not network.layers and settings is None:
+        return
+    if optimizer.name == "lbfgs":
+        reason = "with layers" if network.layers else "with parameter_groups, frozen, ema, drop_last or their schedules"
+        raise ValueError(_checks.wrong("optimizer", f"one that trains in batches {reason}", "'lbfgs'"))
+    if ranks is not None and network.has_batch_norm:
+        expected = "None with batch norm, whose statistics are those of a whole batch; use norm='layer'"
+        raise ValueError(_checks.wrong("comm", expected, "a communicator"))
 
 
 class Options:
@@ -162,6 +222,10 @@ class Options:
     def biases(self) -> list[Array]:
         """[b¹, …]: zero-copy views of shape (n_{l+1},). With ``use_bias=False`` they are zero and not trained."""
         return self._state.network.biases
+
+    def named_parameters(self) -> dict[str, Array]:
+        """Return zero-copy views of the parameters and statistics by name, such as "dense1.weight"."""
+        return self._state.network.named_parameters()
 
     @property
     def n_parameters(self) -> int:

@@ -21,7 +21,17 @@ from ..streams._feed import Feed
 from .batches import Batches
 from .callback_states import with_states_first
 from .state import Rewind, State
-from .steps import CHUNK_SECONDS, blocks_before, constant_step, first_budget, start_of, step_of
+from .steps import (
+    CHUNK_SECONDS,
+    batches_of,
+    blocks_before,
+    constant_step,
+    first_budget,
+    start_of,
+    step_of,
+    whole_batches,
+    with_factors,
+)
 
 Array = npt.NDArray[Any]
 
@@ -59,6 +69,7 @@ class Passes:
         self.callbacks = with_states_first(callbacks) if callbacks else []
         self.deadline = perf_counter() + seconds
         self.rewind = Rewind(state)
+        self.factors: tuple[Array, Array] | None = None  # of the weight decay and the dropout of the step's batches
         lowers = bool(callbacks) and any(isinstance(callback, ReduceLROnPlateau) for callback in callbacks)
         self.reports_rate = lowers or state.schedule is not None
 
@@ -75,8 +86,28 @@ class Passes:
             values = _checks.factors(f"schedule ({type(schedule).__name__})", values, parts.shape)
         return values if schedule.absolute else base * values
 
+    def set_factors(self, epoch: int, n_batches: int, batches: Array | None = None) -> None:
+        """Compute the factors of the weight decay and the dropout; the arguments are those of `rates`."""
+        settings = self.state.settings
+        if settings is not None and settings.has_schedules:
+            parts = (np.arange(n_batches) if batches is None else batches) / n_batches
+            self.factors = settings.factors_at(self.before + epoch + parts, self.before + self.epochs)
+
+    def factors_of_all(self, n_batches: int) -> tuple[Array, Array] | None:
+        """Return the factors of all batches of all epochs."""
+        parts = []
+        for epoch in range(self.epochs):
+            self.set_factors(epoch, n_batches)
+            parts.append(self.factors)
+        if not parts or parts[0] is None:
+            return None
+        decays, dropouts = zip(*(part for part in parts if part is not None), strict=True)
+        return np.concatenate(decays), np.concatenate(dropouts)
+
     def step(self, batch_size: int, epoch: int, n_batches: int, batches: Array | None = None) -> codes.Step:
         """Return the settings of the updates; the other arguments are those of `rates`."""
+        if self.state.settings is not None:
+            self.set_factors(epoch, n_batches, batches)
         if self.state.schedule is None:
             return constant_step(self.state, batch_size, self.state.learning_rate)
         return step_of(self.state, batch_size, self.rates(epoch, n_batches, batches))
@@ -89,7 +120,7 @@ class Passes:
         """Train some epochs over data in memory, after `done` epochs of this fit."""
         state, n = self.state, self.count(data)
         batch_size = min(state.batch_size, n)
-        step = self.step(batch_size, done, -(-n // batch_size))
+        step = self.step(batch_size, done, batches_of(state, n))
         at = start_of(state, epochs)
         first = state.epochs_trained + 1
         self.rewind.keep(0)
@@ -167,6 +198,7 @@ class Passes:
         for k, data in enumerate(batches):
             batch = np.array([min(k, (steps or 1) - 1)])
             rate = self.rates(done, steps or 1, batch)  # for one batch only: an epoch may be endless
+            self.set_factors(done, steps or 1, batch)
             loss = self.one_batch(data, float(rate[0]))
             total, weight = total + loss * data.weight, weight + data.weight
             self._between_calls(done + (k + 1) / steps if steps else done, True)
@@ -194,14 +226,17 @@ class Passes:
     def _over_slabs(self, feed: Feed, done: int, total: Array) -> float:
         """Train over the slabs of a pass until the loss isn't finite. Return the weight of the samples."""
         state, batch_size = self.state, self.state.batch_size
-        n_batches = -(-feed.rows // batch_size) if feed.rows else 0
+        n_batches = batches_of(state, feed.rows) if feed.rows else 0
         share = 1 / feed.rows if feed.rows else 0.0
         weight, rows = 0.0, 0
         with feed.epoch(batch_size, state.random, self._while_waiting) as slabs:
-            for data in self._alike(slabs):
+            for slab in self._alike(slabs):
                 if rows:
                     self._look_at_the_clock()
+                data = whole_batches(state, slab, batch_size if rows else min(batch_size, len(slab.X)))
                 n = len(data.X)
+                if n == 0:
+                    break
                 numbers = np.arange(rows // batch_size, -(-(rows + n) // batch_size)) if n_batches else np.zeros(1)
                 step = self.step(batch_size if rows else min(batch_size, n), done, n_batches or 1, numbers)
                 at = codes.Progress(np.zeros(2, np.int64), state.random, total)
@@ -245,7 +280,7 @@ class Passes:
 
     def _call(self, data: codes.Data, step: codes.Step, at: codes.Progress, budget: int) -> int:
         state = self.state
-        return state.engine.train(data, state.memory, step, at, budget, state.n_threads)
+        return state.engine.train(data, state.memory, with_factors(step, self.factors), at, budget, state.n_threads)
 
     def _between_calls(self, done: float, unfinished: bool) -> None:
         for callback in self.callbacks:

@@ -126,6 +126,7 @@ def _losses(state: State, X: Any, y: Any, rates: Array) -> Iterator[float]:
     if state.standardize:
         data = intake.trained_on(data)
     run = Run(state, None, [], 1)
+    state.begin(data)
     losses: list[float] = []
     for batch, rate in zip(_batches(state, data), rates, strict=False):
         run.rewind.keep(0)

@@ -24,6 +24,7 @@ from .course import Course
 from .intake import Source
 from .measures import gradients, measure
 from .passes import OutOfTime, Passes
+from .steps import batches_of
 
 Array = npt.NDArray[Any]
 
@@ -64,6 +65,7 @@ class Run(Passes):
                 with silent_if(silent or not self.speaks):
                     state.engine.load()  # before a progress bar begins its line
                 self.begin(ends, source, validation, metrics)
+                state.begin(source if isinstance(source, codes.Data) else None)
                 if self.epochs > 0 and not state.stop:  # a restored callback may have stopped training
                     with silent_if(silent or not self.speaks):
                         self.go(source, validation, metrics, class_weight)
@@ -155,18 +157,22 @@ class Run(Passes):
             return False
         if any(type(each).on_progress is not Callback.on_progress and not each._only_looks for each in self.callbacks):
             return False
-        rates = self.epochs * (1 if state.schedule is None else -(-data.n // state.batch_size))
+        schedules = [state.schedule] if state.settings is None else [state.schedule, *state.settings.schedules]
+        given = [schedule for schedule in schedules if schedule is not None]
         short = validation.n * state.engine.multiplications <= MOST_MULTIPLICATIONS
-        return short and rates <= AT_ONCE and (state.schedule is None or is_own(state.schedule))
+        rates = self.epochs * (batches_of(state, data.n) if given else 1)
+        return short and rates <= AT_ONCE and all(map(is_own, given))
 
     def by_course(self, data: codes.Data, validation: codes.Data) -> None:
         """Train all epochs in few kernel calls, which also validate and decide when to stop."""
-        state, n_batches = self.state, -(-data.n // min(self.state.batch_size, data.n))
+        state, n_batches = self.state, batches_of(self.state, data.n)
         stopping = next((each for each in self.callbacks if isinstance(each, EarlyStopping)), None)
         rates = (
             np.concatenate([self.rates(epoch, n_batches) for epoch in range(self.epochs)]) if state.schedule else None
         )
         options: dict[str, Any] = {"epochs": self.epochs, "rates": rates, "n_threads": state.n_threads}
+        if state.settings is not None:
+            options["factors"] = self.factors_of_all(n_batches)
         if stopping is None:
             options["stores"] = False
         else:
@@ -236,6 +242,7 @@ class Run(Passes):
     def train_on_batch(self, data: codes.Data, rate: float) -> float:
         """Train on one batch, which is not counted as an epoch."""
         with self.state.engine.exclusively():
+            self.state.begin()
             self.rewind.keep(0)
             return self.one_batch(data, rate)
 

@@ -25,7 +25,8 @@ def warn_of_scale(state: State, names: Names, data: codes.Data) -> None:
     """Warn in a trainer's first fit if a column of X or y is far from unit scale."""
     if state.epochs_trained or state.standardize or (state.ranks is not None and state.ranks.rank > 0):
         return
-    _warn("X", data.X, names.features)
+    if state.network.n_numbers:
+        _warn("X", data.X[:, : state.network.n_numbers], names.features)
     if state.scales_targets:
         _warn("y", data.targets, names.targets)
 

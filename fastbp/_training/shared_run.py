@@ -25,7 +25,7 @@ from .intake import Source
 from .measures import measured_of
 from .passes import OutOfTime
 from .run import Run, stopped
-from .steps import CHUNK_SECONDS, step_of
+from .steps import CHUNK_SECONDS, batches_of, drops_last, step_of, with_factors
 
 Array = npt.NDArray[Any]
 
@@ -151,7 +151,7 @@ class SharedRun(Run):
 
     def stopped(self) -> bool:
         state, ranks = self.state, self.ranks
-        parameters = state.network._parameters
+        parameters = state.network.trained
         digest = zlib.crc32(parameters.data)
         ranks.same("a digest of the weights", ranks.comm.allgather(digest))
 
@@ -167,8 +167,11 @@ class SharedRun(Run):
     def _calls(self, data: codes.Data, step: codes.Step, at: codes.Progress, done: float, share: float = 1.0) -> None:
         """Train for an epoch, or a slab of one, batch by batch."""
         data, total = self._ordered(data, at.random), float(at.losses[0])
+        n = batches_of(self.state, len(data.X)) * step.batch_size
+        if drops_last(self.state) and n < len(data.X):
+            data = data._replace(weight=weight_of(data, 0, n))
         for k, (part, over) in enumerate(self._parts(data, step.batch_size)):
-            total += self._share(data, step, part, float(step.rates[min(k, len(step.rates) - 1)]))
+            total += self._share(data, step, part, float(step.rates[min(k, len(step.rates) - 1)]), k)
             at.losses[0] = total if over < 1 else total / data.weight
             if not math.isfinite(total):
                 return
@@ -182,6 +185,7 @@ class SharedRun(Run):
     def _parts(self, data: codes.Data, batch_size: int) -> Iterator[tuple[codes.Part, float]]:
         """Yield the rank's part of each batch, and which share of the data is done after it."""
         n = len(data.X)
+        n = n // batch_size * batch_size if drops_last(self.state) else n
         for start in range(0, n, batch_size):
             stop = min(start + batch_size, n)
             yield self._part(data, start, stop), stop / n
@@ -196,13 +200,21 @@ class SharedRun(Run):
         total = self._share(data, step_of(self.state, n, np.array([rate])), self._part(data, 0, n), rate)
         return total / data.weight if data.weight > 0 else total
 
-    def _share(self, data: codes.Data, step: codes.Step, part: codes.Part, rate: float) -> float:
+    def _share(self, data: codes.Data, step: codes.Step, part: codes.Part, rate: float, k: int = 0) -> float:
         """Update once with a batch, of which this rank computes its part. Return the sum of J over the whole batch."""
         state, ranks, weight = self.state, self.ranks, part.weight
         if ranks.rank == 0 and perf_counter() > self.deadline:
             self.wants = self.wants or "time"
         step = step._replace(part=part, block=max(1, min(BLOCK, part.stop - part.first)))
-        with state.engine.part(data, state.memory, step, state.n_threads) as (gradients, loss, update):
+        factors = self.factors
+        if factors is not None:
+            decays, dropouts = (run[min(k, len(run) - 1) :][:1] for run in factors)
+            factors = decays, dropouts
+        with state.engine.part(data, state.memory, with_factors(step, factors), state.n_threads) as (
+            gradients,
+            loss,
+            update,
+        ):
             gradients[-2:] = loss, bool(self.wants)
             ranks.comm.Allreduce(None, gradients)  # None: in place
             total, self.ending = float(gradients[-2]), bool(gradients[-1] > 0)

@@ -26,6 +26,7 @@ from .callback_states import CallbackState, gathered
 
 if TYPE_CHECKING:
     from ..schedules import Schedule
+    from .settings import Settings
 
 Array = npt.NDArray[Any]
 
@@ -48,6 +49,7 @@ class State:
     scaling : means and deviations of the first fit with ``standardize``, or None
     callback_states : states of the callbacks at the end of the last fit
     callbacks : the callbacks of the running fit
+    settings : how the parameters are trained, or None; see `settings`
     report : what the command line says about the training, which the model file stores; or None
     last_step, last_progress : what steps.py made for the last call of a kernel, which is often right for the next
     stop : whether training stops after the current epoch
@@ -75,6 +77,7 @@ class State:
     scaling: Scaling | None = None
     callback_states: Sequence[CallbackState] = ()
     callbacks: Sequence[Callback] = ()
+    settings: Settings | None = None
     report: dict[str, Any] | None = None
     stop: bool = False
     last_step: tuple[tuple[int, float, int], codes.Step] | None = field(default=None, init=False)
@@ -137,6 +140,8 @@ class State:
     def folded(self) -> tuple[list[Array], list[Array]]:
         """Return weights and biases, float64, with which a network computes from X what `predict` returns."""
         network = self.network
+        if network.layers:
+            raise ValueError(_checks.wrong("trainer", "a network without layers, which has only Θ, b and f", "layers"))
         weights, biases = (
             [array.astype(np.float64) for array in arrays] for arrays in (network.weights, network.biases)
         )
@@ -148,8 +153,8 @@ class State:
         """Return the arguments of `Trainer` that the state was made from, except initializer and comm."""
         network = self.network
         return {
-            "layer_sizes": network.layer_sizes,
-            "activation": network.activations[:-1],
+            "layer_sizes": network.layers or network.layer_sizes,
+            "activation": getattr(network, "activation", network.activations[:-1]),
             "output_activation": network.activations[-1],
             "loss": self.loss,
             "optimizer": self.optimizer,
@@ -165,16 +170,24 @@ class State:
             "seed": self.seed,
             "n_threads": self.n_threads,
             "standardize": self.standardize,
+            **({} if self.settings is None else self.settings.options()),
         }
 
     def arrays(self) -> list[Array]:
         """Return the arrays that training changes in place."""
         memory = self.memory
-        return [self.network._parameters, memory.first, memory.second, memory.steps, self.random]
+        return [self.network.trained, memory.first, memory.second, memory.steps, self.random]
 
     def current_callback_states(self) -> list[CallbackState]:
         """Return the states of the running fit's callbacks, or those at the end of the last fit."""
         return gathered(self.callbacks) if self.callbacks else list(self.callback_states)
+
+    def begin(self, data: codes.Data | None = None) -> None:
+        """Before training: give a network of layers what it needs of the training samples, if they are known."""
+        network = self.network
+        network.begin(int(self.memory.steps[0]))
+        if network.wants_edges and data is not None:
+            network.learn_edges(data.X[data.chosen] if data.chosen.size else data.X)
 
     def free(self) -> None:
         """Free the memory that only calls of kernels need, and that the next call allocates again."""

@@ -44,9 +44,14 @@ def first_budget(state: State, block: int) -> Budget:
     return Budget(1 + int(FIRST_CHUNK / (block * state.network.n_parameters)))
 
 
+def block_of(state: State, batch_size: int) -> int:
+    """Return the rows of a block: batch norm needs all of a batch."""
+    return batch_size if state.network.has_batch_norm else min(batch_size, BLOCK)
+
+
 def step_of(state: State, batch_size: int, rates: Array) -> codes.Step:
     """Return the settings of an update, with the learning rate of each batch of an epoch."""
-    block, seed = min(batch_size, BLOCK), np.uint64(state.dropout_seed)
+    block, seed = block_of(state, batch_size), np.uint64(state.dropout_seed)
     return codes.Step(state.optimizer.rule(), state.bounds, rates, seed, batch_size, block)
 
 
@@ -69,6 +74,42 @@ def start_of(state: State, epochs: int) -> codes.Progress:
     at.position.fill(0)
     at.losses.fill(0)
     return at
+
+
+def drops_last(state: State) -> bool:
+    """Return whether an epoch leaves out a last batch that is short."""
+    return state.settings is not None and state.settings.drop_last
+
+
+def batches_of(state: State, n: int) -> int:
+    """Return the number of batches in an epoch over n samples."""
+    batch_size = min(state.batch_size, n)
+    return n // batch_size if drops_last(state) else -(-n // batch_size)
+
+
+def whole_batches(state: State, data: codes.Data, batch_size: int) -> codes.Data:
+    """Return a part of a Stream without a last batch that is short, if such a batch is left out."""
+    n = len(data.X) // batch_size * batch_size
+    if not drops_last(state) or n == len(data.X):
+        return data
+    weights = data.weights[:n]
+    return data._replace(
+        X=data.X[:n],
+        targets=data.targets[:n],
+        labels=data.labels[:n],
+        weights=weights,
+        weight=float(weights.sum(dtype=np.float64)) if weights.size else float(n),
+        n=n,
+    )
+
+
+def with_factors(step: codes.Step, factors: tuple[Array, Array] | None) -> Any:
+    """Return a step with factors of the weight decay and of the dropout of each batch, if there are schedules."""
+    if factors is None:
+        return step
+    from .._engine.graph_engine import GraphStep
+
+    return GraphStep(step, *factors)
 
 
 def blocks_before(sample: int, step: codes.Step) -> int:

@@ -347,6 +347,13 @@ class Residual(Layer):
             raise ValueError(_checks.wrong("layers", f"blocks no deeper than {DEEPEST} in each other", "deeper ones"))
 
 
+def has_layers(layer_sizes: Any) -> bool:
+    """Return whether a list has layers among its items."""
+    return isinstance(layer_sizes, list | tuple) and any(
+        isinstance(item, Layer) or (isinstance(item, type) and issubclass(item, Layer)) for item in layer_sizes
+    )
+
+
 def layers_of(argument: str, value: Sequence[Any]) -> tuple[Layer, ...]:
     """Return the layers of a list that has some: `Inputs` first, and `Dense` for the other integers."""
     layers = []

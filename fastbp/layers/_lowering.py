@@ -50,6 +50,7 @@ class Lowered(NamedTuple):
     layer_sizes : the columns of X, then of what each layer makes of them
     activations : f of each hidden layer that has one, and of the outputs
     firsts : the first values of each parameter of the plan
+    parts : for each layer, the number of columns that it gives, and where its parameters begin and end in the plan
     """
 
     plan: Plan
@@ -57,6 +58,7 @@ class Lowered(NamedTuple):
     layer_sizes: tuple[int, ...]
     activations: tuple[str, ...]
     firsts: tuple[First, ...]
+    parts: tuple[tuple[int, int, int], ...]
 
 
 def asked_output(layers: Sequence[Layer]) -> str | None:
@@ -86,17 +88,21 @@ def lowered(layers: Sequence[Layer], activation: str, output: str, use_bias: boo
     assert isinstance(first, Inputs)
     embeds = bool(others) and isinstance(others[0], NUMBERS)
     resolved = [lowering.inputs(first, others[0] if embeds else None), *others[:embeds]]  # type: ignore[arg-type]
+    count = len(lowering.parameters)
+    tables = count - len(first.categories)  # where the parameters of the embeddings of categories begin
+    parts = [(first.n_columns, tables, count), (lowering.width, 0, tables)][: 1 + embeds]
     for i, layer in enumerate(others[embeds:], 1 + embeds):
-        is_last = i + 1 == len(layers)
-        resolved.append(lowering.add(f"{ARGUMENT}[{i}]", layer, "", is_last))
+        before = len(lowering.parameters)
+        resolved.append(lowering.add(f"{ARGUMENT}[{i}]", layer, "", i + 1 == len(layers)))
         lowering.sizes.append(lowering.width)
+        parts.append((lowering.width, before, len(lowering.parameters)))
     if not any(parameter.trained for parameter in lowering.parameters):
         raise ValueError(_checks.wrong(ARGUMENT, "layers with something to learn, such as Dense", "none"))
     plan = Plan(
         tuple(lowering.tensors), tuple(lowering.operations), tuple(lowering.parameters), ACTIVATIONS[output].code
     )
     activations = (*lowering.activations, output)
-    return Lowered(plan, tuple(resolved), tuple(lowering.sizes), activations, tuple(lowering.firsts))
+    return Lowered(plan, tuple(resolved), tuple(lowering.sizes), activations, tuple(lowering.firsts), tuple(parts))
 
 
 def _check_order(layers: Sequence[Layer]) -> None:
