@@ -132,6 +132,10 @@ class GraphNetwork(Network):
         return cast(Inputs, self.layers[0]) if self.layers else Inputs(self.layer_sizes[0])
 
     @property
+    def categories(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.inputs.categories
+
+    @property
     def n_numbers(self) -> int:
         return self.inputs.numbers
 
@@ -185,11 +189,9 @@ class GraphNetwork(Network):
         self._follow()
 
     def packed_raw(self) -> Array:
-        """Return a copy of the parameters that training moves, as `packed` does, if the public ones are an average."""
         return self._layout.pack(self._trained[: self._layout.size]) if self.ways.ema > 0 else self._trained[:0]
 
     def unpack_raw(self, packed: Array) -> None:
-        """Set the parameters that training moves from the vector that `packed_raw` returned."""
         if packed.size:
             self._layout.unpack(packed, self._trained[: self._layout.size])
 
@@ -227,8 +229,7 @@ class GraphNetwork(Network):
 
     def check_inputs(self, argument: str, X: Array) -> None:
         """Refuse categories that aren't whole numbers 0 … n − 1."""
-        inputs = self.inputs
-        for column, n in enumerate(inputs.categories, inputs.numbers):
+        for column, n in enumerate(self.categories, self.n_numbers):
             found = X[:, column]
             good = (found >= 0) & (found < n) & (found == np.floor(found))
             if not good.all():
@@ -237,10 +238,22 @@ class GraphNetwork(Network):
                 raise ValueError(_checks.wrong(argument, expected, f"{found[row]:g} in row {row}"))
 
     def predict_with(self, engine: Engine, X: Any, n_threads: int | str) -> Array:
-        if self.inputs.categories:
+        if self.categories:
             X = _checks.matrix("X", X, self.layer_sizes[0], self.dtype)
             self.check_inputs("X", X)
         return super().predict_with(engine, X, n_threads)
+
+    def gradients_with(
+        self, engine: Engine, data: codes.Data
+    ) -> tuple[float, list[Array], list[Array], dict[str, Array]]:
+        loss, named = cast(Any, engine).named_gradients(data)
+        affine = [operation.parameters for operation in self.plan.operations if operation.op == nodes.AFFINE]
+        weights, biases = [], []
+        for theta, b in affine:
+            weight, bias = (self.plan.parameters[i] for i in (theta, b))
+            weights.append(named[weight.name])
+            biases.append(named.get(bias.name, np.zeros(bias.shape, self.dtype)))
+        return loss, weights, biases, named
 
     def engine(self, objective: codes.Objective, dropout: tuple[float, ...] = ()) -> Engine:
         """Return the kernels for this network, a loss, and the dropout rates of the hidden layers of a plain one."""

@@ -48,6 +48,7 @@ class Network:
     """
 
     layers: tuple[Any, ...] = ()  # those of a network that has more than Θˡ, bˡ and activations; see `_layered`
+    categories: tuple[int, ...] = ()  # how many categories each of the last columns of X has, if these are categories
     has_batch_norm = False  # whether a layer needs all rows of a batch at once
     wants_edges = False  # whether training rows are to decide the edges of bins
 
@@ -135,6 +136,13 @@ class Network:
         """Set all parameters from the vector that `packed` returned."""
         self._layout.unpack(packed, self._parameters)
 
+    def packed_raw(self) -> Array:
+        """Return a copy of the parameters that training moves, if these are not the public ones, otherwise (0,)."""
+        return self._parameters[:0]
+
+    def unpack_raw(self, packed: Array) -> None:
+        """Set the parameters that training moves from the vector that `packed_raw` returned."""
+
     @property
     def n_numbers(self) -> int:
         """Number of columns of X that are numbers, the first ones. The others are categories."""
@@ -180,6 +188,16 @@ class Network:
         """
         n_threads = _checks.thread_count(n_threads)
         return self.predict_with(self._predictor, X, n_threads)
+
+    def gradients_with(
+        self, engine: Engine, data: codes.Data
+    ) -> tuple[float, list[Array], list[Array], dict[str, Array]]:
+        """Return J and its gradients over all samples: by Θ, by b, and by the names of the parameters."""
+        loss, weights, biases = engine.gradients(data)
+        named: dict[str, Array] = {}
+        for l, (theta, b) in enumerate(zip(weights, biases, strict=True), 1):
+            named |= {f"dense{l}.weight": theta} | ({f"dense{l}.bias": b} if self.use_bias else {})
+        return loss, weights, biases, named
 
     def predict_with(self, engine: Engine, X: Any, n_threads: int | str) -> Array:
         """Check X, and return aᴸ from an engine of this network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,13 @@ class Gradients:
     weights : [∂J/∂Θ¹, …], each (n_{l+1}, n_l)
     biases : [∂J/∂b¹, …], each (n_{l+1},); zero if there are no bias units
     loss : the value of J
+    named : all of them by the names of `Trainer.named_parameters`, with those of other layers than Dense
     """
 
     weights: list[Array]
     biases: list[Array]
     loss: float
+    named: dict[str, Array] = field(default_factory=dict)
 
 
 class Summary(str):

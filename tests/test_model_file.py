@@ -77,8 +77,10 @@ def refuses(path: Path, message: str) -> None:
         ({"history": {"loss": [1.0, 2.0], "mse": "12"}}, "a list of 2 numbers as history of 'mse', got '12'"),
         ({"options": []}, "options as dict, got []"),
         ({"more": 1}, "got one that differs in ['more']"),
-        ({"version": 2}, "a file of fastbp's format version 1, got format 'fastbp', version 2"),
-        ({"version": True, "format": "x"}, "a file of fastbp's format version 1, got format 'x', version True"),
+        ({"version": 2}, "got one that differs in ['drop_last', 'dropout_schedule', 'ema', 'frozen', "),
+        ({"version": 3}, "a file of fastbp's format version 1 or 2, got format 'fastbp', version 3"),
+        ({"version": True}, "a file of fastbp's format version 1 or 2, got format 'fastbp', version True"),
+        ({"version": True, "format": "x"}, "a file of fastbp's format version 1 or 2, got format 'x', version True"),
     ],
     ids=str,
 )

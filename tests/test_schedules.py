@@ -14,8 +14,10 @@ from fastbp.schedules import (
     SCHEDULES,
     Constant,
     Cosine,
+    CosLog,
     EpochFunction,
     ExponentialDecay,
+    FlatCosine,
     InverseScaling,
     OneCycle,
     Schedule,
@@ -64,6 +66,9 @@ FORMULAS = {
     ),
     "inverse_scaling": (InverseScaling(), lambda epoch, epochs: 1 / math.sqrt(1 + epoch)),
     "inverse_scaling, other": (InverseScaling(2), lambda epoch, epochs: 1 / (1 + epoch) ** 2),
+    "coslog4": (CosLog(), lambda epoch, epochs: math.sin(math.pi * math.log2(1 + 15 * epoch / epochs)) ** 2),
+    "coslog4, other": (CosLog(2), lambda epoch, epochs: math.sin(math.pi * math.log2(1 + 3 * epoch / epochs)) ** 2),
+    "flat_cosine": (FlatCosine(), lambda epoch, epochs: math.cos(math.pi * max(0, epoch / epochs - 0.5)) ** 2),
 }
 
 
@@ -75,7 +80,7 @@ def test_formulas(record, formula, epochs, batches):
     assert got.shape == epoch.shape
     assert got.dtype == np.float64
     np.testing.assert_allclose(got, [formula(e, epochs) for e in epoch.tolist()], rtol=1e-12, atol=1e-15)
-    assert np.all(got > 0)
+    assert np.all(got >= 0)
     assert np.all(got <= 1)
     assert not record.absolute
 
@@ -167,6 +172,8 @@ RECORDS = {
     "cosine": "Cosine(warmup=0.0, minimum=0.0)",
     "one_cycle": "OneCycle(rise=0.3, start=0.04, end=4e-06)",
     "inverse_scaling": "InverseScaling(power=0.5)",
+    "coslog4": "CosLog(cycles=4)",
+    "flat_cosine": "FlatCosine()",
 }
 
 
@@ -242,7 +249,7 @@ def test_bad_numbers(kind, name, value, error, message):
 
 EXPECTED = (
     "schedule: expected None, one of 'constant', 'step', 'exponential', 'cosine', 'one_cycle', 'inverse_scaling', "
-    "a Schedule, or a function of the epoch, got "
+    "'coslog4', 'flat_cosine', a Schedule, or a function of the epoch, got "
 )
 NO_SCHEDULES = {
     "a class": (Cosine, "the class Cosine; write Cosine()"),

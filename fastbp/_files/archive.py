@@ -27,7 +27,7 @@ from .._writing import replacing
 Array = npt.NDArray[Any]
 
 ARRAYS = ("parameters", "first", "second")
-OPTIONAL = ("states",)  # only in files of trainings with callbacks
+OPTIONAL = ("states", "raw")  # only in files of trainings with callbacks, or with a moving average of the parameters
 HEADER_BYTES = 1 << 30  # enough for a million epochs of forty measures
 NPY_HEADER_BYTES = 256  # numpy pads the header of a vector to 128
 ENCRYPTED = 1  # bit in the flags of a member

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from .._records import check_fields, refused
 from .._scaling import Scaling
 from .._training import callback_states
 from .._training.callback_states import CallbackState
+from .._training.settings import Settings
 from .._training.state import State
+from ..activations import ACTIVATIONS
 from ..history import History, LazyHistory
 from ..losses import LOSSES
 from ..network import DTYPES, MAX_LAYERS
@@ -30,6 +33,7 @@ from .training_report import TrainingReport
 Array = npt.NDArray[Any]
 
 VERSION = 1  # version of the format
+LATER = 2  # that of files of networks with layers, or with the options of `Settings`, which earlier versions don't know
 
 FLAG, WHOLE, REAL, TEXT, LIST, RECORD, NOTHING = (bool,), (int,), (int, float), (str,), (list,), (dict,), (type(None),)
 HEADER = {  # types of the fields in Python, after JSON is read
@@ -73,6 +77,17 @@ OPTIONS = {
     "seed": WHOLE + NOTHING,
     "n_threads": WHOLE + TEXT,
 }
+LATER_OPTIONS = {
+    "activation": LIST + TEXT,
+    "parameter_groups": RECORD,
+    "frozen": LIST,
+    "ema": REAL + NOTHING,
+    "drop_last": FLAG,
+    "dropout_schedule": RECORD + NOTHING,
+    "weight_decay_schedule": RECORD + NOTHING,
+}
+OBJECTS = ("loss", "optimizer", "schedule")  # options that a file has as records
+LATER_OBJECTS = ("dropout_schedule", "weight_decay_schedule")
 
 
 class Saved(NamedTuple):
@@ -91,6 +106,7 @@ class Saved(NamedTuple):
         header = self.header
         state.seed = self.options["seed"]  # even if ranks have drawn one: the validation split must stay the same
         state.network.unpack(self.arrays["parameters"])
+        state.network.unpack_raw(self.arrays["raw"])
         memory = state.memory._replace(
             first=self.arrays["first"], second=self.arrays["second"], steps=np.array([header["steps"]], np.int64)
         )
@@ -110,12 +126,15 @@ def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> Non
     arrays = {"parameters": state.network.packed(), "first": memory.first, "second": memory.second}
     for name, array in arrays.items():
         _checks.finite(f"trainer's {name}", array)  # don't replace a good file with one that can't be loaded
-    header = {"format": "fastbp", "version": VERSION, "options": options_of(state)} | _changed(state)
+    version = VERSION if state.settings is None and not state.network.layers else LATER
+    header = {"format": "fastbp", "version": version, "options": options_of(state)} | _changed(state)
     records, numbers = callback_states.to_file(state.current_callback_states(), state.network.dtype)
     if records:
         header["callbacks"] = records
     if numbers.size:
         arrays["states"] = numbers
+    if (raw := state.network.packed_raw()).size:
+        arrays["raw"] = raw
     if table is not None:
         header["table"] = table.record()
     if state.column_names != NONE:
@@ -133,29 +152,52 @@ def load(path: str | os.PathLike[str]) -> Saved:
         header = _checked(file.header())
         options = header["options"]
         with argument_errors():
-            for name in ("loss", "optimizer", "schedule"):
+            for name in _objects(options):
                 options[name] = None if options[name] is None else unnamed(name, options[name], _kinds(name))
-        sizes, dtype = options["layer_sizes"], np.dtype(options["dtype"])
-        count = sum((n + 1) * n_next for n, n_next in pairwise(sizes))
+            sizes, count = _sizes(options)
+        dtype = np.dtype(options["dtype"])
         kept = 1 + options["optimizer"].n_moments  # how many of the three arrays have values; the others are empty
         arrays = {name: file.array(name, dtype, count if i < kept else 0) for i, name in enumerate(archive.ARRAYS)}
         records = header.get("callbacks", [])
         numbers = file.array("states", dtype, callback_states.count_of(records))
+        arrays["raw"] = file.array("raw", dtype, count if options.get("ema") else 0)
     names = Names.from_record(header["names"], sizes[0], sizes[-1]) if "names" in header else NONE
     states = callback_states.from_file(records, numbers)
     scaling = Scaling.from_record(header["scaling"], sizes[0], sizes[-1]) if "scaling" in header else None
-    return Saved(options, header, arrays, states, names, scaling, _table_of(header, options))
+    return Saved(options, header, arrays, states, names, scaling, _table_of(header, options, sizes))
+
+
+def _sizes(options: dict[str, Any]) -> tuple[tuple[int, ...], int]:
+    """Return the layer sizes and the number of parameters. Records of layers become layers."""
+    sizes = options["layer_sizes"]
+    if all(type(size) is int for size in sizes):
+        return tuple(sizes), sum((n + 1) * n_next for n, n_next in pairwise(sizes))
+    from ..layers._lowering import lowered
+    from ..layers._records import from_record
+
+    options["layer_sizes"] = layers = from_record(sizes)
+    activation, output = (
+        _checks.one_of(name, options[name], ACTIVATIONS) for name in ("activation", "output_activation")
+    )
+    made = lowered(layers, activation, output, options["use_bias"])
+    return made.layer_sizes, sum(math.prod(parameter.shape) for parameter in made.plan.parameters)
+
+
+def _objects(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the options that are records in a file."""
+    return OBJECTS + (LATER_OBJECTS if "ema" in options else ())
 
 
 def _checked(header: Any) -> dict[str, Any]:
     """Check the types and ranges of the header. Trainer checks the remaining options."""
     about = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
-    if about != ("fastbp", VERSION):
+    if about[0] != "fastbp" or type(about[1]) is not int or about[1] not in (VERSION, LATER):
         came = "format {}, version {}".format(*map(_checks.shown, about))
-        raise refused(came, f"a file of fastbp's format version {VERSION}")
+        raise refused(came, f"a file of fastbp's format version {VERSION} or {LATER}")
     check_fields("a header", header, HEADER | {name: kinds for name, kinds in OPTIONAL.items() if name in header})
     options = header["options"]
-    check_fields("options", options, OPTIONS | ({"standardize": FLAG} if "standardize" in options else {}))
+    kinds = OPTIONS | (LATER_OPTIONS if header["version"] == LATER else {})
+    check_fields("options", options, kinds | ({"standardize": FLAG} if "standardize" in options else {}))
     if "scaling" in header and not options.get("standardize"):
         raise refused("a scaling", "standardize=True in a file with a scaling")
     sizes = options["layer_sizes"]
@@ -163,8 +205,9 @@ def _checked(header: Any) -> dict[str, Any]:
         raise refused(_checks.shown(sizes), "two or more layer_sizes")
     if len(sizes) > MAX_LAYERS:
         raise refused(f"{len(sizes):,}", f"no more than {MAX_LAYERS:,} layer_sizes")
-    for size in sizes:
-        _in_range("layer_sizes", size, 1, 1 << 63)
+    if header["version"] == VERSION or not all(type(size) is dict for size in sizes):
+        for size in sizes:
+            _in_range("layer_sizes", size, 1, 1 << 63)
     names = [dtype.name for dtype in DTYPES]
     if options["dtype"] not in names:
         raise refused(_checks.shown(options["dtype"]), f"dtype as one of {', '.join(names)}")
@@ -180,12 +223,12 @@ def _checked(header: Any) -> dict[str, Any]:
     return header
 
 
-def _table_of(header: dict[str, Any], options: dict[str, Any]) -> Table | None:
+def _table_of(header: dict[str, Any], options: dict[str, Any], sizes: tuple[int, ...]) -> Table | None:
     """Return the table that the network was trained on, or None. Refuse one that doesn't fit the network."""
     if "table" not in header:
         return None
     table, loss = Table.from_record(header["table"]), options["loss"].name
-    n_in, n_out = options["layer_sizes"][0], options["layer_sizes"][-1]
+    n_in, n_out = sizes[0], sizes[-1]
     if (table.n_inputs, table.n_outputs) != (n_in, n_out) or table.loss != loss:
         came = f"{n_in} and {n_out} with the loss {loss!r}"
         expected = (
@@ -249,14 +292,20 @@ def options_of(state: State) -> dict[str, Any]:
     options = state.options() | {"initializer": "zeros"}
     if not state.standardize:
         del options["standardize"]  # versions without this option can then load the file
-    for name in ("loss", "optimizer", "schedule"):
+    if state.network.layers:
+        from ..layers._records import record
+
+        options["layer_sizes"] = record(state.network.layers)
+    if state.network.layers and state.settings is None:
+        options |= Settings().options()
+    for name in _objects(options):
         options[name] = None if options[name] is None else named(name, options[name], _kinds(name))
     return options
 
 
 def _kinds(option: str) -> dict[str, Any]:
     """Return the classes that a file can name as an option of `Trainer`."""
-    if option == "schedule":  # which most trainers don't have
+    if option.endswith("schedule"):  # which most trainers don't have
         from ..schedules import SCHEDULES
 
         return dict(SCHEDULES)

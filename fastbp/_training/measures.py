@@ -71,12 +71,12 @@ def metrics_in_own_units(state: State, data: codes.Data, metrics: Any, output: A
 
 def gradients(state: State, data: codes.Data) -> Gradients:
     """Return the gradients of J over all of data, and J. Both include the penalties."""
-    loss, weights, biases = state.engine.gradients(data)
+    loss, weights, biases, named = state.network.gradients_with(state.engine, data)
     l1, l2 = state.bounds.l1, state.bounds.l2
     if l1 > 0 or l2 > 0:
         for gradient, theta in zip(weights, state.network.weights, strict=True):
             gradient[...] += l2 * theta + l1 * np.sign(theta)
-    return Gradients(weights, biases, loss + penalty(state))
+    return Gradients(weights, biases, loss + penalty(state), named)
 
 
 def penalty(state: State) -> float:

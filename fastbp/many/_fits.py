@@ -151,7 +151,7 @@ class Samples:
             return _sources(given, trainer, names, options, self.names)
         loss, outputs = trainer._state.loss, (trainer.layer_sizes[-1], trainer.output_activation)
         takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._state.column_names
-        key = *takes, outputs, type(loss), loss.low, loss.high
+        key = *takes, outputs, type(loss), loss.low, loss.high, trainer.network.categories
         if key not in self._sources:
             self._sources[key] = _sources(given, trainer, names, options, self.names)
         data, validation = self._sources[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
@@ -324,14 +324,22 @@ class _Segment(Schedule):
 @contextmanager
 def _schedules_go_on(trainers: Sequence[Trainer], before: int, epochs: int) -> Iterator[None]:
     """Make the schedules cover all epochs while a fit runs only some of them."""
-    schedules = [trainer.schedule for trainer in trainers]
+    states = [trainer._state for trainer in trainers]
+    kept = [(state.schedule, state.settings) for state in states]
+
+    def segment(whole: Schedule | None) -> Schedule | None:
+        return None if whole is None else _Segment(whole, before, epochs)
+
     try:
-        for trainer, whole in zip(trainers, schedules, strict=True):
-            trainer._state.schedule = None if whole is None else _Segment(whole, before, epochs)
+        for state, (schedule, settings) in zip(states, kept, strict=True):
+            state.schedule = segment(schedule)
+            if settings is not None and settings.has_schedules:
+                decay, dropout = map(segment, settings.schedules)
+                state.settings = replace(settings, weight_decay_schedule=decay, dropout_schedule=dropout)
         yield
     finally:
-        for trainer, whole in zip(trainers, schedules, strict=True):
-            trainer._state.schedule = whole
+        for state, (schedule, settings) in zip(states, kept, strict=True):
+            state.schedule, state.settings = schedule, settings
 
 
 def _sort_key(row: Mapping[str, Any], name: str, sign: float) -> tuple[Any, ...]:
