@@ -29,6 +29,10 @@ PIECEWISE = 11  # for each number x, columns of y = clip((x − e_t) / (e_{t+1} 
 # MEASURING leaves the running ones as they are, LEARNING moves them.
 PREDICTING, MEASURING, LEARNING = range(3)
 
+# Losses beside those of the base kernels. A loss of K members has the code of each member's loss + MEMBERS · K.
+GAUSSIAN_NLL, NEGATIVE_BINOMIAL = 16, 17
+MEMBERS = 32
+
 # What `pull` computes (PullCall.mode): ∂J/∂X; V ∂aᴸ/∂X for each row; ∂aᴸ/∂X
 OF_LOSS, OF_VECTORS, OF_OUTPUTS = range(3)
 

@@ -1,0 +1,236 @@
+"""Losses of whole rows: likelihoods with several outputs for each target, and the mean over members of a head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .._checks import kind_shown, real, shown, whole, wrong
+from .._extras import not_installed
+from .._kernels import codes
+from .._kernels.graph import nodes
+from ._kinds import CrossEntropy, Loss, Poisson, Quantile, SquaredError
+
+Array = npt.NDArray[Any]
+
+
+class Likelihood(Loss):
+    """Base class of the losses with two outputs for each target: first those for the means, then the others."""
+
+    any_output, needs_graph = False, True
+
+    def target_columns(self, n_outputs: int) -> int:
+        return n_outputs // 2
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        if n_outputs % 2:
+            expected = f"two outputs for each target with loss={self.name!r}"
+            raise ValueError(wrong("layer_sizes", expected, n_outputs))
+        return codes.Objective(self.code)
+
+
+@dataclass(frozen=True)
+class GaussianNLL(Likelihood):
+    """Gaussian negative log-likelihood: Σ ½ (s + (y − μ)² e⁻ˢ), with outputs μ and s = log σ² for each target.
+
+    n_L is twice the number of targets: first the means of all targets, then their log variances. The formula is that
+    of PyTorch's GaussianNLLLoss with ``var = exp(s)``, without its lower bound on the variance. `Trainer.predict`
+    returns the means, `predict_std` the σ, and `predict_interval` quantiles of the normal distribution.
+
+    Parameters
+    ----------
+    beta : float, in [0, 1]
+        β of the β-NLL (Seitzer et al., 2022): the gradient of each target is multiplied by σ^2β. With 0, it is the
+        gradient of the loss; with 1, the means learn as with the squared error. Try 0.5 if the means learn too slowly
+        where σ is large. J itself doesn't contain the factor.
+    """
+
+    name, code = "gaussian_nll", nodes.GAUSSIAN_NLL
+    formula = "Σ ½ (s + (y − μ)² e⁻ˢ), s = log σ²"
+
+    beta: float = 0.0
+
+    def __post_init__(self) -> None:
+        beta = real("beta", self.beta, minimum=0, dtype=np.dtype("float64"))
+        if beta > 1:
+            raise ValueError(wrong("beta", "a number in [0, 1]", shown(self.beta)))
+        object.__setattr__(self, "beta", beta)
+
+    @property
+    def of_targets(self) -> Loss:
+        return SquaredError()
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        return super().objective(n_outputs, dtype)._replace(parameter=(self.beta,))
+
+    def answer(self, outputs: Array) -> Array:
+        return outputs[:, : outputs.shape[1] // 2]
+
+    def units(self, mean: Array, deviation: Array) -> tuple[Array, Array]:
+        t = len(mean) // 2
+        return np.concatenate([deviation[:t], np.ones(t)]), np.concatenate([mean[:t], 2 * np.log(deviation[:t])])
+
+    def std(self, outputs: Array) -> Array:
+        return np.exp(0.5 * outputs[:, outputs.shape[1] // 2 :])
+
+    def interval(self, outputs: Array, coverage: float) -> Array:
+        return normal_interval(self.answer(outputs), self.std(outputs), coverage)
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(Likelihood):
+    """Negative log-likelihood of counts: −Σ log P(y), P negative binomial, with outputs log μ and log α.
+
+    The distribution has the mean μ and the variance μ + α μ². With α → 0, it becomes Poisson's. n_L is twice the
+    number of targets: first the log means of all targets, then their log dispersions, log α. `Trainer.predict` returns
+    the means, `predict_std` √(μ + α μ²), and `predict_interval` quantiles of the distribution (needs scipy).
+    """
+
+    name, code = "negative_binomial", nodes.NEGATIVE_BINOMIAL
+    formula = "−Σ log P(y), P negative binomial with mean μ and variance μ + α μ²"
+
+    @property
+    def of_targets(self) -> Loss:
+        return Poisson()
+
+    def answer_activation(self, output: str) -> str:
+        return "exponential"
+
+    def answer(self, outputs: Array) -> Array:
+        return np.exp(outputs[:, : outputs.shape[1] // 2])
+
+    def std(self, outputs: Array) -> Array:
+        mean = self.answer(outputs)
+        return np.sqrt(mean + np.exp(outputs[:, outputs.shape[1] // 2 :]) * mean**2)
+
+    def interval(self, outputs: Array, coverage: float) -> Array:
+        return count_interval(self.answer(outputs), self.std(outputs), coverage)
+
+
+@dataclass(frozen=True)
+class Members(Loss):
+    """Mean of the losses of the members of an ensemble that share the hidden layers of one network.
+
+    n_L is n_members times the outputs that ``loss`` needs: first all outputs of the first member. `Trainer.predict`
+    returns the mean of the members' answers, such as the mean of their probabilities, and `predict_members` all of
+    them. The output layer computes zᴸ; softmax, sigmoid or e^z are a part of the loss.
+
+    `predict_std` is the standard deviation of the members' answers. This is how much the members disagree, not how far
+    y is from the prediction. If ``loss`` is GaussianNLL or NegativeBinomial, it is the standard deviation of the
+    mixture of the members' distributions, and `predict_interval` uses a distribution with the mixture's mean and
+    variance (Lakshminarayanan et al., 2017).
+
+    Parameters
+    ----------
+    loss : str or fastbp.losses.Loss
+        The loss of each member. Losses of your own are not possible.
+    n_members : int
+        Number of members, at least 2.
+    """
+
+    name, formula = "members", "mean of the losses of the members"
+    code: ClassVar[int] = nodes.MEMBERS
+    any_output, needs_graph = False, True
+
+    loss: Loss
+    n_members: int
+
+    def __post_init__(self) -> None:
+        from . import KINDS, loss_of
+
+        inner = loss_of(self.loss)
+        if type(inner) not in KINDS.values() or isinstance(inner, Members):
+            expected = "a loss of fastbp's own, but Members, for each member"
+            raise ValueError(wrong("loss", expected, kind_shown(type(inner), Loss)))
+        object.__setattr__(self, "loss", inner)
+        object.__setattr__(self, "n_members", whole("n_members", self.n_members, minimum=2))
+
+    @property
+    def of_targets(self) -> Loss:
+        return self.loss.of_targets
+
+    def target_columns(self, n_outputs: int) -> int:
+        return self.loss.target_columns(n_outputs // self.n_members)
+
+    def objective(self, n_outputs: int, dtype: np.dtype[Any]) -> codes.Objective:
+        n, rest = divmod(n_outputs, self.n_members)
+        if rest:
+            expected = f"a multiple of n_members={self.n_members} as the number of outputs"
+            raise ValueError(wrong("layer_sizes", expected, n_outputs))
+        if n == 1 and isinstance(self.loss, CrossEntropy):
+            came = "one; for two classes in one output use the loss 'binary_cross_entropy'"
+            raise ValueError(wrong("layer_sizes", "two or more outputs for each member with cross_entropy", came))
+        inner = self.loss.objective(n, dtype)
+        parameter = inner.parameter * (self.n_members if len(inner.parameter) > 1 else 1)
+        return inner._replace(code=inner.code + nodes.MEMBERS * self.n_members, parameter=parameter)
+
+    def answer_activation(self, output: str) -> str:
+        return self.loss.answer_activation(self.loss.output)
+
+    def units(self, mean: Array, deviation: Array) -> tuple[Array, Array]:
+        n = len(mean) // self.n_members
+        factor, shift = self.loss.units(mean[:n], deviation[:n])
+        return np.tile(factor, self.n_members), np.tile(shift, self.n_members)
+
+    def members(self, outputs: Array) -> Array:
+        return np.stack([self.loss.answer(linked(part, self.loss.output)) for part in self._parts(outputs)], axis=1)
+
+    def answer(self, outputs: Array) -> Array:
+        return self.members(outputs).mean(axis=1)
+
+    def std(self, outputs: Array) -> Array:
+        answers = self.members(outputs)
+        if not isinstance(self.loss, Likelihood):
+            return answers.std(axis=1, ddof=1)
+        variances = np.stack([self.loss.std(part) ** 2 for part in self._parts(outputs)], axis=1)
+        return np.sqrt(variances.mean(axis=1) + answers.var(axis=1))
+
+    def interval(self, outputs: Array, coverage: float) -> Array:
+        if isinstance(self.loss, GaussianNLL):
+            return normal_interval(self.answer(outputs), self.std(outputs), coverage)
+        if isinstance(self.loss, NegativeBinomial):
+            return count_interval(self.answer(outputs), self.std(outputs), coverage)
+        if isinstance(self.loss, Quantile):
+            return self.loss.interval(self.answer(outputs), coverage)
+        return super().interval(outputs, coverage)
+
+    def _parts(self, outputs: Array) -> list[Array]:
+        return np.split(outputs, self.n_members, axis=1)
+
+
+def linked(z: Array, output: str) -> Array:
+    """Return the output activation of a loss for zᴸ, (n, n_L)."""
+    if output == "softmax":
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+    if output == "sigmoid":
+        return 0.5 * (1 + np.tanh(0.5 * z))
+    return np.exp(z) if output == "exponential" else z
+
+
+def normal_interval(mean: Array, std: Array, coverage: float) -> Array:
+    """Return the quantiles (1 ± coverage)/2 of normal distributions, (…, 2)."""
+    from statistics import NormalDist  # takes longer to import than all losses
+
+    half = NormalDist().inv_cdf((1 + coverage) / 2) * std
+    return np.stack([mean - half, mean + half], axis=-1)
+
+
+def count_interval(mean: Array, std: Array, coverage: float) -> Array:
+    """Return the quantiles (1 ± coverage)/2 of negative binomial distributions, or Poisson's if α is 0, (…, 2)."""
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise not_installed("predict_interval of counts needs scipy", "lbfgs") from error
+    wide = std.astype(np.float64)
+    mean_, excess = mean.astype(np.float64), np.maximum(wide**2 - mean, 0)
+    p = mean_ / np.maximum(wide**2, mean_)
+    bounds = []
+    for q in ((1 - coverage) / 2, (1 + coverage) / 2):
+        few = excess <= 1e-9 * mean_
+        r = mean_**2 / np.where(few, 1, excess)
+        bounds.append(np.where(few, stats.poisson.ppf(q, mean_), stats.nbinom.ppf(q, r, p)))
+    return np.stack(bounds, axis=-1).astype(mean.dtype)
