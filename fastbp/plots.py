@@ -167,7 +167,7 @@ def decision_boundary(trainer: Trainer, X: Any, y: Any, ax: Axes | None = None) 
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
-    n_classes = max(2, trainer.layer_sizes[-1])
+    n_classes = max(2, trainer._state.n_targets)
     few = n_classes <= 10
     colors = ListedColormap(colormaps["tab10" if few else "turbo"](np.arange(n_classes) / (10 if few else n_classes)))
     margin = 0.1 * np.ptp(points, axis=0)
@@ -218,7 +218,7 @@ def confusion_matrix(
     """
     _check_trainer(trainer)
     samples = _classified(trainer, X, y, "a confusion matrix counts classes")
-    n = max(2, trainer.layer_sizes[-1])
+    n = max(2, trainer._state.n_targets)
     names = _class_names(trainer, class_names, n)
     counts = np.bincount(samples.truth * n + samples.predicted, minlength=n * n).reshape(n, n)
     ax = axes_of(ax)

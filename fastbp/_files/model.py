@@ -23,7 +23,7 @@ from .._training.settings import Settings
 from .._training.state import State
 from ..activations import ACTIVATIONS
 from ..history import History, LazyHistory
-from ..losses import LOSSES
+from ..losses import KINDS, Loss
 from ..network import DTYPES, MAX_LAYERS
 from ..optimizers import OPTIMIZERS
 from . import archive
@@ -161,7 +161,9 @@ def load(path: str | os.PathLike[str]) -> Saved:
         records = header.get("callbacks", [])
         numbers = file.array("states", dtype, callback_states.count_of(records))
         arrays["raw"] = file.array("raw", dtype, count if options.get("ema") else 0)
-    names = Names.from_record(header["names"], sizes[0], sizes[-1]) if "names" in header else NONE
+    with argument_errors():
+        n_targets = options["loss"].target_columns(sizes[-1])
+    names = Names.from_record(header["names"], sizes[0], n_targets) if "names" in header else NONE
     states = callback_states.from_file(records, numbers)
     scaling = Scaling.from_record(header["scaling"], sizes[0], sizes[-1]) if "scaling" in header else None
     return Saved(options, header, arrays, states, names, scaling, _table_of(header, options, sizes))
@@ -265,7 +267,9 @@ def unnamed(argument: str, record: dict[str, Any] | None, kinds: Mapping[str, ty
     names = {field.name for field in fields(kind) if field.init}
     if record.keys() != names:
         raise ValueError(_checks.wrong(argument, f"the fields {sorted(names)}", _checks.shown(sorted(record))))
-    return kind(**record)
+    others = {name: other for name, other in kinds.items() if other is not kind}  # Members has another loss as a field
+    values = {name: unnamed(name, value, others) if type(value) is dict else value for name, value in record.items()}
+    return kind(**values)
 
 
 @contextmanager
@@ -284,7 +288,10 @@ def named(argument: str, item: Any, kinds: dict[str, Any]) -> dict[str, Any] | N
     names = [name for name, kind in kinds.items() if type(item) is kind]
     if not names:
         raise ValueError(_checks.wrong(argument, "one of fastbp's own, which a file can name", _checks.shown(item)))
-    return {"name": names[0]} | {field.name: getattr(item, field.name) for field in fields(item) if field.init}
+    values = {field.name: getattr(item, field.name) for field in fields(item) if field.init}
+    return {"name": names[0]} | {
+        name: named(name, value, kinds) if isinstance(value, Loss) else value for name, value in values.items()
+    }
 
 
 def options_of(state: State) -> dict[str, Any]:
@@ -309,7 +316,7 @@ def _kinds(option: str) -> dict[str, Any]:
         from ..schedules import SCHEDULES
 
         return dict(SCHEDULES)
-    return dict(LOSSES if option == "loss" else OPTIMIZERS)
+    return dict(KINDS if option == "loss" else OPTIMIZERS)
 
 
 def _changed(state: State) -> dict[str, Any]:

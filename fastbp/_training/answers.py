@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import metrics as metric_functions
+from .. import _checks, metrics as metric_functions
 from .._keywords import suggests
 from ..results import Gradients
 from .intake import Intake
@@ -25,8 +25,68 @@ class Answers(Options):
         return Intake(self._state)
 
     def predict(self, X: Any) -> Array:
-        """Return the output aᴸ for every row of X, as an array of shape (n, n_L). See `Network.predict`."""
+        """Return predictions for every row of X: the outputs aᴸ, (n, n_L), for most losses. See `Network.predict`.
+
+        With the losses gaussian_nll and negative_binomial, these are the means, (n, n_L / 2). With Members, they are
+        the means over the members, (n, n_L / n_members).
+        """
         return self._state.predict(X)
+
+    def predict_std(self, X: Any) -> Array:
+        """Return the standard deviation of the target for every row of X, which the loss lets the network predict.
+
+        Returns
+        -------
+        (n, number of targets)
+            σ with gaussian_nll, √(μ + α μ²) with negative_binomial. With Members of one of them, it is the standard
+            deviation of the mixture of the members' distributions. With Members of another loss, it is that of the
+            members' predictions. This is how much they disagree, not how far y is from the prediction.
+
+        Raises
+        ------
+        ValueError
+            If the trainer has another loss.
+        """
+        return self._state.loss.std(self._state.outputs(X))
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """Return an interval for every row of X that contains the target with a given probability.
+
+        The probability is right as far as the predicted distribution is. With gaussian_nll and negative_binomial, the
+        ends are the quantiles (1 − coverage)/2 and (1 + coverage)/2 of the distribution with the predicted mean and
+        standard deviation; counts need scipy. With the loss quantile, they are the outputs for these two quantiles,
+        which must be among those of the loss.
+
+        Parameters
+        ----------
+        X : (n, n_1) array, list or frame of numbers
+        coverage : float, in (0, 1)
+            Probability that the target lies in the interval.
+
+        Returns
+        -------
+        (n, number of targets, 2)
+            The lower and the upper ends. With the loss quantile, there is one target.
+
+        Raises
+        ------
+        ValueError
+            If the trainer has another loss, or its quantiles don't fit the coverage.
+        ImportError
+            If the targets are counts and scipy is not installed.
+        """
+        coverage = _checks.real("coverage", coverage, above=0, dtype=np.dtype("float64"))
+        if coverage >= 1:
+            raise ValueError(_checks.wrong("coverage", "a number in (0, 1)", coverage))
+        return self._state.loss.interval(self._state.outputs(X), coverage)
+
+    def predict_members(self, X: Any) -> Array:
+        """Return the predictions of each member for every row of X, (n, n_members, n_L / n_members).
+
+        With members of gaussian_nll or negative_binomial, these are the means, (n, n_members, number of targets). A
+        trainer with another loss than Members raises ValueError.
+        """
+        return self._state.loss.members(self._state.outputs(X))
 
     def predict_classes(self, X: Any) -> npt.NDArray[np.int64]:
         """Return the class number of every row of X.

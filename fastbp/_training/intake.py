@@ -13,7 +13,7 @@ from .._kernels import codes
 from .._kernels.tuning import BLOCK
 from .._names import NONE, Names, names_of, without_index
 from .._scaling import Scaling, learnt
-from ..losses import encode
+from ..losses import Rows, encode, padded
 from ..metrics import check_classes, check_means, check_metrics
 from ..streams import Stream
 from ..streams._feed import Feed
@@ -69,11 +69,11 @@ class Intake:
             self.column_names.check(X_name, columns, y_name)
             X, y = without_index(X), without_index(y)
         state, network = self.state, self.state.network
-        sizes, output, dtype = network.layer_sizes, network.activations[-1], network.dtype
+        sizes, output, dtype = network.layer_sizes, state.answer_activation, network.dtype
         of_X, of_y = (state.dtype_of(X), state.dtype_of_y) if state.standardize else (dtype, dtype)
         X = _checks.matrix(X_name, X, sizes[0], of_X)
         network.check_inputs(X_name, X)
-        targets, labels = encode(y_name, y, len(X), sizes[-1], state.loss, output, of_y, warns=warns)
+        targets, labels = encode(y_name, y, len(X), state.n_targets, state.loss.of_targets, output, of_y, warns=warns)
         weights = sample_weights(weight_name, sample_weight, len(X), dtype, may_be_zero=of_more)
         if class_weight is not None:
             weights = self._by_class(class_weight, y_name, targets, labels, weights)
@@ -88,8 +88,9 @@ class Intake:
                 output_activation=output,
                 multi_label=state.multi_label,
             )
+            check_answers(metrics, state)
         self.column_names = self.column_names.or_else(columns)
-        data = state.engine.data(X, targets, labels, weights, shuffle=shuffle)
+        data = state.engine.data(X, padded(targets, sizes[-1]), labels, weights, shuffle=shuffle)
         return self.standardized(data, X_name, y_name) if scaled and state.standardize else data
 
     def standardized(self, data: codes.Data, X_name: str = "X", y_name: str = "y") -> codes.Data:
@@ -136,7 +137,7 @@ class Intake:
         self, class_weight: Any, y_name: str, targets: Array, labels: npt.NDArray[np.int64], weights: Array | None
     ) -> Array:
         """Return the weights of the samples, multiplied by those of their classes."""
-        threshold, n_out = self.state.threshold, self.state.network.layer_sizes[-1]
+        threshold, n_out = self.state.threshold, self.state.n_targets
         if self.state.multi_label:
             raise ValueError(_checks.wrong("class_weight", "None, because each output is a separate label", "weights"))
         check_classes(y_name, targets, "there is a class_weight", threshold, False)
@@ -338,8 +339,9 @@ class Intake:
     def divided(self, data: codes.Data, fraction: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the rows that train and those that validate, stratified by class if the targets are classes."""
         classes = None
-        if data.labels.size or np.isin(data.targets, (-1, 0, 1)).all():
-            classes = class_numbers(data.targets, data.labels, self.state.threshold)
+        targets = data.targets[:, : self.state.n_targets]
+        if data.labels.size or np.isin(targets, (-1, 0, 1)).all():
+            classes = class_numbers(targets, data.labels, self.state.threshold)
         return divide(fraction, len(data.X), classes, self.state.generator())
 
     def rows(self, data: codes.Data, rows: npt.NDArray[np.int64], *, shuffle: bool = False) -> codes.Data:
@@ -351,3 +353,12 @@ class Intake:
             data.weights[rows] if data.weights.size else None,
             shuffle=shuffle,
         )
+
+
+def check_answers(metrics: tuple[Any, ...], state: State) -> None:
+    """Refuse a metric of fastbp's own if the loss doesn't say what the predictions of the targets are."""
+    if isinstance(state.loss, Rows) and state.n_targets != state.network.layer_sizes[-1]:
+        own = [name for name in metrics if isinstance(name, str)]
+        if own:
+            expected = "functions of your own, because the loss Rows has other outputs than targets"
+            raise ValueError(_checks.wrong("metrics", expected, repr(own[0])))

@@ -50,17 +50,19 @@ def measured_of(state: State, data: codes.Data, metrics: Any, loss: float, outpu
 
 def metrics_of(state: State, data: codes.Data, metrics: Any, output: Array) -> dict[str, float]:
     """Return the metrics in the units of y, given aᴸ of all rows as the kernels compute it."""
-    targets, scaling = data.targets, state.scaling
-    if scaling is not None and metrics:
-        targets, output = (scaling.outputs(array, np.float64) for array in (targets, output))
-    return metrics_in_own_units(state, data._replace(targets=targets), metrics, output)
+    if not metrics:
+        return {}
+    targets, scaling, of_outputs = data.targets, state.scaling, state.scaling_of_outputs
+    if scaling is not None and of_outputs is not None:
+        targets, output = scaling.outputs(targets, np.float64), of_outputs.outputs(output, np.float64)
+    return metrics_in_own_units(state, data._replace(targets=targets), metrics, state.loss.answer(output))
 
 
 def metrics_in_own_units(state: State, data: codes.Data, metrics: Any, output: Array) -> dict[str, float]:
-    """Return the metrics, given targets and outputs in the units of y."""
+    """Return the metrics, given targets and predictions in the units of y."""
     return metric_functions.measure(
         metrics,
-        data.targets,
+        data.targets[:, : state.n_targets],
         data.labels,
         output,
         threshold=state.threshold,

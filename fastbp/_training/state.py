@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -105,18 +105,37 @@ class State:
     @property
     def multi_label(self) -> bool:
         """Whether the outputs are separate labels."""
-        return isinstance(self.loss, BinaryCrossEntropy) and self.network.layer_sizes[-1] > 1
+        return isinstance(self.loss.of_targets, BinaryCrossEntropy) and self.n_targets > 1
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets in a row of y: n_L, or less if the loss has several outputs for a target."""
+        return self.loss.target_columns(self.network.layer_sizes[-1])
+
+    @property
+    def answer_activation(self) -> str:
+        """The name of the activation that predictions come from."""
+        return self.loss.answer_activation(self.network.activations[-1])
 
     @property
     def threshold(self) -> float:
         """The output above which a single output is class 1."""
-        threshold = self.loss.threshold
-        return ACTIVATIONS[self.network.activations[-1]].threshold if threshold is None else threshold
+        threshold = self.loss.of_targets.threshold
+        return ACTIVATIONS[self.answer_activation].threshold if threshold is None else threshold
 
     @property
     def scales_targets(self) -> bool:
         """Whether ``standardize`` scales the targets: numbers that an identity output can reach."""
-        return self.loss.name in SCALED_LOSSES and self.network.activations[-1] == "identity"
+        return self.loss.of_targets.name in SCALED_LOSSES and self.network.activations[-1] == "identity"
+
+    @property
+    def scaling_of_outputs(self) -> Scaling | None:
+        """The scaling, with what brings aᴸ into the units of y in place of the means and deviations of y."""
+        scaling = self.scaling
+        if scaling is None or scaling.target_mean is None or scaling.target_deviation is None:
+            return scaling
+        deviation, mean = self.loss.units(scaling.target_mean, scaling.target_deviation)
+        return replace(scaling, target_mean=mean, target_deviation=deviation)
 
     def dtype_of(self, X: Any) -> np.dtype[Any]:
         """Return the dtype for X before it is scaled: float64, so that large numbers keep their digits."""
@@ -129,8 +148,12 @@ class State:
         return np.dtype(np.float64) if self.standardize and self.scales_targets else self.network.dtype
 
     def predict(self, X: Any) -> Array:
+        """Check X, and return predictions in the units of y."""
+        return self.loss.answer(self.outputs(X))
+
+    def outputs(self, X: Any) -> Array:
         """Check X, and return aᴸ in the units of y."""
-        X, scaling = self.column_names.inputs("X", X), self.scaling
+        X, scaling = self.column_names.inputs("X", X), self.scaling_of_outputs
         if scaling is None:
             return self.network.predict_with(self.engine, X, self.n_threads)
         X = _checks.matrix("X", X, self.network.layer_sizes[0], self.dtype_of(X))
@@ -138,15 +161,16 @@ class State:
         return scaling.outputs(self.network.predict_with(self.engine, X, self.n_threads), self.network.dtype)
 
     def folded(self) -> tuple[list[Array], list[Array]]:
-        """Return weights and biases, float64, with which a network computes from X what `predict` returns."""
+        """Return weights and biases, float64, with which a network computes aᴸ from X, in the units of y."""
         network = self.network
         if network.layers:
             raise ValueError(_checks.wrong("trainer", "a network without layers, which has only Θ, b and f", "layers"))
         weights, biases = (
             [array.astype(np.float64) for array in arrays] for arrays in (network.weights, network.biases)
         )
-        if self.scaling is not None:
-            self.scaling.folded(weights, biases)
+        scaling = self.scaling_of_outputs
+        if scaling is not None:
+            scaling.folded(weights, biases)
         return weights, biases
 
     def options(self) -> dict[str, Any]:

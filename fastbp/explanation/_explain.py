@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .. import _checks, reference
 from .._kernels import codes
 from .._names import Names, labels_of_row, names_of, without_index
-from ..losses import Custom, Huber, Loss, Quantile
+from ..losses import LOSSES, Custom, Huber, Loss, Quantile
 from ..trainer import Trainer
 from . import _folding
 from ._explanation import Explanation
@@ -143,6 +143,8 @@ def _formula(loss: Loss) -> tuple[reference.Loss, Any]:
     """Return the loss and its parameter as `reference` takes them."""
     if isinstance(loss, Custom):
         return loss.function, None
+    if type(loss) not in LOSSES.values():
+        raise ValueError(_checks.wrong("trainer", "a loss that is a sum over outputs", repr(loss.name)))
     if isinstance(loss, Huber):
         return loss.name, loss.delta
     return loss.name, loss.quantiles if isinstance(loss, Quantile) else None

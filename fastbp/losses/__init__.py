@@ -16,7 +16,7 @@ from ._kinds import (
     SquaredError,
 )
 from ._rows import GaussianNLL, Members, NegativeBinomial
-from ._targets import encode, resolve_output
+from ._targets import encode, padded, resolve_output
 
 __all__ = [
     "KINDS",
@@ -38,6 +38,7 @@ __all__ = [
     "SquaredError",
     "encode",
     "loss_of",
+    "padded",
     "resolve_output",
 ]
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import kind_shown, real, shown, whole, wrong
+from .._checks import real, shown, whole, wrong
 from .._extras import not_installed
 from .._kernels import codes
 from .._kernels.graph import nodes
@@ -143,8 +143,8 @@ class Members(Loss):
 
         inner = loss_of(self.loss)
         if type(inner) not in KINDS.values() or isinstance(inner, Members):
-            expected = "a loss of fastbp's own, but Members, for each member"
-            raise ValueError(wrong("loss", expected, kind_shown(type(inner), Loss)))
+            expected = "a loss of fastbp's own other than Members for each member"
+            raise ValueError(wrong("loss", expected, repr(inner.name)))
         object.__setattr__(self, "loss", inner)
         object.__setattr__(self, "n_members", whole("n_members", self.n_members, minimum=2))
 
@@ -223,8 +223,8 @@ def count_interval(mean: Array, std: Array, coverage: float) -> Array:
     """Return the quantiles (1 ± coverage)/2 of negative binomial distributions, or Poisson's if α is 0, (…, 2)."""
     try:
         from scipy import stats
-    except ImportError as error:
-        raise not_installed("predict_interval of counts needs scipy", "lbfgs") from error
+    except ImportError:
+        raise not_installed("predict_interval of counts needs scipy", "lbfgs") from None
     wide = std.astype(np.float64)
     mean_, excess = mean.astype(np.float64), np.maximum(wide**2 - mean, 0)
     p = mean_ / np.maximum(wide**2, mean_)

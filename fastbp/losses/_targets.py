@@ -72,6 +72,15 @@ def encode(
     return targets, NO_LABELS
 
 
+def padded(targets: Array, n_outputs: int) -> Array:
+    """Return targets with as many columns as outputs, the last ones 0, as the kernels take them."""
+    if targets.shape[1] == n_outputs:
+        return targets
+    wide = np.zeros((len(targets), n_outputs), targets.dtype)
+    wide[:, : targets.shape[1]] = targets
+    return wide
+
+
 def _extremes(array: Array) -> tuple[Any, Any]:
     """Return the smallest and the largest of some finite numbers, as Python's."""
     if array.size <= FEW:

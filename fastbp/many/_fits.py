@@ -149,7 +149,8 @@ class Samples:
         # A split depends on the seed, and a Stream may have only one reader at a time.
         if fraction > 0 or isinstance(given.get("validation_data"), Stream):
             return _sources(given, trainer, names, options, self.names)
-        loss, outputs = trainer._state.loss, (trainer.layer_sizes[-1], trainer.output_activation)
+        state = trainer._state
+        loss, outputs = state.loss.of_targets, (trainer.layer_sizes[-1], state.n_targets, trainer.output_activation)
         takes = trainer.layer_sizes[0], trainer.dtype, trainer.shuffle, trainer._state.column_names
         key = *takes, outputs, type(loss), loss.low, loss.high, trainer.network.categories
         if key not in self._sources:

@@ -5,7 +5,8 @@ zˡ and aˡ are (m, n_l), Θˡ is (n_{l+1}, n_l), bˡ is (n_{l+1},), y is (m, n_
 the first layer that has the item: ``weights[0]`` is Θ¹, ``activations[0]`` is the name of the f of layer 2.
 
 Networks of plain layers are lists of arrays. In `fastbp.reference.blocks` and `fastbp.reference.networks` are
-networks of other layers, and `fastbp.reference.layer_training` trains them.
+networks of other layers, and `fastbp.reference.layer_training` trains them. Losses with several outputs for a target
+are in `fastbp.reference.row_losses`.
 """
 
 from .activations import (

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import is_multilabel, unique_labels
 from sklearn.utils.validation import validate_data
 
 from .._checks import numbers, wrong
-from ..losses import CrossEntropy, Loss, encode, loss_of
+from ..losses import LOSSES, CrossEntropy, Custom, Loss, encode, loss_of
 from ._base import BaseMLP
 from ._input import FIT, Names, class_weights, refuse
 from ._pieces import Samples
@@ -132,7 +132,11 @@ class Numbers(BaseMLP):
         return validated(self, X, y, names, y_numeric=True, dtype=self._x_dtype(), reset=reset)
 
     def _loss(self) -> Loss:
-        return loss_of(self.loss)
+        loss = loss_of(self.loss)
+        if type(loss) not in (*LOSSES.values(), Custom):
+            expected = "a loss with one output for each target, or a Trainer with this one"
+            raise ValueError(wrong("loss", expected, repr(loss.name)))
+        return loss
 
     def _n_outputs(self, y: Array) -> int:
         return 1 if y.ndim == 1 else y.shape[1]

@@ -3,10 +3,30 @@
 from functools import cache
 from typing import Any
 
-from numba import carray, types
+from numba import carray, literal_unroll, types
+from numba.extending import overload
 
 from ..foreign import NAN
 from ..jit import c_function
+
+
+def store_scaled(errors, gradient, scale):
+    """Store the numbers of a gradient, an array or a tuple, times a factor."""
+
+
+@overload(store_scaled)
+def _store_scaled(errors, gradient, scale):
+    def of_tuple(errors, gradient, scale):
+        i = 0
+        for derivative in literal_unroll(gradient):  # whose types may differ
+            errors[i] = derivative * scale
+            i += 1
+
+    def of_array(errors, gradient, scale):
+        for i in range(len(gradient)):
+            errors[i] = gradient[i] * scale
+
+    return of_tuple if isinstance(gradient, types.BaseTuple) else of_array
 
 
 @cache  # also keeps the machine code alive
@@ -28,8 +48,7 @@ def compiled_row_loss(formula, dtype, n_targets):
             errors[i] = NAN  # it stays if the formula raises an error, or returns another number of derivatives
         value, gradient = formula(outputs, targets)
         if len(gradient) == count:
-            for i in range(count):
-                errors[i] = gradient[i] * scale
+            store_scaled(errors, gradient, scale)
         return value
 
     return loss
