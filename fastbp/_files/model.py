@@ -23,7 +23,7 @@ from .._training.settings import Settings
 from .._training.state import State
 from ..activations import ACTIVATIONS
 from ..history import History, LazyHistory
-from ..losses import KINDS, Loss
+from ..losses import Loss, losses_with
 from ..network import DTYPES, MAX_LAYERS
 from ..optimizers import OPTIMIZERS
 from . import archive
@@ -153,7 +153,8 @@ def load(path: str | os.PathLike[str]) -> Saved:
         options = header["options"]
         with argument_errors():
             for name in _objects(options):
-                options[name] = None if options[name] is None else unnamed(name, options[name], _kinds(name))
+                given = options[name]
+                options[name] = None if given is None else unnamed(name, given, _kinds(name, given.get("name")))
             sizes, count = _sizes(options)
         dtype = np.dtype(options["dtype"])
         kept = 1 + options["optimizer"].n_moments  # how many of the three arrays have values; the others are empty
@@ -306,17 +307,19 @@ def options_of(state: State) -> dict[str, Any]:
     if state.network.layers and state.settings is None:
         options |= Settings().options()
     for name in _objects(options):
-        options[name] = None if options[name] is None else named(name, options[name], _kinds(name))
+        given = options[name]
+        kinds = _kinds(name, getattr(given, "name", None))
+        options[name] = None if given is None else named(name, given, kinds)
     return options
 
 
-def _kinds(option: str) -> dict[str, Any]:
-    """Return the classes that a file can name as an option of `Trainer`."""
+def _kinds(option: str, name: Any) -> dict[str, Any]:
+    """Return the classes that a file can name as an option of `Trainer`, with the one of this name."""
     if option.endswith("schedule"):  # which most trainers don't have
         from ..schedules import SCHEDULES
 
         return dict(SCHEDULES)
-    return dict(KINDS if option == "loss" else OPTIMIZERS)
+    return dict(losses_with(name) if option == "loss" else OPTIMIZERS)
 
 
 def _changed(state: State) -> dict[str, Any]:

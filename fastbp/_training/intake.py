@@ -13,7 +13,7 @@ from .._kernels import codes
 from .._kernels.tuning import BLOCK
 from .._names import NONE, Names, names_of, without_index
 from .._scaling import Scaling, learnt
-from ..losses import Rows, encode, padded
+from ..losses import encode, padded
 from ..metrics import check_classes, check_means, check_metrics
 from ..streams import Stream
 from ..streams._feed import Feed
@@ -357,8 +357,7 @@ class Intake:
 
 def check_answers(metrics: tuple[Any, ...], state: State) -> None:
     """Refuse a metric of fastbp's own if the loss doesn't say what the predictions of the targets are."""
-    if isinstance(state.loss, Rows) and state.n_targets != state.network.layer_sizes[-1]:
-        own = [name for name in metrics if isinstance(name, str)]
-        if own:
-            expected = "functions of your own, because the loss Rows has other outputs than targets"
-            raise ValueError(_checks.wrong("metrics", expected, repr(own[0])))
+    own = [name for name in metrics if isinstance(name, str)]
+    if own and not state.loss.predicts_targets:
+        expected = f"functions of your own, because the loss {state.loss.name!r} has more outputs than targets"
+        raise ValueError(_checks.wrong("metrics", expected, repr(own[0])))

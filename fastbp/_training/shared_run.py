@@ -18,7 +18,7 @@ from .._kernels import codes
 from .._kernels.levels import REGISTER
 from .._kernels.tuning import BLOCK
 from ..distributed import Ranks
-from ..losses import KINDS, Loss
+from ..losses import Loss, losses_with
 from ..streams._feed import Feed
 from .batches import Batches
 from .intake import Source
@@ -291,7 +291,8 @@ def _told(option: Any) -> str:
     """Return an option as text that is the same in every process."""
     from ..schedules import SCHEDULES, Schedule
 
-    is_own = isinstance(option, Loss | Schedule) and type(option) not in (*KINDS.values(), *SCHEDULES.values())
+    known = (*losses_with(getattr(option, "name", None)).values(), *SCHEDULES.values())
+    is_own = isinstance(option, Loss | Schedule) and type(option) not in known
     return type(option).__name__ if is_own else repr(option)  # the repr of a user's own contains an address
 
 

@@ -45,6 +45,11 @@ class Loss:
         """Return the number of columns of y."""
         return n_outputs
 
+    @property
+    def predicts_targets(self) -> bool:
+        """Whether predictions have the columns of y, so that metrics can compare them."""
+        return True
+
     def answer(self, outputs: Array) -> Array:
         """Return what `Trainer.predict` returns, given aᴸ, (n, n_L), in the units of y."""
         return outputs

@@ -139,10 +139,10 @@ class Members(Loss):
     n_members: int
 
     def __post_init__(self) -> None:
-        from . import KINDS, loss_of
+        from . import loss_of, losses_with
 
         inner = loss_of(self.loss)
-        if type(inner) not in KINDS.values() or isinstance(inner, Members):
+        if type(inner) not in losses_with(None).values() or isinstance(inner, Members):
             expected = "a loss of fastbp's own other than Members for each member"
             raise ValueError(wrong("loss", expected, repr(inner.name)))
         object.__setattr__(self, "loss", inner)
