@@ -57,3 +57,58 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return one line for each row, with the cells aligned in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How far the outputs of a network of 8-bit integers are from those of the trained network.
+
+    Attributes
+    ----------
+    rows : number of rows that calibrated it, on which all of this is measured
+    largest : the largest deviation of an output, relative to the largest output
+    deviation : the root mean square of the deviations, relative to the standard deviation of the outputs
+    agreement : the share of rows with the same class, or of labels that are the same; None if the targets are numbers
+    metric : "accuracy" or "rmse" if y was passed
+    before, after : that metric with the trained network and with integers
+    """
+
+    rows: int
+    largest: float
+    deviation: float
+    agreement: float | None = None
+    metric: str | None = None
+    before: float | None = None
+    after: float | None = None
+
+    def __str__(self) -> str:
+        told = [
+            f"8-bit integers, calibrated on {self.rows:,} rows. On these, outputs deviate by at most "
+            f"{100 * self.largest:.3g} % of the largest output, and by {100 * self.deviation:.3g} % of their standard "
+            "deviation on average (root mean square)."
+        ]
+        if self.agreement is not None:
+            told.append(f"{100 * self.agreement:.2f} % of the predicted classes are the same.")
+        if self.metric is not None:
+            told.append(f"{self.metric}: {self.before:.6g} before, {self.after:.6g} with integers.")
+        return "\n".join(told)
+
+
+@dataclass(frozen=True)
+class CSource:
+    """A network as C, which `Trainer.to_c` returns.
+
+    Attributes
+    ----------
+    source : the text of the C file
+    header : the text of its header
+    report : how much accuracy 8-bit integers cost, or None for floats
+    """
+
+    source: str
+    header: str
+    report: Quantization | None = None
+
+    def __repr__(self) -> str:
+        lines = self.source.count("\n") + self.header.count("\n")
+        return f"CSource({lines:,} lines{'' if self.report is None else f', {self.report}'})"

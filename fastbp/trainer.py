@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, distributed, metrics as metric_functions
+from ._c import export
 from ._keywords import suggests
 from ._training import range_finder
 from ._training.answers import Answers
@@ -130,6 +131,7 @@ class Trainer(Answers):
     _state: State
     _table: Table | None = None  # the command line's table, which is saved with the model
     find_learning_rate = range_finder.find_learning_rate
+    to_c = export.to_c
 
     @suggests("Trainer")
     def __init__(

@@ -1,0 +1,94 @@
+"""`Trainer.to_c`: checks its arguments, and writes the two files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .. import _checks
+from .text import is_identifier
+
+if TYPE_CHECKING:
+    from ..results import CSource
+
+DTYPES = ("float32", "float64", "int8")
+
+
+def to_c(
+    self: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    header: str | os.PathLike[str] | None = None,
+    name: str = "net",
+    dtype: str = "float32",
+    calibration: Any = None,
+) -> CSource:
+    """Export the network as C: one C99 file and its header, without dependencies or allocation; see docs/c-export.md.
+
+    The files contain the network, its scaling and a self-test. The functions are ``net_predict``, ``net_self_test``
+    and, if the targets are classes, ``net_class``. If the command line trained the trainer, ``net_encode`` makes the
+    inputs from a row of the table.
+
+    Parameters
+    ----------
+    path : str or path, optional
+        The C file to write. A crash leaves the old file or the new one.
+    header : str or path, optional
+        The header to write; by default, beside path with the ending .h. The C file includes it by its name alone.
+    name : str
+        What all names in the header start with, an identifier of C.
+    dtype : {"float32", "float64", "int8"}
+        Type of the numbers. With "int8", weights and activations are 8-bit integers, with a scale for each unit's
+        weights and for each layer's activations. Sums are 32-bit integers. Biases, scales and activation functions
+        are float.
+    calibration : (n, n_1) array, list or frame of numbers; or (X, y), a tuple
+        Rows of the training data, a few hundred or more. Needed for "int8", because they determine the ranges of
+        activations. The accuracy is measured on them; with y, also that of the answers.
+
+    Returns
+    -------
+    CSource
+        The two texts, and for "int8" how much accuracy the integers cost.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument has the wrong type or value, or if a weight is not finite. No file is written then.
+    """
+    _checks.one_of("dtype", dtype, DTYPES)
+    if not isinstance(name, str) or not is_identifier(name):
+        raise ValueError(_checks.wrong("name", "an identifier of C that is not a keyword, such as 'net'", repr(name)))
+    places = _places(path, header)
+    from .files import files_of
+
+    made = files_of(self._state, self._table, name, header_name(name, places), dtype, calibration)
+    if places is not None:
+        from .._writing import replacing
+
+        for place, text in zip(places, (made.source, made.header), strict=True):
+            with replacing(place, text=True) as file:
+                file.write(text)
+    return made
+
+
+def header_name(name: str, places: tuple[str, str] | None) -> str:
+    """Return the name by which the C file includes the header."""
+    return f"{name}.h" if places is None else os.path.basename(places[1])
+
+
+def _places(path: Any, header: Any) -> tuple[str, str] | None:
+    """Return where to write the two files, which must differ."""
+    if path is None:
+        if header is not None:
+            raise ValueError(_checks.wrong("header", "None, because path is None", _checks.shown(header)))
+        return None
+    _checks.file_to_write("path", path)
+    first = _checks.path("path", path)
+    second = f"{os.path.splitext(first)[0]}.h" if header is None else _checks.path("header", header)
+    argument = "path" if header is None else "header"
+    if os.path.realpath(first) == os.path.realpath(_checks.file_to_write(argument, second)):
+        expected = "a file other than the header" if header is None else "a file other than path"
+        raise ValueError(_checks.wrong(argument, expected, _checks.shown(first)))
+    if any(c in os.path.basename(second) for c in '"\\\n\r'):
+        raise ValueError(_checks.wrong(argument, "a name that can stand in an #include", _checks.shown(second)))
+    return first, second

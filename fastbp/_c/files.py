@@ -1,0 +1,58 @@
+"""From a trainer's state to the texts of the two files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..results import CSource
+from .about import about
+from .accuracy import calibration_rows, measured
+from .body import Body
+from .program import Program, program_of
+from .quantization import in_pieces, quantized
+from .simulation import Quantized
+from .source import Files, SelfTest
+
+if TYPE_CHECKING:
+    from .._files.columns import Table
+    from .._training.state import State
+
+Array = npt.NDArray[Any]
+
+TOLERANCES = {"float32": 1e-5, "float64": 1e-12, "int8": 0.02}  # of the self-test; math.h differs between systems
+
+
+def files_of(state: State, table: Table | None, name: str, header: str, dtype: str, calibration: Any) -> CSource:
+    """Return the texts. The arguments are those of `to_c`, checked, and the name of the header."""
+    program = program_of(state, table)
+    X, y = calibration_rows(state, calibration, dtype)
+    integers = quantized(program, X) if dtype == "int8" else {}
+    body = Body(program, integers, np.dtype("float32" if dtype == "int8" else dtype))
+    body.write()
+    report = measured(state, program, integers, X, y) if dtype == "int8" else None
+    test = _self_test(state, program, integers, X, dtype)
+    files = Files(name, header, about(program, body, header, report, dtype), test, program, body)
+    return CSource(files.definitions(), files.declarations(), report)
+
+
+def _self_test(state: State, program: Program, integers: Mapping[int, Quantized], X: Array, dtype: str) -> SelfTest:
+    """Return a row and its outputs. For integers, the outputs are those of integers."""
+    if integers:
+        x, outputs = X[0], in_pieces(program, X, integers)
+    else:
+        rows = _random_rows(program).astype(np.float32 if dtype == "float32" else np.float64)
+        x, outputs = rows[0], state.predict(rows)
+    scale = float(np.abs(outputs).max())
+    tolerance = TOLERANCES["float32" if dtype == "float64" and program.dtype == np.float32 else dtype]
+    return SelfTest(x, outputs[0], scale if 0 < scale < np.inf else 1.0, tolerance)
+
+
+def _random_rows(program: Program) -> Array:
+    """Return 16 rows of normal numbers in the units of X."""
+    rows = np.random.default_rng(0).normal(size=(16, program.n_in))
+    scaling = program.scaling
+    return rows if scaling is None else rows * scaling.deviation + scaling.mean

@@ -1,0 +1,90 @@
+"""Weights and inputs of affine operations as 8-bit integers, and how much accuracy that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _checks
+from .._kernels.graph import nodes
+from .program import Program
+from .simulation import Quantized, outputs
+
+Array = npt.NDArray[Any]
+
+LARGEST = 127  # of a weight; inputs go down to −128
+MOST_INPUTS = ((1 << 31) - 1) // (128 * LARGEST)  # of a unit, whose sum of products then fits into 32 bits
+ROWS = 4096  # to compute at once
+
+
+def quantized(program: Program, X: Array) -> dict[int, Quantized]:
+    """Return the integers of all affine operations. Their ranges are those that the calibration rows take."""
+    ranges: dict[int, tuple[Array, Array]] = {}
+
+    def watch(i: int, x: Array) -> None:
+        low, high = x.min(axis=0), x.max(axis=0)
+        if i in ranges:
+            low, high = np.minimum(low, ranges[i][0]), np.maximum(high, ranges[i][1])
+        ranges[i] = low, high
+
+    in_pieces(program, X, watch=watch)
+    found = {}
+    for i, operation in enumerate(program.plan.operations):
+        if operation.op != nodes.AFFINE:
+            continue
+        weight, bias = (program.arrays[p] for p in operation.parameters)
+        if weight.shape[1] > MOST_INPUTS:
+            name = program.plan.parameters[operation.parameters[0]].name
+            expected = f"a layer with at most {MOST_INPUTS:,} inputs for dtype='int8'"
+            raise ValueError(_checks.wrong(f"trainer's {name}", expected, f"{weight.shape[1]:,}"))
+        if operation.source == 0:
+            found[i] = _of_columns(program, weight, bias, X.min(axis=0), X.max(axis=0))
+        else:
+            found[i] = _of_tensor(weight, bias, float(ranges[i][0].min()), float(ranges[i][1].max()))
+    return found
+
+
+def _of_columns(program: Program, weight: Array, bias: Array, low: Array, high: Array) -> Quantized:
+    """Return the first layer's integers. The scale of each column, and standardization, are inside of the weights."""
+    if program.scaling is not None:
+        weight = weight / program.scaling.deviation
+        bias = bias - weight @ program.scaling.mean
+    center = ((low.astype(np.float64) + high) / 2).astype(np.float32)
+    step = (high.astype(np.float64) - low) / (2 * LARGEST)  # 0: a column that the calibration holds constant stays so
+    inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0).astype(np.float32)
+    integers, factor = _integers(weight * step)
+    return Quantized(integers, factor, (bias + weight @ center).astype(np.float32), center, inverse)
+
+
+def _of_tensor(weight: Array, bias: Array, low: float, high: float) -> Quantized:
+    """Return the integers of a later layer, whose inputs share a scale. 0 is an integer, so that it stays exact."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = (high - low) / 255 or 1.0
+    zero = float(np.clip(round(-128 - low / step), -128, 127))
+    integers, factor = _integers(weight)
+    sums = integers.sum(axis=1, dtype=np.float64)
+    shifted = bias - factor.astype(np.float64) * step * zero * sums
+    return Quantized(
+        integers,
+        (factor.astype(np.float64) * step).astype(np.float32),
+        shifted.astype(np.float32),
+        None,
+        np.array(1 / step, np.float32),
+        np.float32(zero),
+    )
+
+
+def _integers(weight: Array) -> tuple[Array, Array]:
+    """Return weights as integers, and the scale of each unit's, (n_out,) float32."""
+    largest = np.abs(weight).max(axis=1)
+    factor = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
+    return np.clip(np.rint(weight / factor[:, None].astype(np.float64)), -LARGEST, LARGEST).astype(np.int8), factor
+
+
+def in_pieces(program: Program, X: Array, integers: Mapping[int, Quantized] | None = None, watch: Any = None) -> Array:
+    """Return the outputs for rows of X, computed in pieces, so that they take little memory."""
+    pieces = [outputs(program, X[i : i + ROWS], integers, watch) for i in range(0, len(X), ROWS)]
+    return np.concatenate(pieces)
