@@ -1,6 +1,7 @@
-"""Estimators for tables: many networks in cross-validation, weighted together. They need the extra ``tables``.
+"""Estimators for tables: many networks in cross-validation, weighted together, or one. They need the extra ``tables``.
 
 >>> from fastbp.tabular import TabularClassifier, TabularRegressor
+>>> from fastbp.tabular import RealMLPClassifier, RealMLPRegressor
 
 docs/tabular.md describes them.
 """
@@ -11,8 +12,9 @@ from .._extras import not_installed
 
 if TYPE_CHECKING:
     from ._estimators import TabularClassifier, TabularRegressor, load
+    from ._realmlp_estimators import RealMLPClassifier, RealMLPRegressor
 
-__all__ = ["TabularClassifier", "TabularRegressor", "load"]
+__all__ = ["RealMLPClassifier", "RealMLPRegressor", "TabularClassifier", "TabularRegressor", "load"]
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from ._inputs import (
     named_estimators,
     target_of,
     thread_count,
+    types_of,
     weighted_rows,
 )
 from ._leaderboard import tell
@@ -39,9 +40,6 @@ from ._outside import Outside, check_weighting, fit_estimator
 from ._problem import Problem
 from ._sample import Sample, drawn
 from ._search import Search
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 Array = npt.NDArray[Any]
 
@@ -146,7 +144,7 @@ class BaseTabular(Exports, Answers):
                 *(frame, y, weights, objective),
                 n_classes=n_classes,
                 n_folds=int(self.cv),
-                types=self._types(X, frame),
+                types=types_of(self.types, X, frame),
                 drop=column_names("drop", self.drop),
                 columns=columns,
                 random_state=seed,
@@ -204,14 +202,6 @@ class BaseTabular(Exports, Answers):
             if names:
                 _messages.warn(text.format(", ".join(map(repr, names))), stacklevel=_checks.level_outside())
         return fitted
-
-    def _types(self, X: Any, frame: DataFrame) -> dict[str, str]:
-        """Return the kinds of columns that the user chose. Numbers in an array without names stay numbers."""
-        chosen = {str(name): kind for name, kind in (self.types or {}).items()}
-        if hasattr(X, "columns"):
-            return chosen
-        numeric = frame.dtypes.map(lambda kind: kind.kind in "iuf") & frame.notna().any()
-        return dict.fromkeys(frame.columns[numeric], "number") | chosen
 
     def _keep(self, problem: Problem, fitted: Fitted, seed: int) -> None:
         """Set the attributes of a fitted estimator."""

@@ -222,3 +222,28 @@ class Lookup:
     def write(self, raw: RawColumns, out: Array) -> None:
         """Write the features."""
         out[:] = self.values[raw.places[self.column]]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The number of each row's category, for embeddings.
+
+    A missing category and one that training did not have share the last number.
+
+    Attributes
+    ----------
+    column : row of `RawColumns.places`
+    count : u + 1
+    """
+
+    column: int
+    count: int
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return 1
+
+    def write(self, raw: RawColumns, out: Array) -> None:
+        """Write the numbers."""
+        np.minimum(raw.places[self.column], self.count - 1, out=out[:, 0], casting="unsafe")

@@ -32,6 +32,9 @@ class Configuration:
     patience : epochs without improvement after which training stops
     target : the transform of numeric targets, of `TargetTransform`
     label_smoothing : of classes
+    pbld, sigma : the number of learnt frequencies of each scaled number (PBLD), or 0, and their first deviation
+    scale : the factor of η for a learnt scale of the inputs, or 0 for no scale
+    parametric : whether each hidden unit has a factor of its activation
     """
 
     view: ViewSpec = field(default_factory=ViewSpec)
@@ -45,6 +48,15 @@ class Configuration:
     patience: int = 12
     target: str = "identity"
     label_smoothing: float = 0.0
+    pbld: int = 0
+    sigma: float = 0.1
+    scale: float = 0.0
+    parametric: bool = False
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the networks have more than linear layers and activations."""
+        return bool(self.pbld or self.scale or self.parametric)
 
     def narrower(self) -> Configuration:
         """Return the configuration with half as many hidden units."""

@@ -13,7 +13,7 @@ from .._checks import shown, wrong
 from ..explanation import Contributions
 from ..explanation._told import Told
 from ..tables import RawColumns
-from . import _file
+from . import _file, _realmlp_file
 from ._base import BaseTabular
 from ._blend import blended
 from ._fitted import Fitted
@@ -21,6 +21,7 @@ from ._inputs import as_classes, as_numbers
 from ._intervals import Conformal, disagreement
 from ._objectives import Objective, class_priors, decide
 from ._problem import Problem
+from ._realmlp_estimators import RealMLPClassifier, RealMLPRegressor
 
 Array = npt.NDArray[Any]
 
@@ -344,8 +345,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         return self._shown(frame, values[:, :, 0], outputs[:, 0], np.repeat(baseline, len(outputs)), chosen, told)
 
 
-def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
-    """Return the estimator in a file that its `save` or `fastbp train --best` wrote.
+def load(path: str | os.PathLike[str]) -> Any:
+    """Return the estimator in a file that its `save` or `fastbp train --best` wrote, of any class of this package.
 
     Parameters
     ----------
@@ -356,7 +357,6 @@ def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
     ModelFileError
         If the file is not such a file. Loading never runs code from it.
     """
-    found: TabularClassifier | TabularRegressor = _file.load(
-        path, {kind._kind: kind for kind in (TabularClassifier, TabularRegressor)}
-    )
-    return found
+    if _realmlp_file.is_realmlp(path):
+        return _realmlp_file.load(path, {kind._kind: kind for kind in (RealMLPClassifier, RealMLPRegressor)})
+    return _file.load(path, {kind._kind: kind for kind in (TabularClassifier, TabularRegressor)})

@@ -112,7 +112,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "columns": list(map(column_record, fitted.columns)),
         "left_out": [list(pair) for pair in estimator.left_out_.items()],
         "metric": fitted.objective.metric,
-        "classes": _classes_record(estimator.classes_) if is_class else None,
+        "classes": classes_record(estimator.classes_) if is_class else None,
         "priors": estimator.class_prior_ if is_class else None,
         "folds": len(fitted.members[0].spread(sample.raw.take(slice(0, 1)))),
         "views": list(map(view_record, views)),
@@ -149,7 +149,7 @@ def _parameters(estimator: Any) -> dict[str, Any]:
     return dict(found)
 
 
-def _classes_record(classes: Array) -> dict[str, Any]:
+def classes_record(classes: Array) -> dict[str, Any]:
     """Return the names of classes as JSON values."""
     values = classes.tolist()
     for kind, expected in CLASSES.items():
@@ -201,12 +201,12 @@ def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
         raise refused("other values", "classes of a classifier, or numbers of a regressor")
     if not 0 <= header["seed"] < 1 << 63 or not 1 <= header["folds"] <= MOST_FOLDS:
         raise refused("other values", "a seed, and a number of folds")
-    classes = _classes(header["classes"]) if objective.classes else None
+    classes = classes_of(header["classes"]) if objective.classes else None
     columns = tuple(map(column_of, header["columns"]))
     fits("columns of different names", not duplicates([column.name for column in columns]))
     kind = Kind.of(columns, objective, None if classes is None else len(classes), header["folds"])
     estimator._fitted = fitted = _fitted(header, columns, kind)
-    _set_names(estimator, header)
+    set_names(estimator, header)
     estimator._seed, estimator._sample = header["seed"], _sample(header["sample"], columns, kind)
     estimator.columns_, estimator.metric_ = columns, objective.metric
     estimator.interrupted_ = fitted.interrupted
@@ -244,7 +244,7 @@ def _fitted(header: Mapping[str, Any], columns: tuple[Column, ...], kind: Kind) 
     return Fitted(columns, kind.objective, kind.n_classes, members, weights, float(header["temperature"]), *rest, line)
 
 
-def _set_names(estimator: Any, header: Mapping[str, Any]) -> None:
+def set_names(estimator: Any, header: Mapping[str, Any]) -> None:
     """Set the number and the names of the columns that fit saw."""
     names, pairs = header["names"], header["left_out"]
     fits("a number of features ≥ 1", 1 <= header["features"] < 1 << 31)
@@ -283,7 +283,7 @@ def _sample(record: Any, columns: Sequence[Column], kind: Kind) -> Sample:
     return Sample(RawColumns(names, numbers, places, owners_of(columns)), y, weights, folds)
 
 
-def _classes(record: Any) -> Array:
+def classes_of(record: Any) -> Array:
     """Return the names of classes."""
     checked("classes", record, {"kind": TEXT, "dtype": TEXT, "values": LIST})
     kind, dtype, values = record["kind"], record["dtype"], record["values"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from .._checks import kind_shown, numbers, shown, typed, wrong
 from .._engine import processors
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Array = npt.NDArray[Any]
 
@@ -142,6 +145,15 @@ def weighted_rows(n_rows: int, weights: Array | None) -> tuple[npt.NDArray[np.in
     rows = np.flatnonzero(weights)
     weights = weights[rows] / weights.max()  # the sum of which is finite
     return rows, weights / weights.mean()
+
+
+def types_of(chosen: Mapping[str, str] | None, X: Any, frame: DataFrame) -> dict[str, str]:
+    """Return the kinds of columns that the user chose. Numbers in an array without names stay numbers."""
+    kinds = {str(name): kind for name, kind in (chosen or {}).items()}
+    if hasattr(X, "columns"):
+        return kinds
+    numeric = frame.dtypes.map(lambda kind: kind.kind in "iuf") & frame.notna().any()
+    return dict.fromkeys(frame.columns[numeric], "number") | kinds
 
 
 def thread_count(n_jobs: int | None) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import losses, optimizers
+from .. import layers, losses, optimizers
 from .._training.course import Course
 from ..schedules import Cosine
 from ..tables import RawColumns
@@ -24,6 +24,7 @@ from ._views import View
 Array = npt.NDArray[Any]
 
 CHUNK_SECONDS = 0.1  # between two looks at the clock
+EMBEDDED = 4  # columns that a number becomes with PBLD
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Architecture:
     configuration : that of the networks
     objective : what the ensemble minimizes
     n_inputs : width of the view
+    n_scaled : how many of its first columns are scaled numbers
     n_classes : k, or None for numbers
     transform : of numeric targets, or None
     """
@@ -42,6 +44,7 @@ class Architecture:
     configuration: Configuration
     objective: Objective
     n_inputs: int
+    n_scaled: int
     n_classes: int | None
     transform: TargetTransform | None
 
@@ -56,17 +59,38 @@ class Architecture:
         loss: Any = self.objective.network_loss
         if self.n_classes is not None:
             loss = losses.CrossEntropy(label_smoothing=options.label_smoothing)
+        others: dict[str, Any] = {"dropout": options.dropout}
+        sizes: list[Any] = [self.n_inputs, *options.hidden, self.n_outputs]
+        if options.has_layers:
+            sizes, others = self._layers(), {"parameter_groups": self._groups()}
         return Trainer(
-            [self.n_inputs, *options.hidden, self.n_outputs],
+            sizes,
             activation=options.activation,
             loss=loss,
             optimizer=optimizers.AdamW(learning_rate=options.learning_rate, weight_decay=options.weight_decay),
             initializer="he",
             batch_size=min(options.batch_size, max(1, rows // 8)),
-            dropout=options.dropout,
             seed=seed,
             n_threads=1,
+            **others,
         )
+
+    def _layers(self) -> list[Any]:
+        """Return the layers of a network with more than linear layers and activations."""
+        options = self.configuration
+        found: list[Any] = [layers.Inputs(self.n_inputs)]
+        if options.pbld and self.n_scaled:
+            found.append(layers.PBLD(EMBEDDED, options.pbld, options.sigma, n_numbers=self.n_scaled))
+        if options.scale:
+            found.append(layers.Scale())
+        for units in options.hidden:
+            found.append(layers.Dense(units, parametric=options.parametric, dropout=options.dropout))
+        return [*found, self.n_outputs]
+
+    def _groups(self) -> dict[str, dict[str, float]] | None:
+        """Return the factors of η and of the decay."""
+        scale = self.configuration.scale
+        return {"scale1": {"learning_rate": scale, "weight_decay": 0.0}} if scale else None
 
     def answers(self, output: Array) -> Array:
         """Return the predictions of the network's output: (n, k) probabilities, or (n,) numbers."""
@@ -78,6 +102,9 @@ class Architecture:
 
 def multiplications(problem: Problem, configuration: Configuration, width: int) -> float:
     """Return the multiplications of an epoch of one network that sees so many features."""
+    if configuration.pbld:
+        numbers = len(problem.raw.numbers)
+        width += numbers * (EMBEDDED - 1)
     sizes = [width, *configuration.hidden, problem.n_classes or 1]
     rows = len(problem) * (1 - 1 / problem.n_folds)
     return 3.0 * rows * sum(n * n_next for n, n_next in pairwise(sizes))
@@ -142,7 +169,7 @@ class Folds:
         self.multiplications = multiplications(problem, configuration, self.view.width)
         transform = problem.transform(configuration.target)
         self.architecture = Architecture(
-            configuration, problem.objective, self.view.width, problem.n_classes, transform
+            configuration, problem.objective, self.view.width, self.view.n_scaled, problem.n_classes, transform
         )
         self._targets = self._labels = None
         if problem.n_classes is None:

@@ -16,7 +16,7 @@ from .._files.columns import Categories, Column
 from .._files.model import argument_errors
 from .._records import check_fields, refused
 from ..tables import n_numbers
-from ._blocks import Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled
+from ._blocks import Block, Codes, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled
 from ._configurations import Configuration
 from ._constant import Constant
 from ._linear import LinearFit
@@ -37,6 +37,7 @@ BLOCKS: dict[str, type[Any]] = {
     "fourier": Fourier,
     "missing": Missing,
     "lookup": Lookup,
+    "codes": Codes,
 }
 ARRAY, TEXT, WHOLE, NUMBER, RECORD = (np.ndarray,), (str,), (int,), (int, float), (dict,)
 ABOUT = {"name": TEXT, "loss": NUMBER, "seconds": NUMBER}  # fields of every member
@@ -149,7 +150,7 @@ def _names(kind: str) -> list[str]:
 
 FIELDS: dict[str, tuple[type, ...]] = dict.fromkeys(
     ("columns", "centers", "factors", "units", "knots", "scores", "frequencies", "phases", "values"), ARRAY
-) | {"column": WHOLE, "scaled": RECORD}
+) | {"column": WHOLE, "count": WHOLE, "scaled": RECORD}
 
 
 def _are_columns(columns: Array, kind: Kind) -> bool:
@@ -202,6 +203,10 @@ def _is_lookup(block: Lookup, kind: Kind) -> bool:
     )
 
 
+def _is_codes(block: Codes, kind: Kind) -> bool:
+    return 0 <= block.column < len(kind.places) and block.count == kind.places[block.column] - 1
+
+
 GOOD: dict[str, Callable[[Any, Kind], bool]] = {
     "scaled": _is_scaled,
     "logs": _is_logs,
@@ -210,6 +215,7 @@ GOOD: dict[str, Callable[[Any, Kind], bool]] = {
     "fourier": _is_fourier,
     "missing": lambda block, kind: _are_columns(block.columns, kind),
     "lookup": _is_lookup,
+    "codes": _is_codes,
 }
 
 
@@ -289,13 +295,14 @@ def _linear(record: Mapping[str, Any], view: View, transform: TargetTransform | 
 def _network(record: Mapping[str, Any], view: View, transform: TargetTransform | None, kind: Kind) -> NetworkMember:
     configuration = _configuration(record["configuration"])
     fits("a network with a transform of the target", (transform is None) == (kind.n_classes is not None))
-    architecture = Architecture(configuration, kind.objective, view.width, kind.n_classes, transform)
-    sizes = [view.width, *configuration.hidden, architecture.n_outputs]
-    count = sum((n + 1) * n_next for n, n_next in pairwise(sizes))
-    fits(f"{kind.n_folds} networks of {count:,} parameters", is_array(record["parameters"], F4, kind.n_folds, count))
+    architecture = Architecture(configuration, kind.objective, view.width, view.n_scaled, kind.n_classes, transform)
+    parameters, sizes = record["parameters"], [view.width, *configuration.hidden, architecture.n_outputs]
+    least = sum((n + 1) * n_next for n, n_next in pairwise(sizes))
+    fits(f"{kind.n_folds} networks", is_array(parameters, F4, kind.n_folds, None) and least <= parameters.shape[1])
     with argument_errors():
-        architecture.trainer(0, 1)
-    return NetworkMember(record["name"], view, architecture, record["parameters"])
+        count = architecture.trainer(0, 1).network.n_parameters
+    fits(f"{kind.n_folds} networks of {count:,} parameters", parameters.shape[1] == count)
+    return NetworkMember(record["name"], view, architecture, parameters)
 
 
 def _configuration(record: dict[str, Any]) -> Configuration:

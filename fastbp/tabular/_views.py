@@ -67,6 +67,12 @@ class View:
         """Number of features."""
         return sum(block.width for block in self.blocks)
 
+    @property
+    def n_scaled(self) -> int:
+        """How many of the first features are scaled numbers."""
+        first = self.blocks[0] if self.blocks else None
+        return first.width if isinstance(first, Scaled) else 0
+
     def matrix(self, raw: RawColumns) -> Array:
         """Return the features of rows, (n, width) of float32."""
         X = np.empty((len(raw), self.width), np.float32)
@@ -156,7 +162,7 @@ def _number_blocks(spec: ViewSpec, raw: RawColumns) -> Iterator[Block]:
     numbers = raw.numbers
     if not len(numbers):
         return
-    scaled, several = _scaled(numbers), [len(np.unique(x[np.isfinite(x)][:10_000])) > FEW for x in numbers]
+    scaled, several = scaled_numbers(numbers), [len(np.unique(x[np.isfinite(x)][:10_000])) > FEW for x in numbers]
     if spec.scaled:
         yield scaled
     if gaps := [j for j, x in enumerate(numbers) if np.isnan(x).any()]:
@@ -176,15 +182,20 @@ def _number_blocks(spec: ViewSpec, raw: RawColumns) -> Iterator[Block]:
         yield Fourier(scaled, rng.normal(0, spec.sigma, shape), rng.uniform(-np.pi, np.pi, shape))
 
 
-def _scaled(numbers: Array) -> Scaled:
-    """Return the scaling by the quartiles; by half of the range if they are equal."""
-    centers, factors = np.zeros(len(numbers)), np.zeros(len(numbers))
-    for j, x in enumerate(numbers):
-        known = x[~np.isnan(x)]
-        low, first, median, third, high = np.quantile(known, [0, 0.25, 0.5, 0.75, 1])
-        width = third - first or (high - low) / 2
-        centers[j], factors[j] = median, 1 / width if width > 0 else 0.0
-    return Scaled(np.arange(len(numbers)), centers, factors)
+def scaled_numbers(numbers: Array) -> Scaled:
+    """Return the scaling of numbers, (p, n), by the quartiles."""
+    pairs = np.array([quartiles_of(x) for x in numbers])
+    return Scaled(np.arange(len(numbers)), pairs[:, 0].copy(), pairs[:, 1].copy())
+
+
+def quartiles_of(x: Array) -> tuple[float, float]:
+    """Return the median, and 1 / the distance of the quartiles: if they are equal, 2 / the range, or 0 without one."""
+    known = x[~np.isnan(x)]
+    if not len(known):
+        return 0.0, 0.0
+    low, first, median, third, high = np.quantile(known, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    width = third - first or (high - low) / 2
+    return median, 1 / width if width > 0 else 0.0
 
 
 def _is_wide(x: Array) -> bool:

@@ -1,0 +1,258 @@
+"""RealMLP (arXiv 2407.04491): the networks, their first weights, and their training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import layers, losses, optimizers, schedules
+from ..callbacks import Callback
+from ..reference import activation
+from ..results import DivergenceError
+from ..trainer import Trainer
+from ._realmlp_inputs import Features
+
+Array = npt.NDArray[Any]
+
+SAMPLE = 1000  # training rows from which the first weights are computed
+COMBINED = 5  # of them that decide a bias
+TINY = 1e-30  # a deviation below it is that of a constant
+ALL_ONE_HOT = 1 << 31
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How networks are built and trained. The usual values are those of RealMLP-TD for classes.
+
+    Attributes
+    ----------
+    hidden : units of the hidden layers
+    activation : of the hidden layers
+    parametric : whether each hidden unit has a factor α of its activation
+    frequencies : of each number's periodic embedding (PBLD); 0 for none
+    embedding, sigma : columns that a number becomes with PBLD, and the deviation of its first frequencies
+    one_hot : the most categories of a column, the missing one counted, that are one-hot features
+    category_embedding : columns that a column with more categories becomes
+    from_data : whether the first weights depend on the training rows
+    learning_rate : η, which follows four cycles of growing length
+    weight_decay, dropout : both constant in the first half of the training, then falling to 0 in a half cosine
+    label_smoothing : of classes
+    batch_size, epochs : a last batch that is short is left out
+    """
+
+    hidden: tuple[int, ...] = (256, 256, 256)
+    activation: str = "selu"
+    parametric: bool = True
+    frequencies: int = 16
+    embedding: int = 4
+    sigma: float = 0.1
+    one_hot: int = 9
+    category_embedding: int = 8
+    from_data: bool = True
+    learning_rate: float = 0.04
+    weight_decay: float = 0.02
+    dropout: float = 0.15
+    label_smoothing: float = 0.0
+    batch_size: int = 256
+    epochs: int = 256
+
+
+TUNED = Recipe()
+SIMPLE = replace(
+    TUNED, parametric=False, frequencies=0, one_hot=ALL_ONE_HOT, from_data=False, weight_decay=0.0, dropout=0.0
+)
+RECIPES = {  # for classes and for numbers
+    "td": (TUNED, replace(TUNED, activation="mish", learning_rate=0.2)),
+    "td-s": (SIMPLE, replace(SIMPLE, activation="mish", learning_rate=0.07)),
+}
+
+
+def new_trainer(
+    recipe: Recipe, features: Features, n_classes: int | None, rows: int, seed: int, n_threads: int | str = 1
+) -> Trainer:
+    """Return a network for features that a table has; n_classes: k, or None for numbers; rows: that train."""
+    return Trainer(
+        _layers(recipe, features, n_classes or 1),
+        activation=recipe.activation,
+        loss="squared_error" if n_classes is None else losses.CrossEntropy(label_smoothing=recipe.label_smoothing),
+        optimizer=optimizers.AdamW(
+            learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay, beta_1=0.9, beta_2=0.95, epsilon=1e-8
+        ),
+        schedule=schedules.CosLog(4),
+        weight_decay_schedule=schedules.FlatCosine(),
+        dropout_schedule=schedules.FlatCosine(),
+        parameter_groups=groups_of(recipe, features),
+        batch_size=min(recipe.batch_size, rows),
+        drop_last=True,
+        seed=seed,
+        n_threads=n_threads,
+    )
+
+
+def _layers(recipe: Recipe, features: Features, n_outputs: int) -> list[Any]:
+    """Return the layers of a network."""
+    dim = recipe.category_embedding if features.categories else None
+    found: list[Any] = [layers.Inputs(features.n_plain, features.categories, embedding_dim=dim)]
+    if recipe.frequencies and features.n_numbers:
+        found.append(layers.PBLD(recipe.embedding, recipe.frequencies, recipe.sigma, n_numbers=features.n_numbers))
+    found.append(layers.Scale())
+    for units in recipe.hidden:
+        found.append(layers.Dense(units, parametric=recipe.parametric, dropout=recipe.dropout))
+    return [*found, n_outputs]
+
+
+def sizes_of(recipe: Recipe, features: Features) -> list[int]:
+    """Return what the linear layers read: the columns behind the embeddings, and the hidden units."""
+    each = recipe.embedding if recipe.frequencies else 1
+    first = features.n_numbers * each + features.n_others + recipe.category_embedding * len(features.categories)
+    return [first, *recipe.hidden]
+
+
+def groups_of(recipe: Recipe, features: Features) -> dict[str, dict[str, float]]:
+    """Return the factors of η and of the decay.
+
+    In RealMLP, y = x W / √n + b. The update of W with η and Adam, seen from Θ = W / √n, is one with η / √n. The
+    decay of both is by the same share, which is η times that of the optimizer; √n makes up for the smaller η.
+    """
+    groups = {
+        "*.bias": {"learning_rate": 0.1, "weight_decay": 0.0},
+        "scale1": {"learning_rate": 6.0, "weight_decay": 6.0},
+    }
+    if recipe.parametric:
+        groups["*.alpha"] = {"learning_rate": 0.1, "weight_decay": 0.1}
+    if recipe.frequencies and features.n_numbers:
+        groups["pbld.*"] = {"learning_rate": 0.1, "weight_decay": 0.1}
+    for i, n in enumerate(sizes_of(recipe, features), 1):
+        groups[f"dense{i}.weight"] = {"learning_rate": n**-0.5, "weight_decay": n**0.5}
+    return groups
+
+
+# The first weights
+
+
+def initialize(trainer: Trainer, recipe: Recipe, features: Features, X: Array, rng: np.random.Generator) -> None:
+    """Set the weights and biases of the linear layers.
+
+    With `from_data`, the pre-activations of each unit have the deviation 1 over the rows X, and the bias is minus a
+    random mean of five of them. Otherwise W and b are normal, and 0 in the last layer.
+    """
+    named, count = trainer.named_parameters(), len(recipe.hidden) + 1
+    pairs = [(named[f"dense{i}.weight"], named[f"dense{i}.bias"]) for i in range(1, count + 1)]
+    if not recipe.from_data:
+        for weight, bias in pairs[:-1]:
+            weight[:] = rng.normal(0, weight.shape[1] ** -0.5, weight.shape)
+            bias[:] = rng.normal(size=bias.shape)
+        for array in pairs[-1]:
+            array[:] = 0
+        return
+    a = embedded(named, features, X)
+    for weight, bias in pairs:
+        theta = rng.normal(size=weight.shape)
+        z = a @ theta.T
+        deviations = z.std(axis=0)
+        deviations[deviations < TINY] = 1.0
+        z /= deviations
+        weight[:] = theta / deviations[:, None]
+        rows = rng.integers(len(z), size=(COMBINED, len(bias)))
+        shares = rng.exponential(size=rows.shape)
+        bias[:] = -(np.take_along_axis(z, rows, 0) * shares).sum(axis=0) / shares.sum(axis=0)
+        a = activation(z + bias, recipe.activation)  # α is 1
+
+
+def embedded(named: Mapping[str, Array], features: Features, X: Array) -> Array:
+    """Return what the first linear layer reads of rows X, (m, n)."""
+    X = X.astype(np.float64)
+    k = features.n_numbers
+    parts = [X[:, :k], X[:, k : features.n_plain]]
+    if "pbld.weight" in named:
+        w, b, W, c = (named[f"pbld.{name}"].astype(np.float64) for name in ("frequency", "phase", "weight", "bias"))
+        waves = np.cos(2 * np.pi * X[:, :k, None] * w + b)  # (m, k, frequencies)
+        parts[0] = np.concatenate([X[:, :k, None], np.einsum("mki,kji->mkj", waves, W) + c], axis=2).reshape(len(X), -1)
+    for i in range(len(features.categories)):
+        parts.append(named[f"embedding{i + 1}.weight"][X[:, features.n_plain + i].astype(np.intp)])
+    return np.concatenate(parts, axis=1) * named["scale1.scale"]
+
+
+# The training
+
+
+class BestEpoch(Callback):
+    """Keeps the parameters of the epoch with the least loss of the validation rows; of equal ones, the later.
+
+    Parameters
+    ----------
+    X : the validation rows
+    loss : function of the output for them
+    patience : epochs without improvement after which training ends; None for never
+
+    Attributes
+    ----------
+    losses : after each epoch
+    epoch : the best one, from 1; 0 before there is one
+    parameters : those of the best epoch, by name
+    """
+
+    def __init__(self, X: Array, loss: Callable[[Array], float], patience: int | None) -> None:
+        self.X, self.loss, self.patience = X, loss, patience
+        self.losses: list[float] = []
+        self.epoch = 0
+        self.parameters: dict[str, Array] = {}
+
+    def on_epoch_end(self, trainer: Any, epoch: int, measured: Mapping[str, float]) -> bool:
+        """Measure the validation rows. Return whether the patience is over."""
+        self.losses.append(self.loss(trainer.predict(self.X)))
+        if math.isfinite(self.losses[-1]) and (not self.epoch or self.losses[-1] <= self.losses[self.epoch - 1]):
+            self.epoch = epoch
+            self.parameters = {name: view.copy() for name, view in trainer.named_parameters().items()}
+        return self.patience is not None and epoch - self.epoch >= self.patience
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that train or validate.
+
+    Attributes
+    ----------
+    X : (n, n_1) of float32
+    y : (n,) class numbers, or (n, 1) standardized numbers
+    weights : (n,) of the rows, or None
+    """
+
+    X: Array
+    y: Array
+    weights: Array | None
+
+
+def train(
+    trainer: Trainer,
+    recipe: Recipe,
+    features: Features,
+    rows: Rows,
+    best: BestEpoch,
+    seed: int,
+    verbose: int = 0,
+) -> None:
+    """Train a new network, which then has the parameters of the best epoch."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(rows.X))[:SAMPLE]
+    initialize(trainer, recipe, features, rows.X[chosen], rng)
+    try:
+        trainer.fit(
+            rows.X, rows.y, epochs=recipe.epochs, sample_weight=rows.weights, callbacks=best, verbose=2 * bool(verbose)
+        )
+    except DivergenceError:
+        if not best.epoch:
+            raise
+    set_parameters(trainer, best.parameters)
+
+
+def set_parameters(trainer: Trainer, parameters: Mapping[str, Array]) -> None:
+    """Give a network these parameters."""
+    for name, view in trainer.named_parameters().items():
+        if name in parameters:
+            view[:] = parameters[name]
