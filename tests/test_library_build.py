@@ -21,12 +21,13 @@ MODULES = ("numba", "pickle", "html", "numpy")  # what Numba imports, too
 @pytest.fixture
 def small(monkeypatch):
     """A library with the check of numbers only, which takes a second."""
-    monkeypatch.setattr(build, "PARTS", ("finite", "finite"))
+    monkeypatch.setattr(build, "PARTS", dict.fromkeys(("network", "graph"), ("finite", "finite")))
 
 
 def test_neither_environment_nor_folder_change_a_build(small, tmp_path, monkeypatch):
     image = build.build("float32", LEVEL.name)
     assert {"is_finite_float32", "is_finite_float64"} == set(image.entries)
+    assert build.build("float32", LEVEL.name, kernels="graph") == image  # the same kernels in this library, too
     for module in MODULES:
         (tmp_path / f"{module}.py").write_text(f"raise SystemExit('this is not {module}')")
     (tmp_path / "site").mkdir()
@@ -48,7 +49,7 @@ def test_neither_environment_nor_folder_change_a_build(small, tmp_path, monkeypa
 
 
 def test_a_build_that_fails_says_why(small, monkeypatch):
-    monkeypatch.setattr(build, "PARTS", ("finite", "missing"))
+    monkeypatch.setattr(build, "PARTS", {"network": ("finite", "missing")})
     with pytest.raises(RuntimeError, match=r"could not build its kernels:[\s\S]*missing"):
         build.build("float32", LEVEL.name)
 

@@ -85,6 +85,16 @@ def test_a_change_of_a_module_changes_the_digest(copy, module):
     assert not is_found
 
 
+def test_kernels_for_layers_change_only_their_own_digest(copy):
+    with (copy / "fastbp" / "_kernels" / "graph" / "affine.py").open("a") as file:
+        file.write("\n# another line\n")
+    assert ask(copy) == HERE
+    code = "from fastbp._library import sources; print(sources.sources('graph').digest)"
+    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd="/", capture_output=True, check=True)
+    assert done.stdout.decode().strip() not in (sources.sources("graph").digest, HERE[0])
+
+
 def test_a_new_module_of_the_kernels_changes_the_digest(copy):
     (copy / "fastbp" / "_kernels" / "another.py").write_text("")
     assert ask(copy)[0] != HERE[0]

@@ -13,6 +13,7 @@ import fastbp
 from fastbp import fit_many
 from fastbp.__main__ import main
 from fastbp._engine.team import run_together
+from fastbp._kernels.levels import LEVEL
 from fastbp._library import announce, build, library, store
 from fastbp._library.image import Image
 from fastbp._training.run import Run
@@ -46,7 +47,10 @@ from fastbp._kernels.levels import LEVEL
 from fastbp._library import build, store
 images = {dtype: store.find(store.Kind(dtype, LEVEL.name)) for dtype in ("float32", "float64")}
 built = []
-build.build = lambda dtype, level: built.append(dtype) or images[dtype]
+def quick(dtype, level, system, kernels):
+    built.append(dtype if kernels == "network" else kernels + "-" + dtype)
+    return images[dtype]
+build.build = quick
 store._folder_of_package = lambda: "/nowhere"
 """
 ELSEWHERE = """
@@ -107,7 +111,7 @@ warmup.warm_up()
 
 def test_warm_up_builds_what_is_asked_for_and_says_nothing(tmp_path):
     code = QUICK_BUILD + ELSEWHERE.format(folder=str(tmp_path)) + WARM_UP + "print(*built, 'numba' in sys.modules)"
-    assert finished(python(code)) == ("float32\nfloat32 float64 False\n", "")
+    assert finished(python(code)) == ("float32 graph-float32\nfloat32 graph-float32 float64 graph-float64 False\n", "")
     assert trained(tmp_path)[1] == []
 
 
@@ -120,8 +124,8 @@ def builds(monkeypatch):
     def load(capsys, is_stored: bool = False) -> list[str]:
         heard, image = [], Image(b"", {})
         monkeypatch.setattr(store, "find", lambda kind: image if is_stored else None)
-        monkeypatch.setattr(build, "build", lambda dtype, level: heard.append(capsys.readouterr().err) or image)
-        assert library._image("float32") is image
+        monkeypatch.setattr(build, "build", lambda *kind: heard.append(capsys.readouterr().err) or image)
+        assert library._image(store.Kind("float32", LEVEL.name)) is image
         return heard
 
     return load

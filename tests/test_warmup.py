@@ -24,38 +24,43 @@ OTHER = next(name for name in warmup.LEVELS_HERE if name != LEVEL.name) if len(w
 
 
 @pytest.fixture(autouse=True)
-def built(tmp_path, monkeypatch) -> list[tuple[str, str]]:
+def built(tmp_path, monkeypatch) -> list[store.Kind]:
     """What was built; in a process that has no kernels yet, with empty folders for them."""
-    built: list[tuple[str, str]] = []
+    built: list[store.Kind] = []
     monkeypatch.setenv("FASTBP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(store, "_folder_of_package", lambda: str(tmp_path / "package"))
     monkeypatch.setattr(library, "_loaded", {})
     monkeypatch.setattr(library, "_is_finite", {})
     monkeypatch.setattr(library, "Library", Mock())  # because IMAGE is no machine code
-    monkeypatch.setattr(build, "build", lambda dtype, level: built.append((dtype, level)) or IMAGE)
+    monkeypatch.setattr(build, "build", lambda *kind: built.append(store.Kind(*kind)) or IMAGE)
     store._warn.cache_clear()
     return built
 
 
+def kinds(*dtypes: str, level: str = LEVEL.name) -> list[store.Kind]:
+    """Those for plain networks and for networks of layers."""
+    return [store.Kind(dtype, level, kernels=kernels) for dtype in dtypes for kernels in store.KERNELS]
+
+
 def test_kernels_for_this_machine_go_into_the_cache(built, tmp_path, capsys):
     assert warmup.warm_up() >= 0
-    assert built == [(dtype, LEVEL.name) for dtype in DTYPES]
-    assert [store.path_in(store.CACHE, store.Kind(dtype, LEVEL.name)) is not None for dtype in DTYPES] == [True] * 2
+    assert built == kinds(*DTYPES)
+    assert [kind for kind in built if store.path_in(store.CACHE, kind) is None] == []
     warmup.warm_up()
-    assert len(built) == 2
+    assert len(built) == 4
     assert capsys.readouterr() == ("", "")
 
 
 def test_kernels_in_the_package_serve_and_those_of_the_cache_are_copied_there(built, tmp_path):
     warmup.warm_up(["float32"])
     warmup.warm_up(["float32"], into="package")
-    assert built == [("float32", LEVEL.name)]
-    kind = store.Kind("float32", LEVEL.name)
-    assert store.in_package(kind) == IMAGE
-    os.unlink(str(store.path_in(store.CACHE, kind)))
+    assert built == kinds("float32")
+    for kind in built:
+        assert store.in_package(kind) == IMAGE
+        os.unlink(str(store.path_in(store.CACHE, kind)))
     warmup.warm_up(["float32"], into="package")
     warmup.warm_up(["float32"])
-    assert built == [("float32", LEVEL.name)]
+    assert built == kinds("float32")
 
 
 @pytest.mark.skipif(OTHER is None, reason="arm64 is one level")
@@ -63,8 +68,8 @@ def test_kernels_in_the_package_serve_and_those_of_the_cache_are_copied_there(bu
 def test_kernels_of_other_levels_are_built_for_other_machines(built, into):
     warmup.warm_up(["float64"], into, [OTHER, LEVEL.name])
     warmup.warm_up(["float64"], into, [OTHER, LEVEL.name])
-    assert built == [("float64", OTHER), ("float64", LEVEL.name)]
-    assert [store.path_in(into, store.Kind("float64", name)) is not None for name in (OTHER, LEVEL.name)] == [True] * 2
+    assert built == [kind for name in (OTHER, LEVEL.name) for kind in kinds("float64", level=name)]
+    assert [kind for kind in built if store.path_in(into, kind) is None] == []
 
 
 @pytest.mark.parametrize(
@@ -83,16 +88,20 @@ def test_a_wrong_argument_is_an_error_before_anything_is_built(built, arguments,
 
 def test_the_command_says_what_it_builds_before_it_does_and_where_it_is(built, capsys, monkeypatch):
     heard = []
-    monkeypatch.setattr(build, "build", lambda dtype, level: heard.append(capsys.readouterr().err) or IMAGE)
+    monkeypatch.setattr(build, "build", lambda *kind: heard.append(capsys.readouterr()) or IMAGE)
     assert warmup.main(["--dtype", "float32"]) == 0
-    assert heard == [f"building the kernels, float32 for {LEVEL.name}, which can take half a minute\n"]
-    path = store.path_in(store.CACHE, store.Kind("float32", LEVEL.name))
+    whats = [f"float32 for {LEVEL.name}{more}" for more in ("", ", networks of layers")]
+    assert [err for _, err in heard] == [
+        f"building the kernels, {what}, which can take half a minute\n" for what in whats
+    ]
     out, err = capsys.readouterr()
-    assert out.endswith(f" s, float32 for {LEVEL.name}, in {path}\n")
+    for kind, what, said in zip(kinds("float32"), whats, (heard[1].out, out), strict=True):
+        assert said.endswith(f" s, {what}, in {store.path_in(store.CACHE, kind)}\n")
     assert (err, announce.MESSAGE in out) == ("", False)
     assert warmup.main(["--dtype", "float32", "--into", "package"]) == 0
-    path = store.path_in(store.PACKAGE, store.Kind("float32", LEVEL.name))
-    assert capsys.readouterr() == (f"kernels ready in 0.0 s, float32 for {LEVEL.name}, in {path}\n", "")
+    paths = [store.path_in(store.PACKAGE, kind) for kind in kinds("float32")]
+    told = [f"kernels ready in 0.0 s, {what}, in {path}\n" for what, path in zip(whats, paths, strict=True)]
+    assert capsys.readouterr() == ("".join(told), "")
 
 
 def test_a_folder_that_cannot_be_written_is_said(built, tmp_path, capsys, monkeypatch):
@@ -107,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_said(built, tmp_path, capsys, monkey
 
 
 def test_a_build_that_fails_ends_the_command_with_its_message(monkeypatch, capsys):
-    def fail(dtype, level):
+    def fail(*kind):
         raise RuntimeError("fastbp could not build its kernels")
 
     monkeypatch.setattr(build, "build", fail)

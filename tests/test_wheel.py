@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ from fastbp._library.library import library
 from tests.cases import DTYPES
 
 ROOT = Path(__file__).parent.parent
-NAMES = [f"{dtype}-{LEVEL.name}.kernels" for dtype in DTYPES]
+KINDS = [store.Kind(dtype, LEVEL.name, kernels=kernels) for dtype in DTYPES for kernels in store.KERNELS]
+NAMES = sorted(kind.name for kind in KINDS)
 MISSING = "raise ImportError('there is no Numba')\n"  # what a package in its place does
 
 
@@ -44,9 +46,8 @@ def tree(tmp_path) -> Path:
     shutil.copytree(ROOT / "fastbp", tree / "fastbp", ignore=shutil.ignore_patterns("__pycache__", "built"))
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, tree)
-    for dtype in DTYPES:
-        library(dtype)
-        kind = store.Kind(dtype, LEVEL.name)
+    for kind in KINDS:
+        library(kind.dtype, kind.kernels)
         image = store.find(kind)
         assert image is not None
         assert store.save(image, kind, str(tree / "fastbp" / "_library" / "built")) is not None
@@ -102,13 +103,12 @@ def test_two_wheels_have_the_same_bytes(tree):
 def test_a_wheel_for_another_system_has_all_of_its_levels(tree, platform, tag):
     system, _, machine = platform.partition("-")
     levels = [name for name, level in LEVELS.items() if level.machine == machine and name != "x86-64"]
-    for level in levels:
-        for dtype in DTYPES:  # not built here, which would take minutes
-            kind = store.Kind(dtype, level, system)
-            store.save(Image(b"code", {"train": 0}), kind, str(tree / "fastbp" / "_library" / "built"))
+    kinds = [store.Kind(*kind) for kind in product(DTYPES, levels, (system,), store.KERNELS)]
+    for kind in kinds:  # not built here, which would take minutes
+        store.save(Image(b"code", {"train": 0}), kind, str(tree / "fastbp" / "_library" / "built"))
     wheel = built(tree, FASTBP_BUILD_PLATFORM=platform)
     assert wheel.name == f"fastbp-{fastbp.__version__}-py3-none-{tag}.whl"
-    assert kernels_in(wheel) == sorted(f"{dtype}-{level}.kernels" for dtype in DTYPES for level in levels)
+    assert kernels_in(wheel) == sorted(kind.name for kind in kinds)
 
 
 def test_an_installation_without_kernels_is_for_every_machine(tree):
@@ -165,10 +165,9 @@ def test_an_editable_installation_has_kernels_in_its_folder(tree, without_numba)
 def cache_with_kernels(tree: Path) -> str:
     cache = tree / "cache"
     with pytest.MonkeyPatch.context() as patch:
-        kinds = [store.Kind(dtype, LEVEL.name) for dtype in DTYPES]
-        images = [store.find(kind) for kind in kinds]
+        images = [store.find(kind) for kind in KINDS]
         patch.setenv("FASTBP_CACHE_DIR", str(cache))
-        for kind, image in zip(kinds, images, strict=True):
+        for kind, image in zip(KINDS, images, strict=True):
             assert image is not None
             store.save(image, kind)
     return str(cache)

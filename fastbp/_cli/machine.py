@@ -70,7 +70,8 @@ def _built_with(told: dict[str, str]) -> str:
 def _cache() -> dict[str, Any]:
     """Describe the cache folder, and the files with kernels that don't serve this process."""
     folder = store.folder_of(store.CACHE)
-    serve = [store.path_in(place, store.Kind(dtype, LEVEL.name)) for place in store.PLACES for dtype in store.DTYPES]
+    kinds = [store.Kind(dtype, LEVEL.name, kernels=kernels) for kernels in store.KERNELS for dtype in store.DTYPES]
+    serve = [store.path_in(place, kind) for place in store.PLACES for kind in kinds]
     others = {path: told for path, told in store.stored() if path not in serve}
     return {
         "folder": folder,

@@ -161,7 +161,7 @@ class GraphEngine(Engine):
         for slot, run in ((DECAYS, self._schedules.decays), (DROPOUTS, self._schedules.dropouts)):
             call.integers[slot], call.integers[slot + 1] = address_of(run), run.size
 
-    def part(
+    def part(  # type: ignore[override]
         self, data: codes.Data, memory: codes.Memory, step: Any, n_threads: int | str
     ) -> AbstractContextManager[tuple[Array, float, Callable[[float], float]]]:
         """Return the context of `Engine.part`, for a Step or a GraphStep."""

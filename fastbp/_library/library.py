@@ -76,7 +76,7 @@ def _image(kind: store.Kind) -> Image:
     with store.building(kind):
         found = store.find(kind)
         if found is None:
-            found = build.build(kind.dtype, kind.level, kernels=kind.kernels)
+            found = build.build(*kind)
             store.save(found, kind)
     return found
 
