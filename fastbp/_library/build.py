@@ -30,7 +30,17 @@ from .kernel_file import Image
 # end at nearly the same time.
 PARTS = {
     "network": ("tiny finite", "activations forward", "training", "tile wide", "updates backward", "predicting"),
-    "graph": ("training", "activations finite", "passes", "evaluating", "tile wide", "backward affine", "simple step"),
+    "graph": (
+        "training",
+        "activations finite",
+        "passes",
+        "evaluating",
+        "tile wide",
+        "backward affine",
+        "simple step",
+        "norms",
+        "inputs periodic",
+    ),
 }
 FINITE = "finite"  # for both dtypes, with the kernels of each
 TRIPLES = {  # ELF on every system: image.py reads nothing else

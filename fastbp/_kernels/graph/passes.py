@@ -9,7 +9,47 @@ from ..records import layer_of
 from ..team import meet, slice_of
 from ..tuning import HEIGHT
 from .affine import backward_affine, forward_affine, gradients_affine
-from .nodes import ACTIVATE, ADD, AFFINE, COPY, EMBED, LEARNING, SCALE, Graph, Rows
+from .inputs import (
+    backward_numbers,
+    backward_piecewise,
+    forward_embed,
+    forward_numbers,
+    forward_piecewise,
+    gradients_embed,
+)
+from .nodes import (
+    ACTIVATE,
+    ADD,
+    AFFINE,
+    BATCH_NORM,
+    COPY,
+    EMBED,
+    LAYER_NORM,
+    LEARNING,
+    NUMBERS,
+    PBLD,
+    PERIODIC,
+    PIECEWISE,
+    SCALE,
+    Graph,
+    Rows,
+)
+from .norms import (
+    backward_batch_norm,
+    backward_layer_norm,
+    forward_batch_norm,
+    forward_layer_norm,
+    gradients_batch_norm,
+    gradients_layer_norm,
+)
+from .periodic import (
+    backward_pbld,
+    backward_periodic,
+    forward_pbld,
+    forward_periodic,
+    gradients_pbld,
+    gradients_periodic,
+)
 from .places import clear, node_of, tensor_of
 from .simple import backward_activate, backward_simple, forward_activate, forward_simple, gradients_simple
 
@@ -32,6 +72,20 @@ def graph_forward(
             forward_activate(net, graph, i, rows, factor, dropping)
         elif op == ADD or op == COPY or op == SCALE:
             forward_simple(net, graph, i, x, rows)
+        elif op == LAYER_NORM:
+            forward_layer_norm(net, graph, i, x, rows, mode, team)
+        elif op == BATCH_NORM:
+            forward_batch_norm(net, graph, i, x, rows, mode, team)
+        elif op == NUMBERS:
+            forward_numbers(net, graph, i, x, rows, mode, team)
+        elif op == EMBED:
+            forward_embed(net, graph, i, x, rows, mode, team)
+        elif op == PBLD:
+            forward_pbld(net, graph, i, x, rows, mode, team)
+        elif op == PERIODIC:
+            forward_periodic(net, graph, i, x, rows, mode, team)
+        elif op == PIECEWISE:
+            forward_piecewise(net, graph, i, x, rows, mode, team)
 
 
 @apart
@@ -53,6 +107,18 @@ def graph_backward(net: Machine, graph: Graph, x: Operand, m: int, mode: int, te
             backward_affine(net, graph, i, rows, team)
         elif (op == ADD or op == COPY or op == SCALE) and below:
             backward_simple(net, graph, i, rows)
+        elif op == LAYER_NORM and below:
+            backward_layer_norm(net, graph, i, x, rows, mode, team)
+        elif op == BATCH_NORM:
+            backward_batch_norm(net, graph, i, x, rows, mode, team)
+        elif op == NUMBERS and below:
+            backward_numbers(net, graph, i, x, rows, mode, team)
+        elif op == PBLD and below:
+            backward_pbld(net, graph, i, x, rows, mode, team)
+        elif op == PERIODIC and below:
+            backward_periodic(net, graph, i, x, rows, mode, team)
+        elif op == PIECEWISE and below:
+            backward_piecewise(net, graph, i, x, rows, mode, team)
 
 
 @inlined
@@ -86,6 +152,16 @@ def graph_gradients(net: Machine, graph: Graph, x: Operand, m: int, eta: float, 
             gradients_affine(net, graph, i, x, m, eta, team)
         elif node.op == ACTIVATE or node.op == SCALE:
             gradients_simple(net, graph, i, x, m, eta, team)
+        elif node.op == LAYER_NORM:
+            gradients_layer_norm(net, graph, i, x, m, eta, mode, team)
+        elif node.op == BATCH_NORM:
+            gradients_batch_norm(net, graph, i, x, m, eta, mode, team)
+        elif node.op == EMBED:
+            gradients_embed(net, graph, i, x, m, eta, mode, team)
+        elif node.op == PBLD:
+            gradients_pbld(net, graph, i, x, m, eta, mode, team)
+        elif node.op == PERIODIC:
+            gradients_periodic(net, graph, i, x, m, eta, mode, team)
     meet(team)
 
 
