@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 
 # Before NumPy is imported. Networks of the tests are small: threads of other libraries would wait, at full speed.
@@ -26,8 +27,8 @@ def pytest_sessionstart(session):
     # The controller of pytest-xdist has done it for its workers, and a session for pytest in one of its tests.
     done = hasattr(session.config, "workerinput") or "PYTEST_CURRENT_TEST" in os.environ
     if not done and not session.config.option.collectonly:
-        for dtype in DTYPES:
-            library(dtype)
+        for dtype, kernels in product(DTYPES, ("network", "graph")):
+            library(dtype, kernels)
 
 
 # Files whose tests watch time, signals or memory, or start processes of their own that keep both cores busy.
