@@ -216,7 +216,7 @@ def test_records_of_blocks_that_are_too_deep():
 
 def test_a_layer_shows_what_was_given():
     shown = repr(Dense(256, "mish", norm="layer"))
-    assert shown == "Dense(units=256, activation='mish', norm='layer')"
+    assert shown == "Dense(256, activation='mish', norm='layer')"
     assert eval(shown) == Dense(256, "mish", norm="layer")
 
 

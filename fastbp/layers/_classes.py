@@ -23,8 +23,12 @@ class Layer:
     """Base class of layers."""
 
     def __repr__(self) -> str:
-        given = [(item.name, getattr(self, item.name), item.default) for item in fields(self)]
-        told = [f"{name}={value!r}" for name, value, default in given if not _is_same(value, default)]
+        told = []
+        for i, item in enumerate(fields(self)):
+            value = getattr(self, item.name)
+            if not _is_same(value, item.default):
+                shown = repr(list(value) if isinstance(value, tuple) else value)
+                told.append(shown if i == 0 and not isinstance(self, Inputs) else f"{item.name}={shown}")
         return f"{type(self).__name__}({', '.join(told)})"
 
     def _set(self, **values: Any) -> None:
