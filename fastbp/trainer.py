@@ -15,7 +15,7 @@ from ._c import export
 from ._keywords import suggests
 from ._training import range_finder
 from ._training.answers import Answers
-from ._training.options import check_graph, network_of, rates_of, schedule_of
+from ._training.options import check_lbfgs, network_of, rate_of, rates_of, schedule_of, seeded
 from ._training.settings import settings_of
 from ._training.sharded_run import run_of
 from ._training.state import State, restored
@@ -170,37 +170,29 @@ class Trainer(Answers):
         objective, method = loss_of(loss), optimizer_of(optimizer)
         settings = settings_of(parameter_groups, frozen, ema, drop_last, dropout_schedule, weight_decay_schedule)
         network = network_of(objective, output_activation, layer_sizes, activation, use_bias, dtype, settings)
-        rate = _checks.learning_rate(method.learning_rate if learning_rate is None else learning_rate, network.dtype)
         epsilon = _checks.epsilon(epsilon, network.dtype)
-        if method.name == "lbfgs":
-            _checks.absent("with optimizer='lbfgs'", dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
-            _checks.absent("with optimizer='lbfgs'", max_norm=max_norm, schedule=schedule, learning_rate=learning_rate)
-        rates = rates_of(dropout, network)
-        bounds = limits(l1, l2, clip_value, clip_norm, max_norm, network.dtype)
-        seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
-        ranks = distributed.ranks_of(comm, method.name)
-        check_graph(network, method, rates, settings, ranks)
-        seed = seed if ranks is None else ranks.seed(seed)
-        rng = np.random.default_rng(seed)
+        check_lbfgs(method, dropout, clip_value, clip_norm, max_norm, schedule, learning_rate)
+        ranks, seed, rng = seeded(seed, comm, method)
+        rates = rates_of(dropout, network, method, settings, ranks)
         network.initialize(initializer, epsilon, rng)
         self._state = State(
             network=network,
             loss=objective,
             optimizer=method,
-            learning_rate=rate,
+            learning_rate=rate_of(learning_rate, method, network.dtype),
             schedule=schedule_of(schedule),
             batch_size=_checks.whole("batch_size", batch_size, minimum=1),
             dropout=rates,
-            bounds=bounds,
+            bounds=limits(l1, l2, clip_value, clip_norm, max_norm, network.dtype),
             epsilon=epsilon,
-            shuffle=_checks.flag("shuffle", shuffle),
             seed=seed,
+            ranks=ranks,
+            settings=settings,
+            shuffle=_checks.flag("shuffle", shuffle),
             n_threads=_checks.thread_count(n_threads),
             standardize=_checks.flag("standardize", standardize),
             random=rng.integers(0, 1 << 64, size=1, dtype=np.uint64),
             dropout_seed=int(rng.integers(0, 1 << 64, dtype=np.uint64)),
-            ranks=ranks,
-            settings=settings,
         )
 
     @distributed.together

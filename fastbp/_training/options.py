@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._scaling import Scaling
+from ..distributed import Ranks, ranks_of
 from ..history import History
 from ..losses import CrossEntropy, Loss, resolve_output
 from ..network import Network
@@ -43,7 +44,7 @@ def network_of(
 ) -> Network:
     """Return a network whose outputs suit the loss."""
     options: dict[str, Any] = {"activation": activation, "use_bias": use_bias, "dtype": dtype}
-    if settings is None and not getattr(loss, "needs_graph", False) and "fastbp.layers" not in sys.modules:
+    if settings is None and not loss.needs_graph and "fastbp.layers" not in sys.modules:
         output = resolve_output(output_activation, loss)  # there are no layers if nothing has imported them
         network = Network(layer_sizes, output_activation=output, **options)
     else:
@@ -70,7 +71,7 @@ def _graph_network_of(
             raise ValueError(_checks.wrong("output_activation", f"'auto' or that of the last layer, {asked!r}", came))
         output_activation = asked or output_activation
     output = resolve_output(output_activation, loss)
-    if settings is None and not getattr(loss, "needs_graph", False) and not has_layers(layer_sizes):
+    if settings is None and not loss.needs_graph and not has_layers(layer_sizes):
         return Network(layer_sizes, output_activation=output, **options)
     from .._layered import GraphNetwork, Ways
 
@@ -78,16 +79,44 @@ def _graph_network_of(
     return GraphNetwork(layer_sizes, output_activation=output, ways=ways, **options)
 
 
-def rates_of(dropout: Any, network: Network) -> tuple[float, ...]:
-    """Return the dropout rates of the hidden layers. Layers have their own."""
-    if not network.layers:
-        return _checks.rates("dropout", dropout, len(network.layer_sizes) - 2)
-    _checks.absent("with layers, which have their own: Dense(…, dropout=0.1)", dropout=dropout)
-    return ()
+def rate_of(learning_rate: Any, optimizer: Optimizer, dtype: np.dtype[Any]) -> float:
+    """Return η; by default, that of the optimizer."""
+    return _checks.learning_rate(optimizer.learning_rate if learning_rate is None else learning_rate, dtype)
 
 
-def check_graph(
-    network: Network, optimizer: Optimizer, dropout: tuple[float, ...], settings: Settings | None, ranks: Any
+def rates_of(
+    dropout: Any, network: Network, optimizer: Optimizer, settings: Settings | None, ranks: Ranks | None
+) -> tuple[float, ...]:
+    """Return the dropout rates of the hidden layers. Layers have their own. Refuse what doesn't go together."""
+    if network.layers:
+        _checks.absent("with layers, which have their own: Dense(…, dropout=0.1)", dropout=dropout)
+        rates: tuple[float, ...] = ()
+    else:
+        rates = _checks.rates("dropout", dropout, len(network.layer_sizes) - 2)
+    _check_graph(network, optimizer, rates, settings, ranks)
+    return rates
+
+
+def check_lbfgs(
+    optimizer: Optimizer, dropout: Any, clip_value: Any, clip_norm: Any, max_norm: Any, schedule: Any, rate: Any
+) -> None:
+    """Refuse options that L-BFGS can't take."""
+    if optimizer.name == "lbfgs":
+        reason = "with optimizer='lbfgs'"
+        _checks.absent(reason, dropout=dropout, clip_value=clip_value, clip_norm=clip_norm)
+        _checks.absent(reason, max_norm=max_norm, schedule=schedule, learning_rate=rate)
+
+
+def seeded(seed: Any, comm: Any, optimizer: Optimizer) -> tuple[Ranks | None, int | None, np.random.Generator]:
+    """Return the processes of a communicator, the seed, which they share, and its random generator."""
+    seed = None if seed is None else _checks.whole("seed", seed, minimum=0)
+    ranks = ranks_of(comm, optimizer.name)
+    seed = seed if ranks is None else ranks.seed(seed)
+    return ranks, seed, np.random.default_rng(seed)
+
+
+def _check_graph(
+    network: Network, optimizer: Optimizer, dropout: tuple[float, ...], settings: Settings | None, ranks: Ranks | None
 ) -> None:
     """Refuse what doesn't go together with layers, or with the options of `Settings`."""
     if settings is not None:
