@@ -90,6 +90,12 @@ class Trainer(Answers):
     n_threads : int or "auto"
         Maximum number of threads for one network; more than the available processors are never used. The results
         don't depend on it. "auto" measures which number is fastest.
+    standardize : bool
+        Whether to scale each input to mean 0 and standard deviation 1, and so the targets of squared_error,
+        absolute_error, huber and quantile with the output activation identity. The means and deviations are those of
+        the training samples of the first fit, weighted like its loss, without those that validate. They are saved with
+        the model and never change. The loss, weights and gradients are those of the scaled numbers. `predict` and
+        metrics are in the units of y.
     parameter_groups : {pattern: {"learning_rate": factor, "weight_decay": factor}}, optional
         Factors of the learning rate and of the weight decay for the parameters whose names match a pattern, such as
         ``{"*.bias": {"learning_rate": 0.1}}``. `named_parameters` has the names; a layer's name stands for all of its
@@ -103,12 +109,6 @@ class Trainer(Answers):
         Whether an epoch leaves out its last batch if it is smaller than batch_size.
     dropout_schedule, weight_decay_schedule : str or fastbp.schedules.Schedule, optional
         Factors of the dropout rates, and of the weight decay, within a fit; as `schedule`, but no functions.
-    standardize : bool
-        Whether to scale each input to mean 0 and standard deviation 1, and so the targets of squared_error,
-        absolute_error, huber and quantile with the output activation identity. The means and deviations are those of
-        the training samples of the first fit, weighted like its loss, without those that validate. They are saved with
-        the model and never change. The loss, weights and gradients are those of the scaled numbers. `predict` and
-        metrics are in the units of y.
     comm : mpi4py communicator, optional
         For example ``MPI.COMM_WORLD``. Its processes train one network together, each on its rows of every batch. All
         must make the same calls with the same arguments and data; see docs/distributed.md.

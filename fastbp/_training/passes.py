@@ -86,6 +86,12 @@ class Passes:
             values = _checks.factors(f"schedule ({type(schedule).__name__})", values, parts.shape)
         return values if schedule.absolute else base * values
 
+    @property
+    def has_schedules(self) -> bool:
+        """Whether the step of an epoch isn't that of the epoch before."""
+        settings = self.state.settings
+        return self.state.schedule is not None or (settings is not None and settings.has_schedules)
+
     def set_factors(self, epoch: int, n_batches: int, batches: Array | None = None) -> None:
         """Compute the factors of the weight decay and the dropout; the arguments are those of `rates`."""
         settings = self.state.settings

@@ -130,7 +130,7 @@ class Run(Passes):
             self.by_lbfgs(source, cast(LBFGS, self.state.optimizer), after)
         elif isinstance(validation, codes.Data) and not metrics and self.goes_by_course(source, validation):
             self.by_course(source, validation)
-        elif self.by_epochs or metrics or validation or self.state.schedule or any(map(watches_epochs, self.callbacks)):
+        elif self.by_epochs or metrics or validation or self.has_schedules or any(map(watches_epochs, self.callbacks)):
             self.epoch_by_epoch(lambda done: self.over(source, done, 1), after)
         else:  # the kernel may run all epochs in one call
             for done in range(0, self.epochs, AT_ONCE):
