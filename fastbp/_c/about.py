@@ -11,8 +11,8 @@ from .program import NAMES, Program
 SHOWN = 1000  # names
 
 
-def about(program: Program, body: Body, header: str, report: Quantization | None, dtype: str) -> list[str]:
-    """Return the sentences of the comment."""
+def about(program: Program, body: Body, header: str, report: Quantization | None, dtype: str, more: str) -> list[str]:
+    """Return the sentences of the comment; more: other code than that of the body."""
     plan = program.plan
     sizes = "-".join(str(n) for n in plan.tensors)
     activations = [NAMES[o.code] for o in plan.operations if o.op == nodes.ACTIVATE]
@@ -22,7 +22,7 @@ def about(program: Program, body: Body, header: str, report: Quantization | None
         "",
         f"Sizes {sizes}; activations {', '.join([*activations, program.output_activation])}; trained with "
         f"{program.loss}; {n_parameters:,} parameters, {dtype}.",
-        _math(body),
+        _math(text_of(body.functions) + more),
     ]
     if program.scaling is not None:
         told.append("Inputs are in the units of the training data. The network scales them itself.")
@@ -34,8 +34,8 @@ def _outputs(program: Program) -> str:
     return "Outputs" if program.threshold is None else "Classes"
 
 
-def _math(body: Body) -> str:
-    if needs_math(text_of(body.functions)):
+def _math(code: str) -> str:
+    if needs_math(code):
         return "It needs only the C library's math.h (link with -lm)."
     return "It needs no library, not even math.h."
 

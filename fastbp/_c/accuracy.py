@@ -33,10 +33,7 @@ def calibration_rows(state: State, calibration: Any, dtype: str) -> tuple[Array,
         raise ValueError(_checks.wrong("calibration", "rows of the training data, because dtype is 'int8'", "None"))
     X, y = calibration if isinstance(calibration, tuple) and len(calibration) == 2 else (calibration, None)
     X = state.column_names.inputs("calibration", X)
-    rows = _checks.matrix("calibration", X, n_in, np.dtype(np.float64))
-    if not len(rows):
-        raise ValueError(_checks.wrong("calibration", "one row or more", "none"))
-    return rows, y
+    return _checks.matrix("calibration", X, n_in, np.dtype(np.float64)), y
 
 
 def measured(state: State, program: Program, integers: Mapping[int, Quantized], X: Array, y: Any) -> Quantization:
@@ -64,4 +61,5 @@ def _metric(state: State, program: Program, X: Array, y: Any, outputs: tuple[Arr
     if state.scaling is not None:
         data = data._replace(targets=state.scaling.outputs(data.targets, np.float64))
     values = [metrics_in_own_units(state, data, (name,), output)[name] for output in outputs]
-    return name, values[0], values[1]
+    unit = program.unit if name == "rmse" else 1.0
+    return name, values[0] * unit, values[1] * unit

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks
-from .text import is_identifier
+from .text import identifier, is_identifier
 
 if TYPE_CHECKING:
     from ..results import CSource
@@ -19,7 +19,7 @@ def to_c(
     path: str | os.PathLike[str] | None = None,
     *,
     header: str | os.PathLike[str] | None = None,
-    name: str = "net",
+    name: str | None = None,
     dtype: str = "float32",
     calibration: Any = None,
 ) -> CSource:
@@ -35,8 +35,8 @@ def to_c(
         The C file to write. A crash leaves the old file or the new one.
     header : str or path, optional
         The header to write; by default, beside path with the ending .h. The C file includes it by its name alone.
-    name : str
-        What all names in the header start with, an identifier of C.
+    name : str, optional
+        What all names in the header start with, an identifier of C; by default, the name of the file, or "net".
     dtype : {"float32", "float64", "int8"}
         Type of the numbers. With "int8", weights and activations are 8-bit integers, with a scale for each unit's
         weights and for each layer's activations. Sums are 32-bit integers. Biases, scales and activation functions
@@ -56,9 +56,14 @@ def to_c(
         If an argument has the wrong type or value, or if a weight is not finite. No file is written then.
     """
     _checks.one_of("dtype", dtype, DTYPES)
-    if not isinstance(name, str) or not is_identifier(name):
-        raise ValueError(_checks.wrong("name", "an identifier of C that is not a keyword, such as 'net'", repr(name)))
+    expected = "an identifier of C that is not a keyword, such as 'net'"
+    if name is not None and not isinstance(name, str):
+        raise TypeError(_checks.wrong("name", expected, _checks.typed(name)))
+    if name is not None and not is_identifier(name):
+        raise ValueError(_checks.wrong("name", expected, _checks.shown(name)))
     places = _places(path, header)
+    if name is None:
+        name = "net" if places is None else identifier(os.path.splitext(os.path.basename(places[0]))[0])
     from .files import files_of
 
     made = files_of(self._state, self._table, name, header_name(name, places), dtype, calibration)

@@ -12,6 +12,7 @@ from ..results import CSource
 from .about import about
 from .accuracy import calibration_rows, measured
 from .body import Body
+from .columns import Encoder
 from .program import Program, program_of
 from .quantization import in_pieces, quantized
 from .simulation import Quantized
@@ -35,7 +36,9 @@ def files_of(state: State, table: Table | None, name: str, header: str, dtype: s
     body.write()
     report = measured(state, program, integers, X, y) if dtype == "int8" else None
     test = _self_test(state, program, integers, X, dtype)
-    files = Files(name, header, about(program, body, header, report, dtype), test, program, body)
+    encoder = None if table is None else Encoder(table, name, "double" if dtype == "float64" else "float")
+    more = "" if encoder is None else encoder.definitions()
+    files = Files(name, header, about(program, body, header, report, dtype, more), test, program, body, encoder)
     return CSource(files.definitions(), files.declarations(), report)
 
 

@@ -20,7 +20,7 @@ CURVES = {
     "gelu": "0.5f * z * erfcf(-0.7071067811865476f * z)",
     "gelu_tanh": f"z / (1.0f + expf({-2 * GELU_INNER}f * z * (1.0f + {GELU_CUBIC}f * z * z)))",
     "silu": "z / (1.0f + expf(-z))",
-    "mish": "z * (e * (e + 2.0f)) / (e * (e + 2.0f) + 2.0f)",
+    "mish": "z * (e * (e + 2.0f) / (e * (e + 2.0f) + 2.0f))",
     "softplus": "(z > 0.0f ? z : 0.0f) + log1pf(expf(z > 0.0f ? -z : z))",
     "softsign": "z / (1.0f + (z > 0.0f ? z : -z))",
     "hard_sigmoid": "z > 3.0f ? 1.0f : z > -3.0f ? (z + 3.0f) / 6.0f : 0.0f",

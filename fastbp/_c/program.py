@@ -39,6 +39,7 @@ class Program:
     targets : the names of the outputs or classes, or None
     loss : its name
     dtype : of the network
+    unit : an output's unit in that of the table's target, which `fastbp train` scales
     """
 
     plan: plans.Plan
@@ -51,6 +52,7 @@ class Program:
     targets: tuple[str, ...] | None
     loss: str
     dtype: np.dtype[Any]
+    unit: float = 1.0
 
     @property
     def n_in(self) -> int:
@@ -89,6 +91,7 @@ def program_of(state: State, table: Table | None) -> Program:
         names.targets if table is None else _target_names(table),
         loss.name,
         network.dtype,
+        1.0 if table is None else getattr(table.target, "deviation", 1.0),
     )
 
 

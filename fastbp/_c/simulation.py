@@ -24,7 +24,7 @@ def _erfc(z: Array) -> Array:
 def _mish(z: Array) -> Array:
     e = np.exp(np.minimum(z, z.dtype.type(MISH_END)))
     n = e * (e + 2)
-    return z * n / (n + 2)
+    return z * (n / (n + 2))
 
 
 def _softmax(z: Array) -> Array:

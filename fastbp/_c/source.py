@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .body import Body
+from .columns import Encoder
 from .functions import in_double, needs_math, text_of
 from .program import Program
 from .text import array, comment, number
@@ -47,6 +48,7 @@ class Files:
     header : the name of the header
     about : sentences for the comment of the header
     test : the self-test
+    encoder : writes what makes inputs of a table's rows
     """
 
     name: str
@@ -55,6 +57,7 @@ class Files:
     test: SelfTest
     program: Program
     body: Body
+    encoder: Encoder | None
 
     @property
     def real(self) -> str:
@@ -85,7 +88,7 @@ typedef struct {{
 
 /* Computes the outputs y for one row x of inputs. x and y must not overlap. */
 void {n}_predict(const {real} x[{macro}_INPUTS], {real} y[{macro}_OUTPUTS], {n}_workspace *workspace);
-{self._class_declaration()}
+{self._class_declaration()}{self.encoder.declarations() if self.encoder else ""}
 #ifndef {macro}_NO_SELF_TEST
 #define {macro}_TOLERANCE {tolerance}
 /* Computes the outputs for a row in this file. Returns how far they are from those that fastbp computed, relative to
@@ -114,6 +117,7 @@ void {n}_predict(const float x[{macro}_INPUTS], float y[{macro}_OUTPUTS], {n}_wo
         test = self._self_test()
         if self.real == "double":
             code = in_double(code)
+        code += self.encoder.definitions() if self.encoder else ""
         includes = [
             f"/* The definitions of {comment(self.header)}, which says what this is. */",
             f'#include "{self.header}"\n',

@@ -20,6 +20,7 @@ COMMANDS = {  # and their help
     "evaluate": "Evaluate a model on a table with the target.",
     "explain": "Explain predictions for rows of a table: how much each column contributes.",
     "importance": "Show how much worse a model gets when the values of a column are shuffled.",
+    "export": "Write a model as C or ONNX, for programs without Python.",
     "bench": "Time training and prediction on this machine, compared with other installed libraries.",
     "info": "Show what a model is, or without a model, the versions, the processor's level and the files with kernels.",
 }
@@ -29,6 +30,7 @@ MODULES = {  # the others are in `commands`
     "evaluate": "evaluation",
     "explain": "explaining",
     "importance": "importances",
+    "export": "exporting",
 }
 EXAMPLE = "For example: fastbp train data.csv --target price, then fastbp predict data.model.npz new.csv"
 TASKS = ("auto", "classes", "numbers")
@@ -100,6 +102,7 @@ def parser() -> Parser:
     _add_evaluate(_command(subparsers, "evaluate"))
     _add_explain(_command(subparsers, "explain"))
     _add_importance(_command(subparsers, "importance"))
+    _add_export(_command(subparsers, "export"))
     _add_bench(_command(subparsers, "bench"))
     _add_info(_command(subparsers, "info"))
     for command in subparsers.choices.values():
@@ -243,6 +246,22 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     _add_model(evaluate, "a table with the model's columns and the target")
     _add_metrics(evaluate)
     _add_unknown(evaluate)
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument("model", type=file, help="a model that fastbp train or Trainer.save wrote")
+    written = "where to write: .c for a C99 file and its header, without dependencies; .onnx for an ONNX model"
+    export.add_argument("out", type=file, help=written)
+    group = export.add_argument_group("C")
+    group.add_argument("--header", type=file, metavar="FILE", help="where to write the header; default: OUT with .h")
+    group.add_argument(
+        "--name", metavar="NAME", help="what all names in the header start with; default: OUT without .c"
+    )
+    dtype = "type of the numbers; int8 needs --calibration and prints what it costs; default: float32"
+    group.add_argument("--dtype", choices=("float32", "float64", "int8"), help=dtype)
+    rows = "a table of training rows, from which int8 learns the range of activations; with the target, also accuracy"
+    group.add_argument("--calibration", type=file, metavar="FILE", help=rows)
+    _add_header(group)
 
 
 def _add_info(info: argparse.ArgumentParser) -> None:
