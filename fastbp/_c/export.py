@@ -27,7 +27,8 @@ def to_c(
 
     The files contain the network, its scaling and a self-test. The functions are ``net_predict``, ``net_self_test``
     and, if the targets are classes, ``net_class``. If the command line trained the trainer, ``net_encode`` makes the
-    inputs from a row of the table.
+    inputs from a row of the table. The outputs are what `predict` returns, and then what `predict_std` returns if the
+    loss is gaussian_nll, negative_binomial or Members.
 
     Parameters
     ----------

@@ -48,14 +48,18 @@ def _self_test(state: State, program: Program, integers: Mapping[int, Quantized]
         x, outputs = X[0], in_pieces(program, X, integers)
     else:
         rows = _random_rows(program).astype(np.float32 if dtype == "float32" else np.float64)
-        x, outputs = rows[0], state.predict(rows)
+        x, outputs = rows[0], program.answers(state.outputs(rows))
     scale = float(np.abs(outputs).max())
     tolerance = TOLERANCES["float32" if dtype == "float64" and program.dtype == np.float32 else dtype]
     return SelfTest(x, outputs[0], scale if 0 < scale < np.inf else 1.0, tolerance)
 
 
 def _random_rows(program: Program) -> Array:
-    """Return 16 rows of normal numbers in the units of X."""
-    rows = np.random.default_rng(0).normal(size=(16, program.n_in))
-    scaling = program.scaling
-    return rows if scaling is None else rows * scaling.deviation + scaling.mean
+    """Return 16 rows of normal numbers in the units of X, and of categories."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(16, program.n_in))
+    if program.scaling is not None:
+        rows = rows * program.scaling.deviation + program.scaling.mean
+    for column, n in enumerate(program.categories, program.n_in - len(program.categories)):
+        rows[:, column] = rng.integers(0, n, len(rows))
+    return rows

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from .._kernels.constants import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
 
-SUFFIXED = re.compile(r"\b(\d+\.\d*(?:e[+-]?\d+)?)f\b|\b(exp|expm1|log1p|tanh|erfc|cos|sin|sqrt)f\b")
+SUFFIXED = re.compile(r"\b(\d+(?:\.\d*)?(?:e[+-]?\d+)?)f\b|\b(exp|expm1|log1p|tanh|erfc|cos|sin|sqrt)f\b")
 
 # f(z) of each activation but softmax, as an expression of z
 CURVES = {
@@ -257,6 +257,67 @@ static void piecewise(const float *x, const float *edges, int n, int n_bins, flo
         }
         edges += n_bins + 1;
         y += n_bins;
+    }
+}
+""",
+    "answer_gaussian_nll": """
+/* From means and log variances to means and standard deviations. */
+static void answer_gaussian_nll(float *y, int n)
+{
+    int j;
+
+    for (j = 0; j < n; j++)
+        y[n + j] = expf(0.5f * y[n + j]);
+}
+""",
+    "answer_negative_binomial": """
+/* From log means and log dispersions to means and standard deviations. */
+static void answer_negative_binomial(float *y, int n)
+{
+    int j;
+
+    for (j = 0; j < n; j++) {
+        const float mean = expf(y[j]);
+        y[n + j] = sqrtf(mean + expf(y[n + j]) * mean * mean);
+        y[j] = mean;
+    }
+}
+""",
+    "mean_of_answers": """
+/* The means of the members' answers, and then their standard deviations. */
+static void mean_of_answers(const float *a, int n_members, int n, float *y)
+{
+    int i, j;
+
+    for (j = 0; j < n; j++) {
+        float mean = 0.0f, sum = 0.0f;
+        for (i = 0; i < n_members; i++)
+            mean += a[i * n + j];
+        mean /= (float)n_members;
+        for (i = 0; i < n_members; i++)
+            sum += (a[i * n + j] - mean) * (a[i * n + j] - mean);
+        y[j] = mean;
+        y[n + j] = sqrtf(sum / (float)(n_members - 1));
+    }
+}
+""",
+    "mean_of_distributions": """
+/* The means and the standard deviations of mixtures of the members' distributions. */
+static void mean_of_distributions(const float *a, int n_members, int n, float *y)
+{
+    int i, j;
+
+    for (j = 0; j < n; j++) {
+        float mean = 0.0f, sum = 0.0f;
+        for (i = 0; i < n_members; i++)
+            mean += a[2 * i * n + j];
+        mean /= (float)n_members;
+        for (i = 0; i < n_members; i++) {
+            const float difference = a[2 * i * n + j] - mean, std = a[(2 * i + 1) * n + j];
+            sum += difference * difference + std * std;
+        }
+        y[j] = mean;
+        y[n + j] = sqrtf(sum / (float)n_members);
     }
 }
 """,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ import numpy.typing as npt
 from .. import _checks
 from .._kernels.graph import nodes
 from .program import Program
-from .simulation import Quantized, outputs
+from .simulation import Quantized, Simulation
 
 Array = npt.NDArray[Any]
 
 LARGEST = 127  # of a weight; inputs go down to −128
 MOST_INPUTS = ((1 << 31) - 1) // (128 * LARGEST)  # of a unit, whose sum of products then fits into 32 bits
-ROWS = 4096  # to compute at once
+MIXED = (nodes.NUMBERS, nodes.EMBED, nodes.PBLD, nodes.PERIODIC, nodes.PIECEWISE)  # whose columns differ in range
+ROWS = 1024  # to compute at once
 
 
 def quantized(program: Program, X: Array) -> dict[int, Quantized]:
@@ -31,6 +33,7 @@ def quantized(program: Program, X: Array) -> dict[int, Quantized]:
         ranges[i] = low, high
 
     in_pieces(program, X, watch=watch)
+    mixed = {operation.target for operation in program.plan.operations if operation.op in MIXED}
     found = {}
     for i, operation in enumerate(program.plan.operations):
         if operation.op != nodes.AFFINE:
@@ -41,17 +44,24 @@ def quantized(program: Program, X: Array) -> dict[int, Quantized]:
             expected = f"a layer with at most {MOST_INPUTS:,} inputs for dtype='int8'"
             raise ValueError(_checks.wrong(f"trainer's {name}", expected, f"{weight.shape[1]:,}"))
         if operation.source == 0:
-            found[i] = _of_columns(program, weight, bias, X.min(axis=0), X.max(axis=0))
+            found[i] = _of_inputs(program, weight, bias, X)
+        elif operation.source in mixed:
+            found[i] = _of_columns(weight, bias, *ranges[i])
         else:
             found[i] = _of_tensor(weight, bias, float(ranges[i][0].min()), float(ranges[i][1].max()))
     return found
 
 
-def _of_columns(program: Program, weight: Array, bias: Array, low: Array, high: Array) -> Quantized:
-    """Return the first layer's integers. The scale of each column, and standardization, are inside of the weights."""
+def _of_inputs(program: Program, weight: Array, bias: Array, X: Array) -> Quantized:
+    """Return the integers of a layer that reads X. Its weights contain the scales and the standardization."""
     if program.scaling is not None:
         weight = weight / program.scaling.deviation
         bias = bias - weight @ program.scaling.mean
+    return replace(_of_columns(weight, bias, X.min(axis=0), X.max(axis=0)), of_X=True)
+
+
+def _of_columns(weight: Array, bias: Array, low: Array, high: Array) -> Quantized:
+    """Return the integers of a layer whose inputs have a scale each, which is in the weights."""
     center = ((low.astype(np.float64) + high) / 2).astype(np.float32)
     step = (high.astype(np.float64) - low) / (2 * LARGEST)  # 0: a column that the calibration holds constant stays so
     inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0).astype(np.float32)
@@ -86,5 +96,5 @@ def _integers(weight: Array) -> tuple[Array, Array]:
 
 def in_pieces(program: Program, X: Array, integers: Mapping[int, Quantized] | None = None, watch: Any = None) -> Array:
     """Return the outputs for rows of X, computed in pieces, so that they take little memory."""
-    pieces = [outputs(program, X[i : i + ROWS], integers, watch) for i in range(0, len(X), ROWS)]
-    return np.concatenate(pieces)
+    simulation = Simulation(program, integers, watch)
+    return np.concatenate([simulation.outputs(X[i : i + ROWS]) for i in range(0, len(X), ROWS)])

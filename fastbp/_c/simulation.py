@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._engine.plan import Operation
 from .._kernels.constants import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_ALPHA, SELU_SCALE
 from .._kernels.graph import nodes
 from .program import NAMES, Program
@@ -61,8 +62,9 @@ class Quantized:
     ----------
     weight : (n_out, n_in) int8
     factor, bias : (n_out,) float32
-    center, inverse : (n_in,) float32 of each column of X, q = (x − center) · inverse; None behind the first layer
-    zero, scale : q = x · (1 / scale) + zero, where there is no center
+    center : (n_in,) float32 if each column has its own scale, q = (x − center) · inverse, otherwise None
+    inverse : (n_in,) or () float32, q = x · inverse + zero where there is no center
+    of_X : whether it reads X itself, because its weights contain the scaling
     """
 
     weight: Array
@@ -71,59 +73,151 @@ class Quantized:
     center: Array | None
     inverse: Array
     zero: np.float32 = np.float32(0)  # noqa: RUF009
+    of_X: bool = False
 
-    def outputs(self, raw: Array, x: Array) -> Array:
-        """Return y for rows of X, or for rows of inputs of a later layer, (n, n_out) float32."""
-        if self.center is None:
-            v = x * self.inverse + self.zero
-        else:
-            v = (raw.astype(np.float32) - self.center) * self.inverse
+    def outputs(self, x: Array) -> Array:
+        """Return y for rows of inputs, (n, n_out) float32."""
+        v = x * self.inverse + self.zero if self.center is None else (x - self.center) * self.inverse
         q = np.clip(np.trunc(v + np.copysign(np.float32(0.5), v)), -128, 127)
         return (q.astype(np.float64) @ self.weight.T.astype(np.float64)).astype(np.float32) * self.factor + self.bias
 
 
-def outputs(
-    program: Program,
-    X: Array,
-    quantized: Mapping[int, Quantized] | None = None,
-    watch: Callable[[int, Array], None] | None = None,
-) -> Array:
-    """Return the outputs for rows of X, (n, n_L) float32.
+class Simulation:
+    """Computes the tensors of some rows, in float32.
 
     Parameters
     ----------
-    quantized : the integers of some operations, by their numbers
+    program : the network
+    quantized : the integers of some affine operations, by their numbers
     watch : called with the number of each affine operation and its inputs, (n, n_in)
     """
-    plan, quantized = program.plan, quantized or {}
-    tensors: list[Array] = [np.zeros((len(X), n), np.float32) for n in plan.tensors]
-    raw, scaling = X.astype(np.float64), program.scaling
-    tensors[0] = (raw if scaling is None else (raw - scaling.mean) / scaling.deviation).astype(np.float32)
-    with np.errstate(over="ignore"):
-        for i, operation in enumerate(plan.operations):
-            if operation.op == nodes.AFFINE:
-                x = tensors[operation.source]
-                if watch is not None:
-                    watch(i, x)
-                integers = quantized.get(i)
-                weight, bias = (program.arrays[p].astype(np.float32) for p in operation.parameters)
-                y = x @ weight.T + bias if integers is None else integers.outputs(raw, x)
-                tensors[operation.target] = y
-            else:
-                _compute(program, operation, tensors)
-        last = CURVES[program.output_activation](tensors[-1])
-    if scaling is not None and scaling.target_mean is not None and scaling.target_deviation is not None:
-        last = last * scaling.target_deviation + scaling.target_mean
-    return np.asarray(last).astype(np.float32)
+
+    def __init__(
+        self,
+        program: Program,
+        quantized: Mapping[int, Quantized] | None = None,
+        watch: Callable[[int, Array], None] | None = None,
+    ) -> None:
+        self.program, self.quantized, self.watch = program, quantized or {}, watch
+        self.arrays = [array.astype(np.float32) for array in program.arrays]
+
+    def outputs(self, X: Array) -> Array:
+        """Return the outputs in C for rows of X, (n, n_out) float32."""
+        program, scaling = self.program, self.program.scaling
+        raw = X.astype(np.float64)
+        scaled = raw if scaling is None else (raw - scaling.mean) / scaling.deviation
+        tensors = [np.zeros((len(X), n), np.float32) for n in program.plan.tensors]
+        tensors[0] = scaled.astype(np.float32)
+        with np.errstate(over="ignore"):
+            for i, operation in enumerate(program.plan.operations):
+                if operation.op == nodes.AFFINE:
+                    self._affine(i, operation, tensors, raw)
+                else:
+                    COMPUTE[operation.op](self, operation, tensors)
+            last = CURVES[program.output_activation](tensors[-1])
+        if scaling is not None:
+            last = scaling.outputs(last, np.float32)
+        return program.answers(last.astype(np.float32)).astype(np.float32)
+
+    def _affine(self, i: int, operation: Operation, tensors: list[Array], raw: Array) -> None:
+        x, integers = tensors[operation.source], self.quantized.get(i)
+        if self.watch is not None:
+            self.watch(i, x)
+        if integers is None:
+            weight, bias = (self.arrays[p] for p in operation.parameters)
+            tensors[operation.target] = x @ weight.T + bias
+        else:
+            tensors[operation.target] = integers.outputs(raw.astype(np.float32) if integers.of_X else x)
+
+    def parameters(self, operation: Operation) -> list[Array]:
+        """Return the parameters of an operation."""
+        return [self.arrays[p] for p in operation.parameters]
 
 
-def _compute(program: Program, operation: Any, tensors: list[Array]) -> None:
-    """Compute one operation other than AFFINE."""
-    if operation.op == nodes.ACTIVATE:
-        z = tensors[operation.target]
-        a = CURVES[NAMES[operation.code]](z).astype(np.float32)
-        if operation.parameters:
-            a = z + program.arrays[operation.parameters[0]].astype(np.float32) * (a - z)
-        tensors[operation.target] = a
-    else:
-        raise NotImplementedError(operation.op)
+def _activate(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    z = tensors[operation.target]
+    a = CURVES[NAMES[operation.code]](z).astype(np.float32)
+    for alpha in self.parameters(operation):
+        a = z + alpha * (a - z)
+    tensors[operation.target] = a
+
+
+def _add(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    tensors[operation.target] = tensors[operation.target] + tensors[operation.source]
+
+
+def _copy(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    tensors[operation.target] = tensors[operation.source].copy()
+
+
+def _scale(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    tensors[operation.target] = tensors[operation.source] * self.parameters(operation)[0]
+
+
+def _layer_norm(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    x, (gamma, beta) = tensors[operation.source], self.parameters(operation)
+    x = x - x.mean(axis=1, keepdims=True)
+    inverse = 1 / np.sqrt((x * x).mean(axis=1, keepdims=True) + np.float32(operation.epsilon))
+    tensors[operation.target] = gamma * (x * inverse) + beta
+
+
+def _batch_norm(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    gamma, beta, mean, variance = self.parameters(operation)
+    factor = gamma / np.sqrt(variance + np.float32(operation.epsilon))
+    tensors[operation.target] = (tensors[operation.source] - mean) * factor + beta
+
+
+def _numbers(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    _write(operation, tensors, _read(operation, tensors))
+
+
+def _embed(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    table = self.parameters(operation)[0]
+    rows = _read(operation, tensors)[:, 0].astype(np.int64)
+    _write(operation, tensors, table[np.clip(rows, 0, len(table) - 1)])
+
+
+def _pbld(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    x, (frequency, phase, weight, bias) = _read(operation, tensors), self.parameters(operation)
+    waves = np.cos(np.float32(2 * math.pi) * x[:, :, None] * frequency + phase)
+    more = np.einsum("nif,ikf->nik", waves, weight) + bias
+    _write(operation, tensors, np.concatenate([x[:, :, None], more], axis=2))
+
+
+def _periodic(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    angles = np.float32(2 * math.pi) * _read(operation, tensors)[:, :, None] * self.parameters(operation)[0]
+    _write(operation, tensors, np.concatenate([np.sin(angles), np.cos(angles)], axis=2))
+
+
+def _piecewise(self: Simulation, operation: Operation, tensors: list[Array]) -> None:
+    x, edges = _read(operation, tensors), self.parameters(operation)[0]
+    shares = (x[:, :, None] - edges[:, :-1]) / np.diff(edges, axis=1)
+    shares[:, :, 1:] = np.maximum(shares[:, :, 1:], 0)
+    shares[:, :, :-1] = np.minimum(shares[:, :, :-1], 1)
+    _write(operation, tensors, shares)
+
+
+def _read(operation: Operation, tensors: list[Array]) -> Array:
+    """Return the columns that an operation reads."""
+    return tensors[operation.source][:, operation.first : operation.first + operation.n_read]
+
+
+def _write(operation: Operation, tensors: list[Array], values: Array) -> None:
+    """Write columns of the target."""
+    values = values.reshape(len(values), -1)
+    tensors[operation.target][:, operation.column : operation.column + values.shape[1]] = values
+
+
+COMPUTE: dict[int, Callable[[Simulation, Operation, list[Array]], None]] = {
+    nodes.ACTIVATE: _activate,
+    nodes.ADD: _add,
+    nodes.COPY: _copy,
+    nodes.SCALE: _scale,
+    nodes.LAYER_NORM: _layer_norm,
+    nodes.BATCH_NORM: _batch_norm,
+    nodes.NUMBERS: _numbers,
+    nodes.EMBED: _embed,
+    nodes.PBLD: _pbld,
+    nodes.PERIODIC: _periodic,
+    nodes.PIECEWISE: _piecewise,
+}

@@ -136,12 +136,12 @@ void {n}_predict(const float x[{macro}_INPUTS], float y[{macro}_OUTPUTS], {n}_wo
         if self.program.threshold is None or self.program.separate:
             return ""
         head = f"\nint {self.name}_class(const float y[{self.name.upper()}_OUTPUTS])\n"
-        if self.program.n_out == 1:
+        if self.program.n_answers == 1:
             return f"{head}{{\n    return y[0] > {number(np.float32(self.program.threshold), 'f')};\n}}\n"
         return f"""{head}{{
     int j, largest = 0;
 
-    for (j = 1; j < {self.program.n_out}; j++)
+    for (j = 1; j < {self.program.n_answers}; j++)
         if (y[j] > y[largest])
             largest = j;
     return largest;
