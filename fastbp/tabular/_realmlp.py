@@ -76,16 +76,19 @@ def new_trainer(
     recipe: Recipe, features: Features, n_classes: int | None, rows: int, seed: int, n_threads: int | str = 1
 ) -> Trainer:
     """Return a network for features that a table has; n_classes: k, or None for numbers; rows: that train."""
+    decays, drops = recipe.weight_decay > 0, recipe.dropout > 0
+    rates = {"learning_rate": recipe.learning_rate, "beta_1": 0.9, "beta_2": 0.95, "epsilon": 1e-8}
+    optimizer: Any = optimizers.Adam(**rates)
+    if decays:
+        optimizer = optimizers.AdamW(**rates, weight_decay=recipe.weight_decay)
     return Trainer(
         _layers(recipe, features, n_classes or 1),
         activation=recipe.activation,
         loss="squared_error" if n_classes is None else losses.CrossEntropy(label_smoothing=recipe.label_smoothing),
-        optimizer=optimizers.AdamW(
-            learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay, beta_1=0.9, beta_2=0.95, epsilon=1e-8
-        ),
+        optimizer=optimizer,
         schedule=schedules.CosLog(4),
-        weight_decay_schedule=schedules.FlatCosine(),
-        dropout_schedule=schedules.FlatCosine(),
+        weight_decay_schedule=schedules.FlatCosine() if decays else None,
+        dropout_schedule=schedules.FlatCosine() if drops else None,
         parameter_groups=groups_of(recipe, features),
         batch_size=min(recipe.batch_size, rows),
         drop_last=True,
@@ -119,17 +122,15 @@ def groups_of(recipe: Recipe, features: Features) -> dict[str, dict[str, float]]
     In RealMLP, y = x W / √n + b. The update of W with η and Adam, seen from Θ = W / √n, is one with η / √n. The
     decay of both is by the same share, which is η times that of the optimizer; √n makes up for the smaller η.
     """
-    groups = {
-        "*.bias": {"learning_rate": 0.1, "weight_decay": 0.0},
-        "scale1": {"learning_rate": 6.0, "weight_decay": 6.0},
-    }
+    groups = {"*.bias": (0.1, 0.0), "scale1": (6.0, 6.0)}
     if recipe.parametric:
-        groups["*.alpha"] = {"learning_rate": 0.1, "weight_decay": 0.1}
+        groups["*.alpha"] = 0.1, 0.1
     if recipe.frequencies and features.n_numbers:
-        groups["pbld.*"] = {"learning_rate": 0.1, "weight_decay": 0.1}
+        groups["pbld.*"] = 0.1, 0.1
     for i, n in enumerate(sizes_of(recipe, features), 1):
-        groups[f"dense{i}.weight"] = {"learning_rate": n**-0.5, "weight_decay": n**0.5}
-    return groups
+        groups[f"dense{i}.weight"] = n**-0.5, n**0.5
+    names = ("learning_rate", "weight_decay")[: 2 if recipe.weight_decay else 1]
+    return {pattern: dict(zip(names, factors, strict=False)) for pattern, factors in groups.items()}
 
 
 # The first weights
