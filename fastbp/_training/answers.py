@@ -10,6 +10,7 @@ import numpy.typing as npt
 from .. import _checks, metrics as metric_functions
 from .._keywords import suggests
 from ..results import Gradients
+from . import sensitivities
 from .intake import Intake
 from .measures import gradients, measure
 from .options import Options
@@ -108,3 +109,91 @@ class Answers(Options):
     def gradients(self, X: Any, y: Any) -> Gradients:
         """Return the gradients of J over all samples as one batch. The weights stay unchanged; X, y as in `fit`."""
         return gradients(self._state, self._intake.data("X", X, "y", y))
+
+    @suggests("input_gradients")
+    def input_gradients(self, X: Any, y: Any, sample_weight: Any = None) -> Array:
+        """Return ∂J/∂X, the gradient of the loss by the inputs. The weights stay unchanged.
+
+        J is the mean loss over all samples as one batch, as in `gradients`. Dropout is off, and batch norms use their
+        running statistics.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        (n, n_1) of the trainer's dtype
+            Row i is ∂J/∂xᵢ, which contains the factor 1/n of the mean. With standardize=True, J is the loss of the
+            standardized numbers that `evaluate` returns, and x has the units of X. Columns of categories get 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input, as in `fit`.
+
+        Examples
+        --------
+        >>> trainer = Trainer([2, 8, 1], seed=0)
+        >>> trainer.input_gradients([[0.5, -1], [1, 2]], [0, 1]).shape
+        (2, 2)
+        """
+        return sensitivities.input_gradients(self._state, X, y, sample_weight)
+
+    def jacobian(self, X: Any) -> Array:
+        """Return the derivatives of all outputs of `predict` by all inputs, for every row of X.
+
+        Parameters
+        ----------
+        X : (n, n_1) array, list or frame of numbers
+
+        Returns
+        -------
+        (n, n_L, n_1) of the trainer's dtype
+            Item [i, j, k] is ∂aᴸⱼ/∂xₖ in row i, in the units of y and X, also with standardize=True. Columns of
+            categories get 0. At a kink of an activation such as relu, it is the derivative that training uses.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, contains NaN or infinity, or isn't numeric.
+        MemoryError
+            If the result doesn't fit into memory. Pass fewer rows, or use `vjp`.
+
+        Examples
+        --------
+        >>> trainer = Trainer([13, 50, 1], seed=0)
+        >>> trainer.jacobian(np.zeros((1000, 13))).shape
+        (1000, 1, 13)
+        """
+        return sensitivities.jacobian(self._state, X)
+
+    def vjp(self, X: Any, V: Any) -> Array:
+        """Return the product of a vector and the Jacobian for every row of X, without the Jacobian itself.
+
+        It takes one forward and one backward pass, however many outputs there are.
+
+        Parameters
+        ----------
+        X : (n, n_1) array, list or frame of numbers
+        V : (n, n_L), or (n,) if n_L is 1
+            A vector for the outputs of each row, for example the derivatives of your own function by the outputs.
+
+        Returns
+        -------
+        (n, n_1) of the trainer's dtype
+            Item [i, k] is Σⱼ V[i, j] ∂aᴸⱼ/∂xₖ in row i, in the units of y and X. Columns of categories get 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or V has another shape, contains NaN or infinity, or isn't numeric.
+
+        Examples
+        --------
+        >>> trainer = Trainer([2, 8, 3], seed=0)
+        >>> trainer.vjp([[0.5, -1]], [[1, 0, 0]]).shape  # the gradient of the first output
+        (1, 2)
+        """
+        return sensitivities.vjp(self._state, X, V)

@@ -91,11 +91,21 @@ class State:
         """The kernels for the network, the loss and the dropout."""
         return self.network.engine(self.loss.objective(self.network.layer_sizes[-1], self.network.dtype), self.dropout)
 
+    @cached_property
+    def puller(self) -> Any:
+        """What computes derivatives by the inputs: the engine itself for a network of layers."""
+        if hasattr(self.engine, "pull"):
+            return self.engine
+        from .._engine.puller import Puller  # which few trainers need
+
+        return Puller(self.engine)
+
     def set_objective(self, activations: tuple[str, ...], loss: Loss, dropout: tuple[float, ...]) -> None:
         """Change what the network is trained for, but not its weights. The next call creates a new engine."""
         self.network.set_activations(activations)
         self.loss, self.dropout = loss, dropout
-        vars(self).pop("engine", None)
+        for name in ("engine", "puller"):
+            vars(self).pop(name, None)
 
     @property
     def epochs_trained(self) -> int:
@@ -244,7 +254,7 @@ class State:
 
 
 SCALED_LOSSES = ("squared_error", "absolute_error", "huber", "quantile")  # whose targets ``standardize`` scales
-ONLY_HERE = ("engine", "ranks", "callbacks", "last_step", "last_progress")  # not in pickles and copies
+ONLY_HERE = ("engine", "puller", "ranks", "callbacks", "last_step", "last_progress")  # not in pickles and copies
 ATTRIBUTES = {  # of a pickled Trainer of 0.1.0 before it had a State: names that differ from "_" and the field's name
     "network": "network",
     "shuffle": "shuffle",
