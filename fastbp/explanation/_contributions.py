@@ -17,6 +17,7 @@ from ..trainer import Trainer
 from . import _html, _shares
 from ._explanation import Explanation
 from ._integrals import Answer, Lines, integrate
+from ._layer_lines import LayerLines, copy_of
 from ._told import Shares, Told
 
 Array = npt.NDArray[Any]
@@ -97,6 +98,9 @@ def contributions(
     sum agrees: its error is below 0.001 of the difference, unless large contributions cancel almost completely.
     Everything is computed in float64. The trainer does not change.
 
+    In a network with embeddings of categories, the categories stay those of the sample on the whole line, so that
+    baseline_outputs differ between samples, and their contributions are 0.
+
     Parameters
     ----------
     trainer : Trainer
@@ -162,9 +166,13 @@ def explained(
     units, signs : (m,) the output unit of each sample; with −1, what is explained is 1 minus it
     answer : as in `Lines`
     """
-    weights, biases = trainer._state.folded()
     begin, ends = (array.astype(np.float64) for array in (start, X))
-    lines = Lines(weights, biases, trainer.network.activations, begin, ends, units, signs, answer)
+    lines: Any
+    if getattr(trainer.network, "layers", ()):
+        lines = LayerLines(copy_of(trainer), begin, ends, units, signs, answer)
+    else:
+        weights, biases = trainer._state.folded()
+        lines = Lines(weights, biases, trainer.network.activations, begin, ends, units, signs, answer)
     with np.errstate(over="ignore", invalid="ignore"):
         outputs = lines.ends
     for name, values in zip(("baseline", "X"), outputs, strict=True):

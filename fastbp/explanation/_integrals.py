@@ -7,7 +7,7 @@ that matters, and the inputs come in again at the end. Everything is computed in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,19 @@ class Lines(NamedTuple):
     answer: Answer | None = None
 
     @property
+    def width(self) -> int:
+        """Number of units in all layers: what a point takes in memory."""
+        return sum(len(b) for b in self.biases)
+
+    def chosen(self, part: slice) -> Lines:
+        """Return some of the lines."""
+        return self._replace(X=self.X[part], outputs=self.outputs[part], signs=self.signs[part])
+
+    def contributions(self, slopes: Array) -> Array:
+        """Return the contributions of the inputs, (m, n_1), given ∫ ∂output/∂z² along each line, (m, n_2)."""
+        return (self.X - self.start) * (slopes @ self.weights[0])
+
+    @property
     def first(self) -> Array:
         """z² at the start, (n_2,)."""
         return self.start @ self.weights[0].T + self.biases[0]
@@ -101,6 +114,27 @@ class Lines(NamedTuple):
         return delta
 
 
+class AnyLines(Protocol):
+    """What `integrate` asks of straight lines, in terms of z² or of the inputs: see `Lines`."""
+
+    @property
+    def X(self) -> Array: ...
+    @property
+    def activations(self) -> Sequence[str]: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def first(self) -> Array: ...
+    @property
+    def ways(self) -> Array: ...
+    @property
+    def ends(self) -> tuple[Array, Array]: ...
+    def chosen(self, part: slice) -> Any: ...
+    def contributions(self, slopes: Array) -> Array: ...
+    def outputs_at(self, z: Array, lines: Integers) -> Array: ...
+    def slopes(self, z: Array, lines: Integers) -> Array: ...
+
+
 class Integrals(NamedTuple):
     """For each of m lines the integral of the gradient times the way, by input, and the output at both ends."""
 
@@ -131,18 +165,16 @@ class Intervals(NamedTuple):
         )
 
 
-def integrate(lines: Lines) -> Integrals:
+def integrate(lines: AnyLines) -> Integrals:
     """Return the integrals of all lines, some lines at a time."""
-    width = sum(len(b) for b in lines.biases)
-    at_once = max(1, NUMBERS // (width * (FIRST + width)))
+    at_once = max(1, NUMBERS // (lines.width * (FIRST + lines.width)))
     found = []
     for begin in range(0, len(lines.X), at_once):
-        part = slice(begin, begin + at_once)
-        found.append(_integrate(lines._replace(X=lines.X[part], outputs=lines.outputs[part], signs=lines.signs[part])))
+        found.append(_integrate(lines.chosen(slice(begin, begin + at_once))))
     return Integrals(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 
-def _integrate(lines: Lines) -> Integrals:
+def _integrate(lines: AnyLines) -> Integrals:
     """Divide each line at its kinks; then halve intervals until the integrals agree with the differences of outputs."""
     m, first, ways = len(lines.X), lines.first, lines.ways
     starts, ends = lines.ends
@@ -166,14 +198,14 @@ def _integrate(lines: Lines) -> Integrals:
         np.add.at(totals, numbers[kept], slopes[kept])
         settled += np.bincount(numbers[kept], error[kept], m)
         waiting = waiting.chosen(~kept).halves
-    return Integrals((lines.X - lines.start) * (totals @ lines.weights[0]), ends, starts)
+    return Integrals(lines.contributions(totals), ends, starts)
 
 
-def _measured(lines: Lines, first: Array, ways: Array, intervals: Intervals) -> tuple[Array, Array]:
+def _measured(lines: AnyLines, first: Array, ways: Array, intervals: Intervals) -> tuple[Array, Array]:
     """Return ∫ ∂output/∂z² over each interval, (p, n_2), and how far its product with the way is from the truth."""
     slopes = np.empty((len(intervals.lines), len(first)))
     differences = np.empty(len(slopes))
-    at_once = max(1, NUMBERS // (len(NODES) * sum(len(b) for b in lines.biases)))
+    at_once = max(1, NUMBERS // (len(NODES) * lines.width))
     for start in range(0, len(slopes), at_once):
         part = slice(start, start + at_once)
         numbers, begin, end = intervals.chosen(part)
@@ -187,7 +219,7 @@ def _measured(lines: Lines, first: Array, ways: Array, intervals: Intervals) -> 
     return slopes, differences
 
 
-def _at_kinks(lines: Lines, first: Array, ways: Array) -> Intervals:
+def _at_kinks(lines: Any, first: Array, ways: Array) -> Intervals:
     """Divide each line where a unit passes a kink. Between kinks of earlier layers, z is linear, or nearly so."""
     m = len(ways)
     numbers = np.repeat(np.arange(m), FIRST + 1)
@@ -206,7 +238,7 @@ def _crossings(
 ) -> tuple[Integers, Array]:
     """Return the intervals between places in which a unit of a layer passes a kink, and where."""
     intervals, found = [], []
-    at_once = max(1, NUMBERS // sum(len(b) for b in lines.biases))
+    at_once = max(1, NUMBERS // lines.width)
     for start in range(0, len(places) - 1, at_once):
         part = slice(start, start + at_once + 1)
         number, place = numbers[part], places[part]

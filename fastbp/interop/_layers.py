@@ -29,6 +29,7 @@ class DenseLayer:
     bias : (n_out,), or None
     activation : fastbp's name, or "log_softmax"
     rate : rate of the dropout after it
+    frozen : "weight" and "bias", if the other library doesn't train them
     """
 
     place: str
@@ -36,6 +37,7 @@ class DenseLayer:
     bias: Array | None
     activation: str = "identity"
     rate: float = 0.0
+    frozen: tuple[str, ...] = ()
 
 
 class Stack:
@@ -48,15 +50,12 @@ class Stack:
     """
 
     def __init__(self, argument: str, options: dict[str, Any]) -> None:
-        for name in ("layer_sizes", "activation", "initializer"):
-            if name in options:
-                expected = f"nothing, because {argument} determines it"
-                raise ValueError(_checks.wrong(name, expected, _checks.shown(options[name])))
+        refuse_options(argument, options)
         self._argument, self._options = argument, options
         self._layers: list[DenseLayer] = []
 
-    def dense(self, place: str, weight: Array, bias: Array | None) -> None:
-        """Add a layer of shape (n_out, n_in)."""
+    def dense(self, place: str, weight: Array, bias: Array | None, frozen: tuple[str, ...] = ()) -> None:
+        """Add a layer of shape (n_out, n_in), of which the other library doesn't train the frozen parameters."""
         if self._layers:
             above = self._layers[-1]
             if weight.shape[1] != len(above.weight):
@@ -67,7 +66,7 @@ class Stack:
         _checks.finite(f"{place}'s weights", weight)
         if bias is not None:
             _checks.finite(f"{place}'s biases", bias)
-        self._layers.append(DenseLayer(place, weight, bias))
+        self._layers.append(DenseLayer(place, weight, bias, frozen=frozen))
 
     def activation(self, place: str, name: str) -> None:
         """Set the activation of the layer before it."""
@@ -107,6 +106,9 @@ class Stack:
         biases = self._biases(options)
         options.setdefault("dtype", np.result_type(*(layer.weight for layer in layers)))
         options.setdefault("dropout", [layer.rate for layer in layers[:-1]])
+        frozen = [f"dense{i}.{name}" for i, layer in enumerate(layers, 1) for name in layer.frozen]
+        if frozen:
+            options.setdefault("frozen", frozen)
         return Trainer(
             [layers[0].weight.shape[1], *(len(layer.weight) for layer in layers)],
             activation=[layer.activation for layer in layers[:-1]],
@@ -136,6 +138,26 @@ class Stack:
         return [zero if layer.bias is None else layer.bias for layer, zero in zip(self._layers, zeros, strict=True)]
 
 
+def refuse_options(argument: str, options: dict[str, Any]) -> None:
+    """Refuse arguments of Trainer that the model determines."""
+    for name in ("layer_sizes", "activation", "initializer"):
+        if name in options:
+            expected = f"nothing, because {argument} determines it"
+            raise ValueError(_checks.wrong(name, expected, _checks.shown(options[name])))
+
+
+def end_of(trainer: Trainer, output: str) -> str:
+    """Check the arguments of a conversion, and return the name of what the last layer computes of z."""
+    if not isinstance(trainer, Trainer):
+        raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
+    ends = {"predict": trainer.output_activation, "logits": "identity", "log_softmax": "log_softmax"}
+    end = ends[_checks.one_of("output", output, OUTPUTS)]
+    if end == "log_softmax" and trainer.output_activation != "softmax":
+        expected = f"'predict' or 'logits', because the output activation is {trainer.output_activation!r}"
+        raise ValueError(_checks.wrong("output", expected, repr(output)))
+    return end
+
+
 def layers_of(trainer: Trainer, output: str = "predict", known: Collection[str] | None = None) -> list[DenseLayer]:
     """Return a trainer's layers, with views of its weights, or with copies that contain its scaling.
 
@@ -149,13 +171,7 @@ def layers_of(trainer: Trainer, output: str = "predict", known: Collection[str] 
     ValueError
         If a layer has another activation.
     """
-    if not isinstance(trainer, Trainer):
-        raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
-    ends = {"predict": trainer.output_activation, "logits": "identity", "log_softmax": "log_softmax"}
-    end = ends[_checks.one_of("output", output, OUTPUTS)]
-    if end == "log_softmax" and trainer.output_activation != "softmax":
-        expected = f"'predict' or 'logits', because the output activation is {trainer.output_activation!r}"
-        raise ValueError(_checks.wrong("output", expected, repr(output)))
+    end = end_of(trainer, output)
     for name in (*trainer.activation, end):
         if known is not None and name not in known:
             raise ValueError(_checks.wrong("trainer", f"activations among {', '.join(sorted(known))}", repr(name)))

@@ -18,11 +18,14 @@ except ModuleNotFoundError as error:
         "fastbp.interop.keras needs Keras 3", "keras", ", and the backend that KERAS_BACKEND names"
     ) from error
 
-from .. import _checks
+from .. import _checks, layers
 from .._kernels.constants import LEAK
 from .._messages import warn
 from ..trainer import Trainer
+from ._keras_network import OTHERS, add_other, model_of
 from ._layers import Stack, layers_of
+from ._pile import Pile
+from ._tree import has_layers, tree_of
 
 DTYPES = ("float32", "float64")
 NAMES = {  # Keras's activations with the same formulas as fastbp's
@@ -70,6 +73,8 @@ def from_keras(model: Any, **options: Any) -> Trainer:
         one Dropout. Nested Sequentials and Flatten are allowed; X is already flat. log_softmax is imported as softmax,
         so predict returns probabilities. A LoRA adapter is merged into the weights of its layer. Quantized layers are
         refused. A layer with a mixed-precision policy keeps its float32 weights, and the trainer uses float32.
+        LayerNormalization, BatchNormalization and the layers that `to_keras` makes are allowed, too; the trainer then
+        has a list of layers. Variables that aren't trainable become the trainer's ``frozen``.
     **options
         Arguments of Trainer: ``loss=``, ``optimizer=`` … except ``layer_sizes``, ``activation`` and ``initializer``,
         which come from the model. The default ``dtype`` is the model's. ``dropout`` replaces the model's. If the model
@@ -90,8 +95,13 @@ def from_keras(model: Any, **options: Any) -> Trainer:
     --------
     >>> trainer = from_keras(model, loss="cross_entropy", optimizer="adam", batch_size=64)
     """
+    parts = list(_flat("model", model))
+    if any(isinstance(layer, OTHERS) for _, layer in parts):
+        pile = Pile("model")
+        _pile_up(pile, "model", model)
+        return pile.trainer(options)
     stack, denses = Stack("model", options), set()
-    for place, layer in _flat("model", model):
+    for place, layer in parts:
         _check_plain(place, layer)
         kind = type(layer)
         if kind is keras.layers.Dense:
@@ -99,16 +109,13 @@ def from_keras(model: Any, **options: Any) -> Trainer:
                 came = f"{layer.name!r} twice; use two layers"
                 raise ValueError(_checks.wrong(place, "a layer with its own weights", came))
             denses.add(id(layer))
-            _take_dense(stack, place, layer)
-        elif kind is keras.layers.Activation:
+            stack.dense(place, *_parameters_of(place, layer))
             stack.activation(place, _name_of(place, layer))
+        elif kind is keras.layers.Activation or kind in ACTIVATION_LAYERS:
+            stack.activation(place, _activation_name(place, layer))
         elif kind is keras.layers.Dropout:
             _require(place, layer, noise_shape=None)
             stack.dropout(place, layer.rate)
-        elif kind in ACTIVATION_LAYERS:
-            name, attributes = ACTIVATION_LAYERS[kind]
-            _require(place, layer, **attributes)
-            stack.activation(place, name)
         elif kind is keras.layers.Flatten:
             _require(place, layer, data_format="channels_last")  # channels_first moves the channels before it flattens
         else:
@@ -132,13 +139,16 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
     Returns
     -------
     keras.Sequential
-        Built but not compiled. Keras converts its inputs to keras.config.floatx(), float32 by default, whatever the
-        trainer's dtype is; JAX supports float64 only with jax_enable_x64. To load a saved model with gelu_tanh, import
-        this module first.
+        Built but not compiled. Layers that Keras lacks are layers of fastbp. Keras converts inputs to
+        keras.config.floatx(), float32 by default, whatever the trainer's dtype is; JAX supports float64 only with
+        jax_enable_x64. To load a saved model with gelu_tanh or with layers of fastbp, import this module first.
     """
-    layers, dtype = layers_of(trainer, output, {*ENDS, "gelu_tanh", "leaky_relu"}), trainer.dtype.name
+    dtype = trainer.dtype.name
+    if has_layers(trainer):
+        return model_of(tree_of(trainer, output), dtype, lambda name: _activation_layers(name, dtype))
+    known = {*ENDS, "gelu_tanh", "leaky_relu"}
     model = keras.Sequential([keras.Input((trainer.layer_sizes[0],), dtype=dtype)])
-    for layer in layers:
+    for layer in layers_of(trainer, output, known):
         leaky = layer.activation == "leaky_relu"
         function: Any = gelu_tanh if layer.activation == "gelu_tanh" else ENDS.get(layer.activation)
         use_bias = layer.bias is not None
@@ -154,6 +164,48 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
         if layer.rate:
             model.add(keras.layers.Dropout(layer.rate, dtype=dtype))
     return model
+
+
+def _activation_layers(name: str, dtype: str) -> list[Any]:
+    """Return the layers of Keras that compute an activation: one, or none for the identity."""
+    if name == "identity":
+        return []
+    if name == "leaky_relu":
+        return [keras.layers.LeakyReLU(negative_slope=LEAK, dtype=dtype)]
+    return [keras.layers.Activation(gelu_tanh if name == "gelu_tanh" else ENDS[name], dtype=dtype)]
+
+
+def _pile_up(pile: Pile, place: str, model: Any) -> None:
+    """Add the layers of a model to those of a Trainer with a list of layers."""
+    for inner, layer in _flat(place, model):
+        _check_plain(inner, layer)
+        kind = type(layer)
+        if kind is keras.layers.Dense:
+            weight, bias, frozen = _parameters_of(inner, layer)
+            arrays = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+            dense = layers.Dense(len(weight), _name_of(inner, layer), use_bias=bias is not None)
+            pile.add(inner, dense, arrays, frozen)
+        elif kind is keras.layers.Activation or kind in ACTIVATION_LAYERS:
+            pile.add(inner, layers.Activation(_activation_name(inner, layer)), {})
+        elif kind is keras.layers.Dropout:
+            _require(inner, layer, noise_shape=None)
+            pile.add(inner, layers.Dropout(layer.rate), {})
+        elif kind in OTHERS:
+            add_other(pile, inner, layer, _array_of, _activation_name, _pile_up)
+        else:
+            expected = f"a Sequential of {LAYERS}, {', '.join(other.__name__ for other in OTHERS)}"
+            raise ValueError(_checks.wrong(inner, expected, f"{kind.__name__} {layer.name!r}"))
+
+
+def _activation_name(place: str, layer: Any) -> str:
+    """Return fastbp's name of what an activation layer computes."""
+    if type(layer) in ACTIVATION_LAYERS:
+        name, attributes = ACTIVATION_LAYERS[type(layer)]
+        _require(place, layer, **attributes)
+        return name
+    if type(layer) is not keras.layers.Activation:
+        raise ValueError(_checks.wrong(place, "an activation", type(layer).__name__))
+    return _name_of(place, layer)
 
 
 def _flat(place: str, layer: Any) -> Iterator[tuple[str, Any]]:
@@ -179,8 +231,8 @@ def _check_plain(place: str, layer: Any) -> None:
         raise ValueError(_checks.wrong(place, "a layer that computes what its class does", came))
 
 
-def _take_dense(stack: Stack, place: str, layer: Any) -> None:
-    """Add a Dense layer and its activation."""
+def _parameters_of(place: str, layer: Any) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return the weights (n_out, n_in) of a Dense layer, its biases or None, and names of those that aren't trained."""
     if not layer.built:
         raise ValueError(
             _checks.wrong(place, "a built model; call model.build((None, n)) first", "one without weights")
@@ -193,10 +245,11 @@ def _take_dense(stack: Stack, place: str, layer: Any) -> None:
         raise ValueError(_checks.wrong(place, "inputs of shape (n, n_in)", f"{shape}; put a Flatten before the layer"))
     if found := [name for name in PENALTIES if getattr(layer, name, None) is not None]:
         text = f"{place}: {', '.join(found)} cannot be imported; use l1=, l2= or max_norm= of Trainer instead"
-        warn(text, stacklevel=4)
-    arrays = [_array_of(place, layer.kernel)] + ([_array_of(place, layer.bias)] if layer.use_bias else [])
-    stack.dense(place, arrays[0].T, arrays[1] if layer.use_bias else None)
-    stack.activation(place, _name_of(place, layer))
+        warn(text, stacklevel=_checks.level_outside())
+    given = {"weight": layer.kernel} | ({"bias": layer.bias} if layer.use_bias else {})
+    frozen = tuple(name for name, value in given.items() if not getattr(value, "trainable", True))
+    bias = _array_of(place, layer.bias) if layer.use_bias else None
+    return _array_of(place, layer.kernel).T, bias, frozen
 
 
 def _array_of(place: str, value: Any) -> Any:

@@ -23,6 +23,8 @@ from .._kernels.constants import GELU_CUBIC, GELU_INNER, LEAK, MISH_END, SELU_AL
 from .._writing import replacing
 from ..trainer import Trainer
 from ._layers import DenseLayer, layers_of
+from ._onnx_layers import network
+from ._tree import has_layers, tree_of
 
 OPSET = 13  # of a model, unless an operator needs a newer one
 LARGE = (1 << 31) - (1 << 20)  # bytes of weights; protobuf's limit for one message is 2 GB
@@ -75,7 +77,9 @@ def to_onnx(
     onnx.ModelProto
         Its initializers are layers.0.weight, layers.0.bias …, in PyTorch's orientation.
     """
-    layers = layers_of(trainer, output, {*BOTH, *COMPOSED})
+    layered = has_layers(trainer)
+    layers = [] if layered else layers_of(trainer, output, {*BOTH, *COMPOSED})
+    tree = tree_of(trainer, output) if layered else None
     for argument, name in (("input_name", input_name), ("output_name", output_name)):
         if not isinstance(name, str) or not name or name.startswith("layers."):
             expected = "a name that doesn't start with 'layers.', as the weights' names do"
@@ -86,6 +90,8 @@ def to_onnx(
     for layer in layers:
         graph.scope = layer.place
         value = graph.layer(layer, value)
+    if tree is not None:
+        value = network(graph, tree, value)
     graph.nodes[-1].output[0] = output_name
     ends = [
         helper.make_tensor_value_info(name, graph.kind, ["batch", n])
@@ -138,8 +144,10 @@ class Graph:
         parameters = [self.constant(layer.weight, f"{layer.place}.weight")]
         if layer.bias is not None:
             parameters.append(self.constant(layer.bias, f"{layer.place}.bias"))
-        z = self.add("Gemm", x, *parameters, transB=1)
-        name = layer.activation
+        return self.activation(self.add("Gemm", x, *parameters, transB=1), layer.activation)
+
+    def activation(self, z: str, name: str) -> str:
+        """Add the nodes that compute f(z). Return the name of its value."""
         if name in BOTH:
             op, attributes = BOTH[name]
             return self.add(op, z, **attributes)

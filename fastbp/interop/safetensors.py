@@ -25,11 +25,14 @@ from .._writing import replacing
 from ..activations import hidden_activations
 from ..losses import LOSSES, Custom
 from ..trainer import Trainer
+from . import _safetensors_layers
 from ._layers import Stack, layers_of
 from ._order import Parameters, listed, ordered
+from ._tree import has_layers
 
 Array = npt.NDArray[Any]
 
+STORED = "nothing, because the file stores the order"
 EXPECTED = "a safetensors file of dense layers"
 FIELDS: dict[str, tuple[type, ...]] = {  # of the architecture in JSON
     "version": (int,),
@@ -45,14 +48,18 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write the weights as layers.0.weight (n_out, n_in), layers.0.bias (n_out,), layers.1.weight …
 
     The file's metadata stores the activations, the dropout and the loss, unless it is a custom loss. `load_safetensors`
-    creates a Trainer from them. The state of training and a table's columns are not stored; use `Trainer.save` for
-    these. A crash leaves the old file or the new one, never half of it.
+    creates a Trainer from them. A trainer with a list of layers writes the names of `Trainer.named_parameters`, and the
+    layers and the scaling as metadata. The state of training and a table's columns are not stored; use `Trainer.save`
+    for these. A crash leaves the old file or the new one, never half of it.
 
     Raises
     ------
     ValueError
         If weights are not finite.
     """
+    if has_layers(trainer):
+        _write(path, *_safetensors_layers.parts(trainer))
+        return
     tensors: dict[str, Array] = {}
     for layer in layers_of(trainer):
         views = {"weight": layer.weight} | ({} if layer.bias is None else {"bias": layer.bias})
@@ -66,6 +73,11 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "dropout": trainer.dropout,
         "loss": None if isinstance(trainer._state.loss, Custom) else named("loss", trainer._state.loss, LOSSES),
     }
+    _write(path, tensors, architecture)
+
+
+def _write(path: str | os.PathLike[str], tensors: dict[str, Array], architecture: dict[str, Any]) -> None:
+    """Write a file."""
     content = save(tensors, metadata={"fastbp": json.dumps(architecture)})
     with replacing(path) as file:
         file.write(content)
@@ -99,13 +111,16 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
         invalid.
     """
     tensors, metadata = _read(path)
+    if (record := _safetensors_layers.record_in(metadata)) is not None:
+        if order is not None:
+            raise ValueError(_checks.wrong("order", STORED, f"{_checks.shown(order)}; leave order= out"))
+        return _safetensors_layers.trainer(tensors, record, options)
     activation = None if "fastbp" in metadata else options.pop("activation", None)
     stack = Stack("the file", options)
     layers = _layers(tensors)
     if "fastbp" in metadata:
         if order is not None:
-            came = f"{_checks.shown(order)}; leave order= out"
-            raise ValueError(_checks.wrong("order", "nothing, because the file stores the order", came))
+            raise ValueError(_checks.wrong("order", STORED, f"{_checks.shown(order)}; leave order= out"))
         architecture = _architecture(metadata["fastbp"], len(layers))
         _check_own_names(layers)
         places = [f"layers.{i}" for i in range(len(layers))]

@@ -6,7 +6,7 @@ strides, so a module can use the trainer's memory, but a trainer can't use a mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,55 +22,13 @@ except ImportError as error:
 from .. import _checks
 from ..trainer import Trainer
 from ._layers import Stack, layers_of
+from ._torch_layers import ACTIVATIONS, MODULES, Exponential, activation_name, has
+from ._torch_network import OTHERS, module_of, pile_of
+from ._torch_parameters import DTYPES, checked, frozen_of, numbers_of, require
+from ._tree import has_layers, tree_of
 
-DTYPES = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
+__all__ = ["Exponential", "from_torch", "to_torch"]
 
-
-class Exponential(nn.Module):
-    """e^z, which PyTorch has as a function but not as a module."""
-
-    def forward(self, z: Any) -> Any:
-        """Return e^z of each number."""
-        return torch.exp(z)
-
-
-def _has(**expected: Any) -> Callable[[Any], str]:
-    """Return a check of a module's attributes, each with one or more allowed values. It returns what is wrong."""
-
-    def complaint(module: Any) -> str:
-        for name, values in expected.items():
-            allowed = values if isinstance(values, tuple) else (values,)
-            if getattr(module, name) not in allowed:
-                return f"{name}={' or '.join(map(str, allowed))}"
-        return ""
-
-    return complaint
-
-
-ACTIVATIONS: dict[type, tuple[str, Callable[[Any], str]]] = {  # fastbp's name, and a check that the formula is the same
-    nn.Identity: ("identity", _has()),
-    nn.Sigmoid: ("sigmoid", _has()),
-    nn.Tanh: ("tanh", _has()),
-    nn.ReLU: ("relu", _has()),
-    nn.LeakyReLU: ("leaky_relu", _has(negative_slope=0.01)),
-    nn.ELU: ("elu", _has(alpha=1)),
-    nn.SELU: ("selu", _has()),
-    nn.GELU: ("gelu", _has(approximate=("none", "tanh"))),
-    nn.SiLU: ("silu", _has()),
-    nn.Mish: ("mish", _has()),
-    nn.Softplus: ("softplus", _has(beta=1, threshold=20)),
-    nn.Softsign: ("softsign", _has()),
-    nn.Hardsigmoid: ("hard_sigmoid", _has()),
-    nn.Hardtanh: ("hard_tanh", _has(min_val=-1, max_val=1)),
-    nn.Softmax: ("softmax", _has(dim=(1, -1, None))),
-    nn.LogSoftmax: ("softmax", _has(dim=(1, -1, None))),
-    Exponential: ("exponential", _has()),
-}
-MODULES: dict[str, Callable[[], Any]] = {name: kind for kind, (name, _) in ACTIVATIONS.items()} | {
-    "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
-    "softmax": lambda: nn.Softmax(dim=1),
-    "log_softmax": lambda: nn.LogSoftmax(dim=1),
-}
 SUPPORTED = ", ".join(kind.__name__ for kind in (nn.Linear, nn.Dropout, nn.Flatten, *ACTIVATIONS))
 
 
@@ -82,7 +40,8 @@ def from_torch(module: Any, *, share: bool = False, **options: Any) -> Trainer:
     module : torch.nn.Sequential
         A Sequential of Linear layers, each followed by at most one activation and one Dropout. Nested Sequentials,
         Identity and Flatten are allowed; X is already flat. LogSoftmax is imported as softmax, so predict returns
-        probabilities.
+        probabilities. LayerNorm, BatchNorm1d and the modules that `to_torch` makes are allowed, too; the trainer then
+        has a list of layers. Parameters with requires_grad=False become the trainer's ``frozen``.
     share : bool
         Whether the module uses the trainer's memory from now on, so that training one also changes the other. Its
         parameters stay the same objects. By default, the trainer has a copy of the weights.
@@ -103,20 +62,24 @@ def from_torch(module: Any, *, share: bool = False, **options: Any) -> Trainer:
     >>> trainer = from_torch(module, loss="cross_entropy", optimizer="adam", batch_size=64)
     """
     share = _checks.flag("share", share)
+    if isinstance(module, nn.Module) and any(type(part) in OTHERS for part in module.modules()):
+        if share:
+            raise ValueError(
+                _checks.wrong("share", "False for a module with layers of other types than Linear", "True")
+            )
+        return pile_of(module).trainer(options)
     stack, linears = Stack("module", options), []
     for place, layer in _flat("module", module):
         if type(layer) is nn.Linear:
-            bias = None if layer.bias is None else _numbers(place, layer.bias)
-            stack.dense(place, _numbers(place, layer.weight), bias)
+            bias = None if layer.bias is None else numbers_of(place, layer.bias)
+            stack.dense(place, numbers_of(place, layer.weight), bias, frozen_of(layer))
             linears.append(layer)
         elif type(layer) is nn.Dropout:
             stack.dropout(place, layer.p)
         elif type(layer) is nn.Flatten:
-            _require(place, layer, _has(start_dim=1, end_dim=-1))
+            require(place, layer, has(start_dim=1, end_dim=-1))
         else:
-            name, complaint = ACTIVATIONS[type(layer)]
-            _require(place, layer, complaint)
-            stack.activation(place, "gelu_tanh" if getattr(layer, "approximate", "") == "tanh" else name)
+            stack.activation(place, activation_name(place, layer))
     _check_untied(linears)
     trainer = stack.trainer()
     if share:
@@ -140,12 +103,17 @@ def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") 
     Returns
     -------
     torch.nn.Sequential
-        In evaluation mode. Call ``.train()`` before you train a module with dropout.
+        A trainer with a list of layers becomes another nn.Module, whose modules have the names of
+        `Trainer.named_parameters`. It is in evaluation mode. Call ``.train()`` before you train a module with dropout.
     """
     share = _checks.flag("share", share)
     if share and isinstance(trainer, Trainer) and trainer.scaling is not None:
         came = "True for a trainer with standardize=True, whose scaling becomes part of the module's weights"
         raise ValueError(_checks.wrong("share", "False", came))
+    if has_layers(trainer):
+        if share:
+            raise ValueError(_checks.wrong("share", "False for a trainer with a list of layers", "True"))
+        return module_of(tree_of(trainer, output), trainer.dtype)
     modules: list[Any] = []
     for layer in layers_of(trainer, output, {*MODULES, "identity"}):
         n_out, n_in = layer.weight.shape
@@ -163,13 +131,7 @@ def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") 
 
 def _flat(place: str, module: Any) -> Iterator[tuple[str, Any]]:
     """Yield the supported layers in order, each with its place; nested Sequentials are flattened."""
-    if not isinstance(module, nn.Module):
-        raise TypeError(_checks.wrong(place, "a torch.nn.Sequential", _checks.kind_shown(module, nn.Module)))
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise ValueError(_checks.wrong(place, "no forward hooks", f"a {type(module).__name__} with some"))
-    if "forward" in vars(module):
-        came = f"a {type(module).__name__} with a replaced forward"
-        raise ValueError(_checks.wrong(place, "a module that computes what its class does", came))
+    checked(place, module)
     if _applies_children_in_turn(module):
         for i, child in enumerate(module):
             yield from _flat(f"{place}[{i}]", child)
@@ -187,22 +149,6 @@ def _applies_children_in_turn(module: Any) -> bool:
     kind = type(module)
     is_sequential = isinstance(module, nn.Sequential)
     return is_sequential and kind.forward is nn.Sequential.forward and kind.__call__ is nn.Sequential.__call__
-
-
-def _require(place: str, layer: Any, complaint: Callable[[Any], str]) -> None:
-    """Refuse a layer with an attribute that differs from fastbp's formula."""
-    if expected := complaint(layer):
-        raise ValueError(_checks.wrong(place, f"a {type(layer).__name__} with {expected}", layer))
-
-
-def _numbers(place: str, parameter: Any) -> Any:
-    """Return a parameter as an array."""
-    if parameter.device.type == "meta":
-        came = "parameters on the meta device; load the weights first"
-        raise ValueError(_checks.wrong(place, "parameters with values", came))
-    if parameter.dtype not in DTYPES:
-        raise TypeError(_checks.wrong(place, "float32 or float64; module.float() converts it", parameter.dtype))
-    return parameter.detach().cpu().numpy()
 
 
 def _tensor(view: Any, share: bool) -> Any:
