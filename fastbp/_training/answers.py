@@ -142,7 +142,10 @@ class Answers(Options):
         return sensitivities.input_gradients(self._state, X, y, sample_weight)
 
     def jacobian(self, X: Any) -> Array:
-        """Return the derivatives of all outputs of `predict` by all inputs, for every row of X.
+        """Return the derivatives of all outputs aᴸ by all inputs, for every row of X.
+
+        The outputs are those of `predict`. With a loss of rows, such as GaussianNLL, they are all outputs of the
+        network, from which predict computes its answer.
 
         Parameters
         ----------

@@ -62,7 +62,8 @@ def _inputs(state: State, X: Any) -> codes.Data:
 
 def _target_deviation(state: State) -> Array | None:
     """Return the deviations by which predictions are scaled back, (n_L,), or None."""
-    return None if state.scaling is None else state.scaling.target_deviation
+    scaling = state.scaling_of_outputs
+    return None if scaling is None else scaling.target_deviation
 
 
 def _by_own_inputs(state: State, derivatives: Array) -> Array:

@@ -30,7 +30,7 @@ def copy_of(trainer: Trainer) -> Trainer:
     views = copied.named_parameters()
     for name, array in trainer.named_parameters().items():
         views[name][...] = array
-    copied._state.scaling = trainer.scaling
+    copied._state.scaling = trainer._state.scaling_of_outputs
     return copied
 
 

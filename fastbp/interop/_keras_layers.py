@@ -22,6 +22,10 @@ class Own(keras.layers.Layer):
         for argument in self.arguments:
             setattr(self, argument, arguments[argument])
 
+    def compute_output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the shape of what `call` returns, that of its input unless a layer says otherwise."""
+        return tuple(shape)
+
     def weight(self, name: str, *shape: int, trainable: bool = True) -> Any:
         """Return a new variable, 0 at first."""
         return self.add_weight(shape=shape, initializer="zeros", name=name, trainable=trainable)
@@ -43,6 +47,10 @@ class PBLD(Own):
         self.kernel, self.bias = self.weight("weight", n, k, inner), self.weight("bias", n, k)
         self.built = True
 
+    def compute_output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the shape of what `call` returns."""
+        return shape[0], shape[-1] * self.dim
+
     def call(self, x: Any) -> Any:
         waves = ops.cos(2 * math.pi * x[:, :, None] * self.frequency + self.phase)
         values = ops.einsum("sni,nki->snk", waves, self.kernel) + self.bias
@@ -59,6 +67,10 @@ class Periodic(Own):
         self.frequency = self.weight("frequency", shape[-1], self.n_frequencies)
         self.built = True
 
+    def compute_output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the shape of what `call` returns."""
+        return shape[0], shape[-1] * 2 * self.n_frequencies
+
     def call(self, x: Any) -> Any:
         angles = 2 * math.pi * x[:, :, None] * self.frequency
         waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=2)
@@ -74,6 +86,10 @@ class PiecewiseLinear(Own):
     def build(self, shape: Sequence[Any]) -> None:
         self.edges = self.weight("edges", shape[-1], self.bins + 1, trainable=False)
         self.built = True
+
+    def compute_output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the shape of what `call` returns."""
+        return shape[0], shape[-1] * self.bins
 
     def call(self, x: Any) -> Any:
         low, high = self.edges[:, :-1], self.edges[:, 1:]
@@ -107,6 +123,13 @@ class Inputs(Own):
         if self.encoding is not None and not self.encoding.built:
             self.encoding.build((None, self.n_encoded))
         self.built = True
+
+    def compute_output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the shape of what `call` returns."""
+        width = self.numbers + sum(dim for _, dim in self.tables)
+        if self.encoding is not None:
+            width += self.encoding.compute_output_shape((None, self.n_encoded))[1] - self.n_encoded
+        return shape[0], width
 
     def call(self, x: Any) -> Any:
         numbers = x[:, : self.numbers]

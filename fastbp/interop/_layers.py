@@ -150,6 +150,12 @@ def end_of(trainer: Trainer, output: str) -> str:
     """Check the arguments of a conversion, and return the name of what the last layer computes of z."""
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
+    loss = trainer._state.loss
+    if loss.needs_graph and output == "predict":
+        expected = (
+            f"'logits' with loss={loss.name!r}, whose predictions are computed from several outputs of the network"
+        )
+        raise ValueError(_checks.wrong("output", expected, repr(output)))
     ends = {"predict": trainer.output_activation, "logits": "identity", "log_softmax": "log_softmax"}
     end = ends[_checks.one_of("output", output, OUTPUTS)]
     if end == "log_softmax" and trainer.output_activation != "softmax":

@@ -14,7 +14,7 @@ from .._files.model import named, unnamed
 from .._records import check_fields, refused
 from .._scaling import Scaling
 from ..layers._records import from_record, record as record_of
-from ..losses import LOSSES, Custom
+from ..losses import Loss, losses_with
 from ..trainer import Trainer
 from ._layers import refuse_options
 
@@ -31,6 +31,19 @@ FIELDS: dict[str, tuple[type, ...]] = {
 }
 
 
+def loss_record(trainer: Trainer) -> dict[str, Any] | None:
+    """Return a trainer's loss as JSON values; None for a loss of your own."""
+    loss = trainer._state.loss
+    known = losses_with(loss.name)
+    return named("loss", loss, known) if loss.name in known else None
+
+
+def loss_in(record: Any) -> Loss:
+    """Return the loss that `loss_record` described."""
+    loss: Loss = unnamed("loss", record, losses_with(record.get("name")))
+    return loss
+
+
 def parts(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return the tensors of a file by name, and its metadata."""
     tensors = {name: np.ascontiguousarray(array) for name, array in trainer.named_parameters().items()}
@@ -43,7 +56,7 @@ def parts(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
         "output_activation": trainer.output_activation,
         "use_bias": trainer.use_bias,
         "scaling": None if state.scaling is None else state.scaling.record(),
-        "loss": None if isinstance(state.loss, Custom) else named("loss", state.loss, LOSSES),
+        "loss": loss_record(trainer),
     }
 
 
@@ -53,7 +66,7 @@ def record_in(metadata: Mapping[str, str]) -> dict[str, Any] | None:
         record = json.loads(metadata.get("fastbp", "null"))
     except ValueError:
         return None
-    return record if isinstance(record, dict) and record.get("version") == VERSION else None
+    return record if isinstance(record, dict) and record.get("version") == VERSION and "layers" in record else None
 
 
 def trainer(tensors: Mapping[str, Array], record: dict[str, Any], options: dict[str, Any]) -> Trainer:
@@ -70,7 +83,7 @@ def trainer(tensors: Mapping[str, Array], record: dict[str, Any], options: dict[
     refuse_options("the file", options)
     options = dict(options)
     if record["loss"] is not None:
-        options.setdefault("loss", unnamed("loss", record["loss"], LOSSES))
+        options.setdefault("loss", loss_in(record["loss"]))
     options.setdefault("dtype", np.result_type(*tensors.values()) if tensors else "float32")
     for name in ("output_activation", "use_bias"):
         if options.setdefault(name, record[name]) != record[name]:

@@ -93,7 +93,7 @@ def tree_of(trainer: Trainer, output: str = "predict") -> Tree:
         nodes[-1].layer = replace(nodes[-1].layer, activation=end)
     elif end != "identity":
         nodes.append(Node("output", kinds.Activation(end), {}))
-    return Tree(inputs, embeddings, encoding, nodes, trainer.scaling)
+    return Tree(inputs, embeddings, encoding, nodes, trainer._state.scaling_of_outputs)
 
 
 def _taken(parameters: Mapping[str, Array], name: str) -> dict[str, Array]:

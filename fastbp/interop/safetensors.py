@@ -19,11 +19,9 @@ except ImportError as error:
     raise not_installed("fastbp.interop.safetensors needs safetensors", "safetensors") from error
 
 from .. import _checks
-from .._files.model import named, unnamed
 from .._records import check_fields, refused
 from .._writing import replacing
 from ..activations import hidden_activations
-from ..losses import LOSSES, Custom
 from ..trainer import Trainer
 from . import _safetensors_layers
 from ._layers import Stack, layers_of
@@ -61,7 +59,7 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         _write(path, *_safetensors_layers.parts(trainer))
         return
     tensors: dict[str, Array] = {}
-    for layer in layers_of(trainer):
+    for layer in layers_of(trainer, "logits"):
         views = {"weight": layer.weight} | ({} if layer.bias is None else {"bias": layer.bias})
         for name, view in views.items():
             _checks.finite(f"trainer's {layer.place}.{name}", view)
@@ -71,7 +69,7 @@ def save_safetensors(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "activation": trainer.activation,
         "output_activation": trainer.output_activation,
         "dropout": trainer.dropout,
-        "loss": None if isinstance(trainer._state.loss, Custom) else named("loss", trainer._state.loss, LOSSES),
+        "loss": _safetensors_layers.loss_record(trainer),
     }
     _write(path, tensors, architecture)
 
@@ -127,7 +125,7 @@ def load_safetensors(path: str | os.PathLike[str], *, order: Sequence[str] | Non
         names = [*architecture["activation"], architecture["output_activation"]]
         rates = architecture["dropout"]
         if architecture["loss"] is not None:
-            options.setdefault("loss", unnamed("loss", architecture["loss"], LOSSES))
+            options.setdefault("loss", _safetensors_layers.loss_in(architecture["loss"]))
     else:
         places = ordered(layers) if order is None else _given_order(order, layers)
         if activation is None and len(layers) > 1:

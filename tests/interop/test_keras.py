@@ -76,8 +76,8 @@ def twice(members):
     ("members", "message"),
     [
         (
-            lambda: [layers.Dense(9), layers.BatchNormalization(name="n")],
-            r"model.layers\[1\]: .* got BatchNormalization 'n'",
+            lambda: [layers.Dense(9), layers.UnitNormalization(name="n")],
+            r"model.layers\[1\]: .* got UnitNormalization 'n'",
         ),
         (
             lambda: [layers.Dense(9, "leaky_relu")],

@@ -152,7 +152,10 @@ def tied():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (lambda: [L(7, 9), nn.BatchNorm1d(9)], r"module\[1\]: expected a Sequential of Linear, .*, got BatchNorm1d"),
+        (
+            lambda: [L(7, 9), nn.InstanceNorm1d(9)],
+            r"module\[1\]: expected a Sequential of Linear, .*, got InstanceNorm1d",
+        ),
         (lambda: [nn.Sequential(L(7, 9), nn.Conv1d(1, 1, 1))], r"module\[0\]\[1\]: .* got Conv1d"),
         (lambda: [L(7, 9), L(8, 5)], r"module\[1\]: expected 9 inputs, because module\[0\] has 9 outputs, got 8"),
         (lambda: [L(7, 9), nn.ReLU(), nn.Tanh()], r"module\[2\]: expected no second activation after module\[0\]"),
