@@ -34,7 +34,7 @@ PARTS = {
         "training",
         "activations finite",
         "passes",
-        "evaluating",
+        "evaluating row_losses",
         "tile wide",
         "backward affine",
         "simple step",

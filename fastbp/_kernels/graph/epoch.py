@@ -29,15 +29,16 @@ from ..tuning import BLOCK
 from ..watching import NO_SEED, keep, keep_memory, sum_of_losses
 from .affine import mirror_affine
 from .nodes import LEARNING, MEASURING, PREDICTING
-from .passes import graph_backward, graph_forward, graph_gradients, graph_output_errors
+from .passes import graph_backward, graph_forward, graph_gradients
 from .places import averaged
+from .row_losses import graph_output_errors
 from .step import step_graph
 
 
 @inlined
 def rows_of_epoch(graph, step, data):
-    """Return how many rows an epoch trains with."""
-    if graph.drops_last and step.ends == AFTER_BATCH:
+    """Return how many rows an epoch trains with. A single batch isn't left out."""
+    if graph.drops_last and step.ends == AFTER_BATCH and data.n >= step.batch_size:
         return data.n - data.n % step.batch_size
     return data.n
 

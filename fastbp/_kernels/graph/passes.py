@@ -1,7 +1,6 @@
 """A block of samples through all operations, forward and backward, and the gradients of the parameters."""
 
 from ..apart import apart
-from ..backward import output_errors
 from ..codes import Dropping, Machine, Operand, Team
 from ..jit import inlined
 from ..llvm import at, get, lanes, put
@@ -163,9 +162,3 @@ def graph_gradients(net: Machine, graph: Graph, x: Operand, m: int, eta: float, 
         elif node.op == PERIODIC:
             gradients_periodic(net, graph, i, x, m, eta, mode, team)
     meet(team)
-
-
-@inlined
-def graph_output_errors(net, m, weight, weighted, team):
-    """Compute δᴸ and aᴸ from zᴸ, and the losses, each thread for its own rows, as `backward.output_errors`."""
-    output_errors(net, m, weight, weighted, team)

@@ -11,8 +11,9 @@ from ..samples import copy_row, gather
 from ..watching import NO_SEED
 from .affine import mirror_affine
 from .nodes import OF_LOSS, OF_OUTPUTS, PREDICTING
-from .passes import graph_backward, graph_forward, graph_output_errors
+from .passes import graph_backward, graph_forward
 from .places import averaged, clear
+from .row_losses import graph_output_errors
 
 
 @inner

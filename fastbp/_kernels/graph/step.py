@@ -10,7 +10,7 @@ from ..team import meet, slice_of, slice_of_lines
 from ..tuning import CHUNK
 from ..updates import bound_run, factor_within, factors_of, limit_few, move_run
 from .nodes import Graph
-from .places import factor_of, tensor_of
+from .places import clear, factor_of, tensor_of
 
 
 @inlined
@@ -43,14 +43,19 @@ def bound_rows(net, graph, tensor, sums, limit, team):
 
 @inner
 def bound_tensor(net, tensor, sums, l1, l2, limit, team):
-    """Add penalties to a parameter's gradients and clip them; store Σ g² and the penalty: a thread's part."""
+    """Add penalties to a parameter's gradients and clip them; store Σ g² and the penalty: a thread's part.
+
+    A parameter that doesn't learn has a penalty, too, but no gradient.
+    """
     size = tensor.rows * tensor.width
     first, length = slice_of(size, CHUNK, team)
     for start in range(first, first + length, CHUNK):
         i, some = tensor.start + start, min(CHUNK, size - start)
         theta, gradient, weights = at(net.parameters, i), at(net.gradients, i), CHUNK if tensor.penalized else 0
+        if not tensor.learns:
+            clear(net, gradient, some)
         square, penalty = bound_run(theta, gradient, some, weights, l1, l2, limit)
-        put(sums, 2 * (tensor.chunk + start // CHUNK), square)
+        put(sums, 2 * (tensor.chunk + start // CHUNK), square if tensor.learns else 0.0)
         put(sums, 2 * (tensor.chunk + start // CHUNK) + 1, penalty)
 
 
@@ -72,13 +77,13 @@ def bound_graph(net, graph, sums, bounds, l2, team):
         tensor = tensor_of(graph, i)
         if tensor.learns and tensor.by_row:
             bound_rows(net, graph, tensor, sums, limit, team)
-        elif tensor.learns:
+        elif tensor.learns or tensor.penalized:
             bound_tensor(net, tensor, sums, l1, l2, limit, team)
     meet(team)
     squares = penalty = 0.0
     for i in range(graph.n_tensors):
         tensor = tensor_of(graph, i)
-        if tensor.learns:
+        if tensor.learns or tensor.penalized:
             for chunk in range(tensor.chunk, tensor.chunk + chunks_of(tensor)):
                 squares += get(sums, 2 * chunk)
                 penalty += get(sums, 2 * chunk + 1)
