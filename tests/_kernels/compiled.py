@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / ".test_cache"
 
 def _folder() -> Path:
     """Return the folder for the kernels as they are now, and remove those of other states."""
-    now = FOLDER / sources().digest[:16]
+    now = FOLDER / sources("graph").digest[:16]
     now.mkdir(parents=True, exist_ok=True)
     for folder in FOLDER.iterdir():
         if folder != now:

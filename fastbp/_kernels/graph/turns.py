@@ -1,6 +1,6 @@
 """sin 2πu and cos 2πu of vectors: polynomials on a quarter turn.
 
-Errors are at most 2.5 ulp for |u| below 2²¹ (float64: 2⁵⁰). Beyond, where numbers lie a quarter turn or more apart, u
+Errors are at most 3 ulp for |u| below 2²¹ (float64: 2⁵⁰). Beyond, where numbers lie a quarter turn or more apart, u
 counts as whole. NaN and infinity give NaN.
 """
 
