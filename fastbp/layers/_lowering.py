@@ -296,6 +296,9 @@ class _Lowering:
             op, momentum = nodes.BATCH_NORM, layer.momentum
             for part, first in (("mean", zero), ("variance", one)):
                 indices.append(self.parameter(f"{name}.{part}", shape, "statistic", first))
+        if self.current == X:  # norms read no columns of X itself
+            self.tensor(self.width)
+            self.operation(nodes.NUMBERS, X, n_read=self.width)
         source = self.tensor(self.width)
         self.operation(op, source, tuple(indices), epsilon=layer.epsilon, momentum=momentum)
 
