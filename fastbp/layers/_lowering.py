@@ -288,6 +288,8 @@ class _Lowering:
         return layer
 
     def _normalize(self, name: str, layer: LayerNorm | BatchNorm) -> None:
+        if self.current == X:  # whose rows lie elsewhere
+            self.operation(nodes.NUMBERS, self.tensor(self.width), n_read=self.width)
         shape, one, zero = (self.width,), First("constant", 1.0), First("constant", 0.0)
         indices = [self.parameter(f"{name}.{part}", shape, "norm", v) for part, v in (("gamma", one), ("beta", zero))]
         if isinstance(layer, LayerNorm):
