@@ -195,6 +195,11 @@ class GraphNetwork(Network):
         if packed.size:
             self._layout.unpack(packed, self._trained[: self._layout.size])
 
+    def set_ways(self, ways: Ways) -> None:
+        """Change the groups and the frozen parameters, but neither the average nor the batches."""
+        self._factors = factors(self.plan.parameters, ways)
+        self.ways = self.ways._replace(groups=ways.groups, frozen=ways.frozen)
+
     def begin(self, steps: int) -> None:
         """Before the first update, the average is what the user has made of the parameters."""
         if steps == 0:

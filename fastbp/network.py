@@ -153,6 +153,9 @@ class Network:
         """The buffer that training changes."""
         return self._parameters
 
+    def set_ways(self, ways: Any) -> None:
+        """Change how the parameters of a network of layers are trained."""
+
     def begin(self, steps: int) -> None:
         """Prepare for training after so many updates."""
 

@@ -123,6 +123,35 @@ def test_frozen_parameters_stay(layers, optimizer):
         assert is_same == (name.startswith("dense1") or name.endswith(".bias")), name
 
 
+def test_frozen_parameters_may_change_between_fits():
+    trainer = fitted(frozen="dense1", ema=0.5)
+    before = trainer.get_weights()
+    trainer.frozen = ["*"]
+    assert trainer.frozen == ("*",)
+    trainer.fit(X, Y, verbose=0)
+    assert all(map(np.array_equal, before, trainer.get_weights())) is False  # the average still moves
+    raw = trainer.network.packed_raw()
+    trainer.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(trainer.network.packed_raw(), raw)
+    with pytest.raises(ValueError, match="frozen: expected patterns that match"):
+        trainer.frozen = "nothing"
+    trainer.frozen = ()
+    trainer.fit(X, Y, verbose=0)
+    assert (trainer.network.packed_raw() != raw).any()
+    with pytest.raises(ValueError, match="frozen: expected a network with layers or with options of parameters"):
+        Trainer([3, 2]).frozen = "dense1"
+
+
+def test_options_as_attributes():
+    trainer = Trainer(LAYERS, **EVERYTHING)
+    for name in ("parameter_groups", "ema", "drop_last", "weight_decay_schedule"):
+        assert getattr(trainer, name) == EVERYTHING[name]
+    assert trainer.dropout_schedule == FlatCosine()
+    plain = Trainer([3, 2])
+    assert (plain.parameter_groups, plain.frozen, plain.ema, plain.drop_last) == ({}, (), None, False)
+    assert plain.dropout_schedule is plain.weight_decay_schedule is None
+
+
 def test_the_weights_are_the_moving_average():
     seen = []
     trainer = Trainer([3, 6, 2], **OPTIONS | {"batch_size": 100}, ema=0.75)

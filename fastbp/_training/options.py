@@ -15,7 +15,7 @@ from ..history import History
 from ..losses import CrossEntropy, Loss, resolve_output
 from ..network import Network
 from ..optimizers import Optimizer
-from .settings import Settings
+from .settings import Settings, patterns_of
 from .state import State
 
 if TYPE_CHECKING:
@@ -212,6 +212,44 @@ class Options:
     @shuffle.setter
     def shuffle(self, value: bool) -> None:
         self._state.shuffle = _checks.flag("shuffle", value)
+
+    @property
+    def parameter_groups(self) -> dict[str, dict[str, float]]:
+        """Factors of the learning rate and of the weight decay, by the pattern of names that they are for."""
+        return {} if self._state.settings is None else dict(self._state.settings.parameter_groups)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Patterns of the names of parameters that don't change. You can set them between fits.
+
+        A plain network takes them only if it was made with one of the options from `parameter_groups` to
+        `weight_decay_schedule`.
+        """
+        return () if self._state.settings is None else self._state.settings.frozen
+
+    @frozen.setter
+    def frozen(self, value: Any) -> None:
+        self._state.freeze(patterns_of("frozen", value))
+
+    @property
+    def ema(self) -> float | None:
+        """Decay of the moving average that the weights are, or None."""
+        return None if self._state.settings is None else self._state.settings.ema
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether an epoch leaves out a last batch that is short."""
+        return self._state.settings is not None and self._state.settings.drop_last
+
+    @property
+    def dropout_schedule(self) -> Schedule | None:
+        """The schedule of factors of the dropout rates, or None."""
+        return None if self._state.settings is None else self._state.settings.dropout_schedule
+
+    @property
+    def weight_decay_schedule(self) -> Schedule | None:
+        """The schedule of factors of the weight decay, or None."""
+        return None if self._state.settings is None else self._state.settings.weight_decay_schedule
 
     @property
     def dtype(self) -> np.dtype[Any]:

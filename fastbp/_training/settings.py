@@ -92,7 +92,7 @@ def settings_of(
     """
     settings = Settings(
         _groups(parameter_groups),
-        _patterns(frozen),
+        patterns_of("frozen", frozen),
         None if ema is None else _checks.fraction("ema", ema) or None,
         _checks.flag("drop_last", drop_last),
         _factors("dropout_schedule", dropout_schedule),
@@ -119,13 +119,13 @@ def _groups(value: Any) -> dict[str, dict[str, float]]:
     return groups
 
 
-def _patterns(value: Any) -> tuple[str, ...]:
+def patterns_of(argument: str, value: Any) -> tuple[str, ...]:
     """Return patterns of names, given one or several."""
     expected = "a name or a pattern of names of parameters, or a list of them"
-    listed = [value] if isinstance(value, str) else _checks.sequence("frozen", value, expected)
+    listed = [value] if isinstance(value, str) else _checks.sequence(argument, value, expected)
     for item in listed:
         if not isinstance(item, str):
-            raise TypeError(_checks.wrong("frozen", expected, _checks.typed(item)))
+            raise TypeError(_checks.wrong(argument, expected, _checks.typed(item)))
     return tuple(listed)
 
 

@@ -107,6 +107,18 @@ class State:
         for name in ("engine", "puller"):
             vars(self).pop(name, None)
 
+    def freeze(self, patterns: tuple[str, ...]) -> None:
+        """Change which parameters are frozen. The next call creates a new engine."""
+        from .settings import Settings
+
+        if self.settings is None and not self.network.layers:
+            came = "a plain one; make it with frozen=, or with layers"
+            raise ValueError(_checks.wrong("frozen", "a network with layers or with options of parameters", came))
+        settings = replace(self.settings or Settings(), frozen=patterns)
+        self.network.set_ways(settings.ways)
+        self.settings = settings
+        vars(self).pop("engine", None)
+
     @property
     def epochs_trained(self) -> int:
         """Number of epochs in all fits."""
