@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import threading
 
 import numpy as np
 import pytest
 
 from fastbp import EarlyStopping, Stream, Sweep, Trainer, fit_many, optimizers
 from fastbp._engine.graph_engine import GraphEngine
-from fastbp.layers import BatchNorm, Dense, Inputs, Residual, Scale
+from fastbp.layers import PBLD, BatchNorm, Dense, Inputs, LayerNorm, Residual, Scale
 from fastbp.schedules import Cosine, CosLog, FlatCosine, Schedule
 
 rng = np.random.default_rng(0)
@@ -306,10 +307,91 @@ def test_cycles_of_a_schedule():
         CosLog(31)
 
 
-def test_batch_norm_is_refused_where_ranks_share_a_batch():
-    class Comm:
-        def __getattr__(self, name):
-            return lambda *_, **__: {"Get_rank": 0, "Get_size": 2, "allgather": [None, None], "bcast": 1}.get(name)
+class World:
+    """What the ranks of a job share: here they are threads."""
 
-    with pytest.raises(ValueError, match="comm: expected None with batch norm"):
-        Trainer([3, BatchNorm(), 2], comm=Comm())
+    def __init__(self, size: int) -> None:
+        self.size, self.barrier, self.values = size, threading.Barrier(size), [None] * size
+
+
+class Comm:
+    """The methods of mpi4py's communicator that fastbp calls."""
+
+    def __init__(self, world: World, rank: int) -> None:
+        self.world, self.rank = world, rank
+
+    def Get_rank(self):
+        return self.rank
+
+    def Get_size(self):
+        return self.world.size
+
+    def allgather(self, value):
+        self.world.values[self.rank] = value
+        self.world.barrier.wait(60)
+        values = list(self.world.values)
+        self.world.barrier.wait(60)
+        return values
+
+    gather = lambda self, value, root=0: self.allgather(value)  # noqa: E731
+    bcast = lambda self, value, root=0: self.allgather(value)[root]  # noqa: E731
+
+    def Bcast(self, array, root=0):
+        array[...] = self.bcast(array.copy(), root)
+
+    def Allreduce(self, _, array):
+        array[...] = sum(self.allgather(array.copy()))
+
+    def Abort(self, code):
+        self.world.barrier.abort()
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_ranks_that_share_each_batch_train_as_one(drop_last):
+    layers = [Inputs(2, [3]), PBLD(3, 4), LayerNorm(), *LAYERS[1:]]
+    X_and_codes = np.concatenate([X[:, :2], np.arange(53)[:, None] % 3], axis=1)
+    options = {"epochs": 4, "validation_data": (X_and_codes, Y), "verbose": 0}
+    one = Trainer(layers, **EVERYTHING | {"drop_last": drop_last})
+    one.fit(X_and_codes, Y, **options)
+    world, trained = World(2), [None, None]
+
+    def train(rank: int) -> None:
+        trainer = Trainer(layers, **EVERYTHING | {"drop_last": drop_last}, comm=Comm(world, rank), n_threads=1)
+        trainer.fit(X_and_codes, Y, **options)
+        trained[rank] = trainer
+
+    threads = [threading.Thread(target=train, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_allclose(trained[0].network.trained, one.network.trained, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(trained[0].network.trained, trained[1].network.trained)
+    np.testing.assert_allclose(trained[0].history["loss"], one.history["loss"], rtol=1e-9)
+    np.testing.assert_allclose(trained[1].history["val_loss"], one.history["val_loss"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [([3, BatchNorm(), 2], "None with batch norm"), ([Inputs(2, [3], sparse=True), 2], "None with sparse=True")],
+    ids=["batch norm", "sparse"],
+)
+def test_layers_that_ranks_cannot_share(layers, message):
+    class Two(Comm):
+        def allgather(self, value):
+            return [value, value]
+
+    with pytest.raises(ValueError, match=f"comm: expected {message}"):
+        Trainer(layers, comm=Two(World(2), 0))
+
+
+def test_samples_of_one_rank_do_not_go_with_drop_last():
+    class Two(Comm):
+        def allgather(self, value):
+            return [value, value]
+
+    trainer = Trainer([3, 2], drop_last=True, comm=Two(World(2), 0))
+    with pytest.raises(ValueError, match="sharded: expected False with drop_last=True"):
+        trainer._intake.training(
+            X, Y, (), None, None, steps=None, epochs=1, validation_data=None, validation_split=0, sharded=True
+        )

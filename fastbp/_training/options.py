@@ -129,6 +129,9 @@ def _check_graph(
     if ranks is not None and network.has_batch_norm:
         expected = "None with batch norm, whose statistics are those of a whole batch; use norm='layer'"
         raise ValueError(_checks.wrong("comm", expected, "a communicator"))
+    if ranks is not None and network.layers and network.layers[0].sparse:
+        expected = "None with sparse=True, because each rank has other rows of the tables"
+        raise ValueError(_checks.wrong("comm", expected, "a communicator"))
 
 
 class Options:
