@@ -277,8 +277,8 @@ def test_options_change_the_answers(kind, option):
 def test_the_metric_chooses_the_epoch_and_smooths_labels():
     model = quick("classifier", metric="accuracy")
     assert set(np.round(model.validation_losses_ * 40, 6)) <= set(range(41))  # of 40 rows
-    assert model.trainer_.loss.label_smoothing == 0.1
-    assert quick("classifier").trainer_.loss.label_smoothing == 0
+    assert model.trainer_._state.loss.label_smoothing == 0.1
+    assert quick("classifier").trainer_._state.loss.label_smoothing == 0
 
 
 def test_patience_ends_training():
@@ -375,7 +375,7 @@ def test_files_with_options(option, tmp_path):
     loaded = RealMLPClassifier.load(tmp_path / "model.npz")
     assert np.array_equal(answers(loaded), answers(model))
     assert loaded.get_params() == model.get_params()
-    assert loaded.trainer_.loss == model.trainer_.loss
+    assert loaded.trainer_._state.loss == model.trainer_._state.loss
 
 
 def test_files_of_other_estimators(model, tmp_path):
