@@ -186,11 +186,11 @@ def close(actual: Array, expected: Array, dtype: str) -> bool:
 
 
 def trained(
-    engine: GraphEngine, X: Array, y: Array, rule: codes.Rule, batch_size: int, epochs: int = 1, eta: float = 0.01
+    engine: GraphEngine, X: Array, y: Array, rule: codes.Rule, batch_size: int, epochs: int = 1, bounds=NO_BOUNDS
 ) -> dict[str, Array]:
     """Train, and return copies of the parameters."""
     data = engine.data(X, y)
-    step = codes.Step(rule, NO_BOUNDS, np.array([eta]), NO_SEED, batch_size, min(batch_size, 256))
+    step = codes.Step(rule, bounds, np.array([0.01]), NO_SEED, batch_size, min(batch_size, 256))
     progress = codes.Progress(np.zeros(2, np.int64), np.zeros(1, np.uint64), np.zeros(epochs))
     memory = engine.memory(2, 0)
     while progress.position[codes.EPOCH] < epochs:
@@ -264,6 +264,17 @@ def test_a_table_that_is_updated_by_row_keeps_the_rows_that_a_batch_lacks(dtype)
     after = trained(engine, X, y, ADAM, batch_size=4, epochs=2)["embedding2.weight"]
     changed = (before != after).any(axis=1)
     assert np.flatnonzero(changed).tolist() == [0, 5, 10, 15]
+
+
+@pytest.mark.parametrize("bounds", [NO_BOUNDS, NO_BOUNDS._replace(clip_norm=0.1)], ids=["unbound", "clip_norm"])
+def test_plain_steps_by_row_are_those_of_all_rows(dtype, bounds):
+    rows, dense = (of_numbers("numbers", 2, 0, 0, by_row) for by_row in (True, False))
+    X, y = samples(rows, 300, dtype)
+    engines = [engine_of(network, dtype) for network in (rows, dense)]
+    for _ in range(2):  # in other batches than those of the gradients in between, which touch all rows
+        engines[0].named_gradients(engines[0].data(X, y))
+        first, second = (trained(engine, X, y, PLAIN_RULE, 7, bounds=bounds) for engine in engines)
+        assert all(close(value, second[name], dtype) for name, value in first.items())
 
 
 def test_a_batch_norm_that_is_frozen_uses_and_keeps_its_running_statistics(dtype):

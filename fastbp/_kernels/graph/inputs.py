@@ -11,8 +11,8 @@ from ..jit import inlined, inner
 from ..llvm import at, get, lanes, load, load_first, put, ramp, splat, store, store_first, where_less
 from ..samples import copy_row
 from ..team import slice_of
-from .nodes import LEARNING, Graph, Rows
-from .places import node_of, tensor_of
+from .nodes import COUNT, STAMP, TOUCHED, Graph, Rows
+from .places import clear, node_of, tensor_of
 
 
 @inner
@@ -85,28 +85,41 @@ def forward_embed(net: Machine, graph: Graph, i: int, x: Operand, rows: Rows, mo
 
 
 @apart
-def gradients_embed(net: Machine, graph: Graph, i: int, x: Operand, m: int, eta: float, mode: int, team: Team):
-    """Add ∂J/∂y of each sample to its category's gradient: each thread for its own categories, in the samples' order.
+def touch_rows(net: Machine, graph: Graph, i: int, x: Operand, m: int, eta: float):
+    """List the rows of a table that m samples have, and set their gradients to 0 when the batch first has them.
 
-    The gradient is 0 before a batch's first block. If the table is updated by row, only rows with a sample in the
-    batch are set to 0, when the first one comes, and have the batch's stamp.
+    The batch begins if η is 0.
     """
     node = node_of(graph, i)
     table = tensor_of(graph, node.parameters)
-    if not table.learns:
-        return
-    by_row, stamp = table.by_row != 0 and mode == LEARNING, get(graph.stamps, 0)
+    numbers = at(graph.stamps, table.stamps)
+    if eta == 0:
+        put(numbers, STAMP, get(numbers, STAMP) + 1)
+        put(numbers, COUNT, 0)
+    stamp, count, stamps = get(numbers, STAMP), get(numbers, COUNT), at(numbers, TOUCHED + table.rows)
+    for s in range(m):
+        code = category(x, node, s, table.rows)
+        if get(stamps, code) != stamp:
+            put(stamps, code, stamp)
+            put(numbers, TOUCHED + count, code)
+            count += 1
+            clear(net, at(net.gradients, table.start + code * table.width), table.width)
+    put(numbers, COUNT, count)
+
+
+@apart
+def gradients_embed(net: Machine, graph: Graph, i: int, x: Operand, m: int, eta: float, mode: int, team: Team):
+    """Add ∂J/∂y of each sample to its category's gradient: each thread for its own categories, in the samples' order.
+
+    The gradient is 0 before a batch's first block: all of it, or the rows of `touch_rows`.
+    """
+    node = node_of(graph, i)
+    table = tensor_of(graph, node.parameters)
     first, count = slice_of(table.rows, 1, team)
-    zero = get(net.work, net.zeros)  # from memory, or LLVM would call the C library's memset
     for s in range(m):
         code = category(x, node, s, table.rows)
         if first <= code < first + count:
-            gradient = at(net.gradients, table.start + code * table.width)
-            if by_row and get(graph.stamps, table.stamps + code) != stamp:
-                put(graph.stamps, table.stamps + code, stamp)
-                for j in range(table.n):
-                    put(gradient, j, zero)
-            add_row(gradient, errors_at(net, node, s), table.n)
+            add_row(at(net.gradients, table.start + code * table.width), errors_at(net, node, s), table.n)
 
 
 @inlined

@@ -82,11 +82,15 @@ class Tensor(NamedTuple):
     learns: bool
     penalized: bool  # whether l1, l2 and max_norm apply: to the weights of AFFINE
     by_row: bool  # whether an update changes only rows that the batch has: a table of embeddings
-    stamps: int  # by_row: the place of (rows,) numbers of batches in Graph.stamps
+    stamps: int  # by_row: the place of its numbers in Graph.stamps
     limits: bool  # whether max_norm applies: to columns, the incoming weights of a unit
 
 
 TENSOR_FIELDS = len(Tensor._fields)
+
+# Where numbers of a table that is updated by row begin in Graph.stamps: the number of the batch, how many rows it has,
+# (rows,) these rows in the order of their first samples, and (rows,) the last batch that had each row
+STAMP, COUNT, TOUCHED = range(3)
 
 FACTORS = 2  # numbers in Graph.factors for each tensor: of η, and of the decay
 
@@ -108,7 +112,7 @@ class Graph(NamedTuple):
     n_tensors: int
     reals: Reals  # (n_nodes · REALS,)
     factors: Reals  # (n_tensors · FACTORS,)
-    stamps: Integers  # (1 + …,) for tables that are updated by row: first the number of the current batch
+    stamps: Integers  # for tables that are updated by row, STAMP … of each; or (1,)
     decays: RealRun  # the factor of the decay for each batch, as Step.rates; (1,) 1 without a schedule
     dropouts: RealRun  # the factor of the dropout rates for each batch
     average: NumberRun  # the moving average of the parameters, in their layout, or (0,)

@@ -3,7 +3,7 @@
 from ..apart import apart
 from ..codes import Dropping, Machine, Operand, Team
 from ..jit import inlined
-from ..llvm import at, get, lanes, put
+from ..llvm import at, lanes
 from ..records import layer_of
 from ..team import meet, slice_of
 from ..tuning import HEIGHT
@@ -15,6 +15,7 @@ from .inputs import (
     forward_numbers,
     forward_piecewise,
     gradients_embed,
+    touch_rows,
 )
 from .nodes import (
     ACTIVATE,
@@ -121,28 +122,29 @@ def graph_backward(net: Machine, graph: Graph, x: Operand, m: int, mode: int, te
 
 
 @inlined
-def clear_tables(net, graph, mode, team):
-    """Set the gradients of embeddings to 0, before the first block of a batch. Some get it row by row."""
+def clear_tables(net, graph, x, m, eta, mode, team):
+    """Set the gradients of embeddings to 0 where the batch begins, or for each row where the batch first has it."""
     any_table = False
     for i in range(graph.n_nodes):
         node = node_of(graph, i)
         if node.op == EMBED and node.learns:
-            any_table = True
             table = tensor_of(graph, node.parameters)
-            if not (table.by_row and mode == LEARNING):
+            if table.by_row and mode == LEARNING:
+                any_table = True
+                if i % team.n_threads == team.thread:
+                    touch_rows(net, graph, i, x, m, eta)
+            elif eta == 0:
+                any_table = True
                 first, count = slice_of(table.rows * table.width, HEIGHT * lanes(net.work, 1), team)
                 clear(net, at(net.gradients, table.start + first), count)
     if any_table:
-        if team.thread == 0:
-            put(graph.stamps, 0, get(graph.stamps, 0) + 1)
         meet(team)
 
 
 @apart
 def graph_gradients(net: Machine, graph: Graph, x: Operand, m: int, eta: float, mode: int, team: Team):
     """Store the gradients of the parameters over m rows if η is 0, or add them if it is −1. All threads meet."""
-    if eta == 0:
-        clear_tables(net, graph, mode, team)
+    clear_tables(net, graph, x, m, eta, mode, team)
     for i in range(graph.n_nodes):
         node = node_of(graph, i)
         if not node.learns:

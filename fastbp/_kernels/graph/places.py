@@ -4,7 +4,7 @@ from ..codes import Machine, Operand
 from ..jit import inlined, inner
 from ..llvm import at, get, lanes, load, record, store
 from ..records import layer_of
-from .nodes import FACTORS, NODE_FIELDS, REALS, TENSOR_FIELDS, Node, Tensor
+from .nodes import COUNT, FACTORS, NODE_FIELDS, REALS, TENSOR_FIELDS, TOUCHED, Node, Tensor
 
 
 @inner
@@ -29,6 +29,18 @@ def real_of(graph, node, k):
 def factor_of(graph, i, k):
     """Return the factor of η (k = 0) or of the decay (k = 1) for parameter i."""
     return get(graph.factors, i * FACTORS + k)
+
+
+@inlined
+def rows_of_batch(graph, tensor):
+    """Return how many rows of a table the batch has, if the table is updated by row."""
+    return get(graph.stamps, tensor.stamps + COUNT)
+
+
+@inlined
+def row_of_batch(graph, tensor, k):
+    """Return the k-th of these rows."""
+    return get(graph.stamps, tensor.stamps + TOUCHED + k)
 
 
 @inlined

@@ -10,13 +10,7 @@ from ..team import meet, slice_of, slice_of_lines
 from ..tuning import CHUNK
 from ..updates import bound_run, factor_within, factors_of, limit_few, move_run
 from .nodes import Graph
-from .places import clear, factor_of, tensor_of
-
-
-@inlined
-def has_row(graph, tensor, row):
-    """Return whether the batch has a row of a table that is updated by row."""
-    return get(graph.stamps, tensor.stamps + row) == get(graph.stamps, 0)
+from .places import clear, factor_of, row_of_batch, rows_of_batch, tensor_of
 
 
 @inlined
@@ -27,16 +21,15 @@ def rows_in_chunk(tensor):
 
 @inner
 def bound_rows(net, graph, tensor, sums, limit, team):
-    """Clip the gradients of a table's rows, and store their Σ g²: a thread's part."""
+    """Clip the gradients of the batch's rows of a table, and store their Σ g²: a thread's part."""
     unit, zero = rows_in_chunk(tensor), number_of(net.work, 0)
-    first, count = slice_of(tensor.rows, unit, team)
+    first, count = slice_of(rows_of_batch(graph, tensor), unit, team)
     for top in range(first, first + count, unit):
         squares = 0.0
-        for r in range(top, min(top + unit, tensor.rows)):
-            if has_row(graph, tensor, r):
-                i = tensor.start + r * tensor.width
-                theta, gradient = at(net.parameters, i), at(net.gradients, i)
-                squares += bound_run(theta, gradient, tensor.width, 0, zero, zero, limit)[0]
+        for r in range(top, min(top + unit, first + count)):
+            i = tensor.start + row_of_batch(graph, tensor, r) * tensor.width
+            theta, gradient = at(net.parameters, i), at(net.gradients, i)
+            squares += bound_run(theta, gradient, tensor.width, 0, zero, zero, limit)[0]
         put(sums, 2 * (tensor.chunk + top // unit), squares)
         put(sums, 2 * (tensor.chunk + top // unit) + 1, 0.0)
 
@@ -60,11 +53,11 @@ def bound_tensor(net, tensor, sums, l1, l2, limit, team):
 
 
 @inlined
-def chunks_of(tensor):
-    """Return how many sums a parameter has."""
+def chunks_of(graph, tensor):
+    """Return how many sums a parameter has in this batch."""
     if tensor.by_row:
         unit = rows_in_chunk(tensor)
-        return (tensor.rows + unit - 1) // unit
+        return (rows_of_batch(graph, tensor) + unit - 1) // unit
     return (tensor.rows * tensor.width + CHUNK - 1) // CHUNK
 
 
@@ -84,7 +77,7 @@ def bound_graph(net, graph, sums, bounds, l2, team):
     for i in range(graph.n_tensors):
         tensor = tensor_of(graph, i)
         if tensor.learns or tensor.penalized:
-            for chunk in range(tensor.chunk, tensor.chunk + chunks_of(tensor)):
+            for chunk in range(tensor.chunk, tensor.chunk + chunks_of(graph, tensor)):
                 squares += get(sums, 2 * chunk)
                 penalty += get(sums, 2 * chunk + 1)
     norm = square_root(squares)
@@ -117,10 +110,10 @@ def move_graph(net, graph, kept, rule, eta, decay, scale, step, team):
         own = Rule(rule.code, rule.decay_1, rule.decay_2, rule.epsilon, decays)
         factors = factors_of(net.work, own, eta * factor_of(graph, i, 0), scale, step)
         if tensor.by_row:
-            first, count = slice_of(tensor.rows, CHUNK, team)
+            first, count = slice_of(rows_of_batch(graph, tensor), 1, team)
             for r in range(first, first + count):
-                if has_row(graph, tensor, r):
-                    move_tensor(net, kept, tensor.start + r * tensor.width, tensor.width, rule.code, factors)
+                start = tensor.start + row_of_batch(graph, tensor, r) * tensor.width
+                move_tensor(net, kept, start, tensor.width, rule.code, factors)
         else:
             first, length = slice_of(tensor.rows * tensor.width, CHUNK, team)
             if length > 0:
