@@ -12,6 +12,7 @@ g = γ ⊙ δ, where the means are those over what x̂ was computed from.
 from ..apart import apart
 from ..bits import total
 from ..codes import Machine, Operand, Team
+from ..elementary import at_least
 from ..jit import inlined, inner
 from ..llvm import (
     at,
@@ -32,6 +33,7 @@ from ..llvm import (
 from ..team import meet, slice_of_lines
 from .nodes import LEARNING, PREDICTING, Graph, Rows
 from .places import node_of, real_of, tensor_of
+from .stack import LANES, on_stack
 
 # Rows of a batch norm's statistics. The sums for the gradients replace the moments, which are then no longer needed.
 SCALE, MEAN, VARIANCE = range(3)
@@ -59,57 +61,74 @@ def store_or_add(memory, j, vector, row, adds):
     store_in_row(memory, j, vector + load(memory, j, 1) if adds else vector, row)
 
 
-@inner
-def moments(x, n, epsilon):
-    """Return the mean of n numbers, and r, in their dtype.
-
-    The first number is subtracted from all. Then one pass is enough for both sums, and their difference is precise.
-    """
+@inlined
+def sums_of_row(x, n):
+    """Return Σ d and Σ d² of the differences d of n numbers from the first. With these, no digits cancel later."""
     origin, width = splat(get(x, 0), 1), lanes(x, 1)
     sums = squares = origin * 0
     for j in range(0, n, width):
         d = load(x, j, 1) - origin
         if j + width > n:
             d = first_lanes(d, x, n - j)
-        sums = sums + d
-        squares = fma(d, d, squares)
-    mean = total(sums) / n
-    variance = total(squares) / n - mean * mean
-    variance = 0.0 if variance < 0 else variance  # by rounding
-    return number_of(x, mean + get(x, 0)), number_of(x, 1 / square_root(variance + epsilon))
+        sums, squares = sums + d, fma(d, d, squares)
+    return total(sums), total(squares)
+
+
+@inlined
+def normalize_row(y, kept, x, gamma, beta, n, row, mean, scale):
+    """Store y and x̂ of a row. mean: less the first number."""
+    mean += get(x, 0)
+    for j in range(0, n, lanes(y, 1)):
+        v = (load(x, j, 1) - mean) * scale
+        store_in_row(kept, j, v, row)
+        store_in_row(y, j, fma(load(gamma, j, 1), v, load(beta, j, 1)), row)
 
 
 @apart
 def forward_layer_norm(net: Machine, graph: Graph, i: int, x: Operand, rows: Rows, mode: int, team: Team):
-    """Normalize each row of this thread."""
-    node = node_of(graph, i)
+    """Normalize each row of this thread, as many at a time as a vector has lanes, so that they share a square root."""
+    node, step = node_of(graph, i), lanes(net.work, 1)
     gamma = at(net.parameters, tensor_of(graph, node.parameters).start)
     beta = at(net.parameters, tensor_of(graph, node.parameters + 1).start)
-    for s in range(rows.first, rows.first + rows.count):
-        source = at(net.work, node.a_in + s * node.in_width)
-        kept, y = at(net.work, node.kept + s * node.out_width), at(net.work, node.a_out + s * node.out_width)
-        mean, scale = moments(source, node.n_in, real_of(graph, node, 0))
-        put(net.work, node.statistics + s, scale)
-        for j in range(0, node.n_in, lanes(y, 1)):
-            v = (load(source, j, 1) - mean) * scale
-            store_in_row(kept, j, v, node.out_width)
-            store_in_row(y, j, fma(load(gamma, j, 1), v, load(beta, j, 1)), node.out_width)
+    means, scales, n = on_stack(net.work, LANES), on_stack(net.work, LANES), node.n_in
+    inverse, epsilon = number_of(net.work, 1 / n), number_of(net.work, real_of(graph, node, 0))
+    for top in range(rows.first, rows.first + rows.count, step):
+        count = min(step, rows.first + rows.count - top)
+        for r in range(count):
+            sums, squares = sums_of_row(at(net.work, node.a_in + (top + r) * node.in_width), n)
+            put(means, r, sums)
+            put(scales, r, squares)
+        mean = load(means, 0, 1) * inverse
+        variance = at_least(load(scales, 0, 1) * inverse - mean * mean, 0)  # rounding could make it negative
+        store(means, 0, mean)
+        store(scales, 0, 1 / square_root(variance + epsilon))
+        store_first(at(net.work, node.statistics), top, load(scales, 0, 1), count)
+        for r in range(count):
+            source, place = at(net.work, node.a_in + (top + r) * node.in_width), (top + r) * node.out_width
+            y, kept = at(net.work, node.a_out + place), at(net.work, node.kept + place)
+            normalize_row(y, kept, source, gamma, beta, n, node.out_width, get(means, r), get(scales, r))
 
 
-@inner
-def layer_norm_errors(delta_in, delta, kept, gamma, node, scale):
-    """Compute ∂J/∂x of one row."""
-    n, width = node.n_in, lanes(delta, 1)
-    sums = products = splat(scale, 1) * 0
+@inlined
+def sums_of_errors(delta, kept, gamma, n):
+    """Return Σ g and Σ g ⊙ x̂ of a row."""
+    width = lanes(delta, 1)
+    sums = products = load(delta, 0, 1) * 0
     for j in range(0, n, width):
         g = load(delta, j, 1) * load(gamma, j, 1)
         if j + width > n:
             g = first_lanes(g, delta, n - j)
-        sums = sums + g
-        products = fma(g, load(kept, j, 1), products)
-    mean, product = number_of(delta, total(sums) / n), number_of(delta, total(products) / n)
+        sums, products = sums + g, fma(g, load(kept, j, 1), products)
+    return total(sums), total(products)
+
+
+@inlined
+def errors_of_row(delta_in, delta, kept, gamma, node, scale, mean, product):
+    """Store r g less the two means of a row, which are multiplied by r."""
+    n, width = node.n_in, lanes(delta, 1)
     for j in range(0, n, width):
-        v = fma(load(kept, j, 1), -product, load(delta, j, 1) * load(gamma, j, 1) - mean) * scale
+        g = load(delta, j, 1) * load(gamma, j, 1)
+        v = fma(load(kept, j, 1), -product, fma(g, scale, -mean))
         if j + width > n:
             v = first_lanes(v, delta, n - j)
         store_or_add(delta_in, j, v, node.in_width, node.adds != 0)
@@ -117,18 +136,26 @@ def layer_norm_errors(delta_in, delta, kept, gamma, node, scale):
 
 @apart
 def backward_layer_norm(net: Machine, graph: Graph, i: int, x: Operand, rows: Rows, mode: int, team: Team):
-    """Compute ∂J/∂x of each row of this thread."""
-    node = node_of(graph, i)
+    """Compute ∂J/∂x of each row of this thread, as many at a time as a vector has lanes."""
+    node, step = node_of(graph, i), lanes(net.work, 1)
     gamma = at(net.parameters, tensor_of(graph, node.parameters).start)
-    for s in range(rows.first, rows.first + rows.count):
-        layer_norm_errors(
-            at(net.work, node.d_in + s * node.in_width),
-            at(net.work, node.d_out + s * node.out_width),
-            at(net.work, node.kept + s * node.out_width),
-            gamma,
-            node,
-            get(net.work, node.statistics + s),
-        )
+    means, products, inverse = on_stack(net.work, LANES), on_stack(net.work, LANES), number_of(net.work, 1 / node.n_in)
+    for top in range(rows.first, rows.first + rows.count, step):
+        count = min(step, rows.first + rows.count - top)
+        for r in range(count):
+            place = (top + r) * node.out_width
+            delta, kept = at(net.work, node.d_out + place), at(net.work, node.kept + place)
+            mean, product = sums_of_errors(delta, kept, gamma, node.n_in)
+            put(means, r, mean)
+            put(products, r, product)
+        scales = load_first(at(net.work, node.statistics), top, count) * inverse
+        store(means, 0, load(means, 0, 1) * scales)
+        store(products, 0, load(products, 0, 1) * scales)
+        for r in range(count):
+            place, scale = (top + r) * node.out_width, get(net.work, node.statistics + top + r)
+            delta, kept = at(net.work, node.d_out + place), at(net.work, node.kept + place)
+            delta_in = at(net.work, node.d_in + (top + r) * node.in_width)
+            errors_of_row(delta_in, delta, kept, gamma, node, scale, get(means, r), get(products, r))
 
 
 @inlined

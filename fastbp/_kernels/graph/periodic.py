@@ -11,20 +11,18 @@ from ..apart import apart
 from ..bits import total
 from ..codes import Machine, Operand, Team
 from ..jit import inlined, inner
-from ..levels import REGISTER
 from ..llvm import at, fma, get, lanes, load, load_first, number_of, put, splat, store, store_first
 from ..team import slice_of
 from .inputs import errors_at, errors_of_x, read_from, written_at
 from .nodes import Graph, Rows
 from .places import clear, node_of, tensor_of
-from .stack import on_stack, read_column, write_number
+from .stack import LANES, on_stack, read_column, write_number
 from .turns import cosine_of_turns, sine_and_cosine_of_turns
 
 TAU = 6.283185307179586
 QUAD = 4
 SAMPLES = 256  # in a piece of a block, for which x and QUAD columns of δ are on the stack
 COLUMNS = (1 + QUAD) * SAMPLES
-LANES = REGISTER // 4  # at most, of any dtype
 BESIDE = (1 + QUAD) * LANES
 
 

@@ -5,9 +5,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..jit import inlined
-from ..levels import LINE
+from ..levels import LINE, REGISTER
 from ..llvm import at, get, lanes, put
 from .places import clear
+
+LANES = REGISTER // 4  # at most, of a vector of any dtype
 
 
 @intrinsic(prefer_literal=True)
