@@ -12,12 +12,13 @@ from fastbp.layers import Residual as Block
 
 from fastbp import Trainer, losses, reference
 from fastbp.reference import blocks, layer_training
-from fastbp.reference.blocks import Activation, BatchNorm, Dense, Inputs, LayerNorm, Residual
+from fastbp.reference.blocks import Activation, BatchNorm, Dense, Encoding, Inputs, LayerNorm, Residual, Scale
 from fastbp.reference.networks import Network
 
 from .cases import DTYPES, HIDDEN, OUTPUTS, RULES, parameter_of
 from .layer_cases import NETWORKS, data_of, in_float32, parameters_of, random_network
 from .layer_trainers import trainer_of
+from .test_reference import differences
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}  # relative to the largest number of an array, after 50 steps
 SMALL_STEPS = [replace(rule, learning_rate=rule.learning_rate / 10) for rule in RULES]  # that don't amplify rounding
@@ -157,6 +158,41 @@ def test_penalties_and_limits_equal_the_reference(both):
     for name in ("everything", "nested"):
         for rule in (SMALL_STEPS[0], ADAMW):
             assert_trains_alike(NETWORKS[name], rule, both=both)
+
+
+SIZES = (1, 2, 3, 4, 8, 9, 15, 16, 17, 31, 33, 64, 65, 130, 300)  # about vectors, tiles and what is called wide
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_sizes(width):
+    """Every operation with tensors of a width; a width of 1 has no norm, because a normalized single unit is 0."""
+    norms = (LayerNorm(), BatchNorm()) if width > 2 else (None, None)
+    numbers, inner = width % 5 + 1, width % 40 + 1
+    layers = (
+        Inputs(numbers, (width, 3), (min(width, 40), 2), Encoding(("pbld", "periodic", "piecewise")[width % 3], inner)),
+        Scale(),
+        Dense(width, "tanh", norms[0], 0.2, parametric=True),
+        Residual((Dense(width + 1, "mish", norms[1]), Dense(width, use_bias=False))),
+        *(norms[:1] if width > 2 else ()),
+        Dense(width % 6 + 1),
+    )
+    n = 21 if width < 100 else 300
+    assert_trains_alike(Network(layers), n=n, batch_size=8 if width < 100 else 290, epochs=2)
+
+
+@pytest.mark.parametrize(
+    "name", ["dense", "pbld and embeddings", "periodic", "piecewise", "scale", "parametric", "residual"]
+)
+def test_gradients_equal_central_differences(name):
+    """Those of the loss that `evaluate` gives, by every parameter."""
+    network = NETWORKS[name]
+    p, X, y = prepared(network, 9)
+    trainer = trainer_of(network, p)
+    gradients = trainer.gradients(X, y).named
+    for key, view in trainer.named_parameters().items():
+        if key in gradients:
+            numeric = differences(lambda: trainer.evaluate(X, y)["loss"], view, 1e-5)
+            assert_all_close({key: gradients[key]}, {key: numeric}, 1e-7, least=0.1)
 
 
 @over_dtypes
