@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fastbp.layers import Residual as Block
 
 from fastbp import Trainer, losses, reference
+from fastbp.layers import Residual as Block
 from fastbp.reference import blocks, layer_training
 from fastbp.reference.blocks import Activation, BatchNorm, Dense, Encoding, Inputs, LayerNorm, Residual, Scale
 from fastbp.reference.networks import Network
