@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast
@@ -191,9 +192,10 @@ class GraphNetwork(Network):
     def packed_raw(self) -> Array:
         return self._layout.pack(self._trained[: self._layout.size]) if self.ways.ema > 0 else self._trained[:0]
 
-    def unpack_raw(self, packed: Array) -> None:
-        if packed.size:
-            self._layout.unpack(packed, self._trained[: self._layout.size])
+    def restore(self, packed_raw: Array, settled: int | None) -> None:
+        if packed_raw.size:
+            self._layout.unpack(packed_raw, self._trained[: self._layout.size])
+        self.settled = self._digest() if settled is None else settled
 
     def set_ways(self, ways: Ways) -> None:
         """Change the groups and the frozen parameters, but neither the average nor the batches."""
@@ -201,9 +203,16 @@ class GraphNetwork(Network):
         self.ways = self.ways._replace(groups=ways.groups, frozen=ways.frozen)
 
     def begin(self, steps: int) -> None:
-        """Before the first update, the average is what the user has made of the parameters."""
-        if steps == 0:
-            self._follow()
+        if self.ways.ema > 0 and (steps == 0 or self.settled not in (None, self._digest())):
+            self._follow()  # nothing is trained yet, or somebody has changed the average since
+        self.settled = None
+
+    def end(self) -> None:
+        self.settled = self._digest()
+
+    def _digest(self) -> int | None:
+        """Return a digest of the average, which tells at the next training whether somebody has changed it."""
+        return zlib.crc32(self.packed().data) if self.ways.ema > 0 else None
 
     def _follow(self) -> None:
         """Give training the public parameters to start from."""
@@ -294,9 +303,9 @@ class GraphNetwork(Network):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        raw = state.pop("_raw")
+        raw, settled = state.pop("_raw"), state.pop("settled")
         super().__setstate__(state)
-        self.unpack_raw(raw)
+        self.restore(raw, settled)
 
 
 def factors(parameters: Sequence[Parameter], ways: Ways) -> Array:

@@ -49,6 +49,7 @@ class Network:
 
     layers: tuple[Any, ...] = ()  # those of a network that has more than Θˡ, bˡ and activations; see `_layered`
     categories: tuple[int, ...] = ()  # how many categories each of the last columns of X has, if these are categories
+    settled: int | None = None  # a digest of the parameters at the end of the last training, if they are an average
     has_batch_norm = False  # whether a layer needs all rows of a batch at once
     wants_edges = False  # whether training rows are to decide the edges of bins
 
@@ -140,8 +141,8 @@ class Network:
         """Return a copy of the parameters that training moves, if these are not the public ones, otherwise (0,)."""
         return self._parameters[:0]
 
-    def unpack_raw(self, packed: Array) -> None:
-        """Set the parameters that training moves from the vector that `packed_raw` returned."""
+    def restore(self, packed_raw: Array, settled: int | None) -> None:
+        """Set the parameters that training moves, and `settled`, from those of another network."""
 
     @property
     def n_numbers(self) -> int:
@@ -158,6 +159,9 @@ class Network:
 
     def begin(self, steps: int) -> None:
         """Prepare for training after so many updates."""
+
+    def end(self) -> None:
+        """Remember the parameters at the end of a training."""
 
     def learn_edges(self, X: Array) -> None:
         """Set the edges of bins, if there are any, to quantiles of training rows, (n, n_1)."""

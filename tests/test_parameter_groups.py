@@ -182,6 +182,31 @@ def test_training_starts_from_weights_that_were_set():
     assert_same(trainer, other)
 
 
+def test_training_goes_on_from_weights_that_were_changed():
+    trainer, other = (fitted(epochs=2, ema=0.5) for _ in range(2))
+    trainer.weights[0][...] *= 2  # of the average
+    other.set_weights(trainer.get_weights())
+    for each in (trainer, other):
+        each.fit(X, Y, verbose=0)
+    assert_same(trainer, other)
+
+
+def test_early_stopping_goes_on_to_the_bit(tmp_path):
+    def fit(trainer: Trainer, ends: int, **options) -> None:
+        stopping = EarlyStopping(patience=50)
+        ending = (lambda trainer, epoch, measured: epoch == ends) if ends else None
+        callbacks = [stopping, ending] if ends else [stopping]
+        trainer.fit(X, Y, epochs=9, validation_data=(X, -Y), callbacks=callbacks, verbose=0, **options)
+
+    whole, half = (Trainer(LAYERS, **EVERYTHING) for _ in range(2))
+    fit(whole, 0)
+    fit(half, 4)  # has the best weights now, which aren't the last ones
+    half.save(tmp_path / "model.npz")
+    for other in (Trainer.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(half)), half):
+        fit(other, 0, initial_epoch=4)
+        assert_same(whole, other)
+
+
 def test_the_best_weights_are_those_of_the_average():
     for metrics in ((), "mae"):  # in the kernel, and in Python
         trainer = Trainer([3, 6, 2], **OPTIONS, ema=0.5)

@@ -53,6 +53,7 @@ OPTIONAL = {  # fields that not every file has
     "names": RECORD,
     "report": RECORD,
     "scaling": RECORD,
+    "settled": WHOLE + NOTHING,
 }
 OPTIONS = {
     "layer_sizes": LIST,
@@ -106,7 +107,7 @@ class Saved(NamedTuple):
         header = self.header
         state.seed = self.options["seed"]  # even if ranks have drawn one: the validation split must stay the same
         state.network.unpack(self.arrays["parameters"])
-        state.network.unpack_raw(self.arrays["raw"])
+        state.network.restore(self.arrays["raw"], header.get("settled"))
         memory = state.memory._replace(
             first=self.arrays["first"], second=self.arrays["second"], steps=np.array([header["steps"]], np.int64)
         )
@@ -135,6 +136,7 @@ def save(state: State, table: Table | None, path: str | os.PathLike[str]) -> Non
         arrays["states"] = numbers
     if (raw := state.network.packed_raw()).size:
         arrays["raw"] = raw
+        header["settled"] = state.network.settled
     if table is not None:
         header["table"] = table.record()
     if state.column_names != NONE:

@@ -74,6 +74,8 @@ class Run(Passes):
                     history.interrupted = True
             except OutOfTime:
                 pass
+            finally:
+                state.network.end()
         return self.history
 
     def ends(self) -> AbstractContextManager[ExitStack | None]:
@@ -244,7 +246,10 @@ class Run(Passes):
         with self.state.engine.exclusively():
             self.state.begin()
             self.rewind.keep(0)
-            return self.one_batch(data, rate)
+            try:
+                return self.one_batch(data, rate)
+            finally:
+                self.state.network.end()
 
     def after_epoch(self, training: Source, validation: codes.Data | Feed | None, metrics: Any) -> dict[str, float]:
         """Return the measurements after an epoch, except the training loss."""
