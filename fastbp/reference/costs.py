@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .activations import activation, sigmoid, softmax, softplus, through_activation
+from .row_losses import OfRows
 
 Array = npt.NDArray[Any]
-Loss = str | Callable[[float, float], tuple[float, float]]  # a name, or a function (a, y) → (ℓ, ∂ℓ/∂a) of one output
+# A name, a function (a, y) → (ℓ, ∂ℓ/∂a) of one output, or one of rows
+Loss = str | Callable[[float, float], tuple[float, float]] | OfRows
 
 
 def output_losses(a: Array, y: Array, loss: Loss, parameter: Any = None) -> tuple[Array, Array]:
@@ -40,7 +42,7 @@ def output_losses(a: Array, y: Array, loss: Loss, parameter: Any = None) -> tupl
 
 
 def losses(z: Array, y: Array, activation_name: str, loss: Loss, parameter: Any = None) -> tuple[Array, Array]:
-    """Return ℓ and ∂ℓ/∂z of every output, both (m, n_L), given zᴸ and y.
+    """Return ℓ and ∂ℓ/∂z of every output, both (m, n_L), given zᴸ and y. ℓ of rows is (m, 1).
 
     Some losses are computed from zᴸ, because aᴸ could overflow, or the logarithm of 0 could be needed.
     """
@@ -51,6 +53,9 @@ def losses(z: Array, y: Array, activation_name: str, loss: Loss, parameter: Any 
         return softplus(z) - z * y, sigmoid(z) - y
     if loss == "poisson":
         return np.exp(z) - y * z, np.exp(z) - y
+    if isinstance(loss, OfRows):
+        of_rows, slopes = loss.function(activation(z, activation_name), y)
+        return of_rows[:, None], through_activation(slopes, z, activation_name)
     values, slopes = output_losses(activation(z, activation_name), y, loss, parameter)
     return values, through_activation(slopes, z, activation_name)
 

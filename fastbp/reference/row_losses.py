@@ -1,20 +1,27 @@
 """Losses of whole rows in NumPy: likelihoods with two outputs for each target, and the mean over members.
 
 Every function takes the outputs a, (m, n_L), and the targets y of one row each, and returns the losses of the rows,
-(m,), and their derivatives by a, (m, n_L). J is the mean of the losses over the rows, so ∂J/∂a is derivatives / m.
+(m,), and their derivatives by a, (m, n_L). J is the mean of the losses over the rows. The functions for networks take
+such a function as OfRows(function).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 RowLoss = Callable[[Array, Array], tuple[Array, Array]]
+
+
+class OfRows(NamedTuple):
+    """A loss of rows, as the ``loss`` of `cost`, `gradients`, `train_epoch` and others."""
+
+    function: RowLoss
 
 
 def gaussian_nll(a: Array, y: Array, beta: float = 0.0) -> tuple[Array, Array]:
