@@ -596,12 +596,12 @@ def test_gaussian_nll_trains_as_in_pytorch(optimizer, dtype):
 
 def test_gaussian_nll_finds_the_mean_and_the_deviation_of_heteroscedastic_data():
     rng = np.random.default_rng(0)
-    X = rng.uniform(-1, 1, (4000, 1))
+    X = rng.uniform(-1, 1, (10_000, 1))
     mean, std = np.sin(3 * X), 0.1 + 0.4 * (X + 1) / 2
     y = mean + std * rng.normal(size=mean.shape)
     trainer = Trainer([1, 32, 2], loss="gaussian_nll", optimizer="adam", learning_rate=0.02, schedule="cosine", seed=0)
-    trainer.fit(X, y, epochs=60, verbose=0)
-    assert np.sqrt(np.mean((trainer.predict(X) - mean) ** 2)) < 0.03
+    trainer.fit(X, y, epochs=30, verbose=0)
+    assert np.sqrt(np.mean((trainer.predict(X) - mean) ** 2)) < 0.05
     assert np.sqrt(np.mean((trainer.predict_std(X) / std - 1) ** 2)) < 0.1
     interval = trainer.predict_interval(X, coverage=0.8)
     inside = (interval[:, :, 0] <= y) & (y <= interval[:, :, 1])
