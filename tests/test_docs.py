@@ -133,7 +133,7 @@ def test_outputs_are_compared_by_text_and_number(shown, printed, same):
 def test_no_block_is_overlooked(page):
     text = page.read_text("utf-8")
     assert text.count("```") == 2 * len(FENCE.findall(text))
-    assert {language for language, _ in FENCE.findall(text)} <= {"python", "console", "text", ""}
+    assert {language for language, _ in FENCE.findall(text)} <= {"python", "console", "text", "c", ""}
 
 
 @pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
