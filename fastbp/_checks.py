@@ -379,6 +379,13 @@ def limit(argument: str, value: Any, *, dtype: np.dtype[Any]) -> float:
     return math.inf if value is None else real(argument, value, above=0, dtype=dtype)
 
 
+def plain(argument: str, network: Any) -> None:
+    """Refuse a network with a list of layers, of which Θ, b and f don't say everything."""
+    if network.layers:
+        expected = "a network without layers of fastbp.layers, which is all Θ, b and f"
+        raise ValueError(wrong(argument, expected, shown(list(network.layers))))
+
+
 def fits(argument: str, what: str, needed: int) -> None:
     """Raise MemoryError if more bytes are needed than available. Nothing is allocated.
 

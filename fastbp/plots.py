@@ -95,6 +95,7 @@ def activations(trainer: Trainer, X: Any, ax: Axes | None = None) -> Axes:
     The axes.
     """
     _check_trainer(trainer)
+    _checks.plain("trainer", trainer.network)
     X = _checks.matrix("X", trainer._state.column_names.inputs("X", X), trainer.layer_sizes[0], np.float64)
     names = trainer.network.activations
     _, a = reference.forward(*trainer._state.folded(), names, X)
@@ -282,6 +283,7 @@ def network(trainer: Trainer, ax: Axes | None = None) -> Axes:
     The axes.
     """
     _check_trainer(trainer)
+    _checks.plain("trainer", trainer.network)
     sizes = trainer.layer_sizes
     if len(sizes) > MAX_LAYERS:
         expected = f"a network with at most {MAX_LAYERS} layers"

@@ -11,6 +11,19 @@ import pandas
 import pytest
 
 from fastbp import Trainer, losses, reference
+from fastbp.layers import (
+    PBLD,
+    Activation,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Inputs,
+    LayerNorm,
+    Periodic,
+    PiecewiseLinear,
+    Residual,
+    Scale,
+)
 
 from .cases import ACTIVATIONS, ARCHITECTURES, DTYPES, HIDDEN, KINKS, OUTPUTS, TOLERANCE, named
 from .optional import Package, needs
@@ -286,3 +299,119 @@ def test_a_jacobian_that_exceeds_memory_is_refused(monkeypatch):
     with pytest.raises(MemoryError, match="X: expected what fits"):
         trainer.jacobian(X)
     assert trainer.vjp(X, np.zeros((2000, 100))).shape == (2000, 100)
+
+
+LAYERS = {
+    "norms": [5, Dense(8, "gelu", norm="layer"), LayerNorm(), Dense(8, norm="batch", dropout=0.2), BatchNorm(), 2],
+    "first norm": [5, LayerNorm(), Dense(4, "tanh"), 2],
+    "alphas": [5, Dense(8, "silu", parametric=True), Scale(), Activation("mish", parametric=True), Dropout(0.3), 2],
+    "blocks": [4, 6, Residual(5, "tanh", "batch", 0.1), Residual([LayerNorm(), Residual([Dense(6, "silu")])]), 2],
+    "pbld": [Inputs(5, [7, 3]), PBLD(4, 5, 1.0), Dense(8, "mish", norm="layer"), Residual(6), 3],
+    "some encoded": [Inputs(5, [4], embedding_dim=2), PBLD(3, n_numbers=2), Dense(8, "sigmoid"), 2],
+    "periodic": [Inputs(5, [4]), Periodic(3, n_numbers=4), 7, 2],
+    "bins": [Inputs(3, [6]), PiecewiseLinear(5), 6, 2],
+    "categories": [Inputs(0, [4, 9]), 6, Dense(3, norm="layer")],
+}
+
+
+def layered(name, dtype="float64", **options):
+    """A trainer with a list of layers whose parameters are all random, and rows for it."""
+    trainer, rng = Trainer(LAYERS[name], dtype=dtype, seed=0, **options), np.random.default_rng(1)
+    for key, view in trainer.named_parameters().items():
+        values = rng.normal(0, 0.5, view.shape)
+        if key.endswith("variance"):
+            values = np.abs(values) + 0.3
+        view[...] = np.sort(values, axis=1) * 3 if key.endswith("edges") else values
+    given = trainer.network.layers[0]
+    codes = [rng.integers(0, count, (400, 1)) for count in given.categories]
+    return trainer, np.concatenate([rng.normal(size=(400, given.numbers)), *codes], axis=1), given.numbers
+
+
+@pytest.mark.parametrize("standardize", [False, True], ids=["plain", "standardized"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_have_the_derivatives_of_central_differences(name, standardize):
+    trainer, X, numbers = layered(name, standardize=standardize)
+    n_out = trainer.layer_sizes[-1]
+    y = np.random.default_rng(4).normal(20, 7, (400, n_out))
+    if standardize:
+        X[:, :numbers] = X[:, :numbers] * 3 + 10
+        trainer.fit(X, y, epochs=0, verbose=0)
+    X, y, V = X[:30], y[:30], np.random.default_rng(5).normal(size=(30, n_out))
+
+    def of(function):
+        def of_numbers(Z):
+            return function(np.hstack([Z, X[:, numbers:]]))
+
+        return differences(of_numbers, X[:, :numbers]) if numbers else None
+
+    jacobian, expected = trainer.jacobian(X), of(trainer.predict)
+    assert jacobian.shape == (30, n_out, X.shape[1])
+    np.testing.assert_array_equal(jacobian[:, :, numbers:], 0)
+    gradients, by_vector = trainer.input_gradients(X, y), trainer.vjp(X, V)
+    np.testing.assert_array_equal(gradients[:, numbers:], 0)
+    np.testing.assert_allclose(by_vector, np.einsum("nj,njk->nk", V, jacobian), rtol=1e-9, atol=1e-9)
+    if numbers:
+        np.testing.assert_allclose(jacobian[:, :, :numbers], expected, rtol=1e-5, atol=1e-6)
+        each = of(lambda Z: np.array([trainer.evaluate(Z[i : i + 1], y[i : i + 1])["loss"] for i in range(30)]))
+        np.testing.assert_allclose(gradients[:, :numbers] * 30, each, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_give_the_same_bits_for_any_number_of_threads(name, dtype):
+    found = []
+    for n_threads in (1, 2, 3, 4):
+        trainer, X, _ = layered(name, dtype, n_threads=n_threads)
+        X = np.tile(X, (3, 1))
+        y = np.random.default_rng(4).normal(size=(len(X), trainer.layer_sizes[-1]))
+        found.append([trainer.jacobian(X), trainer.vjp(X, y), trainer.input_gradients(X, y)])
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@needs("torch", "PyTorch")
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "categories"])
+def test_layers_have_the_jacobian_of_jacrev(name):
+    from fastbp.interop import to_torch
+
+    trainer, X, numbers = layered(name)
+    X = torch.from_numpy(X[:20])
+    module = to_torch(trainer)
+
+    def of_numbers(Z):
+        return module(torch.cat([Z, X[:, numbers:]], dim=1)).sum(0)
+
+    expected = torch.func.jacrev(of_numbers)(X[:, :numbers]).transpose(0, 1).detach().numpy()
+    np.testing.assert_allclose(trainer.jacobian(X.numpy())[:, :, :numbers], expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("call", ["jacobian", "vjp", "input_gradients"])
+def test_categories_that_no_table_has_are_refused(call):
+    trainer, X, _ = layered("some encoded")
+    for code in (4, -1, 1.5):
+        X[3, 5] = code
+        arguments = () if call == "jacobian" else (np.zeros((400, 2)),)
+        with pytest.raises(ValueError, match="X"):
+            getattr(trainer, call)(X, *arguments)
+
+
+def test_a_moving_average_and_frozen_layers_have_derivatives_too():
+    X, y = inputs(60, 4), inputs(60, 2, 4)
+    trainer = made([4, 6, 2], ema=0.9, frozen=["dense1"], learning_rate=0.3)
+    trainer.fit(X, y, epochs=3, verbose=0)
+    close(trainer.jacobian(X), reference.jacobian(*network(trainer), X))
+    close(trainer.input_gradients(X, y), expected_input_gradients(trainer, X, y))
+
+
+@pytest.mark.parametrize("standardize", [False, True], ids=["plain", "standardized"])
+def test_a_loss_of_rows_has_derivatives_of_all_outputs(standardize):
+    X, y = inputs(300, 4) * 3 + 2, inputs(300, 2, 4) * 7 + 30
+    trainer = made([4, 6, 4], loss="gaussian_nll", standardize=standardize)
+    if standardize:
+        trainer.fit(X, y, epochs=0, verbose=0)
+    X, y = X[:20], y[:20]
+    expected = differences(trainer._state.outputs, X)
+    np.testing.assert_allclose(trainer.jacobian(X), expected, rtol=1e-5, atol=1e-6)
+    each = differences(lambda Z: np.array([trainer.evaluate(Z[i : i + 1], y[i : i + 1])["loss"] for i in range(20)]), X)
+    np.testing.assert_allclose(trainer.input_gradients(X, y) * 20, each, rtol=1e-4, atol=1e-5)

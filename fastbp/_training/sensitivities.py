@@ -57,6 +57,7 @@ def _inputs(state: State, X: Any) -> codes.Data:
     """Check X as `predict` does, and return it in the units of the network."""
     X = state.column_names.inputs("X", X)
     X = _checks.matrix("X", X, state.network.layer_sizes[0], state.dtype_of(X))
+    state.network.check_inputs("X", X)
     return Intake(state).standardized(state.engine.data(X))
 
 

@@ -113,6 +113,7 @@ def _data(trainer: Trainer, x: Any, y: Any) -> codes.Data:
     """Check the arguments of `explain`, and return the samples as kernels take them."""
     if not isinstance(trainer, Trainer):
         raise TypeError(_checks.wrong("trainer", "a fastbp.Trainer", _checks.kind_shown(trainer, Trainer)))
+    _checks.plain("trainer", trainer.network)
     trainer._state.column_names.check("x", Names(labels_of_row(x)))
     trainer._state.column_names.check("x", names_of(x, y))
     x, y = _checks.numbers("x", without_index(x)), _checks.numbers("y", y)
