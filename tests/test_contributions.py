@@ -17,6 +17,7 @@ from fastbp.explanation import _importance, _integrals, contributions, importanc
 from fastbp.explanation._integrals import Lines, integrate
 from fastbp.explanation._of_table import contributions_of_rows
 from fastbp.explanation._shares import Line, bars, number, written
+from fastbp.layers import PBLD, Dense, Inputs, Residual
 
 from .cases import DTYPES, HIDDEN, KINKS, OUTPUTS, Case, log_cosh, named, parameter_of
 
@@ -416,3 +417,50 @@ def test_both_are_found_where_the_docs_say():
     assert fastbp.explanation.contributions is contributions
     assert fastbp.explanation.importance is importance
     assert dataclasses.is_dataclass(fastbp.explanation.Contributions)
+
+
+LAYERS = {
+    "norms": [3, Dense(8, "silu", norm="layer"), Residual(5, "tanh"), Dense(6, "relu", norm="batch"), 3],
+    "categories": [Inputs(3, [5]), PBLD(3, 4), Dense(8, "mish", parametric=True), 3],
+}
+
+
+@pytest.mark.parametrize("standardize", [False, True], ids=["plain", "standardized"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_contributions_to_a_network_of_layers_add_up(name, standardize):
+    rng = np.random.default_rng(0)
+    trainer = Trainer(LAYERS[name], loss="cross_entropy", seed=0, standardize=standardize)
+    X = np.column_stack([rng.normal(size=(60, 3)), *([rng.integers(0, 5, 60)] if name == "categories" else [])])
+    trainer.fit(X, rng.integers(0, 3, 60), epochs=3, verbose=0)
+    before, baseline = trainer.get_weights(), X[0].copy()
+    found = contributions(trainer, X[:20], baseline=baseline)
+    np.testing.assert_array_equal(found.chosen, trainer.predict_classes(X[:20]))
+    starts = X[:20].copy()
+    starts[:, :3] = baseline[:3]
+    rows = np.arange(20), found.chosen
+    np.testing.assert_allclose(found.outputs, trainer.predict(X[:20])[rows], atol=1e-5)
+    np.testing.assert_allclose(found.baseline_outputs, trainer.predict(starts)[rows], atol=1e-5)
+    difference = found.outputs - found.baseline_outputs
+    np.testing.assert_allclose(found.values.sum(axis=1), difference, atol=1e-3 * np.abs(difference).max() + 1e-7)
+    np.testing.assert_array_equal(found.values[:, 3:], 0)
+    for one, other in zip(trainer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_contributions_to_layers_are_those_of_the_plain_network():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    plain = Trainer([3, 6, 2], seed=0, dtype="float64", activation="gelu")
+    other = Trainer([3, Dense(6, "gelu"), Dense(2)], seed=0, dtype="float64")
+    other.set_weights(plain.get_weights())
+    expected = contributions(plain, X, baseline=[0.1, 0.2, 0.3], output=1)
+    found = contributions(other, X, baseline=[0.1, 0.2, 0.3], output=1)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-4, atol=1e-6)
+
+
+def test_explain_refuses_layers_by_name():
+    trainer = Trainer([3, Dense(6, norm="layer"), 2], seed=0)
+    with pytest.raises(ValueError, match="trainer: expected a network without layers"):
+        fastbp.explain(trainer, [1, 2, 3], [0, 1])
+    for draw in (lambda: fastbp.plots.network(trainer), lambda: fastbp.plots.activations(trainer, np.zeros((4, 3)))):
+        with pytest.raises(ValueError, match="trainer: expected a network without layers"):
+            draw()

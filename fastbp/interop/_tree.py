@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
 from .. import layers as kinds
 from .._scaling import Scaling
 from ..trainer import Trainer
 from ._layers import end_of
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 NAMES = {  # of layers in the names of parameters
     kinds.Dense: "dense",
