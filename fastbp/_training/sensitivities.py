@@ -58,7 +58,8 @@ def _inputs(state: State, X: Any) -> codes.Data:
     X = state.column_names.inputs("X", X)
     X = _checks.matrix("X", X, state.network.layer_sizes[0], state.dtype_of(X))
     state.network.check_inputs("X", X)
-    return Intake(state).standardized(state.engine.data(X))
+    data = state.engine.data(X)
+    return Intake(state).standardized(data) if state.standardize else data
 
 
 def _target_deviation(state: State) -> Array | None:
