@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -21,7 +22,7 @@ from .._library.slots import Slots, address_of
 from .engine import TAIL, Engine, _by_team
 from .graph_layout import GraphLayout
 from .layout import aligned_zeros, up_to
-from .nothing import NO_BOUNDS, NO_SEED, NO_WATCH, PLAIN_RULE
+from .nothing import NO_BOUNDS, NO_NUMBERS, NO_SEED, NO_WATCH, PLAIN_RULE
 from .team import rows_team_size, run_together
 from .workspace import Workspace
 
@@ -178,9 +179,9 @@ class GraphEngine(Engine):
         """
         n, n_in = data.n, self.layout.plan.tensors[0]
         shape = (n, self.n_out, n_in) if mode == nodes.OF_OUTPUTS else (n, n_in)
-        _checks.fits("X", f"derivatives for {n} rows", int(np.prod(shape)) * self.parameters.itemsize)
+        _checks.fits("X", f"derivatives for {n} rows", math.prod(shape) * self.parameters.itemsize)
         output = np.empty(shape, self.parameters.dtype)
-        given: Any = np.empty(0, self.parameters.dtype) if vectors is None else vectors
+        given: Any = NO_NUMBERS if vectors is None else vectors
         fields = {"data": data._replace(order=data.chosen), "block": BLOCK, "mode": mode, "weight": data.weight}
         fields |= {"vectors": given, "output": output}
         passes = 1 + 2 * (self.n_out if mode == nodes.OF_OUTPUTS else 1)
@@ -198,7 +199,7 @@ class GraphEngine(Engine):
             with self._workspace(min(n, BLOCK)) as workspace:
                 slots = workspace.call(kind)
                 for name, value in fields.items():
-                    slots.write(name, value)
+                    slots.keep(name, value)
                 while starts:
                     try:
                         start = starts.popleft()
