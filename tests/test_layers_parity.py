@@ -147,6 +147,7 @@ def test_every_loss_trains_as_the_reference(dtype):
     "both",
     [
         {"l1": 0.01, "l2": 0.1},
+        {"l1": 0.01, "l2": 0.1, "frozen": ["dense1.weight", "dense2.weight"]},
         {"clip_norm": 0.05},
         {"clip_value": 0.002},
         {"max_norm": 0.8},
