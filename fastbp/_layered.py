@@ -97,6 +97,7 @@ class GraphNetwork(Network):
             self.plan, self.layers, self._firsts, self._parts = made.plan, made.layers, made.firsts, made.parts
             self.layer_sizes, self.activations, self.use_bias = made.layer_sizes, made.activations, use_bias
             self.dtype = dtype_of(dtype)
+            self._check_categories()
             self._allocate()
         else:
             super().__init__(
@@ -106,6 +107,13 @@ class GraphNetwork(Network):
                 use_bias=use_bias,
                 dtype=dtype,
             )
+
+    def _check_categories(self) -> None:
+        """Refuse more categories than the dtype of X has whole numbers."""
+        most = 2 ** (np.finfo(self.dtype).nmant + 1)
+        if max(self.categories, default=0) > most:
+            expected = f"at most {most:,} categories in a column of {self.dtype.name}, which has no more whole numbers"
+            raise ValueError(_checks.wrong("categories", expected, f"{max(self.categories):,}"))
 
     def _allocate(self) -> None:
         if not self.layers:
@@ -282,8 +290,9 @@ class GraphNetwork(Network):
         if not self.layers:
             return super().summary(remark)
         rows = [("layer", "units", "parameter", "shape", "numbers")]
+        shown = set(self._names)
         for layer, (width, start, stop) in zip(self.layers, self._parts, strict=True):
-            own = [each for each in self.plan.parameters[start:stop] if each.name in self._names]
+            own = [each for each in self.plan.parameters[start:stop] if each.name in shown]
             cells = [(each.name, " × ".join(map(str, each.shape)), f"{_count(each):,}") for each in own]
             told = [(repr(layer), str(width))] + [("", "")] * max(0, len(cells) - 1)
             rows += [(*a, *b) for a, b in zip(told, cells or [("", "", "")], strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastbp import Trainer
 from fastbp._engine.plan import of_sizes
 from fastbp._kernels import codes
 from fastbp._kernels.graph import nodes
@@ -234,3 +235,9 @@ def test_edges_of_bins_increase():
     assert edges[1, :2].tolist() == [0, 1]
     assert (edges[1, 2:] > 1).all()
     assert not np.array_equal(unknown_edges(edges)[None].repeat(3, 0), edges)
+
+
+def test_a_column_has_no_more_categories_than_its_dtype_has_whole_numbers():
+    expected = "categories: expected at most 16,777,216 categories in a column of float32"
+    with pytest.raises(ValueError, match=expected):
+        Trainer([Inputs(0, [3, 2**24 + 1], embedding_dim=1), 1])
