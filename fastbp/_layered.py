@@ -24,7 +24,7 @@ from .layers._classes import has_layers, layers_of
 from .layers._lowering import lowered
 from .layers._values import edges_of, fill, unknown_edges
 from .network import Network, Views, dtype_of
-from .results import Summary, aligned
+from .results import Gradients, Summary, aligned
 
 Array = npt.NDArray[Any]
 
@@ -265,9 +265,13 @@ class GraphNetwork(Network):
             self.check_inputs("X", X)
         return super().predict_with(engine, X, n_threads)
 
-    def gradients_with(
-        self, engine: Engine, data: codes.Data
-    ) -> tuple[float, list[Array], list[Array], dict[str, Array]]:
+    @property
+    def learns(self) -> list[bool]:
+        affine = [operation.parameters[0] for operation in self.plan.operations if operation.op == nodes.AFFINE]
+        return [bool(self._factors[i, 0] > 0) for i in affine]
+
+    def gradients_with(self, engine: Engine, data: codes.Data) -> Gradients:
+        """Return J and its gradients over all samples."""
         loss, named = cast(Any, engine).named_gradients(data)
         affine = [operation.parameters for operation in self.plan.operations if operation.op == nodes.AFFINE]
         weights, biases = [], []
@@ -275,7 +279,7 @@ class GraphNetwork(Network):
             weight, bias = (self.plan.parameters[i] for i in (theta, b))
             weights.append(named[weight.name])
             biases.append(named.get(bias.name, np.zeros(bias.shape, self.dtype)))
-        return loss, weights, biases, named
+        return Gradients(weights, biases, loss, named)
 
     def engine(self, objective: codes.Objective, dropout: tuple[float, ...] = ()) -> Engine:
         """Return the kernels for this network, a loss, and the dropout rates of the hidden layers of a plain one."""
@@ -312,7 +316,7 @@ class GraphNetwork(Network):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        raw, settled = state.pop("_raw"), state.pop("settled")
+        raw, settled = state.pop("_raw"), state.pop("settled", None)
         super().__setstate__(state)
         self.restore(raw, settled)
 

@@ -85,6 +85,11 @@ class Network:
         self.activations = activations
         vars(self).pop("_predictor", None)
 
+    @property
+    def learns(self) -> list[bool]:
+        """Whether each Θˡ is trained."""
+        return [True] * len(self.weights)
+
     def initialize(self, initializer: Any, epsilon: float | str, rng: np.random.Generator) -> None:
         """Give the parameters their first values; see `initializers.initialize` and `initializers.half_widths`."""
         epsilons = half_widths(epsilon, self.layer_sizes, self.activations)
@@ -195,16 +200,6 @@ class Network:
         """
         n_threads = _checks.thread_count(n_threads)
         return self.predict_with(self._predictor, X, n_threads)
-
-    def gradients_with(
-        self, engine: Engine, data: codes.Data
-    ) -> tuple[float, list[Array], list[Array], dict[str, Array]]:
-        """Return J and its gradients over all samples: by Θ, by b, and by the names of the parameters."""
-        loss, weights, biases = engine.gradients(data)
-        named: dict[str, Array] = {}
-        for l, (theta, b) in enumerate(zip(weights, biases, strict=True), 1):
-            named |= {f"dense{l}.weight": theta} | ({f"dense{l}.bias": b} if self.use_bias else {})
-        return loss, weights, biases, named
 
     def predict_with(self, engine: Engine, X: Any, n_threads: int | str) -> Array:
         """Check X, and return aᴸ from an engine of this network."""

@@ -37,13 +37,23 @@ class Gradients:
     weights : [∂J/∂Θ¹, …], each (n_{l+1}, n_l)
     biases : [∂J/∂b¹, …], each (n_{l+1},); zero if there are no bias units
     loss : the value of J
-    named : all of them by the names of `Trainer.named_parameters`, with those of other layers than Dense
+    of_layers : those by the names of the parameters, if the network has layers
     """
 
     weights: list[Array]
     biases: list[Array]
     loss: float
-    named: dict[str, Array] = field(default_factory=dict)
+    of_layers: dict[str, Array] | None = field(default=None, repr=False)
+
+    @property
+    def named(self) -> dict[str, Array]:
+        """All gradients by the names of the parameters, as in `Trainer.named_parameters`: "dense1.weight" is ∂J/∂Θ¹."""
+        if self.of_layers is not None:
+            return self.of_layers
+        named: dict[str, Array] = {}
+        for l, (theta, b) in enumerate(zip(self.weights, self.biases, strict=True), 1):
+            named |= {f"dense{l}.weight": theta, f"dense{l}.bias": b}
+        return named
 
 
 class Summary(str):

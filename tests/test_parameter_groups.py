@@ -124,6 +124,18 @@ def test_frozen_parameters_stay(layers, optimizer):
         assert is_same == (name.startswith("dense1") or name.endswith(".bias")), name
 
 
+@pytest.mark.parametrize("layers", [[3, 6, 2], LAYERS], ids=["plain", "layers"])
+def test_frozen_parameters_have_no_gradient(layers):
+    trainer, free = (Trainer(layers, **OPTIONS, l2=0.5, l1=0.25, frozen=frozen) for frozen in ("dense1", ()))
+    named, expected = trainer.gradients(X, Y), free.gradients(X, Y)
+    assert named.loss == pytest.approx(expected.loss)
+    for name, gradient in named.named.items():
+        if name.startswith("dense1"):
+            assert (gradient == 0).all()
+        else:
+            np.testing.assert_allclose(gradient, expected.named[name], rtol=1e-9)
+
+
 def test_frozen_parameters_may_change_between_fits():
     trainer = fitted(frozen="dense1", ema=0.5)
     before = trainer.get_weights()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,6 @@ from .._kernels.tuning import BLOCK
 from ..results import Gradients
 from ..streams._feed import Feed
 from .state import State
-
-if TYPE_CHECKING:
-    pass
 
 Array = npt.NDArray[Any]
 
@@ -72,13 +70,19 @@ def metrics_in_own_units(state: State, data: codes.Data, metrics: Any, output: A
 
 
 def gradients(state: State, data: codes.Data) -> Gradients:
-    """Return the gradients of J over all of data, and J. Both include the penalties."""
-    loss, weights, biases, named = state.network.gradients_with(state.engine, data)
+    """Return the gradients of J over all of data, and J. Both include the penalties. Frozen parameters have 0."""
+    if state.network.layers:
+        J: Gradients = cast(Any, state.network).gradients_with(state.engine, data)
+    else:
+        loss, weights, biases = state.engine.gradients(data)
+        J = Gradients(weights, biases, loss)
     l1, l2 = state.bounds.l1, state.bounds.l2
     if l1 > 0 or l2 > 0:
-        for gradient, theta in zip(weights, state.network.weights, strict=True):
-            gradient[...] += l2 * theta + l1 * np.sign(theta)
-    return Gradients(weights, biases, loss + penalty(state), named)
+        for gradient, theta, learns in zip(J.weights, state.network.weights, state.network.learns, strict=True):
+            if learns:
+                gradient[...] += l2 * theta + l1 * np.sign(theta)
+        J = replace(J, loss=J.loss + penalty(state))
+    return J
 
 
 def penalty(state: State) -> float:

@@ -286,7 +286,8 @@ class Passes:
 
     def _call(self, data: codes.Data, step: codes.Step, at: codes.Progress, budget: int) -> int:
         state = self.state
-        return state.engine.train(data, state.memory, with_factors(step, self.factors), at, budget, state.n_threads)
+        given = step if self.factors is None else with_factors(step, self.factors)
+        return state.engine.train(data, state.memory, given, at, budget, state.n_threads)
 
     def _between_calls(self, done: float, unfinished: bool) -> None:
         for callback in self.callbacks:

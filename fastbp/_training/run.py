@@ -75,7 +75,7 @@ class Run(Passes):
             except OutOfTime:
                 pass
             finally:
-                state.network.end()
+                state.end()
         return self.history
 
     def ends(self) -> AbstractContextManager[ExitStack | None]:
@@ -249,7 +249,7 @@ class Run(Passes):
             try:
                 return self.one_batch(data, rate)
             finally:
-                self.state.network.end()
+                self.state.end()
 
     def after_epoch(self, training: Source, validation: codes.Data | Feed | None, metrics: Any) -> dict[str, float]:
         """Return the measurements after an epoch, except the training loss."""

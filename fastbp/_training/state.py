@@ -231,9 +231,15 @@ class State:
     def begin(self, data: codes.Data | None = None) -> None:
         """Before training: give a network of layers what it needs of the training samples, if they are known."""
         network = self.network
-        network.begin(int(self.memory.steps[0]))
-        if network.wants_edges and data is not None:
+        if self.settings is not None:
+            network.begin(int(self.memory.steps[0]))
+        if data is not None and network.layers and network.wants_edges:
             network.learn_edges(data.X[data.chosen] if data.chosen.size else data.X)
+
+    def end(self) -> None:
+        """After training: remember what it has made of the parameters."""
+        if self.settings is not None:
+            self.network.end()
 
     def free(self) -> None:
         """Free the memory that only calls of kernels need, and that the next call allocates again."""
