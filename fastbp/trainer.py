@@ -54,7 +54,8 @@ class Trainer(Answers):
         Loss J, summed over outputs and averaged over samples: "squared_error", ½ (y − aᴸ)², "absolute_error", "huber",
         "quantile", "hinge", "poisson", "cross_entropy", "binary_cross_entropy", or an object such as
         ``losses.Huber(delta=0.5)``. You can also pass a function of (output, target) that returns the loss
-        and its derivative by the output. Numba compiles it, with or without @njit.
+        and its derivative by the output. Numba compiles it, with or without @njit. With "gaussian_nll",
+        "negative_binomial", `losses.Members` and `losses.Rows`, there are several outputs for each target.
     optimizer : str or fastbp.optimizers.Optimizer
         "sgd" (Θ ← Θ − η ∂J/∂Θ after each mini-batch), "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw",
         "lbfgs" (scipy's, on all samples at once), or an object such as ``optimizers.Adam(beta_1=0.8)``.
@@ -92,10 +93,10 @@ class Trainer(Answers):
         don't depend on it. "auto" measures which number is fastest.
     standardize : bool
         Whether to scale each input to mean 0 and standard deviation 1, and so the targets of squared_error,
-        absolute_error, huber and quantile with the output activation identity. The means and deviations are those of
-        the training samples of the first fit, weighted like its loss, without those that validate. They are saved with
-        the model and never change. The loss, weights and gradients are those of the scaled numbers. `predict` and
-        metrics are in the units of y.
+        absolute_error, huber, quantile and gaussian_nll with the output activation identity. The means and deviations
+        are those of the training samples of the first fit, weighted like its loss, without those that validate. They
+        are saved with the model and never change. The loss, weights and gradients are those of the scaled numbers.
+        `predict` and metrics are in the units of y.
     parameter_groups : {pattern: {"learning_rate": factor, "weight_decay": factor}}, optional
         Factors of the learning rate and of the weight decay for the parameters whose names match a pattern, such as
         ``{"*.bias": {"learning_rate": 0.1}}``. `named_parameters` has the names; a layer's name stands for all of its
@@ -228,10 +229,10 @@ class Trainer(Answers):
             pairs (X, y) or triples (X, y, sample_weight). Each batch is one update, whatever batch_size is. The
             first frame or Stream with column names sets `feature_names`. In every method, later frames and Streams
             must have the same names in the same order.
-        y : (n, n_L), or (n,) or (n, 1) where n_L is 1
-            Targets. With the cross entropy and the hinge loss, you can also pass class numbers 0 … n_L − 1 as (n,) or
-            (n, 1). With the binary cross entropy, each output is a separate label, 0 or 1. If each sample belongs to
-            exactly one class, use the cross entropy.
+        y : (n, number of targets), or (n,) or (n, 1) if there is one
+            Targets, n_L of them with most losses. With the cross entropy and the hinge loss, you can also pass class
+            numbers 0 … n_L − 1 as (n,) or (n, 1). With the binary cross entropy, each output is a separate label, 0 or
+            1. If each sample belongs to exactly one class, use the cross entropy.
         epochs : int
             Number of passes over the samples, including the first initial_epoch.
         initial_epoch : int

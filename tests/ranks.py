@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from fastbp import Callback, Checkpoint, EarlyStopping, Stream, Trainer
+from fastbp import Callback, Checkpoint, EarlyStopping, Stream, Trainer, losses
 from fastbp.__main__ import main as fastbp
 from fastbp.streams import _feed
 
@@ -331,10 +331,31 @@ def standardized(comm, _):
     assert fresh.epochs_trained == 1
 
 
+def losses_of_rows(comm, folder):
+    for loss, n_outputs, y in (
+        ("gaussian_nll", 4, X[:, :2]),
+        (losses.Members("cross_entropy", 2), 10, Y),
+        (losses.Rows(length, 2), 2, X[:, :2]),
+    ):
+        options = {"loss": loss, "batch_size": 32, "seed": 1, "optimizer": "adam", "dtype": "float64"}
+        together, alone = (Trainer([20, 9, n_outputs], comm=each, **options) for each in (comm, None))
+        for each in (together, alone):
+            metrics = [] if n_outputs < 10 else ["accuracy"]
+            each.fit(X, y, epochs=2, sample_weight=W, validation_split=0.1, metrics=metrics, verbose=0)
+        assert_alike(together, alone)
+
+
+def length(outputs, targets):
+    """A loss of rows of one's own: √(1 + the squared distance)."""
+    root = np.sqrt(1 + np.sum((outputs - targets) ** 2))
+    return root, (outputs - targets) / root
+
+
 FOR_ANY_NUMBER = {
     "standardized": standardized,
     "weights": the_weights_are_those_of_one_process,
     "rows of its own": rows_of_its_own,
+    "losses of rows": losses_of_rows,
     "weightless": ranks_whose_rows_weigh_nothing,
 }
 FOR_TWO = (
