@@ -288,6 +288,28 @@ def test_weights_that_are_not_numbers_are_refused(folder):
     assert not any(folder.iterdir())
 
 
+def test_outputs_that_overflow(tmp_path):
+    trainer = Trainer([3, 40, 40, 1], activation="exponential", initializer="he", seed=0)
+    trainer.set_weights([20 * array for array in trainer.get_weights()])
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not np.isfinite(trainer.predict(np.random.default_rng(0).normal(size=(16, 3)))).all()
+        net = Compiled(trainer.to_c(), tmp_path)  # the self-test has a row whose outputs are finite
+        assert net.self_test() < net.tolerance < 0.1
+        trainer.biases[0][:] = 60
+        with pytest.raises(ValueError, match="trainer: expected a network with finite outputs"):
+            trainer.to_c()
+        with pytest.raises(ValueError, match="calibration: expected rows with finite outputs"):
+            trainer.to_c(dtype="int8", calibration=np.ones((3, 3)))
+
+
+def test_a_file_is_not_replaced_if_the_other_one_cannot_be_written(tmp_path):
+    (tmp_path / "a.c").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        Trainer([3, 2], seed=0).to_c(tmp_path / "a.c", header=tmp_path / "none" / "a.h")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.c"]
+    assert (tmp_path / "a.c").read_text() == "old"
+
+
 def test_names_of_columns_are_comments(tmp_path):
     pandas = pytest.importorskip("pandas")
     names = ["a */ int x; /*", "b ??/", "c\\", "d\n#error", "\u202eevil", "日本"]

@@ -77,6 +77,17 @@ def test_scaled_numbers_beside_categories(tmp_path):
         trainer.to_c(dtype="int8", calibration=X[:1])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_scaled_inputs_that_a_block_reads_too(dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4)) * [1, 100, 1e-3, 5] + [0, 1e3, 0, 5]
+    trainer = Trainer([layers.Inputs(4), layers.Residual(6), 2], standardize=True, seed=0)
+    trainer.fit(X, X[:, :2], epochs=2, verbose=0)
+    net = Compiled(trainer.to_c(dtype=dtype, calibration=X if dtype == "int8" else None), tmp_path, dtype=dtype)
+    assert relative(net.predict(X), trainer.predict(X)) < (1e-6 if dtype == "float32" else 0.03)
+    assert net.self_test() < net.tolerance
+
+
 @pytest.mark.parametrize(
     ("loss", "n_out", "n_answers"),
     [

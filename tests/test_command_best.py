@@ -185,6 +185,18 @@ def test_importance(folder, capsys):
     assert found["columns"]["kind"]["mean"] > 0
 
 
+def test_export(folder, capsys):
+    assert run("export price.npz price.c") == 2
+    came = "out: expected a file that ends in .onnx for 'price.npz', an ensemble of --best, got 'price.c'"
+    assert came in capsys.readouterr().err
+    assert not Path("price.c").exists()
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert run("export price.npz price.onnx --json") == 0
+    assert said(capsys) == {"model": "price.npz", "onnx": "price.onnx"}
+    inputs = {each.name for each in onnxruntime.InferenceSession("price.onnx").get_inputs()}
+    assert inputs == {"size", "kind", "day"}
+
+
 def test_info(folder, capsys):
     assert run("info price.npz") == 0
     out = capsys.readouterr().out

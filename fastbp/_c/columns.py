@@ -16,6 +16,7 @@ from .text import array, comment, identifier, number
 
 Array = npt.NDArray[Any]
 
+LARGEST = float(np.finfo(np.float64).max)
 SHOWN = 40  # characters of a category in a comment
 
 CIVIL = """
@@ -220,7 +221,8 @@ def _clip(column: Numbers | Dates, functions: dict[str, str]) -> list[str]:
         return []
     functions["clipped"] = CLIPPED
     width = column.high - column.low
-    return [f"v = clipped(v, {_double(column.low - width)}, {_double(column.high + width)});"]
+    low, high = (max(-LARGEST, min(LARGEST, end)) for end in (column.low - width, column.high + width))
+    return [f"v = clipped(v, {_double(low)}, {_double(high)});"]
 
 
 def _is_clock(column: Column) -> bool:
@@ -242,7 +244,7 @@ def _names(columns: Sequence[Column]) -> list[str]:
     """Return identifiers like the names of columns, all different."""
     found: list[str] = []
     for column in columns:
-        found.append(identifier(column.name, found))
+        found.append(identifier(column.name, "column", found))
     return found
 
 

@@ -64,16 +64,16 @@ def to_c(
         raise ValueError(_checks.wrong("name", expected, _checks.shown(name)))
     places = _places(path, header)
     if name is None:
-        name = "net" if places is None else identifier(os.path.splitext(os.path.basename(places[0]))[0])
+        name = "net" if places is None else identifier(os.path.splitext(os.path.basename(places[0]))[0], "net")
     from .files import files_of
 
     made = files_of(self._state, self._table, name, header_name(name, places), dtype, calibration)
     if places is not None:
         from .._writing import replacing
 
-        for place, text in zip(places, (made.source, made.header), strict=True):
-            with replacing(place, text=True) as file:
-                file.write(text)
+        with replacing(places[0], text=True) as source, replacing(places[1], text=True) as declarations:
+            source.write(made.source)
+            declarations.write(made.header)
     return made
 
 

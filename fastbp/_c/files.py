@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import _checks
 from ..results import CSource
 from .about import about
 from .accuracy import calibration_rows, measured
@@ -45,19 +46,31 @@ def files_of(state: State, table: Table | None, name: str, header: str, dtype: s
 def _self_test(state: State, program: Program, integers: Mapping[int, Quantized], X: Array, dtype: str) -> SelfTest:
     """Return a row and its outputs. For integers, the outputs are those of integers."""
     if integers:
-        x, outputs = X[0], in_pieces(program, X, integers)
+        outputs = in_pieces(program, X, integers)
+        scale = _scale(outputs)
+        return SelfTest(X[0], outputs[0], scale, TOLERANCES[dtype])
+    for spread in (1.0, 0.1, 0.0):
+        rows = _random_rows(program, spread).astype(np.float32 if dtype == "float32" else np.float64)
+        outputs = program.answers(state.outputs(rows))
+        if np.isfinite(outputs).all():
+            break
     else:
-        rows = _random_rows(program).astype(np.float32 if dtype == "float32" else np.float64)
-        x, outputs = rows[0], program.answers(state.outputs(rows))
-    scale = float(np.abs(outputs).max())
-    tolerance = TOLERANCES["float32" if dtype == "float64" and program.dtype == np.float32 else dtype]
-    return SelfTest(x, outputs[0], scale if 0 < scale < np.inf else 1.0, tolerance)
+        raise ValueError(_checks.wrong("trainer", "a network with finite outputs for a row of zeros", "others"))
+    scale = _scale(outputs)
+    tolerance = TOLERANCES["float32" if program.dtype == np.float32 else dtype]
+    rounding = float(np.abs(in_pieces(program, rows) - outputs).max()) / scale if tolerance > 1e-6 else 0.0
+    return SelfTest(rows[0], outputs[0], scale, max(tolerance, 8 * rounding))
 
 
-def _random_rows(program: Program) -> Array:
+def _scale(outputs: Array) -> float:
+    """Return the size of outputs."""
+    return float(np.abs(outputs).max()) or 1.0
+
+
+def _random_rows(program: Program, spread: float) -> Array:
     """Return 16 rows of normal numbers in the units of X, and of categories."""
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(16, program.n_in))
+    rows = rng.normal(0, spread, (16, program.n_in))
     if program.scaling is not None:
         rows = rows * program.scaling.deviation + program.scaling.mean
     for column, n in enumerate(program.categories, program.n_in - len(program.categories)):

@@ -61,7 +61,9 @@ def _ranges(program: Program, X: Array) -> tuple[dict[int, Array], dict[int, Arr
         low[i] = np.minimum(low[i], x.min(axis=0)) if i in low else x.min(axis=0)
         high[i] = np.maximum(high[i], x.max(axis=0)) if i in high else x.max(axis=0)
 
-    in_pieces(program, X, watch=watch)
+    outputs = in_pieces(program, X, watch=watch)
+    if not all(np.isfinite(values).all() for values in (outputs, *low.values(), *high.values())):
+        raise ValueError(_checks.wrong("calibration", "rows with finite outputs", "others"))
     return low, high
 
 

@@ -59,10 +59,10 @@ def comment(text: str) -> str:
     return shown.rstrip("\\ ")
 
 
-def identifier(text: str, taken: Iterable[str] = ()) -> str:
-    """Return an identifier like a text, other than those that are taken."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "column"
-    plain = f"column_{plain}" if plain[0].isdigit() or plain in KEYWORDS.split() else plain
+def identifier(text: str, otherwise: str, taken: Iterable[str] = ()) -> str:
+    """Return an identifier like a text, other than those that are taken; otherwise: what begins it if need be."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or otherwise
+    plain = f"{otherwise}_{plain}" if plain[0].isdigit() or plain in KEYWORDS.split() else plain
     plain, taken, found, i = plain[:40], set(taken), plain[:40], 1
     while found in taken:
         i += 1

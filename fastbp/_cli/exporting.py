@@ -28,7 +28,7 @@ OF_C = ("header", "name", "dtype", "calibration")
 
 
 def export(arguments: Namespace) -> dict[str, Any]:
-    """Write a model as C or ONNX."""
+    """Write a model as C or ONNX, for programs without Python."""
     ending = Path(arguments.out).suffix.lower()
     if ending not in ENDINGS:
         raise TableError(f"out: expected a file that ends in {' or '.join(ENDINGS)}, got {arguments.out!r}")
