@@ -55,6 +55,7 @@ def suggests(place: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         PLACES[place] = function
+        function.__qualname__ = function.__qualname__.replace("Answers.", "Trainer.")  # what users call it
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:

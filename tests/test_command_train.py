@@ -20,6 +20,7 @@ from fastbp._cli import training
 from fastbp._cli.files import default_place
 from fastbp._files.columns import Table
 from fastbp._records import check_fields
+from fastbp.layers import Dense
 from tests.commands import run, said
 
 RNG = np.random.default_rng(0)
@@ -592,3 +593,10 @@ def test_a_full_disk_is_told_with_the_file(model, capsys, monkeypatch):
     )
     assert model.read_bytes() == before
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["shop.csv", "shop.model.npz"]
+
+
+def test_info_of_a_model_with_layers(folder, capsys):
+    Trainer([2, Dense(3, "relu", norm="layer"), 1], seed=0).save("layers.npz")
+    assert run("info layers.npz") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Network: Inputs(numbers=2), Dense(3, activation='relu', norm='layer'), Dense(1" in text

@@ -56,6 +56,13 @@ def test_unknown_arguments(place, name, hint):
         CALLS[place](**{name: 1})
 
 
+def test_errors_name_the_trainer():
+    with pytest.raises(TypeError, match=r"^Trainer.evaluate\(\) got an unexpected keyword argument"):
+        CALLS["evaluate"](wrong=1)
+    with pytest.raises(TypeError, match=r"^Trainer.input_gradients\(\) got an unexpected keyword argument"):
+        Trainer([2, 1]).input_gradients(X, Y, wrong=1)
+
+
 def test_every_synonym_is_of_an_argument():
     names = {name for function in PLACES.values() for name in names_of(function)}
     assert set(SYNONYMS.values()) <= names

@@ -106,7 +106,8 @@ def network_text(trainer: Trainer, epochs: int | None = None) -> str:
     sizes = "-".join(map(str, trainer.layer_sizes))
     kinds = ", ".join(dict.fromkeys(trainer.activation)) if len(trainer.layer_sizes) > 2 else "no hidden layer"
     state = trainer._state
-    parts = [f"{sizes} ({kinds}), {counted(trainer.n_parameters, 'parameter')}"]
+    layers = ", ".join(map(repr, state.network.layers))
+    parts = [f"{layers or f'{sizes} ({kinds})'}, {counted(trainer.n_parameters, 'parameter')}"]
     parts += [f"dropout {state.dropout[0]:g}"] if any(state.dropout) else []
     parts += [f"l2 {state.bounds.l2:.3g}"] if state.bounds.l2 else []
     parts += ["standardize=True"] if state.standardize else []
