@@ -226,13 +226,13 @@ class GraphLayout:
             parameter.trained and factor > 0 and not pulls
             for parameter, factor in zip(self.plan.parameters, factors[:, 0], strict=True)
         ]
-        stamps, tensors = 0, []
+        touched, tensors = 0, []
         for i in used:
             place, parameter = self.places[i], self.plan.parameters[i]
             is_weight = parameter.role == "weight"
-            own = (learns[i], is_weight, parameter.by_row, stamps if parameter.by_row else NOWHERE, is_weight)
+            own = (learns[i], is_weight, parameter.by_row, touched if parameter.by_row else NOWHERE, is_weight)
             tensors.append(nodes.Tensor(place.start, place.rows, place.n, place.width, place.chunk, *own))
-            stamps += nodes.TOUCHED + 2 * place.rows if parameter.by_row else 0
+            touched += nodes.TOUCHED + 2 * place.rows if parameter.by_row else 0
         one = np.ones(1)
         return nodes.Graph(
             np.array(self._nodes(memory, learns, pulls), np.int64).ravel(),
@@ -241,7 +241,7 @@ class GraphLayout:
             len(tensors),
             np.array([_reals(operation) for operation in self.plan.operations]).ravel(),
             np.ascontiguousarray(factors[used].ravel()),
-            np.zeros(max(stamps, 1), np.int64),
+            np.zeros(max(touched, 1), np.int64),
             one,
             one,
             average,

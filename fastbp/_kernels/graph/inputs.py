@@ -8,11 +8,13 @@ from ..bits import total
 from ..codes import Machine, Operand, Team
 from ..elementary import at_least, at_most
 from ..jit import inlined, inner
-from ..llvm import at, get, lanes, load, load_first, put, ramp, splat, store, store_first, where_less
+from ..levels import LINE, REGISTER
+from ..llvm import at, get, lanes, load, load_first, prefetch, put, ramp, splat, store, store_first, where_less
 from ..samples import copy_row
 from ..team import slice_of
-from .nodes import COUNT, STAMP, TOUCHED, Graph, Rows
-from .places import clear, node_of, tensor_of
+from ..tuning import AHEAD
+from .nodes import COUNT, LEARNING, TOUCHED, Graph, Rows
+from .places import clear, node_of, rows_of_batch, tensor_of
 
 
 @inner
@@ -74,37 +76,51 @@ def category(x, node, s, count):
     return int(code) if 0 <= code < count else 0
 
 
+@inlined
+def prefetch_row(memory, n):
+    """Ask for n numbers that are read soon."""
+    for j in range(0, n, LINE // REGISTER * lanes(memory, 1)):
+        prefetch(memory, j)
+
+
 @apart
 def forward_embed(net: Machine, graph: Graph, i: int, x: Operand, rows: Rows, mode: int, team: Team):
     """Copy the table's row of each category for this thread's rows."""
     node = node_of(graph, i)
-    table = tensor_of(graph, node.parameters)
-    for s in range(rows.first, rows.first + rows.count):
+    table, stop = tensor_of(graph, node.parameters), rows.first + rows.count
+    for s in range(rows.first, stop):
+        ahead = category(x, node, min(s + AHEAD, stop - 1), table.rows)
+        prefetch_row(at(net.parameters, table.start + ahead * table.width), table.n)
         row = at(net.parameters, table.start + category(x, node, s, table.rows) * table.width)
         copy_row(written_at(net, node, s), row, table.n)
 
 
+@inlined
+def places_of(graph, table):
+    """Return a pointer to the place of each row of a table among the rows of the batch."""
+    return at(graph.touched, table.touched + TOUCHED + table.rows)
+
+
 @apart
 def touch_rows(net: Machine, graph: Graph, i: int, x: Operand, m: int, eta: float):
-    """List the rows of a table that m samples have, and set their gradients to 0 when the batch first has them.
+    """List the rows of a table that m samples have. Set a row's gradient to 0 when the batch first has it.
 
-    The batch begins if η is 0.
+    The batch begins if η is 0. The gradients of the listed rows lie in the order of the list.
     """
     node = node_of(graph, i)
     table = tensor_of(graph, node.parameters)
-    numbers = at(graph.stamps, table.stamps)
-    if eta == 0:
-        put(numbers, STAMP, get(numbers, STAMP) + 1)
-        put(numbers, COUNT, 0)
-    stamp, count, stamps = get(numbers, STAMP), get(numbers, COUNT), at(numbers, TOUCHED + table.rows)
+    touched, places = at(graph.touched, table.touched + TOUCHED), places_of(graph, table)
+    count = 0 if eta == 0 else rows_of_batch(graph, table)
     for s in range(m):
+        prefetch(places, category(x, node, min(s + AHEAD, m - 1), table.rows))
         code = category(x, node, s, table.rows)
-        if get(stamps, code) != stamp:
-            put(stamps, code, stamp)
-            put(numbers, TOUCHED + count, code)
+        k = get(places, code)
+        if k >= count or get(touched, k) != code:  # for a new row, its place is that in an earlier batch
+            put(places, code, count)
+            put(touched, count, code)
+            clear(net, at(net.gradients, table.start + count * table.width), table.width)
             count += 1
-            clear(net, at(net.gradients, table.start + code * table.width), table.width)
-    put(numbers, COUNT, count)
+    put(graph.touched, table.touched + COUNT, count)
 
 
 @apart
@@ -115,11 +131,13 @@ def gradients_embed(net: Machine, graph: Graph, i: int, x: Operand, m: int, eta:
     """
     node = node_of(graph, i)
     table = tensor_of(graph, node.parameters)
+    by_row, places = table.by_row != 0 and mode == LEARNING, places_of(graph, table)
     first, count = slice_of(table.rows, 1, team)
     for s in range(m):
         code = category(x, node, s, table.rows)
         if first <= code < first + count:
-            add_row(at(net.gradients, table.start + code * table.width), errors_at(net, node, s), table.n)
+            k = get(places, code) if by_row else code
+            add_row(at(net.gradients, table.start + k * table.width), errors_at(net, node, s), table.n)
 
 
 @inlined

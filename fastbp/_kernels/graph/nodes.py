@@ -82,15 +82,15 @@ class Tensor(NamedTuple):
     learns: bool
     penalized: bool  # whether l1, l2 and max_norm apply: to the weights of AFFINE
     by_row: bool  # whether an update changes only rows that the batch has: a table of embeddings
-    stamps: int  # by_row: the place of its numbers in Graph.stamps
+    touched: int  # by_row: the place of its numbers in Graph.touched
     limits: bool  # whether max_norm applies: to columns, the incoming weights of a unit
 
 
 TENSOR_FIELDS = len(Tensor._fields)
 
-# Where numbers of a table that is updated by row begin in Graph.stamps: the number of the batch, how many rows it has,
-# (rows,) these rows in the order of their first samples, and (rows,) the last batch that had each row
-STAMP, COUNT, TOUCHED = range(3)
+# Where numbers of a table that is updated by row begin in Graph.touched: how many rows the batch has, (rows,) them in
+# the order of their first samples, and (rows,) the place of each row there, which counts if the row is there
+COUNT, TOUCHED = range(2)
 
 FACTORS = 2  # numbers in Graph.factors for each tensor: of η, and of the decay
 
@@ -112,7 +112,7 @@ class Graph(NamedTuple):
     n_tensors: int
     reals: Reals  # (n_nodes · REALS,)
     factors: Reals  # (n_tensors · FACTORS,)
-    stamps: Integers  # for tables that are updated by row, STAMP … of each; or (1,)
+    touched: Integers  # for tables that are updated by row, COUNT … of each; or (1,)
     decays: RealRun  # the factor of the decay for each batch, as Step.rates; (1,) 1 without a schedule
     dropouts: RealRun  # the factor of the dropout rates for each batch
     average: NumberRun  # the moving average of the parameters, in their layout, or (0,)

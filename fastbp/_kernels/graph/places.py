@@ -34,13 +34,13 @@ def factor_of(graph, i, k):
 @inlined
 def rows_of_batch(graph, tensor):
     """Return how many rows of a table the batch has, if the table is updated by row."""
-    return get(graph.stamps, tensor.stamps + COUNT)
+    return get(graph.touched, tensor.touched + COUNT)
 
 
 @inlined
 def row_of_batch(graph, tensor, k):
-    """Return the k-th of these rows."""
-    return get(graph.stamps, tensor.stamps + TOUCHED + k)
+    """Return the k-th of these rows, whose gradient is the k-th of the table's."""
+    return get(graph.touched, tensor.touched + TOUCHED + k)
 
 
 @inlined

@@ -5,9 +5,9 @@ import math
 from ..apart import apart
 from ..codes import Machine, Memory, Rule, Step, Team
 from ..jit import inlined, inner
-from ..llvm import at, fma, get, lanes, load, number_of, put, splat, square_root, store
+from ..llvm import at, fma, get, lanes, load, number_of, prefetch, put, splat, square_root, store
 from ..team import meet, slice_of, slice_of_lines
-from ..tuning import CHUNK
+from ..tuning import AHEAD, CHUNK
 from ..updates import bound_run, factor_within, factors_of, limit_few, move_run
 from .nodes import Graph
 from .places import clear, factor_of, row_of_batch, rows_of_batch, tensor_of
@@ -27,8 +27,8 @@ def bound_rows(net, graph, tensor, sums, limit, team):
     for top in range(first, first + count, unit):
         squares = 0.0
         for r in range(top, min(top + unit, first + count)):
-            i = tensor.start + row_of_batch(graph, tensor, r) * tensor.width
-            theta, gradient = at(net.parameters, i), at(net.gradients, i)
+            theta = at(net.parameters, tensor.start + row_of_batch(graph, tensor, r) * tensor.width)
+            gradient = at(net.gradients, tensor.start + r * tensor.width)
             squares += bound_run(theta, gradient, tensor.width, 0, zero, zero, limit)[0]
         put(sums, 2 * (tensor.chunk + top // unit), squares)
         put(sums, 2 * (tensor.chunk + top // unit) + 1, 0.0)
@@ -85,11 +85,11 @@ def bound_graph(net, graph, sums, bounds, l2, team):
 
 
 @inner
-def move_tensor(net, kept, start, length, code, factors):
-    """Do a step of the optimizer for some numbers."""
+def move_tensor(net, kept, start, gradient, length, code, factors):
+    """Do a step of the optimizer for some numbers from a start on, with the gradient that lies at another place."""
     move_run(
         at(net.parameters, start),
-        at(net.gradients, start),
+        at(net.gradients, gradient),
         at(kept.first, start),
         at(kept.second, start),
         length,
@@ -112,12 +112,15 @@ def move_graph(net, graph, kept, rule, eta, decay, scale, step, team):
         if tensor.by_row:
             first, count = slice_of(rows_of_batch(graph, tensor), 1, team)
             for r in range(first, first + count):
+                ahead = tensor.start + row_of_batch(graph, tensor, min(r + AHEAD, first + count - 1)) * tensor.width
+                prefetch(kept.first, ahead)
+                prefetch(kept.second, ahead)
                 start = tensor.start + row_of_batch(graph, tensor, r) * tensor.width
-                move_tensor(net, kept, start, tensor.width, rule.code, factors)
+                move_tensor(net, kept, start, tensor.start + r * tensor.width, tensor.width, rule.code, factors)
         else:
             first, length = slice_of(tensor.rows * tensor.width, CHUNK, team)
             if length > 0:
-                move_tensor(net, kept, tensor.start + first, length, rule.code, factors)
+                move_tensor(net, kept, tensor.start + first, tensor.start + first, length, rule.code, factors)
 
 
 @inner
