@@ -15,8 +15,7 @@ from ._c import export
 from ._keywords import suggests
 from ._training import range_finder
 from ._training.answers import Answers
-from ._training.options import check_lbfgs, network_of, rate_of, rates_of, schedule_of, seeded
-from ._training.settings import settings_of
+from ._training.options import check_lbfgs, network_of, rate_of, rates_of, schedule_of, seeded, settings_of
 from ._training.sharded_run import run_of
 from ._training.state import State, restored
 from .callbacks import as_callbacks

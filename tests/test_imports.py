@@ -63,6 +63,12 @@ def test_a_trainer_imports_only_what_it_uses():
     assert loaded(USES["trainer"], others) == loaded("import numpy", others)
 
 
+def test_plain_networks_import_nothing_for_layers():
+    parts = ("layers", "_layered", "_kernels.graph", "_engine.graph_engine", "_engine.plan", "_training.settings")
+    modules = tuple(f"fastbp.{name}" for name in (*parts, "_training.sensitivities", "tabular"))
+    assert loaded(USES["fit"], modules) == []
+
+
 def test_help_needs_no_numpy():
     ask = "from fastbp.__main__ import main\ntry: main({!r})\nexcept SystemExit: print()"
     for arguments in (["--help"], ["train", "--help"], ["bench", "--help"], ["--version"]):

@@ -19,7 +19,6 @@ from .._records import check_fields, refused
 from .._scaling import Scaling
 from .._training import callback_states
 from .._training.callback_states import CallbackState
-from .._training.settings import Settings
 from .._training.state import State
 from ..activations import ACTIVATIONS
 from ..history import History, LazyHistory
@@ -307,6 +306,8 @@ def options_of(state: State) -> dict[str, Any]:
 
         options["layer_sizes"] = record(state.network.layers)
     if state.network.layers and state.settings is None:
+        from .._training.settings import Settings
+
         options |= Settings().options()
     for name in _objects(options):
         given = options[name]

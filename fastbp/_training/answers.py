@@ -10,7 +10,6 @@ import numpy.typing as npt
 from .. import _checks, metrics as metric_functions
 from .._keywords import suggests
 from ..results import Gradients
-from . import sensitivities
 from .intake import Intake
 from .measures import gradients, measure
 from .options import Options
@@ -139,6 +138,8 @@ class Answers(Options):
         >>> trainer.input_gradients([[0.5, -1], [1, 2]], [0, 1]).shape
         (2, 2)
         """
+        from . import sensitivities  # with the records of the kernels for layers
+
         return sensitivities.input_gradients(self._state, X, y, sample_weight)
 
     def jacobian(self, X: Any) -> Array:
@@ -170,6 +171,8 @@ class Answers(Options):
         >>> trainer.jacobian(np.zeros((1000, 13))).shape
         (1000, 1, 13)
         """
+        from . import sensitivities  # with the records of the kernels for layers
+
         return sensitivities.jacobian(self._state, X)
 
     def vjp(self, X: Any, V: Any) -> Array:
@@ -199,4 +202,6 @@ class Answers(Options):
         >>> trainer.vjp([[0.5, -1]], [[1, 0, 0]]).shape  # the gradient of the first output
         (1, 2)
         """
+        from . import sensitivities  # with the records of the kernels for layers
+
         return sensitivities.vjp(self._state, X, V)

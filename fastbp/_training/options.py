@@ -15,13 +15,15 @@ from ..history import History
 from ..losses import CrossEntropy, Loss, resolve_output
 from ..network import Network
 from ..optimizers import Optimizer
-from .settings import Settings, patterns_of
 from .state import State
 
 if TYPE_CHECKING:
     from ..schedules import Schedule
+    from .settings import Settings
 
 Array = npt.NDArray[Any]
+
+NONE = (None, None, None)
 
 
 def schedule_of(value: Any) -> Schedule | None:
@@ -31,6 +33,18 @@ def schedule_of(value: Any) -> Schedule | None:
     from .. import schedules
 
     return schedules.schedule_of(value)
+
+
+def settings_of(
+    parameter_groups: Any, frozen: Any, ema: Any, drop_last: Any, dropout_schedule: Any, weight_decay_schedule: Any
+) -> Settings | None:
+    """Return how the parameters are trained, checked, or None if nothing is said: most trainers have none of it."""
+    others = (ema, dropout_schedule, weight_decay_schedule)
+    if not parameter_groups and type(frozen) is tuple and not frozen and drop_last is False and others == NONE:
+        return None
+    from . import settings
+
+    return settings.settings_of(parameter_groups, frozen, ema, drop_last, dropout_schedule, weight_decay_schedule)
 
 
 def network_of(
@@ -232,6 +246,8 @@ class Options:
 
     @frozen.setter
     def frozen(self, value: Any) -> None:
+        from .settings import patterns_of
+
         self._state.freeze(patterns_of("frozen", value))
 
     @property

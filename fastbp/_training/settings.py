@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 FLOAT64 = np.dtype("float64")
-NONE = (None, None, None)
 FACTORS = ("learning_rate", "weight_decay")
 
 
@@ -91,9 +90,6 @@ def settings_of(
     ValueError, TypeError
         If an option has the wrong type or is out of range.
     """
-    others = (ema, dropout_schedule, weight_decay_schedule)
-    if not parameter_groups and type(frozen) is tuple and not frozen and drop_last is False and others == NONE:
-        return None  # in a fraction of a microsecond
     settings = Settings(
         _groups(parameter_groups),
         patterns_of("frozen", frozen),
