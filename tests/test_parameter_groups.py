@@ -219,6 +219,21 @@ def test_early_stopping_goes_on_to_the_bit(tmp_path):
         assert_same(whole, other)
 
 
+def test_a_file_from_the_middle_of_a_fit_goes_on_to_the_bit(tmp_path):
+    whole = fitted(**EVERYTHING, epochs=6)
+    path = tmp_path / "model.npz"
+    trainer = Trainer(LAYERS, **EVERYTHING)
+
+    def save(trainer, epoch, measured):
+        if epoch == 4:
+            trainer.save(path)
+
+    trainer.fit(X, Y, epochs=6, callbacks=save, verbose=0)
+    loaded = Trainer.load(path)
+    loaded.fit(X, Y, epochs=6, initial_epoch=4, verbose=0)
+    assert_same(whole, loaded)
+
+
 def test_the_best_weights_are_those_of_the_average():
     for metrics in ((), "mae"):  # in the kernel, and in Python
         trainer = Trainer([3, 6, 2], **OPTIONS, ema=0.5)

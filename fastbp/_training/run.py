@@ -246,10 +246,7 @@ class Run(Passes):
         with self.state.engine.exclusively():
             self.state.begin()
             self.rewind.keep(0)
-            try:
-                return self.one_batch(data, rate)
-            finally:
-                self.state.end()
+            return self.one_batch(data, rate)
 
     def after_epoch(self, training: Source, validation: codes.Data | Feed | None, metrics: Any) -> dict[str, float]:
         """Return the measurements after an epoch, except the training loss."""
