@@ -138,7 +138,7 @@ def test_a_file_of_another_kind(tmp_path):
     header = np.frombuffer(b'{"format": "other", "version": 9}', np.uint8)
     np.savez(tmp_path / "model.npz", header=header, parameters=header, first=header, second=header)
     with pytest.raises(
-        ValueError, match="path: expected a file of fastbp's format version 1, got format 'other', version 9"
+        ValueError, match="path: expected a file of fastbp's format version 1 or 2, got format 'other', version 9"
     ):
         Trainer.load(tmp_path / "model.npz")
 
