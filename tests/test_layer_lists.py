@@ -68,6 +68,7 @@ REFUSED = {
         (lambda: BatchNorm(momentum=1.5), r"momentum: expected a number in \[0, 1\], got 1.5"),
         (lambda: Residual([]), "layers: expected one or more layers, got none"),
         (lambda: Residual([2], "relu"), "activation: expected nothing with a list of layers"),
+        (lambda: of([3, *[Scale()] * 10_000]), "layer_sizes: expected no more than 10,000 layers, got 10,001"),
         (lambda: of([Dense(3), 2]), r"layer_sizes\[0\]: expected the number of inputs, or Inputs\(…\), got Dense"),
         (lambda: of([Inputs(3)]), "layer_sizes: expected Inputs and one or more layers behind it, got Inputs alone"),
         (lambda: of([3, Activation("relu")]), "layer_sizes: expected layers with something to learn"),

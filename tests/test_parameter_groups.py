@@ -331,6 +331,17 @@ def test_many_at_once():
     assert_same(fitted(**EVERYTHING, epochs=6), outcomes[1].trainer)
 
 
+def test_a_trainer_takes_everything_over_from_a_copy_in_another_process():
+    options = {"epochs": 9, "validation_data": (X, -Y), "callbacks": EarlyStopping(), "verbose": 0}
+    trainer = Trainer([3, 6, 2], **OPTIONS, ema=0.5)
+    copied = copy.deepcopy(trainer)
+    copied.fit(X, Y, **options)
+    trainer._state.take_over(copied._state)
+    for each in (trainer, copied):
+        each.fit(X, Y, verbose=0)  # from the best weights
+    assert_same(trainer, copied)
+
+
 def test_schedules_cover_all_rounds_of_halving():
     sweep = Sweep({"learning_rate": [0.02, 1e-9]}, layer_sizes=LAYERS, **EVERYTHING)
     sweep.fit(X, Y, epochs=6, validation_data=(X, Y), halving=2, verbose=0)

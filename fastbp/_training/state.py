@@ -260,6 +260,7 @@ class State:
         history.epochs[:], history.interrupted = told.epochs, told.interrupted
         for name in ("learning_rate", "batch_size", "stop", "callback_states", "column_names", "scaling"):
             setattr(self, name, getattr(trained, name))
+        self.network.settled = trained.network.settled
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in vars(self).items() if name not in ONLY_HERE}

@@ -14,6 +14,7 @@ from ..initializers import INITIALIZERS
 
 FLOAT64 = np.dtype("float64")
 NORMS = ("layer", "batch")
+MOST = 10_000  # layers, as in a plain network
 DEEPEST = 16  # residual blocks inside one another
 WIDEST_TABLE = 600  # the most columns that an embedding has by default
 
@@ -178,14 +179,14 @@ class PiecewiseLinear(Layer):
         self._set(bins=_checks.whole("bins", self.bins, minimum=1), n_numbers=_some(self.n_numbers))
         if self.edges is None:
             return
-        edges = _checks.numbers("edges", self.edges).astype(np.float64)
-        if edges.ndim not in (1, 2) or edges.shape[-1] != self.bins + 1 or not edges.size:
-            expected = f"shape (numbers, {self.bins + 1}) or ({self.bins + 1},), one more than bins"
+        edges, n = _checks.numbers("edges", self.edges).astype(np.float64), self.bins + 1
+        if edges.ndim not in (1, 2) or edges.shape[-1] != n or not edges.size:
+            expected = f"shape (numbers, {n}) or ({n},), one more than bins"
             raise ValueError(_checks.wrong("edges", expected, edges.shape))
         _checks.finite("edges", edges)
         if (np.diff(edges) <= 0).any():
             raise ValueError(_checks.wrong("edges", "edges that increase in each row", "some that don't"))
-        rows = [tuple(row) for row in edges.reshape(-1, self.bins + 1).tolist()]
+        rows = [tuple(row) for row in edges.reshape(-1, n).tolist()]
         self._set(edges=rows[0] if edges.ndim == 1 else tuple(rows))
 
 
@@ -339,10 +340,10 @@ class Residual(Layer):
             self._set(layers=_checks.whole("layers", self.layers, minimum=1))
             return
         given: Any = self.layers
-        reason = "with a list of layers, which have their own"
         for name in ("activation", "norm", "dropout"):
             if getattr(self, name):
-                raise ValueError(_checks.wrong(name, f"nothing {reason}", _checks.shown(getattr(self, name))))
+                came = _checks.shown(getattr(self, name))
+                raise ValueError(_checks.wrong(name, "nothing with a list of layers, which have their own", came))
         layers = tuple(item if isinstance(item, Layer) else Dense(item) for item in given)
         if not layers:
             raise ValueError(_checks.wrong("layers", "one or more layers", "none"))
@@ -360,6 +361,8 @@ def has_layers(layer_sizes: Any) -> bool:
 
 def layers_of(argument: str, value: Sequence[Any]) -> tuple[Layer, ...]:
     """Return the layers of a list that has some: `Inputs` first, and `Dense` for the other integers."""
+    if len(value) > MOST:
+        raise ValueError(_checks.wrong(argument, f"no more than {MOST:,} layers", f"{len(value):,}"))
     layers = []
     for i, item in enumerate(value):
         name = f"{argument}[{i}]"
@@ -393,6 +396,5 @@ def _norm(value: Any) -> str | None:
 
 def _depth(layer: Layer) -> int:
     """Return how many blocks are inside one another."""
-    if not isinstance(layer, Residual):
-        return 0
-    return 1 + max(map(_depth, layer.layers)) if isinstance(layer.layers, tuple) else 1
+    inside = layer.layers if isinstance(layer, Residual) else None
+    return 0 if inside is None else 1 + max(map(_depth, inside)) if isinstance(inside, tuple) else 1
