@@ -212,6 +212,26 @@ def test_training_goes_on_to_the_bit_after_a_file_a_pickle_and_a_copy(name, fold
             np.testing.assert_array_equal(mine, theirs)
 
 
+def test_a_new_trainer_is_copied_and_its_learning_rate_is_found():
+    case = CASES["gaussian_nll"]
+    X, y, _ = data_of(case)
+    trainer = trainer_of(case)
+    np.testing.assert_array_equal(copy.deepcopy(trainer).predict(X), trainer.predict(X))
+    before = trainer.get_weights()
+    assert trainer.find_learning_rate(X, y).suggestion > 0
+    for one, other in zip(before, trainer.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_lbfgs_minimizes_a_likelihood():
+    case = CASES["gaussian_nll"]
+    X, y, _ = data_of(case)
+    trainer = trainer_of(case, optimizer="lbfgs")
+    history = trainer.fit(X, y, epochs=50, verbose=0)
+    assert history["loss"][-1] < history["loss"][0] - 0.3
+    assert np.abs(trainer.gradients(X, y).weights[0]).max() < np.abs(trainer_of(case).gradients(X, y).weights[0]).max()
+
+
 @over_cases
 def test_streams_batches_and_fit_many_train_the_same(name):
     case = CASES[name]
