@@ -387,6 +387,33 @@ def test_standardize_trains_as_with_numbers_that_were_scaled_by_hand():
         np.testing.assert_allclose(history["rmse"][-1], np.sqrt((errors**2).mean(axis=0)).mean(), rtol=1e-9)
 
 
+def test_derivatives_by_the_inputs_are_those_of_the_loss_and_of_all_outputs():
+    """In the units of X and y: those of μ have the deviation of y as a factor, those of log σ² have none."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(5, 3, (N, INPUTS))
+    y = 1000 + 40 * X[:, 0] + rng.normal(size=N)
+    for loss, n_outputs in (("gaussian_nll", 2), (losses.Members("gaussian_nll", 2), 4)):
+        trainer = Trainer([INPUTS, 7, n_outputs], standardize=True, loss=loss, dtype="float64", seed=0)
+        trainer.fit(X, y, epochs=3, verbose=0)
+        above, below = X.copy(), X.copy()
+        above[4, 1] += 1e-5
+        below[4, 1] -= 1e-5
+        found = trainer.input_gradients(X, y)[4, 1]
+        numeric = (trainer.evaluate(above, y)["loss"] - trainer.evaluate(below, y)["loss"]) / 2e-5
+        np.testing.assert_allclose(found, numeric, rtol=1e-5)
+        means = [
+            trainer.predict_members(one)[4] if n_outputs > 2 else trainer.predict(one)[4] for one in (above, below)
+        ]
+        jacobian = trainer.jacobian(X)
+        assert jacobian.shape == (N, n_outputs, INPUTS)
+        np.testing.assert_allclose(jacobian[4, ::2, 1], np.ravel(means[0] - means[1]) / 2e-5, rtol=1e-5)
+        if n_outputs == 2:
+            logs = [2 * np.log(trainer.predict_std(one)[4]) for one in (above, below)]
+            np.testing.assert_allclose(jacobian[4, 1:, 1], (logs[0] - logs[1]) / 2e-5, rtol=1e-5)
+        V = rng.normal(size=(N, n_outputs))
+        np.testing.assert_allclose(trainer.vjp(X, V), np.einsum("ij,ijk->ik", V, jacobian), rtol=1e-9, atol=1e-9)
+
+
 def test_standardize_leaves_counts_and_classes_as_they_are():
     for name in ("negative_binomial", "members_cross_entropy"):
         case = CASES[name]

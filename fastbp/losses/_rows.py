@@ -45,7 +45,7 @@ class GaussianNLL(Likelihood):
     beta : float, in [0, 1]
         β of the β-NLL (Seitzer et al., 2022): the gradient of each target is multiplied by σ^2β. With 0, it is the
         gradient of the loss; with 1, the means learn as with the squared error. Try 0.5 if the means learn too slowly
-        where σ is large. J itself doesn't contain the factor.
+        where σ is large. J itself doesn't contain the factor, but `Trainer.gradients` and `Trainer.input_gradients` do.
     """
 
     name, code = "gaussian_nll", nodes.GAUSSIAN_NLL
