@@ -346,3 +346,15 @@ def test_networks_with_sums_that_integers_of_32_bits_lack_are_refused():
     trainer = Trainer([n, 1], seed=0)
     with pytest.raises(ValueError, match=r"trainer's dense1.weight: expected a layer with at most 132,104 inputs"):
         trainer.to_c(dtype="int8", calibration=np.zeros((1, n)))
+
+
+def test_inputs_share_a_scale_of_integers_unless_their_ranges_differ(tmp_path):
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    for i, (scale, apart) in enumerate([(1, False), ([1, 1e-3, 1e4, 1], True)]):
+        trainer = Trainer([4, 8, 1], seed=0, standardize=True)
+        trainer.fit(X * scale, X[:, :1], epochs=1, verbose=0)
+        made = trainer.to_c(dtype="int8", calibration=X * scale, name=f"net{i}")
+        assert ("quantize_columns" in made.source) == apart
+        net = Compiled(made, tmp_path, f"net{i}", "int8")
+        expected = trainer.predict(X * scale)
+        assert np.abs(net.predict(X * scale) - expected).max() < 0.03 * np.abs(expected).max()

@@ -169,7 +169,7 @@ def _affine(body: Body, i: int, operation: Operation) -> None:
     layer = body.name(operation, 0).removesuffix("_weight")
     if integers.center is None:
         inverse, zero = body.literal(float(integers.inverse)), body.literal(float(integers.zero))
-        body.call("quantize", x, inverse, zero, n_in, "q")
+        body.call("quantize", "x" if integers.of_X else x, inverse, zero, n_in, "q")
     else:
         center, inverse = (body.constant(f"{layer}_{what}", getattr(integers, what)) for what in ("center", "inverse"))
         body.call("quantize_columns", "x" if integers.of_X else x, center, inverse, n_in, "q")

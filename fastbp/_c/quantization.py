@@ -20,6 +20,8 @@ LARGEST = 127  # of a weight; inputs go down to −128
 MOST_INPUTS = ((1 << 31) - 1) // (128 * LARGEST)  # of a unit, whose sum of products then fits into 32 bits
 MIXED = (nodes.NUMBERS, nodes.EMBED, nodes.PBLD, nodes.PERIODIC, nodes.PIECEWISE)  # whose columns differ in range
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the range of activations, to choose from
+WORSE = 1.25  # variance of errors with a shared scale, relative to that with scales for each input
+MARGIN = 0.1  # of a column's range, added to it: on new rows, the largest errors are a quarter of those without
 KEPT = 2000  # rows that choose ranges and correct biases
 ROWS = 1024  # to compute at once
 
@@ -41,7 +43,7 @@ def quantized(program: Program, X: Array) -> dict[int, Quantized]:
             raise ValueError(_checks.wrong(f"trainer's {name}", expected, f"{weight.shape[1]:,}"))
         z = exact[i] @ weight.T + bias
         if operation.source == 0:
-            chosen = _of_inputs(program, weight, bias, X)
+            chosen = _of_inputs(program, weight, bias, X, some, z)
         elif operation.source in mixed:
             chosen = _of_columns(weight, bias, low[i], high[i])
         else:
@@ -74,18 +76,31 @@ def _inputs(program: Program, X: Array, integers: Mapping[int, Quantized]) -> di
     return found
 
 
-def _of_inputs(program: Program, weight: Array, bias: Array, X: Array) -> Quantized:
-    """Return the integers of a layer that reads X. Its weights contain the scales and the standardization."""
+def _of_inputs(program: Program, weight: Array, bias: Array, X: Array, some: Array, z: Array) -> Quantized:
+    """Return the integers of a layer that reads X. Its weights contain the standardization.
+
+    Inputs share a scale if that is about as good as a scale for each, whose numbers would take 8 bytes for each input.
+    """
     if program.scaling is not None:
         weight = weight / program.scaling.deviation
         bias = bias - weight @ program.scaling.mean
-    return replace(_of_columns(weight, bias, X.min(axis=0), X.max(axis=0)), of_X=True)
+    apart = replace(_of_columns(weight, bias, X.min(axis=0), X.max(axis=0)), of_X=True)
+    shared = replace(_of_range(weight, bias, float(X.min()), float(X.max())), of_X=True)
+    x = some.astype(np.float32)
+    return shared if _error(shared, x, z) <= WORSE * _error(apart, x, z) else apart
+
+
+def _error(chosen: Quantized, x: Array, z: Array) -> float:
+    """Return the variance of the errors of rows x, whose mean the biases will correct."""
+    return float((chosen.outputs(x) - z).var(axis=0).mean())
 
 
 def _of_columns(weight: Array, bias: Array, low: Array, high: Array) -> Quantized:
     """Return the integers of a layer whose inputs have a scale each, which is in the weights."""
     center = ((low.astype(np.float64) + high) / 2).astype(np.float32)
-    step = (high.astype(np.float64) - low) / (2 * LARGEST)  # 0: a column that the calibration holds constant stays so
+    step = (
+        (1 + MARGIN) * (high.astype(np.float64) - low) / (2 * LARGEST)
+    )  # 0: a column that the calibration holds constant stays so
     inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0).astype(np.float32)
     integers, factor = _integers(weight * step)
     return Quantized(integers, factor, (bias + weight @ center).astype(np.float32), center, inverse)
@@ -97,7 +112,7 @@ def _of_tensor(weight: Array, bias: Array, low: float, high: float, x: Array, z:
     If a few inputs are much larger than the others, a smaller range, to whose ends the few move, is better.
     """
     candidates = [_of_range(weight, bias, low * share, high * share) for share in SHARES]
-    return min(candidates, key=lambda one: float(((one.outputs(x) - z) ** 2).mean()))
+    return min(candidates, key=lambda one: _error(one, x, z))
 
 
 def _of_range(weight: Array, bias: Array, low: float, high: float) -> Quantized:

@@ -63,7 +63,7 @@ class Quantized:
     weight : (n_out, n_in) int8
     factor, bias : (n_out,) float32
     center : (n_in,) float32 if each column has its own scale, q = (x − center) · inverse, otherwise None
-    inverse : (n_in,) or () float32, q = x · inverse + zero where there is no center
+    inverse : (n_in,) float32; without a center () float32, and q = x · inverse + zero
     of_X : whether it reads X itself, because its weights contain the scaling
     """
 
