@@ -48,7 +48,7 @@ def model_of(tree: Tree, dtype: str, activations: Callable[[str], list[Any]]) ->
     if tree.encoding is not None or tree.embeddings:
         builder.inputs(model, tree)
     for node in tree.nodes:
-        builder.add(model, node)
+        builder.add(model, node, n_in)
     if scaling is not None and scaling.target_mean is not None and scaling.target_deviation is not None:
         mean, variance = scaling.target_mean, scaling.target_deviation**2
         model.add(keras.layers.Normalization(mean=mean, variance=variance, invert=True, dtype=dtype, name="outputs"))
@@ -94,13 +94,14 @@ class Builder:
             for name, array in tree.encoding.arrays.items():
                 getattr(encoding, "kernel" if name == "weight" else name).assign(array)
 
-    def add(self, model: Any, node: Node) -> None:
-        """Add a layer of a network."""
+    def add(self, model: Any, node: Node, n_in: int) -> None:
+        """Add a layer of a network to a model with so many inputs."""
         layer, arrays, name = node.layer, node.arrays, node.short
         if isinstance(layer, kinds.Residual):
-            body = keras.Sequential([keras.Input((model.output_shape[-1],), dtype=self.dtype)], name=f"{name}_body")
+            width = model.output_shape[-1] if model.layers else n_in
+            body = keras.Sequential([keras.Input((width,), dtype=self.dtype)], name=f"{name}_body")
             for inner in node.body:
-                self.add(body, inner)
+                self.add(body, inner, width)
             model.add(own.Residual(body=body, dtype=self.dtype, name=name))
         elif isinstance(layer, kinds.Dense):
             self._dense(model, node)

@@ -39,6 +39,7 @@ NETWORKS = {
     "norms": [5, Dense(8, "gelu", norm="layer"), LayerNorm(1e-3), Dense(8, norm="batch", dropout=0.2), BatchNorm(), 2],
     "alphas": [5, Dense(8, "selu", parametric=True), Scale(), Activation("mish", parametric=True), Dropout(0.3), 2],
     "blocks": [4, 6, Residual(5, "relu", "batch", 0.1), Residual([LayerNorm(), Residual([Dense(6, "silu")])]), 2],
+    "blocks first": [4, Residual([Residual([Residual(3)]), Scale()]), Dense(2)],
     "pbld": [Inputs(5, [7, 3]), PBLD(4, 5), Dense(8, "mish", norm="layer"), Residual(6), 1],
     "some encoded": [Inputs(5, [4], embedding_dim=2), PBLD(3, n_numbers=2), Dense(8, "leaky_relu"), 2],
     "periodic": [5, Periodic(3, n_numbers=4), 7, 2],
