@@ -197,6 +197,8 @@ class GraphLayout:
                 a_room, most = max(a_room, room(n, lanes)), max(most, -(-n // TALL) * room(rows, lanes))
             if self.widths[affine.source] * self.itemsize >= WIDE:
                 a_room = max(a_room, room(n_next, lanes))
+            if min(n, n_next) >= nodes.TURNS_FROM and max(n, n_next) <= nodes.TURNS_TO:
+                a_room = max(a_room, TALL * (n + n_next))
         return a_room, max(most, -(-rows // HEIGHT) * a_room)
 
     def workspace(self, machine: codes.Machine, size: int, dtype: npt.DTypeLike, parameter: Any) -> Array:

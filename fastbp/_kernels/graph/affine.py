@@ -1,15 +1,20 @@
-"""y = x Θᵀ + b: forward and backward for a thread's rows, and the gradients, which threads divide like the base's."""
+"""y = x Θᵀ + b: forward and backward for a thread's rows, and the gradients, which threads divide like the base's.
+
+The way back needs Θ in the other order. For few samples, δ is transposed; for many, a mirror of Θ is made.
+"""
 
 from ..apart import apart
-from ..codes import Extent, Machine, Operand, Team
-from ..jit import inlined
+from ..codes import Extent, Machine, Memory, Operand, Share, Team
+from ..jit import inlined, inner
+from ..levels import REGISTER
 from ..llvm import at, lanes, number_of
 from ..team import division, first_share, meet, next_share, slice_of_lines
 from ..tile import multiply, sum_rows, transpose
 from ..tuning import HEIGHT
 from ..wide import is_wide, multiply_rows, multiply_wide, pack_rows, ready_columns
-from .nodes import AFFINE, Graph, Rows
+from .nodes import AFFINE, PIECE_BYTES, TURNS_BELOW, TURNS_FROM, TURNS_TO, Graph, Moving, Rows
 from .places import delta_in, delta_out, input_of, node_of, output_of, tensor_of
+from .step import factors_for, move_tensor, moves_early
 
 
 @inlined
@@ -42,10 +47,45 @@ def forward_affine(net: Machine, graph: Graph, i: int, x: Operand, rows: Rows, t
     )
 
 
+@inlined
+def turns(node, m):
+    """Return whether δ is transposed, and not Θ, for blocks of m samples."""
+    few, many = min(node.n_in, node.n_out), max(node.n_in, node.n_out)
+    return few >= TURNS_FROM and many <= TURNS_TO and TURNS_BELOW * m <= few
+
+
+@inner
+def backward_turned(net, graph, node, rows):
+    """Store δ Θ for a thread's rows, or add it, as (Θᵀ δᵀ)ᵀ, with the same bits."""
+    width, weight = lanes(net.work, 1), tensor_of(graph, node.parameters)
+    row = width // 2 if rows.count <= width // 2 else (rows.count + width - 1) // width * width
+    place = net.packed + rows.first // HEIGHT * graph.room
+    turned = Operand(at(net.work, place), row, 1)
+    below = Operand(at(net.work, place + node.n_out * row), row, 1)
+    out = delta_in(net, node, rows.first)
+    transpose(turned, delta_out(net, node, rows.first), rows.count, node.n_out, node.n_out)
+    if node.adds:
+        transpose(below, out, rows.count, node.n_in, node.n_in)
+    multiply(
+        below,
+        Operand(at(net.parameters, weight.start), weight.width, 1),
+        turned,
+        Extent(node.n_in, rows.count, node.n_out),
+        Operand(at(net.work, net.zeros), 0, 0),
+        number_of(net.work, -1.0 if node.adds else 0.0),
+        0,
+    )
+    transpose(out, below, node.n_in, rows.count, rows.count)
+
+
 @apart
 def backward_affine(net: Machine, graph: Graph, i: int, rows: Rows, team: Team):
     """Store δ Θ for a thread's rows, or add it."""
     node = node_of(graph, i)
+    if turns(node, rows.m):
+        if rows.count > 0:
+            backward_turned(net, graph, node, rows)
+        return
     multiply_own(
         net,
         graph,
@@ -60,9 +100,35 @@ def backward_affine(net: Machine, graph: Graph, i: int, rows: Rows, team: Team):
     )
 
 
+@inlined
+def move_share(net, kept, weight, mine, place, code, factors):
+    """Do a step of the optimizer for a share of Θ. place: of its gradient in Machine.gradients."""
+    first = weight.start + mine.row * weight.width + mine.column
+    if mine.column == 0 and mine.columns >= weight.n:
+        move_tensor(net, kept, first, place, mine.rows * weight.width, code, factors)
+    else:
+        for r in range(0, mine.rows * weight.width, weight.width):
+            move_tensor(net, kept, first + r, place + r, mine.columns, code, factors)
+
+
+@inlined
+def columns_at_once(net, weight, mine, moves):
+    """Return how many columns of a share are computed before they move: all, or as many as stay in the cache."""
+    width = lanes(net.work, 1)
+    if not moves:
+        return max(mine.columns, 1)
+    most = PIECE_BYTES // (max(mine.rows, 1) * (REGISTER // width))
+    return max(most // (2 * width), 1) * 2 * width
+
+
 @apart
-def gradients_affine(net: Machine, graph: Graph, i: int, x: Operand, m: int, eta: float, team: Team):
-    """Store δᵀ x and Σ δ over m rows if η is 0, or add them if it is −1: a thread's share of them."""
+def gradients_affine(
+    net: Machine, graph: Graph, i: int, x: Operand, m: int, eta: float, kept: Memory, moving: Moving, team: Team
+):
+    """Store δᵀ x and Σ δ over m rows if η is 0, or add them if it is −1: a thread's share of them.
+
+    If the weights move at once, each thread moves those whose gradients it has computed.
+    """
     node, width, factor = node_of(graph, i), lanes(net.work, 1), number_of(net.work, eta)
     weight, bias = tensor_of(graph, node.parameters), tensor_of(graph, node.parameters + 1)
     if bias.learns:
@@ -74,22 +140,31 @@ def gradients_affine(net: Machine, graph: Graph, i: int, x: Operand, m: int, eta
     zeros = Operand(at(net.work, net.zeros), 0, 0)
     a = ready_columns(net, input_of(net, node, x, 0), node.n_in, m, weight.width, team)
     cut = division(node.n_in, node.n_out, node.n_in * weight.width, a.packed, width, team)
+    moves, rule = moving.at_once and moves_early(net, weight), moving.rule
+    factors = factors_for(net, graph, node.parameters, rule, moving.eta, moving.decay, 1.0, moving.step)
     more, mine = first_share(cut, team)
     while more:
-        theta = Operand(at(net.gradients, weight.start + mine.row * weight.width + mine.column), weight.width, 1)
-        delta = Operand(at(net.work, node.d_out + mine.column), node.out_width, 1)
-        multiply_rows(net, theta, a, mine.row, delta, Extent(mine.rows, mine.columns, m), zeros, factor, 0)
+        piece = columns_at_once(net, weight, mine, moves)
+        for j in range(0, mine.columns, piece):
+            some = Share(mine.row, mine.rows, mine.column + j, min(piece, mine.columns - j))
+            # Gradients that are used at once, all pieces store in the same place, which stays in the cache.
+            place = weight.start + mine.row * weight.width + mine.column + (0 if moves and eta == 0 else j)
+            theta = Operand(at(net.gradients, place), weight.width, 1)
+            delta = Operand(at(net.work, node.d_out + some.column), node.out_width, 1)
+            multiply_rows(net, theta, a, mine.row, delta, Extent(mine.rows, some.columns, m), zeros, factor, 0)
+            if moves:
+                move_share(net, kept, weight, some, place, rule.code, factors)
         more, mine = next_share(cut, team)
     if cut.tickets > 0 or a.packed:
         meet(team)  # before another product draws tickets or packs
 
 
 @apart
-def mirror_affine(net: Machine, graph: Graph, team: Team):
-    """Copy Θ of all operations that need it on the way back, not transposed: a thread's part of the columns."""
+def mirror_affine(net: Machine, graph: Graph, m: int, team: Team):
+    """Copy Θ of the operations that need it on the way back of m samples, not transposed: a thread's part."""
     for i in range(graph.n_nodes):
         node = node_of(graph, i)
-        if node.op == AFFINE and node.d_in >= 0:
+        if node.op == AFFINE and node.d_in >= 0 and not turns(node, m):
             weight = tensor_of(graph, node.parameters)
             first, columns = slice_of_lines(node.n_in, lanes(net.work, 1), team)
             transpose(

@@ -28,11 +28,11 @@ from ..team import end_if_tired, meet, was_last
 from ..tuning import BLOCK
 from ..watching import NO_SEED, keep, keep_memory, sum_of_losses
 from .affine import mirror_affine
-from .nodes import LEARNING, MEASURING, PREDICTING
+from .nodes import LEARNING, MEASURING, PREDICTING, Moving
 from .passes import graph_backward, graph_forward, graph_gradients
 from .places import averaged
 from .row_losses import graph_output_errors
-from .step import step_graph
+from .step import bounds_gradients, step_graph
 
 
 @inlined
@@ -74,7 +74,7 @@ def train_block(net, graph, data, step, kept, epoch, start, steps, mirrored, tea
     batch, mode = epoch * a_batches + batch_start // step.batch_size, LEARNING if learns else MEASURING
     x = gather(net, data, first + start, m, team)
     if not mirrored or row == 0:
-        mirror_affine(net, graph, team)
+        mirror_affine(net, graph, m, team)
     dropping = Dropping(learns, steps, part.row + row, step.seed)
     graph_forward(net, graph, x, m, mode, of_batch(graph.dropouts, batch), dropping, team)
     graph_output_errors(net, m, weight, data.weights.size > 0, team)
@@ -84,10 +84,12 @@ def train_block(net, graph, data, step, kept, epoch, start, steps, mirrored, tea
         return total
     graph_backward(net, graph, x, m, mode, team)
     meet(team)
-    graph_gradients(net, graph, x, m, 0.0 if row == 0 else -1.0, mode, team)
-    if step.ends == AFTER_BATCH and start + m == batch_stop:
-        rate, decay = of_batch(step.rates, batch), of_batch(graph.decays, batch)
-        total += weight * step_graph(net, graph, kept, step, rate, decay, steps, weight, team)
+    is_last = step.ends == AFTER_BATCH and start + m == batch_stop
+    at_once = is_last and not bounds_gradients(step)
+    moving = Moving(at_once, step.rule, of_batch(step.rates, batch), of_batch(graph.decays, batch), steps + 1)
+    graph_gradients(net, graph, x, m, 0.0 if row == 0 else -1.0, mode, kept, moving, team)
+    if is_last:
+        total += weight * step_graph(net, graph, kept, step, moving, weight, team)
     return total
 
 
@@ -150,7 +152,8 @@ def update_graph(net, graph, kept, step, rate, weight, team):
     """Update the parameters with the gradients of a whole batch of that weight. Return the penalty in J."""
     if not meet(team):
         return 0.0
-    return step_graph(net, graph, kept, step, rate, of_batch(graph.decays, 0), get(kept.steps, 0), weight, team)
+    moving = Moving(False, step.rule, rate, of_batch(graph.decays, 0), get(kept.steps, 0) + 1)
+    return step_graph(net, graph, kept, step, moving, weight, team)
 
 
 @inner

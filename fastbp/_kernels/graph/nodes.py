@@ -92,6 +92,11 @@ TENSOR_FIELDS = len(Tensor._fields)
 # the order of their first samples, and (rows,) the place of each row there, which counts if the row is there
 COUNT, TOUCHED = range(2)
 
+# δ Θ comes from Θ as it lies in the parameters, and δ is transposed instead, if a block has at most 1 / TURNS_BELOW as
+# many samples as its layers have units. Measured: 512 units, 64 samples.
+TURNS_BELOW, TURNS_FROM, TURNS_TO = 4, 128, 2048  # the least and the most units
+PIECE_BYTES = 1 << 17  # of a gradient that moves weights while it is in the second cache
+
 FACTORS = 2  # numbers in Graph.factors for each tensor: of η, and of the decay
 
 
@@ -101,6 +106,16 @@ class Rows(NamedTuple):
     first: int
     count: int
     m: int  # of all threads
+
+
+class Moving(NamedTuple):
+    """The optimizer's step of a batch."""
+
+    at_once: bool  # whether weights of AFFINE move as soon as their gradients are there, in the cache
+    rule: codes.Rule
+    eta: float
+    decay: float  # the factor of the weight decay
+    step: int  # the number of the step, from 1
 
 
 class Graph(NamedTuple):

@@ -1,7 +1,7 @@
 """A block of samples through all operations, forward and backward, and the gradients of the parameters."""
 
 from ..apart import apart
-from ..codes import Dropping, Machine, Operand, Team
+from ..codes import Dropping, Machine, Memory, Operand, Team
 from ..jit import inlined
 from ..llvm import at, lanes
 from ..records import layer_of
@@ -32,6 +32,7 @@ from .nodes import (
     PIECEWISE,
     SCALE,
     Graph,
+    Moving,
     Rows,
 )
 from .norms import (
@@ -142,15 +143,28 @@ def clear_tables(net, graph, x, m, eta, mode, team):
 
 
 @apart
-def graph_gradients(net: Machine, graph: Graph, x: Operand, m: int, eta: float, mode: int, team: Team):
-    """Store the gradients of the parameters over m rows if η is 0, or add them if it is −1. All threads meet."""
+def graph_gradients(
+    net: Machine,
+    graph: Graph,
+    x: Operand,
+    m: int,
+    eta: float,
+    mode: int,
+    kept: Memory,
+    moving: Moving,
+    team: Team,
+):
+    """Store the gradients of the parameters over m rows if η is 0, or add them if it is −1. All threads meet.
+
+    Some parameters move at once, as Moving says.
+    """
     clear_tables(net, graph, x, m, eta, mode, team)
     for i in range(graph.n_nodes):
         node = node_of(graph, i)
         if not node.learns:
             continue
         if node.op == AFFINE:
-            gradients_affine(net, graph, i, x, m, eta, team)
+            gradients_affine(net, graph, i, x, m, eta, kept, moving, team)
         elif node.op == ACTIVATE or node.op == SCALE:
             gradients_simple(net, graph, i, x, m, eta, team)
         elif node.op == LAYER_NORM:

@@ -63,7 +63,7 @@ def pull_graph(machine, graph, rows, cut, how, vectors, output, team):
     (start, stop, block), (mode, weight) = cut, how
     net, nothing = averaged(machine, graph), Dropping(False, 0, 0, NO_SEED)
     n, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
-    mirror_affine(net, graph, team)
+    mirror_affine(net, graph, min(block, stop - start), team)
     for begin in range(start, stop, block):
         m = min(block, stop - begin)
         x = gather(net, rows, begin, m, team)

@@ -5,6 +5,7 @@ from ..apart import apart
 from ..codes import KEPT, Dropping, Machine, Operand, Share, Team
 from ..dropout import drop_out
 from ..jit import inlined, inner
+from ..levels import REGISTER
 from ..llvm import at, fma, lanes, load, load_first, number_of, splat, store, store_first
 from ..team import slice_of_lines
 from ..tile import sum_rows
@@ -20,6 +21,8 @@ from .places import (
     real_of,
     tensor_of,
 )
+
+STRIP_BYTES = 1 << 15  # of the first cache, which has 32 KB or more
 
 
 def make_rowwise(formula):
@@ -45,10 +48,51 @@ copy_rowwise = make_rowwise(inlined(lambda y, x, s: x))
 add_rowwise = make_rowwise(inlined(lambda y, x, s: y + x))
 scale_rowwise = make_rowwise(inlined(lambda y, x, s: x * s))
 add_scaled_rowwise = make_rowwise(inlined(lambda y, x, s: fma(x, s, y)))
-multiply_rowwise = make_rowwise(inlined(lambda y, x, s: y * x))
-subtract_from_rowwise = make_rowwise(inlined(lambda y, x, s: x - y))
-mix_rowwise = make_rowwise(inlined(lambda y, x, s: fma(x, s - 1, y)))  # x + α (f − x) of y = f and x = f − x
-mix_slopes_rowwise = make_rowwise(inlined(lambda y, x, s: fma(y - 1, s, 1)))
+
+
+@inlined
+def mixed(f, x, slope, alpha):
+    """Return x + α (f − x), f − x, and the slope 1 + α (f′ − 1)."""
+    less = f - x
+    return fma(less, alpha - 1, f), less, fma(slope - 1, alpha, 1)
+
+
+@inner
+def mix_rowwise(z, less, slope, alpha, rows, n):
+    """Turn f, x and f′ into what `mixed` returns, for rows of n with one row of α."""
+    width = lanes(alpha, 1)
+    whole = n // width * width
+    for r in range(rows):
+        z_r, x_r, s_r = at(z.at, r * z.row), at(less.at, r * less.row), at(slope.at, r * slope.row)
+        for j in range(0, whole, width):
+            a, g, d = mixed(load(z_r, j, 1), load(x_r, j, 1), load(s_r, j, 1), load(alpha, j, 1))
+            store(z_r, j, a)
+            store(x_r, j, g)
+            store(s_r, j, d)
+        if whole < n:
+            i, left = whole, n - whole
+            f, x, s, p = load_first(z_r, i, left), load_first(x_r, i, left), load_first(s_r, i, left), alpha
+            a, g, d = mixed(f, x, s, load_first(p, i, left))
+            store_first(z_r, i, a, left)
+            store_first(x_r, i, g, left)
+            store_first(s_r, i, d, left)
+
+
+@inner
+def multiply_both_rowwise(delta, less, slope, rows, n):
+    """Store δ ⊙ (f − x) in place of f − x, and δ ⊙ f′ in place of δ, for rows of n."""
+    width = lanes(delta.at, 1)
+    whole = n // width * width
+    for r in range(rows):
+        d_r, g_r, s_r = at(delta.at, r * delta.row), at(less.at, r * less.row), at(slope.at, r * slope.row)
+        for j in range(0, whole, width):
+            d = load(d_r, j, 1)
+            store(g_r, j, load(g_r, j, 1) * d)
+            store(d_r, j, load(s_r, j, 1) * d)
+        if whole < n:
+            d = load_first(d_r, whole, n - whole)
+            store_first(g_r, whole, load_first(g_r, whole, n - whole) * d, n - whole)
+            store_first(d_r, whole, load_first(s_r, whole, n - whole) * d, n - whole)
 
 
 @inlined
@@ -57,31 +101,43 @@ def alpha_of(net, graph, node):
     return at(net.parameters, tensor_of(graph, node.parameters).start)
 
 
+@inlined
+def rows_in_strip(net, node):
+    """Return how many rows of three arrays the first cache holds."""
+    return max(STRIP_BYTES // (3 * node.out_width * (REGISTER // lanes(net.work, 1))), 1)
+
+
+@inner
+def activate_strip(net, graph, node, first, count, rate, dropping):
+    """Do what `forward_activate` does for some rows, whose slopes are kept."""
+    z, slope, n = output_of(net, node, first), kept_of(net, node, first), node.n_out
+    mixes = node.n_parameters > 0
+    less, alpha = z, z.at
+    if mixes:
+        less, alpha = kept_too_of(net, node, first), alpha_of(net, graph, node)
+        copy_rowwise(less, z, z.at, count, n)
+    activate(z, slope.at, count, n, node.code, True)
+    if mixes:
+        mix_rowwise(z, less, slope, alpha, count, n)
+    if rate > 0:
+        place = Share(dropping.row + first, count, 0, n)
+        drop_out(z, slope.at, place, n, rate, dropping.batch, node.number, dropping.seed)
+        if mixes and node.learns:  # with the same units; δ isn't computed yet, so its place is free
+            spare = delta_out(net, node, first)
+            drop_out(less, spare.at, place, n, rate, dropping.batch, node.number, dropping.seed)
+
+
 @apart
 def forward_activate(net: Machine, graph: Graph, i: int, rows: Rows, factor: float, dropping: Dropping):
     """Store y = f(x), or x + α (f(x) − x), in place for a thread's rows, and drop units. factor: of dropout's rate."""
     node = node_of(graph, i)
-    z, n = output_of(net, node, rows.first), node.n_out
     if node.kept < 0:  # f′ comes from a
-        activate(z, z.at, rows.count, n, node.code, False)
+        z = output_of(net, node, rows.first)
+        activate(z, z.at, rows.count, node.n_out, node.code, False)
         return
-    slope, mixes = kept_of(net, node, rows.first), node.n_parameters > 0
-    less, alpha = z, z.at
-    if mixes:
-        less, alpha = kept_too_of(net, node, rows.first), alpha_of(net, graph, node)
-        copy_rowwise(less, z, z.at, rows.count, n)
-    activate(z, slope.at, rows.count, n, node.code, True)
-    if mixes:
-        subtract_from_rowwise(less, z, z.at, rows.count, n)
-        mix_rowwise(z, less, alpha, rows.count, n)
-        mix_slopes_rowwise(slope, slope, alpha, rows.count, n)
-    rate = real_of(graph, node, 0) * factor if dropping.active else 0.0
-    if rate > 0:
-        place = Share(dropping.row + rows.first, rows.count, 0, n)
-        drop_out(z, slope.at, place, n, rate, dropping.batch, node.number, dropping.seed)
-        if mixes and node.learns:  # with the same units; δ isn't computed yet, so its place is free
-            spare = delta_out(net, node, rows.first)
-            drop_out(less, spare.at, place, n, rate, dropping.batch, node.number, dropping.seed)
+    rate, unit = real_of(graph, node, 0) * factor if dropping.active else 0.0, rows_in_strip(net, node)
+    for first in range(0, rows.count, unit):
+        activate_strip(net, graph, node, rows.first + first, min(unit, rows.count - first), rate, dropping)
 
 
 @apart
@@ -90,8 +146,9 @@ def backward_activate(net: Machine, graph: Graph, i: int, rows: Rows):
     node = node_of(graph, i)
     delta, n = delta_out(net, node, rows.first), node.n_out
     if node.n_parameters > 0 and node.learns:
-        multiply_rowwise(kept_too_of(net, node, rows.first), delta, delta.at, rows.count, n)
-    if node.kept < 0:
+        less, slope = kept_too_of(net, node, rows.first), kept_of(net, node, rows.first)
+        multiply_both_rowwise(delta, less, slope, rows.count, n)
+    elif node.kept < 0:
         multiply_by_derivative(delta, output_of(net, node, rows.first), rows.count, n, node.code)
     else:
         multiply_by_derivative(delta, kept_of(net, node, rows.first), rows.count, n, KEPT)

@@ -9,7 +9,7 @@ from ..llvm import at, fma, get, lanes, load, number_of, prefetch, put, splat, s
 from ..team import meet, slice_of, slice_of_lines
 from ..tuning import AHEAD, CHUNK
 from ..updates import bound_run, factor_within, factors_of, limit_few, move_run
-from .nodes import Graph
+from .nodes import Graph, Moving
 from .places import clear, factor_of, row_of_batch, rows_of_batch, tensor_of
 
 
@@ -99,16 +99,37 @@ def move_tensor(net, kept, start, gradient, length, code, factors):
     )
 
 
+@inlined
+def factors_for(net, graph, i, rule, eta, decay, scale, step):
+    """Return the factors of move_run for parameter i."""
+    decays = rule.weight_decay * factor_of(graph, i, 1) * decay
+    own = Rule(rule.code, rule.decay_1, rule.decay_2, rule.epsilon, decays)
+    return factors_of(net.work, own, eta * factor_of(graph, i, 0), scale, step)
+
+
+@inlined
+def moves_early(net, tensor):
+    """Return whether a parameter moves with its gradient if that is possible: weights in rows of whole vectors."""
+    return tensor.penalized and tensor.width >= lanes(net.work, 1)
+
+
+@inlined
+def bounds_gradients(step):
+    """Return whether gradients change between their computation and the step of the optimizer."""
+    bounds = step.bounds
+    clips = bounds.clip_value < math.inf or bounds.clip_norm < math.inf
+    return bounds.l1 > 0 or bounds.l2 > 0 or step.alpha > 0 or clips
+
+
 @inner
-def move_graph(net, graph, kept, rule, eta, decay, scale, step, team):
-    """Do a step of the optimizer for a thread's part of each parameter that learns."""
+def move_graph(net, graph, kept, moving, scale, team):
+    """Do a step of the optimizer for a thread's part of each parameter that learns and hasn't moved."""
+    code = moving.rule.code
     for i in range(graph.n_tensors):
         tensor = tensor_of(graph, i)
-        if not tensor.learns:
+        if not tensor.learns or (moving.at_once and moves_early(net, tensor)):
             continue
-        decays = rule.weight_decay * factor_of(graph, i, 1) * decay
-        own = Rule(rule.code, rule.decay_1, rule.decay_2, rule.epsilon, decays)
-        factors = factors_of(net.work, own, eta * factor_of(graph, i, 0), scale, step)
+        factors = factors_for(net, graph, i, moving.rule, moving.eta, moving.decay, scale, moving.step)
         if tensor.by_row:
             first, count = slice_of(rows_of_batch(graph, tensor), 1, team)
             for r in range(first, first + count):
@@ -116,11 +137,12 @@ def move_graph(net, graph, kept, rule, eta, decay, scale, step, team):
                 prefetch(kept.first, ahead)
                 prefetch(kept.second, ahead)
                 start = tensor.start + row_of_batch(graph, tensor, r) * tensor.width
-                move_tensor(net, kept, start, tensor.start + r * tensor.width, tensor.width, rule.code, factors)
+                move_tensor(net, kept, start, tensor.start + r * tensor.width, tensor.width, code, factors)
         else:
             first, length = slice_of(tensor.rows * tensor.width, CHUNK, team)
+            start = tensor.start + first
             if length > 0:
-                move_tensor(net, kept, tensor.start + first, tensor.start + first, length, rule.code, factors)
+                move_tensor(net, kept, start, start, length, code, factors)
 
 
 @inner
@@ -160,31 +182,22 @@ def average_graph(net, graph, copies, team):
 
 @apart
 def step_graph(
-    net: Machine,
-    graph: Graph,
-    kept: Memory,
-    step: Step,
-    eta: float,
-    decay: float,
-    steps: int,
-    weight: float,
-    team: Team,
+    net: Machine, graph: Graph, kept: Memory, step: Step, moving: Moving, weight: float, team: Team
 ) -> float:
     """Update the parameters with the gradients of a whole batch. Return the penalty in J.
 
-    decay: the factor of the weight decay. steps: the number of batches before this one. weight: the sum of its samples'
-    weights. All threads meet at the end.
+    weight: the sum of the batch's samples' weights. All threads meet at the end.
     """
     bounds, penalty, scale = step.bounds, 0.0, 1.0
     l2 = bounds.l2 + (step.alpha / weight if weight > 0 else 0.0)
-    if bounds.l1 > 0 or l2 > 0 or bounds.clip_value < math.inf or bounds.clip_norm < math.inf:
+    if bounds_gradients(step):
         penalty, scale = bound_graph(net, graph, kept.sums, bounds, l2, team)
-    move_graph(net, graph, kept, step.rule, eta, decay, scale, steps + 1, team)
+    move_graph(net, graph, kept, moving, scale, team)
     meet(team)
     if bounds.max_norm < math.inf:
         limit_graph(net, graph, number_of(net.work, bounds.max_norm), team)
         meet(team)
     if graph.average.size > 0:
-        average_graph(net, graph, steps == 0, team)
+        average_graph(net, graph, moving.step == 1, team)
         meet(team)
     return penalty
