@@ -157,6 +157,10 @@ def test_everything_at_once():
     assert got.activations == ("mish", "relu", "gelu", "identity", "tanh", "selu", "selu", "softmax")
     assert len(got.firsts) == len(names)
     assert got.plan.parameters[4].by_row
+    norms = [(o.epsilon, o.momentum) for o in got.plan.operations if o.op in (nodes.LAYER_NORM, nodes.BATCH_NORM)]
+    assert norms == [(1e-5, 0), (1e-3, 0.2), (1e-5, 0.1), (1e-5, 0)]
+    rates = [(o.number, o.rate) for o in got.plan.operations if o.op == nodes.ACTIVATE]
+    assert rates == [(2, 0.25), (4, 0.5), (5, 0.125), (7, 0), (8, 0), (9, 0)]
     assert got.plan.tensors[0] == 7
     assert got.plan.tensors[-1] == 3
 

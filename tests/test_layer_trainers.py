@@ -175,6 +175,17 @@ def test_a_layer_may_have_an_initializer_of_its_own():
         Trainer([3, Dense(4, initializer="zeros"), 2], initializer=([], []))
 
 
+def test_layers_without_biases():
+    for layers, use_bias, names in (
+        ([3, Dense(4, use_bias=False), 2], True, ["dense1.weight", "dense2.weight", "dense2.bias"]),
+        ([3, Dense(4), 2], False, ["dense1.weight", "dense2.weight"]),
+    ):
+        trainer = Trainer(layers, use_bias=use_bias, optimizer="adam", seed=0)
+        trainer.fit(X[:, :3], X[:, :2], epochs=2, verbose=0)
+        assert list(trainer.named_parameters()) == list(trainer.gradients(X[:, :3], X[:, :2]).named) == names
+        assert (trainer.biases[0] == 0).all()
+
+
 def test_arrays_as_first_weights():
     weights, biases = [np.ones((4, 3)), np.full((2, 4), 2.0)], [np.arange(4.0), np.arange(2.0)]
     trainer = Trainer([Inputs(3), LayerNorm(), 4, 2], initializer=(weights, biases))

@@ -160,12 +160,12 @@ class Options:
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """Number of units in each layer, n_1 … n_L."""
+        """Number of units in each layer, n_1 … n_L. With layers: the columns of X, and those that each layer gives."""
         return self._state.network.layer_sizes
 
     @property
     def activation(self) -> tuple[str, ...]:
-        """Activation of each hidden layer."""
+        """Activation of each hidden layer that has one."""
         return self._state.network.activations[:-1]
 
     @property
@@ -218,7 +218,7 @@ class Options:
 
     @property
     def dropout(self) -> tuple[float, ...]:
-        """Dropout rate of each hidden layer."""
+        """Dropout rate of each hidden layer; () if the network has layers, which have their own."""
         return self._state.dropout
 
     @property
