@@ -540,6 +540,11 @@ def gaussian_row(outputs, targets):
     return 0.5 * (outputs[1] + e * e * precision), (e * precision, 0.5 * (1 - e * e * precision))
 
 
+def halves(outputs, targets):
+    e = outputs - targets
+    return 0.5 * np.sum(e * e), e
+
+
 def distances(outputs, targets):
     """√(1 + the squared distance), which is not a sum over outputs; its gradient is an array."""
     root = np.sqrt(1 + np.sum((outputs - targets) ** 2))
@@ -557,6 +562,22 @@ def test_a_loss_of_rows_of_your_own_trains_as_fastbps_own(dtype):
     tolerance = TOLERANCE[dtype]
     np.testing.assert_allclose(own.predict(X)[:, :1], known.predict(X), rtol=10 * tolerance, atol=10 * tolerance)
     np.testing.assert_allclose(own.evaluate(X, y)["loss"], known.evaluate(X, y)["loss"], rtol=10 * tolerance)
+
+
+def test_a_loss_of_rows_of_your_own_trains_layers_many_networks_and_pickled_ones():
+    from fastbp.layers import Dense, Inputs, Residual
+
+    X, _, _ = data_of(CASES["gaussian_nll"])
+    y, loss = X[:, :2] ** 2, losses.Rows(halves, 2)
+    layers = [Inputs(numbers=INPUTS), Dense(8, norm="batch"), Residual(8), 2]
+    for sizes in (layers, [INPUTS, 7, 2]):
+        known, own, many, copied = (Trainer(sizes, loss=one, seed=0) for one in ("squared_error", loss, loss, loss))
+        copied = pickle.loads(pickle.dumps(copied))
+        outcomes = fit_many([many, Trainer(sizes, loss=loss, seed=1)], X, y, epochs=2, verbose=0)
+        for trainer in (known, own, copied):
+            trainer.fit(X, y, epochs=2, verbose=0)
+        for trainer in (own, copied, outcomes[0].trainer):
+            np.testing.assert_allclose(trainer.predict(X), known.predict(X), rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_of_a_loss_of_rows_equal_central_differences_through_any_output_activation():
