@@ -16,7 +16,10 @@ from .._checks import wrong
 from .._files.columns import Column
 from ..interop import onnx as graphs
 from ..interop._layers import layers_of
-from ._blocks import BEND, Block, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled
+from ..interop._onnx_layers import network
+from ..interop._tree import has_layers, tree_of
+from ..trainer import Trainer
+from ._blocks import BEND, Block, Codes, Fourier, Logs, Lookup, Missing, Pieces, Rank, Scaled
 from ._constant import Constant
 from ._fitted import Fitted
 from ._linear_member import LinearMember
@@ -45,23 +48,23 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str] | None) -> Any:
     drawing = Drawing(fitted.columns)
     prediction = drawing.ensemble(fitted)
     is_class = fitted.n_classes is not None
-    taken = {column.name for column in fitted.columns}
-    names = [_free(name, taken) for name in (("label", "probabilities") if is_class else ("prediction",))]
-    if is_class:
-        divisor = estimator.class_prior_ if fitted.objective.name == "balanced_accuracy" else None
-        label, kind = drawing.label(prediction, estimator.classes_, divisor)
-        ends = [helper.make_tensor_value_info(names[0], kind, ["batch"])]
-        shape = ["batch", fitted.n_classes]
-        ends.append(helper.make_tensor_value_info(names[1], TensorProto.DOUBLE, shape))
-        results = [label, prediction]
+    divisor = estimator.class_prior_ if is_class and fitted.objective.name == "balanced_accuracy" else None
+    model = drawing.finished(prediction, estimator.classes_ if is_class else None, divisor, fitted.objective.metric)
+    if path is not None:
+        graphs.write(model, path, model.ByteSize())
+    return model
+
+
+def realmlp_to_onnx(estimator: Any, path: str | os.PathLike[str] | None) -> Any:
+    """Return a fitted RealMLP estimator as an ONNX model, and write it to a file if a path is given."""
+    drawing = Drawing(estimator.columns_)
+    output = drawing.network(estimator.trainer_, drawing.view(estimator._features.view))
+    classes = getattr(estimator, "classes_", None)
+    if classes is None:
+        prediction = drawing.backward(output, estimator._transform)
     else:
-        results = [drawing.double.add("Reshape", prediction, drawing.whole([-1]))]
-        ends = [helper.make_tensor_value_info(names[0], TensorProto.DOUBLE, ["batch"])]
-    for value, name in zip(results, names, strict=True):
-        drawing.double.nodes.append(helper.make_node("Identity", [value], [name], name=f"fastbp.end.{name}"))
-    model = drawing.model(ends)
-    about = {"columns": [column.name for column in fitted.columns], "metric": fitted.objective.metric}
-    helper.set_model_props(model, {f"fastbp.{name}": json.dumps(value) for name, value in about.items()})
+        prediction = drawing.shares(output, len(classes))
+    model = drawing.finished(prediction, classes, None, "rmse" if classes is None else estimator.metric)
     if path is not None:
         graphs.write(model, path, model.ByteSize())
     return model
@@ -72,6 +75,19 @@ def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+class Inner(graphs.Graph):
+    """A part of a graph for the layers of a network, whose constants have names that start with `place`."""
+
+    def __init__(self, place: str, graph: graphs.Graph) -> None:
+        super().__init__(graph.dtype)
+        self.place, self.nodes, self.constants = place, graph.nodes, graph.constants
+
+    def constant(self, value: Any, name: str | None = None) -> str:
+        """Add an array to the model's initializers. Return its name."""
+        name = name or f"{self.scope}.constant_{len(self.constants)}"
+        return super().constant(value, f"{self.place}.{name}")
 
 
 class Drawing:
@@ -91,9 +107,31 @@ class Drawing:
         self.double, self.single = graphs.Graph(np.dtype(np.float64)), graphs.Graph(np.dtype(np.float32))
         self.single.nodes, self.single.constants = self.double.nodes, self.double.constants
         self.double.scope = self.single.scope = "fastbp"
-        self.raw = Inputs(self.double, columns)
+        self.columns, self.raw = columns, Inputs(self.double, columns)
         self._known: dict[Any, str] = {}
         self._all = self.double.add("Concat", *self.raw.numbers, axis=1) if self.raw.numbers else ""
+
+    def finished(self, prediction: str, classes: Array | None, divisor: Array | None, metric: str) -> Any:
+        """Return the model of predictions: probabilities of classes, (n, k), or numbers, (n, 1).
+
+        divisor: of probabilities before the decision, or None.
+        """
+        taken = {column.name for column in self.columns}
+        names = [_free(name, taken) for name in (("prediction",) if classes is None else ("label", "probabilities"))]
+        if classes is not None:
+            label, kind = self.label(prediction, classes, divisor)
+            ends = [helper.make_tensor_value_info(names[0], kind, ["batch"])]
+            ends.append(helper.make_tensor_value_info(names[1], TensorProto.DOUBLE, ["batch", len(classes)]))
+            results = [label, prediction]
+        else:
+            results = [self.double.add("Reshape", prediction, self.whole([-1]))]
+            ends = [helper.make_tensor_value_info(names[0], TensorProto.DOUBLE, ["batch"])]
+        for value, name in zip(results, names, strict=True):
+            self.double.nodes.append(helper.make_node("Identity", [value], [name], name=f"fastbp.end.{name}"))
+        model = self.model(ends)
+        about = {"columns": [column.name for column in self.columns], "metric": metric}
+        helper.set_model_props(model, {f"fastbp.{name}": json.dumps(value) for name, value in about.items()})
+        return model
 
     def model(self, outputs: list[Any]) -> Any:
         """Return the model."""
@@ -184,6 +222,10 @@ class Drawing:
         waves = add("Cos", add("Add", add("Mul", z, constant(w)), constant(b)))
         return add("Reshape", waves, self.whole([-1, block.width]))
 
+    def _codes(self, block: Codes) -> str:
+        add, last = self.double.add, self.whole([block.count - 1])
+        return self._cast(add("Reshape", add("Min", self.raw.places[block.column], last), self.whole([-1, 1])))
+
     def _lookup(self, block: Lookup) -> str:
         values = self.single.constant(block.values.astype(np.float32))
         return self.single.add("Gather", values, self.raw.places[block.column], axis=0)
@@ -205,8 +247,12 @@ class Drawing:
         if fitted.temperature != 1:
             logits = add("Div", add("Log", add("Max", mean, TINY)), float(fitted.temperature))
             return add("Softmax", logits, axis=1)
-        ones = self.double.constant(np.ones((fitted.n_classes, 1)))
-        return add("Div", mean, add("MatMul", mean, ones))
+        return self.shares(mean, fitted.n_classes)
+
+    def shares(self, values: str, n_classes: int) -> str:
+        """Return values, (n, k), divided by their sum."""
+        ones = self.double.constant(np.ones((n_classes, 1)))
+        return self.double.add("Div", values, self.double.add("MatMul", values, ones))
 
     def label(self, probabilities: str, classes: Array, divisor: Array | None) -> tuple[str, int]:
         """Return the names of the predicted classes, and their type; divisor: of probabilities before the decision."""
@@ -252,12 +298,21 @@ class Drawing:
         trainer, found = architecture.trainer(0, 1), []
         for parameters in member.parameters:
             trainer.network.unpack(parameters)
-            value, place = X, f"fastbp.network_{len(self.double.nodes)}"
-            for layer in layers_of(trainer, "predict", {*graphs.BOTH, *graphs.COMPOSED}):
-                copied = replace(layer, place=f"{place}.{layer.place}")
-                value = self.single.layer(copied, value)
-            found.append(self._backward(self.single.add("Cast", value, to=TensorProto.DOUBLE), architecture.transform))
+            found.append(self.backward(self.network(trainer, X), architecture.transform))
         return found
+
+    def network(self, trainer: Trainer, X: str) -> str:
+        """Return the output of a network for features, as float64."""
+        value, place = X, f"fastbp.network_{len(self.double.nodes)}"
+        if has_layers(trainer):
+            inner = Inner(place, self.single)
+            value = network(inner, tree_of(trainer), X)
+            self.single.opset = max(self.single.opset, inner.opset)
+        else:
+            for layer in layers_of(trainer, "predict", {*graphs.BOTH, *graphs.COMPOSED}):
+                value = self.single.layer(replace(layer, place=f"{place}.{layer.place}"), value)
+        self.single.scope = "fastbp"
+        return self.single.add("Cast", value, to=TensorProto.DOUBLE)
 
     def _linear(self, member: LinearMember) -> list[str]:
         X, add, found = self.view(member.view), self.double.add, []
@@ -269,10 +324,10 @@ class Drawing:
                 z = add("Softmax", z, axis=1)
             elif member.objective.name == "poisson":
                 z = add("Exp", z)
-            found.append(self._backward(z, member.transform))
+            found.append(self.backward(z, member.transform))
         return found
 
-    def _backward(self, z: str, transform: TargetTransform | None) -> str:
+    def backward(self, z: str, transform: TargetTransform | None) -> str:
         """Return predictions in the units of the target."""
         if transform is None:
             return z
@@ -294,6 +349,7 @@ BLOCKS: dict[type[Any], Callable[[Drawing, Any], str]] = {
     Fourier: Drawing._fourier,
     Missing: Drawing._missing,
     Lookup: Drawing._lookup,
+    Codes: Drawing._codes,
 }
 
 

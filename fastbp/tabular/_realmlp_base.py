@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import tables
 from .._checks import shown, wrong
+from .._extras import not_installed
 from .._files.columns import Column
 from ..sklearn._input import VALIDATION, Whole, sample_weights, validation_parts
 from ..tables._frames import as_frame, column_names
@@ -219,6 +220,27 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
             If the file is not one that `save` of this class wrote. Loading never runs code from it.
         """
         return _realmlp_file.load(path, {cls._kind: cls})
+
+    def to_onnx(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Return the fitted estimator as an ONNX model, which computes predictions from the raw columns.
+
+        Inputs and outputs are those of ``TabularClassifier.to_onnx`` and ``TabularRegressor.to_onnx``.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            A file to write, such as "model.onnx". A crash leaves the old file or the new one.
+
+        Returns
+        -------
+        onnx.ModelProto
+        """
+        check_is_fitted(self)
+        try:
+            from ._onnx import realmlp_to_onnx
+        except ImportError as error:
+            raise not_installed("to_onnx needs onnx", "onnx") from error
+        return realmlp_to_onnx(self, path)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

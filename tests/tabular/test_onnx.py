@@ -12,7 +12,7 @@ import pytest
 from sklearn.tree import DecisionTreeRegressor
 
 from fastbp._files.columns import Categories, Dates
-from fastbp.tabular import TabularClassifier, TabularRegressor
+from fastbp.tabular import RealMLPClassifier, RealMLPRegressor, TabularClassifier, TabularRegressor
 from fastbp.tabular._configurations import Configuration
 from fastbp.tabular._constant import Constant
 from fastbp.tabular._fitted import weighted
@@ -76,18 +76,19 @@ def with_views(monkeypatch, *options: dict) -> None:
     """Let the search train networks of these views, whose activations differ."""
     chosen = []
     for view, activation in zip(options, ["mish", "gelu", "selu", "silu", "relu"], strict=False):
-        spec = ViewSpec(**{name: value for name, value in view.items() if name != "target"})
-        target = view.get("target", "identity")
-        chosen.append(Configuration(view=spec, hidden=(9, 8), activation=activation, target=target, epochs=3))
+        spec = ViewSpec(**{name: value for name, value in view.items() if name not in OTHERS})
+        others = {name: value for name, value in view.items() if name in OTHERS}
+        chosen.append(Configuration(view=spec, hidden=(9, 8), activation=activation, epochs=3, **others))
     monkeypatch.setattr("fastbp.tabular._search.proposed", lambda number, *_, **__: chosen[number])
 
 
+OTHERS = ("target", "pbld", "scale", "parametric")  # fields of a configuration
 EVERY = (
-    {"target": "log"},
+    {"target": "log", "pbld": 3, "scale": 5.0, "parametric": True},
     {"rank": True, "log": True, "target": "quantile"},
     {"pieces": 8, "means": True},
     {"fourier": 4, "sigma": 0.7},
-    {"scaled": False, "rank": True, "means": True},
+    {"scaled": False, "rank": True, "means": True, "pbld": 3},
 )
 
 
@@ -126,6 +127,19 @@ def test_classes(k, metric, monkeypatch, all_members):
     label, probabilities = outputs(estimator.to_onnx(), estimator)
     np.testing.assert_allclose(probabilities, estimator.predict_proba(NEW), rtol=1e-5, atol=1e-5)
     assert label.tolist() == estimator.predict(NEW).tolist()
+
+
+@pytest.mark.parametrize("variant", ["td", "td-s"])
+def test_realmlp(variant, tmp_path):
+    options = {"n_epochs": 3, "hidden_layer_sizes": (9, 8), "random_state": 0}
+    regressor = RealMLPRegressor(variant, **options).fit(X, Y)
+    (prediction,) = outputs(regressor.to_onnx(tmp_path / "model.onnx"), regressor)
+    np.testing.assert_allclose(prediction, regressor.predict(NEW), rtol=1e-5, atol=1e-5)
+    assert (tmp_path / "model.onnx").stat().st_size > 1000
+    classifier = RealMLPClassifier(variant, **options).fit(X, np.digitize(Y, [0, 1]))
+    label, probabilities = outputs(classifier.to_onnx(), classifier)
+    np.testing.assert_allclose(probabilities, classifier.predict_proba(NEW), rtol=1e-5, atol=1e-5)
+    assert label.tolist() == classifier.predict(NEW).tolist()
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
