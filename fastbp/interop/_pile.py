@@ -62,6 +62,8 @@ class Pile:
         self, place: str, layer: Any, arrays: Mapping[str, Array], frozen: Collection[str] = (), body: Any = ()
     ) -> None:
         """Add a layer. A norm, an activation or a dropout right after a dense layer becomes a part of it."""
+        if layer == kinds.Activation("identity"):
+            return
         for name, array in arrays.items():
             _checks.finite(f"{place}'s {name}", array)
         item = Item(place, layer, dict(arrays), list(frozen), list(body))
@@ -175,15 +177,17 @@ def _width(items: Sequence[Item]) -> int | None:
 def _joined(before: Item, item: Item) -> bool:
     """Make a layer a part of the dense layer before it, if it can be one, and return whether it is."""
     dense, layer = before.layer, item.layer
-    if not isinstance(dense, kinds.Dense) or dense.dropout:
-        return isinstance(dense, kinds.Dense) and _scalable(before, item)
+    if not isinstance(dense, kinds.Dense):
+        return False
+    if dense.dropout:
+        return _scalable(before, item)
     bare = dense.activation == "identity" and not dense.parametric
     if isinstance(layer, kinds.LayerNorm | kinds.BatchNorm) and bare and dense.norm is None:
         if layer.epsilon != EPSILON or getattr(layer, "momentum", MOMENTUM) != MOMENTUM:
             return False
         before.layer = replace(dense, norm="layer" if isinstance(layer, kinds.LayerNorm) else "batch")
         prefix = "norm."
-    elif isinstance(layer, kinds.Activation) and bare and layer.name != "identity":
+    elif isinstance(layer, kinds.Activation) and bare:
         before.layer = replace(dense, activation=layer.name, parametric=layer.parametric)
         prefix = ""
     elif isinstance(layer, kinds.Dropout):

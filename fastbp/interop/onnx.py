@@ -202,6 +202,13 @@ def _softplus(graph: Graph, z: str) -> str:
     return graph.add("Add", graph.add("Max", z, 0.0), graph.add("Log", graph.add("Add", e, 1.0)))
 
 
+def _hard_tanh(graph: Graph, z: str) -> str:
+    """Return min(max(z, −1), 1). onnxruntime can't load a Clip in float64 that follows a Relu."""
+    if graph.dtype == np.float32:
+        return graph.add("Clip", z, -1.0, 1.0)
+    return graph.add("Min", graph.add("Max", z, -1.0), 1.0)
+
+
 COMPOSED: dict[str, Callable[[Graph, str], str]] = {
     "identity": lambda graph, z: z,
     "leaky_relu": lambda graph, z: graph.add("Max", z, graph.add("Mul", z, LEAK)),
@@ -214,7 +221,7 @@ COMPOSED: dict[str, Callable[[Graph, str], str]] = {
     "softplus": _softplus,
     "softsign": lambda graph, z: graph.add("Div", z, graph.add("Add", graph.add("Abs", z), 1.0)),
     "hard_sigmoid": lambda graph, z: graph.add("Clip", graph.add("Add", graph.add("Mul", z, 1 / 6), 0.5), 0.0, 1.0),
-    "hard_tanh": lambda graph, z: graph.add("Clip", z, -1.0, 1.0),
+    "hard_tanh": _hard_tanh,
 }
 
 

@@ -124,6 +124,13 @@ def test_onnx_has_all_activations_with_a_parameter(activation, dtype):
     close(by_onnx(to_onnx(trainer), X), trainer.predict(X), of=1e3 if activation == "gelu" else 1)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_onnx_has_activations_that_follow_each_other(dtype):
+    trainer = Trainer([3, Dense(4, "relu"), Activation("hard_tanh"), Activation("softsign"), 2], dtype=dtype, seed=0)
+    X = np.random.default_rng(0).normal(size=(20, 3)).astype(dtype)
+    close(by_onnx(to_onnx(trainer), X), trainer.predict(X))
+
+
 def test_onnx_has_the_names_of_parameters():
     names = {constant.name for constant in to_onnx(made("pbld")).graph.initializer}
     expected = {"embedding1.weight", "pbld.phase", "pbld.bias", "dense1.weight", "dense1.norm.gamma"}
@@ -175,6 +182,7 @@ def test_a_sequential_with_norms_becomes_a_list_of_layers():
     module = nn.Sequential(
         nn.Linear(4, 8),
         nn.LayerNorm(8),
+        nn.Identity(),
         nn.GELU(),
         nn.Dropout(0.2),
         nn.Sequential(nn.Linear(8, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU()),
