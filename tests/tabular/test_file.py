@@ -18,6 +18,8 @@ from sklearn.tree import DecisionTreeRegressor
 from fastbp import ModelFileError, Trainer, tabular
 from fastbp._files import archive
 from fastbp.tabular import TabularClassifier, TabularRegressor
+from fastbp.tabular._configurations import Configuration
+from fastbp.tabular._networks import NetworkMember
 from tests.stress import mutated_ensembles as stress
 from tests.stress._mutations import MUTATIONS
 
@@ -77,6 +79,17 @@ def test_everything_comes_back(kind, request, tmp_path):
     for name in ("columns_", "left_out_", "metric_", "interrupted_", "n_features_in_", "n_networks_"):
         assert getattr(loaded, name) == getattr(fitted, name), name
     assert loaded.feature_names_in_.tolist() == fitted.feature_names_in_.tolist()
+
+
+@pytest.mark.parametrize("option", [{"pbld": 3, "sigma": 0.5}, {"scale": 5.0}, {"parametric": True}], ids=str)
+def test_networks_of_layers(option, tmp_path, monkeypatch):
+    chosen = Configuration(hidden=(9, 8), epochs=3, **option)
+    monkeypatch.setattr("fastbp.tabular._search.proposed", lambda *_, **__: chosen)
+    plain = TabularRegressor(**OPTIONS).fit(X, Y)
+    fitted = next(member for member in plain.members_ if isinstance(member, NetworkMember))
+    assert type(fitted.architecture.trainer(0, 1).network).__name__ != "Network"
+    plain.save(tmp_path / "model.npz")
+    same(plain, tabular.load(tmp_path / "model.npz"))
 
 
 @pytest.mark.parametrize(
