@@ -24,8 +24,8 @@ def bound_rows(net, graph, tensor, sums, limit, team):
     """Clip the gradients of the batch's rows of a table, and store their Σ g²: a thread's part."""
     unit, zero = rows_in_chunk(tensor), number_of(net.work, 0)
     first, count = slice_of(rows_of_batch(graph, tensor), unit, team)
-    for top in range(first, first + count, unit):
-        squares = 0.0
+    for part in range((count + unit - 1) // unit):  # a step of range that could be 0 would raise an exception
+        top, squares = first + part * unit, 0.0
         for r in range(top, min(top + unit, first + count)):
             theta = at(net.parameters, tensor.start + row_of_batch(graph, tensor, r) * tensor.width)
             gradient = at(net.gradients, tensor.start + r * tensor.width)
