@@ -155,6 +155,18 @@ def test_frozen_parameters_may_change_between_fits():
         Trainer([3, 2]).frozen = "dense1"
 
 
+@pytest.mark.parametrize("layers", [[3, 6, 2], LAYERS], ids=["plain", "layers"])
+def test_a_network_that_is_no_longer_frozen_goes_on_to_the_bit(layers, tmp_path):
+    trainer = fitted(layers, frozen="dense1")
+    trainer.frozen = ()
+    trainer.save(tmp_path / "model.npz")
+    loaded = Trainer.load(tmp_path / "model.npz")
+    for each in (trainer, loaded):
+        each.fit(X, Y, epochs=3, verbose=0)
+    assert_same(trainer, loaded)
+    assert (trainer.weights[0] != Trainer(layers, **OPTIONS).weights[0]).all()
+
+
 def test_options_as_attributes():
     trainer = Trainer(LAYERS, **EVERYTHING)
     for name in ("parameter_groups", "ema", "drop_last", "weight_decay_schedule"):

@@ -115,6 +115,8 @@ class State:
             came = "a plain one; make it with frozen=, or with layers"
             raise ValueError(_checks.wrong("frozen", "a network with layers or with options of parameters", came))
         settings = replace(self.settings or Settings(), frozen=patterns)
+        if settings == Settings() and not self.network.layers:  # its file must say which kernels train it
+            settings = replace(settings, parameter_groups={"*": {"learning_rate": 1.0}})
         self.network.set_ways(settings.ways)
         self.settings = settings
         vars(self).pop("engine", None)
