@@ -10,7 +10,7 @@ from ..levels import REGISTER
 from ..llvm import at, lanes, number_of
 from ..team import division, first_share, meet, next_share, slice_of_lines
 from ..tile import multiply, sum_rows, transpose
-from ..tuning import HEIGHT
+from ..tuning import HEIGHT, TALL
 from ..wide import is_wide, multiply_rows, multiply_wide, pack_rows, ready_columns
 from .nodes import AFFINE, PIECE_BYTES, TURNS_BELOW, TURNS_FROM, TURNS_TO, Graph, Moving, Rows
 from .places import delta_in, delta_out, input_of, node_of, output_of, tensor_of
@@ -107,18 +107,16 @@ def move_share(net, kept, weight, mine, place, code, factors):
     if mine.column == 0 and mine.columns >= weight.n:
         move_tensor(net, kept, first, place, mine.rows * weight.width, code, factors)
     else:
-        for r in range(0, mine.rows * weight.width, weight.width):
-            move_tensor(net, kept, first + r, place + r, mine.columns, code, factors)
+        for r in range(mine.rows):  # Numba would add an error for steps of 0
+            move_tensor(net, kept, first + r * weight.width, place + r * weight.width, mine.columns, code, factors)
 
 
 @inlined
-def columns_at_once(net, weight, mine, moves):
-    """Return how many columns of a share are computed before they move: all, or as many as stay in the cache."""
-    width = lanes(net.work, 1)
+def rows_at_once(net, weight, mine, moves):
+    """Return how many rows of a share are computed before they move: all, or as many as stay in the cache."""
     if not moves:
-        return max(mine.columns, 1)
-    most = PIECE_BYTES // (max(mine.rows, 1) * (REGISTER // width))
-    return max(most // (2 * width), 1) * 2 * width
+        return max(mine.rows, 1)
+    return max(PIECE_BYTES // (weight.width * (REGISTER // lanes(net.work, 1))) // TALL, 1) * TALL
 
 
 @apart
@@ -144,14 +142,15 @@ def gradients_affine(
     factors = factors_for(net, graph, node.parameters, rule, moving.eta, moving.decay, 1.0, moving.step)
     more, mine = first_share(cut, team)
     while more:
-        piece = columns_at_once(net, weight, mine, moves)
-        for j in range(0, mine.columns, piece):
-            some = Share(mine.row, mine.rows, mine.column + j, min(piece, mine.columns - j))
-            # Gradients that are used at once, all pieces store in the same place, which stays in the cache.
-            place = weight.start + mine.row * weight.width + mine.column + (0 if moves and eta == 0 else j)
+        unit = rows_at_once(net, weight, mine, moves)
+        for part in range((mine.rows + unit - 1) // unit):
+            top = part * unit
+            some = Share(mine.row + top, min(unit, mine.rows - top), mine.column, mine.columns)
+            # Gradients that are used at once, all parts store in the same place, which stays in the cache.
+            place = weight.start + (mine.row + (0 if moves and eta == 0 else top)) * weight.width + mine.column
             theta = Operand(at(net.gradients, place), weight.width, 1)
-            delta = Operand(at(net.work, node.d_out + some.column), node.out_width, 1)
-            multiply_rows(net, theta, a, mine.row, delta, Extent(mine.rows, some.columns, m), zeros, factor, 0)
+            delta = Operand(at(net.work, node.d_out + mine.column), node.out_width, 1)
+            multiply_rows(net, theta, a, some.row, delta, Extent(some.rows, some.columns, m), zeros, factor, 0)
             if moves:
                 move_share(net, kept, weight, some, place, rule.code, factors)
         more, mine = next_share(cut, team)
