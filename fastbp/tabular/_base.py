@@ -113,7 +113,8 @@ class BaseTabular(Exports, Answers):
 
         The command line says what the columns of X are, and is told about each candidate.
         """
-        library("float32")  # the first build of the kernels takes long, and is not a part of the search
+        for kernels in ("network", "graph"):  # the first build takes long, and is not a part of the search
+            library("float32", kernels)
         started = time.perf_counter()
         self._validate_params()
         if self.max_seconds is None and self.n_networks is None:
