@@ -1,9 +1,8 @@
-"""RealMLP (arXiv 2407.04491): the networks, their first weights, and their training."""
+"""RealMLP (arXiv 2407.04491): the recipe, the networks, and their first weights."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import layers, losses, optimizers, schedules
-from ..callbacks import Callback
 from ..reference import activation
-from ..results import DivergenceError
 from ..trainer import Trainer
 from ._realmlp_inputs import Features
 
 Array = npt.NDArray[Any]
 
-SAMPLE = 1000  # training rows from which the first weights are computed
 COMBINED = 5  # of them that decide a bias
 TINY = 1e-30  # a deviation below it is that of a constant
 ALL_ONE_HOT = 1 << 31
@@ -177,79 +173,6 @@ def embedded(named: Mapping[str, Array], features: Features, X: Array) -> Array:
     for i in range(len(features.categories)):
         parts.append(named[f"embedding{i + 1}.weight"][X[:, features.n_plain + i].astype(np.intp)])
     return np.concatenate(parts, axis=1) * named["scale1.scale"]
-
-
-# The training
-
-
-class BestEpoch(Callback):
-    """Keeps the parameters of the epoch with the least loss of the validation rows; of equal ones, the later.
-
-    Parameters
-    ----------
-    X : the validation rows
-    loss : function of the output for them
-    patience : epochs without improvement after which training ends; None for never
-
-    Attributes
-    ----------
-    losses : after each epoch
-    epoch : the best one, from 1; 0 before there is one
-    parameters : those of the best epoch, by name
-    """
-
-    def __init__(self, X: Array, loss: Callable[[Array], float], patience: int | None) -> None:
-        self.X, self.loss, self.patience = X, loss, patience
-        self.losses: list[float] = []
-        self.epoch = 0
-        self.parameters: dict[str, Array] = {}
-
-    def on_epoch_end(self, trainer: Any, epoch: int, measured: Mapping[str, float]) -> bool:
-        """Measure the validation rows. Return whether the patience is over."""
-        self.losses.append(self.loss(trainer.predict(self.X)))
-        if math.isfinite(self.losses[-1]) and (not self.epoch or self.losses[-1] <= self.losses[self.epoch - 1]):
-            self.epoch = epoch
-            self.parameters = {name: view.copy() for name, view in trainer.named_parameters().items()}
-        return self.patience is not None and epoch - self.epoch >= self.patience
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows that train or validate.
-
-    Attributes
-    ----------
-    X : (n, n_1) of float32
-    y : (n,) class numbers, or (n, 1) standardized numbers
-    weights : (n,) of the rows, or None
-    """
-
-    X: Array
-    y: Array
-    weights: Array | None
-
-
-def train(
-    trainer: Trainer,
-    recipe: Recipe,
-    features: Features,
-    rows: Rows,
-    best: BestEpoch,
-    seed: int,
-    verbose: int = 0,
-) -> None:
-    """Train a new network, which then has the parameters of the best epoch."""
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(rows.X))[:SAMPLE]
-    initialize(trainer, recipe, features, rows.X[chosen], rng)
-    try:
-        trainer.fit(
-            rows.X, rows.y, epochs=recipe.epochs, sample_weight=rows.weights, callbacks=best, verbose=2 * bool(verbose)
-        )
-    except DivergenceError:
-        if not best.epoch:
-            raise
-    set_parameters(trainer, best.parameters)
 
 
 def set_parameters(trainer: Trainer, parameters: Mapping[str, Array]) -> None:

@@ -26,8 +26,9 @@ from ..trainer import Trainer
 from . import _realmlp_file
 from ._inputs import target_of, thread_count, types_of, weighted_rows
 from ._objectives import Objective
-from ._realmlp import RECIPES, BestEpoch, Recipe, Rows, new_trainer, train
+from ._realmlp import RECIPES, Recipe, initialize, new_trainer
 from ._realmlp_inputs import Features
+from ._realmlp_training import BestEpoch, Rows, train_in_kernels, train_until_best
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,6 +37,7 @@ Array = npt.NDArray[Any]
 
 SMOOTHING = 0.1  # of labels, where the log loss isn't what counts
 PIECE = 4096  # rows to predict at once
+SAMPLE = 1000  # training rows from which the first weights are computed
 
 
 class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
@@ -95,9 +97,16 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
         """Return what chooses the epoch."""
         raise NotImplementedError
 
-    def _targets(self, y: Array, rows: Array, weights: Array | None) -> Array:
-        """Return the targets that the network learns, and keep what turns its output into predictions."""
-        raise NotImplementedError
+    def _keep_targets(self, y: Array, weights: Array | None) -> None:
+        """Keep what turns the network's output into predictions. y, weights: of the training rows."""
+
+    def _learned(self, y: Array) -> Array:
+        """Return the targets in the form that the network learns: class numbers, (n,), or (n, 1)."""
+        return y
+
+    def _reported(self, J: Array) -> Array:
+        """Return the losses that are reported, given J of the validation rows."""
+        return J
 
     def _encoded(self, y: Array) -> Array:
         """Return class numbers or numbers, and keep the classes."""
@@ -156,22 +165,32 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
         if validation_data is not None:
             trains = np.arange(len(codes))
         self._features = features = Features.fit(self.columns_, raw.take(trains), recipe.one_hot)
-        matrix, learned = features.view.matrix(raw), self._targets(codes, trains, weights)
+        self._keep_targets(codes[trains], None if weights is None else weights[trains])
+        matrix, learned = features.view.matrix(raw), self._learned(codes)
         if validation_data is None:
             other = Rows(matrix[validates], codes[validates], None if weights is None else weights[validates])
         else:
             other = self._validation(validation_data)
-        best = BestEpoch(
-            other.X, lambda output: objective.loss(other.y, self._answers(output), other.weights), self.patience
-        )
         n_classes = len(self.classes_) if objective.classes else None
         self.trainer_ = new_trainer(recipe, features, n_classes, len(trains), seed, n_threads)
         used = Rows(matrix[trains], learned[trains], None if weights is None else weights[trains])
-        train(self.trainer_, recipe, features, used, best, seed, self.verbose)
-        self.n_iter_, self.best_epoch_ = len(best.losses), best.epoch
-        self.validation_losses_ = np.array(best.losses)
-        self.validation_loss_ = float(best.losses[best.epoch - 1])
+        rng = np.random.default_rng(seed)
+        initialize(self.trainer_, recipe, features, used.X[rng.permutation(len(trains))[:SAMPLE]], rng)
+        self._train(recipe, objective, used, other)
         return self
+
+    def _train(self, recipe: Recipe, objective: Objective, rows: Rows, other: Rows) -> None:
+        """Train the network, and keep the losses of the validation rows."""
+        if objective.name == "accuracy":  # which kernels don't measure
+            best = BestEpoch(other.X, lambda output: objective.loss(other.y, output, other.weights), self.patience)
+            train_until_best(self.trainer_, recipe.epochs, rows, best, self.verbose)
+            losses, self.best_epoch_ = np.array(best.losses), best.epoch
+        else:
+            given = Rows(other.X, self._learned(other.y), other.weights)
+            found = train_in_kernels(self.trainer_, recipe.epochs, rows, given, self.patience, self.verbose)
+            losses, self.best_epoch_ = self._reported(found[0]), found[1]
+        self.validation_losses_, self.n_iter_ = losses, len(losses)
+        self.validation_loss_ = float(losses[self.best_epoch_ - 1])
 
     def _validation(self, given: Any) -> Rows:
         """Return the rows of validation_data."""

@@ -154,9 +154,6 @@ class RealMLPClassifier(ClassifierMixin, BaseRealMLP):  # type: ignore[misc]
             raise ValueError(wrong(argument, f"classes among {shown(self.classes_.tolist())}", came))
         return codes
 
-    def _targets(self, y: Array, rows: Array, weights: Array | None) -> Array:
-        return y
-
     def _answers(self, output: Array) -> Array:
         P = output.astype(np.float64)
         return P / P.sum(axis=1, keepdims=True)
@@ -205,7 +202,7 @@ class RealMLPRegressor(RegressorMixin, BaseRealMLP):  # type: ignore[misc]
     Attributes
     ----------
     validation_loss_ : float
-        The RMSE of the rows that chose the epoch.
+        The RMSE of the rows that chose the epoch, before predictions are limited to the range of training.
     trainer_, best_epoch_, n_iter_, validation_losses_, columns_, left_out_, n_features_in_, feature_names_in_
         As in `RealMLPClassifier`.
 
@@ -245,9 +242,14 @@ class RealMLPRegressor(RegressorMixin, BaseRealMLP):  # type: ignore[misc]
     def _known(self, y: Array, argument: str) -> Array:
         return as_numbers(y)
 
-    def _targets(self, y: Array, rows: Array, weights: Array | None) -> Array:
-        self._transform = TargetTransform.fit("identity", y[rows], None if weights is None else weights[rows])
+    def _keep_targets(self, y: Array, weights: Array | None) -> None:
+        self._transform = TargetTransform.fit("identity", y, weights)
+
+    def _learned(self, y: Array) -> Array:
         return self._transform.forward(y)[:, None]
+
+    def _reported(self, J: Array) -> Array:
+        return np.sqrt(2 * J) * self._transform.scale  # J is half of the squared error
 
     def _answers(self, output: Array) -> Array:
         return self._transform.backward(output[:, 0])

@@ -15,9 +15,10 @@ from fastbp import ModelFileError, tabular
 from fastbp.reference import activation, softmax
 from fastbp.tables import raw_columns, recognise_inputs
 from fastbp.tabular import RealMLPClassifier, RealMLPRegressor, TabularClassifier
-from fastbp.tabular._realmlp import RECIPES, BestEpoch, embedded, groups_of, initialize, new_trainer
+from fastbp.tabular._realmlp import RECIPES, embedded, groups_of, initialize, new_trainer
 from fastbp.tabular._realmlp_base import split
 from fastbp.tabular._realmlp_inputs import Features, one_hot
+from fastbp.tabular._realmlp_training import BestEpoch
 from tests.cases import name_of_check
 
 N = 200
