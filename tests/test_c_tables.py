@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from ctypes import POINTER, Structure, byref, c_double, c_long
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from fastbp import Trainer, tables
 from fastbp._files.columns import Categories
 from tests.commands import run, said
-from tests.test_c import Compiled
+from tests.test_c import FLAGS, Compiled
 
 CITIES = ("Rome", "Paris */ ??/", "Bonn", "Oslo\\", "größer", *(f"rare {i}" for i in range(12)))
 
@@ -132,6 +133,22 @@ def test_encode_refuses_numbers_of_no_category(here):
         row = row_type(*[1] * len(row_type._fields_))
         setattr(row, name, code)
         assert net["encode"](byref(row), x) == 1 + [field[0] for field in row_type._fields_].index(name)
+
+
+@pytest.mark.parametrize(
+    "taken", ["NET_INPUTS NET_H unix", "errno EOF linux", "NULL I stdin", "NET_TOLERANCE near HIGH"]
+)
+def test_names_of_columns_that_are_macros(here, taken):
+    trainer = Trainer.load("price.npz")
+    names = [*taken.split(), *"abc"]
+    columns = tuple(replace(column, name=name) for column, name in zip(trainer._table.columns, names, strict=True))
+    trainer._table = replace(trainer._table, columns=columns)
+    made = trainer.to_c()
+    first = "".join(f"#include <{header}.h>\n" for header in ("complex", "errno", "math", "stdio"))
+    first += "#define HIGH 1\n#define near\n"
+    made = type(made)(first + made.source, made.header)
+    net = Compiled(made, here, flags=["-std=gnu17" if flag == "-std=c99" else flag for flag in FLAGS])
+    assert net.self_test() < net.tolerance
 
 
 def test_export_writes_c(here, capsys):

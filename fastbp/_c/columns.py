@@ -78,7 +78,7 @@ class Encoder:
     def __init__(self, table: Table, name: str, real: str) -> None:
         self.table, self.name, self.real = table, name, real
         self.dtype = np.dtype("float32" if real == "float" else "float64")
-        self.fields = _names(table.columns)
+        self.fields = _names(table.columns, name.upper())
         self.constants: list[str] = []
         self.functions: dict[str, str] = {}
         self.code: list[str] = []
@@ -240,11 +240,12 @@ def _double(value: float) -> str:
     return f"({value!r})" if value < 0 else repr(value)
 
 
-def _names(columns: Sequence[Column]) -> list[str]:
-    """Return identifiers like the names of columns, all different."""
+def _names(columns: Sequence[Column], prefix: str) -> list[str]:
+    """Return identifiers like the names of columns, all different, and other than the macros with this prefix."""
     found: list[str] = []
+    macros = [f"{prefix}_{rest}" for rest in ("H", "INPUTS", "OUTPUTS", "TOLERANCE", "NO_SELF_TEST")]
     for column in columns:
-        found.append(identifier(column.name, "column", found))
+        found.append(identifier(column.name, "column", [*macros, *found]))
     return found
 
 

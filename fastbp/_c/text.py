@@ -21,6 +21,11 @@ KEYWORDS = """
     throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor
     xor_eq
 """  # of C and C++, also as other spellings of operators
+MACROS = """
+    arm complex errno far i386 imaginary interface linux mips near small stderr stdin stdout sun unix vax
+    BIN BUFSIZ DEC DEFAULT DOMAIN EDOM EILSEQ EOF ERANGE EXIT_FAILURE EXIT_SUCCESS FALSE HEX HIGH HUGE HUGE_VAL I IN
+    INFINITY INPUT LOW MAXFLOAT M_E M_PI NAN NULL OCT OUT OUTPUT OVERFLOW PI PLOSS RAND_MAX SING TLOSS TRUE UNDERFLOW
+"""  # of compilers, and of headers that a program may include before ours
 
 
 def number(value: Any, suffix: str) -> str:
@@ -62,7 +67,7 @@ def comment(text: str) -> str:
 def identifier(text: str, otherwise: str, taken: Iterable[str] = ()) -> str:
     """Return an identifier like a text, other than those that are taken; otherwise: what begins it if need be."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or otherwise
-    plain = f"{otherwise}_{plain}" if plain[0].isdigit() or plain in KEYWORDS.split() else plain
+    plain = f"{otherwise}_{plain}" if plain[0].isdigit() or plain in (KEYWORDS + MACROS).split() else plain
     plain, taken, found, i = plain[:40], set(taken), plain[:40], 1
     while found in taken:
         i += 1
