@@ -37,7 +37,7 @@ class Gradients:
     weights : [∂J/∂Θ¹, …], each (n_{l+1}, n_l)
     biases : [∂J/∂b¹, …], each (n_{l+1},); zero if there are no bias units
     loss : the value of J
-    of_layers : those by the names of the parameters, if the network has layers
+    of_layers : gradients by the names of the parameters if the network has layers, otherwise None
     """
 
     weights: list[Array]
@@ -47,7 +47,7 @@ class Gradients:
 
     @property
     def named(self) -> dict[str, Array]:
-        """All gradients by the names of the parameters, as in `Trainer.named_parameters`: "dense1.weight" is ∂J/∂Θ¹."""
+        """All gradients by parameter name, as in `Trainer.named_parameters`: "dense1.weight" is ∂J/∂Θ¹."""
         if self.of_layers is not None:
             return self.of_layers
         named: dict[str, Array] = {}
@@ -71,16 +71,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Quantization:
-    """How far the outputs of a network of 8-bit integers are from those of the trained network.
+    """How far the outputs of a network with 8-bit integers are from those of the trained network.
 
     Attributes
     ----------
-    rows : number of rows that calibrated it, on which all of this is measured
-    largest : the largest deviation of an output, relative to the largest output
-    deviation : the root mean square of the deviations, relative to the standard deviation of the outputs
-    agreement : the share of rows with the same class, or of labels that are the same; None if the targets are numbers
-    metric : "accuracy" or "rmse" if y was passed
-    before, after : that metric with the trained network and with integers
+    rows : number of calibration rows; all other numbers are measured on them
+    largest : largest deviation of an output, relative to the largest output
+    deviation : root mean square of the deviations, relative to the standard deviation of the outputs
+    agreement : share of the predicted classes or labels that are the same; None if the targets are numbers
+    metric : "accuracy" or "rmse" if y was passed, otherwise None
+    before, after : the metric of the trained network, and of the network with integers
     """
 
     rows: int
@@ -106,13 +106,13 @@ class Quantization:
 
 @dataclass(frozen=True)
 class CSource:
-    """A network as C, which `Trainer.to_c` returns.
+    """A network as C code, which `Trainer.to_c` returns.
 
     Attributes
     ----------
-    source : the text of the C file
-    header : the text of its header
-    report : how much accuracy 8-bit integers cost, or None for floats
+    source : text of the C file
+    header : text of the header
+    report : how much accuracy the 8-bit integers cost; None for float32 and float64
     """
 
     source: str

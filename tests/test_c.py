@@ -271,7 +271,7 @@ def test_files_are_written_and_named(tmp_path, monkeypatch):
         ({"header": "a.h"}, ValueError, "header: expected None, because path is None"),
         ({"path": "a.h"}, ValueError, "path: expected a file other than the header, got 'a.h'"),
         ({"path": "a.c", "header": "./a.c"}, ValueError, "header: expected a file other than path"),
-        ({"path": "a.c", "header": 'x"y.h'}, ValueError, "header: expected a name that can stand in an #include"),
+        ({"path": "a.c", "header": 'x"y.h'}, ValueError, "header: expected a file name without quotes"),
         ({"path": "there/"}, ValueError, "path: expected a file or a new name"),
         ({"path": "none/a.c"}, FileNotFoundError, "there is no such folder"),
     ],

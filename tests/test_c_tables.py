@@ -153,7 +153,7 @@ def test_names_of_columns_that_are_macros(here, taken):
 
 def test_export_writes_c(here, capsys):
     assert run("export price.npz price.c") == 0
-    assert "price.c and price.h have the network" in capsys.readouterr().out
+    assert "Wrote price.c and price.h, which" in capsys.readouterr().out
     made = Trainer.load("price.npz").to_c("again.c", name="price")
     assert Path("price.c").read_text() == made.source.replace("again.h", "price.h")
     assert run("export price.npz price.c --name net --header api.h --dtype float64 --json") == 0

@@ -22,7 +22,7 @@ def about(program: Program, body: Body, header: str, report: Quantization | None
         _math(text_of(body.functions) + more),
     ]
     if program.scaling is not None:
-        told.append("Inputs are in the units of the training data. The network scales them itself.")
+        told.append("Inputs are in the units of the training data. The code scales them.")
     first = program.n_in - len(program.categories)
     for column, n in enumerate(program.categories, first):
         told.append(f"Input {column} is the number of a category, from 0 to {n - 1}.")
@@ -41,8 +41,8 @@ def _described(program: Program) -> str:
 
 def _math(code: str) -> str:
     if needs_math(code):
-        return "It needs only the C library's math.h (link with -lm)."
-    return "It needs no library, not even math.h."
+        return "The code needs only the C library's math.h (link with -lm)."
+    return "The code needs no library, not even math.h."
 
 
 def _outputs(program: Program) -> list[str]:
@@ -52,7 +52,7 @@ def _outputs(program: Program) -> list[str]:
     if program.has_std:
         return [
             "",
-            f"Outputs 0 to {n - 1} are the predictions, outputs {n} to {2 * n - 1} their standard deviations.",
+            f"Outputs 0 to {n - 1} are the predictions. Outputs {n} to {2 * n - 1} are their standard deviations.",
             *_names(what, names),
         ]
     return _names(what, names)

@@ -100,7 +100,7 @@ typedef struct {{
 {members}
 }} {n}_row;
 
-/* Makes the inputs x of a row. Returns 0, or the number of the column, from 1, whose value the model can't take. */
+/* Computes the inputs x from a row. Returns 0, or the number, from 1, of a column whose value is not accepted. */
 int {n}_encode(const {n}_row *row, {self.real} x[{macro}_INPUTS]);
 {decode}"""
 

@@ -23,33 +23,33 @@ def to_c(
     dtype: str = "float32",
     calibration: Any = None,
 ) -> CSource:
-    """Export the network as C: one C99 file and its header, without dependencies or allocation; see docs/c-export.md.
+    """Export the network as C: a C99 file and its header, without dependencies or allocation; see docs/c-export.md.
 
     The files contain the network, its scaling and a self-test. The functions are ``net_predict``, ``net_self_test``
-    and, if the targets are classes, ``net_class``. If the command line trained the trainer, ``net_encode`` makes the
-    inputs from a row of the table. The outputs are what `predict` returns, and then what `predict_std` returns if the
-    loss is gaussian_nll, negative_binomial or Members.
+    and, if the targets are classes, ``net_class``. For a model of ``fastbp train``, ``net_encode`` computes the inputs
+    from a row of the table. The outputs are the numbers that `predict` returns. With the losses gaussian_nll,
+    negative_binomial and Members, the numbers that `predict_std` returns follow.
 
     Parameters
     ----------
     path : str or path, optional
-        The C file to write. A crash leaves the old file or the new one.
+        The C file to write. By default, no file is written. A crash leaves the old file or the new one.
     header : str or path, optional
-        The header to write; by default, beside path with the ending .h. The C file includes it by its name alone.
+        The header to write. By default, it has the path of the C file with the ending .h.
     name : str, optional
-        What all names in the header start with, an identifier of C; by default, the name of the file, or "net".
+        The prefix of all names in the header, an identifier of C. By default, the name of the file, or "net".
     dtype : {"float32", "float64", "int8"}
-        Type of the numbers. With "int8", weights and activations are 8-bit integers, with a scale for each unit's
-        weights and for each layer's activations. Sums are 32-bit integers. Biases, scales and activation functions
-        are float.
+        Type of the numbers. With "int8", weights and activations are 8-bit integers. The weights of each unit share a
+        scale, and so do the activations of each layer. Sums are 32-bit integers. Biases, scales and activation
+        functions are float.
     calibration : (n, n_1) array, list or frame of numbers; or (X, y), a tuple
-        Rows of the training data, a few hundred or more. Needed for "int8", because they determine the ranges of
-        activations. The accuracy is measured on them; with y, also that of the answers.
+        A few hundred rows or more of the training data. "int8" needs them, because they determine the ranges of the
+        activations. The report measures the integers on these rows. With y, it also contains the accuracy or the RMSE.
 
     Returns
     -------
     CSource
-        The two texts, and for "int8" how much accuracy the integers cost.
+        The two texts. For "int8", also a report of how much accuracy the integers cost.
 
     Raises
     ------
@@ -96,5 +96,5 @@ def _places(path: Any, header: Any) -> tuple[str, str] | None:
         expected = "a file other than the header" if header is None else "a file other than path"
         raise ValueError(_checks.wrong(argument, expected, _checks.shown(first)))
     if any(c in os.path.basename(second) for c in '"\\\n\r'):
-        raise ValueError(_checks.wrong(argument, "a name that can stand in an #include", _checks.shown(second)))
+        raise ValueError(_checks.wrong(argument, "a file name without quotes, backslashes and line breaks, for #include", _checks.shown(second)))
     return first, second

@@ -65,7 +65,7 @@ def _ranges(program: Program, X: Array) -> tuple[dict[int, Array], dict[int, Arr
 
     outputs = in_pieces(program, X, watch=watch)
     if not all(np.isfinite(values).all() for values in (outputs, *low.values(), *high.values())):
-        raise ValueError(_checks.wrong("calibration", "rows with finite outputs", "others"))
+        raise ValueError(_checks.wrong("calibration", "rows with finite outputs", "NaN or infinity"))
     return low, high
 
 

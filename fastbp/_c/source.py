@@ -46,9 +46,9 @@ class Files:
     ----------
     name : the prefix of all functions
     header : the name of the header
-    about : sentences for the comment of the header
+    about : lines of the comment at the top of the header
     test : the self-test
-    encoder : writes what makes inputs of a table's rows
+    encoder : writes the code that computes inputs from the rows of a table
     """
 
     name: str
@@ -82,7 +82,7 @@ extern "C" {{
 #define {macro}_INPUTS {self.program.n_in}
 #define {macro}_OUTPUTS {self.program.n_out}
 
-/* Memory for a call. Calls at the same time need one each. */
+/* Working memory of one call. Each thread needs its own. */
 typedef struct {{
 {members}}} {n}_workspace;
 
@@ -91,8 +91,8 @@ void {n}_predict(const {real} x[{macro}_INPUTS], {real} y[{macro}_OUTPUTS], {n}_
 {self._class_declaration()}{self.encoder.declarations() if self.encoder else ""}
 #ifndef {macro}_NO_SELF_TEST
 #define {macro}_TOLERANCE {tolerance}
-/* Computes the outputs for a row in this file. Returns how far they are from those that fastbp computed, relative to
- * the size of outputs. More than {macro}_TOLERANCE is an error. With {macro}_NO_SELF_TEST defined, it is left out. */
+/* Predicts a row that the C file contains. Returns the largest difference from fastbp's outputs, relative to the
+ * largest output. More than {macro}_TOLERANCE is an error. Define {macro}_NO_SELF_TEST to leave the test out. */
 {real} {n}_self_test({n}_workspace *workspace);
 #endif
 
@@ -119,7 +119,7 @@ void {n}_predict(const float x[{macro}_INPUTS], float y[{macro}_OUTPUTS], {n}_wo
             code = in_double(code)
         code += self.encoder.definitions() if self.encoder else ""
         includes = [
-            f"/* The definitions of {comment(self.header)}, which says what this is. */",
+            f"/* The code for {comment(self.header)}, which describes the network. */",
             f'#include "{self.header}"\n',
         ]
         includes += ["#include <math.h>"] if needs_math(code) else []
@@ -130,7 +130,7 @@ void {n}_predict(const float x[{macro}_INPUTS], float y[{macro}_OUTPUTS], {n}_wo
         if self.program.threshold is None or self.program.separate:
             return ""
         head = f"int {self.name}_class(const {self.real} y[{self.name.upper()}_OUTPUTS])"
-        return f"\n/* The number of the class, from 0, for outputs y. */\n{head};\n"
+        return f"\n/* Returns the number of the class, from 0, for outputs y. */\n{head};\n"
 
     def _class_definition(self) -> str:
         if self.program.threshold is None or self.program.separate:

@@ -48,7 +48,7 @@ def _as_onnx(arguments: Namespace) -> dict[str, Any]:
         from ..interop import to_onnx
 
         to_onnx(load_trainer(arguments.model, advice=""), arguments.out)
-    return Answer({"model": arguments.model, "onnx": arguments.out}, f"{arguments.out} has the model.\n")
+    return Answer({"model": arguments.model, "onnx": arguments.out}, f"Wrote {arguments.out}.\n")
 
 
 def _as_c(arguments: Namespace, others: dict[str, str]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _as_c(arguments: Namespace, others: dict[str, str]) -> dict[str, Any]:
 def _answer(arguments: Namespace, header: str, dtype: str, made: CSource) -> Answer:
     report = None if made.report is None else asdict(made.report)
     results = {"model": arguments.model, "source": arguments.out, "header": header, "dtype": dtype, "accuracy": report}
-    text = paragraph(f"{arguments.out} and {header} have the network; {header} says how to call it.")
+    text = paragraph(f"Wrote {arguments.out} and {header}, which describes the functions.")
     return Answer(results, text + "".join(map(paragraph, str(made.report).splitlines() if made.report else ())))
 
 

@@ -250,16 +250,16 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
 
 def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("model", type=file, help="a model that fastbp train or Trainer.save wrote")
-    written = "where to write: .c for a C99 file and its header, without dependencies; .onnx for an ONNX model"
+    written = "the file to write; its ending is .c for a C99 file and its header, or .onnx for an ONNX model"
     export.add_argument("out", type=file, help=written)
     group = export.add_argument_group("C")
-    group.add_argument("--header", type=file, metavar="FILE", help="where to write the header; default: OUT with .h")
+    group.add_argument("--header", type=file, metavar="FILE", help="the header to write; default: OUT with .h")
     group.add_argument(
-        "--name", metavar="NAME", help="what all names in the header start with; default: OUT without .c"
+        "--name", metavar="NAME", help="the prefix of all names in the header; default: OUT without .c"
     )
-    dtype = "type of the numbers; int8 needs --calibration and prints what it costs; default: float32"
+    dtype = "type of the numbers; int8 needs --calibration, and prints how much accuracy it costs; default: float32"
     group.add_argument("--dtype", choices=("float32", "float64", "int8"), help=dtype)
-    rows = "a table of training rows, from which int8 learns the range of activations; with the target, also accuracy"
+    rows = "a table of training rows that determine the ranges of int8; if it has the target, the accuracy is measured"
     group.add_argument("--calibration", type=file, metavar="FILE", help=rows)
     _add_header(group)
 
