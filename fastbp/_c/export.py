@@ -96,5 +96,6 @@ def _places(path: Any, header: Any) -> tuple[str, str] | None:
         expected = "a file other than the header" if header is None else "a file other than path"
         raise ValueError(_checks.wrong(argument, expected, _checks.shown(first)))
     if any(c in os.path.basename(second) for c in '"\\\n\r'):
-        raise ValueError(_checks.wrong(argument, "a file name without quotes, backslashes and line breaks, for #include", _checks.shown(second)))
+        expected = "a file name without quotes, backslashes and line breaks, for #include"
+        raise ValueError(_checks.wrong(argument, expected, _checks.shown(second)))
     return first, second

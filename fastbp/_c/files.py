@@ -55,7 +55,8 @@ def _self_test(state: State, program: Program, integers: Mapping[int, Quantized]
         if np.isfinite(outputs).all():
             break
     else:
-        raise ValueError(_checks.wrong("trainer", "a network with finite outputs for a row of zeros", "NaN or infinity"))
+        expected = "a network with finite outputs for a row of zeros"
+        raise ValueError(_checks.wrong("trainer", expected, "NaN or infinity"))
     scale = _scale(outputs)
     tolerance = TOLERANCES["float32" if program.dtype == np.float32 else dtype]
     rounding = float(np.abs(in_pieces(program, rows) - outputs).max()) / scale if tolerance > 1e-6 else 0.0

@@ -1,4 +1,4 @@
-"""The layers that a list for `Trainer` may have: frozen dataclasses that check their arguments."""
+"""The layers that a list for `Trainer` may contain: frozen dataclasses that check their arguments."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _is_same(value: Any, default: Any) -> bool:
 class Inputs(Layer):
     """The columns of X: first numbers, then categories as whole numbers 0 … n − 1.
 
-    Each category is looked up in a table of its own, whose rows are learnt. The results stand behind the numbers.
+    An embedding replaces each category by a learnt vector. The output is the numbers, and then these vectors.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class Inputs(Layer):
     categories : sequence of int
         Number of categories in each of the other columns.
     embedding_dim : int or sequence of int, optional
-        Number of values that stand for a category: one for all columns, or one for each. By default it is
-        1.6 n^0.56 for n categories, rounded, at most 600 (fastai's rule).
+        Length of the vectors: one number for all columns, or one for each. By default, it is 1.6 n^0.56 for n
+        categories, rounded, at most 600 (fastai's rule).
     sparse : bool
-        Whether an update changes only the rows of the tables that the batch has, like PyTorch's ``sparse=True``. The
-        moments of an optimizer and weight decay then leave the other rows as they are. This makes large tables fast.
+        Whether an update changes only the vectors of categories that occur in the batch, like PyTorch's
+        ``sparse=True``. Weight decay and the optimizer's moments then don't change the others. Large tables are faster.
     """
 
     numbers: int = 0
@@ -95,7 +95,7 @@ class Inputs(Layer):
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """Number of values that stand for a category, for each column of categories."""
+        """Length of the vectors of each column of categories."""
         dim = self.embedding_dim
         if dim is None:
             return tuple(min(WIDEST_TABLE, round(1.6 * n**0.56)) for n in self.categories)
@@ -106,18 +106,18 @@ class Inputs(Layer):
 class PBLD(Layer):
     """Periodic embedding of each number: (x, W₂ cos(2π x w₁ + b₁) + b₂), "periodic bias linear densenet".
 
-    It stands right behind `Inputs` (Holzmüller, Grinsztajn and Steinwart 2024, arXiv 2407.04491).
+    It must directly follow `Inputs` (Holzmüller, Grinsztajn and Steinwart 2024, arXiv 2407.04491).
 
     Parameters
     ----------
     dim : int
-        Number of values that stand for a number, ≥ 2; the first is the number itself.
+        Number of values that replace each number, ≥ 2. The first is the number itself.
     n_frequencies : int
         Number of frequencies w₁ of each number.
     sigma : float
-        Standard deviation of the first frequencies. Larger values are for targets that change faster.
+        Standard deviation of the initial frequencies. Increase it if the target changes faster.
     n_numbers : int, optional
-        How many of the numbers it embeds, the first ones; the others pass as they are. By default, all.
+        Embed only the first n_numbers numbers. The others pass unchanged. By default, all are embedded.
     """
 
     dim: int = 4
@@ -133,16 +133,16 @@ class PBLD(Layer):
 class Periodic(Layer):
     """Periodic embedding of each number: its sines sin(2π w x), then its cosines cos(2π w x).
 
-    It stands right behind `Inputs` (Gorishniy, Rubachev and Babenko 2022, arXiv 2203.05556).
+    It must directly follow `Inputs` (Gorishniy, Rubachev and Babenko 2022, arXiv 2203.05556).
 
     Parameters
     ----------
     n_frequencies : int
-        Number of frequencies w of each number, which takes twice as many columns.
+        Number of frequencies w of each number. Twice as many columns replace the number.
     sigma : float
-        Standard deviation of the first frequencies.
+        Standard deviation of the initial frequencies.
     n_numbers : int, optional
-        How many of the numbers it embeds, the first ones; the others pass as they are. By default, all.
+        Embed only the first n_numbers numbers. The others pass unchanged. By default, all are embedded.
     """
 
     n_frequencies: int = 16
@@ -155,20 +155,20 @@ class Periodic(Layer):
 
 @dataclass(frozen=True, repr=False)
 class PiecewiseLinear(Layer):
-    """Piecewise-linear encoding of each number: how far it reaches into each of some bins, from 0 to 1.
+    """Piecewise-linear encoding: one value for each bin of a number, 0 below the bin and 1 above it.
 
-    Value t of a number is (x − e_t) / (e_{t+1} − e_t), at least 0 and at most 1; the first bin is open below, the last
-    above. It stands right behind `Inputs` (Gorishniy, Rubachev and Babenko 2022, arXiv 2203.05556).
+    Value t is (x − e_t) / (e_{t+1} − e_t), clipped to [0, 1]. The first bin has no lower limit, and the last has no
+    upper limit. It must directly follow `Inputs` (Gorishniy, Rubachev and Babenko 2022, arXiv 2203.05556).
 
     Parameters
     ----------
     bins : int
         Number of bins of each number.
     edges : (numbers, bins + 1) or (bins + 1,) increasing numbers, optional
-        The edges e of the bins. By default they are quantiles of the training rows of the first fit; until then they
-        are evenly spaced from −1 to 1. With ``standardize=True`` they are in units of the standardized numbers.
+        Edges e of the bins. By default, they are quantiles of the training rows of the first fit. Before this fit, they
+        are evenly spaced from −1 to 1. With ``standardize=True``, they are in units of the standardized numbers.
     n_numbers : int, optional
-        How many of the numbers it embeds, the first ones; the others pass as they are. By default, all.
+        Encode only the first n_numbers numbers. The others pass unchanged. By default, all are encoded.
     """
 
     bins: int = 48
@@ -192,7 +192,7 @@ class PiecewiseLinear(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Scale(Layer):
-    """Learnt scale: s ⊙ x, with one factor for each column, 1 at first."""
+    """Learnt scale: s ⊙ x, with one factor for each column. The factors are 1 at first."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,17 +204,17 @@ class Dense(Layer):
     units : int
         Number of units.
     activation : str, optional
-        Activation f. By default the trainer's `activation`; in the last layer, its `output_activation`.
+        Activation f. By default, the trainer's `activation`. In the last layer, the trainer's `output_activation`.
     norm : {None, "layer", "batch"}
-        `LayerNorm` or `BatchNorm` of the sums, with its default arguments.
+        `LayerNorm` or `BatchNorm` with its default arguments, in front of the activation.
     dropout : float in [0, 1)
         Fraction of the units to drop for each sample in training.
     parametric : bool
-        Whether each unit has an α that is learnt, 1 at first: z + α (f(z) − z) in place of f(z).
+        Whether each unit learns a parameter α, which is 1 at first, and computes z + α (f(z) − z) instead of f(z).
     use_bias : bool
         Whether the units have biases.
     initializer : str, optional
-        First weights, as in `Trainer`; by default, the trainer's.
+        Initial weights, as in `Trainer`. By default, the trainer's `initializer`.
     """
 
     units: int
@@ -258,17 +258,17 @@ class LayerNorm(Layer):
 class BatchNorm(Layer):
     """Batch norm: γ ⊙ (x − mean) / √(variance + ε) + β, with statistics of each column (Ioffe and Szegedy 2015).
 
-    Training uses the mean and the biased variance of the batch. It also moves running statistics, which predictions and
-    validation use: running ← (1 − momentum) running + momentum · batch, with the unbiased variance, as in PyTorch. A
-    batch of one sample uses the running statistics and leaves them as they are. So does a layer whose parameters are
-    frozen, as in Keras. Sample weights don't change the statistics.
+    Training uses the mean and the biased variance of the batch. It also updates running statistics, with the unbiased
+    variance as in PyTorch: running ← (1 − momentum) running + momentum · batch. Predictions and validation use the
+    running statistics. Training uses them without changing them if a batch has only one sample, or if the layer's
+    parameters are frozen, as in Keras. Sample weights don't affect the statistics.
 
     Parameters
     ----------
     epsilon : float
         ε > 0.
     momentum : float in [0, 1]
-        Share of a batch in the running statistics. Keras calls 1 minus this the momentum.
+        Share of a batch in the running statistics. Keras's momentum is 1 minus this number.
     """
 
     epsilon: float = 1e-5
@@ -283,14 +283,14 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Activation(Layer):
-    """An activation f of each column.
+    """Activation f, applied to each column.
 
     Parameters
     ----------
     name : str
-        As in `Trainer`.
+        Name of the activation, as in `Trainer`.
     parametric : bool
-        As in `Dense`.
+        Whether each column learns a parameter α, as in `Dense`.
     """
 
     name: str
@@ -303,11 +303,11 @@ class Activation(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Dropout(Layer):
-    """Drop a fraction of the values of each sample in training; the others are divided by 1 − rate.
+    """Set a fraction of the values of each sample to 0 in training, and divide the others by 1 − rate.
 
     Parameters
     ----------
-    rate : float in [0, 1)
+    rate : float in [0, 1), the fraction
     """
 
     rate: float
@@ -323,9 +323,9 @@ class Residual(Layer):
     Parameters
     ----------
     layers : int, or list of layers
-        The layers F, whose outputs must be as many as their inputs. An integer n stands for
+        The layers F, which must have as many outputs as inputs. An integer n stands for
         ``[Dense(n, activation, norm, dropout), Dense(n_in, "identity")]``, where n_in is the number of inputs.
-    activation, norm, dropout : as in `Dense`, if ``layers`` is an integer
+    activation, norm, dropout : arguments of the first `Dense`, if ``layers`` is an integer
     """
 
     layers: int | tuple[Layer, ...]
