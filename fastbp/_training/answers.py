@@ -1,4 +1,4 @@
-"""What a trained network answers: predictions, measurements and gradients, as methods of a Trainer."""
+"""Methods of a Trainer that return predictions, measurements and gradients."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ class Answers(Options):
         return Intake(self._state)
 
     def predict(self, X: Any) -> Array:
-        """Return predictions for every row of X: the outputs aᴸ, (n, n_L), for most losses. See `Network.predict`.
+        """Return predictions for every row of X: for most losses, the outputs aᴸ, (n, n_L). See `Network.predict`.
 
-        With the losses gaussian_nll and negative_binomial, these are the means, (n, n_L / 2). With Members, they are
-        the means over the members, (n, n_L / n_members).
+        With the losses gaussian_nll and negative_binomial, these are the means μ, (n, n_L / 2). With Members, they are
+        the means of the members' predictions, (n, number of targets), or (n, number of classes).
         """
         return self._state.predict(X)
 
     def predict_std(self, X: Any) -> Array:
-        """Return the standard deviation of the target for every row of X, which the loss lets the network predict.
+        """Return the predicted standard deviation of each target for every row of X.
 
         Returns
         -------
         (n, number of targets)
-            σ with gaussian_nll, √(μ + α μ²) with negative_binomial. With Members of one of them, it is the standard
-            deviation of the mixture of the members' distributions. With Members of another loss, it is that of the
-            members' predictions. This is how much they disagree, not how far y is from the prediction.
+            With gaussian_nll, this is σ. With negative_binomial, it is √(μ + α μ²). With Members of one of these, it is
+            the standard deviation of the mixture of the members' distributions. With Members of another loss, it is
+            the standard deviation of the members' predictions: how much they disagree, not how far y is from the
+            prediction.
 
         Raises
         ------
@@ -52,10 +53,10 @@ class Answers(Options):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Return an interval for every row of X that contains the target with a given probability.
 
-        The probability is right as far as the predicted distribution is. With gaussian_nll and negative_binomial, the
-        ends are the quantiles (1 − coverage)/2 and (1 + coverage)/2 of the distribution with the predicted mean and
-        standard deviation; counts need scipy. With the loss quantile, they are the outputs for these two quantiles,
-        which must be among those of the loss.
+        The ends of the interval are the quantiles (1 − coverage)/2 and (1 + coverage)/2. With gaussian_nll and
+        negative_binomial, these are computed from the predicted mean and standard deviation. The coverage is as good as
+        the predicted distribution. With the loss quantile, they are two outputs of the network, so the loss must
+        contain both quantiles.
 
         Parameters
         ----------
@@ -71,9 +72,9 @@ class Answers(Options):
         Raises
         ------
         ValueError
-            If the trainer has another loss, or its quantiles don't fit the coverage.
+            If the trainer has another loss, or if the loss quantile lacks one of the two quantiles.
         ImportError
-            If the targets are counts and scipy is not installed.
+            If the loss is negative_binomial and scipy is not installed.
         """
         coverage = _checks.real("coverage", coverage, above=0, dtype=np.dtype("float64"))
         if coverage >= 1:
@@ -83,8 +84,12 @@ class Answers(Options):
     def predict_members(self, X: Any) -> Array:
         """Return the predictions of each member for every row of X, (n, n_members, n_L / n_members).
 
-        With members of gaussian_nll or negative_binomial, these are the means, (n, n_members, number of targets). A
-        trainer with another loss than Members raises ValueError.
+        With members of gaussian_nll or negative_binomial, these are the means μ, (n, n_members, number of targets).
+
+        Raises
+        ------
+        ValueError
+            If the loss is not Members.
         """
         return self._state.loss.members(self._state.outputs(X))
 
@@ -111,10 +116,9 @@ class Answers(Options):
 
     @suggests("input_gradients")
     def input_gradients(self, X: Any, y: Any, sample_weight: Any = None) -> Array:
-        """Return ∂J/∂X, the gradient of the loss by the inputs. The weights stay unchanged.
+        """Return ∂J/∂X, the gradient of the loss with respect to the inputs. The weights stay unchanged.
 
-        J is the mean loss over all samples as one batch, as in `gradients`. Dropout is off, and batch norms use their
-        running statistics.
+        J is the mean loss over all samples as one batch. Dropout is off, and batch norms use their running statistics.
 
         Parameters
         ----------
@@ -124,8 +128,9 @@ class Answers(Options):
         Returns
         -------
         (n, n_1) of the trainer's dtype
-            Row i is ∂J/∂xᵢ, which contains the factor 1/n of the mean. With standardize=True, J is the loss of the
-            standardized numbers that `evaluate` returns, and x has the units of X. Columns of categories get 0.
+            Row i is ∂J/∂xᵢ, which contains the factor 1/n of the mean. With standardize=True, J is the loss that
+            `evaluate` returns, of the standardized targets, and x has the units of X. For columns of categories, the
+            gradient is 0.
 
         Raises
         ------
@@ -143,10 +148,10 @@ class Answers(Options):
         return sensitivities.input_gradients(self._state, X, y, sample_weight)
 
     def jacobian(self, X: Any) -> Array:
-        """Return the derivatives of all outputs aᴸ by all inputs, for every row of X.
+        """Return the derivatives of all outputs aᴸ with respect to all inputs, for every row of X.
 
-        The outputs are those of `predict`. With a loss of rows, such as GaussianNLL, they are all outputs of the
-        network, from which predict computes its answer.
+        With most losses, `predict` returns these outputs. With a row loss such as GaussianNLL, `predict` computes its
+        result from them.
 
         Parameters
         ----------
@@ -155,8 +160,8 @@ class Answers(Options):
         Returns
         -------
         (n, n_L, n_1) of the trainer's dtype
-            Item [i, j, k] is ∂aᴸⱼ/∂xₖ in row i, in the units of y and X, also with standardize=True. Columns of
-            categories get 0. At a kink of an activation such as relu, it is the derivative that training uses.
+            Item [i, j, k] is ∂aᴸⱼ/∂xₖ in row i, in the units of y and X, also with standardize=True. For columns of
+            categories, it is 0. At a kink of an activation such as relu, it is the derivative that training uses.
 
         Raises
         ------
@@ -184,12 +189,12 @@ class Answers(Options):
         ----------
         X : (n, n_1) array, list or frame of numbers
         V : (n, n_L), or (n,) if n_L is 1
-            A vector for the outputs of each row, for example the derivatives of your own function by the outputs.
+            For each row, a weight for each output, such as the derivatives of your own function of the outputs.
 
         Returns
         -------
         (n, n_1) of the trainer's dtype
-            Item [i, k] is Σⱼ V[i, j] ∂aᴸⱼ/∂xₖ in row i, in the units of y and X. Columns of categories get 0.
+            Item [i, k] is Σⱼ V[i, j] ∂aᴸⱼ/∂xₖ in row i, in the units of y and X. For columns of categories, it is 0.
 
         Raises
         ------

@@ -64,17 +64,17 @@ class Loss:
 
     def std(self, outputs: Array) -> Array:
         """Return what `Trainer.predict_std` returns, given aᴸ, (n, n_L), in the units of y."""
-        expected = "gaussian_nll, negative_binomial or Members, which predict a standard deviation"
+        expected = "gaussian_nll, negative_binomial or Members for a standard deviation"
         raise ValueError(wrong("loss", expected, repr(self.name)))
 
     def interval(self, outputs: Array, coverage: float) -> Array:
         """Return what `Trainer.predict_interval` returns, given aᴸ, (n, n_L), in the units of y."""
-        expected = "quantile, gaussian_nll or negative_binomial, or Members of one of them, which predict intervals"
+        expected = "quantile, gaussian_nll, negative_binomial, or Members of one of them, for an interval"
         raise ValueError(wrong("loss", expected, repr(self.name)))
 
     def members(self, outputs: Array) -> Array:
         """Return what `Trainer.predict_members` returns, given aᴸ, (n, n_L), in the units of y."""
-        raise ValueError(wrong("loss", "Members", repr(self.name)))
+        raise ValueError(wrong("loss", "Members, which has several predictions", repr(self.name)))
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ class Quantile(Loss):
         for q in ((1 - coverage) / 2, (1 + coverage) / 2):
             found = [j for j, own in enumerate(self.quantiles) if math.isclose(own, q, abs_tol=1e-9)]
             if not found:
-                expected = f"one of quantiles {shown(self.quantiles)}, for a coverage of {coverage:g}"
-                raise ValueError(wrong("coverage", f"a number for which {q:.6g} is {expected}", coverage))
+                expected = f"a number whose quantile {q:.6g} the loss predicts; its quantiles are"
+                raise ValueError(wrong("coverage", f"{expected} {shown(self.quantiles)}", coverage))
             bounds.append(outputs[:, found[:1]])
         return np.sort(np.stack(bounds, axis=2), axis=2)  # quantiles of a network may cross
 

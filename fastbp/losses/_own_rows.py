@@ -1,4 +1,4 @@
-"""The user's own loss of all outputs and targets of a sample, which Numba compiles."""
+"""The user's own row loss, which Numba compiles."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class _Numbers(Loss):
 
 @dataclass(frozen=True)
 class Rows(Loss):
-    """A loss function of your own, of all outputs of a sample and all its targets. Numba compiles it.
+    """Your own loss function of all outputs and all targets of a sample. Numba compiles it.
 
-    The gradient that the function returns is checked against central differences. `Trainer.predict` returns the
+    The gradient that the function returns is compared with central differences. `Trainer.predict` returns the
     outputs aᴸ.
 
     Parameters
     ----------
     function : function of (outputs, targets), two arrays of numbers, that returns (loss, gradient of the loss)
-        The gradient by the outputs is an array or a tuple of n_outputs numbers. The function is decorated with Numba's
-        @njit, or plain Python that @njit can compile. It must not write to its arguments.
+        The gradient with respect to the outputs is an array or a tuple of n_outputs numbers. You can decorate the
+        function with Numba's @njit, or pass plain Python that @njit can compile. It must not write to its arguments.
     n_outputs : int
         Number of outputs, n_L.
     n_targets : int, optional
-        Number of columns of y, at most n_outputs; by default, n_outputs.
+        Number of columns of y, at most n_outputs. By default, n_outputs.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class Rows(Loss):
         from .._kernels.graph.row_functions import row_loss_address
 
         if n_outputs != self.n_outputs:
-            expected = f"{self.n_outputs} outputs, as many as the loss Rows has"
+            expected = f"{self.n_outputs} outputs, the n_outputs of the loss Rows"
             raise ValueError(wrong("layer_sizes", expected, n_outputs))
         address = row_loss_address(self.function, dtype.name, self.target_columns(n_outputs))
         return codes.Objective(self.code, foreign=address)

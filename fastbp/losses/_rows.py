@@ -1,4 +1,4 @@
-"""Losses of whole rows: likelihoods with several outputs for each target, and the mean over members of a head."""
+"""Row losses: likelihoods with several outputs for each target, and the mean over the members of an ensemble."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class Likelihood(Loss):
 class GaussianNLL(Likelihood):
     """Gaussian negative log-likelihood: Σ ½ (s + (y − μ)² e⁻ˢ), with outputs μ and s = log σ² for each target.
 
-    n_L is twice the number of targets: first the means of all targets, then their log variances. The formula is that
-    of PyTorch's GaussianNLLLoss with ``var = exp(s)``, without its lower bound on the variance. `Trainer.predict`
-    returns the means, `predict_std` the σ, and `predict_interval` quantiles of the normal distribution.
+    n_L is twice the number of targets: first the means of all targets, then their log variances. The loss is PyTorch's
+    GaussianNLLLoss with ``var = exp(s)``, without its lower bound on the variance. `Trainer.predict` returns μ,
+    `Trainer.predict_std` returns σ, and `Trainer.predict_interval` returns quantiles of the normal distribution.
 
     Parameters
     ----------
     beta : float, in [0, 1]
-        β of the β-NLL (Seitzer et al., 2022): the gradient of each target is multiplied by σ^2β. With 0, it is the
-        gradient of the loss; with 1, the means learn as with the squared error. Try 0.5 if the means learn too slowly
-        where σ is large. J itself doesn't contain the factor, but `Trainer.gradients` and `Trainer.input_gradients` do.
+        β of the β-NLL (Seitzer et al., 2022), which multiplies the gradient of each target by σ^2β. With 0, it is the
+        gradient of the loss. With 1, the means learn as with the squared error. Try 0.5 if the means learn too slowly
+        where σ is large. J doesn't contain the factor, but `Trainer.gradients` and `Trainer.input_gradients` do.
     """
 
     name, code = "gaussian_nll", nodes.GAUSSIAN_NLL
@@ -84,9 +84,10 @@ class GaussianNLL(Likelihood):
 class NegativeBinomial(Likelihood):
     """Negative log-likelihood of counts: −Σ log P(y), P negative binomial, with outputs log μ and log α.
 
-    The distribution has the mean μ and the variance μ + α μ². With α → 0, it becomes Poisson's. n_L is twice the
-    number of targets: first the log means of all targets, then their log dispersions, log α. `Trainer.predict` returns
-    the means, `predict_std` √(μ + α μ²), and `predict_interval` quantiles of the distribution (needs scipy).
+    The distribution has the mean μ and the variance μ + α μ². For α → 0, it is the Poisson distribution. n_L is twice
+    the number of targets: first log μ of all targets, then their log dispersions log α. `Trainer.predict` returns μ,
+    `Trainer.predict_std` returns √(μ + α μ²), and `Trainer.predict_interval` returns quantiles, for which it needs
+    scipy.
     """
 
     name, code = "negative_binomial", nodes.NEGATIVE_BINOMIAL
@@ -114,19 +115,19 @@ class NegativeBinomial(Likelihood):
 class Members(Loss):
     """Mean of the losses of the members of an ensemble that share the hidden layers of one network.
 
-    n_L is n_members times the outputs that ``loss`` needs: first all outputs of the first member. `Trainer.predict`
-    returns the mean of the members' answers, such as the mean of their probabilities, and `predict_members` all of
-    them. The output layer computes zᴸ; softmax, sigmoid or e^z are a part of the loss.
+    n_L is n_members times the number of outputs that ``loss`` needs. The outputs of the first member come first.
+    `Trainer.predict_members` returns the prediction of each member, and `Trainer.predict` returns their mean. The
+    output layer computes zᴸ. The loss itself applies softmax, sigmoid or e^z.
 
-    `predict_std` is the standard deviation of the members' answers. This is how much the members disagree, not how far
-    y is from the prediction. If ``loss`` is GaussianNLL or NegativeBinomial, it is the standard deviation of the
-    mixture of the members' distributions, and `predict_interval` uses a distribution with the mixture's mean and
-    variance (Lakshminarayanan et al., 2017).
+    `Trainer.predict_std` returns the standard deviation of the members' predictions. This is how much the members
+    disagree, not how far y is from the prediction. If ``loss`` is GaussianNLL or NegativeBinomial, it returns the
+    standard deviation of the mixture of the members' distributions. `Trainer.predict_interval` then uses a
+    distribution with the mean and variance of the mixture (Lakshminarayanan et al., 2017).
 
     Parameters
     ----------
     loss : str or fastbp.losses.Loss
-        The loss of each member. Losses of your own are not possible.
+        Loss of each member. It can't be your own function.
     n_members : int
         Number of members, at least 2.
     """
@@ -143,7 +144,7 @@ class Members(Loss):
 
         inner = loss_of(self.loss)
         if type(inner) not in losses_with(None).values() or isinstance(inner, Members):
-            expected = "a loss of fastbp's own other than Members for each member"
+            expected = "one of fastbp's losses other than Members"
             raise ValueError(wrong("loss", expected, repr(inner.name)))
         object.__setattr__(self, "loss", inner)
         object.__setattr__(self, "n_members", whole("n_members", self.n_members, minimum=2))
