@@ -380,9 +380,9 @@ def limit(argument: str, value: Any, *, dtype: np.dtype[Any]) -> float:
 
 
 def plain(argument: str, network: Any) -> None:
-    """Refuse a network with a list of layers, of which Θ, b and f don't say everything."""
+    """Refuse a network with a list of layers, which Θ, b and f don't describe completely."""
     if network.layers:
-        expected = "a network without layers of fastbp.layers, which is all Θ, b and f"
+        expected = "a plain network, without layers of fastbp.layers"
         raise ValueError(wrong(argument, expected, shown(list(network.layers))))
 
 

@@ -112,7 +112,9 @@ class GraphNetwork(Network):
         """Refuse more categories than the dtype of X has whole numbers."""
         most = 2 ** (np.finfo(self.dtype).nmant + 1)
         if max(self.categories, default=0) > most:
-            expected = f"at most {most:,} categories in a column of {self.dtype.name}, which has no more whole numbers"
+            expected = (
+                f"at most {most:,} categories, because {self.dtype.name} can't represent all larger whole numbers"
+            )
             raise ValueError(_checks.wrong("categories", expected, f"{max(self.categories):,}"))
 
     def _allocate(self) -> None:
@@ -348,7 +350,7 @@ def matches(argument: str, pattern: str, parameters: Sequence[Parameter]) -> lis
         if each.trained and (fnmatchcase(each.name, pattern) or fnmatchcase(each.name, f"{pattern}.*"))
     ]
     if not found:
-        expected = f"patterns that match some of {', '.join(names)}"
+        expected = f"a pattern that matches some of {', '.join(names)}"
         raise ValueError(_checks.wrong(argument, expected, _checks.shown(pattern)))
     return found
 
@@ -358,7 +360,7 @@ def _one_activation(value: Any) -> str:
     if _checks.is_sequence(value):
         names = set(value)
         if len(names) > 1:
-            expected = "one name, for the layers that have no activation of their own"
+            expected = "one name, which all layers without an activation of their own use"
             raise ValueError(_checks.wrong("activation", expected, f"{len(names)} names"))
         value = names.pop() if names else "tanh"
     return _checks.one_of("activation", value, HIDDEN)

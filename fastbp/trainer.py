@@ -39,9 +39,8 @@ class Trainer(Answers):
     Parameters
     ----------
     layer_sizes : sequence of int or layers
-        Numbers of units n_1 … n_L: inputs, hidden layers, outputs; 2 ≤ L ≤ 10,000. There may be layers in place of
-        numbers, as in ``[Inputs(numbers=3, categories=[7]), Dense(64, norm="layer"), Residual(64), 1]``; see
-        `fastbp.layers`.
+        Numbers of units n_1 … n_L: inputs, hidden layers, outputs; 2 ≤ L ≤ 10,000. The list may also contain layers of
+        `fastbp.layers`, as in ``[Inputs(numbers=3, categories=[7]), Dense(64, norm="layer"), Residual(64), 1]``.
     activation : str or a sequence of them
         Activation f of the hidden layers: one for all, or one for each. "identity", "sigmoid", "tanh", "relu",
         "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid",
@@ -53,8 +52,8 @@ class Trainer(Answers):
         Loss J, summed over outputs and averaged over samples: "squared_error", ½ (y − aᴸ)², "absolute_error", "huber",
         "quantile", "hinge", "poisson", "cross_entropy", "binary_cross_entropy", or an object such as
         ``losses.Huber(delta=0.5)``. You can also pass a function of (output, target) that returns the loss
-        and its derivative by the output. Numba compiles it, with or without @njit. With "gaussian_nll",
-        "negative_binomial", `losses.Members` and `losses.Rows`, there are several outputs for each target.
+        and its derivative by the output. Numba compiles it, with or without @njit. Row losses have several outputs for
+        each target: "gaussian_nll", "negative_binomial", `losses.Members` and `losses.Rows`.
     optimizer : str or fastbp.optimizers.Optimizer
         "sgd" (Θ ← Θ − η ∂J/∂Θ after each mini-batch), "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw",
         "lbfgs" (scipy's, on all samples at once), or an object such as ``optimizers.Adam(beta_1=0.8)``.
@@ -99,16 +98,17 @@ class Trainer(Answers):
     parameter_groups : {pattern: {"learning_rate": factor, "weight_decay": factor}}, optional
         Factors of the learning rate and of the weight decay for the parameters whose names match a pattern, such as
         ``{"*.bias": {"learning_rate": 0.1}}``. `named_parameters` has the names; a layer's name stands for all of its
-        parameters. The last pattern that matches counts. By default, biases and norms have no weight decay.
+        parameters. If several patterns match, the last one counts. By default, biases and norms have no weight decay.
     frozen : str or sequence of str
-        Patterns of the names of parameters that don't change.
+        Patterns of the names of parameters that training doesn't change.
     ema : float in [0, 1), optional
-        Decay of an exponential moving average of the parameters. The weights, predictions and validation of the trainer
-        are those of the average: average ← ema · average + (1 − ema) · parameters after each update. The first copies.
+        Decay of an exponential moving average of the parameters: average ← ema · average + (1 − ema) · parameters after
+        each update. The first update copies the parameters. `weights`, predictions and validation use the average.
     drop_last : bool
-        Whether an epoch leaves out its last batch if it is smaller than batch_size.
+        Whether an epoch skips its last batch if it is smaller than batch_size.
     dropout_schedule, weight_decay_schedule : str or fastbp.schedules.Schedule, optional
-        Factors of the dropout rates, and of the weight decay, within a fit; as `schedule`, but no functions.
+        Schedules of factors that multiply the dropout rates and the weight decay within a fit, as in `schedule`, but
+        without functions.
     comm : mpi4py communicator, optional
         For example ``MPI.COMM_WORLD``. Its processes train one network together, each on its rows of every batch. All
         must make the same calls with the same arguments and data; see docs/distributed.md.
@@ -229,9 +229,9 @@ class Trainer(Answers):
             first frame or Stream with column names sets `feature_names`. In every method, later frames and Streams
             must have the same names in the same order.
         y : (n, number of targets), or (n,) or (n, 1) if there is one
-            Targets, n_L of them with most losses. With the cross entropy and the hinge loss, you can also pass class
-            numbers 0 … n_L − 1 as (n,) or (n, 1). With the binary cross entropy, each output is a separate label, 0 or
-            1. If each sample belongs to exactly one class, use the cross entropy.
+            Targets. With most losses, there are n_L of them. With the cross entropy and the hinge loss, you can also
+            pass class numbers 0 … n_L − 1 as (n,) or (n, 1). With the binary cross entropy, each output is a separate
+            label, 0 or 1. If each sample belongs to exactly one class, use the cross entropy.
         epochs : int
             Number of passes over the samples, including the first initial_epoch.
         initial_epoch : int
@@ -327,7 +327,7 @@ class Trainer(Answers):
     def get_weights(self) -> list[Array]:
         """Return copies of [Θ¹, b¹, Θ², …]; bˡ only if the network has bias units.
 
-        With layers, they are copies of all parameters and statistics, in the order of `named_parameters`.
+        For a list of layers, return copies of all parameters and statistics in the order of `named_parameters`.
         """
         return self.network.get_weights()
 

@@ -70,19 +70,19 @@ REFUSED = {
         (lambda: Residual([2], "relu"), "activation: expected nothing with a list of layers"),
         (lambda: of([3, *[Scale()] * 10_000]), "layer_sizes: expected no more than 10,000 layers, got 10,001"),
         (lambda: of([Dense(3), 2]), r"layer_sizes\[0\]: expected the number of inputs, or Inputs\(…\), got Dense"),
-        (lambda: of([Inputs(3)]), "layer_sizes: expected Inputs and one or more layers behind it, got Inputs alone"),
+        (lambda: of([Inputs(3)]), "layer_sizes: expected Inputs and one or more layers after it, got Inputs alone"),
         (lambda: of([3, Activation("relu")]), "layer_sizes: expected layers with something to learn"),
-        (lambda: of([3, Dense(3), PBLD(), 2]), r"layer_sizes\[2\]: expected PBLD right behind Inputs"),
+        (lambda: of([3, Dense(3), PBLD(), 2]), r"layer_sizes\[2\]: expected PBLD directly after Inputs"),
         (lambda: of([3, Dense(3), Inputs(3), 2]), r"layer_sizes\[2\]: expected Inputs at the start"),
         (
             lambda: of([Inputs(3), PBLD(n_numbers=4), 2]),
-            r"layer_sizes\[1\]: expected a layer for some of the 3 numbers",
+            r"layer_sizes\[1\]: expected a layer for at most the 3 numbers",
         ),
         (lambda: of([3, Residual([Dense(4)]), 2]), r"layer_sizes\[1\]: expected a block with 3 outputs, as many as"),
         (lambda: of([3, Residual([Dropout(0.0)]), 2]), r"layer_sizes\[1\]: expected a block that changes its inputs"),
         (
             lambda: of([3, Dense(2, "softmax"), 2]),
-            r"layer_sizes\[1\]: expected another activation in front of the last",
+            r"layer_sizes\[1\]: expected an activation other than softmax, which only the last",
         ),
         (lambda: of([3, Dense(2, "identity", parametric=True), 2]), r"layer_sizes\[1\]: expected an activation other"),
         (lambda: of([3, Dense(2, dropout=0.5)]), r"layer_sizes\[1\]: expected a last layer without dropout"),
@@ -243,6 +243,6 @@ def test_edges_of_bins_increase():
 
 
 def test_a_column_has_no_more_categories_than_its_dtype_has_whole_numbers():
-    expected = "categories: expected at most 16,777,216 categories in a column of float32"
+    expected = "categories: expected at most 16,777,216 categories, because float32"
     with pytest.raises(ValueError, match=expected):
         Trainer([Inputs(0, [3, 2**24 + 1], embedding_dim=1), 1])

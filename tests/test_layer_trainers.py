@@ -268,7 +268,7 @@ FORGED = {
     "expected a block with 1000000000000 outputs": lambda layers: layers[3] | {"units": 10**12},
     "in parameters.npy, got dtype('float64') of shape": lambda layers: layers[3] | {"parametric": False},
     "layer_sizes as integers": lambda layers: 9,
-    "expected PBLD right behind Inputs": lambda layers: layers[1],
+    "expected PBLD directly after Inputs": lambda layers: layers[1],
 }
 
 
@@ -289,7 +289,7 @@ def test_forged_layers_in_a_file(tmp_path, message):
         ({"ema": 2}, "ema: expected a number in [0, 1), got 2"),
         ({"ema": None}, "of shape (0,) in raw.npy"),
         ({"frozen": [1]}, "frozen: expected a name or a pattern"),
-        ({"frozen": ["x"]}, "frozen: expected patterns that match"),
+        ({"frozen": ["x"]}, "frozen: expected a pattern that matches"),
         ({"parameter_groups": {"*": {"learning_rate": "1"}}}, "expected a finite number ≥ 0"),
         ({"dropout_schedule": {"name": "exec"}}, "dropout_schedule's name: expected one of"),
         ({"drop_last": 1}, "drop_last as bool, got 1"),

@@ -51,8 +51,14 @@ REFUSED = {
         ({"parameter_groups": {"*": {}}}, "parameter_groups: expected a dict .* got {'.': {}}"),
         ({"parameter_groups": {"*": {"lr": 1}}}, r"parameter_groups\['\*'\]: expected one of 'learning_rate', 'weigh"),
         ({"parameter_groups": {"*": {"learning_rate": -1}}}, r"parameter_groups\['\*'\]: expected a finite number ≥ 0"),
-        ({"parameter_groups": {"dense9": {"learning_rate": 1}}}, "parameter_groups: expected patterns that match some"),
-        ({"frozen": "dense9.*"}, r"frozen: expected patterns that match some of dense1.weight, dense1.bias, .*'dense9"),
+        (
+            {"parameter_groups": {"dense9": {"learning_rate": 1}}},
+            "parameter_groups: expected a pattern that matches some",
+        ),
+        (
+            {"frozen": "dense9.*"},
+            r"frozen: expected a pattern that matches some of dense1.weight, dense1.bias, .*'dense9",
+        ),
         ({"frozen": [1]}, "frozen: expected a name or a pattern"),
         ({"frozen": 1}, "frozen: expected a name or .* of them, got 1"),
         ({"ema": 1}, r"ema: expected a number in \[0, 1\), got 1"),
@@ -66,7 +72,7 @@ REFUSED = {
         ({"optimizer": "lbfgs"}, "optimizer: expected one that trains in batches with layers, got 'lbfgs'"),
         ({"optimizer": "lbfgs", "layer_sizes": [3, 2], "ema": 0.5}, "optimizer: expected one that trains in batches"),
         ({"dropout": 0.5}, "dropout: expected nothing with layers, which have their own"),
-        ({"activation": ["tanh", "relu"]}, "activation: expected one name, for the layers that have no activation"),
+        ({"activation": ["tanh", "relu"]}, "activation: expected one name, which all layers without an activation"),
         (
             {"output_activation": "tanh", "layer_sizes": [3, Dense(2, "sigmoid")]},
             "output_activation: expected 'auto' or",
@@ -146,7 +152,7 @@ def test_frozen_parameters_may_change_between_fits():
     raw = trainer.network.packed_raw()
     trainer.fit(X, Y, verbose=0)
     np.testing.assert_array_equal(trainer.network.packed_raw(), raw)
-    with pytest.raises(ValueError, match="frozen: expected patterns that match"):
+    with pytest.raises(ValueError, match="frozen: expected a pattern that matches"):
         trainer.frozen = "nothing"
     trainer.frozen = ()
     trainer.fit(X, Y, verbose=0)

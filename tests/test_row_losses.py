@@ -349,7 +349,7 @@ def test_other_losses_refuse_to_predict_a_spread(name):
     X = np.zeros((2, 3))
     for method, expected in (
         (trainer.predict_std, "gaussian_nll, negative_binomial or Members"),
-        (trainer.predict_interval, "quantile, gaussian_nll or negative_binomial"),
+        (trainer.predict_interval, "quantile, gaussian_nll, negative_binomial"),
         (trainer.predict_members, "Members"),
     ):
         with pytest.raises(ValueError, match=f"loss: expected {expected}.* got '{name}'"):

@@ -38,7 +38,7 @@ def schedule_of(value: Any) -> Schedule | None:
 def settings_of(
     parameter_groups: Any, frozen: Any, ema: Any, drop_last: Any, dropout_schedule: Any, weight_decay_schedule: Any
 ) -> Settings | None:
-    """Return how the parameters are trained, checked, or None if nothing is said: most trainers have none of it."""
+    """Return the checked options for training the parameters, or None if none is used, as for most trainers."""
     others = (ema, dropout_schedule, weight_decay_schedule)
     if not parameter_groups and type(frozen) is tuple and not frozen and drop_last is False and others == NONE:
         return None
@@ -82,7 +82,8 @@ def _graph_network_of(
         asked = asked_output(layers_of("layer_sizes", layer_sizes))
         if asked is not None and output_activation not in ("auto", asked):
             came = f"{output_activation!r}"
-            raise ValueError(_checks.wrong("output_activation", f"'auto' or that of the last layer, {asked!r}", came))
+            expected = f"'auto' or {asked!r}, the activation of the last layer"
+            raise ValueError(_checks.wrong("output_activation", expected, came))
         output_activation = asked or output_activation
     output = resolve_output(output_activation, loss)
     if settings is None and not loss.needs_graph and not has_layers(layer_sizes):
@@ -141,10 +142,10 @@ def _check_graph(
         reason = "with layers" if network.layers else "with parameter_groups, frozen, ema, drop_last or their schedules"
         raise ValueError(_checks.wrong("optimizer", f"one that trains in batches {reason}", "'lbfgs'"))
     if ranks is not None and network.has_batch_norm:
-        expected = "None with batch norm, whose statistics are those of a whole batch; use norm='layer'"
+        expected = "None with batch norm, because its statistics need the whole batch; use norm='layer'"
         raise ValueError(_checks.wrong("comm", expected, "a communicator"))
     if ranks is not None and network.layers and network.layers[0].sparse:
-        expected = "None with sparse=True, because each rank has other rows of the tables"
+        expected = "None with sparse=True, because each process would update other rows of the tables"
         raise ValueError(_checks.wrong("comm", expected, "a communicator"))
 
 
@@ -160,7 +161,7 @@ class Options:
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """Number of units in each layer, n_1 … n_L. With layers: the columns of X, and those that each layer gives."""
+        """Number of units in each layer, n_1 … n_L. With layers, the columns of X and of each output."""
         return self._state.network.layer_sizes
 
     @property
@@ -218,7 +219,7 @@ class Options:
 
     @property
     def dropout(self) -> tuple[float, ...]:
-        """Dropout rate of each hidden layer; () if the network has layers, which have their own."""
+        """Dropout rate of each hidden layer. () for a list of layers, because each layer has its own rate."""
         return self._state.dropout
 
     @property
@@ -232,15 +233,15 @@ class Options:
 
     @property
     def parameter_groups(self) -> dict[str, dict[str, float]]:
-        """Factors of the learning rate and of the weight decay, by the pattern of names that they are for."""
+        """Factors of the learning rate and of the weight decay for each pattern of names."""
         return {} if self._state.settings is None else dict(self._state.settings.parameter_groups)
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """Patterns of the names of parameters that don't change. You can set them between fits.
+        """Patterns of the names of parameters that training doesn't change. You can set them between fits.
 
-        A plain network takes them only if it was made with one of the options from `parameter_groups` to
-        `weight_decay_schedule`.
+        For a plain network, this works only if you passed at least one of `parameter_groups`, `frozen`, `ema`,
+        `drop_last`, `dropout_schedule` and `weight_decay_schedule` to `Trainer`.
         """
         return () if self._state.settings is None else self._state.settings.frozen
 
@@ -252,22 +253,22 @@ class Options:
 
     @property
     def ema(self) -> float | None:
-        """Decay of the moving average that the weights are, or None."""
+        """Decay of the moving average of the parameters, or None."""
         return None if self._state.settings is None else self._state.settings.ema
 
     @property
     def drop_last(self) -> bool:
-        """Whether an epoch leaves out a last batch that is short."""
+        """Whether an epoch skips its last batch if it is smaller than batch_size."""
         return self._state.settings is not None and self._state.settings.drop_last
 
     @property
     def dropout_schedule(self) -> Schedule | None:
-        """The schedule of factors of the dropout rates, or None."""
+        """Schedule of factors that multiply the dropout rates, or None."""
         return None if self._state.settings is None else self._state.settings.dropout_schedule
 
     @property
     def weight_decay_schedule(self) -> Schedule | None:
-        """The schedule of factors of the weight decay, or None."""
+        """Schedule of factors that multiply the weight decay, or None."""
         return None if self._state.settings is None else self._state.settings.weight_decay_schedule
 
     @property
@@ -310,7 +311,7 @@ class Options:
         return self._state.network.biases
 
     def named_parameters(self) -> dict[str, Array]:
-        """Return zero-copy views of the parameters and statistics by name, such as "dense1.weight"."""
+        """Return zero-copy views of all parameters and statistics by name, such as "dense1.weight"."""
         return self._state.network.named_parameters()
 
     @property

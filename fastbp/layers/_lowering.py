@@ -111,7 +111,7 @@ def _check_order(layers: Sequence[Layer]) -> None:
         came = f"{layers[0]!r}"
         raise ValueError(_checks.wrong(f"{ARGUMENT}[0]", "the number of inputs, or Inputs(…)", came))
     if len(layers) < 2:
-        raise ValueError(_checks.wrong(ARGUMENT, "Inputs and one or more layers behind it", "Inputs alone"))
+        raise ValueError(_checks.wrong(ARGUMENT, "Inputs and one or more layers after it", "Inputs alone"))
     last = layers[-1]
     spoiled = isinstance(last, Dropout) or (isinstance(last, Dense) and last.dropout > 0)
     if spoiled or (isinstance(last, Dense | Activation) and last.parametric):
@@ -193,7 +193,7 @@ class _Lowering:
             return 0
         asked = embedding.n_numbers or layer.numbers
         if not 0 < asked <= layer.numbers:
-            expected = f"a layer for some of the {layer.numbers} numbers of Inputs"
+            expected = f"a layer for at most the {layer.numbers} numbers of Inputs"
             raise ValueError(_checks.wrong(f"{ARGUMENT}[1]", expected, f"{embedding!r}"))
         return asked
 
@@ -223,7 +223,7 @@ class _Lowering:
             BatchNorm: self._norm,
         }
         if type(layer) not in adding:
-            where = "at the start" if isinstance(layer, Inputs) else "right behind Inputs"
+            where = "at the start" if isinstance(layer, Inputs) else "directly after Inputs"
             raise ValueError(_checks.wrong(argument, f"{type(layer).__name__} {where}", f"{layer!r} here"))
         return adding[type(layer)](argument, layer, scope, is_last)
 
@@ -335,7 +335,8 @@ def _columns_of(layer: NUMBERS) -> int:
 def _check_hidden(argument: str, layer: Layer, activation: str, parametric: bool) -> None:
     """Refuse what only the last layer may have, and an α that would have no effect."""
     if activation not in HIDDEN:
-        raise ValueError(_checks.wrong(argument, "another activation in front of the last layer", f"{layer!r}"))
+        expected = f"an activation other than {activation}, which only the last layer can have"
+        raise ValueError(_checks.wrong(argument, expected, f"{layer!r}"))
     if parametric and activation == "identity":
         expected = "an activation other than the identity with parametric=True"
         raise ValueError(_checks.wrong(argument, expected, f"{layer!r}"))
