@@ -254,9 +254,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("out", type=file, help=written)
     group = export.add_argument_group("C")
     group.add_argument("--header", type=file, metavar="FILE", help="the header to write; default: OUT with .h")
-    group.add_argument(
-        "--name", metavar="NAME", help="the prefix of all names in the header; default: OUT without .c"
-    )
+    group.add_argument("--name", metavar="NAME", help="the prefix of all names in the header; default: OUT without .c")
     dtype = "type of the numbers; int8 needs --calibration, and prints how much accuracy it costs; default: float32"
     group.add_argument("--dtype", choices=("float32", "float64", "int8"), help=dtype)
     rows = "a table of training rows that determine the ranges of int8; if it has the target, the accuracy is measured"
