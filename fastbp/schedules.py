@@ -194,8 +194,8 @@ class InverseScaling(Schedule):
 class CosLog(Schedule):
     """Cosines on a logarithmic scale: ½ (1 − cos(2π log₂(1 + (2^cycles − 1) t))), where t is the fraction of the fit.
 
-    The factor rises from 0 to 1 and falls to 0 again in each cycle, and each cycle is twice as long as the one before.
-    With 4 cycles it is the schedule "coslog4" of RealMLP (Holzmüller, Grinsztajn and Steinwart 2024, arXiv 2407.04491).
+    In each cycle, the factor rises from 0 to 1 and falls to 0 again. Each cycle is about twice as long as the previous
+    one. With 4 cycles, this is the schedule "coslog4" of RealMLP (Holzmüller, Grinsztajn and Steinwart 2024, arXiv 2407.04491).
 
     Parameters
     ----------
@@ -219,7 +219,10 @@ class CosLog(Schedule):
 
 @dataclass(frozen=True)
 class FlatCosine(Schedule):
-    """1 for the first half of the fit, then half a cosine to 0 (RealMLP's "flat_cos", arXiv 2407.04491)."""
+    """1 in the first half of the fit, then ½ (1 + cos π(2t − 1)), which falls to 0, where t is the fraction of the fit.
+
+    This is RealMLP's schedule "flat_cos" (Holzmüller, Grinsztajn and Steinwart 2024, arXiv 2407.04491).
+    """
 
     def __call__(self, epoch: Array, epochs: int) -> Array:
         """Return the factors."""

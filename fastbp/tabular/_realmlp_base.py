@@ -216,12 +216,12 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file that holds no code. A crash leaves the old file or the new one.
 
-        The file has what `predict` needs; training can't continue from it.
+        The file contains what `predict` needs. It isn't enough to continue training.
 
         Parameters
         ----------
         path : str or path
-            Such as "model.npz".
+            The file to write, such as "model.npz".
         """
         _realmlp_file.save(self, path)
 

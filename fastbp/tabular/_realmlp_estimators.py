@@ -20,57 +20,58 @@ Array = npt.NDArray[Any]
 
 
 class RealMLPClassifier(ClassifierMixin, BaseRealMLP):  # type: ignore[misc]
-    """Predict classes of the rows of a table with one network, by the recipe RealMLP.
+    """Predict the classes of the rows of a table with one network, by the recipe RealMLP.
 
-    RealMLP (Holzmüller, Grinsztajn and Steinwart, 2024) is a network with defaults that were tuned over many tables:
-    numbers are scaled robustly and embedded with periodic functions, the learning rate follows four cycles, and the
-    epoch with the least validation loss gives the weights. `TabularClassifier` combines many networks, which takes
-    longer and is usually better.
+    RealMLP (Holzmüller, Grinsztajn and Steinwart, 2024) is a network whose defaults were tuned over many tables. It
+    scales numbers robustly and embeds them with periodic functions. The learning rate follows four cycles. The network
+    keeps the weights of the epoch with the lowest validation loss. `TabularClassifier` combines many networks. This
+    takes longer and usually predicts better.
 
-    It takes a frame as it is: numbers, categories, dates and missing values.
+    The estimator takes a frame as it is, with numbers, categories, dates and missing values.
 
     Parameters
     ----------
     variant : {"td", "td-s"}
-        "td" is RealMLP-TD. "td-s" is its simple variant: no embeddings, dropout or weight decay.
+        "td" is RealMLP-TD. "td-s" is the simple variant RealMLP-TD-S, without embeddings, dropout or weight decay.
     n_epochs : int
         Number of epochs.
     batch_size : int
-        Rows of a batch. A last batch that is short is left out; the next epoch has other rows there.
+        Number of rows in a batch. An epoch skips a smaller last batch. Each epoch skips other rows.
     learning_rate : float, optional
-        The largest η. By default 0.04 for classes; for numbers, 0.2 with "td" and 0.07 with "td-s".
+        The largest η. By default, 0.04 for classes. For numbers, 0.2 with "td" and 0.07 with "td-s".
     hidden_layer_sizes : sequence of int
-        Units of the hidden layers.
+        Numbers of units of the hidden layers.
     validation_fraction : float in (0, 1)
-        Share of the rows that choose the epoch. They have similar shares of each class.
+        Fraction of the rows that validate. They have about the same proportions of the classes as the other rows.
     patience : int, optional
-        Epochs without improvement after which training ends. By default, it never ends early.
+        Number of epochs without improvement after which training ends. By default, all epochs run.
     metric : {"log_loss", "accuracy"}
-        What chooses the epoch: "log_loss" or "accuracy". With "accuracy", labels are smoothed by 0.1.
+        Metric of the validation rows that chooses the epoch. With "accuracy", labels are smoothed by 0.1.
     types : mapping of str, optional
-        The kinds of some columns: "number", "category", "date", "boolean", or "text", which becomes no input.
+        Kinds of some columns: "number", "category", "date", "boolean" or "text". The network doesn't use "text".
     drop : collection of str
-        Columns that become no inputs.
+        Columns that the network doesn't use.
     n_jobs : int or None
-        Number of threads; -1 means all processors, None means one. The results don't depend on it.
+        Number of threads. -1 means all processors, None means one. The results don't depend on it.
     random_state : int, RandomState or None
-        Determines the rows that validate, the first weights, the order of the rows and dropout.
+        Determines the validation rows, the initial weights, the order of the rows and dropout.
     verbose : int
         0 is silent, 1 prints a line for each epoch.
 
     Attributes
     ----------
     classes_ : (n_classes,) array
+        The classes.
     trainer_ : Trainer
-        The network.
+        The trained network.
     best_epoch_, n_iter_ : int
         The epoch whose weights the network has, and the number of epochs.
     validation_loss_ : float
-        The loss of the rows that chose the epoch: the log loss, or 1 − metric.
+        The loss of the validation rows after this epoch: the log loss, or 1 − accuracy.
     validation_losses_ : (n_iter_,) array
-        The same after each epoch.
+        The loss of the validation rows after each epoch.
     columns_, left_out_ : tuple, and dict of str
-        What each column that is an input contains, and why each other column is no input.
+        What each column that the network uses contains, and why it doesn't use each of the others.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -130,9 +131,9 @@ class RealMLPClassifier(ClassifierMixin, BaseRealMLP):  # type: ignore[misc]
             A pandas, polars or pyarrow table, another frame that narwhals reads, or an array.
         y : (n_samples,) classes of any kind
         sample_weight : (n_samples,) numbers ≥ 0, optional
-            A row without weight is left out.
+            Rows with weight 0 are left out.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Rows that choose the epoch, in place of a share of X.
+            Rows that validate, instead of a fraction of X.
         """
         self._fit(X, y, sample_weight, validation_data)
         return self
@@ -189,8 +190,8 @@ class RealMLPClassifier(ClassifierMixin, BaseRealMLP):  # type: ignore[misc]
 class RealMLPRegressor(RegressorMixin, BaseRealMLP):  # type: ignore[misc]
     """Predict a number for each row of a table with one network, by the recipe RealMLP.
 
-    `RealMLPClassifier` describes the recipe. The network learns standardized targets with the squared error, and
-    predictions lie in the range of the training targets.
+    `RealMLPClassifier` describes the recipe. The network learns standardized targets with the squared error.
+    Predictions are clipped to the range of the training targets.
 
     Parameters
     ----------
@@ -202,7 +203,8 @@ class RealMLPRegressor(RegressorMixin, BaseRealMLP):  # type: ignore[misc]
     Attributes
     ----------
     validation_loss_ : float
-        The RMSE of the rows that chose the epoch, before predictions are limited to the range of training.
+        The RMSE of the validation rows after the epoch whose weights the network has, before predictions are limited to
+        the range of training.
     trainer_, best_epoch_, n_iter_, validation_losses_, columns_, left_out_, n_features_in_, feature_names_in_
         As in `RealMLPClassifier`.
 
@@ -226,9 +228,9 @@ class RealMLPRegressor(RegressorMixin, BaseRealMLP):  # type: ignore[misc]
             A pandas, polars or pyarrow table, another frame that narwhals reads, or an array.
         y : (n_samples,) numbers
         sample_weight : (n_samples,) numbers ≥ 0, optional
-            A row without weight is left out.
+            Rows with weight 0 are left out.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Rows that choose the epoch, in place of a share of X.
+            Rows that validate, instead of a fraction of X.
         """
         self._fit(X, y, sample_weight, validation_data)
         return self
