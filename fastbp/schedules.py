@@ -195,7 +195,8 @@ class CosLog(Schedule):
     """Cosines on a logarithmic scale: ½ (1 − cos(2π log₂(1 + (2^cycles − 1) t))), where t is the fraction of the fit.
 
     In each cycle, the factor rises from 0 to 1 and falls to 0 again. Each cycle is about twice as long as the previous
-    one. With 4 cycles, this is the schedule "coslog4" of RealMLP (Holzmüller, Grinsztajn and Steinwart 2024, arXiv 2407.04491).
+    one. With 4 cycles, this is the schedule "coslog4" of RealMLP (Holzmüller, Grinsztajn and Steinwart 2024,
+    arXiv 2407.04491).
 
     Parameters
     ----------

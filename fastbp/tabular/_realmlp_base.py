@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .. import tables
+from .. import _checks, _messages, tables
 from .._checks import shown, wrong
 from .._extras import not_installed
 from .._files.columns import Column
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+STOPPED = "Ctrl-C ended the fit early. The estimator keeps the best epoch so far; interrupted_ is True."
 SMOOTHING = 0.1  # of labels, where the log loss isn't what counts
 PIECE = 4096  # rows to predict at once
 SAMPLE = 1000  # training rows from which the first weights are computed
@@ -44,6 +45,7 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
     """What `RealMLPClassifier` and `RealMLPRegressor` have in common."""
 
     _kind: ClassVar[str]  # "classifier" or "regressor"
+    _table: ClassVar[None] = None  # the command line writes no such estimator
     trainer_: Trainer
     columns_: tuple[Column, ...]
     _features: Features
@@ -139,6 +141,17 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
         )
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Any:
+        """Check the arguments and train. If that fails, the estimator stays as it was."""
+        before = dict(vars(self))
+        try:
+            self._fit_checked(X, y, sample_weight, validation_data)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit_checked(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> None:
         self._validate_params()
         objective, n_threads = self._objective(), thread_count(self.n_jobs)
         self._smoothing = SMOOTHING if objective.name == "accuracy" else 0.0
@@ -177,20 +190,22 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
         rng = np.random.default_rng(seed)
         initialize(self.trainer_, recipe, features, used.X[rng.permutation(len(trains))[:SAMPLE]], rng)
         self._train(recipe, objective, used, other)
-        return self
 
     def _train(self, recipe: Recipe, objective: Objective, rows: Rows, other: Rows) -> None:
         """Train the network, and keep the losses of the validation rows."""
         if objective.name == "accuracy":  # which kernels don't measure
             best = BestEpoch(other.X, lambda output: objective.loss(other.y, output, other.weights), self.patience)
-            train_until_best(self.trainer_, recipe.epochs, rows, best, self.verbose)
-            losses, self.best_epoch_ = np.array(best.losses), best.epoch
+            found = train_until_best(self.trainer_, recipe.epochs, rows, best, self.verbose)
+            self.validation_losses_ = found.losses
         else:
             given = Rows(other.X, self._learned(other.y), other.weights)
             found = train_in_kernels(self.trainer_, recipe.epochs, rows, given, self.patience, self.verbose)
-            losses, self.best_epoch_ = self._reported(found[0]), found[1]
-        self.validation_losses_, self.n_iter_ = losses, len(losses)
-        self.validation_loss_ = float(losses[self.best_epoch_ - 1])
+            self.validation_losses_ = self._reported(found.losses)
+        self.n_iter_, self.best_epoch_ = len(found.losses), found.best_epoch
+        self.validation_loss_ = float(self.validation_losses_[found.best_epoch - 1])
+        self.interrupted_ = found.interrupted
+        if found.interrupted:
+            _messages.warn(STOPPED, stacklevel=_checks.level_outside())
 
     def _validation(self, given: Any) -> Rows:
         """Return the rows of validation_data."""

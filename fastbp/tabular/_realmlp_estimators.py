@@ -70,6 +70,8 @@ class RealMLPClassifier(ClassifierMixin, BaseRealMLP):  # type: ignore[misc]
         The loss of the validation rows after this epoch: the log loss, or 1 − accuracy.
     validation_losses_ : (n_iter_,) array
         The loss of the validation rows after each epoch.
+    interrupted_ : bool
+        Whether Ctrl-C ended the training. The network then has the weights of the best epoch so far.
     columns_, left_out_ : tuple, and dict of str
         What each column that the network uses contains, and why it doesn't use each of the others.
     n_features_in_, feature_names_in_
@@ -205,7 +207,9 @@ class RealMLPRegressor(RegressorMixin, BaseRealMLP):  # type: ignore[misc]
     validation_loss_ : float
         The RMSE of the validation rows after the epoch whose weights the network has, before predictions are limited to
         the range of training.
-    trainer_, best_epoch_, n_iter_, validation_losses_, columns_, left_out_, n_features_in_, feature_names_in_
+    trainer_, best_epoch_, n_iter_, validation_losses_, interrupted_, columns_, left_out_
+        As in `RealMLPClassifier`.
+    n_features_in_, feature_names_in_
         As in `RealMLPClassifier`.
 
     Examples

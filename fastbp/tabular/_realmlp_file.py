@@ -39,6 +39,7 @@ HEADER: dict[str, tuple[type, ...]] = {
     "best_epoch": WHOLE,
     "validation_losses": (np.ndarray,),
     "smoothing": NUMBER,
+    "interrupted": (bool,),
 }
 
 
@@ -69,6 +70,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "best_epoch": estimator.best_epoch_,
         "validation_losses": estimator.validation_losses_,
         "smoothing": estimator._smoothing,
+        "interrupted": estimator.interrupted_,
     }
     archive.write_nested(path, header)
 
@@ -131,6 +133,7 @@ def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
     losses = header["validation_losses"]
     fits("a loss for each epoch", is_array(losses, F8, None) and 1 <= header["best_epoch"] <= len(losses))
     estimator.validation_losses_, estimator.best_epoch_ = losses, header["best_epoch"]
+    estimator.interrupted_ = header["interrupted"]
     estimator.n_iter_, estimator.validation_loss_ = len(losses), float(losses[header["best_epoch"] - 1])
     return estimator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ._realmlp import set_parameters
 Array = npt.NDArray[Any]
 
 ALIKE = 1e-12  # losses that differ by less count as equal, of which the later is the best
+TOO_EARLY = "interrupted before the first epoch ended"
 PRINTED_SECONDS = 0.2  # between two looks at the finished epochs
 
 
@@ -71,24 +72,45 @@ class Rows:
     weights: Array | None
 
 
-def train_until_best(trainer: Trainer, epochs: int, rows: Rows, best: BestEpoch, verbose: int) -> None:
+class Trained(NamedTuple):
+    """What a training found.
+
+    Attributes
+    ----------
+    losses : of the validation rows after each epoch
+    best_epoch : from 1
+    interrupted : whether Ctrl-C ended it
+    """
+
+    losses: Array
+    best_epoch: int
+    interrupted: bool
+
+
+def train_until_best(trainer: Trainer, epochs: int, rows: Rows, best: BestEpoch, verbose: int) -> Trained:
     """Train with a measurement in Python after each epoch."""
+    options: dict[str, Any] = {"sample_weight": rows.weights, "verbose": 2 * bool(verbose)}
+    interrupted = False
     try:
-        trainer.fit(
-            rows.X, rows.y, epochs=epochs, sample_weight=rows.weights, callbacks=best, verbose=2 * bool(verbose)
-        )
+        interrupted = trainer.fit(rows.X, rows.y, epochs=epochs, callbacks=best, **options).interrupted
     except DivergenceError:
         if not best.epoch:
             raise
+    if not best.epoch:
+        raise KeyboardInterrupt(TOO_EARLY)
     set_parameters(trainer, best.parameters)
+    return Trained(np.array(best.losses), best.epoch, interrupted)
 
 
 def train_in_kernels(
     trainer: Trainer, epochs: int, rows: Rows, validation: Rows, patience: int | None, verbose: int
-) -> tuple[Array, int]:
+) -> Trained:
     """Train in kernel calls, which also measure J of the validation rows: their targets are as those of `rows`.
 
-    Return J after each epoch, and the number of the best epoch, from 1.
+    Raises
+    ------
+    DivergenceError, KeyboardInterrupt
+        If training diverged, or Ctrl-C came, before the first epoch was measured.
     """
     state = trainer._state
     settings, schedule = state.settings, state.schedule
@@ -106,6 +128,24 @@ def train_in_kernels(
         factors=settings.factors_at(done, epochs) if settings.has_schedules else None,
         n_threads=state.n_threads,
     )
+    interrupted = False
+    try:
+        _advance(course, epochs, verbose)
+    except KeyboardInterrupt:
+        interrupted = True
+        course.stop()
+        course.restore()
+    if course.best_epoch < 0:
+        if course.bad is None:
+            raise KeyboardInterrupt(TOO_EARLY)
+        name, value = course.bad
+        text = f"training diverged: the {name} became {value}; try a smaller learning_rate"
+        raise DivergenceError(text, course.epochs_done + 1)
+    return Trained(course.val_losses.copy(), course.best_epoch + 1, interrupted)
+
+
+def _advance(course: Course, epochs: int, verbose: int) -> None:
+    """Train to the end. If asked, print a line for each epoch."""
     shown, ended = 0, False
     while not ended:
         ended = course.advance(PRINTED_SECONDS if verbose else math.inf)
@@ -113,11 +153,6 @@ def train_in_kernels(
             loss, val_loss = course.losses[epoch], course.val_losses[epoch]
             _messages.out(f"epoch {epoch + 1}/{epochs}: loss {loss:.4g}, val_loss {val_loss:.4g}\n")
         shown = course.epochs_done
-    if course.bad is not None and course.best_epoch < 0:
-        name, value = course.bad
-        text = f"training diverged: the {name} became {value}; try a smaller learning_rate"
-        raise DivergenceError(text, course.epochs_done + 1)
-    return course.val_losses.copy(), course.best_epoch + 1
 
 
 def _data(engine: Any, rows: Rows, shuffle: bool) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 
 import numpy as np
 import pandas
@@ -11,7 +12,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from fastbp import ModelFileError, tabular
+from fastbp import DivergenceError, ModelFileError, tabular
+from fastbp._cli.ensembles import TableError, load as load_for_commands
+from fastbp._training.course import Course
 from fastbp.reference import activation, softmax
 from fastbp.tables import raw_columns, recognise_inputs
 from fastbp.tabular import RealMLPClassifier, RealMLPRegressor, TabularClassifier
@@ -392,6 +395,12 @@ def test_files_of_other_estimators(model, tmp_path):
         type(model).load(path)
 
 
+def test_commands_refuse_the_file(tmp_path):
+    quick("regressor", n_epochs=1).save(tmp_path / "model.npz")
+    with pytest.raises(TableError, match=r"use it in Python, with fastbp\.tabular\.load"):
+        load_for_commands(str(tmp_path / "model.npz"))
+
+
 def spoil(header, key, value):
     """Return a header with another value at a place such as "network.scale1.scale"."""
     name, _, rest = key.partition(".")
@@ -470,6 +479,76 @@ def test_one_class_is_refused():
 def test_a_new_class_in_validation_data_is_refused():
     with pytest.raises(ValueError, match=r"validation_data\[1\]: .*'c', which fit did not see"):
         RealMLPClassifier(**QUICK).fit(FRAME, CLASSES, validation_data=(FRAME[:2], ["large", "c"]))
+
+
+def test_validation_data_without_weight_is_refused():
+    with pytest.raises(ValueError, match=r"validation_data\[2\]: .*non-zero"):
+        RealMLPClassifier(**QUICK).fit(FRAME, CLASSES, validation_data=(FRAME[:2], CLASSES[:2], [0, 0]))
+
+
+def test_a_fit_that_fails_changes_nothing():
+    model = quick("classifier", n_epochs=2)
+    before, P = dict(vars(model)), answers(model)
+    model.set_params(drop=["nothing"])
+    with pytest.raises(ValueError, match="drop"):
+        model.fit(FRAME[["size"]], np.arange(N) % 3)
+    assert vars(model) == before | {"drop": ["nothing"]}
+    assert np.array_equal(answers(model), P)
+    fresh = RealMLPClassifier(drop=["nothing"])
+    with pytest.raises(ValueError, match="drop"):
+        fresh.fit(FRAME, CLASSES)
+    with pytest.raises(NotFittedError):
+        fresh.predict(FRAME)
+
+
+def interrupt_after(epochs: int, monkeypatch) -> None:
+    """Let Ctrl-C come when so many epochs are done."""
+    call, measure = Course.call, BestEpoch.on_epoch_end
+
+    def called(course, seconds=0.001):
+        call(course, 1e-4)
+        if course.epochs_done >= epochs:
+            signal.raise_signal(signal.SIGINT)
+
+    def measured(best, trainer, epoch, values):
+        if epoch > epochs:
+            signal.raise_signal(signal.SIGINT)
+        return measure(best, trainer, epoch, values)
+
+    monkeypatch.setattr(Course, "call", called)
+    monkeypatch.setattr(BestEpoch, "on_epoch_end", measured)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+def test_ctrl_c_keeps_the_best_epoch(metric, tmp_path, monkeypatch):
+    interrupt_after(3, monkeypatch)
+    with pytest.warns(UserWarning, match="interrupted_ is True"):
+        model = quick("classifier", n_epochs=10_000, metric=metric)
+    assert model.interrupted_
+    assert 3 <= model.n_iter_ < 10_000
+    assert model.validation_loss_ == model.validation_losses_.min()
+    monkeypatch.undo()
+    model.save(tmp_path / "model.npz")
+    loaded = tabular.load(tmp_path / "model.npz")
+    assert loaded.interrupted_
+    assert np.array_equal(answers(loaded), answers(model))
+    assert not quick("classifier", n_epochs=2).interrupted_
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+def test_ctrl_c_before_an_epoch_changes_nothing(metric, monkeypatch):
+    interrupt_after(0, monkeypatch)
+    monkeypatch.setattr(Course, "best_epoch", property(lambda course: -1))
+    model = RealMLPClassifier(**QUICK, metric=metric)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(FRAME, CLASSES)
+    with pytest.raises(NotFittedError):
+        model.predict(FRAME)
+
+
+def test_divergence_is_told():
+    with pytest.raises(DivergenceError, match="try a smaller learning_rate"):
+        quick("regressor", learning_rate=1e30)
 
 
 @pytest.mark.parametrize("method", ["predict", "save"])
