@@ -2,9 +2,9 @@
 
     python -m bench.deep_layers [--widths 32 64 128 512] [--rounds 3]
 
-It prints the seconds of an epoch, and the accuracy of fastbp on a quarter of the digits that it didn't train with.
-PyTorch does the same work: AdamW, cross entropy, batches of 64 rows that are already tensors in a random order. It has
-its best number of threads, 1 or 2. The optimizer is fused, which is PyTorch's fastest on the CPU.
+It prints the seconds of an epoch, and the accuracy of fastbp on a quarter of the digits, which it doesn't train with.
+PyTorch does the same work: AdamW, cross entropy, batches of 64 rows that are already tensors in a random order. It uses
+1 or 2 threads, whichever is faster, and the fused optimizer, which is its fastest on the CPU.
 """
 
 from __future__ import annotations

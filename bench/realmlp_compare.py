@@ -3,8 +3,8 @@
     python -m bench.realmlp_compare FILE [--libraries pytabkit fastbp] [--variants td td-s] [--only NAME …] [--seeds 3]
     python -m bench.realmlp_compare FILE --report
 
-Each measurement is a line that is appended to FILE, a CSV file; those that it has are not repeated. A library's
-processor seconds are those of `fit`. Errors are the log loss of classes and RMSE / σ of numbers.
+Each measurement appends a line to FILE, a CSV file. Measurements that FILE contains are not repeated. Processor seconds
+are those of `fit`. The error is the log loss for classes, and RMSE / σ for numbers.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ It is slow and simple on purpose, and imports no other module of fastbp. Symbols
 zˡ and aˡ are (m, n_l), Θˡ is (n_{l+1}, n_l), bˡ is (n_{l+1},), y is (m, n_L), δˡ = ∂J/∂zˡ is (m, n_l). Lists start at
 the first layer that has the item: ``weights[0]`` is Θ¹, ``activations[0]`` is the name of the f of layer 2.
 
-Networks of plain layers are lists of arrays. In `fastbp.reference.blocks` and `fastbp.reference.networks` are
-networks of other layers, and `fastbp.reference.layer_training` trains them. Losses with several outputs for a target
-are in `fastbp.reference.row_losses`.
+A plain network is a list of arrays. `fastbp.reference.blocks` and `fastbp.reference.networks` contain networks of other
+layers, and `fastbp.reference.layer_training` trains them. `fastbp.reference.row_losses` contains the losses with
+several outputs for each target.
 """
 
 from .activations import (
