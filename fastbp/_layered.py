@@ -221,7 +221,7 @@ class GraphNetwork(Network):
         self.settled = self._digest()
 
     def _digest(self) -> int | None:
-        """Return a digest of the average, which tells at the next training whether somebody has changed it."""
+        """Return a digest of the average, which shows at the next training whether the user has changed it."""
         return zlib.crc32(self.packed().data) if self.ways.ema > 0 else None
 
     def _follow(self) -> None:
@@ -356,7 +356,7 @@ def matches(argument: str, pattern: str, parameters: Sequence[Parameter]) -> lis
 
 
 def _one_activation(value: Any) -> str:
-    """Return the activation of layers that don't say which."""
+    """Return the activation of layers that name none."""
     if _checks.is_sequence(value):
         names = set(value)
         if len(names) > 1:

@@ -121,7 +121,7 @@ class Network:
         return [view.copy() for view in self.parameters()]
 
     def copied(self, buffer: Array) -> list[Array]:
-        """Return what `get_weights` would if the parameters were those in another buffer."""
+        """Return copies as `get_weights` does, of the parameters in another buffer."""
         weights, biases = self._layout.weight_views(buffer), self._layout.bias_views(buffer)
         pairs = zip(weights, biases, strict=True)
         views = [view for pair in pairs for view in pair] if self.use_bias else weights
@@ -143,11 +143,11 @@ class Network:
         self._layout.unpack(packed, self._parameters)
 
     def packed_raw(self) -> Array:
-        """Return a copy of the parameters that training moves, if these are not the public ones, otherwise (0,)."""
+        """Return a copy of the parameters that training changes. (0,) if they are the public parameters themselves."""
         return self._parameters[:0]
 
     def restore(self, packed_raw: Array, settled: int | None) -> None:
-        """Set the parameters that training moves, and `settled`, from those of another network."""
+        """Set the parameters that training changes, and `settled`, from those of another network."""
 
     @property
     def n_numbers(self) -> int:
@@ -163,7 +163,7 @@ class Network:
         """Change how the parameters of a network of layers are trained."""
 
     def begin(self, steps: int) -> None:
-        """Prepare for training after so many updates."""
+        """Prepare for a training that starts after this number of updates."""
 
     def end(self) -> None:
         """Remember the parameters at the end of a training."""
@@ -172,7 +172,7 @@ class Network:
         """Set the edges of bins, if there are any, to quantiles of training rows, (n, n_1)."""
 
     def check_inputs(self, argument: str, X: Array) -> None:
-        """Refuse columns of X that aren't the categories that they should be."""
+        """Refuse an X whose last columns aren't valid categories."""
 
     def set_parameters(self, buffer: Array) -> None:
         """Set all parameters from another buffer."""

@@ -1,4 +1,4 @@
-"""The columns of a table as C: a struct with the values of a row, and the function that makes inputs of them."""
+"""A table's columns in C: a struct with the values of a row, and the function that computes the inputs from it."""
 
 from __future__ import annotations
 

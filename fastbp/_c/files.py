@@ -1,4 +1,4 @@
-"""From a trainer's state to the texts of the two files."""
+"""Makes the texts of the two C files from a trainer's state."""
 
 from __future__ import annotations
 

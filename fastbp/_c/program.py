@@ -35,16 +35,16 @@ class Program:
     ----------
     plan : its operations
     arrays : one float64 array for each of plan.parameters
-    scaling : of inputs, and what brings the outputs into the units of y; or None
+    scaling : of the inputs, and of the outputs into the units of y; or None
     output_activation : the name of the activation of the last tensor
-    loss : what makes answers of the outputs
+    loss : computes the predictions from the outputs
     threshold : the output above which a single output is class 1; None if outputs are no classes
     separate : whether each output is a label of its own
     features : the names of the inputs, or None
     targets : the names of the outputs or classes, or None
     categories : the numbers of categories in the last columns of X
     dtype : of the network
-    unit : an output's unit in that of the table's target, which `fastbp train` scales
+    unit : one unit of the output, in units of the table's target, which `fastbp train` scales
     """
 
     plan: plans.Plan

@@ -1,4 +1,4 @@
-"""What the C code computes, in NumPy: to calibrate and measure integers, and to know the values of the self-test."""
+"""The computation of the C code in NumPy, to calibrate and measure integers, and for the values of the self-test."""
 
 from __future__ import annotations
 

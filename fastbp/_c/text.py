@@ -65,7 +65,7 @@ def comment(text: str) -> str:
 
 
 def identifier(text: str, otherwise: str, taken: Iterable[str] = ()) -> str:
-    """Return an identifier like a text, other than those that are taken; otherwise: what begins it if need be."""
+    """Return an identifier like a text, other than those that are taken; otherwise: a prefix, if it needs one."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or otherwise
     plain = f"{otherwise}_{plain}" if plain[0].isdigit() or plain in (KEYWORDS + MACROS).split() else plain
     plain, taken, found, i = plain[:40], set(taken), plain[:40], 1

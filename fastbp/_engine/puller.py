@@ -1,4 +1,4 @@
-"""Derivatives by the inputs of a network that an Engine trains, by the kernels of networks of layers."""
+"""Derivatives of a plain network with respect to its inputs, by the kernels of networks of layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derivatives by the inputs, in the units of X and y: the recursion of the method, taken one layer further."""
+"""Derivatives with respect to the inputs, in the units of X and y: the recursion of the method, up to layer 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a Trainer for how its parameters are trained: groups, frozen ones, their average, and schedules."""
+"""Options for training the parameters of a Trainer: groups, frozen parameters, the average, and schedules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACTORS = ("learning_rate", "weight_decay")
 
 @dataclass(frozen=True)
 class Settings:
-    """Checked options, with their names in `Trainer`. A trainer without any of them has None in place of this."""
+    """Checked options, with their names in `Trainer`. A trainer that uses none of them has None instead."""
 
     parameter_groups: dict[str, dict[str, float]] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()

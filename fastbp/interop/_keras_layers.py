@@ -1,4 +1,4 @@
-"""Keras layers for those of fastbp that Keras lacks. Import fastbp.interop.keras before you load a model with some."""
+"""Keras layers for the layers that Keras lacks. Import fastbp.interop.keras before you load a model with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first values of the parameters of a network of layers, and the edges of bins from data."""
+"""The initial values of the parameters of a network of layers, and the edges of bins from data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = 1 << 20  # the most rows whose quantiles are computed
 def fill(
     firsts: Sequence[First], views: Sequence[Array], initializer: Any, epsilon: float | str, rng: np.random.Generator
 ) -> None:
-    """Write the first values of the parameters into views of them, in order.
+    """Write the initial values of the parameters into views of them, in order.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _half_width(first: First, shape: tuple[int, ...], epsilon: float | str) -> f
 
 
 def unknown_edges(view: Array) -> Array:
-    """Return the edges of bins that no data has decided yet, (bins + 1,)."""
+    """Return the edges of bins before the first fit, (bins + 1,)."""
     return np.linspace(-1, 1, view.shape[1]).astype(view.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Losses of whole rows in NumPy: likelihoods with two outputs for each target, and the mean over members.
+"""Row losses in NumPy: likelihoods with two outputs for each target, and the mean over members.
 
 Every function takes the outputs a, (m, n_L), and the targets y of one row each, and returns the losses of the rows,
 (m,), and their derivatives by a, (m, n_L). J is the mean of the losses over the rows. The functions for networks take
@@ -19,7 +19,7 @@ RowLoss = Callable[[Array, Array], tuple[Array, Array]]
 
 
 class OfRows(NamedTuple):
-    """A loss of rows, as the ``loss`` of `cost`, `gradients`, `train_epoch` and others."""
+    """A row loss, as the ``loss`` of `cost`, `gradients`, `train_epoch` and others."""
 
     function: RowLoss
 
