@@ -184,7 +184,7 @@ def add_other(
     elif isinstance(layer, own.Parametric):
         _add(pile, place, kinds.Activation(name_of(f"{place}.function", layer.function), True), layer, array_of)
     else:
-        raise ValueError(_checks.wrong(place, "the encoding of numbers inside of Inputs", type(layer).__name__))
+        raise ValueError(_checks.wrong(place, "this layer only inside of fastbp's layer Inputs", type(layer).__name__))
 
 
 def _encoding(layer: Any, array_of: Array) -> Any:

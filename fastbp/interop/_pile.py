@@ -70,7 +70,7 @@ class Pile:
         if encoding_name(layer) is not None:
             if self.items or self.encoding is not None:
                 came = f"a {type(layer).__name__} after other layers"
-                raise ValueError(_checks.wrong(place, "the encoding of numbers right behind the inputs", came))
+                raise ValueError(_checks.wrong(place, "the encoding of numbers directly after the inputs", came))
             self.encoding = item
         elif not (self.items and _joined(self.items[-1], item)):
             self.items.append(item)
@@ -111,7 +111,7 @@ class Pile:
         if numbers is None:
             numbers = _width(self.items)
             if numbers is None:
-                expected = "a layer that tells the number of inputs first"
+                expected = "a first layer that determines the number of inputs"
                 raise ValueError(_checks.wrong(self.items[0].place, expected, type(self.items[0].layer).__name__))
         dims = tuple(table.shape[1] for table in tables) or None
         return kinds.Inputs(numbers, tuple(len(table) for table in tables), dims)
