@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -206,7 +207,7 @@ class _Lowering:
         parts: list[tuple[str, tuple[int, ...], First]] = [("frequency", (count, inner), First("normal", layer.sigma))]
         if isinstance(layer, PBLD):
             half = First("uniform", inner**-0.5)
-            parts += [("phase", (count, inner), First("uniform", 3.141592653589793))]
+            parts += [("phase", (count, inner), First("uniform", math.pi))]
             parts += [("weight", (count, layer.dim - 1, inner), half), ("bias", (count, layer.dim - 1), half)]
         indices = tuple(self.parameter(f"{kind}.{name}", shape, "frequency", first) for name, shape, first in parts)
         return nodes.PBLD if isinstance(layer, PBLD) else nodes.PERIODIC, indices, inner
@@ -288,7 +289,7 @@ class _Lowering:
         return layer
 
     def _normalize(self, name: str, layer: LayerNorm | BatchNorm) -> None:
-        if self.current == X:  # whose rows lie elsewhere
+        if self.current == X:  # norms read no rows of X itself
             self.operation(nodes.NUMBERS, self.tensor(self.width), n_read=self.width)
         shape, one, zero = (self.width,), First("constant", 1.0), First("constant", 0.0)
         indices = [self.parameter(f"{name}.{part}", shape, "norm", v) for part, v in (("gamma", one), ("beta", zero))]
@@ -298,9 +299,6 @@ class _Lowering:
             op, momentum = nodes.BATCH_NORM, layer.momentum
             for part, first in (("mean", zero), ("variance", one)):
                 indices.append(self.parameter(f"{name}.{part}", shape, "statistic", first))
-        if self.current == X:  # norms read no columns of X itself
-            self.tensor(self.width)
-            self.operation(nodes.NUMBERS, X, n_read=self.width)
         source = self.tensor(self.width)
         self.operation(op, source, tuple(indices), epsilon=layer.epsilon, momentum=momentum)
 
