@@ -28,8 +28,6 @@ from .results import Gradients, Summary, aligned
 
 Array = npt.NDArray[Any]
 
-NOT_DECAYED = ("bias", "norm", "statistic")  # roles of parameters that weight decay leaves by default
-
 
 class Ways(NamedTuple):
     """How the parameters of a network are trained, in its own numbers.
@@ -153,7 +151,7 @@ class GraphNetwork(Network):
     @property
     def has_batch_norm(self) -> bool:  # type: ignore[override]
         """Whether a layer needs all rows of a batch at once."""
-        return any(operation.op == nodes.BATCH_NORM for operation in self.plan.operations)
+        return cast(bool, cast(Any, self._layout).whole_batch)
 
     @property
     def wants_edges(self) -> bool:  # type: ignore[override]
@@ -331,7 +329,7 @@ def factors(parameters: Sequence[Parameter], ways: Ways) -> Array:
     ValueError
         If a pattern matches no parameter.
     """
-    plain = np.array([[1.0, 0.0 if each.role in NOT_DECAYED else 1.0] for each in parameters])
+    plain = np.array([(1.0, each.decayed) for each in parameters])
     table = plain.copy()
     for pattern, of_rate, of_decay in ways.groups:
         for i in matches("parameter_groups", pattern, parameters):

@@ -30,7 +30,6 @@ Array = npt.NDArray[Any]
 Reals = npt.NDArray[np.float64]
 
 KINDS = {TrainCall: GraphCall, EvaluateCall: GraphEvaluateCall}
-NOT_DECAYED = ("bias", "norm", "statistic")
 ONE = np.ones(1)
 DECAYS, DROPOUTS = (slot_of(GraphCall, "graph", name) for name in ("decays", "dropouts"))
 
@@ -97,8 +96,7 @@ class GraphEngine(Engine):
         self.options = options
         factors = options.factors
         if factors is None:
-            decays = [parameter.role not in NOT_DECAYED for parameter in layout.plan.parameters]
-            factors = np.array([(1.0, decay) for decay in decays])
+            factors = np.array([(1.0, parameter.decayed) for parameter in layout.plan.parameters])
         self._factors: Reals = np.asarray(factors, np.float64).reshape(-1, 2)
         self._schedules = GraphStep(None)  # type: ignore[arg-type]
 

@@ -23,6 +23,11 @@ class Parameter(NamedTuple):
         """Whether it is a parameter that gradients change."""
         return self.role != "statistic"
 
+    @property
+    def decayed(self) -> bool:
+        """Whether weight decay changes it by default."""
+        return self.role not in ("bias", "norm", "statistic")
+
 
 class Operation(NamedTuple):
     """An operation of `_kernels.graph.nodes`.
