@@ -49,6 +49,7 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
     trainer_: Trainer
     columns_: tuple[Column, ...]
     _features: Features
+    _asked: dict[str, Any]  # the parameters at the time of the fit
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "variant": [StrOptions(set(RECIPES))],
         "n_epochs": [Whole(1)],
@@ -203,7 +204,7 @@ class BaseRealMLP(BaseEstimator):  # type: ignore[misc]
             self.validation_losses_ = self._reported(found.losses)
         self.n_iter_, self.best_epoch_ = len(found.losses), found.best_epoch
         self.validation_loss_ = float(self.validation_losses_[found.best_epoch - 1])
-        self.interrupted_ = found.interrupted
+        self.interrupted_, self._asked = found.interrupted, _realmlp_file.parameters_of(self)
         if found.interrupted:
             _messages.warn(STOPPED, stacklevel=_checks.level_outside())
 

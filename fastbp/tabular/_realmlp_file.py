@@ -43,10 +43,8 @@ HEADER: dict[str, tuple[type, ...]] = {
 }
 
 
-def save(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted estimator to a file. A crash or a full disk leaves the old file or the new one."""
-    check_is_fitted(estimator)
-    names, is_class = getattr(estimator, "feature_names_in_", None), estimator._kind == "classifier"
+def parameters_of(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator as values that a file can hold."""
     parameters = estimator.get_params(deep=False)
     parameters["hidden_layer_sizes"] = [int(n) for n in parameters["hidden_layer_sizes"]]
     parameters["drop"] = [str(name) for name in parameters["drop"]]
@@ -54,11 +52,18 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         parameters["types"] = [[str(a), str(b)] for a, b in parameters["types"].items()]
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = None
+    return dict(parameters)
+
+
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a file. A crash or a full disk leaves the old file or the new one."""
+    check_is_fitted(estimator)
+    names, is_class = getattr(estimator, "feature_names_in_", None), estimator._kind == "classifier"
     header = {
         "format": FORMAT,
         "version": VERSION,
         "kind": estimator._kind,
-        "parameters": dict(parameters),
+        "parameters": dict(estimator._asked),  # later ones may not fit the network
         "features": estimator.n_features_in_,
         "names": None if names is None else names.tolist(),
         "columns": list(map(column_record, estimator.columns_)),
@@ -99,7 +104,7 @@ def is_realmlp(path: str | os.PathLike[str]) -> bool:
         return False
     with archive.opened_nested(path) as file:
         header = file.header()
-    return type(header) is dict and header.get("format") == FORMAT
+    return type(header) is dict and type(header.get("format")) is str and header["format"] == FORMAT
 
 
 def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
@@ -133,7 +138,7 @@ def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
     losses = header["validation_losses"]
     fits("a loss for each epoch", is_array(losses, F8, None) and 1 <= header["best_epoch"] <= len(losses))
     estimator.validation_losses_, estimator.best_epoch_ = losses, header["best_epoch"]
-    estimator.interrupted_ = header["interrupted"]
+    estimator.interrupted_, estimator._asked = header["interrupted"], parameters_of(estimator)
     estimator.n_iter_, estimator.validation_loss_ = len(losses), float(losses[header["best_epoch"] - 1])
     return estimator
 

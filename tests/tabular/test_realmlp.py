@@ -352,6 +352,15 @@ def test_missing_and_new_values(model):
 # Files
 
 
+def test_files_have_the_parameters_of_the_fit(model, tmp_path):
+    fitted, expected = pickle.loads(pickle.dumps(model)), model.get_params()
+    fitted.set_params(hidden_layer_sizes=(9,), variant="td-s", n_epochs="many")
+    fitted.save(tmp_path / "model.npz")
+    loaded = type(model).load(tmp_path / "model.npz")
+    assert np.array_equal(answers(loaded), answers(model))
+    assert loaded.get_params() == expected
+
+
 def test_pickle(model):
     assert np.array_equal(answers(pickle.loads(pickle.dumps(model))), answers(model))
 
@@ -427,6 +436,7 @@ def spoil(header, key, value):
         ("smoothing", 2.0),
         ("version", 2),
         ("format", "fastbp tabular"),
+        ("format", np.zeros(0)),
         ("features", 0),
         ("validation_losses", np.ones((2, 2))),
     ],
@@ -439,8 +449,9 @@ def test_spoiled_files_are_refused(key, value, tmp_path, monkeypatch):
     model = quick("classifier", n_epochs=1)
     monkeypatch.setattr(archive, "write_nested", lambda path, header: written(path, spoil(dict(header), key, value)))
     model.save(path)
-    with pytest.raises(ModelFileError):
-        RealMLPClassifier.load(path)
+    for load in (RealMLPClassifier.load, tabular.load):
+        with pytest.raises(ModelFileError):
+            load(path)
 
 
 # What is refused
