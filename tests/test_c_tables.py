@@ -215,6 +215,13 @@ def test_export_writes_onnx(here, capsys):
     np.testing.assert_allclose(found, trainer.predict(X), atol=1e-6)
 
 
+def test_export_refuses_onnx_of_distributions(here, capsys):
+    Trainer([3, 2], loss="gaussian_nll", seed=0).save("g.npz")
+    assert run("export g.npz g.onnx") == 2
+    assert "out: expected a file that ends in .c for the loss 'gaussian_nll', or, in Python" in capsys.readouterr().err
+    assert not Path("g.onnx").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -246,11 +246,16 @@ def test_intervals_need_an_ensemble_of_numbers(folder, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_a_file_of_python_has_no_target(folder, capsys):
-    model = tabular.TabularRegressor(1, n_networks=1, cv=2).fit(shop()[["size"]], shop()["price"])
-    model.save("python.npz")
-    assert run("predict python.npz shop.csv") == 2
-    assert "does not name the target; use it in Python, with fastbp.tabular.load" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "model",
+    [tabular.TabularRegressor(1, n_networks=1, cv=2), tabular.RealMLPRegressor(n_epochs=1, hidden_layer_sizes=(2,))],
+    ids=["ensemble", "realmlp"],
+)
+def test_a_file_of_python_has_no_target(model, folder, capsys):
+    model.fit(shop()[["size"]], shop()["price"]).save("python.npz")
+    for command in ("predict python.npz shop.csv", "info python.npz", "export python.npz python.onnx"):
+        assert run(command) == 2
+        assert "does not name the target; use it in Python, with fastbp.tabular.load" in capsys.readouterr().err
 
 
 def test_a_spoilt_file(folder, capsys):

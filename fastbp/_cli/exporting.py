@@ -47,7 +47,12 @@ def _as_onnx(arguments: Namespace) -> dict[str, Any]:
     else:
         from ..interop import to_onnx
 
-        to_onnx(load_trainer(arguments.model, advice=""), arguments.out)
+        trainer = load_trainer(arguments.model, advice="")
+        if trainer._state.loss.needs_graph:
+            expected = f"a file that ends in .c for the loss {trainer._state.loss.name!r}"
+            advice = "or, in Python, fastbp.interop.to_onnx with output='logits'"
+            raise TableError(f"out: expected {expected}, {advice}, got {arguments.out!r}")
+        to_onnx(trainer, arguments.out)
     return Answer({"model": arguments.model, "onnx": arguments.out}, f"Wrote {arguments.out}.\n")
 
 
