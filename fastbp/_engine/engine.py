@@ -337,28 +337,28 @@ class Engine:
         return np.empty((n, self.n_out), self.parameters.dtype)
 
     def _for_rows(self, data: codes.Data, output: Array, losses: Array, n_threads: int | str) -> bool:
-        """Evaluate all rows in the order of X, in ranges of whole blocks, with threads if that pays."""
-        n, data = data.n, data._replace(order=data.chosen)  # training data has the order of the last epoch
-        per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / self.multiplications), BLOCK))
-        threads = rows_team_size(n_threads, n * self.multiplications, -(-n // BLOCK))
+        """Evaluate all rows in the order of X, not in that of the last epoch. Return whether X is finite."""
+        fields = {"data": data._replace(order=data.chosen), "output": output, "losses": losses}
+        return self._in_ranges(self.library.evaluate, EvaluateCall, fields, self.multiplications, n_threads)
+
+    def _in_ranges(
+        self, kernel: Any, kind: Any, fields: dict[str, Any], multiplications: int, n_threads: int | str
+    ) -> bool:
+        """Call a kernel for ranges of whole blocks of rows, with threads if that pays. Return whether X is finite.
+
+        fields: of its call, except the rows. multiplications: for a row.
+        """
+        n = fields["data"].n
+        per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / multiplications), BLOCK))
+        threads = rows_team_size(n_threads, n * multiplications, -(-n // BLOCK))
         per_call = min(per_call, up_to(-(-n // threads), BLOCK))
         starts = deque(range(0, n, per_call))
         bad: list[int] = []
 
-        def call(_: int) -> None:
+        def call(thread: int) -> None:
             with self._workspace(min(n, BLOCK)) as workspace:
-                slots = workspace.call(EvaluateCall)
-                for name, value in (("data", data), ("block", BLOCK), ("output", output), ("losses", losses)):
-                    slots.write(name, value)
-                while starts:
-                    try:
-                        start = starts.popleft()
-                    except IndexError:  # another thread took the last one
-                        return
-                    slots.write("start", start)
-                    slots.write("stop", min(start + per_call, n))
-                    if not self.library.evaluate(slots.address, 0):
-                        bad.append(start)
+                if not workspace.for_ranges(kernel, kind, fields, starts, per_call):
+                    bad.append(thread)
 
         run_together(call, threads, starts.clear)
         return not bad

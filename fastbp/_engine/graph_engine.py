@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -21,9 +20,8 @@ from .._library.library import library
 from .._library.slots import Slots, address_of
 from .engine import TAIL, Engine, _by_team
 from .graph_layout import GraphLayout
-from .layout import aligned_zeros, up_to
+from .layout import aligned_zeros
 from .nothing import NO_BOUNDS, NO_NUMBERS, NO_SEED, NO_WATCH, PLAIN_RULE
-from .team import rows_team_size, run_together
 from .workspace import Workspace
 
 Array = npt.NDArray[Any]
@@ -180,36 +178,11 @@ class GraphEngine(Engine):
         _checks.fits("X", f"derivatives for {n} rows", math.prod(shape) * self.parameters.itemsize)
         output = np.empty(shape, self.parameters.dtype)
         given: Any = NO_NUMBERS if vectors is None else vectors
-        fields = {"data": data._replace(order=data.chosen), "block": BLOCK, "mode": mode, "weight": data.weight}
+        fields = {"data": data._replace(order=data.chosen), "mode": mode, "weight": data.weight}
         fields |= {"vectors": given, "output": output}
         passes = 1 + 2 * (self.n_out if mode == nodes.OF_OUTPUTS else 1)
-        return output if self._in_ranges(PullCall, fields, self.multiplications * passes, n_threads) else None
-
-    def _in_ranges(self, kind: Any, fields: dict[str, Any], multiplications: int, n_threads: int | str) -> bool:
-        """Call `pull` for all rows in ranges of whole blocks, with threads if that pays. Return whether X is finite."""
-        n = fields["data"].n
-        per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / multiplications), BLOCK))
-        threads = rows_team_size(n_threads, n * multiplications, -(-n // BLOCK))
-        per_call = min(per_call, up_to(-(-n // threads), BLOCK))
-        starts, bad = deque(range(0, n, per_call)), []
-
-        def call(_: int) -> None:
-            with self._workspace(min(n, BLOCK)) as workspace:
-                slots = workspace.call(kind)
-                for name, value in fields.items():
-                    slots.keep(name, value)
-                while starts:
-                    try:
-                        start = starts.popleft()
-                    except IndexError:  # another thread took the last one
-                        return
-                    slots.write("start", start)
-                    slots.write("stop", min(start + per_call, n))
-                    if not self.library.pull(slots.address, 0):
-                        bad.append(start)
-
-        run_together(call, threads, starts.clear)
-        return not bad
+        finite = self._in_ranges(self.library.pull, PullCall, fields, self.multiplications * passes, n_threads)
+        return output if finite else None
 
     def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
         layout, dtype = self.layout, self.parameters.dtype

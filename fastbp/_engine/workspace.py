@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from ctypes import c_int64
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from .._kernels import codes
 from .._kernels.calls import EvaluateCall
 from .._kernels.tasks import Program
+from .._kernels.tuning import BLOCK
 from .._library.slots import Slots
 from .program import program
 
@@ -76,6 +78,25 @@ class Workspace:
             slots = self._new_call(kind)
             self._calls[kind] = slots  # whole, also if Ctrl-C came before
         return slots
+
+    def for_ranges(self, kernel: Any, kind: Any, fields: dict[str, Any], starts: deque[int], count: int) -> bool:
+        """Call a kernel for ranges of `count` rows until nothing is left. Return whether X is finite there.
+
+        fields: of the call, except the rows. starts: of the ranges, from which other threads may take some, too.
+        """
+        slots, n, finite = self.call(kind), fields["data"].n, True
+        slots.write("block", BLOCK)
+        for name, value in fields.items():
+            slots.write(name, value)
+        while starts:
+            try:
+                start = starts.popleft()
+            except IndexError:  # another thread took the last one
+                break
+            slots.write("start", start)
+            slots.write("stop", min(start + count, n))
+            finite = bool(kernel(slots.address, 0)) and finite
+        return finite
 
     def _new_call(self, kind: Any) -> Slots:
         slots = Slots(kind)
