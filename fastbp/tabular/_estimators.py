@@ -17,7 +17,7 @@ from . import _file, _realmlp_file
 from ._base import BaseTabular
 from ._blend import blended
 from ._fitted import Fitted
-from ._inputs import as_classes, as_numbers
+from ._inputs import as_classes, as_numbers, class_numbers
 from ._intervals import Conformal, disagreement
 from ._objectives import Objective, class_priors, decide
 from ._problem import Problem
@@ -127,12 +127,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         self.class_prior_ = class_priors(problem.y, len(self.classes_), problem.weights)
 
     def _known(self, target: Array, argument: str = "y") -> Array:
-        names = {name: number for number, name in enumerate(self.classes_.tolist())}
-        codes = np.array([names.get(name, -1) for name in target.tolist()], np.int64)
-        if (codes < 0).any():
-            came = f"{shown(target[codes < 0].tolist()[0])}, which fit did not see"
-            raise ValueError(wrong(argument, f"classes among {shown(self.classes_.tolist())}", came))
-        return codes
+        return class_numbers(argument, target, self.classes_)
 
     @property
     def temperature_(self) -> float:

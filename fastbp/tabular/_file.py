@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
 
@@ -169,22 +169,32 @@ def load(path: str | os.PathLike[str], kinds: Mapping[str, type[Any]]) -> Any:
     ModelFileError
         If `save` did not write the file, or it has another kind of estimator.
     """
+    return loaded(path, "a tabular estimator", lambda header: _estimator(header, kinds))
+
+
+def loaded(path: str | os.PathLike[str], writer: str, estimator_of: Callable[[Any], Any]) -> Any:
+    """Return what a function makes of the header of a file. writer: what messages call the estimator that wrote it."""
     if archive.kind_of(path) == "trainer":
-        raise refused("the file of a Trainer; use Trainer.load", "a file of a tabular estimator")
+        raise refused("the file of a Trainer; use Trainer.load", f"a file of {writer}")
     try:
         with archive.opened_nested(path) as file:
             header = file.header()
-        return _estimator(header, kinds)
+        return estimator_of(header)
     except ModelFileError as error:
-        text = str(error).replace("a file that Trainer.save wrote", "a file that a tabular estimator's save wrote")
+        text = str(error).replace("a file that Trainer.save wrote", f"a file that {writer}'s save wrote")
         raise ModelFileError(text) from error.__cause__
 
 
-def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
+def check_version(header: Any, name: str, version: int, writers: str) -> None:
+    """Refuse a header of another format or version."""
     about = [header.get("format"), header.get("version")] if type(header) is dict else [None, None]
-    if list(map(type, about)) != [str, int] or about != [FORMAT, VERSION]:
+    if list(map(type, about)) != [str, int] or about != [name, version]:
         came = "format {}, version {}".format(*map(_checks.shown, about))
-        raise refused(came, f"a file of fastbp's tabular estimators, version {VERSION}")
+        raise refused(came, f"a file of fastbp's {writers}, version {version}")
+
+
+def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
+    check_version(header, FORMAT, VERSION, "tabular estimators")
     checked("a header", header, HEADER)
     if header["kind"] not in kinds:
         advice = "use fastbp.tabular.load, which returns the right one"

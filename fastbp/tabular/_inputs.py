@@ -84,6 +84,16 @@ def as_classes(target: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     return classes, codes.reshape(-1).astype(np.int64)
 
 
+def class_numbers(argument: str, target: Array, classes: Array) -> npt.NDArray[np.int64]:
+    """Return the number of each row's class among those that fit knows."""
+    numbers_of = {name: number for number, name in enumerate(classes.tolist())}
+    codes = np.array([numbers_of.get(name, -1) for name in target.tolist()], np.int64)
+    if (codes < 0).any():
+        came = f"{shown(target[codes < 0].tolist()[0])}, which fit did not see"
+        raise ValueError(wrong(argument, f"classes among {shown(classes.tolist())}", came))
+    return codes
+
+
 def as_numbers(target: Array) -> Array:
     """Return finite numbers as float64."""
     if target.dtype.kind in "mM":

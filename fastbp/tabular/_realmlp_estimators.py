@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils._param_validation import StrOptions
 
 from .._checks import shown, wrong
-from ._inputs import as_classes, as_numbers
+from ._inputs import as_classes, as_numbers, class_numbers
 from ._objectives import Objective, objective_of
 from ._realmlp_base import BaseRealMLP
 from ._targets import TargetTransform
@@ -150,12 +150,7 @@ class RealMLPClassifier(ClassifierMixin, BaseRealMLP):  # type: ignore[misc]
         return codes
 
     def _known(self, y: Array, argument: str) -> Array:
-        names = {name: number for number, name in enumerate(self.classes_.tolist())}
-        codes = np.array([names.get(name, -1) for name in y.tolist()], np.int64)
-        if (codes < 0).any():
-            came = f"{shown(y[codes < 0].tolist()[0])}, which fit did not see"
-            raise ValueError(wrong(argument, f"classes among {shown(self.classes_.tolist())}", came))
-        return codes
+        return class_numbers(argument, y, self.classes_)
 
     def _answers(self, output: Array) -> Array:
         P = output.astype(np.float64)

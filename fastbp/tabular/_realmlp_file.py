@@ -14,8 +14,8 @@ from .. import _checks
 from .._files import archive
 from .._files.columns import column_of, column_record, duplicates
 from .._files.model import argument_errors
-from .._records import ModelFileError, refused
-from ._file import classes_of, classes_record, set_names
+from .._records import refused
+from ._file import check_version, classes_of, classes_record, loaded, set_names
 from ._objectives import objective_of
 from ._realmlp import new_trainer, set_parameters, sizes_of
 from ._realmlp_inputs import Features
@@ -88,14 +88,7 @@ def load(path: str | os.PathLike[str], kinds: Mapping[str, type[Any]]) -> Any:
     ModelFileError
         If `save` did not write the file, or it has another kind of estimator.
     """
-    if archive.kind_of(path) == "trainer":
-        raise refused("the file of a Trainer; use Trainer.load", "a file of a RealMLP estimator")
-    try:
-        with archive.opened_nested(path) as file:
-            return _estimator(file.header(), kinds)
-    except ModelFileError as error:
-        text = str(error).replace("a file that Trainer.save wrote", "a file that a RealMLP estimator's save wrote")
-        raise ModelFileError(text) from error.__cause__
+    return loaded(path, "a RealMLP estimator", lambda header: _estimator(header, kinds))
 
 
 def is_realmlp(path: str | os.PathLike[str]) -> bool:
@@ -108,10 +101,7 @@ def is_realmlp(path: str | os.PathLike[str]) -> bool:
 
 
 def _estimator(header: Any, kinds: Mapping[str, type[Any]]) -> Any:
-    about = [header.get("format"), header.get("version")] if type(header) is dict else [None, None]
-    if list(map(type, about)) != [str, int] or about != [FORMAT, VERSION]:
-        came = "format {}, version {}".format(*map(_checks.shown, about))
-        raise refused(came, f"a file of fastbp's RealMLP estimators, version {VERSION}")
+    check_version(header, FORMAT, VERSION, "RealMLP estimators")
     checked("a header", header, HEADER)
     if header["kind"] not in kinds:
         raise refused(_checks.shown(header["kind"]), f"a {' or '.join(kinds)}")
