@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -81,11 +80,7 @@ def tree_of(trainer: Trainer, output: str = "predict") -> Tree:
     """Return a trainer's layers, with views of its parameters. The arguments are as in `_layers.layers_of`."""
     end = end_of(trainer, output)
     inputs, *others = trainer.network.layers
-    parameters = {
-        name: array
-        for name, array in trainer.named_parameters().items()
-        if trainer.use_bias or not re.search(r"dense\d+\.bias$", name)
-    }
+    parameters = trainer.named_parameters()
     nodes = nodes_of(others, parameters)
     encoding = nodes.pop(0) if nodes and encoding_name(nodes[0].layer) else None
     embeddings = [parameters[f"embedding{i + 1}.weight"] for i in range(len(inputs.categories))]
@@ -120,8 +115,5 @@ def nodes_of(layers: Any, parameters: Mapping[str, Array], prefix: str = "") -> 
         if isinstance(layer, kinds.Residual):
             nodes.append(Node(name, layer, {}, nodes_of(layer.layers, parameters, f"{name}.")))
         else:
-            arrays = _taken(parameters, name)
-            if isinstance(layer, kinds.Dense) and not layer.use_bias:
-                arrays.pop("bias", None)
-            nodes.append(Node(name, layer, arrays))
+            nodes.append(Node(name, layer, _taken(parameters, name)))
     return nodes
