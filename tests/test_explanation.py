@@ -382,3 +382,18 @@ def test_a_network_that_overflows_is_refused():
 def test_a_weight_that_is_not_there():
     with pytest.raises(KeyError):
         example().gradient(1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"frozen": "dense1"},
+        {"frozen": ["dense1.bias"], "use_bias": True, "ema": 0.9},
+        {"parameter_groups": {"dense2": {"learning_rate": 0}}},
+    ],
+    ids=["a layer", "biases", "a factor of 0"],
+)
+def test_gradients_of_weights_that_stay_are_explained(options):
+    explanation = explain(article(dtype="float64", **options), [0.05, 0.1], [0.01, 0.99])
+    assert explanation.kernel_difference < 1e-15
+    assert "without frozen and parameter_groups" in "".join(explanation.remarks)

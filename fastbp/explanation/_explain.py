@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -66,7 +67,7 @@ def explain(trainer: Trainer, x: Any, y: Any, *, weight: tuple[int, int, int] | 
         J, dW, db = reference.gradients(*given[:-1], parameter=given.parameter)
         layers = _layers(given)
         cost_slopes = _cost_slopes(given, layers[-1]) if trainer._state.loss.any_output else None
-    kernel_J, kernel_dW, kernel_db = trainer._state.engine.gradients(data)
+    kernel_J, kernel_dW, kernel_db = _kernel_gradients(trainer, data)
     if not _all_finite(layers, (*dW, *db, *kernel_dW, *kernel_db)):
         came = f"J = {J:g}, in the trainer's {trainer.dtype} {kernel_J:g}"
         raise ValueError(_checks.wrong("trainer", "a network in which all numbers are finite for x and y", came))
@@ -74,6 +75,18 @@ def explain(trainer: Trainer, x: Any, y: Any, *, weight: tuple[int, int, int] | 
     return _written_out(
         trainer, J, paths, Compared(given.weights, dW, kernel_dW), Compared(given.biases, db, kernel_db), asked
     )
+
+
+def _kernel_gradients(trainer: Trainer, data: codes.Data) -> tuple[float, list[Array], list[Array]]:
+    """Return J and its gradients by all weights and biases, also by frozen ones, which training doesn't compute."""
+    state = trainer._state
+    if state.settings is None:
+        return state.engine.gradients(data)
+    from .._layered import AS_USUAL  # which few trainers need
+
+    network = copy.deepcopy(state.network)
+    network.set_ways(AS_USUAL)
+    return network.engine(state.loss.objective(trainer.layer_sizes[-1], trainer.dtype)).gradients(data)
 
 
 def _asked(trainer: Trainer, weight: Any) -> _folding.Theta:
@@ -281,4 +294,6 @@ def _remarks(trainer: Trainer, paths: Paths, gradients: Sequence[Derivative]) ->
         remarks.append("Dropout is off.")
     if trainer.optimizer.name != "sgd":
         remarks.append(f"The update is plain gradient descent, not of {trainer.optimizer.name}.")
+    if trainer.frozen or trainer.parameter_groups:
+        remarks.append("The update is that of a trainer without frozen and parameter_groups.")
     return tuple(remarks)
