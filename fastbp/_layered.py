@@ -342,15 +342,16 @@ def factors(parameters: Sequence[Parameter], ways: Ways) -> Array:
 def matches(argument: str, pattern: str, parameters: Sequence[Parameter]) -> list[int]:
     """Return the indices of the parameters whose name, or the name of whose layer, a pattern matches."""
     names = [each.name for each in parameters if each.trained]
-    found = [
-        i
-        for i, each in enumerate(parameters)
-        if each.trained and (fnmatchcase(each.name, pattern) or fnmatchcase(each.name, f"{pattern}.*"))
-    ]
+    found = [i for i, each in enumerate(parameters) if each.trained and is_match(each.name, pattern)]
     if not found:
         expected = f"a pattern that matches some of {', '.join(names)}"
         raise ValueError(_checks.wrong(argument, expected, _checks.shown(pattern)))
     return found
+
+
+def is_match(name: str, pattern: str) -> bool:
+    """Return whether a pattern matches the name of a parameter, or the name of its layer."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 def _one_activation(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import keras
@@ -28,17 +28,27 @@ BATCH_NORM = {"gamma": "gamma", "beta": "beta", "mean": "moving_mean", "variance
 Array = Callable[[str, Any], Any]  # a function of a place and a variable
 
 
-def model_of(tree: Tree, dtype: str, activations: Callable[[str], list[Any]]) -> Any:
+def freeze(layer: Any, variables: Mapping[str, Any], frozen: Container[str]) -> None:
+    """Make variables of a layer untrainable whose names in the Trainer are frozen, and the layer if all of them are."""
+    found = [variable for name, variable in variables.items() if name in frozen]
+    for variable in found:
+        variable.trainable = False
+    if found and len(found) == len(variables):
+        layer.trainable = False  # a batch norm then uses its running statistics, as in fastbp
+
+
+def model_of(tree: Tree, dtype: str, activations: Callable[[str], list[Any]], frozen: Container[str]) -> Any:
     """Return the model of a network, with copies of its parameters.
 
     Parameters
     ----------
     dtype : its data type
     activations : a function of fastbp's name that returns the Keras layers for it
+    frozen : names of the parameters that aren't trainable
     """
     n_in = tree.inputs.numbers + len(tree.embeddings)
     model = keras.Sequential([keras.Input((n_in,), dtype=dtype)])
-    builder = Builder(dtype, activations)
+    builder = Builder(dtype, activations, frozen)
     scaling = tree.scaling
     if scaling is not None:
         n = tree.inputs.numbers
@@ -60,11 +70,11 @@ class Builder:
 
     Parameters
     ----------
-    dtype, activations : as in `model_of`
+    dtype, activations, frozen : as in `model_of`
     """
 
-    def __init__(self, dtype: str, activations: Callable[[str], list[Any]]) -> None:
-        self.dtype, self.activations = dtype, activations
+    def __init__(self, dtype: str, activations: Callable[[str], list[Any]], frozen: Container[str]) -> None:
+        self.dtype, self.activations, self.frozen = dtype, activations, frozen
 
     def inputs(self, model: Any, tree: Tree) -> None:
         """Add the layer that encodes the columns of X."""
@@ -90,9 +100,15 @@ class Builder:
         model.add(features)
         for variable, value in zip(features.embeddings, values, strict=True):
             variable.assign(value)
+        variables = {f"embedding{i}.weight": variable for i, variable in enumerate(features.embeddings, 1)}
         if encoding is not None and tree.encoding is not None:
             for name, array in tree.encoding.arrays.items():
-                getattr(encoding, "kernel" if name == "weight" else name).assign(array)
+                variable = getattr(encoding, "kernel" if name == "weight" else name)
+                variable.assign(array)
+                variables[f"{tree.encoding.name}.{name}"] = variable
+        for name, variable in variables.items():
+            if name in self.frozen:
+                variable.trainable = False
 
     def add(self, model: Any, node: Node, n_in: int) -> None:
         """Add a layer of a network to a model with so many inputs."""
@@ -106,17 +122,18 @@ class Builder:
         elif isinstance(layer, kinds.Dense):
             self._dense(model, node)
         elif isinstance(layer, kinds.LayerNorm):
-            self._norm(model, name, "layer", layer.epsilon, 0.0, arrays)
+            self._norm(model, node.name, name, "layer", layer.epsilon, 0.0, arrays)
         elif isinstance(layer, kinds.BatchNorm):
-            self._norm(model, name, "batch", layer.epsilon, layer.momentum, arrays)
+            self._norm(model, node.name, name, "batch", layer.epsilon, layer.momentum, arrays)
         elif isinstance(layer, kinds.Scale):
             scale = own.Scale(dtype=self.dtype, name=name)
             model.add(scale)
             scale.scale.assign(arrays["scale"])
+            freeze(scale, {f"{node.name}.scale": scale.scale}, self.frozen)
         elif isinstance(layer, kinds.Dropout):
             model.add(keras.layers.Dropout(layer.rate, dtype=self.dtype, name=name))
         else:
-            self._activate(model, layer.name, arrays.get("alpha"))
+            self._activate(model, node.name, layer.name, arrays.get("alpha"))
 
     def _dense(self, model: Any, node: Node) -> None:
         """Add a dense layer, with its norm, activation and dropout as layers of their own."""
@@ -128,15 +145,20 @@ class Builder:
         model.add(dense)
         values = [arrays["weight"].T, arrays["bias"]] if use_bias else [arrays["weight"].T]
         dense.set_weights([np.ascontiguousarray(value) for value in values])
+        variables = {"weight": dense.kernel} | ({"bias": dense.bias} if use_bias else {})
+        freeze(dense, {f"{node.name}.{part}": variable for part, variable in variables.items()}, self.frozen)
         if layer.norm is not None:
             norm, default = {key[5:]: a for key, a in arrays.items() if key.startswith("norm.")}, kinds.BatchNorm()
-            self._norm(model, f"{node.short}_norm", layer.norm, default.epsilon, default.momentum, norm)
-        self._activate(model, layer.activation or "identity", arrays.get("alpha"))
+            place, name = f"{node.name}.norm", f"{node.short}_norm"
+            self._norm(model, place, name, layer.norm, default.epsilon, default.momentum, norm)
+        self._activate(model, node.name, layer.activation or "identity", arrays.get("alpha"))
         if layer.dropout:
             model.add(keras.layers.Dropout(layer.dropout, dtype=self.dtype))
 
-    def _norm(self, model: Any, name: str, kind: str, epsilon: float, momentum: float, arrays: dict[str, Any]) -> None:
-        """Add a layer norm or a batch norm."""
+    def _norm(
+        self, model: Any, place: str, name: str, kind: str, epsilon: float, momentum: float, arrays: dict[str, Any]
+    ) -> None:
+        """Add a layer norm or a batch norm with a name, whose parameters have names that begin with place."""
         options = {"epsilon": epsilon, "dtype": self.dtype, "name": name}
         if kind == "layer":
             norm = keras.layers.LayerNormalization(**options)
@@ -144,9 +166,10 @@ class Builder:
             norm = keras.layers.BatchNormalization(momentum=1 - momentum, **options)
         model.add(norm)
         norm.set_weights([np.ascontiguousarray(arrays[part]) for part in BATCH_NORM if part in arrays])
+        freeze(norm, {f"{place}.gamma": norm.gamma, f"{place}.beta": norm.beta}, self.frozen)
 
-    def _activate(self, model: Any, name: str, alpha: Any) -> None:
-        """Add an activation, with α if there is one."""
+    def _activate(self, model: Any, place: str, name: str, alpha: Any) -> None:
+        """Add an activation, with α if there is one, whose name begins with place."""
         for layer in self.activations(name):
             if alpha is None:
                 model.add(layer)
@@ -154,6 +177,7 @@ class Builder:
             parametric = own.Parametric(function=layer, dtype=self.dtype)
             model.add(parametric)
             parametric.alpha.assign(alpha)
+            freeze(parametric, {f"{place}.alpha": parametric.alpha}, self.frozen)
 
 
 def add_other(

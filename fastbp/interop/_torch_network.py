@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from .. import _checks, layers as kinds
 from . import _torch_layers as modules
 from ._pile import EPSILON, MOMENTUM, Pile
 from ._torch_layers import ACTIVATIONS, MODULES, activation_name
-from ._torch_parameters import checked, frozen_of, numbers_of
+from ._torch_parameters import checked, freeze, frozen_of, numbers_of
 from ._tree import Node, Tree
 
 OTHERS = (  # modules of a network of layers
@@ -32,8 +32,11 @@ OTHERS = (  # modules of a network of layers
 NORMS = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}  # PyTorch's names
 
 
-def module_of(tree: Tree, dtype: Any) -> Any:
-    """Return the module of a network, with copies of its parameters, in evaluation mode."""
+def module_of(tree: Tree, dtype: Any, frozen: Container[str]) -> Any:
+    """Return the module of a network, with copies of its parameters, in evaluation mode.
+
+    frozen: names of the parameters that get requires_grad=False.
+    """
     inputs, width = tree.inputs, tree.inputs.numbers
     encoding = None
     if tree.encoding is not None:
@@ -55,6 +58,7 @@ def module_of(tree: Tree, dtype: Any) -> Any:
         if mean is not None and deviation is not None:
             back = _filled(modules.Affine(len(mean), True), {"mean": mean, "deviation": deviation})
     network = modules.Layers(inputs.numbers, embeddings, encoding, stack, scaling, back)
+    freeze(network, frozen)
     return network.to(torch.from_numpy(np.empty(0, dtype)).dtype).eval()
 
 

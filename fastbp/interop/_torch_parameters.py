@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -45,3 +45,15 @@ def frozen_of(module: Any, names: Any = ("weight", "bias")) -> tuple[str, ...]:
     """Return those names of a module's parameters that have requires_grad=False."""
     parameters = {name: getattr(module, name) for name in names}
     return tuple(name for name, value in parameters.items() if value is not None and not value.requires_grad)
+
+
+def freeze(module: Any, frozen: Container[str], prefix: str = "") -> None:
+    """Set requires_grad=False for the parameters of a module whose names in the Trainer are frozen.
+
+    prefix: what the names of the Trainer have in front of those of the module.
+    """
+    for place, part in module.named_modules():
+        names = {"weight": "gamma", "bias": "beta"} if isinstance(part, nn.LayerNorm | nn.BatchNorm1d) else {}
+        for name, parameter in part.named_parameters(recurse=False):
+            path = ".".join(filter(None, (place, names.get(name, name))))
+            parameter.requires_grad_(f"{prefix}{path}" not in frozen)

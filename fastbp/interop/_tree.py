@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -74,6 +74,16 @@ class Tree:
 def has_layers(trainer: Any) -> bool:
     """Return whether a trainer's network has layers of other types than dense ones."""
     return isinstance(trainer, Trainer) and bool(getattr(trainer.network, "layers", ()))
+
+
+def frozen_names(trainer: Trainer) -> set[str]:
+    """Return the names of the parameters that a trainer's ``frozen`` matches."""
+    if not trainer.frozen:
+        return set()
+    from .._layered import is_match  # which few trainers need
+
+    names = (each.name for each in cast(Any, trainer.network).plan.parameters if each.trained)
+    return {name for name in names if any(is_match(name, pattern) for pattern in trainer.frozen)}
 
 
 def tree_of(trainer: Trainer, output: str = "predict") -> Tree:

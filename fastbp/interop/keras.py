@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,10 +23,10 @@ from .. import _checks, layers
 from .._kernels.constants import LEAK
 from .._messages import warn
 from ..trainer import Trainer
-from ._keras_network import OTHERS, add_other, model_of
+from ._keras_network import OTHERS, add_other, freeze, model_of
 from ._layers import Stack, layers_of
 from ._pile import Pile
-from ._tree import has_layers, tree_of
+from ._tree import frozen_names, has_layers, tree_of
 
 DTYPES = ("float32", "float64")
 NAMES = {  # Keras's activations with the same formulas as fastbp's
@@ -141,14 +142,16 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
     keras.Sequential
         Built but not compiled. Layers that Keras lacks are layers of fastbp. Keras converts inputs to
         keras.config.floatx(), float32 by default, whatever the trainer's dtype is; JAX supports float64 only with
-        jax_enable_x64. To load a saved model with gelu_tanh or with layers of fastbp, import this module first.
+        jax_enable_x64. Variables that the trainer's ``frozen`` matches aren't trainable. To load a saved model with
+        gelu_tanh or with layers of fastbp, import this module first.
     """
-    dtype = trainer.dtype.name
+    dtype, frozen = trainer.dtype.name, frozen_names(trainer)
     if has_layers(trainer):
-        return model_of(tree_of(trainer, output), dtype, lambda name: _activation_layers(name, dtype))
+        functions = functools.partial(_activation_layers, dtype=dtype)
+        return model_of(tree_of(trainer, output), dtype, functions, frozen)
     known = {*ENDS, "gelu_tanh", "leaky_relu"}
     model = keras.Sequential([keras.Input((trainer.layer_sizes[0],), dtype=dtype)])
-    for layer in layers_of(trainer, output, known):
+    for l, layer in enumerate(layers_of(trainer, output, known), 1):
         leaky = layer.activation == "leaky_relu"
         function: Any = gelu_tanh if layer.activation == "gelu_tanh" else ENDS.get(layer.activation)
         use_bias = layer.bias is not None
@@ -159,6 +162,8 @@ def to_keras(trainer: Trainer, *, output: str = "predict") -> Any:
         model.add(dense)
         arrays = [layer.weight.T, layer.bias] if use_bias else [layer.weight.T]
         dense.set_weights([np.ascontiguousarray(array) for array in arrays])
+        variables = {f"dense{l}.weight": dense.kernel} | ({f"dense{l}.bias": dense.bias} if use_bias else {})
+        freeze(dense, variables, frozen)
         if leaky:
             model.add(keras.layers.LeakyReLU(negative_slope=LEAK, dtype=dtype))
         if layer.rate:

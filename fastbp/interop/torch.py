@@ -24,8 +24,8 @@ from ..trainer import Trainer
 from ._layers import Stack, layers_of
 from ._torch_layers import ACTIVATIONS, MODULES, Exponential, activation_name, has
 from ._torch_network import OTHERS, module_of, pile_of
-from ._torch_parameters import DTYPES, checked, frozen_of, numbers_of, require
-from ._tree import has_layers, tree_of
+from ._torch_parameters import DTYPES, checked, freeze, frozen_of, numbers_of, require
+from ._tree import frozen_names, has_layers, tree_of
 
 __all__ = ["Exponential", "from_torch", "to_torch"]
 
@@ -105,6 +105,7 @@ def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") 
     torch.nn.Sequential
         A trainer with a list of layers becomes another nn.Module, whose modules have the names of
         `Trainer.named_parameters`. It is in evaluation mode. Call ``.train()`` before you train a module with dropout.
+        Parameters that the trainer's ``frozen`` matches have requires_grad=False.
     """
     share = _checks.flag("share", share)
     if share and isinstance(trainer, Trainer) and trainer.scaling is not None:
@@ -113,14 +114,16 @@ def to_torch(trainer: Trainer, *, share: bool = False, output: str = "predict") 
     if has_layers(trainer):
         if share:
             raise ValueError(_checks.wrong("share", "False for a trainer with a list of layers", "True"))
-        return module_of(tree_of(trainer, output), trainer.dtype)
+        return module_of(tree_of(trainer, output), trainer.dtype, frozen_names(trainer))
     modules: list[Any] = []
-    for layer in layers_of(trainer, output, {*MODULES, "identity"}):
+    frozen = frozen_names(trainer)
+    for l, layer in enumerate(layers_of(trainer, output, {*MODULES, "identity"}), 1):
         n_out, n_in = layer.weight.shape
         linear = nn.Linear(n_in, n_out, bias=layer.bias is not None, device="meta")  # draws no initial weights
         linear.weight = nn.Parameter(_tensor(layer.weight, share))
         if layer.bias is not None:
             linear.bias = nn.Parameter(_tensor(layer.bias, share))
+        freeze(linear, frozen, f"dense{l}.")
         modules.append(linear)
         if layer.activation != "identity":
             modules.append(MODULES[layer.activation]())

@@ -11,6 +11,7 @@ import pytest
 
 from fastbp import ModelFileError, Trainer
 from fastbp.interop import load_safetensors, save_safetensors, to_onnx
+from fastbp.interop._tree import frozen_names
 from fastbp.layers import (
     PBLD,
     Activation,
@@ -360,3 +361,26 @@ def _metadata(path):
 
     with safe_open(path, framework="numpy") as file:
         return file.metadata()
+
+
+FROZEN = [
+    ([4, 8, 1], ["dense1"]),
+    ([4, 8, 1], ["*.bias"]),
+    (
+        [Inputs(2, [3, 2]), PBLD(3, 4), Dense(6, "relu", norm="batch", parametric=True), Residual(6, norm="layer"), 1],
+        ["embedding2", "pbld.phase", "dense1.norm", "dense1.alpha", "residual1.dense2", "residual1.dense1.norm.beta"],
+    ),
+]
+
+
+@pytest.mark.parametrize("network", [pytest.param("torch", marks=with_torch), pytest.param("keras", marks=with_keras)])
+@pytest.mark.parametrize(("layers", "frozen"), FROZEN, ids=["a layer", "biases", "parts of layers"])
+def test_frozen_parameters_are_not_trained_by_other_libraries(layers, frozen, network):
+    trainer = Trainer(layers, frozen=frozen, dtype="float64" if network == "torch" else "float32", seed=0)
+    if network == "torch":
+        again = interop.from_torch(interop.to_torch(trainer))
+    else:
+        again = interop.from_keras(interop.to_keras(trainer))
+    shapes = [sorted(each.named_parameters()[name].shape for name in frozen_names(each)) for each in (trainer, again)]
+    assert shapes[0] == shapes[1]
+    assert 0 < len(shapes[0]) < len(trainer.named_parameters())
