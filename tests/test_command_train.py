@@ -315,6 +315,7 @@ def test_info_of_a_model_of_trainer_save(folder, capsys, standardize):
     assert run("info plain.npz") == 0
     text = capsys.readouterr().out
     assert text.startswith("Trainer.save wrote this model.")
+    assert "fastbp export" in text
     assert "Inputs: 'size', 'age'." in text
     assert "2-3-1 (tanh), 13 parameters" in text
     assert ("standardize=True" in text) == standardize

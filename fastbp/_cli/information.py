@@ -59,7 +59,11 @@ def _without_table(path: str, trainer: Trainer) -> Answer:
         "standardize": trainer.standardize,
         "epochs": trainer.epochs_trained,
     }
-    text = "Trainer.save wrote this model. It has no table, so only Python can use it: Trainer.load.\n\n"
+    text = paragraph(
+        "Trainer.save wrote this model. It has no table: use it in Python, with Trainer.load, or write it as C or ONNX "
+        "with fastbp export."
+    )
+    text += "\n"
     text += paragraph(f"Inputs: {listed(names)}.") if names else ""
     text += paragraph(f"Network: {words.network_text(trainer)}, loss {trainer.loss}.")
     return Answer(results, f"{text}It was trained for {counted(trainer.epochs_trained, 'epoch')}.\n")
