@@ -611,6 +611,13 @@ def test_wrong_losses_of_rows_are_refused(function, expected):
         losses.Rows(function, 2)
 
 
+@pytest.mark.parametrize("function", ["gaussian", None, float], ids=str)
+@pytest.mark.parametrize("kind", [lambda function: losses.Rows(function, 2), losses.Custom], ids=["rows", "custom"])
+def test_a_loss_of_no_function_is_refused(kind, function):
+    with pytest.raises(TypeError, match=r"function: expected a function of \(output"):
+        kind(function)
+
+
 def test_what_a_loss_of_rows_cannot_do_is_refused(folder):
     loss = losses.Rows(gaussian_row, n_outputs=2, n_targets=1)
     with pytest.raises(ValueError, match="n_targets: expected at most n_outputs, 2, got 3"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import wrong
+from .._checks import typed, wrong
 from .._kernels import codes
 from ._kinds import Loss
 
@@ -36,6 +36,9 @@ class Custom(Loss):
     def __post_init__(self) -> None:
         from .._kernels.jit import given  # imports Numba, which only a loss of your own needs
 
+        if not callable(self.function) or isinstance(self.function, type):
+            expected = "a function of (output, target) that returns (loss, derivative by the output)"
+            raise TypeError(wrong("function", expected, typed(self.function)))
         compiled = given(self.function)
         object.__setattr__(self, "function", compiled)
         try:

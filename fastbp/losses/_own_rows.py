@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import whole, wrong
+from .._checks import typed, whole, wrong
 from .._kernels import codes
 from ._custom import TARGETS, is_close
 from ._kinds import Loss
@@ -63,6 +63,9 @@ class Rows(Loss):
         n_targets = n_outputs if self.n_targets is None else whole("n_targets", self.n_targets, minimum=1)
         if n_targets > n_outputs:
             raise ValueError(wrong("n_targets", f"at most n_outputs, {n_outputs}", n_targets))
+        if not callable(self.function) or isinstance(self.function, type):
+            expected = "a function of (outputs, targets) that returns (loss, gradient by the outputs)"
+            raise TypeError(wrong("function", expected, typed(self.function)))
         compiled = given(self.function)
         for name, value in (("function", compiled), ("n_outputs", n_outputs), ("n_targets", n_targets)):
             object.__setattr__(self, name, value)
