@@ -111,7 +111,10 @@ class Answers(Options):
         return measure(self._state, self._intake.measured(X, y, names, sample_weight), names)
 
     def gradients(self, X: Any, y: Any) -> Gradients:
-        """Return the gradients of J over all samples as one batch. The weights stay unchanged; X, y as in `fit`."""
+        """Return the gradients of J over all samples as one batch. The weights stay unchanged; X, y as in `fit`.
+
+        The gradients of frozen parameters are 0.
+        """
         return gradients(self._state, self._intake.data("X", X, "y", y))
 
     @suggests("input_gradients")
