@@ -331,6 +331,16 @@ def test_members_of_a_likelihood_are_a_mixture():
     np.testing.assert_allclose(interval[:, 0, 1], mean + 0.6744897501960817 * std)
 
 
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_members_of_quantiles_predict_their_mean_quantiles(coverage):
+    X = np.random.default_rng(0).uniform(-1, 1, (20, 3))
+    loss = losses.Members(losses.Quantile([0.05, 0.25, 0.75, 0.95]), 2)
+    trainer = Trainer([3, 5, 8], loss=loss, initializer="glorot", seed=0)
+    columns = [1, 2] if coverage == 0.5 else [0, 3]
+    expected = np.sort(trainer.predict_members(X).mean(axis=1)[:, columns], axis=1)
+    np.testing.assert_allclose(trainer.predict_interval(X, coverage=coverage)[:, 0], expected)
+
+
 def test_members_of_the_same_weights_train_like_one_network():
     """The mean over members of equal losses is the loss of one member."""
     X, y, _ = data_of(CASES["gaussian_nll"])
