@@ -341,6 +341,20 @@ def test_members_of_quantiles_predict_their_mean_quantiles(coverage):
     np.testing.assert_allclose(trainer.predict_interval(X, coverage=coverage)[:, 0], expected)
 
 
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_members_of_counts_predict_quantiles_of_their_moments(coverage):
+    stats = pytest.importorskip("scipy.stats")
+    X = np.random.default_rng(0).uniform(-1, 1, (20, 3))
+    loss = losses.Members("negative_binomial", 2)
+    trainer = Trainer([3, 5, 4], loss=loss, initializer="glorot", dtype="float64", seed=0)
+    trainer.biases[1][:] = 3
+    mean, variance = trainer.predict(X), trainer.predict_std(X) ** 2
+    distribution = stats.nbinom(mean**2 / (variance - mean), mean / variance)
+    interval = trainer.predict_interval(X, coverage=coverage)
+    np.testing.assert_array_equal(interval[:, :, 0], distribution.ppf((1 - coverage) / 2))
+    np.testing.assert_array_equal(interval[:, :, 1], distribution.ppf((1 + coverage) / 2))
+
+
 def test_members_of_the_same_weights_train_like_one_network():
     """The mean over members of equal losses is the loss of one member."""
     X, y, _ = data_of(CASES["gaussian_nll"])

@@ -299,6 +299,7 @@ def test_verbose_prints_a_line_for_each_epoch(capsys):
 
 def test_threads_do_not_change_the_answers(model):
     again = quick(model._kind, n_jobs=2)
+    assert (model.trainer_._state.n_threads, again.trainer_._state.n_threads) == (1, 2)
     assert np.array_equal(answers(model), answers(again))
 
 
