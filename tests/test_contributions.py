@@ -459,8 +459,8 @@ def test_contributions_to_layers_are_those_of_the_plain_network():
 
 def test_explain_refuses_layers_by_name():
     trainer = Trainer([3, Dense(6, norm="layer"), 2], seed=0)
-    with pytest.raises(ValueError, match="trainer: expected a network without layers"):
+    with pytest.raises(ValueError, match="trainer: expected a plain network, without layers"):
         fastbp.explain(trainer, [1, 2, 3], [0, 1])
     for draw in (lambda: fastbp.plots.network(trainer), lambda: fastbp.plots.activations(trainer, np.zeros((4, 3)))):
-        with pytest.raises(ValueError, match="trainer: expected a network without layers"):
+        with pytest.raises(ValueError, match="trainer: expected a plain network, without layers"):
             draw()
