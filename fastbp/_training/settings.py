@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -73,8 +73,8 @@ class Settings:
                 raise ValueError(_checks.wrong(f"parameter_groups[{pattern!r}]", f"no weight_decay, {reason}", group))
         if self.weight_decay_schedule is not None and decay == 0:
             raise ValueError(_checks.wrong("weight_decay_schedule", f"None, {reason}", self.weight_decay_schedule))
-        plan: Any = getattr(network, "plan", None)
-        drops = any(dropout) or any(operation.rate > 0 for operation in plan.operations)
+        operations = cast(Any, network).plan.operations  # a GraphNetwork's
+        drops = any(dropout) or any(operation.rate > 0 for operation in operations)
         if self.dropout_schedule is not None and not drops:
             came = self.dropout_schedule
             raise ValueError(_checks.wrong("dropout_schedule", "None, because no layer has dropout", came))

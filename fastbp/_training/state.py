@@ -104,8 +104,7 @@ class State:
         """Change what the network is trained for, but not its weights. The next call creates a new engine."""
         self.network.set_activations(activations)
         self.loss, self.dropout = loss, dropout
-        for name in ("engine", "puller"):
-            vars(self).pop(name, None)
+        self._forget_engine()
 
     def freeze(self, patterns: tuple[str, ...]) -> None:
         """Change which parameters are frozen. The next call creates a new engine."""
@@ -119,7 +118,11 @@ class State:
             settings = replace(settings, parameter_groups={"*": {"learning_rate": 1.0}})
         self.network.set_ways(settings.ways)
         self.settings = settings
-        vars(self).pop("engine", None)
+        self._forget_engine()
+
+    def _forget_engine(self) -> None:
+        for name in ("engine", "puller"):
+            vars(self).pop(name, None)
 
     @property
     def epochs_trained(self) -> int:
@@ -246,6 +249,7 @@ class State:
     def free(self) -> None:
         """Free the memory that only calls of kernels need, and that the next call allocates again."""
         self.engine.free()
+        vars(self).pop("puller", None)
         self.last_step = self.last_progress = None
 
     def generator(self) -> np.random.Generator:

@@ -84,7 +84,7 @@ def drops_last(state: State) -> bool:
 def batches_of(state: State, n: int) -> int:
     """Return the number of batches in an epoch over n samples."""
     batch_size = min(state.batch_size, n)
-    return n // batch_size if state.settings is not None and drops_last(state) else -(-n // batch_size)
+    return n // batch_size if drops_last(state) else -(-n // batch_size)
 
 
 def whole_batches(state: State, data: codes.Data, batch_size: int) -> codes.Data:

@@ -168,7 +168,7 @@ def explained(
     """
     begin, ends = (array.astype(np.float64) for array in (start, X))
     lines: Any
-    if getattr(trainer.network, "layers", ()):
+    if trainer.network.layers:
         lines = LayerLines(copy_of(trainer), begin, ends, units, signs, answer)
     else:
         weights, biases = trainer._state.folded()

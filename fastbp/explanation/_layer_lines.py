@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,8 @@ Integers = npt.NDArray[np.int64]
 
 def copy_of(trainer: Trainer) -> Trainer:
     """Return a float64 trainer with the same layers, parameters and scaling, whose `predict` returns aᴸ."""
-    network: Any = trainer.network
     copied = Trainer(
-        list(network.layers),
+        list(trainer.network.layers),
         activation="tanh",  # all layers name theirs
         output_activation=trainer.output_activation,
         use_bias=trainer.use_bias,
@@ -71,8 +69,7 @@ class LayerLines:
     @property
     def numbers(self) -> int:
         """Number of columns that are numbers. Categories keep the values of the samples."""
-        network: Any = self.network.network
-        return int(network.layers[0].numbers)
+        return self.network.network.n_numbers
 
     @property
     def first(self) -> Array:

@@ -73,7 +73,7 @@ class Tree:
 
 def has_layers(trainer: Any) -> bool:
     """Return whether a trainer's network has layers of other types than dense ones."""
-    return isinstance(trainer, Trainer) and bool(getattr(trainer.network, "layers", ()))
+    return isinstance(trainer, Trainer) and bool(trainer.network.layers)
 
 
 def frozen_names(trainer: Trainer) -> set[str]:
