@@ -59,7 +59,10 @@ class Body:
         if scales:
             self._standardize()
         for i, operation in enumerate(plan.operations):
-            WRITERS[operation.op](self, i, operation)
+            if operation.op == nodes.AFFINE:
+                _affine(self, i, operation)
+            else:
+                WRITERS[operation.op](self, operation)
         self.activate(program.output_activation, self.tensor(last), plan.tensors[-1])
         self._unstandardize()
         self._answer()
@@ -177,7 +180,7 @@ def _affine(body: Body, i: int, operation: Operation) -> None:
     body.call("affine_int8", *names, n_in, n_out, "q", y)
 
 
-def _activation(body: Body, i: int, operation: Operation) -> None:
+def _activation(body: Body, operation: Operation) -> None:
     name, n, at = NAMES[operation.code], body.size_of(operation.target), body.tensor(operation.target)
     if not operation.parameters:
         body.activate(name, at, n)
@@ -185,26 +188,26 @@ def _activation(body: Body, i: int, operation: Operation) -> None:
         body.call(f"apply_{name}_with_alpha", at, body.parameter(operation, 0), n)
 
 
-def _add(body: Body, i: int, operation: Operation) -> None:
+def _add(body: Body, operation: Operation) -> None:
     body.call("add", body.tensor(operation.source), body.size_of(operation.target), body.tensor(operation.target))
 
 
-def _copy(body: Body, i: int, operation: Operation) -> None:
+def _copy(body: Body, operation: Operation) -> None:
     body.call("copy", body.tensor(operation.source), body.size_of(operation.target), body.tensor(operation.target))
 
 
-def _scale(body: Body, i: int, operation: Operation) -> None:
+def _scale(body: Body, operation: Operation) -> None:
     x, y, scale = body.tensor(operation.source), body.tensor(operation.target), body.parameter(operation, 0)
     body.call("scale", x, scale, body.size_of(operation.target), y)
 
 
-def _layer_norm(body: Body, i: int, operation: Operation) -> None:
+def _layer_norm(body: Body, operation: Operation) -> None:
     x, y, gamma = body.tensor(operation.source), body.tensor(operation.target), body.parameter(operation, 0)
     epsilon, n = body.literal(operation.epsilon), body.size_of(operation.target)
     body.call("layer_norm", x, gamma, body.parameter(operation, 1), epsilon, n, y)
 
 
-def _batch_norm(body: Body, i: int, operation: Operation) -> None:
+def _batch_norm(body: Body, operation: Operation) -> None:
     x, y = body.tensor(operation.source), body.tensor(operation.target)
     gamma, _, _, variance = (body.program.arrays[p] for p in operation.parameters)
     name = body.name(operation, 0).removesuffix("gamma")
@@ -213,34 +216,33 @@ def _batch_norm(body: Body, i: int, operation: Operation) -> None:
     body.call("batch_norm", x, mean, factor, beta, body.size_of(operation.target), y)
 
 
-def _numbers(body: Body, i: int, operation: Operation) -> None:
+def _numbers(body: Body, operation: Operation) -> None:
     body.call("copy", *body.ends(operation, operation.n_read))
 
 
-def _embed(body: Body, i: int, operation: Operation) -> None:
+def _embed(body: Body, operation: Operation) -> None:
     rows, n = body.program.arrays[operation.parameters[0]].shape
     x, _, y = body.ends(operation, n)
     body.call("embed", f"*({x})" if "+" in x else f"*{x}", body.parameter(operation, 0), rows, n, y)
 
 
-def _pbld(body: Body, i: int, operation: Operation) -> None:
+def _pbld(body: Body, operation: Operation) -> None:
     x, n, y = body.ends(operation, operation.n_read)
     n_more = body.program.arrays[operation.parameters[2]].shape[1]
     body.call("pbld", x, *(body.parameter(operation, k) for k in range(4)), n, n_more, operation.inner, y)
 
 
-def _periodic(body: Body, i: int, operation: Operation) -> None:
+def _periodic(body: Body, operation: Operation) -> None:
     x, n, y = body.ends(operation, operation.n_read)
     body.call("periodic", x, body.parameter(operation, 0), n, operation.inner, y)
 
 
-def _piecewise(body: Body, i: int, operation: Operation) -> None:
+def _piecewise(body: Body, operation: Operation) -> None:
     x, n, y = body.ends(operation, operation.n_read)
     body.call("piecewise", x, body.parameter(operation, 0), n, operation.inner, y)
 
 
-WRITERS: dict[int, Callable[[Body, int, Operation], None]] = {
-    nodes.AFFINE: _affine,
+WRITERS: dict[int, Callable[[Body, Operation], None]] = {
     nodes.ACTIVATE: _activation,
     nodes.ADD: _add,
     nodes.COPY: _copy,

@@ -40,7 +40,7 @@ def load(path: str) -> tuple[Any, Table]:
         model = load_estimator(path)
     except ModelFileError as error:
         raise TableError(f"{path}: {str(error).removeprefix('path: ')}") from None
-    if getattr(model, "_table", None) is None:  # a RealMLP estimator has none
+    if model._table is None:  # as of a RealMLP estimator
         came = "a file of an estimator's save, which does not name the target"
         advice = "use it in Python, with fastbp.tabular.load"
         raise TableError(f"{path}: expected a model that `fastbp train --best` wrote, got {came}; {advice}")
