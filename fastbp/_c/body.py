@@ -46,7 +46,7 @@ class Body:
     def write(self) -> None:
         """Write all lines."""
         program, plan = self.program, self.program.plan
-        scales = program.scaling is not None and not self._reads_only_X()
+        scales = program.scaling is not None and not self._only_integers_read_X()
         last = len(plan.tensors) - 1
         self._places, self.size = places(plan, (set() if scales else {0}) | (set() if self._has_members() else {last}))
         if self.integers:
@@ -67,7 +67,7 @@ class Body:
         self._unstandardize()
         self._answer()
 
-    def _reads_only_X(self) -> bool:
+    def _only_integers_read_X(self) -> bool:
         """Return whether all that reads X are quantized layers, whose weights contain the scaling."""
         readers = [i for i, operation in enumerate(self.program.plan.operations) if operation.source == 0]
         return bool(self.integers) and all(i in self.integers for i in readers)

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import layers as kinds
+from ._pile import EPSILON
 from ._tree import Node, Tree
 
 Array = npt.NDArray[Any]
 
 LAYER_NORM = 17  # the first opset with LayerNormalization
-EPSILON = 1e-5  # of the norm of a Dense
 
 
 def network(graph: Any, tree: Tree, x: str) -> str:

@@ -33,6 +33,7 @@ def gaussian_nll(a: Array, y: Array, beta: float = 0.0) -> tuple[Array, Array]:
     ----------
     a : (m, 2 t), the means of t targets, and then their log variances
     y : (m, t)
+    beta : β
     """
     mean, s = np.split(np.asarray(a, np.float64), 2, axis=1)
     square = (y - mean) ** 2 * np.exp(-s)
