@@ -12,7 +12,7 @@ from fastbp.reference.networks import Network
 
 from .cases import Rule
 from .optional import Package
-from .test_torch import each_loss, functions
+from .test_torch import each_loss, functions, optimizer_of
 
 torch, F = Package("torch"), Package("torch.nn.functional")
 
@@ -115,23 +115,12 @@ class LayerModel:
 
     def optimizer(self, rule: Rule):
         """torch.optim's, with a group for each parameter."""
-        options = dict(rule.options)
-        decay = options.pop("weight_decay", 0.0)
+        decay = dict(rule.options).get("weight_decay", 0.0)
         groups = [
             {"params": [theta], "weight_decay": decay * layer_training.decay_of(name)}
             for name, theta in self.trained.items()
         ]
-        if "rho" in options:
-            options = {"alpha": options["rho"], "eps": options["epsilon"]}
-        elif "beta_1" in options:
-            options = {"betas": (options["beta_1"], options["beta_2"]), "eps": options["epsilon"]}
-        elif "epsilon" in options:
-            options = {"eps": options["epsilon"]}
-        kinds = {"Momentum": torch.optim.SGD, "Nesterov": torch.optim.SGD}
-        kind = kinds[rule.kind] if rule.kind in kinds else getattr(torch.optim, rule.kind)
-        if rule.kind == "Nesterov":
-            options["nesterov"] = True
-        return kind(groups, lr=rule.learning_rate, **options)
+        return optimizer_of(rule, groups)
 
     def train(self, X, y, rule: Rule, *, epochs: int, batch_size: int) -> None:
         """All the epochs, without shuffling."""

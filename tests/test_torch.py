@@ -74,6 +74,22 @@ def each_loss(z, a, y, loss: str, parameter=None, label_smoothing=0.0):
     return values.sum(1)
 
 
+def optimizer_of(rule: Rule, groups: list[dict[str, object]]):
+    """torch.optim's, for groups of parameters that have their own weight decay."""
+    options = {name: value for name, value in rule.options if name != "weight_decay"}
+    if "rho" in options:
+        options = {"alpha": options["rho"], "eps": options["epsilon"]}
+    elif "beta_1" in options:
+        options = {"betas": (options["beta_1"], options["beta_2"]), "eps": options["epsilon"]}
+    elif "epsilon" in options:
+        options = {"eps": options["epsilon"]}
+    kinds = {"Momentum": torch.optim.SGD, "Nesterov": torch.optim.SGD}
+    kind = kinds[rule.kind] if rule.kind in kinds else getattr(torch.optim, rule.kind)
+    if rule.kind == "Nesterov":
+        options["nesterov"] = True
+    return kind(groups, lr=rule.learning_rate, **options)
+
+
 class Model:
     """The same network in PyTorch, from the same weights."""
 
@@ -96,20 +112,9 @@ class Model:
 
     def optimizer(self, rule: Rule):
         """torch.optim's. PyTorch's AdamW decays all that it is given, and ours no biases: hence the two groups."""
-        options = dict(rule.options)
-        decay = options.pop("weight_decay", 0.0)
+        decay = dict(rule.options).get("weight_decay", 0.0)
         groups = [{"params": self.weights, "weight_decay": decay}, {"params": self.biases, "weight_decay": 0.0}]
-        if "rho" in options:
-            options = {"alpha": options["rho"], "eps": options["epsilon"]}
-        elif "beta_1" in options:
-            options = {"betas": (options["beta_1"], options["beta_2"]), "eps": options["epsilon"]}
-        elif "epsilon" in options:
-            options = {"eps": options["epsilon"]}
-        kinds = {"Momentum": torch.optim.SGD, "Nesterov": torch.optim.SGD}
-        kind = kinds[rule.kind] if rule.kind in kinds else getattr(torch.optim, rule.kind)
-        if rule.kind == "Nesterov":
-            options["nesterov"] = True
-        return kind(groups, lr=rule.learning_rate, **options)
+        return optimizer_of(rule, groups)
 
     def train(self, X, y, loss: str, rule: Rule, *, sample_weight=None, clip_value=None, clip_norm=None, **options):
         """All the epochs, without shuffling."""
