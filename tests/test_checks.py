@@ -11,7 +11,8 @@ import pandas
 import pytest
 from scipy import sparse
 
-from fastbp import Network, Trainer, _checks, callbacks, explain, losses
+from fastbp import Network, Trainer, _checks, callbacks, explain
+from fastbp.losses import _targets
 
 from .cases import named
 
@@ -181,7 +182,7 @@ def test_arrays_of_any_layout_train_alike(dtype):
     ("given", "low", "high"), [([0, 1, 3], 0, 3), ([0.5, -1.5, 2.0], -1.5, 2), ([True, False], 0, 1)]
 )
 def test_extremes_of_few_and_of_many(n, given, low, high):
-    assert losses._extremes(np.resize(given, (n, 1))) == (low, high)
+    assert _targets._extremes(np.resize(given, (n, 1))) == (low, high)
 
 
 @pytest.mark.parametrize("bad", BAD_CLASSES)

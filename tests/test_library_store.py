@@ -126,7 +126,7 @@ def test_a_file_that_says_it_is_something_else_is_not_loaded(folder, what):
 def test_other_sources_and_other_compilers_have_other_files(folder, monkeypatch):
     store.save(IMAGE, KIND)
     with monkeypatch.context() as changed:
-        changed.setattr(store, "sources", lambda: Sources("0" * 64, True))
+        changed.setattr(store, "sources", lambda kernels: Sources("0" * 64, True))
         assert store.find(KIND) is None
         store.save(IMAGE._replace(code=bytes(9)), KIND)
     monkeypatch.setattr(store, "compilers", lambda: {"numba": "0.1", "llvmlite": "0.1"})
@@ -414,9 +414,11 @@ def test_kernels_of_the_package_serve_with_any_numba_but_not_with_other_sources(
     store.save(IMAGE, KIND, "package")
     monkeypatch.setattr(store, "compilers", lambda: {"numba": "", "llvmlite": ""})
     assert store.find(KIND) == IMAGE
-    monkeypatch.setattr(store, "sources", lambda: Sources("0" * 64, are_text=True))
+    monkeypatch.setattr(store, "sources", lambda kernels: Sources("0" * 64, are_text=True))
     assert store.find(KIND) is None
-    monkeypatch.setattr(store, "sources", lambda: Sources("0" * 64, are_text=False))  # the version stands for them
+    monkeypatch.setattr(
+        store, "sources", lambda kernels: Sources("0" * 64, are_text=False)
+    )  # the version stands for them
     assert store.find(KIND) == IMAGE
     monkeypatch.setattr(store, "version", lambda: "0.0.0")
     assert store.find(KIND) is None
