@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from fastbp.warmup import warm_up
 from .cases import KERAS_BACKEND
 from .pages import FENCE, NOT_RUN, PICTURE, ROOT, agrees, blocks, check, pages
 
+os.environ.setdefault("KERAS_BACKEND", KERAS_BACKEND)  # some names are those of Keras's layers
 RUN = [page for page in pages() if blocks(page.read_text("utf-8"))]
 NEEDS = {"from-pytorch.md": "torch", "from-keras.md": "keras", "interchange.md": "torch", "distributed.md": "mpi4py"}
 APART = {"distributed.md"}  # MPI begins once in a process, and is told where it is by its environment
