@@ -258,3 +258,15 @@ def test_packed_parameters_are_those_of_the_plain_layout():
     engine.layout.unpack(packed, buffer)
     np.testing.assert_array_equal(buffer, engine.parameters)
     assert engine.layout.n_weights == sum(a * b for a, b in pairwise(CASES["deep"][0]))
+
+
+@pytest.mark.parametrize(("dtype", "far", "faint"), [("float32", 60, 76), ("float64", 600, 680)])
+def test_errors_too_faint_to_change_a_weight_are_0(dtype, far, faint):
+    layout = GraphLayout(plan.of_sizes((1, 2), (codes.SOFTMAX,), (), False), np.dtype(dtype).itemsize)
+    engine = GraphEngine(layout, aligned_zeros(layout.size, dtype), codes.Objective(codes.CROSS_ENTROPY))
+    data = engine.data(np.ones((1, 1), dtype), labels=np.zeros(1, np.int64))
+    for logit, is_kept in ((far, True), (faint, False)):  # the probability of the other class is e^−logit
+        layout.weight_views(engine.parameters)[0][:, 0] = logit, 0
+        _, (gradient,), _ = engine.gradients(data)
+        assert (gradient[1, 0] == pytest.approx(np.exp(-float(logit)), rel=1e-3, abs=0)) == is_kept
+        assert is_kept or not gradient.any()

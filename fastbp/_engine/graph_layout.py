@@ -231,8 +231,7 @@ class GraphLayout:
         touched, tensors = 0, []
         for i in used:
             place, parameter = self.places[i], self.plan.parameters[i]
-            is_weight = parameter.role == "weight"
-            own = (learns[i], is_weight, parameter.by_row, touched if parameter.by_row else NOWHERE, is_weight)
+            own = (learns[i], parameter.role == "weight", parameter.by_row, touched if parameter.by_row else NOWHERE)
             tensors.append(nodes.Tensor(place.start, place.rows, place.n, place.width, place.chunk, *own))
             touched += nodes.TOUCHED + 2 * place.rows if parameter.by_row else 0
         one = np.ones(1)

@@ -83,7 +83,6 @@ class Tensor(NamedTuple):
     penalized: bool  # whether l1, l2 and max_norm apply: to the weights of AFFINE
     by_row: bool  # whether an update changes only rows that the batch has: a table of embeddings
     touched: int  # by_row: the place of its numbers in Graph.touched
-    limits: bool  # whether max_norm applies: to columns, the incoming weights of a unit
 
 
 TENSOR_FIELDS = len(Tensor._fields)

@@ -14,17 +14,34 @@ import numpy as np
 from ..activations import target_times
 from ..apart import apart
 from ..backward import output_errors, outputs_of
-from ..bits import greatest, total
+from ..bits import constant, greatest, total
 from ..codes import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, POISSON, Machine, Team
 from ..elementary import exp, log_of_number, sigmoid
 from ..jit import inlined, inner
-from ..llvm import at, get, lanes, load_first, number_of, put, ramp, splat, store_first, where_less
+from ..llvm import (
+    absolute,
+    at,
+    get,
+    lanes,
+    load,
+    load_first,
+    number_of,
+    put,
+    ramp,
+    splat,
+    store,
+    store_first,
+    where_less,
+)
 from ..losses import beginning_at, binary_cross_entropy, pointwise
 from ..records import layer_of, rows_of
 from ..team import slice_of
 from ..tuning import HEIGHT
 from .likelihoods import gaussian, negative_binomial
 from .nodes import GAUSSIAN_NLL, MEMBERS
+
+# On its way down, a smaller δᴸ would become subnormal: many times slower to compute with, and too small for any weight.
+FAINT = constant(1e-30, 1e-290)
 
 
 @inner
@@ -109,13 +126,22 @@ def row_loss(a, of, place, columns, loss, inverse):
     return value / members
 
 
+@inlined
+def drop_faint(delta, count):
+    """Set numbers of δᴸ to 0 if they are so small that they change no weight. NaN stays."""
+    for i in range(0, count, lanes(delta, 1)):
+        x = load(delta, i, 1)
+        store(delta, i, where_less(absolute(x), FAINT(x), 0, x))
+
+
 @apart
 def graph_output_errors(net: Machine, m: int, weight: float, weighted: bool, team: Team):
-    """Do what `backward.output_errors` does, for any loss."""
+    """Do what `backward.output_errors` does, for any loss. Numbers of δᴸ below FAINT become 0."""
+    last, (first, length) = layer_of(net, net.depth - 1), slice_of(m, HEIGHT, team)
     if net.loss < GAUSSIAN_NLL:
         output_errors(net, m, weight, weighted, team)
+        drop_faint(at(net.work, last.delta + first * last.width), length * last.width)
         return
-    last, (first, length) = layer_of(net, net.depth - 1), slice_of(m, HEIGHT, team)
     inverse = number_of(net.work, 1 / weight if weight > 0 else 0.0)
     z, of = rows_of(net.work, last.a, last, first), outputs_of(net, last, first, weighted)
     for i in range(0, length, HEIGHT):

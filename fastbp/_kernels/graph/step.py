@@ -150,7 +150,7 @@ def limit_graph(net, graph, limit, team):
     """Scale the incoming weights of units, so that their norm is at most the limit: a thread's part of the units."""
     for i in range(graph.n_tensors):
         tensor = tensor_of(graph, i)
-        if not (tensor.limits and tensor.learns):
+        if not (tensor.penalized and tensor.learns):
             continue
         theta, width = at(net.parameters, tensor.start), tensor.width
         if width < lanes(theta, 1):
