@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._kernels import codes
-from .._kernels.calls import EvaluateCall, ReorderCall, TinyCall, TrainCall, slot_of
+from .._kernels.calls import EvaluateCall, ReorderCall, TrainCall
 from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
 from .._library.library import library
-from .._library.slots import Slots, address_of
+from .._library.slots import Slots
+from . import tiny
 from .layout import Layout, aligned_zeros, up_to
 from .nothing import ALONE, NO_BOUNDS, NO_LOSSES, NO_SEED, NO_WATCH, PLAIN_RULE, ends_of
 from .team import new_meeting, rows_team_size, run_together, team_size
@@ -25,12 +26,8 @@ from .workspace import FIRST, Lent, Workspace
 
 Array = npt.NDArray[Any]
 
-SMALL_LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
 FEW = 32  # rows up to which a prediction is copied from the workspace, which takes less time than new memory
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
-
-# Slots that train_tiny_each changes
-PARAMETERS, RATES = slot_of(TinyCall, "machine", "parameters"), slot_of(TinyCall, "step", "rates")
 
 
 def _by_team(entry: Callable[[Any, Any], int], call: Slots, threads: int) -> int:
@@ -75,9 +72,7 @@ class Engine:
         self.n_out, self.multiplications = layout.sizes[-1], layout.n_weights
         self._no_targets, self._no_labels = np.empty((0, self.n_out), parameters.dtype), np.empty(0, np.int64)
         self._no_weights = np.empty(0, parameters.dtype)
-        basic = max(activations) < codes.LEAKY_RELU and not any(dropout)
-        plain = objective._replace(parameter=(0.0,)) in (codes.Objective(code) for code in SMALL_LOSSES)
-        self._may_be_small = layout.is_small and basic and plain
+        self._is_tiny = tiny.is_tiny(layout, activations, objective, dropout)
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
         self._turn = Turn()
@@ -217,10 +212,8 @@ class Engine:
         """
         step = self._decided(step)
         with self._workspace_for(step, min(watch.rows.n, BLOCK)) as workspace:
-            if self._may_be_small and step.ends == codes.AT_ONCE and not data.weights.size:
-                call = self._tiny(workspace, data, step, budget, watch)
-                call.write("progress", progress)
-                return self.library.train_tiny(call.address, 0)
+            if self._is_tiny and tiny.serves(step) and not data.weights.size:
+                return tiny.train(self.library, workspace, data, step, progress, budget, watch)
             return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads, watch)
 
     def _decided(self, step: codes.Step) -> codes.Step:
@@ -263,32 +256,15 @@ class Engine:
         call.keep("step", step)
         call.write("progress", progress)
 
-    def _tiny(
-        self, workspace: Workspace, data: codes.Data, step: codes.Step, budget: int, watch: codes.Watch = NO_WATCH
-    ) -> Slots:
-        """Return the call for a batch in small.py, without the state of a network."""
-        call = workspace.call(TinyCall)
-        call.keep("program", workspace.program(step.block))
-        call.keep("step", step)
-        call.keep("watch", watch)
-        call.write("data", data)
-        integers = call.integers
-        integers[PARAMETERS] = address_of(self.parameters)
-        integers[RATES], integers[RATES + 1] = address_of(step.rates), step.rates.size
-        call.write("budget", budget)
-        return call
-
     def goes_with_others(self, step: codes.Step) -> bool:
         """Return whether `train_each` can train such networks: tiny ones with plain gradient descent."""
-        return self._may_be_small and ends_of(step) == codes.AT_ONCE
+        return self._is_tiny and tiny.serves(self._decided(step))
 
     def train_each(self, data: codes.Data, step: codes.Step, many: codes.Many, budget: int) -> int:
         """Continue with networks of this architecture, each with its own state in `many`. Return the blocks done."""
         step = self._decided(step)
         with self._workspace_for(step) as workspace:
-            call = self._tiny(workspace, data, step, budget)
-            call.write("many", many)
-            return self.library.train_tiny_each(call.address, 0)
+            return tiny.train_each(self.library, workspace, data, step, many, budget)
 
     @contextmanager
     def part(
