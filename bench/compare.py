@@ -37,6 +37,14 @@ def workload_of(name: str) -> Workload:
     return Workload("training", *(GRID | AWKWARD)[name])
 
 
+def asked(text: str) -> Workload:
+    """Return the workload of a row, or of any sizes and batch, such as "64-32-10, 32"."""
+    if text in GRID or text in AWKWARD or text in PREDICTIONS:
+        return workload_of(text)
+    sizes, batch = text.split(",")
+    return Workload("training", tuple(map(int, sizes.split("-"))), int(batch))
+
+
 def compare(name: str, names: list[str], rounds: int, dtype: str) -> tuple[Best, dict[str, str]]:
     """Measure ns per sample or row of each peer for one workload, in new processes. Return these and the versions."""
     with Turns(names, THREADS) as turns:

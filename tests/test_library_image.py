@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
+from itertools import pairwise
 
 import llvmlite.binding as llvm
 import pytest
@@ -135,6 +136,14 @@ def test_an_image_runs_at_any_address(cpu):
         assert [call(what, 3) for what in (1, 3, 4, 5, 6)] == [7, -2, ord("c") + 2 + 2, 301, -1]
         eight = (ctypes.c_float * 8).from_buffer(record, 64)
         assert list(eight) == [1, 2.5, 3, 4, -1, 6, 7, 8]
+
+
+def test_a_piece_knows_where_all_of_its_functions_are():
+    piece = piece_of(object_of(PROGRAM), ["entry"])
+    assert piece.places["entry"][0] == piece.image.entries["entry"]
+    ends = sorted((begin, begin + size) for begin, size in piece.places.values())
+    assert len(ends) >= 3, "`line` is internal"
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(ends))
 
 
 def test_images_run_together():

@@ -86,13 +86,17 @@ def build(dtype: str, level: str, system: str = sys.platform, kernels: str = "ne
     BuildError
         If the compilation fails; the message has what it wrote. If there is nothing to compile with, it says so.
     """
+    image = joined(pieces(dtype, level, system, kernels))
+    entries = {name: place for name, place in image.entries.items() if not name.startswith(APART)}
+    return Image(image.code, entries)
+
+
+def pieces(dtype: str, level: str, system: str = sys.platform, kernels: str = "network") -> list[Piece]:
+    """Build the parts of the kernels that `build` joins. bench/where.py reads from them where each function is."""
     _check_tools()
     command = [sys.executable, "-m", f"{__package__}.build", dtype]
     outputs = _outputs([[*command, part, system, kernels] for part in PARTS[kernels]], _environment(level))
-    pieces: list[Piece] = [pickle.loads(output.partition(MARK)[2]) for output in outputs]
-    image = joined(pieces)
-    entries = {name: place for name, place in image.entries.items() if not name.startswith(APART)}
-    return Image(image.code, entries)
+    return [pickle.loads(output.partition(MARK)[2]) for output in outputs]
 
 
 def _check_tools() -> None:

@@ -43,6 +43,7 @@ class Symbol(NamedTuple):
     name: str
     section: int
     value: int
+    size: int
 
 
 class Need(NamedTuple):
@@ -60,6 +61,7 @@ class Piece(NamedTuple):
     image: Image  # all functions that others can call
     needs: list[Need]
     machine: int
+    places: dict[str, tuple[int, int]]  # where each function begins, also one that nobody else calls, and its bytes
 
 
 def piece_of(object_bytes: bytes, names: Sequence[str]) -> Piece:
@@ -88,7 +90,8 @@ def piece_of(object_bytes: bytes, names: Sequence[str]) -> Piece:
     missing = [name for name in names if name not in places]
     if missing:
         raise ValueError(f"the object does not define {', '.join(missing)}")
-    return Piece(Image(bytes(code), {name: places[name] for name in names}), needs, machine)
+    sizes = {s.name: (places[s.name], s.size) for s in symbols if s.name in places and s.size}
+    return Piece(Image(bytes(code), {name: places[name] for name in names}), needs, machine, sizes)
 
 
 def joined(pieces: Iterable[Piece]) -> Image:
@@ -141,8 +144,8 @@ def _string(data: bytes, offset: int) -> str:
 
 def _symbols(data: bytes, table: Section, strings: Section) -> Iterator[Symbol]:
     for place in range(table.offset, table.offset + table.size, 24):
-        name, _, _, section, value, _ = struct.unpack_from("<IBBHQQ", data, place)
-        yield Symbol(_string(data, strings.offset + name), section, value)
+        name, _, _, section, value, size = struct.unpack_from("<IBBHQQ", data, place)
+        yield Symbol(_string(data, strings.offset + name), section, value, size)
 
 
 def _refuse_variables(sections: list[Section], symbols: list[Symbol]) -> None:
