@@ -1,9 +1,9 @@
 """Compare fastbp with other libraries, its peers, in one run: `make compare`.
 
-It measures as `fastbp bench` does (fastbp/benchmark/turns.py), but the networks of the README, and each workload in new
-processes. It prints the tables. With --write, it also writes them into README.md and draws docs/compare.png.
+It measures as `fastbp bench` does (fastbp/benchmark/turns.py), but the networks of the README. It prints the tables.
+With --write, it also writes them into README.md and draws docs/compare.png.
 
-    python -m bench.compare [--only NAME …] [--peers NAME …] [--rounds 5] [--dtype float32] [--write]
+    python -m bench.compare [--only NAME …] [--peers NAME …] [--rounds 5] [--dtype float32 float64] [--write]
 """
 
 from __future__ import annotations
@@ -15,61 +15,85 @@ import platform
 import statistics
 import sys
 from pathlib import Path
+from time import perf_counter
 
 from fastbp._cli.machine import processor
-from fastbp.benchmark.peers import PREDICTION, TRAINING, missing
+from fastbp.benchmark.peers import PREDICTION, TRAINING, can, missing
 from fastbp.benchmark.turns import Best, Turns, ratio
 from fastbp.benchmark.workloads import Workload
 
-from .workloads import AWKWARD, GRID, NETWORKS, ROWS
+from .peak import peak
+from .workloads import AWKWARD, FEW, GRID, NETWORKS, OTHER, ROWS
 
 ROOT = Path(__file__).parent.parent
 THREADS = (1, 2)
-ROUND_SECONDS = 0.25  # of one turn of one peer
+ROUND_SECONDS = 0.15  # of one turn of one peer
 MARKS = ("<!-- compare -->", "<!-- /compare -->")
-
-
-def workload_of(name: str) -> Workload:
-    """Return the workload of a row of the tables."""
-    if name in PREDICTIONS:
-        network, rows = name.split(", ")
-        return Workload("prediction", NETWORKS[network], ROWS[rows])
-    return Workload("training", *(GRID | AWKWARD)[name])
+RARE = ("FANN",)  # peers that do the work of few rows, and have a line below the table instead of a column
+PREDICTIONS = [f"{network}, {rows}" for rows in ROWS for network in NETWORKS]
+TRAININGS = GRID | FEW | AWKWARD
+DEFAULT = [*GRID, *FEW, *OTHER, *PREDICTIONS]
 
 
 def asked(text: str) -> Workload:
-    """Return the workload of a row, or of any sizes and batch, such as "64-32-10, 32"."""
-    if text in GRID or text in AWKWARD or text in PREDICTIONS:
-        return workload_of(text)
-    sizes, batch = text.split(",")
-    return Workload("training", tuple(map(int, sizes.split("-"))), int(batch))
+    """Return the workload of a row of the tables, or of any sizes and batch, such as "64-32-10, 32"."""
+    if text in OTHER:
+        return Workload(*OTHER[text])
+    if text in TRAININGS:
+        return Workload("training", *TRAININGS[text])
+    first, _, second = text.partition(", ")
+    if text in PREDICTIONS:
+        return Workload("prediction", NETWORKS[first], ROWS[second])
+    return Workload("training", tuple(map(int, first.split("-"))), int(second))
 
 
-def compare(name: str, names: list[str], rounds: int, dtype: str) -> tuple[Best, dict[str, str]]:
-    """Measure ns per sample or row of each peer for one workload, in new processes. Return these and the versions."""
-    with Turns(names, THREADS) as turns:
-        best = turns.measure(names, workload_of(name), rounds, dtype, ROUND_SECONDS)
-    for peer, reason in turns.failures.items():
-        print(f"{peer}: {reason}", file=sys.stderr)
-    return best, turns.versions
+def run(rows: list[str], turns: Turns, names: list[str], rounds: int, dtype: str) -> dict[str, Best]:
+    """Return ns per sample or row of each peer for one workload after the other, and print the progress."""
+    results = {}
+    for row in rows:
+        started = perf_counter()
+        results[row] = best = turns.measure(names, asked(row), rounds, dtype, ROUND_SECONDS)
+        figures = ", ".join(f"{peer} {ns:,.0f} ({threads})" for peer, (ns, threads) in best.items())
+        times = f"; {ratio(best):.2f} times" if ratio(best) else ""
+        print(f"{row}: {figures}{times}; {perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    return results
 
 
-def table(results: dict[str, Best], names: list[str], head: str) -> list[str]:
-    """Return a Markdown table: ns of each, fastbp's speed relative to its best peer, and fastbp's GFLOP/s."""
+def mean(results: dict[str, Best]) -> float:
+    """Return the geometric mean of the ratios to the best peer; NaN if a row has none."""
+    return math.exp(statistics.mean(math.log(ratio(best) or math.nan) for best in results.values()))
+
+
+def table(results: dict[str, Best], names: list[str], head: str, dtype: str = "float32") -> list[str]:
+    """Return a Markdown table: ns of each, fastbp's speed relative to its best peer, its GFLOP/s and % of the peak."""
+    shown = [peer for peer in names if peer not in RARE]
     lines = [
-        f"| {head} | {' | '.join(names)} | × best peer | GFLOP/s |",
-        "| --- |" + " ---: |" * (len(names) + 2),
+        f"| {head} | {' | '.join(shown)} | × best peer | GFLOP/s | % of peak |",
+        "| --- |" + " ---: |" * (len(shown) + 3),
     ]
-    ratios = []
     for name, best in results.items():
-        cells = [f"{best[peer][0]:,.0f}" if peer in best else "–" for peer in names]
+        cells = [f"{best[peer][0]:,.0f}" if peer in best else "–" for peer in shown]
         cells[0] = f"**{cells[0]}**"
-        ratios.append(times := ratio(best) or math.nan)
-        rate = workload_of(name).flop / best["fastbp"][0]
-        lines.append(f"| {name} | {' | '.join(cells)} | **{times:.2f}** | {rate:.3g} |")
-    mean = math.exp(statistics.mean(map(math.log, ratios)))
-    lines.append(f"| geometric mean |{' |' * len(names)} **{mean:.2f}** | |")
+        ns, threads = best["fastbp"]
+        rate = asked(name).flop / ns
+        share = f"{rate / peak(dtype, threads):.0%}".removesuffix("%")
+        lines.append(f"| {name} | {' | '.join(cells)} | **{ratio(best) or math.nan:.2f}** | {rate:.3g} | {share} |")
+    lines.append(f"| geometric mean |{' |' * len(shown)} **{mean(results):.2f}** | | |")
+    for peer in RARE:
+        if found := [f"{best[peer][0]:,.0f} ns for {name}" for name, best in results.items() if peer in best]:
+            lines += ["", f"{peer} takes {', '.join(found)}."]
     return lines
+
+
+def short_table(results: dict[str, Best], head: str) -> list[str]:
+    """Return a Markdown table with ns of fastbp and of its best peer."""
+    lines = [f"| {head} | fastbp | best peer | | × best peer |", "| --- | ---: | ---: | --- | ---: |"]
+    for name, best in results.items():
+        others = {peer: ns for peer, (ns, _) in best.items() if peer != "fastbp"}
+        first = min(others, key=others.__getitem__, default="")
+        cells = f"**{best['fastbp'][0]:,.0f}** | {others.get(first, math.nan):,.0f} | {first}"
+        lines.append(f"| {name} | {cells} | **{ratio(best) or math.nan:.2f}** |")
+    return [*lines, f"| geometric mean | | | | **{mean(results):.2f}** |"]
 
 
 def draw(results: dict[str, Best], names: list[str], path: Path) -> None:
@@ -79,8 +103,8 @@ def draw(results: dict[str, Best], names: list[str], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, ax = pyplot.subplots(figsize=(11, 5), layout="constrained")
-    peers = names[1:]
+    figure, ax = pyplot.subplots(figsize=(14, 5.5), layout="constrained")
+    peers = [peer for peer in names[1:] if peer not in RARE]
     for i, peer in enumerate(peers):
         at = [x + (i - len(peers) / 2 + 0.5) * 0.8 / len(peers) for x in range(len(results))]
         times = [best[peer][0] / best["fastbp"][0] if peer in best else math.nan for best in results.values()]
@@ -90,7 +114,7 @@ def draw(results: dict[str, Best], names: list[str], path: Path) -> None:
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_ylabel("time of a training step, × fastbp's")
-    ax.set_xticks(range(len(results)), list(results), rotation=20, ha="right")
+    ax.set_xticks(range(len(results)), list(results), rotation=25, ha="right")
     ax.set_xlabel("layer sizes, batch")
     figure.legend(ncols=len(peers), loc="outside lower center")
     ax.margins(x=0.01)
@@ -105,55 +129,60 @@ def write_between(lines: list[str], path: Path, marks: tuple[str, str]) -> None:
     path.write_text("\n".join([before + marks[0], "", *lines, "", marks[1]]) + after)
 
 
-def run(workloads: list[str], names: list[str], options: argparse.Namespace) -> tuple[dict[str, Best], dict[str, str]]:
-    """Compare for one workload after the other, and print the progress."""
-    results, versions = {}, {}
-    for name in workloads:
-        results[name], found = compare(name, names, options.rounds, options.dtype)
-        versions |= found
-        row = ", ".join(f"{peer} {ns:,.0f} ({threads})" for peer, (ns, threads) in results[name].items())
-        print(f"{name}: {row}", file=sys.stderr, flush=True)
-    return results, versions
-
-
-PREDICTIONS = [f"{network}, {rows}" for rows in ROWS for network in NETWORKS]
-DEFAULT = [*GRID, *PREDICTIONS]
+def measured(rows: list[str], names: list[str], rounds: int, dtype: str) -> tuple[dict[str, Best], dict[str, str]]:
+    """Measure for some rows in one set of processes. Return the figures, and the versions of the libraries."""
+    peers = [peer for peer in names if any(can(peer, asked(row)) for row in rows)]
+    with Turns(peers, THREADS) as turns:
+        results = run(rows, turns, peers, rounds, dtype)
+    for peer, reason in turns.failures.items():
+        print(f"{peer}: {reason}", file=sys.stderr)
+    return results, turns.versions
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = "; ".join([*GRID, *AWKWARD, *PREDICTIONS])
+    known = "; ".join([*TRAININGS, *OTHER, *PREDICTIONS])
     parser.add_argument("--only", nargs="+", default=DEFAULT, metavar="NAME", help=f"workloads: {known}")
     everyone = list(dict.fromkeys([*TRAINING, *PREDICTION]))
     parser.add_argument("--peers", nargs="+", default=everyone, metavar="NAME", help=", ".join(everyone))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
+    parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
     parser.add_argument(
         "--write", action="store_true", help="write the tables into README.md and the picture into docs/"
     )
     options = parser.parse_args()
     chosen = [peer for peer in everyone if peer in ("fastbp", *options.peers) and not missing(peer)]
+    trainings = [row for row in options.only if row not in PREDICTIONS]
+    predictions = [row for row in options.only if row in PREDICTIONS]
+    many = f"{ROWS['many rows']:,}"
     lines, versions = [], {}
-    trained, trainers = {}, [peer for peer in TRAINING if peer in chosen]
-    if workloads := [name for name in options.only if name not in PREDICTIONS]:
-        trained, versions = run(workloads, trainers, options)
-        lines += ["Training, ns per sample:", "", *table(trained, trainers, "sizes, batch"), ""]
-    predictors = [peer for peer in PREDICTION if peer in chosen]
-    if workloads := [name for name in options.only if name in PREDICTIONS]:
-        predicted, found = run(workloads, predictors, options)
+    for dtype in options.dtype:
+        results, found = measured([*trainings, *predictions], chosen, options.rounds, dtype)
         versions |= found
-        caption = f"`predict`, ns per row, called with one row and with {ROWS['many rows']:,} rows:"
-        lines += [caption, "", *table(predicted, predictors, "sizes, rows"), ""]
+        trained, predicted = ({row: results[row] for row in rows} for rows in (trainings, predictions))
+        long = dtype == options.dtype[0]  # the other one has a table of few columns
+        if trained:
+            names = [peer for peer in TRAINING if peer in chosen]
+            head = "sizes, batch"
+            lines += [f"Training in {dtype}, ns per sample:", ""]
+            lines += [*(table(trained, names, head, dtype) if long else short_table(trained, head)), ""]
+            if long and options.write:
+                draw(trained, names, ROOT / "docs" / "compare.png")
+        if predicted:
+            names = [peer for peer in PREDICTION if peer in chosen]
+            lines += [f"`predict` in {dtype}, ns per row, called with one row and with {many} rows:", ""]
+            head = "sizes, rows"
+            lines += [*(table(predicted, names, head, dtype) if long else short_table(predicted, head)), ""]
     lines += [
-        f"{options.dtype}; sigmoid, squared error, plain SGD; each library with 1 or 2 threads, whichever is faster; "
-        f"median of {options.rounds} alternating rounds in one run; {os.cpu_count()} × {processor()}; "
+        "Sigmoid, squared error and plain SGD unless the row says otherwise; each library with 1 or 2 threads, "
+        f"whichever is faster; median of {options.rounds} alternating rounds in one run; "
+        f"{os.cpu_count()} × {processor()}; "
         f"Python {platform.python_version()}; {', '.join(f'{peer} {v}' for peer, v in versions.items())}. "
-        "GFLOP/s are fastbp's. scikit-learn's outputs have no sigmoid.",
+        "GFLOP/s are fastbp's; the peak is that of multiply-adds in registers on as many cores. "
+        "scikit-learn's outputs have no sigmoid.",
     ]
     print("\n".join(lines))
     if options.write:
-        if trained:
-            draw(trained, trainers, ROOT / "docs" / "compare.png")
         write_between(lines, ROOT / "README.md", MARKS)
 
 

@@ -22,8 +22,9 @@ def _from_this_checkout(name: str) -> Any:
 
 
 _what = _from_this_checkout("workloads")
-EPOCHS, EPSILON, ETA, samples, uniform, problem, parameters = (
-    getattr(_what, name) for name in ("EPOCHS", "EPSILON", "ETA", "samples", "uniform", "problem", "parameters")
+EPOCHS, EPSILON, ETA, samples, uniform, problem, parameters, Workload = (
+    getattr(_what, name)
+    for name in ("EPOCHS", "EPSILON", "ETA", "samples", "uniform", "problem", "parameters", "Workload")
 )
 
 # name → (layer sizes, batch size)
@@ -39,12 +40,34 @@ GRID = {
     "784-512-512-10, 128": ((784, 512, 512, 10), 128),
     "256 × 8-10, 64": ((256,) * 8 + (10,), 64),
     "1024-1024-1024-10, 256": ((1024, 1024, 1024, 10), 256),
+    "512 × 4-1, 512": ((512,) * 4 + (1,), 512),
+}
+# Batches of a few samples, as in online learning
+FEW = {
+    "3-5-1, 1": ((3, 5, 1), 1),
+    "8-16-4, 1": ((8, 16, 4), 1),
+    "8-16-4, 2": ((8, 16, 4), 2),
+    "1-64-1, 1": ((1, 64, 1), 1),
+    "13-50-1, 3": ((13, 50, 1), 3),
 }
 AWKWARD = {
     "3-5-1, 7": ((3, 5, 1), 7),
     "63-33-10, 31": ((63, 33, 10), 31),
     "65-31-11, 33": ((65, 31, 11), 33),
     "127-67-1, 61": ((127, 67, 1), 61),
+}
+# Other work than sigmoids and plain SGD in whole epochs: that for which SimpleChains has published a time, a network
+# like RealMLP's, and reinforcement learning, where Python calls train_on_batch for each batch
+OTHER = {
+    "4-32-16-4, 10,000; tanh, Adam": Workload(
+        "training", (4, 32, 16, 4), 10_000, activation="tanh", output="identity", optimizer="adam"
+    ),
+    "80-256-256-256-10, 256; mish, AdamW": Workload(
+        "training", (80, 256, 256, 256, 10), 256, activation="mish", output="identity", optimizer="adamw"
+    ),
+    "4-64-64-2, 32; relu, Adam, a call for each batch": Workload(
+        "calls", (4, 64, 64, 2), 32, activation="relu", output="identity", optimizer="adam"
+    ),
 }
 # layer sizes for predictions
 NETWORKS = {

@@ -27,15 +27,17 @@ def asked(monkeypatch) -> list[tuple[str, object]]:
     asked = []
 
     class Server:
-        def __init__(self, peer, threads):
-            self.peer = peer
+        def __init__(self, peer, threads, settings):
+            self.peer, self.question = peer, ""
 
         def answer(self):
-            return "1.0"
+            if isinstance(self.question, float):
+                return {"fastbp": 1.0}.get(self.peer, 4.0)
+            return None if self.question else "1.0"
 
         def ask(self, question):
+            self.question = question
             asked.append((self.peer, question))
-            return None if question else {"fastbp": 1.0}.get(self.peer, 4.0)
 
         def release(self):
             pass
@@ -96,7 +98,7 @@ def test_a_peer_that_fails_says_why_and_the_others_go_on():
         assert both.failures["scikit-learn"].startswith("ValueError: hidden_layer_sizes must be > 0")
         assert "\n" not in both.failures["scikit-learn"]
     with turns.Turns(["NumPy"], (1,)) as one:
-        one._servers["NumPy", 1]._process.kill()
+        one._servers["NumPy", 1, 0]._process.kill()
         assert one.measure(["NumPy"], Workload("prediction", (3, 2), 1), 1, "float32", 0.01) == {}
         assert one.failures == {"NumPy": "ended with exit code -9"}
 
@@ -144,8 +146,9 @@ def test_shorter_rounds_have_fewer_samples_and_whole_batches():
 
 def test_a_round_takes_about_as_long_as_asked():
     started = time.perf_counter()
-    ns = server.timed_round("NumPy", 1, Workload("prediction", (3, 2), 1), "float32", 0.02)()
-    assert 0 < ns < 1e9
+    rounds = server.Rounds("NumPy", 1, Workload("prediction", (3, 2), 1), "float32")
+    assert 0 < rounds.ns(0.02) < 1e9
+    assert 0 < rounds.ns(0.04) < 1e9
     assert time.perf_counter() - started < 20
 
 
@@ -186,9 +189,37 @@ def test_ctrl_c_ends_it_and_its_processes(tmp_path):
     assert not any(Path(f"/proc/{child}").exists() for child in started)
 
 
-def test_a_peer_that_is_far_behind_has_one_round(monkeypatch, asked):
+def test_a_peer_that_is_far_behind_has_one_short_round(monkeypatch, asked):
     monkeypatch.setattr(turns, "FAR", 0.5)  # so that even the fastest peer is behind itself
     with turns.Turns(["fastbp", "NumPy"], (1,)) as both:
         best = both.measure(["fastbp", "NumPy"], Workload("prediction", (3, 4, 2), 8), 3, "float32", 0.001)
-    assert [asked.count((peer, None)) for peer in ("fastbp", "NumPy")] == [3, 1]
+    assert [asked.count((peer, 0.001)) for peer in ("fastbp", "NumPy")] == [3, 0]
+    assert [asked.count((peer, turns.GLANCE_SECONDS)) for peer in ("fastbp", "NumPy")] == [1, 1]
     assert best == {"fastbp": (1.0, 1), "NumPy": (4.0, 1)}
+
+
+def test_torch_compiles_only_if_it_may_be_fast(monkeypatch, asked):
+    work, names = Workload("training", (3, 4, 2), 8), ["fastbp", "NumPy", "PyTorch eager", "torch.compile"]
+    with turns.Turns(names, (1,)) as four:
+        assert set(four.measure(names, work, 1, "float32", 0.001)) == set(names)
+        monkeypatch.setattr(turns, "HOPELESS", 0.5)
+        assert set(four.measure(names, work, 1, "float32", 0.001)) == set(names[:3])
+    assert asked.count(("torch.compile", [work, "float32"])) == 1
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_peer_has_a_process_for_each_of_its_settings():
+    with turns.Turns(["fastbp", "JAX scan"], (1, 2)) as both:
+        assert list(both._servers) == [
+            *(("fastbp", count, 0) for count in (1, 2)),
+            *(("JAX scan", count, which) for count in (1, 2) for which in (0, 1)),
+        ]
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_peer_is_not_asked_for_what_it_cannot_do():
+    with turns.Turns(["fastbp", "FANN"], (1,)) as both:
+        few, many = (
+            both.measure(["fastbp", "FANN"], Workload("training", (3, 1), n), 1, "float32", 0.01) for n in (1, 2)
+        )
+    assert (set(few), set(many)) == ({"fastbp", "FANN"}, {"fastbp"})

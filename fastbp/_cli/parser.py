@@ -325,6 +325,6 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         choices=tuple(PEERS),
         default=USUAL,
         metavar="NAME",
-        help=f"some of {', '.join(PEERS)}; default: all that are installed, except torch.compile",
+        help=f"some of {', '.join(PEERS)}; default: all that are installed, except torch.compile and fann",
     )
     bench.add_argument("--rounds", type=int, default=3, help="rounds for each peer; default: %(default)s")

@@ -11,5 +11,7 @@ PEERS = {  # by their names on the command line
     "torch.compile": "torch.compile",
     "scikit-learn": "scikit-learn",
     "onnxruntime": "onnxruntime",
+    "fann": "FANN",
 }
-USUAL = tuple(name for name in PEERS if name != "torch.compile")  # it needs a C++ compiler and half a minute
+SELDOM = ("torch.compile", "fann")  # one needs a C++ compiler and half a minute, the other serves batches of one sample
+USUAL = tuple(name for name in PEERS if name not in SELDOM)

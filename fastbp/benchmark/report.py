@@ -33,8 +33,8 @@ def workloads(networks: Sequence[tuple[Sizes, int]]) -> list[Workload]:
 def bytes_of(what: Sequence[Workload], dtype: str) -> int:
     """Return roughly how many bytes one peer's process needs for the largest: samples, weights, gradients."""
     most = 0
-    for kind, sizes, rows, seconds in what:
-        n = samples(sizes, rows, seconds) if kind == "training" else rows
+    for kind, sizes, rows, seconds, *_ in what:
+        n = rows if kind == "prediction" else samples(sizes, rows, seconds)
         most = max(most, n * (sizes[0] + sizes[-1]) + rows * sum(sizes) + 3 * sum(map(prod, pairwise(sizes))))
     return most * np.dtype(dtype).itemsize
 

@@ -5,6 +5,7 @@ It needs only numpy: bench/workloads.py loads this file by its path when asv run
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -13,29 +14,47 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Sizes = tuple[int, ...]  # n_1 … n_L
-Kind = Literal["training", "prediction"]
+Arrays = list[Array]
+Predict = Callable[[Array], Array]
+Kind = Literal["training", "calls", "prediction"]
 
 EPOCHS = 5  # in one call of a peer's training
-ETA = 0.1
+ETA = 0.1  # of plain SGD
+ADAM_ETA, BETA_1, BETA_2, TINY = 1e-3, 0.9, 0.999, 1e-8  # of Adam and AdamW; ε is added to the corrected root
+DECAY = 0.01  # of AdamW: Θ ← Θ − η · DECAY · Θ before the step, not for biases
 SECONDS = 0.3  # approximate time of a timed fit, at a billion multiplications per second
 MOST = 40_000  # the most samples for so many seconds
+FULL = 4096  # a batch of so many samples has all of them
 EPSILON = 0.12  # initial weights lie in [−ε, ε]
 
 
 class Workload(NamedTuple):
-    """A network that is trained with a batch size of `rows`, or that predicts `rows` rows in a call."""
+    """A network that is trained with a batch size of `rows`, or that predicts `rows` rows in a call.
+
+    kind: "training" for whole epochs, "calls" for one call from Python for each batch, or "prediction".
+    """
 
     kind: Kind
     sizes: Sizes
     rows: int
     seconds: float = SECONDS  # as in `samples`
+    activation: str = "sigmoid"  # of hidden layers: sigmoid, tanh, relu or mish
+    output: str = "sigmoid"  # of the last layer: sigmoid or identity
+    optimizer: str = "sgd"  # sgd, adam or adamw
 
     @property
     def flop(self) -> int:
         """Floating-point operations for one sample."""
-        if self.kind == "training":
-            return 2 * multiplications(self.sizes)
-        return 2 * sum(n * n_next for n, n_next in pairwise(self.sizes))
+        if self.kind == "prediction":
+            return 2 * sum(n * n_next for n, n_next in pairwise(self.sizes))
+        return 2 * multiplications(self.sizes)
+
+
+class Training(NamedTuple):
+    """The work of a peer for one workload."""
+
+    run: Callable[[], Any]  # trains for five more epochs and waits for the result
+    parameters: Callable[[], tuple[Arrays, Arrays]]  # [Θ¹, …], each (n_{l+1}, n_l), and [b¹, …]
 
 
 def multiplications(sizes: Sizes) -> int:
@@ -46,6 +65,8 @@ def multiplications(sizes: Sizes) -> int:
 
 def samples(sizes: Sizes, batch: int, seconds: float = SECONDS) -> int:
     """Return the number of samples in a timed epoch: whole batches, fewer for larger networks, the same everywhere."""
+    if batch >= FULL:
+        return batch
     n = int(min(MOST * seconds / SECONDS, seconds * 2e9 / (EPOCHS * multiplications(sizes))))
     return max(4, n // batch) * batch
 
