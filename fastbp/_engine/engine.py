@@ -72,7 +72,7 @@ class Engine:
         self.n_out, self.multiplications = layout.sizes[-1], layout.n_weights
         self._no_targets, self._no_labels = np.empty((0, self.n_out), parameters.dtype), np.empty(0, np.int64)
         self._no_weights = np.empty(0, parameters.dtype)
-        self._is_tiny = tiny.is_tiny(layout, activations, objective, dropout)
+        self._is_tiny = tiny.is_tiny(layout, objective)
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
         self._turn = Turn()
@@ -212,8 +212,8 @@ class Engine:
         """
         step = self._decided(step)
         with self._workspace_for(step, min(watch.rows.n, BLOCK)) as workspace:
-            if self._is_tiny and tiny.serves(step) and not data.weights.size:
-                return tiny.train(self.library, workspace, data, step, progress, budget, watch)
+            if self._is_tiny and tiny.serves(step):
+                return tiny.train(self.library, workspace, data, memory, step, progress, budget, watch)
             return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads, watch)
 
     def _decided(self, step: codes.Step) -> codes.Step:
@@ -264,7 +264,7 @@ class Engine:
         """Continue with networks of this architecture, each with its own state in `many`. Return the blocks done."""
         step = self._decided(step)
         with self._workspace_for(step) as workspace:
-            return tiny.train_each(self.library, workspace, data, step, many, budget)
+            return tiny.train_each(self.library, workspace, data, self._no_memory, step, many, budget)
 
     @contextmanager
     def part(

@@ -24,6 +24,18 @@ NO_WATCH = codes.Watch(
     start=codes.Start(NO_NUMBERS, NO_NUMBERS, NO_NUMBERS, NO_INTEGERS, NO_WORDS),
 )
 
+NO_MANY = codes.Many(
+    NO_NUMBERS,
+    rates=NO_NUMBERS,
+    seeds=NO_WORDS,
+    first=NO_NUMBERS,
+    second=NO_NUMBERS,
+    steps=NO_INTEGERS,
+    positions=NO_INTEGERS,
+    randoms=NO_WORDS,
+    losses=NO_NUMBERS,
+)
+
 
 def ends_of(step: codes.Step) -> int:
     """Return how a batch ends in training: at once if it is one block and its step is plain gradient descent."""

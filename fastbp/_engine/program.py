@@ -13,6 +13,8 @@ import numpy as np
 from .._kernels import codes, tasks
 from .._kernels.shapes import SIDE, beside
 
+FROM_LOGITS = (codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY, codes.POISSON)
+
 
 def _flat(items: Sequence[tuple[int, ...]]) -> tasks.Tasks:
     """Return a list of tasks in one array, in which each has room for tasks.TASK_FIELDS numbers."""
@@ -35,14 +37,30 @@ def _gathers(layer: codes.Layer, place: int, groups: range) -> list[tasks.Gather
     ]
 
 
-def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> tasks.Passes:
-    """Return the tasks for groups of samples. Each task covers as many groups as the step of `groups`."""
-    last = layers[-1]
-    forward, backward = [], []
-    for layer, above in pairwise(layers):
-        activation = above.activation if above is not last else codes.SOFTMAX  # z itself: the loss is computed from z
+def _keeps_slope(machine: codes.Machine, number: int, layer: codes.Layer) -> bool:
+    """Return whether options.py activates a layer on the way forward, and stores f′."""
+    rare = layer.activation >= codes.LEAKY_RELU
+    if number < machine.depth - 1:
+        return rare or bool(machine.dropout[number] > 0)
+    if machine.loss in FROM_LOGITS or layer.activation == codes.SOFTMAX:
+        return False
+    return rare or machine.loss != codes.SQUARED_ERROR
+
+
+def _forward(
+    layers: Sequence[codes.Layer], kept: Sequence[bool], groups: range
+) -> tuple[list[tasks.ForwardTask], list[tasks.ActivateTask]]:
+    """Return the tasks of the way forward. kept: for each layer, whether its f′ is stored."""
+    last, forward = layers[-1], []
+    activations: list[tasks.ActivateTask] = []
+    for number, (layer, above) in enumerate(pairwise(layers), 1):
+        # z itself for outputs, because the loss is computed from z
+        activation = codes.SOFTMAX if above is last or kept[number] else above.activation
         for j in _squares(above):
             for s in groups:
+                if kept[number] and j == _squares(above)[-1] and s == groups[-1]:
+                    activation = codes.KEPT + len(activations)
+                    activations.append(tasks.ActivateTask(number, groups.start, groups.stop - groups.start))
                 task = tasks.ForwardTask(
                     z=above.a + s * above.width + j * SIDE,
                     a=layer.a + s * layer.width,
@@ -54,29 +72,42 @@ def _passes(layers: Sequence[codes.Layer], targets: int, groups: range) -> tasks
                     step=layer.width * SIDE,
                 )
                 forward.append(task)
-    for layer, above in reversed(list(pairwise(layers[1:]))):
+    return forward, activations
+
+
+def _backward(layers: Sequence[codes.Layer], kept: Sequence[bool], groups: range) -> list[tasks.BackwardTask]:
+    """Return the tasks of the way back. kept: as in `_forward`."""
+    backward = []
+    for number, (layer, above) in reversed(list(enumerate(pairwise(layers[1:]), 1))):
         for s in groups:
             for k in _squares(layer):
                 place = s * layer.width + k * SIDE
                 back = tasks.BackwardTask(
                     delta=layer.delta + place,
-                    a=layer.a + place,
+                    a=(layer.slope if kept[number] else layer.a) + place,
                     theta=layer.theta + k * above.width,
                     row=above.width,
                     units=layer.n - k,
                     incoming=above.delta + s * above.width,
                     n=above.n,
-                    activation=layer.activation,
+                    activation=codes.KEPT if kept[number] else layer.activation,
                     step=layer.width * SIDE,
                 )
                 backward.append(back)
+    return backward
+
+
+def _passes(layers: Sequence[codes.Layer], kept: Sequence[bool], targets: int, groups: range) -> tasks.Passes:
+    """Return the tasks for groups of samples. Each task covers as many groups as the step of `groups`."""
+    last = layers[-1]
     outputs = [
         tasks.OutputTask(last.delta + place, last.a + place, targets + place, sample=s, units=last.n - j)
         for s in groups
         for j in _squares(last)
         for place in [s * last.width + j * SIDE]
     ]
-    return tasks.Passes(_flat(forward), _flat(outputs), _flat(backward))
+    forward, activations = _forward(layers, kept, groups)
+    return tasks.Passes(_flat(forward), _flat(activations), _flat(outputs), _flat(_backward(layers, kept, groups)))
 
 
 def program(machine: codes.Machine, m: int, itemsize: int) -> tasks.Program:
@@ -86,9 +117,11 @@ def program(machine: codes.Machine, m: int, itemsize: int) -> tasks.Program:
     squares in the workspace, of weights in the parameters. `_kernels.tasks` describes the tasks.
     """
     layers = [codes.Layer(*row) for row in machine.layers.reshape(-1, codes.LAYER_FIELDS)]
+    kept = [number > 0 and _keeps_slope(machine, number, layer) for number, layer in enumerate(layers)]
     groups, together = range(0, m, SIDE), beside(itemsize) * SIDE
-    cut = len(groups) * SIDE // together * together  # samples whose groups are side by side
-    weights, biases = [], []
+    end = len(groups) * SIDE
+    cut = end // together * together  # samples whose groups are side by side
+    weights, biases, steps = [], [], []
     for layer, above in pairwise(layers):
         for j in _squares(above):
             delta = above.delta + j * SIDE
@@ -104,12 +137,15 @@ def program(machine: codes.Machine, m: int, itemsize: int) -> tasks.Program:
                 )
                 weights.append(task)
             biases.append(tasks.BiasTask(layer.theta + j + layer.n * above.width, delta, above.width))
+        count = layer.n * above.width
+        steps.append(tasks.StepTask(layer.theta, count + above.width, weights=count))
     return tasks.Program(
         len(groups),
         _flat(_gathers(layers[0], layers[0].a, groups)),
         _flat(_gathers(layers[-1], machine.targets, groups)),
-        _passes(layers, machine.targets, range(0, cut, together)),
-        _passes(layers, machine.targets, range(cut, m, SIDE)),
+        _passes(layers, kept, machine.targets, range(0, cut, together)),
+        _passes(layers, kept, machine.targets, range(cut, end, SIDE)),
         _flat(weights),
         _flat(biases),
+        _flat(steps),
     )

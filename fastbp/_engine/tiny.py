@@ -8,33 +8,27 @@ from .._kernels import codes
 from .._kernels.calls import TinyCall, slot_of
 from .._library.slots import Slots, address_of
 from .layout import Layout
-from .nothing import NO_WATCH
+from .nothing import NO_MANY, NO_WATCH
 from .workspace import Workspace
 
-LOSSES = (codes.SQUARED_ERROR, codes.CROSS_ENTROPY, codes.BINARY_CROSS_ENTROPY)
-
-# Slots that train_tiny_each changes
-PARAMETERS, RATES = slot_of(TinyCall, "machine", "parameters"), slot_of(TinyCall, "step", "rates")
+PARAMETERS = slot_of(TinyCall, "machine", "parameters")  # the kernel changes it for many networks
 
 
-def is_tiny(
-    layout: Layout, activations: tuple[int, ...], objective: codes.Objective, dropout: tuple[float, ...]
-) -> bool:
-    """Return whether small.py has all that a network needs, and is faster. The step decides, too: see `serves`."""
-    basic = max(activations) < codes.LEAKY_RELU and not any(dropout)
-    plain = objective._replace(parameter=(0.0,)) in (codes.Objective(code) for code in LOSSES)
-    return layout.is_small and basic and plain
+def is_tiny(layout: Layout, objective: codes.Objective) -> bool:
+    """Return whether small.py can train a network, and is faster. The step decides, too: see `serves`."""
+    return layout.is_small and objective.code != codes.CUSTOM
 
 
 def serves(step: codes.Step) -> bool:
     """Return whether small.py has the step, of which it is decided how a batch ends."""
-    return step.ends == codes.AT_ONCE
+    return step.ends in (codes.AT_ONCE, codes.AFTER_BATCH) and step.block >= step.batch_size
 
 
 def train(
     library: Any,
     workspace: Workspace,
     data: codes.Data,
+    memory: codes.Memory,
     step: codes.Step,
     progress: codes.Progress,
     budget: int,
@@ -42,30 +36,41 @@ def train(
 ) -> int:
     """Continue as Engine.train does, in a workspace. Return how many blocks were done."""
     call = _call(workspace, data, step, budget, watch)
+    call.keep("step", step)
+    call.keep("memory", memory)
+    call.keep("many", NO_MANY)
     call.write("progress", progress)
     done: int = library.train_tiny(call.address, 0)
     return done
 
 
 def train_each(
-    library: Any, workspace: Workspace, data: codes.Data, step: codes.Step, many: codes.Many, budget: int
+    library: Any,
+    workspace: Workspace,
+    data: codes.Data,
+    memory: codes.Memory,
+    step: codes.Step,
+    many: codes.Many,
+    budget: int,
 ) -> int:
-    """Continue as Engine.train_each does, in a workspace. Return how many blocks were done."""
+    """Continue as Engine.train_each does, in a workspace. Return how many blocks were done.
+
+    memory: has room for sums. The moments are those of `many`.
+    """
     call = _call(workspace, data, step, budget, NO_WATCH)
+    call.write("step", step)  # not kept, because the kernel changes it
+    call.write("memory", memory)
     call.write("many", many)
-    done: int = library.train_tiny_each(call.address, 0)
+    done: int = library.train_tiny(call.address, 0)
     return done
 
 
 def _call(workspace: Workspace, data: codes.Data, step: codes.Step, budget: int, watch: codes.Watch) -> Slots:
-    """Return the call for a batch, without the state of a network."""
+    """Return the call for a batch, without the step and the state of a network."""
     call = workspace.call(TinyCall)
     call.keep("program", workspace.program(step.block))
-    call.keep("step", step)
     call.keep("watch", watch)
     call.write("data", data)
-    integers = call.integers
-    integers[PARAMETERS] = address_of(workspace.machine.parameters)
-    integers[RATES], integers[RATES + 1] = address_of(step.rates), step.rates.size
+    call.integers[PARAMETERS] = address_of(workspace.machine.parameters)
     call.write("budget", budget)
     return call

@@ -41,15 +41,16 @@ class EvaluateCall(NamedTuple):
 
 
 class TinyCall(NamedTuple):
-    """What `train_tiny` and `train_tiny_each` read."""
+    """What `train_tiny` reads."""
 
     machine: codes.Machine
     program: tasks.Program
     data: codes.Data
     step: codes.Step
-    progress: codes.Progress  # `train_tiny_each` writes those of each network into the call
+    memory: codes.Memory
+    progress: codes.Progress  # for many networks, `train_tiny` writes those of each into the call
     watch: codes.Watch
-    many: codes.Many
+    many: codes.Many  # without rates, there is one network
     budget: int
 
 

@@ -242,6 +242,10 @@ class Many(NamedTuple):
 
     parameters: NumberRun  # (k, size) as in Machine
     rates: RealRun  # (k, 1) η
+    seeds: WordRun  # (k, 1) for dropout
+    first: NumberRun  # (k, size) as in Memory, or (0,)
+    second: NumberRun
+    steps: IntegerRun  # (k, 1)
     positions: IntegerRun  # (k, 2), and so on, like Progress
     randoms: WordRun
     losses: RealRun

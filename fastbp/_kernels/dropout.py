@@ -3,6 +3,8 @@
 The hash is of (batch, layer, sample, unit), so it is the same for any number of threads, dtype and size of a vector.
 """
 
+from operator import floordiv, mod
+
 import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
@@ -10,6 +12,7 @@ from numba.extending import intrinsic
 from .jit import inner
 from .llvm import at, lanes, load, number_of, store
 from .random import GAMMA, mix
+from .squares import SIDE, load_square
 
 OF_LAYER = np.uint64(0xD1B54A32D192ED03)
 STEPS = 1 << 24  # a rate is rounded to a multiple of 1 / STEPS
@@ -21,26 +24,46 @@ def kept(typing, x, first, low, high, bound):
     """Return x where the hash of first, first + 1, … with a key is at least the bound, else 0."""
 
     def generate(context, builder, signature, args):
-        word = ir.IntType(32)
-        words = ir.VectorType(word, x.lanes)
-
-        def every(number):
-            first = builder.insert_element(ir.Constant(words, ir.Undefined), number, word(0))
-            return builder.shuffle_vector(first, first, ir.Constant(words, None))
-
-        def constant(number):
-            return ir.Constant(words, [number] * x.lanes)
-
-        value, first, low, high, bound = (args[0], *(every(builder.trunc(a, word)) for a in args[1:]))
-        place = builder.add(first, ir.Constant(words, list(range(x.lanes))))
-        h = builder.xor(builder.mul(place, constant(0x9E3779B9)), low)  # then lowbias32, by Wellons
-        h = builder.mul(builder.xor(h, builder.lshr(h, constant(16))), constant(0x7FEB352D))
-        h = builder.mul(builder.xor(h, builder.lshr(h, constant(15))), constant(0x846CA68B))
-        h = builder.xor(builder.xor(h, builder.lshr(h, constant(16))), high)
-        dropped = builder.icmp_unsigned("<", builder.lshr(h, constant(8)), bound)
-        return builder.select(dropped, ir.Constant(value.type, None), value)
+        value, first, low, high, bound = (args[0], *(_everywhere(builder, a, x.lanes) for a in args[1:]))
+        place = builder.add(first, ir.Constant(first.type, list(range(x.lanes))))
+        return _where_kept(builder, value, place, low, high, bound)
 
     return x(x, first, low, high, bound), generate
+
+
+@intrinsic
+def square_kept(typing, x, first, n, low, high, bound):
+    """Do the same for a square (squares.py), whose rows are units and whose columns are samples of n units each."""
+
+    def generate(context, builder, signature, args):
+        value, first, n, low, high, bound = (args[0], *(_everywhere(builder, a, x.lanes) for a in args[1:]))
+        row, column = (ir.Constant(n.type, [part(lane, SIDE) for lane in range(x.lanes)]) for part in (floordiv, mod))
+        place = builder.add(builder.add(first, row), builder.mul(n, column))
+        return _where_kept(builder, value, place, low, high, bound)
+
+    return x(x, first, n, low, high, bound), generate
+
+
+def _everywhere(builder, number, lanes):
+    """Return a vector with the lowest 32 bits of a number in each lane."""
+    word = ir.IntType(32)
+    words = ir.VectorType(word, lanes)
+    first = builder.insert_element(ir.Constant(words, ir.Undefined), builder.trunc(number, word), word(0))
+    return builder.shuffle_vector(first, first, ir.Constant(words, None))
+
+
+def _where_kept(builder, value, place, low, high, bound):
+    """Return the value where the hash of a place with a key is at least the bound, else 0. All are vectors."""
+
+    def constant(number):
+        return ir.Constant(place.type, [number] * place.type.count)
+
+    h = builder.xor(builder.mul(place, constant(0x9E3779B9)), low)  # then lowbias32, by Wellons
+    h = builder.mul(builder.xor(h, builder.lshr(h, constant(16))), constant(0x7FEB352D))
+    h = builder.mul(builder.xor(h, builder.lshr(h, constant(15))), constant(0x846CA68B))
+    h = builder.xor(builder.xor(h, builder.lshr(h, constant(16))), high)
+    dropped = builder.icmp_unsigned("<", builder.lshr(h, constant(8)), bound)
+    return builder.select(dropped, ir.Constant(value.type, None), value)
 
 
 def make_drop_row(part):
@@ -81,3 +104,16 @@ def drop_out(a, slope, share, n, rate, batch, layer, seed):
             drop_quarter(at(a.at, place), at(slope, place), share.columns, scale, first, key, bound)
         else:
             drop_full(at(a.at, place), at(slope, place), share.columns, scale, first, key, bound)
+
+
+@inner
+def drop_out_squares(a, slope, samples, layer, rate, batch, number, seed):
+    """Do the same for squares. samples: an ActivateTask, which has the first one of the batch, and their number."""
+    key = mix(seed + np.uint64(batch) * GAMMA + np.uint64(number) * OF_LAYER)
+    low, high = np.int64(key & LOW), np.int64(key >> HIGH)
+    scale, bound = number_of(a, 1 / (1 - rate)), np.int64(rate * STEPS + 0.5)
+    for s in range(0, samples.samples, SIDE):
+        for k in range(0, layer.n, SIDE):
+            place, first = s * layer.width + k * SIDE, (samples.sample + s) * layer.n + k
+            store(a, place, square_kept(load_square(a, place) * scale, first, layer.n, low, high, bound))
+            store(slope, place, square_kept(load_square(slope, place) * scale, first, layer.n, low, high, bound))

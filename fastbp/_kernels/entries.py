@@ -16,11 +16,13 @@ from .llvm import get, put
 from .random import shuffle
 from .records import read
 
+# Slots that get what one network after the other has of its own, and those of what all have
 PARAMETERS, RATES = slot_of(TinyCall, "machine", "parameters"), slot_of(TinyCall, "step", "rates")
+SEED = slot_of(TinyCall, "step", "seed")
+MOMENTS = slot_of(TinyCall, "memory", "first"), slot_of(TinyCall, "memory", "second")
+STEPS = slot_of(TinyCall, "memory", "steps")
 POSITION, RANDOM, LOSSES = (slot_of(TinyCall, "progress", name) for name in Progress._fields)
-MANY_PARAMETERS, MANY_RATES, MANY_POSITIONS, MANY_RANDOMS, MANY_LOSSES = (
-    slot_of(TinyCall, "many", name) for name in Many._fields
-)
+OF_MANY = Many(*(slot_of(TinyCall, "many", name) for name in Many._fields))
 SIZE = 1  # an array's size is in the slot after its address
 
 
@@ -60,40 +62,44 @@ def predicting(number):
 
 
 def tiny(number):
-    """Return the entries for tiny networks, which return the number of blocks done."""
+    """Return the entry for tiny networks, which returns the number of blocks done."""
     itemsize = np.dtype(number).itemsize
 
     @inner
-    def train(call, budget):
-        c = read(TinyCall, number, call)
-        team = Team(call, 0, 1)  # one thread: no meetings
-        return small.train(c.machine, c.program, c.data, c.step, c.progress, c.watch, budget, team)
+    def take(call, many, i, size, epochs):
+        """Write what network i of many has of its own into the call."""
+        put(call, PARAMETERS, get(call, OF_MANY.parameters) + i * size * itemsize)
+        put(call, MOMENTS[0], get(call, OF_MANY.first) + i * size * itemsize)
+        put(call, MOMENTS[1], get(call, OF_MANY.second) + i * size * itemsize)
+        put(call, RATES, get(call, OF_MANY.rates) + i * 8)
+        put(call, RATES + SIZE, 1)
+        put(call, SEED, get(many.seeds.at, i))
+        put(call, STEPS, get(call, OF_MANY.steps) + i * 8)
+        put(call, POSITION, get(call, OF_MANY.positions) + i * 16)
+        put(call, RANDOM, get(call, OF_MANY.randoms) + i * 8)
+        put(call, LOSSES, get(call, OF_MANY.losses) + i * epochs * 8)
+        put(call, LOSSES + SIZE, epochs)
 
     def train_tiny(call, thread):
-        return train(call, read(TinyCall, number, call).budget)
+        """Train the network, or each of many in one workspace until its epochs are done or its loss isn't finite.
 
-    def train_tiny_each(call, thread):
-        """Train each network in one workspace, until its epochs are done or its loss isn't finite."""
-        c, done = read(TinyCall, number, call), 0
-        many, budget = c.many, c.budget
-        count = many.rates.size
-        size, epochs = many.parameters.size // count, many.losses.size // count
-        parameters, rates, positions = get(call, MANY_PARAMETERS), get(call, MANY_RATES), get(call, MANY_POSITIONS)
-        randoms, losses = get(call, MANY_RANDOMS), get(call, MANY_LOSSES)
-        put(call, RATES + SIZE, 1)
-        put(call, LOSSES + SIZE, epochs)
-        for i in range(count):
-            epoch = get(many.positions.at, 2 * i + EPOCH)
-            if epoch < epochs and math.isfinite(get(many.losses.at, i * epochs + epoch)) and done < budget:
-                put(call, PARAMETERS, parameters + i * size * itemsize)
-                put(call, RATES, rates + i * 8)
-                put(call, POSITION, positions + i * 16)
-                put(call, RANDOM, randoms + i * 8)
-                put(call, LOSSES, losses + i * epochs * 8)
-                done += train(call, budget - done)
+        This is one entry, because it is compiled with all that it calls.
+        """
+        c, done, team = read(TinyCall, number, call), 0, Team(call, 0, 1)  # one thread: no meetings
+        many, count = c.many, c.many.rates.size
+        for i in range(max(count, 1)):
+            if count > 0:
+                size, epochs = many.parameters.size // count, many.losses.size // count
+                epoch = get(many.positions.at, 2 * i + EPOCH)
+                if epoch == epochs or not math.isfinite(get(many.losses.at, i * epochs + epoch)) or done == c.budget:
+                    continue
+                take(call, many, i, size, epochs)
+            t = read(TinyCall, number, call)
+            left = t.budget - done
+            done += small.train(t.machine, t.program, t.data, t.step, t.memory, t.progress, t.watch, left, team)
         return done
 
-    return {"train_tiny": train_tiny, "train_tiny_each": train_tiny_each}
+    return {"train_tiny": train_tiny}
 
 
 def finite(number):

@@ -3,9 +3,10 @@
 If layers are narrower than a vector, rows of units waste most of it. Here the workspace has a block in groups of SIDE
 samples. For each group, aˡ and y are consecutive squares, with a row for each unit and a column for each sample. δˡ is
 the same, transposed. All products are products of squares in registers, for several groups at once if the batch has as
-many. One thread does everything.
+many. One thread does everything. options.py has what few networks use.
 
-Places without a sample are 0 in a¹, y and δ. Places without a unit are 0 in δ, and finite in a.
+Places without a sample are 0 in δ. In a¹ and y they repeat the last sample, so that a and f′ are finite there if they
+are finite elsewhere. Places without a unit are 0 in y and δ, and finite in a.
 """
 
 import math
@@ -14,30 +15,32 @@ import numpy as np
 
 from .activations import target_times
 from .bits import total
-from .codes import (
-    BINARY_CROSS_ENTROPY,
-    EPOCH,
-    RELU,
-    SAMPLE,
-    SIGMOID,
-    SOFTMAX,
-    SQUARED_ERROR,
-    TANH,
-)
-from .curves import relu_slope, sigmoid_slope, tanh_slope
-from .elementary import at_least, exp, log, sigmoid, tanh
+from .codes import AT_ONCE, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, EPOCH, KEPT, SAMPLE, SOFTMAX, SQUARED_ERROR
+from .elementary import exp, log
 from .jit import inlined
 from .llvm import at, fma, get, number_of, put, record, store, where_less
 from .losses import binary_cross_entropy
+from .options import (
+    activate_squares,
+    derivative,
+    f,
+    inside,
+    is_basic,
+    next_powers,
+    other_output_errors,
+    powers_of,
+    smooth,
+    step_along,
+)
 from .random import reorder
-from .records import layer_of, sample
+from .records import layer_of
+from .samples import weight_of
 from .squares import (
     SIDE,
     across,
     add_product,
     add_product_of_rows,
     column_maxima,
-    column_numbers,
     column_sums,
     columns_of,
     down,
@@ -54,6 +57,7 @@ from .squares import (
 )
 from .tasks import (
     TASK_FIELDS,
+    ActivateTask,
     BackwardTask,
     BiasTask,
     ForwardTask,
@@ -61,47 +65,29 @@ from .tasks import (
     OutputTask,
     WeightTask,
 )
-from .watching import goes_on, keep
+from .watching import goes_on, keep, keep_memory
 
 
 @inlined
-def f(z, activation):
-    """Return a = f(z) of a vector, or z for softmax, which needs all units."""
-    if activation == SIGMOID:
-        z = sigmoid(z)
-    elif activation == TANH:
-        z = tanh(z)
-    elif activation == RELU:
-        z = at_least(z, 0)
-    return z
-
-
-@inlined
-def derivative(a, activation):
-    """Return f′(z) from a = f(z), or 1 for softmax."""
-    out = a * 0 + 1
-    if activation == SIGMOID:
-        out = sigmoid_slope(a)
-    elif activation == TANH:
-        out = tanh_slope(a)
-    elif activation == RELU:
-        out = relu_slope(a)
-    return out
+def row_of(rows, i):
+    """Return the row of the i-th sample in the epoch's order."""
+    return get(rows.order.at, i) if rows.order.size > 0 else i
 
 
 @inlined
 def gather(work, tasks, rows, source, n, start, m):
-    """Copy n numbers of each of m samples to columns of squares. The other places become 0."""
+    """Copy n numbers of each of m samples to columns of squares."""
+    last = start + m - 1
     for i in range(tasks.count):
         t = record(GatherTask, tasks.at, i * TASK_FIELDS)
         s = start + t.sample
         some = columns_of(
-            load_row(source, sample(rows, s) * n + t.feature, t.features),
-            load_row(source, sample(rows, s + 1) * n + t.feature, t.features),
-            load_row(source, sample(rows, s + 2) * n + t.feature, t.features),
-            load_row(source, sample(rows, s + 3) * n + t.feature, t.features),
+            load_row(source, row_of(rows, min(s, last)) * n + t.feature, t.features),
+            load_row(source, row_of(rows, min(s + 1, last)) * n + t.feature, t.features),
+            load_row(source, row_of(rows, min(s + 2, last)) * n + t.feature, t.features),
+            load_row(source, row_of(rows, min(s + 3, last)) * n + t.feature, t.features),
         )
-        store(work, t.square, where_less(column_numbers(some), m - t.sample, some, 0))
+        store(work, t.square, some)
 
 
 @inlined
@@ -109,16 +95,26 @@ def gather_labels(net, tasks, rows, start, m):
     """Store the labels of m samples as one-hot columns of squares."""
     for i in range(tasks.count):
         store(net.work, record(GatherTask, tasks.at, i * TASK_FIELDS).square, zeros(net.work))
+    if net.label_off > 0:
+        smooth(net, tasks)
     width = layer_of(net, net.depth - 1).width
     for s in range(m):
-        label, column = get(rows.labels.at, sample(rows, start + s)), s % SIDE
-        put(net.work, net.targets + (s - column) * width + label * SIDE + column, 1)
+        label, column = get(rows.labels.at, row_of(rows, start + s)), s % SIDE
+        put(net.work, net.targets + (s - column) * width + label * SIDE + column, number_of(net.work, net.label_on))
 
 
 @inlined
-def inside(x, units, m):
-    """Return x where a place of a square has a unit and a sample, else 0."""
-    return where_less(row_numbers(x), units, where_less(column_numbers(x), m, x, 0), 0)
+def gather_targets(net, tasks, rows, start, m):
+    """Store y of m samples, and their weights if they have some."""
+    if rows.labels.size > 0:
+        gather_labels(net, tasks, rows, start, m)
+    else:
+        gather(net.work, tasks, rows, rows.targets.at, layer_of(net, net.depth - 1).n, start, m)
+        if net.label_off > 0:
+            smooth(net, tasks)
+    if rows.weights.size > 0:
+        for s in range(m):
+            put(net.work, net.weights + s, get(rows.weights.at, row_of(rows, start + s)))
 
 
 @inlined
@@ -159,8 +155,8 @@ def make_passes(several):
     """Make the ways forward and back for tasks with one group of samples, or with several at once."""
 
     @inlined
-    def forward(net, tasks):
-        """a¹ → zᴸ; method.md, step 1."""
+    def forward(net, tasks, activations, steps, seed):
+        """a¹ → zᴸ; method.md, step 1. Dropout draws from steps, the number of batches before this one, and the seed."""
         for i in range(tasks.count):
             t = record(ForwardTask, tasks.at, i * TASK_FIELDS)
             z = down(net.parameters, t.bias, several)
@@ -168,24 +164,32 @@ def make_passes(several):
                 a = across(net.work, t.a + k * SIDE, t.step, several)
                 z = fma(down(net.parameters, t.theta + k * t.row, several), a, z)
             store_squares(net.work, t.z, t.row * SIDE, f(z, t.activation))
+            if t.activation >= KEPT:
+                place = (t.activation - KEPT) * TASK_FIELDS
+                activate_squares(net, record(ActivateTask, activations.at, place), steps, seed)
 
     @inlined
-    def output_errors(net, tasks, m):
+    def output_errors(net, tasks, m, inverse, weighted):
         """zᴸ → δᴸ, with aᴸ in place of zᴸ for softmax; method.md, step 2. Return a square of sums of losses."""
         last, loss = layer_of(net, net.depth - 1), net.loss
         inner = last.activation if loss == SQUARED_ERROR else SOFTMAX  # the closed forms of the others contain f′
-        step, inverse_m = last.width * SIDE, number_of(net.work, 1 / m)
-        value = zeros(load_squares(net.work, 0, 0, several))
+        step, value = last.width * SIDE, zeros(load_squares(net.work, 0, 0, several))
         for i in range(tasks.count):
             t = record(OutputTask, tasks.at, i * TASK_FIELDS)
             z, y = load_squares(net.work, t.z, step, several), load_squares(net.work, t.targets, step, several)
             a = f(z, last.activation)
             error = inside(a - y, t.units, m - t.sample)
+            weighed = error
+            if weighted:
+                weighed = error * across(net.work, net.weights + t.sample, SIDE, several)
             if loss == SQUARED_ERROR:
-                value = fma(error * 0.5, error, value)
+                value = fma(weighed * 0.5, error, value)
             elif loss == BINARY_CROSS_ENTROPY:
-                value = value + inside(binary_cross_entropy(z, y), t.units, m - t.sample)
-            store_squares(net.work, t.delta, step, transposed(error * inverse_m * derivative(a, inner)))
+                entropy = binary_cross_entropy(z, y)
+                if weighted:
+                    entropy = entropy * across(net.work, net.weights + t.sample, SIDE, several)
+                value = value + inside(entropy, t.units, m - t.sample)
+            store_squares(net.work, t.delta, step, transposed(weighed * inverse * derivative(a, inner)))
         return joined(value)
 
     @inlined
@@ -209,80 +213,112 @@ forward_beside, output_errors_beside, hidden_errors_beside = make_passes(True)
 
 
 @inlined
-def output_errors(net, program, m):
-    """zᴸ → δᴸ for a batch; method.md, step 2. Return a square of sums of losses."""
+def output_errors(net, program, m, inverse, weighted):
+    """zᴸ → δᴸ for a batch; method.md, step 2. Return a square of sums of losses.
+
+    inverse: 1/m, or 1 over the sum of the samples' weights.
+    """
     last, of_softmax = layer_of(net, net.depth - 1), zeros(net.work)
     groups = program.groups * SIDE if last.activation == SOFTMAX else 0
     for s in range(0, groups, SIDE):
         place = s * last.width
         entropies = softmax(at(net.work, last.a + place), at(net.work, net.targets + place), last.n)
-        if net.loss != SQUARED_ERROR:
+        if net.loss == CROSS_ENTROPY:
+            if weighted:
+                entropies = entropies * across(net.work, net.weights + s, 0, False)
             of_softmax = of_softmax + inside(entropies, 1, m - s)
-    value = output_errors_beside(net, program.beside.outputs, m) + output_errors_alone(net, program.alone.outputs, m)
-    if net.loss == SQUARED_ERROR:
+    if is_basic(net, last):
+        value = output_errors_beside(net, program.beside.outputs, m, inverse, weighted)
+        value = value + output_errors_alone(net, program.alone.outputs, m, inverse, weighted)
+    else:
+        value = other_output_errors(net, program.groups, m, inverse, weighted)
+    if net.loss != CROSS_ENTROPY:
         for s in range(0, groups, SIDE):
             couple(at(net.work, last.delta + s * last.width), at(net.work, last.a + s * last.width), last.n)
     return value + of_softmax
 
 
 @inlined
-def descend(net, program, eta):
-    """Θˡ ← Θˡ − η (δˡ⁺¹)ᵀ aˡ and bˡ ← bˡ − η Σ δˡ⁺¹; method.md, steps 3 and 4."""
+def descend(net, program, at_once, eta):
+    """Store ∂J/∂Θˡ = (δˡ⁺¹)ᵀ aˡ and ∂J/∂bˡ = Σ δˡ⁺¹, or descend along them at once; method.md, steps 3 and 4."""
+    out = net.parameters if at_once else net.gradients
     for i in range(program.weights.count):
         t = record(WeightTask, program.weights.at, i * TASK_FIELDS)
-        block = zeros(net.work)
+        block, theta = zeros(net.work), at(out, t.theta)
         for s in range(0, program.groups * SIDE, SIDE):
             a = load_square(net.work, t.a + s * t.a_step)
             block = add_product_of_rows(block, a, net.work, t.delta + s * t.delta_step)
-        theta = at(net.parameters, t.theta)
-        store_rows(theta, t.row, t.rows, fma(-eta, block, load_rows(theta, t.row, t.rows)))
+        if at_once:
+            block = fma(-eta, block, load_rows(theta, t.row, t.rows))
+        store_rows(theta, t.row, t.rows, block)
     if net.use_bias:
         for i in range(program.biases.count):
             b = record(BiasTask, program.biases.at, i * TASK_FIELDS)
-            total = zeros(net.work)
+            total, bias = zeros(net.work), at(out, b.bias)
             for s in range(0, program.groups * SIDE, SIDE):
                 total = total + load_square(net.work, b.delta + s * b.delta_step)
-            bias = at(net.parameters, b.bias)
-            store_rows(bias, 0, 1, fma(-eta, column_sums(total), across(bias, 0, 0, False)))
+            total = column_sums(total)
+            if at_once:
+                total = fma(-eta, total, across(bias, 0, 0, False))
+            store_rows(bias, 0, 1, total)
 
 
 @inlined
-def train(net, todo, rows, step, progress, watch, budget, team):
+def train_batch(net, todo, rows, step, kept, first, m, batch, steps, powers, loss):
+    """Train with m samples, from `first` in the order on, with the rate of a batch. Return the sum of losses so far.
+
+    loss: the sum before them. If it isn't finite with them, the parameters stay as they were.
+    """
+    weighted, weight, inverse = rows.weights.size > 0, np.float64(m), 1 / m
+    if weighted:
+        weight = weight_of(rows, first, first + m)
+        inverse = 1 / weight if weight > 0 else 0.0
+    gather(net.work, todo.inputs, rows, rows.X, layer_of(net, 0).n, first, m)
+    gather_targets(net, todo.targets, rows, first, m)
+    forward_beside(net, todo.beside.forward, todo.beside.activations, steps, step.seed)
+    forward_alone(net, todo.alone.forward, todo.alone.activations, steps, step.seed)
+    sums = output_errors(net, todo, m, number_of(net.work, inverse), weighted)
+    hidden_errors_beside(net, todo.beside.backward)
+    hidden_errors_alone(net, todo.alone.backward)
+    loss = loss + np.float64(total(sums))  # after δ, so that the two overlap in the processor
+    if math.isfinite(loss):
+        rate = get(step.rates.at, min(batch, step.rates.size - 1))
+        at_once = step.ends == AT_ONCE
+        descend(net, todo, at_once, number_of(net.work, rate))
+        if not at_once:
+            loss += weight * step_along(net, todo.steps, kept, step, rate, powers, weight)
+    return loss
+
+
+@inlined
+def train(net, todo, rows, step, kept, progress, watch, budget, team):
     """Train like epoch.train, in one thread and with batches of one block. Return the number of blocks done."""
     epochs, losses, position = progress.losses.size, progress.losses.at, progress.position
-    n_in, n_out = layer_of(net, 0).n, layer_of(net, net.depth - 1).n
-    epoch, start = get(position, EPOCH), get(position, SAMPLE)
+    epoch, start, steps = get(position, EPOCH), get(position, SAMPLE), get(kept.steps, 0)
+    batch = epoch * ((rows.n + step.batch_size - 1) // step.batch_size) + start // step.batch_size
+    watches, at_once, powers = watch.losses.size > 0, step.ends == AT_ONCE, powers_of(step.rule, steps)
     for done in range(budget):
-        if start == 0 and watch.losses.size > 0:
+        if start == 0 and watches:
             keep(net, watch, progress.random, team)
+            keep_memory(watch, kept, team)
         if start == 0 and rows.shuffles:
             reorder(rows, progress.random)
         m = min(step.batch_size, rows.n - start)
         first = epoch * rows.n + start if rows.order.size > rows.n else start
-        gather(net.work, todo.inputs, rows, rows.X, n_in, first, m)
-        if rows.labels.size > 0:
-            gather_labels(net, todo.targets, rows, first, m)
-        else:
-            gather(net.work, todo.targets, rows, rows.targets.at, n_out, first, m)
-        forward_beside(net, todo.beside.forward)
-        forward_alone(net, todo.alone.forward)
-        sums = output_errors(net, todo, m)
-        hidden_errors_beside(net, todo.beside.backward)
-        hidden_errors_alone(net, todo.alone.backward)
-        loss = get(losses, epoch) + np.float64(total(sums))  # after δ, so that the two overlap in the processor
+        if not at_once:
+            powers = next_powers(step.rule, powers, steps)
+        loss = train_batch(net, todo, rows, step, kept, first, m, batch, steps, powers, get(losses, epoch))
         put(losses, epoch, loss)
         if not math.isfinite(loss):
             return done + 1
-        batch = epoch * ((rows.n + step.batch_size - 1) // step.batch_size) + start // step.batch_size
-        eta = get(step.rates.at, min(batch, step.rates.size - 1))
-        descend(net, todo, number_of(net.work, eta))
-        start += m
+        start, batch, steps = start + m, batch + 1, steps + 1
         if start == rows.n:
-            put(losses, epoch, loss / rows.weight)
+            put(losses, epoch, loss / rows.weight if rows.weight > 0 else loss)
             epoch, start = epoch + 1, 0
         put(position, EPOCH, epoch)
         put(position, SAMPLE, start)
-        if start == 0 and watch.losses.size > 0 and not goes_on(net, watch, epoch - 1, team):
+        put(kept.steps, 0, steps)
+        if start == 0 and watches and not goes_on(net, watch, epoch - 1, team):
             return done + 1
         if epoch == epochs:
             return done + 1

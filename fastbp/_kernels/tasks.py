@@ -31,6 +31,14 @@ class ForwardTask(NamedTuple):
     step: int  # of a
 
 
+class ActivateTask(NamedTuple):
+    """Activate a layer by options.py. A ForwardTask with the activation KEPT + i asks for the i-th of them."""
+
+    layer: int
+    sample: int  # the first of those that go forward together
+    samples: int
+
+
 class OutputTask(NamedTuple):
     """Compute a square of δᴸ."""
 
@@ -45,7 +53,7 @@ class BackwardTask(NamedTuple):
     """Compute a square of δ from all of δ of the layer above."""
 
     delta: int
-    a: int  # the square of the same units
+    a: int  # the square of the same units, or of f′ if that was stored
     theta: int  # the first of the rows from these units
     row: int  # p of the layer above, how far apart rows of Θ lie
     units: int  # from the first one in the square on
@@ -56,7 +64,7 @@ class BackwardTask(NamedTuple):
 
 
 class WeightTask(NamedTuple):
-    """Descend with SIDE by SIDE weights."""
+    """Descend with SIDE by SIDE weights, or store their gradients."""
 
     theta: int
     row: int  # how far apart rows of Θ lie
@@ -68,11 +76,19 @@ class WeightTask(NamedTuple):
 
 
 class BiasTask(NamedTuple):
-    """Descend with SIDE biases."""
+    """Do the same with SIDE biases."""
 
     bias: int
     delta: int  # the first square
     delta_step: int
+
+
+class StepTask(NamedTuple):
+    """Move the parameters of a layer along their gradients."""
+
+    place: int  # of the first one
+    count: int
+    weights: int  # so many of the first ones are weights, and the others biases
 
 
 TASK_FIELDS = len(BackwardTask._fields)  # of the longest; lists of tasks have room for so many numbers in each
@@ -89,6 +105,7 @@ class Passes(NamedTuple):
     """The tasks that go forward and back for groups of samples. A task is for one group, or for several at once."""
 
     forward: Tasks  # of ForwardTask
+    activations: Tasks  # of ActivateTask
     outputs: Tasks  # of OutputTask
     backward: Tasks  # of BackwardTask
 
@@ -103,3 +120,4 @@ class Program(NamedTuple):
     alone: Passes  # for each of the groups that are left
     weights: Tasks  # of WeightTask
     biases: Tasks  # of BiasTask
+    steps: Tasks  # of StepTask

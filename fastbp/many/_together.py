@@ -32,10 +32,11 @@ def kind(trainer: Trainer) -> Hashable:
     if trainer.schedule is not None or trainer.standardize or isinstance(trainer.optimizer, LBFGS):
         return None
     engine, batch_size = trainer._state.engine, trainer.batch_size
-    if not engine.goes_with_others(step_of(trainer._state, batch_size, np.zeros(1))):
+    step = step_of(trainer._state, batch_size, np.zeros(1))
+    if not engine.goes_with_others(step):
         return None
-    network = engine.layout, engine.activations, engine.use_bias
-    return network, engine.objective, trainer.loss, batch_size, trainer.shuffle
+    network = engine.layout, engine.activations, engine.use_bias, engine.dropout
+    return network, engine.objective, trainer.loss, batch_size, trainer.shuffle, step.rule, step.bounds
 
 
 def groups(trainers: Sequence[Trainer | None], epochs: int, n_threads: int) -> list[list[int]]:
@@ -67,15 +68,21 @@ def train_together(
     engine, k = first._state.engine, len(trainers)
     batch_size = min(first.batch_size, len(data.X))
     step = step_of(first._state, batch_size, np.zeros(1))
+    size, memory = engine.layout.size, first._state.memory
     many = codes.Many(
-        parameters=aligned_zeros(k * engine.layout.size, first.dtype).reshape(k, -1),
+        parameters=aligned_zeros(k * size, first.dtype).reshape(k, -1),
         rates=np.array([[trainer.learning_rate] for trainer in trainers]),
+        seeds=np.array([[trainer._state.dropout_seed] for trainer in trainers], np.uint64),
+        first=aligned_zeros(k * memory.first.size, first.dtype).reshape(k, -1),
+        second=aligned_zeros(k * memory.second.size, first.dtype).reshape(k, -1),
+        steps=aligned_zeros(k, np.int64).reshape(k, 1),
         positions=aligned_zeros(k * 2, np.int64).reshape(k, 2),
         randoms=aligned_zeros(k, np.uint64).reshape(k, 1),
         losses=aligned_zeros(k * epochs, np.float64).reshape(k, epochs),
     )
-    for parameters, random, trainer in zip(many.parameters, many.randoms, trainers, strict=True):
-        parameters[:], random[:] = trainer.network._parameters, trainer._state.random
+    for i, trainer in enumerate(trainers):
+        for own, start in _pairs(trainer, many, i):
+            start[:] = own
     with ExitStack() as held:
         for trainer in trainers:
             held.enter_context(trainer._state.engine.exclusively())
@@ -88,14 +95,20 @@ def train_together(
         return [_taken(trainer, many, i) for i, trainer in enumerate(trainers)]
 
 
+def _pairs(trainer: Trainer, many: codes.Many, i: int) -> list[tuple[Array, Array]]:
+    """Return pairs of arrays: what training changes of a trainer, and of network i."""
+    own = many.parameters[i], many.first[i], many.second[i], many.steps[i], many.randoms[i]
+    return list(zip(trainer._state.arrays(), own, strict=True))
+
+
 def _taken(trainer: Trainer, many: codes.Many, i: int) -> LazyHistory | None:
     """Copy the result of network i into its trainer, and return its history."""
     epochs, finished = many.losses.shape[1], int(many.positions[i, codes.EPOCH])
     running = many.losses[i, finished] if finished < epochs else 0.0
     if not (math.isfinite(running) and is_finite(many.parameters[i])):
         return None
-    trainer.network._parameters[:] = many.parameters[i]
-    trainer._state.random[:] = many.randoms[i]
+    for own, result in _pairs(trainer, many, i):
+        own[:] = result
     trainer._state.stop, trainer._state.callback_states, log = False, [], LazyHistory()
     first, losses = trainer.epochs_trained + 1, many.losses[i, :finished].copy()
     for record in (log, trainer._state.history):
