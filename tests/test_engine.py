@@ -197,6 +197,23 @@ def test_any_number_of_threads_gives_the_same_bits_of_wide_layers(dtype, name):
         np.testing.assert_array_equal(other_losses, got, err_msg=f"{threads} threads")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_subnormal_numbers_are_0_in_kernels_and_only_there(threads, dtype, monkeypatch):
+    """An overfitted network has many of them, with which processors compute slowly."""
+    monkeypatch.setattr(TeamSize, "choose", lambda self, blocks: (threads, blocks))
+    case, small = Case((5, 40, 3), "tanh", dtype=dtype, n=20), np.finfo(dtype).tiny / 2
+    trainer, (_, y) = case.trainer(), case.data()
+    engine = trainer._state.engine
+    memory = engine.memory(2, 0)
+    memory.first[:] = small
+    at = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(1))
+    step = codes.Step(optimizers.Adam().rule(), NO_BOUNDS, np.array([1e-3]), NO_SEED, 20, 20)
+    engine.train(engine.data(np.zeros((20, 5), dtype), y), memory, step, at, 1, threads)  # without a gradient for Θ¹
+    assert not engine.layout.weight_views(memory.first)[0].any()
+    assert np.array(small, dtype) * np.array([1], dtype) > 0
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, "auto"])
 def test_n_threads_changes_no_prediction_and_no_loss(n_threads):
     rng = np.random.default_rng(0)
