@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from fastbp import Trainer, losses, optimizers
+from fastbp._engine.engine import Engine
 from fastbp._engine.nothing import NO_BOUNDS, NO_SEED, ends_of
 from fastbp._engine.team import TeamSize
 from fastbp._kernels import codes
@@ -43,12 +44,12 @@ def trained(case: Case, threads: int, shuffle: bool, weights=None, **options) ->
 
     A kernel call does some batches of an epoch; the last two epochs are those of a copy without workspaces and mirrors.
     """
-    batch_size = 600 if case.n > 256 else 80 if case.n > 100 else 16
+    options = {"batch_size": 600 if case.n > 256 else 80 if case.n > 100 else 16, **options}
     weights = np.ones(case.n) if weights is None else weights  # so that tiny networks take this way, too
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TeamSize, "choose", lambda self, blocks: (threads, min(blocks, 5)))
         patch.setattr(TeamSize, "record", lambda *_: None)
-        trainer = case.trainer(batch_size=batch_size, shuffle=shuffle, **options)
+        trainer = case.trainer(shuffle=shuffle, **options)
         trainer.fit(*case.data(), sample_weight=weights, verbose=0)
         trainer = pickle.loads(pickle.dumps(trainer))
         trainer.fit(*case.data(), epochs=2, sample_weight=weights, verbose=0)
@@ -195,6 +196,33 @@ def test_any_number_of_threads_gives_the_same_bits_of_wide_layers(dtype, name):
         other, other_losses = trained(case, threads, True, weights, epsilon=0.05, **OPTIONS[name])
         np.testing.assert_array_equal(other, parameters, err_msg=f"{threads} threads")
         np.testing.assert_array_equal(other_losses, got, err_msg=f"{threads} threads")
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "bounds"])
+@pytest.mark.parametrize("n", [150, 256, 260, 515])
+def test_any_number_of_threads_gives_the_same_bits_of_parts_of_a_block(n, name):
+    """Of 2 or 4 parts, in batches of one block or more, of which the last may have fewer rows than there are parts."""
+    case = Case((21, 43, 7), "relu", "softmax", "cross_entropy", n=n)
+    options = {"batch_size": 150 if n == 150 else 256 if n < 500 else 512, **OPTIONS[name]}
+    steps = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "_workspace_for", spied(Engine._workspace_for, steps))
+        parameters, got = trained(case, 1, True, **options)
+        assert {step.parts for step in steps} == {2 if n == 150 else 4}
+    for threads in (2, 3, 4):
+        other, other_losses = trained(case, threads, True, **options)
+        np.testing.assert_array_equal(other, parameters, err_msg=f"{threads} threads")
+        np.testing.assert_array_equal(other_losses, got, err_msg=f"{threads} threads")
+
+
+def spied(method, steps):
+    """Return a method of the engine that also notes the steps that it gets."""
+
+    def call(engine, step, *rest):
+        steps.append(step)
+        return method(engine, step, *rest)
+
+    return call
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

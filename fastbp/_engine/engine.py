@@ -14,6 +14,7 @@ import numpy.typing as npt
 from .. import _checks
 from .._kernels import codes
 from .._kernels.calls import EvaluateCall, ReorderCall, TrainCall
+from .._kernels.levels import LINE
 from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
 from .._library.library import library
 from .._library.slots import Slots
@@ -220,7 +221,8 @@ class Engine:
         """Return the step with how a batch ends. A run gives the same step again and again."""
         given, decided = self._latest_step
         if given is not step:
-            decided = step._replace(ends=ends_of(step))
+            ends = ends_of(step)
+            decided = step._replace(ends=ends, parts=self.layout.parts(step.block) if ends == codes.AFTER_BATCH else 1)
             self._latest_step = step, decided
         return decided
 
@@ -236,7 +238,7 @@ class Engine:
         watch: codes.Watch = NO_WATCH,
     ) -> int:
         """Train in a workspace with the number of threads that is fastest by the clock."""
-        size = team_size(self.layout.sizes, step.block, self.parameters.itemsize, n_threads)
+        size = team_size(self.layout.sizes, step.block, self.parameters.itemsize, n_threads, step.parts)
         threads, budget = size.choose(budget)
         call = workspace.call(TrainCall)
         self._fill(call, data, memory, step, progress)
@@ -296,7 +298,7 @@ class Engine:
                 memory.steps[0] += 1
                 return float(penalty[0])
 
-            yield workspace.machine.gradients, float(progress.losses[0]), update
+            yield workspace.machine.gradients[: self.layout.size + TAIL], float(progress.losses[0]), update
 
     def reordered(self, data: codes.Data, random: npt.NDArray[np.uint64]) -> codes.Data:
         """Return the data in the order of the next epoch."""
@@ -348,29 +350,32 @@ class Engine:
 
         Kernels store gradients unless a batch ends at once.
         """
-        return Lent(self._borrow(max(step.block, rows), gradients=step.ends != codes.AT_ONCE), self._idle)
+        return Lent(self._borrow(max(step.block, rows), step.ends != codes.AT_ONCE, step.parts), self._idle)
 
     def _workspace(self, rows: int) -> Lent:
         """Return a workspace for blocks of so many rows, which only the caller uses."""
         return Lent(self._borrow(rows), self._idle)
 
-    def _borrow(self, rows: int, *, gradients: bool = False) -> Workspace:
+    def _borrow(self, rows: int, gradients: bool = False, parts: int = 1) -> Workspace:
         try:
             kept = self._idle.pop()
         except IndexError:
-            return self._new_workspace(rows, gradients)
-        if kept.rows < rows or (gradients and not kept.machine.gradients.size):
-            return self._new_workspace(rows, gradients)
+            return self._new_workspace(rows, gradients, parts)
+        if kept.rows < rows or (gradients and not kept.machine.gradients.size) or kept.parts < parts:
+            return self._new_workspace(rows, gradients, parts)
         return kept
 
-    def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
+    def _new_workspace(self, rows: int, gradients: bool, parts: int) -> Workspace:
         machine, size = self.layout.machine(self.activations, self.objective, self.use_bias, rows, self.dropout)
-        needed = size + self.layout.size * (1 + gradients) + TAIL
+        apart = up_to(self.layout.size + TAIL, LINE) if gradients else 0
+        needed = parts * (size + apart) + self.layout.size
         _checks.fits("layer_sizes", f"a network and {rows} rows of X at a time", needed * self.parameters.itemsize)
         machine = machine._replace(
             parameters=self.parameters,
-            gradients=aligned_zeros(self.layout.size + TAIL if gradients else 0, self.parameters.dtype),
-            work=self.layout.workspace(machine, size, self.parameters.dtype, self.objective.parameter),
+            work_apart=size,
+            gradients_apart=apart,
+            gradients=aligned_zeros(parts * apart, self.parameters.dtype),
+            work=self.layout.workspace(machine, size, self.parameters.dtype, self.objective.parameter, parts),
             losses=aligned_zeros(-(-rows // HEIGHT), np.float64),
         )
-        return Workspace(rows, machine)
+        return Workspace(rows, machine, parts)

@@ -184,7 +184,7 @@ class GraphEngine(Engine):
         finite = self._in_ranges(self.library.pull, PullCall, fields, self.multiplications * passes, n_threads)
         return output if finite else None
 
-    def _new_workspace(self, rows: int, gradients: bool) -> Workspace:
+    def _new_workspace(self, rows: int, gradients: bool, parts: int = 1) -> Workspace:
         layout, dtype = self.layout, self.parameters.dtype
         memory = layout.memory(self.objective, rows)
         needed = memory.size + layout.size * (1 + gradients) + TAIL

@@ -163,6 +163,8 @@ class GraphLayout:
             dropout=np.zeros(len(layers)),
             foreign=objective.foreign,
             packed=counter.take(packed),
+            work_apart=0,
+            gradients_apart=0,
             parameters=nothing,
             gradients=nothing,
             work=nothing,

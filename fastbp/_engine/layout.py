@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .._kernels import codes
 from .._kernels.levels import LINE, REGISTER
 from .._kernels.shapes import SIDE, room
-from .._kernels.tuning import CHUNK, HEIGHT, LONG, SMALL, SMALL_WIDTH, TALL, WIDE
+from .._kernels.tuning import CHUNK, FEW_PARAMETERS, HEIGHT, LONG, PARTS, SMALL, SMALL_WIDTH, TALL, WIDE
 
 Array = npt.NDArray[Any]
 
@@ -107,6 +107,16 @@ class Layout:
         """Whether training is faster with vectors over the samples (small.py)."""
         return max(self.sizes[1:]) <= SMALL_WIDTH and self.n_weights <= SMALL
 
+    def parts(self, rows: int) -> int:
+        """Return how many parts of a block of so many rows are computed apart: 1, or a few.
+
+        Apart, threads need not wait for each other within a batch, but each part has its own gradients, which must be
+        added. This pays if the block is tall and the parameters are few beside the numbers that its layers compute. It
+        depends on nothing else, because it changes the results by rounding.
+        """
+        few = self.size * FEW_PARAMETERS <= rows * sum(self.widths) and not self.is_small
+        return next((parts for parts, least in PARTS if few and rows >= least), 1)
+
     @cached_property
     def chunks(self) -> int:
         """Number of chunks of `tuning.CHUNK` in the layers' parameters."""
@@ -168,6 +178,8 @@ class Layout:
             dropout=rates,
             foreign=objective.foreign,
             packed=places.take(self._packed(rows)),
+            work_apart=0,
+            gradients_apart=0,
             parameters=nothing,
             gradients=nothing,
             work=nothing,
@@ -185,12 +197,18 @@ class Layout:
                 most = max(most, -(-rows // TALL) * room(n_next, lanes))
         return most
 
-    def workspace(self, machine: codes.Machine, size: int, dtype: npt.DTypeLike, parameter: Sequence[float]) -> Array:
-        """Return the workspace of a machine, with its constants; parameter: the parameter of the objective."""
-        work = aligned_zeros(size, dtype)
-        for place, number in ((machine.mask, 1), (machine.parameter, parameter)):
-            rows = work[place : place + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
-            rows[:, : self.sizes[-1]] = number
+    def workspace(
+        self, machine: codes.Machine, size: int, dtype: npt.DTypeLike, parameter: Sequence[float], parts: int = 1
+    ) -> Array:
+        """Return the workspaces of a machine, one for each part of a block, with their constants.
+
+        size: of one of them. parameter: the parameter of the objective.
+        """
+        work = aligned_zeros(parts * size, dtype)
+        for of_part in work.reshape(parts, size):
+            for place, number in ((machine.mask, 1), (machine.parameter, parameter)):
+                rows = of_part[place : place + HEIGHT * self.widths[-1]].reshape(HEIGHT, -1)
+                rows[:, : self.sizes[-1]] = number
         return work
 
     def weight_views(self, buffer: Array) -> list[Array]:

@@ -188,15 +188,17 @@ class TeamSize:
     m : number of samples in a block
     itemsize : number of bytes per number
     n_threads : the size of the team, at most the number of processors; or "auto" for the estimated best
+    parts : how many parts of a block are computed apart: more threads would have nothing to do, if it isn't 1
     """
 
-    def __init__(self, sizes: Sequence[int], m: int, itemsize: int, n_threads: int | str) -> None:
+    def __init__(self, sizes: Sequence[int], m: int, itemsize: int, n_threads: int | str, parts: int = 1) -> None:
+        most = parts if parts > 1 else usable_cores()
         products = [n * n_next for n, n_next in pairwise(sizes)]
         self.alone = m * (2 * products[0] + 3 * sum(products[1:])) / MULTIPLICATIONS_PER_SECOND * itemsize / 4
         meetings = 2 * len(products) * MEETING_SECONDS
         everything = {n: self.alone / n + (meetings * n if n > 1 else 0) for n in range(1, usable_cores() + 1)}
-        best = min(range(1, fast_cores() + 1), key=everything.__getitem__)
-        self.team = best if n_threads == "auto" else min(int(n_threads), usable_cores())
+        best = min(range(1, min(most, fast_cores()) + 1), key=everything.__getitem__)
+        self.team = best if n_threads == "auto" else min(int(n_threads), most, usable_cores())
         # Seconds per block, for each number of threads: the estimate, and the last measurements
         self.expected = {n: everything[n] for n in {1, self.team}}
         if self.team != best:  # the caller's number is tried first
@@ -240,9 +242,9 @@ class TeamSize:
 
 
 @lru_cache(maxsize=256)
-def team_size(sizes: tuple[int, ...], m: int, itemsize: int, n_threads: int | str) -> TeamSize:
+def team_size(sizes: tuple[int, ...], m: int, itemsize: int, n_threads: int | str, parts: int = 1) -> TeamSize:
     """Return the TeamSize for such networks, which all trainers of this process share."""
-    return TeamSize(sizes, m, itemsize, n_threads)
+    return TeamSize(sizes, m, itemsize, n_threads, parts)
 
 
 def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> int:

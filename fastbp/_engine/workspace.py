@@ -36,10 +36,11 @@ class Workspace:
     ----------
     rows : the most rows of a block
     machine : the network and the memory
+    parts : how many parts of a block have memory of their own
     """
 
-    def __init__(self, rows: int, machine: codes.Machine) -> None:
-        self.rows, self.machine = rows, machine
+    def __init__(self, rows: int, machine: codes.Machine, parts: int = 1) -> None:
+        self.rows, self.machine, self.parts = rows, machine, parts
         self._programs: dict[int, Program] = {}  # by the number of samples in a batch
         self._calls: dict[Any, Slots] = {}
         self._prediction: Prediction | None = None

@@ -10,7 +10,7 @@ from .apart import apart
 from .bits import greatest, quotient, total
 from .codes import KEPT, LEAKY_RELU, RELU, SIGMOID, SOFTMAX, TANH, Numbers, Operand
 from .curves import curve, relu_slope, sigmoid_slope, tanh_slope
-from .elementary import at_least, exp, log_of_number, sigmoid, tanh
+from .elementary import at_least, exp_of_negative, log_of_number, sigmoid, tanh
 from .jit import inlined, inner
 from .llvm import at, get, lanes, load, splat, store, where_equal, where_less
 
@@ -122,7 +122,7 @@ def make_softmax(part):
         for j in range(0, width, step):
             x, shown = load(z, j, part) - largest, load(mask, j, part)
             y = where_less(0, shown, load(t, j, part), 0)  # tiny networks leave their squares in the padding
-            e = where_less(0, shown, exp(x), 0)
+            e = where_less(0, shown, exp_of_negative(x), 0)
             store(z, j, e)
             sum_of_e = sum_of_e + e
             linear = linear + target_times(y, x)

@@ -93,9 +93,11 @@ class Machine(NamedTuple):
     dropout: Reals  # (L,) the rate of each layer
     foreign: int  # the address of a user's own loss
     packed: int  # A of a product, packed by wide.py
+    work_apart: int  # how far apart the workspaces of the parts of a block are, or 0
+    gradients_apart: int  # the same for their gradients
     parameters: Numbers  # Θˡ and bˡ of all layers
     gradients: Numbers  # ∂J/∂Θˡ and ∂J/∂bˡ, same layout; or (0,)
-    work: Numbers  # one block
+    work: Numbers  # one block; for a Step with parts, a workspace for each of them
     losses: Reals  # (s / HEIGHT,) sums of losses, each over HEIGHT samples
 
 
@@ -181,6 +183,7 @@ class Step(NamedTuple):
     block: int  # s
     alpha: float = 0.0  # the sum of a batch's losses has the penalty ½ alpha Σ Θ², as in scikit-learn: alpha / m in J
     ends: int = AFTER_BATCH  # right for every step; the others are what the Engine knows to ask for
+    parts: int = 1  # how many parts of a block are computed apart, each by one thread, up to their gradients
     part: Part = Part()
 
 

@@ -3,7 +3,7 @@
 import math
 
 from .backward import activate_outputs, descend, hidden_errors, output_errors
-from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Dropping
+from .codes import AFTER_BATCH, AT_ONCE, BY_OTHERS, EPOCH, NEVER, SAMPLE, Dropping, Machine, Team
 from .finite import run_is_finite
 from .forward import forward
 from .jit import inlined
@@ -11,7 +11,8 @@ from .llvm import at, get, number_of, put
 from .random import reorder
 from .records import layer_of
 from .samples import copy_row, gather, weight_of
-from .team import end_if_tired, meet, was_last
+from .team import end_if_tired, meet, piece_of, slice_of, was_last
+from .tuning import HEIGHT
 from .updates import step_along
 from .watching import NO_SEED, goes_on, keep, keep_memory, sum_of_losses
 
@@ -28,20 +29,40 @@ def batch_of(step, data, start):
 
 
 @inlined
-def train_block(net, data, step, kept, epoch, start, steps, current, team):
-    """Train with one block of a batch, and update the parameters if it is the last. Return the sum of the losses.
+def machine_of(net, part, row):
+    """Return the network with the workspace and the gradients of a part of a block, whose first row is given."""
+    return Machine(
+        net.layers,
+        net.depth,
+        net.loss,
+        net.use_bias,
+        net.zeros,
+        net.targets,
+        net.mask,
+        net.parameter,
+        net.weights,
+        net.label_off,
+        net.label_on,
+        net.dropout,
+        net.foreign,
+        net.packed,
+        net.work_apart,
+        net.gradients_apart,
+        net.parameters,
+        at(net.gradients, part * net.gradients_apart),
+        at(net.work, part * net.work_apart),
+        at(net.losses, row // HEIGHT),
+    )
 
-    Step.ends says what happens to the gradients. steps: the number of batches before this one. current: whether
-    the mirrors that lead are equal to the parameters.
+
+@inlined
+def learn(net, data, step, begin, m, weight, eta, dropping, current, team):
+    """Go forward and back with m samples from a place in the order on, to their gradients. Return their losses' sum.
+
+    Step.ends says what happens to the gradients. Nothing does if the sum isn't finite, except for NEVER.
     """
-    part, at_once = step.part, step.ends == AT_ONCE
-    batch_start, batch_stop = batch_of(step, data, start)
-    first = epoch * data.n if data.order.size > data.n else 0  # of the epoch in the order
-    m, weight, row = min(step.block, batch_stop - start), part.weight, start - batch_start
-    if step.ends != BY_OTHERS:
-        weight = weight_of(data, first + batch_start, first + batch_stop)
-    dropping = Dropping(step.ends != NEVER, steps, part.row + row, step.seed)
-    x = gather(net, data, first + start, m, team)
+    at_once = step.ends == AT_ONCE
+    x = gather(net, data, begin, m, team)
     forward(net, x, m, True, current, dropping, team)
     output_errors(net, m, weight, data.weights.size > 0, team)
     meet(team)
@@ -49,13 +70,56 @@ def train_block(net, data, step, kept, epoch, start, steps, current, team):
     if not math.isfinite(total) and step.ends != NEVER:  # the weights stay as they were when the loss diverged
         return total
     hidden_errors(net, m, dropping, team)
+    out, ahead = net.parameters if at_once else net.gradients, 0 if data.order.size > 0 else step.block * x.row
+    descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
+    return total
+
+
+@inlined
+def parts_of(parts, m, team):
+    """Return the parts of a batch of m samples, which parts of a block are this thread's, and the team for each.
+
+    A batch with too few samples has only one, which all threads share.
+    """
+    if parts == 1 or m < parts * HEIGHT:
+        return 1, 0, 1, team
+    first, count = slice_of(parts, 1, team)
+    return parts, first, first + count, Team(team.meeting, 0, 1)
+
+
+@inlined
+def train_block(net, data, step, kept, epoch, start, steps, current, team):
+    """Train with one block of a batch, and update the parameters if it is the last. Return the sum of the losses.
+
+    Step.ends says what happens to the gradients. steps: the number of batches before this one. current: whether
+    the mirrors that lead are equal to the parameters.
+    """
+    batch_start, batch_stop = batch_of(step, data, start)
+    first = epoch * data.n if data.order.size > data.n else 0  # of the epoch in the order
+    m, weight, row, total = min(step.block, batch_stop - start), step.part.weight, start - batch_start, 0.0
+    if step.ends != BY_OTHERS:
+        weight = weight_of(data, first + batch_start, first + batch_stop)
     batch = epoch * ((data.n + step.batch_size - 1) // step.batch_size) + batch_start // step.batch_size
     rate = get(step.rates.at, min(batch, step.rates.size - 1))
-    eta = max(rate, LEAST_RATE) if at_once else (0.0 if row == 0 else -1.0)  # 0 stores the gradient
-    out, ahead = net.parameters if at_once else net.gradients, 0 if data.order.size > 0 else m * x.row
-    descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
+    eta = 0.0 if row == 0 else -1.0  # 0 stores the gradient
+    if step.ends == AT_ONCE:
+        eta = max(rate, LEAST_RATE)
+    parts, mine, stop, crew = parts_of(step.parts, batch_stop - batch_start, team)
+    for i in range(mine, stop):
+        top, rows = piece_of(m, HEIGHT, i, parts)
+        dropping = Dropping(step.ends != NEVER, steps, step.part.row + row + top, step.seed)
+        if rows > 0:
+            begin, own = first + start + top, machine_of(net, i, top)
+            total = learn(own, data, step, begin, rows, weight, eta, dropping, current, crew)
+    if parts > 1:
+        meet(team)
+        total = sum_of_losses(net, m)
+    if not math.isfinite(total) and step.ends != NEVER:
+        return total
     if step.ends == AFTER_BATCH and start + m == batch_stop:
-        total += weight * step_along(net, kept, step, rate, steps, weight, team)
+        total += weight * step_along(net, kept, step, parts, rate, steps, weight, team)
+    elif parts > 1:
+        meet(team)  # all have added up the losses of the block
     return total
 
 
@@ -110,7 +174,7 @@ def update(net, kept, step, rate, weight, team):
     """Update the parameters with the gradients of a whole batch of that weight. Return the penalty in J."""
     if not meet(team):
         return 0.0
-    return step_along(net, kept, step, rate, get(kept.steps, 0), weight, team)
+    return step_along(net, kept, step, 1, rate, get(kept.steps, 0), weight, team)
 
 
 @inlined

@@ -37,6 +37,10 @@ PIECES = 4  # tickets for each of the last parts: wide layers 1.02 times as fast
 SPINS = 20000  # pauses, 80 to 900 µs, before a nap: longer than a nap (60 µs), or two threads would nap in turns
 PATIENCE = 200  # naps, 50 ms, after which a call ends, so that Python can choose another number of threads
 
+# Parts of a block (layout.py)
+PARTS = ((4, 256), (2, 64))  # how many, and from how many rows on: more would slow a thread that has all by 3 %
+FEW_PARAMETERS = 2  # so many times the parameters may be as many as the numbers of all layers in a block
+
 # Calls of the kernels
 BLOCK = 256  # the most rows in a workspace: memory doesn't grow with the batch, and a block takes at most 0.1 s
 CALL_MULTIPLICATIONS = 5e8  # in one call over rows, 10 ms, so that Ctrl-C works

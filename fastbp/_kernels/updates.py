@@ -26,6 +26,15 @@ def of_weights(value, other, memory, left):
 
 
 @inner
+def add_parts(net, place, count, parts):
+    """Add the gradients of all parts of a block to those of the first, for count numbers from a place on."""
+    for part in range(1, parts):
+        own, other = at(net.gradients, place), at(net.gradients, place + part * net.gradients_apart)
+        for i in range(0, count, lanes(own, 1)):
+            store(own, i, load(own, i, 1) + load(other, i, 1))
+
+
+@inner
 def bound_run(theta, gradient, count, weights, l1, l2, limit):
     """g ← g + l₂ θ + l₁ sign θ, then clipped to ±limit. Return Σ g² and the penalty ½ l₂ Σ θ² + l₁ Σ |θ|.
 
@@ -43,8 +52,11 @@ def bound_run(theta, gradient, count, weights, l1, l2, limit):
 
 
 @inner
-def bound_gradients(net, sums, bounds, l2, team):
-    """Add penalties to the gradients and clip them. Return the penalty, and the scale that clips the norm."""
+def bound_gradients(net, sums, bounds, l2, parts, team):
+    """Add penalties to the gradients and clip them. Return the penalty, and the scale that clips the norm.
+
+    The gradients of all parts of a block are added before.
+    """
     l1, l2 = number_of(net.work, bounds.l1), number_of(net.work, l2)
     limit, chunk = number_of(net.work, bounds.clip_value), 0
     for l in range(net.depth - 1):
@@ -54,6 +66,7 @@ def bound_gradients(net, sums, bounds, l2, team):
         for start in range(first, first + length, CHUNK):
             theta, gradient = at(net.parameters, layer.theta + start), at(net.gradients, layer.theta + start)
             some, i = min(CHUNK, count - start), 2 * (chunk + start // CHUNK)
+            add_parts(net, layer.theta + start, some, parts)
             square, penalty = bound_run(theta, gradient, some, layer.n * width - start, l1, l2, limit)
             put(sums, i, square)
             put(sums, i + 1, penalty)
@@ -76,15 +89,20 @@ def stride(change, v, root_t, epsilon):
 
 @inner
 def move_run(theta, gradient, first, second, count, weights, code, factors):
-    """Do a step of an optimizer for count numbers, and up to the end of the last vector. The first are weights.
+    """Do a step of an optimizer for count numbers, and up to the end of the last vector. Return Σ θ² of the weights.
 
-    factors : the scale of the gradient, the factor by which weights decay, η, the two decays, 1 − each of them, ε,
+    weights : so many of the first numbers are weights, and those behind them biases
+    factors : l₂, the scale of the gradient, the factor by which weights decay, η, the two decays, 1 − each of them, ε,
     and, for Adam, the corrected η and the factor of √v
     """
-    scale, keep, eta, decay_1, decay_2, new_1, new_2, epsilon, eta_t, root_t = factors
+    l2, scale, keep, eta, decay_1, decay_2, new_1, new_2, epsilon, eta_t, root_t = factors
+    squares = splat(l2, 1) * 0
     for i in range(0, count, lanes(theta, 1)):
-        x = load(theta, i, 1) * of_weights(splat(keep, 1), 1, theta, weights - i)
-        g = load(gradient, i, 1) * scale
+        x = load(theta, i, 1)
+        weight = of_weights(x, 0, theta, weights - i)
+        squares = fma(weight, weight, squares)
+        g = fma(weight, l2, load(gradient, i, 1) * scale)
+        x = x * of_weights(splat(keep, 1), 1, theta, weights - i)
         if code == MOMENTUM or code == NESTEROV:
             v = fma(load(first, i, 1), decay_1, g)
             store(first, i, v)
@@ -103,6 +121,7 @@ def move_run(theta, gradient, first, second, count, weights, code, factors):
         else:
             x = fma(g, -eta, x)
         store(theta, i, x)
+    return np.float64(total(squares))
 
 
 @inlined
@@ -118,13 +137,14 @@ def whole_power(x, n):
 
 
 @inlined
-def factors_of(work, rule, eta, scale, step):
+def factors_of(work, rule, eta, l2, scale, step):
     """Return the factors of move_run in the dtype of the work. step: the number of the optimizer's step, from 1."""
     eta_t, root_t = eta, 1.0
     if rule.code == ADAM:
         eta_t = eta / (1 - whole_power(rule.decay_1, step))
         root_t = 1 / square_root(1 - whole_power(rule.decay_2, step))
     return (
+        number_of(work, l2),
         number_of(work, scale),
         number_of(work, 1 - eta * rule.weight_decay),
         number_of(work, eta),
@@ -139,23 +159,33 @@ def factors_of(work, rule, eta, scale, step):
 
 
 @inner
-def move(net, kept, rule, eta, scale, step, team):
-    """Do a step of the optimizer for this thread's part of the parameters. kept: Moments."""
-    factors = factors_of(net.work, rule, eta, scale, step)
+def move(net, kept, rule, eta, l2, scale, step, parts, team):
+    """Do a step of the optimizer for this thread's slice of the parameters, with the penalty of l₂. kept: Memory.
+
+    The gradients of all parts of a block are added before. The penalty of each CHUNK numbers goes to kept.sums.
+    """
+    factors, chunk = factors_of(net.work, rule, eta, l2, scale, step), 0
     for l in range(net.depth - 1):
         layer, width = layer_of(net, l), layer_of(net, l + 1).width
-        start, length = slice_of((layer.n + 1) * width, CHUNK, team)
-        i = layer.theta + start
-        move_run(
-            at(net.parameters, i),
-            at(net.gradients, i),
-            at(kept.first, i),
-            at(kept.second, i),
-            length,
-            layer.n * width - start,
-            rule.code,
-            factors,
-        )
+        count = (layer.n + 1) * width
+        first, length = slice_of(count, CHUNK, team)
+        for start in range(first, first + length, CHUNK):
+            i, some = layer.theta + start, min(CHUNK, count - start)
+            add_parts(net, i, some, parts)
+            squares = move_run(
+                at(net.parameters, i),
+                at(net.gradients, i),
+                at(kept.first, i),
+                at(kept.second, i),
+                some,
+                layer.n * width - start,
+                rule.code,
+                factors,
+            )
+            if l2 > 0:
+                put(kept.sums, 2 * (chunk + start // CHUNK) + 1, 0.5 * l2 * squares)
+        chunk += (count + CHUNK - 1) // CHUNK
+    return chunk
 
 
 @inlined
@@ -199,17 +229,24 @@ def limit_few(theta, n, n_above, width, limit):
 
 
 @apart
-def step_along(net: Machine, kept: Memory, step: Step, eta: float, steps: int, weight: float, team: Team) -> float:
+def step_along(
+    net: Machine, kept: Memory, step: Step, parts: int, eta: float, steps: int, weight: float, team: Team
+) -> float:
     """Update the parameters with the gradients of a whole batch. Return the penalty in J.
 
-    steps: the number of batches before this one. weight: the sum of its samples' weights. All threads meet at the end.
+    parts: how many have gradients of their own. steps: the number of batches before this one. weight: the sum of its
+    samples' weights. All threads meet at the end.
     """
     bounds, penalty, scale = step.bounds, 0.0, 1.0
     l2 = bounds.l2 + (step.alpha / weight if weight > 0 else 0.0)
-    if bounds.l1 > 0 or l2 > 0 or bounds.clip_value < math.inf or bounds.clip_norm < math.inf:
-        penalty, scale = bound_gradients(net, kept.sums, bounds, l2, team)
-    move(net, kept, step.rule, eta, scale, steps + 1, team)
+    if bounds.l1 > 0 or bounds.clip_value < math.inf or bounds.clip_norm < math.inf:
+        penalty, scale = bound_gradients(net, kept.sums, bounds, l2, parts, team)
+        l2, parts = 0.0, 1
+    chunks = move(net, kept, step.rule, eta, l2, scale, steps + 1, parts, team)
     meet(team)
+    if l2 > 0:
+        for i in range(chunks):
+            penalty += get(kept.sums, 2 * i + 1)
     if bounds.max_norm < math.inf:
         limit_norms(net, number_of(net.work, bounds.max_norm), team)
         meet(team)

@@ -17,7 +17,7 @@ PLAIN = codes.Rule(codes.SGD, 0.0, 0.0, 0.0, 0.0)
 
 @kernel
 def move(theta, gradient, first, second, start, count, weights, rule, eta, scale, step):
-    factors = updates.factors_of(theta, rule, eta, scale, step)
+    factors = updates.factors_of(theta, rule, eta, 0.0, scale, step)
     updates.move_run(
         at(theta, start), at(gradient, start), at(first, start), at(second, start), count, weights, rule.code, factors
     )

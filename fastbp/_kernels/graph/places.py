@@ -107,6 +107,8 @@ def averaged(net, graph):
         net.dropout,
         net.foreign,
         net.packed,
+        net.work_apart,
+        net.gradients_apart,
         graph.average.at if graph.average.size > 0 else net.parameters,
         net.gradients,
         net.work,

@@ -104,7 +104,7 @@ def factors_for(net, graph, i, rule, eta, decay, scale, step):
     """Return the factors of move_run for parameter i."""
     decays = rule.weight_decay * factor_of(graph, i, 1) * decay
     own = Rule(rule.code, rule.decay_1, rule.decay_2, rule.epsilon, decays)
-    return factors_of(net.work, own, eta * factor_of(graph, i, 0), scale, step)
+    return factors_of(net.work, own, eta * factor_of(graph, i, 0), 0.0, scale, step)
 
 
 @inlined
