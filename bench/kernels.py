@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +33,6 @@ def kernels() -> SimpleNamespace:
             wide=wide,
             activate=activations.activate_output,
             meet=team.meet,
-            run_together=teams.run_together,
             new_meeting=getattr(teams, "new_meeting", lambda: np.zeros(codes.MEETING_SIZE, np.int64)),
         )
     except (ImportError, AttributeError) as error:
@@ -207,7 +207,10 @@ class Barrier:
         def call(thread: int) -> None:
             self.driver(self.of.codes.Team(meeting, thread, 2), self.meetings)
 
-        self.of.run_together(call, 2, lambda: None)
+        other = Thread(target=call, args=(1,))
+        other.start()
+        call(0)
+        other.join()
 
     def track_ns_per_meeting(self) -> float:
         return median_seconds(self.meet) / self.meetings * 1e9

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from fastbp._engine import plan
-from fastbp._engine.engine import Engine, _by_team
+from fastbp._engine.engine import Engine
 from fastbp._engine.graph_engine import GraphEngine, GraphOptions, GraphStep
 from fastbp._engine.graph_layout import GraphLayout
 from fastbp._engine.layout import Layout, aligned_zeros
 from fastbp._engine.nothing import NO_BOUNDS, NO_WATCH, PLAIN_RULE
+from fastbp._engine.pool import by_team
 from fastbp._kernels import codes
 from fastbp._kernels.calls import TrainCall
 from fastbp._kernels.graph import nodes
@@ -93,7 +94,7 @@ def trained(engine, data: codes.Data, step, epochs: int = 2, threads: int = 1) -
         for _ in range(1000):
             if progress.position[codes.EPOCH] == epochs:
                 return progress.losses
-            _by_team(engine.library.train, call, threads)
+            by_team(engine.library.train, call, threads)
     raise AssertionError("training doesn't end")
 
 

@@ -12,7 +12,6 @@ import pytest
 import fastbp
 from fastbp import fit_many
 from fastbp.__main__ import main
-from fastbp._engine.team import run_together
 from fastbp._kernels.levels import LEVEL
 from fastbp._library import announce, build, library, store
 from fastbp._library.image import Image
@@ -149,18 +148,18 @@ def test_what_is_stored_or_silent_is_not_announced(builds, capsys):
 @pytest.mark.parametrize("verbose", [0, 2])
 @pytest.mark.parametrize("n_jobs", [None, 1])
 def test_silence_reaches_the_threads_that_build(monkeypatch, xor, capsys, verbose, n_jobs):
-    """Those of fit_many, those that share rows, and joblib's."""
+    """Those of fit_many, and joblib's."""
     monkeypatch.setattr(announce, "_said", set())
     real, seen = Run.go, []
 
     def go(self, *arguments):
-        run_together(lambda _: seen.append(announce.is_silent()), 2, lambda: None)
+        seen.append(announce.is_silent())
         return real(self, *arguments)
 
     monkeypatch.setattr(Run, "go", go)
     fit_many([fastbp.Trainer([2, 2, 1], optimizer="adam")], *xor, n_threads=2, n_jobs=n_jobs, verbose=verbose)
     fastbp.Trainer([2, 2, 1]).fit(*xor, verbose=verbose)
-    assert seen == [verbose == 0] * 4
+    assert seen == [verbose == 0] * 2
     assert not announce.is_silent()
 
 

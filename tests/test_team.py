@@ -1,137 +1,15 @@
 from __future__ import annotations
 
-import _thread
-import contextvars
 import os
-import signal
-import threading
-import time
 
 import numpy as np
 import pytest
 
 from fastbp import Trainer, fit_many
-from fastbp._engine import engine as engines, team as teams
-from fastbp._engine.engine import Engine
-from fastbp._engine.team import TeamSize, rows_team_size, run_together
-
-
-@pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_all_calls_run_at_once(n_threads):
-    barrier = threading.Barrier(n_threads)
-    seen = []
-
-    def call(thread: int) -> int:
-        barrier.wait(10)
-        seen.append(thread)
-        return thread + 40
-
-    assert run_together(call, n_threads, lambda: None) == 40
-    assert sorted(seen) == list(range(n_threads))
-
-
-def test_an_exception_here_abandons_the_others_and_waits_for_them():
-    abandoned = threading.Event()
-    ended = []
-
-    def call(thread: int) -> None:
-        if thread == 0:
-            raise KeyboardInterrupt
-        assert abandoned.wait(10)
-        ended.append(thread)
-
-    with pytest.raises(KeyboardInterrupt):
-        run_together(call, 3, abandoned.set)
-    assert sorted(ended) == [1, 2]
-
-
-@pytest.mark.parametrize("error", [MemoryError("no room"), SystemExit(3)])
-def test_an_exception_in_a_thread_abandons_all_and_is_raised_here(error):
-    abandoned = threading.Event()
-
-    def call(thread: int) -> None:
-        if thread == 1:
-            raise error
-        assert abandoned.wait(10)
-
-    with pytest.raises(type(error)) as raised:
-        run_together(call, 3, abandoned.set)
-    assert raised.value is error
-
-
-def test_threads_have_the_context_of_their_caller():
-    variable = contextvars.ContextVar("variable", default=0)
-    token, seen = variable.set(7), []
-    run_together(lambda thread: seen.append(variable.get()), 3, lambda: None)
-    variable.reset(token)
-    assert seen == [7, 7, 7]
-
-
-def test_rows_that_a_thread_could_not_predict_are_an_error(monkeypatch):
-    """Whoever called would have taken what was in the memory for predictions."""
-    monkeypatch.setattr(engines, "rows_team_size", lambda *_: 2)
-    trainer, here = Trainer([4, 3, 2]), threading.get_ident()
-
-    def borrow(*arguments, **options):
-        if threading.get_ident() != here:
-            raise MemoryError("no room for a workspace")
-        return Engine._borrow(trainer._state.engine, *arguments, **options)
-
-    monkeypatch.setattr(trainer._state.engine, "_borrow", borrow)
-    with pytest.raises(MemoryError, match="no room for a workspace"):
-        trainer.predict(np.zeros((5000, 4), np.float32))
-
-
-def test_a_thread_that_cannot_start_abandons_those_that_did(monkeypatch):
-    abandoned = threading.Event()
-
-    started = []
-
-    def start(*arguments) -> int:
-        started.append(arguments)
-        if len(started) == 2:
-            raise RuntimeError("can't start new thread")
-        return _thread.start_new_thread(*arguments)
-
-    monkeypatch.setattr(teams, "start_new_thread", start)
-    with pytest.raises(RuntimeError, match="can't start"):
-        run_together(lambda thread: abandoned.wait(10), 3, abandoned.set)
-    assert abandoned.is_set()
-
-
-def test_an_interrupt_while_waiting_is_raised_when_the_others_have_ended():
-    """Two of them: the second comes while the first is held back."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    ended = []
-
-    def call(thread: int) -> None:
-        if thread == 1:
-            for _ in range(2):
-                time.sleep(0.1)
-                os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)
-            ended.append(thread)
-
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_together(call, 3, lambda: None)
-        assert ended == [1]
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_the_others_keep_off_this_core_which_may_go_where_it_could():
-    seen = {}
-
-    def look(thread: int) -> None:
-        seen[thread] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
-
-    run_together(look, 3, lambda: None)
-    for thread in (1, 2):
-        assert len(seen[thread]) == len(seen[0]) - (teams.other_cores() is not None)
-        assert seen[thread] <= seen[0]
-    if hasattr(os, "sched_getaffinity"):
-        assert os.sched_getaffinity(0) == seen[0]
+from fastbp._engine import team as teams
+from fastbp._engine.pool import crew_of
+from fastbp._engine.team import TeamSize, rows_of_range, rows_team_size
+from fastbp._library.library import ENTRY
 
 
 @pytest.fixture
@@ -204,9 +82,20 @@ def test_trials_take_little_time(two_cores):
 def test_rows_are_shared_out_where_it_pays(two_cores):
     assert rows_team_size("auto", 10**9, 50) == 2
     assert rows_team_size("auto", 10**9, 1) == 1
-    assert rows_team_size("auto", 10**6, 50) == 1
+    assert rows_team_size("auto", 10**5, 50) == 1
     assert rows_team_size(1, 10**9, 50) == 1
     assert rows_team_size(16, 10**9, 50) == 2
+
+
+@pytest.mark.parametrize(
+    ("n", "threads", "unit"), [(4096, 2, 12), (4096, 1, 12), (33, 2, 12), (513, 2, 256), (5, 3, 6)]
+)
+def test_ranges_are_whole_units_and_go_evenly_into_threads(n, threads, unit):
+    count = rows_of_range(n, threads, unit)
+    assert count % unit == 0
+    assert 0 < count <= 256
+    ranges = -(-n // count)
+    assert ranges % threads == 0 or n < threads * unit or unit == 256
 
 
 def test_usable_cores_is_what_the_scheduler_allows():
@@ -227,9 +116,9 @@ def test_where_the_system_keeps_its_processors_to_itself_everything_goes_on(monk
         else:
             monkeypatch.delattr(os, f"sched_{name}", raising=False)
     assert teams.usable_cores() >= 1
-    assert (teams.other_cores() is None) >= ("getaffinity" in names)
     teams.keep_to_share(0, 1)
-    assert run_together(lambda thread: thread, 2, lambda: None) == 0
+    with crew_of(2) as crew:
+        assert crew.run(ENTRY(lambda _, thread: thread), 0) == 0
     X = y = np.eye(3)
     trainers = [Trainer([3, 4, 3], optimizer="adam", seed=seed) for seed in range(3)]
     outcomes = fit_many(trainers, X, y, epochs=4, n_threads=2, verbose=0)

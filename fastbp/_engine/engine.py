@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -15,35 +14,22 @@ from .. import _checks
 from .._kernels import codes
 from .._kernels.calls import EvaluateCall, ReorderCall, TrainCall
 from .._kernels.levels import LINE
-from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT, UPDATE_PAYS
+from .._kernels.tuning import AWAKE_PAY, BLOCK, CALL_MULTIPLICATIONS, HEIGHT, ROWS_PAY, SOON_AFTER, TALL, UPDATE_PAYS
 from .._library.library import library
 from .._library.slots import Slots
 from . import tiny
 from .layout import Layout, aligned_zeros, up_to
-from .nothing import ALONE, NO_BOUNDS, NO_LOSSES, NO_SEED, NO_WATCH, PLAIN_RULE, ends_of
-from .team import new_meeting, rows_team_size, run_together, team_size
+from .nothing import NO_BOUNDS, NO_LOSSES, NO_SEED, NO_WATCH, PLAIN_RULE, ends_of
+from .pool import by_team, crew_of
+from .team import rows_of_range, rows_team_size, team_size
 from .turn import Turn
-from .workspace import FIRST, Lent, Workspace
+from .workspace import Lent, Ranges, Workspace
 
 Array = npt.NDArray[Any]
 
 FEW = 32  # rows up to which a prediction is copied from the workspace, which takes less time than new memory
+MANY = 1 << 30  # parts, more than there are processors
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
-
-
-def _by_team(entry: Callable[[Any, Any], int], call: Slots, threads: int) -> int:
-    """Call an entry in each of so many threads, and return the result of the first."""
-    if threads == 1:
-        call.keep("team", ALONE)
-        return entry(call.address, FIRST)
-    meeting = new_meeting()
-    call.keep("team", codes.Team(meeting, 0, threads))
-
-    def abandon() -> None:
-        meeting[codes.ABANDONED] = 1
-
-    result: int = run_together(lambda thread: entry(call.address, thread), threads, abandon)
-    return result
 
 
 class Engine:
@@ -58,6 +44,8 @@ class Engine:
     use_bias : bool
     dropout : rates of the hidden layers, or ()
     """
+
+    _by_blocks = False  # whether rows are always in the blocks that a single thread would compute
 
     def __init__(
         self,
@@ -76,6 +64,8 @@ class Engine:
         self._is_tiny = tiny.is_tiny(layout, objective)
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
+        self._soon = 0.0  # when workers sleep
+        self._answer: tuple[Any, int] = (), 1  # what `_threads` was asked last, and what it said
         self._turn = Turn()
         self._latest_step: tuple[Any, Any] = None, None
         self._library: Any = None
@@ -162,8 +152,12 @@ class Engine:
             outputs = self._outputs(n)
             return outputs if self._for_rows(self.data(X), outputs, NO_LOSSES, n_threads) else None
         # The short way, because a service that predicts single rows spends its time here.
-        workspace = self._borrow(n)
-        output = workspace.predict(X, (self._library or self.library).evaluate)
+        workspace, evaluate = self._borrow(n), (self._library or self.library).evaluate
+        if n * self.multiplications < AWAKE_PAY or self._by_blocks:
+            output = workspace.predict(X, evaluate)
+        else:
+            output = workspace.predict(X, evaluate, self._threads(n_threads, n * self.multiplications))
+            self._soon = perf_counter() + SOON_AFTER
         self._idle.append(workspace)
         return output
 
@@ -188,7 +182,7 @@ class Engine:
             blocks = 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * step.block))
             call.write("budget", blocks)
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
-                _by_team(self.library.train, call, 1)
+                by_team(self.library.train, call, 1)
             gradients = workspace.machine.gradients
             weights = [view.copy() for view in self.layout.weight_views(gradients)]
             biases = [view.copy() for view in self.layout.bias_views(gradients)]
@@ -246,7 +240,7 @@ class Engine:
         call.write("budget", budget)
         train = self.library.train
         started = perf_counter()
-        blocks = _by_team(train, call, threads)
+        blocks = by_team(train, call, threads)
         size.record(threads, blocks, perf_counter() - started)
         return blocks
 
@@ -294,7 +288,7 @@ class Engine:
                 self._fill(call, data, memory, step, progress)
                 for name, value in (("rate", rate), ("weight", rows.weight), ("penalty", penalty)):
                     call.write(name, value)
-                _by_team(self.library.update, call, threads)
+                by_team(self.library.update, call, threads)
                 memory.steps[0] += 1
                 return float(penalty[0])
 
@@ -322,24 +316,33 @@ class Engine:
     def _in_ranges(
         self, kernel: Any, kind: Any, fields: dict[str, Any], multiplications: int, n_threads: int | str
     ) -> bool:
-        """Call a kernel for ranges of whole blocks of rows, with threads if that pays. Return whether X is finite.
+        """Call a kernel for ranges of rows, with threads if that pays. Return whether X is finite.
 
         fields: of its call, except the rows. multiplications: for a row.
         """
         n = fields["data"].n
-        per_call = max(BLOCK, up_to(int(CALL_MULTIPLICATIONS / multiplications), BLOCK))
-        threads = rows_team_size(n_threads, n * multiplications, -(-n // BLOCK))
-        per_call = min(per_call, up_to(-(-n // threads), BLOCK))
-        starts = deque(range(0, n, per_call))
-        bad: list[int] = []
+        unit = BLOCK if self._by_blocks or len(fields.get("losses", ())) else TALL
+        with crew_of(self._threads(n_threads, n * multiplications, -(-n // unit))) as crew:
+            threads = crew.n_threads
+            workspaces = [self._borrow(min(n, BLOCK)) for _ in range(threads)]
+            try:
+                ranges = Ranges(kernel, [workspace.call(kind) for workspace in workspaces], fields)
+                count = rows_of_range(n, threads, unit)
+                return ranges.run(crew, count, up_to(int(CALL_MULTIPLICATIONS * threads / multiplications) + 1, count))
+            finally:
+                self._idle.extend(workspaces)
+                self._soon = perf_counter() + SOON_AFTER
 
-        def call(thread: int) -> None:
-            with self._workspace(min(n, BLOCK)) as workspace:
-                if not workspace.for_ranges(kernel, kind, fields, starts, per_call):
-                    bad.append(thread)
-
-        run_together(call, threads, starts.clear)
-        return not bad
+    def _threads(self, n_threads: int | str, multiplications: int, parts: int = MANY) -> int:
+        """Return how many threads share rows, or few rows by columns: more if workers are awake after the last call."""
+        awake = perf_counter() < self._soon
+        asked = n_threads, multiplications, parts, awake
+        known, answer = self._answer
+        if not awake or known != asked:  # otherwise the answer from before, because the system takes 6 µs
+            pays = ROWS_PAY // AWAKE_PAY if awake else 1
+            answer = rows_team_size(n_threads, multiplications * pays, parts)
+            self._answer = asked, answer
+        return answer
 
     def free(self) -> None:
         """Free the workspaces. The next call allocates one again."""
@@ -351,10 +354,6 @@ class Engine:
         Kernels store gradients unless a batch ends at once.
         """
         return Lent(self._borrow(max(step.block, rows), step.ends != codes.AT_ONCE, step.parts), self._idle)
-
-    def _workspace(self, rows: int) -> Lent:
-        """Return a workspace for blocks of so many rows, which only the caller uses."""
-        return Lent(self._borrow(rows), self._idle)
 
     def _borrow(self, rows: int, gradients: bool = False, parts: int = 1) -> Workspace:
         try:

@@ -18,10 +18,11 @@ from .._kernels.graph.nodes import GraphCall, GraphEvaluateCall, PullCall
 from .._kernels.tuning import BLOCK, CALL_MULTIPLICATIONS, HEIGHT
 from .._library.library import library
 from .._library.slots import Slots, address_of
-from .engine import TAIL, Engine, _by_team
+from .engine import TAIL, Engine
 from .graph_layout import GraphLayout
 from .layout import aligned_zeros
 from .nothing import NO_BOUNDS, NO_NUMBERS, NO_SEED, NO_WATCH, PLAIN_RULE
+from .pool import by_team
 from .workspace import Workspace
 
 Array = npt.NDArray[Any]
@@ -86,6 +87,7 @@ class GraphEngine(Engine):
     """
 
     layout: GraphLayout  # type: ignore[assignment]
+    _by_blocks = True
 
     def __init__(
         self, layout: GraphLayout, parameters: Array, objective: codes.Objective, options: GraphOptions = PLAIN
@@ -134,7 +136,7 @@ class GraphEngine(Engine):
             call.keep("watch", NO_WATCH)
             call.write("budget", 1 + int(CALL_MULTIPLICATIONS / (3 * self.multiplications * block)))
             while progress.position[codes.EPOCH] == 0 and np.isfinite(progress.losses[0]):
-                _by_team(self.library.train, call, 1)
+                by_team(self.library.train, call, 1)
             gradients = workspace.machine.gradients[: self.layout.size].copy()
         if progress.position[codes.EPOCH] == 0 and block < n:  # the last blocks are missing if J isn't finite
             gradients.fill(np.nan)

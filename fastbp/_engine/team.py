@@ -1,16 +1,13 @@
-"""Threads that run one kernel together, and the choice of how many."""
+"""How many threads run a kernel together, on which processors, and the memory by which they meet."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from _thread import LockType, allocate_lock, start_new_thread
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from functools import cache, lru_cache
-from itertools import pairwise, repeat
-from time import sleep
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +15,7 @@ import numpy.typing as npt
 
 from .._kernels.codes import MEETING_SIZE, NAP_TIME, SLEEP
 from .._kernels.tuning import (
+    BLOCK,
     LATE,
     MEETING_SECONDS,
     MULTIPLICATIONS_PER_SECOND,
@@ -30,8 +28,6 @@ from .._kernels.tuning import (
     TRIAL_SHARE,
 )
 from . import processors
-
-WAIT_SECONDS = 1e-3  # between two checks whether the threads have ended, after Ctrl-C
 
 MAX_CORES, WORD = 1024, 8 * ctypes.sizeof(ctypes.c_ulong)  # bits of a C library's cpu_set_t, and of its words
 Mask = ctypes.c_ulong * (MAX_CORES // WORD)
@@ -62,6 +58,11 @@ def new_meeting() -> npt.NDArray[np.int64]:
     return meeting
 
 
+def renew(meeting: npt.NDArray[np.int64]) -> None:
+    """Make a meeting new again."""
+    meeting[:SLEEP] = 0
+
+
 def usable_cores() -> int:
     """Return the number of processors that this process may use."""
     return max(1, int(min(processors.of_process(), processors.quota())))
@@ -72,17 +73,23 @@ def fast_cores() -> int:
     return int(min(usable_cores(), processors.fast()))
 
 
-def other_cores() -> ctypes.Array[ctypes.c_ulong] | None:
-    """Return the other processors that this thread may run on; None if there are none or the system doesn't tell."""
-    if not (_this_core and _keep_to):
-        return None
-    cores = processors.allowed() - {_this_core()}
-    if not cores or max(cores) >= MAX_CORES:
-        return None
+def this_core() -> int:
+    """Return the processor on which this thread runs; −1 if the system doesn't tell."""
+    return int(_this_core()) if _this_core else -1
+
+
+def keep_off(core: int, thread: int) -> None:
+    """Keep a thread off a processor, on any other that this thread may use, if there is one and on Linux.
+
+    Linux sometimes puts two threads on one core, where they take turns until it balances the load about 50 ms later.
+    """
+    cores = processors.allowed() - {core}
+    if core < 0 or not (_keep_to and cores) or max(cores) >= MAX_CORES:
+        return
     mask = Mask()
-    for core in cores:
-        mask[core // WORD] |= 1 << core % WORD
-    return mask
+    for other in cores:
+        mask[other // WORD] |= 1 << other % WORD
+    _keep_to(thread, ctypes.sizeof(mask), mask)
 
 
 def keep_to_share(i: int, count: int) -> None:
@@ -99,80 +106,6 @@ def keep_to(cores: Collection[int]) -> None:
     """Keep this thread to some processors, on Linux."""
     with suppress(AttributeError, OSError):  # only for speed; a sandbox may forbid it
         os.sched_setaffinity(0, cores)
-
-
-def run_together(call: Callable[[int], Any], n_threads: int, abandon: Callable[[], None]) -> Any:
-    """Call call(0) here and call(1) … call(n_threads − 1) in threads of their own, all at once.
-
-    The threads end with the call, so none is left for a fork to lose or for two trainers to compete for. This thread
-    continues without a pause, whereas threading.Thread would wait for the others to start. It keeps the others off its
-    core: Linux sometimes puts two threads on one core, where they take turns until it balances the load about 50 ms
-    later.
-
-    Parameters
-    ----------
-    call : a function of the thread's number, which runs a kernel
-    n_threads : at least 1
-    abandon : tells all threads to end; called if one of the calls raises an exception, such as KeyboardInterrupt
-
-    Returns
-    -------
-    What call(0) returned. All threads have ended by then, also if Ctrl-C came while waiting for them.
-
-    Raises
-    ------
-    BaseException
-        The exception of call(0), or otherwise the first exception of another thread.
-    """
-    if n_threads == 1:
-        return call(0)
-    cores, gate = other_cores(), allocate_lock()
-    ends = [allocate_lock() for _ in range(1, n_threads)]
-    contexts = [copy_context() for _ in ends]
-    started: list[int] = []
-    ended: list[int] = []
-    errors: list[BaseException] = []
-
-    def run(thread: int, end: LockType) -> None:
-        try:
-            with gate:
-                pass
-            contexts[thread - 1].run(call, thread)
-        except BaseException as error:  # the caller must get any error
-            errors.append(error)
-            abandon()
-        finally:
-            ended.append(thread)
-            end.release()
-
-    try:
-        with gate:  # the affinity of an ended thread must not be set
-            for end in ends:
-                end.acquire()
-            # In one Python step, so that Ctrl-C can't come between the start of a thread and its entry in the list.
-            started.extend(map(start_new_thread, repeat(run), enumerate(ends, 1)))
-            if cores:
-                for identity in started:
-                    _keep_to(identity, ctypes.sizeof(cores), cores)
-        result = call(0)
-    except BaseException:
-        abandon()
-        raise
-    finally:
-        try:
-            for end, _ in zip(ends, started, strict=False):
-                end.acquire()
-        except BaseException:  # Ctrl-C; the lock may have been taken before it or not
-            while len(ended) < len(started):
-                with suppress(KeyboardInterrupt):
-                    sleep(WAIT_SECONDS)
-            raise
-    if errors:
-        try:
-            raise errors[0]
-        finally:
-            errors.clear()  # otherwise its traceback would keep the thread's objects alive
-    return result
 
 
 class TeamSize:
@@ -253,3 +186,10 @@ def rows_team_size(n_threads: int | str, multiplications: int, blocks: int) -> i
     if most <= 1:
         return 1
     return min(most, fast_cores() if n_threads == "auto" else min(int(n_threads), usable_cores()))
+
+
+def rows_of_range(n: int, threads: int, unit: int) -> int:
+    """Return how many rows threads take at a time: at most a block, in whole units, so that all take equally many."""
+    most = BLOCK // unit * unit
+    ranges = -(-n // (most * threads)) * threads
+    return min(-(-n // (ranges * unit)) * unit, most)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from ctypes import c_int64
+from ctypes import addressof, c_int64
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +11,14 @@ from .._kernels import codes
 from .._kernels.calls import EvaluateCall
 from .._kernels.tasks import Program
 from .._kernels.tuning import BLOCK
+from .._library.library import address_of_entry, any_library
 from .._library.slots import Slots
+from .pool import FIRST, Crew, by_team
 from .program import program
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-FIRST = c_int64(0)  # the first thread; ctypes passes it faster than an int
+RangesCall = c_int64 * 6  # what `run_ranges` reads
 
 
 class Prediction(NamedTuple):
@@ -45,16 +46,17 @@ class Workspace:
         self._calls: dict[Any, Slots] = {}
         self._prediction: Prediction | None = None
 
-    def predict(self, X: Array, evaluate: Any) -> Array | None:
+    def predict(self, X: Array, evaluate: Any, threads: int = 0) -> Array | None:
         """Return the output for up to `rows` rows of X, by the entry `evaluate`; None if X isn't finite.
 
-        The arguments are those of the prediction before, if it had as many rows.
+        The arguments are those of the prediction before, if it had as many rows. threads: of a team, or 0.
         """
         known = self._prediction
         if known is None or len(known.X) != len(X):
             known = self._prediction = self._new_prediction(len(X))
         known.X[...] = X  # takes a third of the time of finding the address of X
-        return known.output.copy() if evaluate(known.address, FIRST) else None
+        finite = by_team(evaluate, known.call, threads) if threads else evaluate(known.address, FIRST)
+        return known.output.copy() if finite else None
 
     def _new_prediction(self, n: int) -> Prediction:
         call, machine = self._new_call(EvaluateCall), self.machine
@@ -80,29 +82,41 @@ class Workspace:
             self._calls[kind] = slots  # whole, also if Ctrl-C came before
         return slots
 
-    def for_ranges(self, kernel: Any, kind: Any, fields: dict[str, Any], starts: deque[int], count: int) -> bool:
-        """Call a kernel for ranges of `count` rows until nothing is left. Return whether X is finite there.
-
-        fields: of the call, except the rows. starts: of the ranges, from which other threads may take some, too.
-        """
-        slots, n, finite = self.call(kind), fields["data"].n, True
-        slots.write("block", BLOCK)
-        for name, value in fields.items():
-            slots.write(name, value)
-        while starts:
-            try:
-                start = starts.popleft()
-            except IndexError:  # another thread took the last one
-                break
-            slots.write("start", start)
-            slots.write("stop", min(start + count, n))
-            finite = bool(kernel(slots.address, 0)) and finite
-        return finite
-
     def _new_call(self, kind: Any) -> Slots:
         slots = Slots(kind)
         slots.write("machine", self.machine)
         return slots
+
+
+class Ranges:
+    """Calls of an entry for ranges of rows, in several threads.
+
+    Parameters
+    ----------
+    entry : which returns whether X is finite
+    calls : its arguments for each thread, whose memory only this thread uses
+    fields : of all calls, except the rows
+    """
+
+    def __init__(self, entry: Any, calls: list[Slots], fields: dict[str, Any]) -> None:
+        first, self._n, self._next = calls[0], fields["data"].n, c_int64(0)
+        first.write("block", BLOCK)
+        for name, value in fields.items():
+            first.write(name, value)
+        for call in calls[1:]:
+            call.copy_from(first, "data")
+        place, common = first.place("start"), (address_of_entry(entry), addressof(self._next))
+        self._ranges = [RangesCall(*common, call.address.value or 0, place, 0, 0) for call in calls]
+
+    def run(self, crew: Crew, count: int, most: int) -> bool:
+        """Go over all rows, `count` in a range, and `most` in a call, after which Ctrl-C works."""
+        addresses, finite = [addressof(ranges) for ranges in self._ranges], True
+        for start in range(0, self._n, most):
+            self._next.value = start
+            for ranges in self._ranges:
+                ranges[4:] = [count, min(start + most, self._n)]
+            finite = bool(crew.run(any_library().run_ranges, *addresses)) and finite
+        return finite
 
 
 class Lent:

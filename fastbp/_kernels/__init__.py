@@ -15,11 +15,12 @@ The order of calls (symbols: reference.py and docs/method.md)::
     └── watching.goes_on            the validation loss after an epoch, and whether training goes on
     random.shuffle, epoch.update    shuffle and step_along alone, if processes share a batch (shared_run.py)
     epoch.evaluate                  the forward half; the entry for predict and evaluate
+    workers.run_with_workers        runs an entry in several threads, which stay ready between calls
     small.train                     the same as epoch.train for tiny networks, from lists of tasks
 
-The files below these: `tile` has the matrix product, `wide` the product for wide layers, `mirrors` the transposed
-copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar functions, `curves` the rarer
-activations, `squares` the vectors of small.py, `options` what it does for options that few networks have,
+The files below these: `tile` has the matrix product, `wide` the product for wide layers, `few` that for few rows,
+`mirrors` the transposed copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar functions, `curves`
+the rarer activations, `squares` the vectors of small.py, `options` what it does for options that few networks have,
 `foreign` the user's own loss, `bits` operations inside a vector, `llvm` the vector type, `team` and `atomics` the
 meetings of threads. `jit` has the options of compilation, and `apart` compiles large functions on their own.
 `entries` has the functions that Python calls, `calls` describes their arguments, and `records` reads these.

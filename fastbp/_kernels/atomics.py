@@ -1,4 +1,4 @@
-"""Atomic access to int64 array elements, and ways to wait: a hint that a loop spins, and a short sleep."""
+"""Atomic access to int64 array elements, ways to wait, and calls of functions at an address."""
 
 from llvmlite import binding, ir
 from numba import types
@@ -36,6 +36,18 @@ def fetch_add(typing, memory, i, number):
         return builder.atomic_rmw("add", _address(context, builder, signature.args[0], *args[:2]), args[2], "seq_cst")
 
     return types.int64(memory, types.intp, types.int64), generate
+
+
+@intrinsic
+def exchange_if(typing, memory, i, old, new):
+    """Set element i to a new number if it is the old one. Return whether it was."""
+
+    def generate(context, builder, signature, args):
+        place = _address(context, builder, signature.args[0], *args[:2])
+        pair = builder.cmpxchg(place, args[2], args[3], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(memory, types.intp, types.int64, types.int64), generate
 
 
 @intrinsic
@@ -82,3 +94,24 @@ def call_sleep(typing, address, time):
         return context.get_dummy_value()
 
     return types.none(types.int64, types.int64), generate
+
+
+@intrinsic
+def memory_at(typing, address):
+    """Return a pointer to the int64 numbers at an address."""
+
+    def generate(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(types.int64), generate
+
+
+@intrinsic
+def call_entry(typing, entry, call, thread):
+    """Call the entry at an address with the address of a record and the number of a thread."""
+
+    def generate(context, builder, signature, args):
+        kind = ir.FunctionType(ir.IntType(64), [ir.IntType(64)] * 2)
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+
+    return types.int64(types.int64, types.int64, types.int64), generate

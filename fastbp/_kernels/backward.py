@@ -30,11 +30,12 @@ def outputs_of(net, layer, row, weighted):
 
 
 @apart
-def activate_outputs(net: Machine, m: int):
-    """Compute aᴸ from zᴸ for m samples, without a loss."""
+def activate_outputs(net: Machine, m: int, team: Team):
+    """Compute aᴸ from zᴸ for m samples, each thread for its own rows, without a loss."""
     last = layer_of(net, net.depth - 1)
-    z, of = rows_of(net.work, last.a, last, 0), outputs_of(net, last, 0, False)
-    activate_output(z, of.slope, of.targets, of.mask, m, last.n, last.activation)
+    first, count = slice_of(m, HEIGHT, team)
+    z, of = rows_of(net.work, last.a, last, first), outputs_of(net, last, first, False)
+    activate_output(z, of.slope, of.targets, of.mask, count, last.n, last.activation)
 
 
 @apart

@@ -38,6 +38,7 @@ class EvaluateCall(NamedTuple):
     block: int
     output: codes.NumberRun
     losses: codes.RealRun
+    team: codes.Team
 
 
 class TinyCall(NamedTuple):

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from . import epoch, small
+from . import epoch, small, workers
 from .apart import compiled_apart
 from .calls import EvaluateCall, ReorderCall, TinyCall, TrainCall, slot_of
-from .codes import EPOCH, Many, Progress, Team
+from .codes import EPOCH, STATES, Many, Progress, Team
 from .finite import run_is_finite
 from .jit import c_function, inner
 from .llvm import get, put
@@ -50,7 +50,7 @@ def predicting(number):
 
     def evaluate(call, thread):
         c = read(EvaluateCall, number, call)
-        team = Team(call, 0, 1)  # one thread: no meetings
+        team = Team(c.team.meeting, thread, max(c.team.n_threads, 1))
         return epoch.evaluate(c.machine, c.data, (c.start, c.stop, c.block), c.output, c.losses, team)
 
     def reorder(call, thread):
@@ -111,7 +111,25 @@ def finite(number):
     return {"is_finite": is_finite}
 
 
-PARTS = {"training": training, "predicting": predicting, "tiny": tiny, "finite": finite}
+def standing(number):
+    """Return the entries by which threads stay between calls, and work together: see workers.py."""
+
+    def serve(box, _):
+        return workers.serve(box)
+
+    def change(box, states):
+        return workers.change(box, states // STATES, states % STATES)
+
+    def run_with_workers(crew, n_workers):
+        return workers.run_with_workers(crew, n_workers)
+
+    def run_ranges(ranges, _):
+        return workers.run_ranges(ranges)
+
+    return {"serve": serve, "change": change, "run_with_workers": run_with_workers, "run_ranges": run_ranges}
+
+
+PARTS = {"training": training, "predicting": predicting, "tiny": tiny, "finite": finite, "standing": standing}
 
 
 def compiled(part: str, number: Any) -> list[tuple[str, Any]]:

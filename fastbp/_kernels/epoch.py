@@ -181,8 +181,8 @@ def update(net, kept, step, rate, weight, team):
 def evaluate(net, rows, cut, output, losses, team):
     """Compute rows start … stop in blocks: aᴸ goes to output, (n · n_L,), sums of losses to losses, unless it is empty.
 
-    cut: start, stop and the rows of a block. The team has one thread. Return whether X is finite. If a block isn't,
-    nothing more is written.
+    cut: start, stop and the rows of a block. The threads of a team share each block. Return whether X is finite. If a
+    block isn't, nothing more is written.
     """
     start, stop, block = cut
     last = layer_of(net, net.depth - 1)
@@ -194,10 +194,13 @@ def evaluate(net, rows, cut, output, losses, team):
         forward(net, x, m, False, False, Dropping(False, 0, 0, NO_SEED), team)
         if losses.size > 0:
             output_errors(net, m, 1.0, rows.weights.size > 0, team)
+            meet(team)
             put(losses.at, begin // block, sum_of_losses(net, m))
         else:
-            activate_outputs(net, m)
+            activate_outputs(net, m, team)
         if output.size > 0:
-            for i in range(m):
+            first, count = slice_of(m, HEIGHT, team)
+            for i in range(first, first + count):
                 copy_row(at(output.at, (begin + i) * last.n), at(net.work, last.a + i * last.width), last.n)
+        meet(team)
     return True

@@ -4,6 +4,7 @@ from .activations import activate
 from .apart import apart
 from .codes import LEAKY_RELU, Dropping, Extent, Machine, Operand, Share, Team
 from .dropout import drop_out
+from .few import is_few, multiply_few
 from .jit import inlined
 from .llvm import at, get, lanes, number_of
 from .mirrors import leads, mirror_weights
@@ -19,7 +20,10 @@ def affine(net, a, layer, above, mine):
     z = Operand(at(net.work, above.a + mine.row * above.width + mine.column), above.width, 1)
     weights, extent = Operand(theta, above.width, 1), Extent(mine.rows, mine.columns, layer.n)
     bias = Operand(at(theta, layer.n * above.width), 0, 1)
-    multiply_rows(net, z, a, mine.row, weights, extent, bias, number_of(net.work, 0), 0)
+    if not a.packed and is_few(mine.rows, mine.columns, lanes(net.work, 1)):
+        multiply_few(z, Operand(at(a.at, mine.row * a.row), a.row, 1), weights, extent, bias)
+    else:
+        multiply_rows(net, z, a, mine.row, weights, extent, bias, number_of(net.work, 0), 0)
     return z
 
 

@@ -22,6 +22,10 @@ AHEAD = 8  # steps by which B is prefetched: 121 GFLOP/s instead of 99 beside a 
 DEEP = 288  # steps whose rows of B and A the first cache holds: 2048-2048-2048-10 1.13 times as fast as with 512
 BESIDE = 8  # tiles whose columns are copied together, because tiles that are neighbours share cache lines
 
+# Few rows (few.py)
+FEW = 4  # rows up to which the product goes along the rows of B
+BROAD = 16  # vectors in a row from which on it does: one row of 1024 × 1024 1.2 times as fast, of 784 × 128 1.03
+
 # Mirrors (mirrors.py)
 MIRROR_SAVES = 5  # a mirror leads if it needs a fifth fewer registers, which pays for transposing it back
 
@@ -36,6 +40,7 @@ TICKETS_PAY = 1 << 17  # weights, half a megabyte of float32, from which on they
 PIECES = 4  # tickets for each of the last parts: wide layers 1.02 times as fast as with whole parts
 SPINS = 20000  # pauses, 80 to 900 µs, before a nap: longer than a nap (60 µs), or two threads would nap in turns
 PATIENCE = 200  # naps, 50 ms, after which a call ends, so that Python can choose another number of threads
+LINGER = 8000  # pauses, 100 to 400 µs, for which a worker waits for its next call before it sleeps
 
 # Parts of a block (layout.py)
 PARTS = ((4, 256), (2, 64))  # how many, and from how many rows on: more would slow a thread that has all by 3 %
@@ -54,7 +59,9 @@ LONG = 2048  # bytes from which on rows have an odd number of cache lines: 106 G
 MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core in float32, for the benchmarks' networks of medium size
 MEETING_SECONDS = 3e-7  # of a meeting, for each thread: a cache line takes 50 to 250 ns there and back
 START_PAYS = 3e-4  # seconds of work from which on starting threads (some 100 µs) pays
-ROWS_PAY = 1e7  # multiplications, 0.2 ms, from which on another thread for rows pays
+ROWS_PAY = 4_000_000  # multiplications, 0.1 ms, from which on another thread for rows pays if it must be woken, 50 µs
+AWAKE_PAY = 1_000_000  # the same if it is awake: it starts in a microsecond
+SOON_AFTER = 1e-4  # seconds after a call with several threads in which they are awake
 REMEMBERED = 5  # calls for each number of threads: their median ignores two disturbed ones, and is soon up to date
 TRIAL_SECONDS = 4e-3  # the longest estimated time of a trial: long beside the start of threads, too short to notice
 SOON = 0.05  # seconds of training between trials, because the speed of a core changes by the second

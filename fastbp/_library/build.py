@@ -29,7 +29,14 @@ from .kernel_file import Image
 # What each process compiles: entries, and modules with kernels that are apart. The longest part is first, so that all
 # end at nearly the same time.
 PARTS = {
-    "network": ("tiny finite", "activations forward", "training", "tile wide", "updates backward", "predicting"),
+    "network": (
+        "tiny finite",
+        "activations forward",
+        "training",
+        "tile wide few",
+        "updates backward",
+        "predicting standing",
+    ),
     "graph": (
         "training",
         "activations finite",
@@ -39,7 +46,7 @@ PARTS = {
         "backward affine",
         "simple step",
         "norms",
-        "inputs periodic",
+        "inputs periodic standing",
     ),
 }
 FINITE = "finite"  # for both dtypes, with the kernels of each

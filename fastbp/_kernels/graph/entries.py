@@ -51,7 +51,7 @@ def evaluating(number):
     return {"evaluate": evaluate, "pull": pull, "reorder": base.predicting(number)["reorder"]}
 
 
-PARTS = {"training": training, "evaluating": evaluating, "finite": base.finite}
+PARTS = {"training": training, "evaluating": evaluating, "finite": base.finite, "standing": base.standing}
 
 
 def compiled(part: str, number: Any) -> list[tuple[str, Any]]:

@@ -221,7 +221,7 @@ def evaluate_graph(machine, graph, rows, cut, output, losses, team):
             graph_output_errors(net, m, 1.0, rows.weights.size > 0, team)
             put(losses.at, begin // block, sum_of_losses(net, m))
         else:
-            activate_outputs(net, m)
+            activate_outputs(net, m, team)
         if output.size > 0:
             for i in range(m):
                 copy_row(at(output.at, (begin + i) * last.n), at(net.work, last.a + i * last.width), last.n)

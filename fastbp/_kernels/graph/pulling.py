@@ -73,7 +73,7 @@ def pull_graph(machine, graph, rows, cut, how, vectors, output, team):
         if mode == OF_LOSS:
             graph_output_errors(net, m, weight, rows.weights.size > 0, team)
         else:
-            activate_outputs(net, m)
+            activate_outputs(net, m, team)
         for j in range(n_out if mode == OF_OUTPUTS else 1):
             if mode == OF_OUTPUTS:
                 take_output(net, j, m)
