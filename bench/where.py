@@ -225,18 +225,15 @@ def measure(sampler: Sampler, row: str, dtype: str, threads: int, seconds: float
     call, samples = work("fastbp", threads, asked(row), dtype)
     call()
     call()
-    sampler.samples()
-    addresses, calls = [], 0
-    started = read = perf_counter()
-    with sampler:
-        while (now := perf_counter()) - started < seconds:
-            call()
-            calls += 1
-            if now - read > 1:
-                addresses += [sample.address for sample in sampler.samples()]
-                read = now
-    passed = perf_counter() - started
-    addresses += [sample.address for sample in sampler.samples()]
+    addresses, calls, passed = [], 0, 0.0
+    while passed < seconds:
+        started = perf_counter()
+        with sampler:
+            while (now := perf_counter()) - started < min(1.0, seconds):  # the buffers have room for more
+                call()
+                calls += 1
+        passed += now - started
+        addresses += [sample.address for sample in sampler.samples()]
     return addresses, passed / (calls * samples) * 1e9, len(addresses) / (FREQUENCY * passed * threads)
 
 
