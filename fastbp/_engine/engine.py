@@ -207,7 +207,7 @@ class Engine:
         """
         step = self._decided(step)
         with self._workspace_for(step, min(watch.rows.n, BLOCK)) as workspace:
-            if self._is_tiny and tiny.serves(step):
+            if (self._is_tiny and tiny.serves(step)) or tiny.serves_few(workspace, step):
                 return tiny.train(self.library, workspace, data, memory, step, progress, budget, watch)
             return self._train_by_clock(workspace, data, memory, step, progress, budget, n_threads, watch)
 

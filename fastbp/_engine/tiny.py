@@ -1,4 +1,4 @@
-"""Tiny networks: which ones small.py trains, and the calls of its entries."""
+"""Tiny networks and batches of a few samples: which ones small.py and online.py train, and the calls of their entry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .._kernels.calls import TinyCall, slot_of
 from .._library.slots import Slots, address_of
 from .layout import Layout
 from .nothing import NO_MANY, NO_WATCH
+from .online import NOT_ONLINE
 from .workspace import Workspace
 
 PARAMETERS = slot_of(TinyCall, "machine", "parameters")  # the kernel changes it for many networks
@@ -22,6 +23,11 @@ def is_tiny(layout: Layout, objective: codes.Objective) -> bool:
 def serves(step: codes.Step) -> bool:
     """Return whether small.py has the step, of which it is decided how a batch ends."""
     return step.ends in (codes.AT_ONCE, codes.AFTER_BATCH) and step.block >= step.batch_size
+
+
+def serves_few(workspace: Workspace, step: codes.Step) -> bool:
+    """Return whether online.py has the step, and is faster than all others."""
+    return step.ends == codes.AT_ONCE and workspace.online(step.block).m > 0
 
 
 def train(
@@ -69,6 +75,7 @@ def _call(workspace: Workspace, data: codes.Data, step: codes.Step, budget: int,
     """Return the call for a batch, without the step and the state of a network."""
     call = workspace.call(TinyCall)
     call.keep("program", workspace.program(step.block))
+    call.keep("online", workspace.online(step.block) if step.ends == codes.AT_ONCE else NOT_ONLINE)
     call.keep("watch", watch)
     call.write("data", data)
     call.integers[PARAMETERS] = address_of(workspace.machine.parameters)

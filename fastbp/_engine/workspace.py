@@ -9,10 +9,11 @@ import numpy as np
 
 from .._kernels import codes
 from .._kernels.calls import EvaluateCall
-from .._kernels.tasks import Program
+from .._kernels.tasks import Online, Program
 from .._kernels.tuning import BLOCK
 from .._library.library import address_of_entry, any_library
 from .._library.slots import Slots
+from .online import online
 from .pool import FIRST, Crew, by_team
 from .program import program
 
@@ -43,6 +44,7 @@ class Workspace:
     def __init__(self, rows: int, machine: codes.Machine, parts: int = 1) -> None:
         self.rows, self.machine, self.parts = rows, machine, parts
         self._programs: dict[int, Program] = {}  # by the number of samples in a batch
+        self._online: dict[int, Online] = {}  # likewise
         self._calls: dict[Any, Slots] = {}
         self._prediction: Prediction | None = None
 
@@ -73,6 +75,12 @@ class Workspace:
         if m not in self._programs:
             self._programs[m] = program(self.machine, m, self.machine.parameters.itemsize)
         return self._programs[m]
+
+    def online(self, m: int) -> Online:
+        """Return online.py's memory for a batch of m samples."""
+        if m not in self._online:
+            self._online[m] = online(self.machine, m)
+        return self._online[m]
 
     def call(self, kind: Any) -> Slots:
         """Return the memory of the arguments of an entry, which has the machine already."""

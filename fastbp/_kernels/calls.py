@@ -46,6 +46,7 @@ class TinyCall(NamedTuple):
 
     machine: codes.Machine
     program: tasks.Program
+    online: tasks.Online
     data: codes.Data
     step: codes.Step
     memory: codes.Memory

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from . import epoch, small, workers
+from . import epoch, online, small, workers
 from .apart import compiled_apart
 from .calls import EvaluateCall, ReorderCall, TinyCall, TrainCall, slot_of
 from .codes import EPOCH, STATES, Many, Progress, Team
@@ -96,7 +96,10 @@ def tiny(number):
                 take(call, many, i, size, epochs)
             t = read(TinyCall, number, call)
             left = t.budget - done
-            done += small.train(t.machine, t.program, t.data, t.step, t.memory, t.progress, t.watch, left, team)
+            if t.online.m > 0:
+                done += online.train(t.machine, t.online, t.data, t.step, t.memory, t.progress, t.watch, left, team)
+            else:
+                done += small.train(t.machine, t.program, t.data, t.step, t.memory, t.progress, t.watch, left, team)
         return done
 
     return {"train_tiny": train_tiny}

@@ -237,6 +237,27 @@ def transposed(typing, x):
 
 
 @intrinsic
+def sums_of_lanes(typing, a, b, c, d):
+    """Return a row of four numbers: the sums of the lanes of four vectors, each added in one fixed order."""
+
+    def generate(context, builder, signature, args):
+        values = list(args)
+        while values[0].type.count > SIDE:
+            values = [builder.fadd(*_halves(builder, value)) for value in values]
+        while values[0].type.count < SIDE:
+            count = values[0].type.count
+            values = [_shuffled(builder, v, range(2 * count), ir.Constant(v.type, None)) for v in values]
+        for low, high in (((0, 4, 1, 5), (2, 6, 3, 7)), ((0, 1, 4, 5), (2, 3, 6, 7))):
+            values = [
+                builder.fadd(_shuffled(builder, x, low, y), _shuffled(builder, x, high, y))
+                for x, y in zip(values[::2], values[1::2], strict=True)
+            ]
+        return values[0]
+
+    return Vector(a.dtype, SIDE)(a, b, c, d), generate
+
+
+@intrinsic
 def joined(typing, x):
     """Return the sum of the squares of a vector."""
 

@@ -53,6 +53,9 @@ UPDATE_PAYS = 1 << 22  # bytes of parameters from which on an update takes long 
 
 # Memory
 SMALL_WIDTH, SMALL = 20, 300  # the widest layer, and the most weights, with which squares (small.py) beat the tile
+# The most weights with which online.py beats the others, for batches of 1, 2, 3 and 4 samples: 784-30-10 with one
+# sample 1.2 times as fast as the tile, 64-32-10 with four 1.1, 3-5-1 with one twice as fast as squares
+ONLINE_WEIGHTS = (1 << 15, 5000, 3000, 3000)
 LONG = 2048  # bytes from which on rows have an odd number of cache lines: 106 GFLOP/s instead of 101 at 1024 columns
 
 # How many threads (the first two are for an estimate, which the clock then corrects)

@@ -264,6 +264,8 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
         whole.link_in(module)
     whole.triple, whole.data_layout = triple, str(machine.target_data)
     tuning = binding.create_pipeline_tuning_options(speed_level=3)
+    if functions[0][0].startswith("train_tiny"):
+        tuning.loop_unrolling = False
     builder = binding.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(whole, builder)
     return machine.emit_object(whole)

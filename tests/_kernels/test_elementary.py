@@ -10,7 +10,7 @@ from fastbp._kernels.llvm import at, lanes, load, store
 from fastbp._kernels.squares import beside, load_squares
 from tests._kernels.compiled import kernel
 
-EXP, EXP_OF_NEGATIVE, SIGMOID, TANH, LOG, SOFTPLUS_TAIL, AT_LEAST, AT_MOST = range(8)
+EXP, EXP_OF_NEGATIVE, SIGMOID, TANH, LOG, SOFTPLUS_TAIL, AT_LEAST, AT_MOST, SIGMOID_SOON = range(9)
 
 # The next wider precision; where long double is no wider than double, the expected values have an error of their own.
 WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
@@ -39,6 +39,8 @@ def run(x, y, function):
             v = elementary.at_least(v, 0.75)
         elif function == AT_MOST:
             v = elementary.at_most(v, 0.75)
+        elif function == SIGMOID_SOON:
+            v = elementary.sigmoid_soon(v)
         store(y, i, v)
 
 
@@ -71,6 +73,7 @@ FUNCTIONS = {
     "exp": (EXP, np.exp, np.array, 1.5, False),
     "exp_of_negative": (EXP_OF_NEGATIVE, np.exp, lambda x: -np.abs(x), 1.5, True),
     "sigmoid": (SIGMOID, exact_sigmoid, np.array, 3.5, True),
+    "sigmoid_soon": (SIGMOID_SOON, exact_sigmoid, np.array, 3.5, True),
     "tanh": (TANH, np.tanh, np.array, 3.0, False),
     "log": (LOG, np.log, np.abs, 2.0, False),
     "softplus_tail": (SOFTPLUS_TAIL, exact_softplus_tail, np.array, 3.0, True),
@@ -113,6 +116,7 @@ INF, NAN = np.inf, np.nan
 SPECIAL = {
     "exp": (EXP, (0.0, 1), (-0.0, 1), (INF, INF), (-INF, 0), (NAN, NAN), (1000, INF), (-1000, 0)),
     "exp_of_negative": (EXP_OF_NEGATIVE, (0.0, 1), (-0.0, 1), (-INF, 0), (NAN, NAN), (-1000, 0)),
+    "sigmoid_soon": (SIGMOID_SOON, (0.0, 0.5), (INF, 1), (-INF, 0), (NAN, NAN), (1000, 1), (-1000, 0)),
     "sigmoid": (SIGMOID, (0.0, 0.5), (-0.0, 0.5), (INF, 1), (-INF, 0), (NAN, NAN), (1000, 1), (-1000, 0)),
     "tanh": (TANH, (0.0, 0), (-0.0, -0.0), (INF, 1), (-INF, -1), (NAN, NAN), (1000, 1), (-1000, -1)),
     "log": (LOG, (1, 0), (0.0, -INF), (-0.0, -INF), (INF, INF), (-INF, NAN), (NAN, NAN), (-1, NAN), (-1e-40, NAN)),
