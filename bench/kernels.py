@@ -138,6 +138,7 @@ class Wide(Tile):
                     extent,
                     Operand(at(room, 0), 0, 0),
                     zero,
+                    0,
                 )
 
         m, n, _ = map(int, shape.split(" × "))

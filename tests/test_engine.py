@@ -186,13 +186,14 @@ def test_any_number_of_threads_gives_the_same_bits_with_every_option(case, name)
 
 @pytest.mark.parametrize("name", ["adamw", "momentum"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_any_number_of_threads_gives_the_same_bits_of_wide_layers(dtype, name):
-    """Drawn by ticket, DEEP steps at a time, in blocks of 256 rows and 44."""
-    case = Case((5, 1100, 700, 3), "tanh", dtype=dtype, n=300)
+@pytest.mark.parametrize(("sizes", "n"), [((5, 1100, 700, 3), 300), ((300, 256, 290, 3), 120)])
+def test_any_number_of_threads_gives_the_same_bits_of_wide_layers(sizes, n, dtype, name):
+    """The first: drawn by ticket, DEEP steps at a time, in blocks of 256 rows and 44. The second: packed alone."""
+    case = Case(sizes, "tanh", dtype=dtype, n=n)
     weights = np.linspace(0, 2, case.n).astype(dtype)
     parameters, got = trained(case, 1, True, weights, epsilon=0.05, **OPTIONS[name])
     assert np.isfinite(parameters).all()
-    for threads in (2, 3):
+    for threads in (2, 3, 5) if n == 120 else (2, 3):
         other, other_losses = trained(case, threads, True, weights, epsilon=0.05, **OPTIONS[name])
         np.testing.assert_array_equal(other, parameters, err_msg=f"{threads} threads")
         np.testing.assert_array_equal(other_losses, got, err_msg=f"{threads} threads")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .._kernels import codes
 from .._kernels.graph import nodes
 from .._kernels.levels import LINE, REGISTER
-from .._kernels.shapes import room
+from .._kernels.shapes import room, space
 from .._kernels.tuning import CHUNK, HEIGHT, TALL, WIDE
 from .layout import _Counter, aligned_zeros, padded, up_to
 from .plan import Operation, Parameter, Plan
@@ -196,7 +196,7 @@ class GraphLayout:
         for affine in self._affine:
             n, n_next = self.plan.tensors[affine.source], self.plan.tensors[affine.target]
             if self.widths[affine.target] * self.itemsize >= WIDE:
-                a_room, most = max(a_room, room(n, lanes)), max(most, -(-n // TALL) * room(rows, lanes))
+                a_room, most = max(a_room, room(n, lanes)), max(most, space(rows, n, lanes, self.itemsize, turned=True))
             if self.widths[affine.source] * self.itemsize >= WIDE:
                 a_room = max(a_room, room(n_next, lanes))
             if min(n, n_next) >= nodes.TURNS_FROM and max(n, n_next) <= nodes.TURNS_TO:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from .._kernels import codes
 from .._kernels.levels import LINE, REGISTER
-from .._kernels.shapes import SIDE, room
-from .._kernels.tuning import CHUNK, FEW_PARAMETERS, HEIGHT, LONG, PARTS, SMALL, SMALL_WIDTH, TALL, WIDE
+from .._kernels.shapes import SIDE, space
+from .._kernels.tuning import CHUNK, FEW_PARAMETERS, HEIGHT, LONG, PARTS, SMALL, SMALL_WIDTH, WIDE
 
 Array = npt.NDArray[Any]
 
@@ -192,9 +192,9 @@ class Layout:
         lanes, most = REGISTER // self.itemsize, 0
         for l, (n, n_next) in enumerate(pairwise(self.sizes)):
             if self.widths[l + 1] * self.itemsize >= WIDE:
-                most = max(most, -(-rows // TALL) * room(n, lanes), -(-n // TALL) * room(rows, lanes))
+                most = max(most, *(space(rows, n, lanes, self.itemsize, turned) for turned in (False, True)))
             if l > 0 and self.widths[l] * self.itemsize >= WIDE:
-                most = max(most, -(-rows // TALL) * room(n_next, lanes))
+                most = max(most, space(rows, n_next, lanes, self.itemsize))
         return most
 
     def workspace(

@@ -135,6 +135,6 @@ def descend(net, out, x, m, eta, ahead, at_once, team):
         while more:
             descend_share(net, layer, above, out, a, m, eta, ahead if l == 0 else 0, mine)
             more, mine = next_share(cut, team)
-        if cut.tickets > 0 or a.packed:
+        if cut.tickets > 0 or a.shared:
             meet(team)  # before the next layer draws tickets or packs
     meet(team)

@@ -284,12 +284,22 @@ class Extent(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """A of a product as tiles read it: an Operand as it is, or what wide.py has packed at Machine.packed."""
+    """A of a product as tiles read it: an Operand as it is, or what wide.py has packed in Machine.packed."""
 
     at: Any
     row: int
     step: int
     packed: bool
+    shared: bool  # whether the threads have packed it together
+    beyond: int  # how many columns of B lie between those of a ticket and the next one of the same thread; 0 if none
+
+
+class Ask(NamedTuple):
+    """Rows of an operand that are prefetched."""
+
+    at: Any
+    row: int  # how many numbers apart they are
+    rows: int
 
 
 class Division(NamedTuple):

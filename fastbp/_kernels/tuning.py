@@ -18,8 +18,10 @@ FAR = 2048  # bytes in a row from which on rows are prefetched, because the hard
 WIDE = 16 * REGISTER  # bytes in a row of B from which on packing may pay; with AVX2, 512 are 1.1 times as fast as 1024
 LARGE = 1 << 16  # bytes of A from which on it has left the first cache (32 or 48 KB) when the next columns need it
 MANY = 64  # steps from which on packing may pay: with fewer, the copy takes too large a share of the time
-AHEAD = 8  # steps by which B is prefetched: 121 GFLOP/s instead of 99 beside a busy half of the core
-DEEP = 288  # steps whose rows of B and A the first cache holds: 2048-2048-2048-10 1.13 times as fast as with 512
+AHEAD = 8  # steps by which the first block of B is prefetched: 121 GFLOP/s instead of 99 beside a busy half of the core
+DEEP = 256  # steps whose rows of B and A the first cache holds: 2048-2048-2048-10 1.13 times as fast as with 512
+ALONE = 1 << 17  # bytes of A that each thread packs for itself: 256 × 8-10 takes 0.94 of the time with two threads
+PACKERS = 4  # threads up to which they do so: there is memory for so many copies
 BESIDE = 8  # tiles whose columns are copied together, because tiles that are neighbours share cache lines
 
 # Few rows (few.py)

@@ -7,14 +7,14 @@ multiply-adds as in tile.py, with the same bits. `tuning` says how much faster t
 
 from .apart import apart
 from .blocks import add_outer_product, pack_block, read_block
-from .codes import Extent, Factor, Number, Numbers, Operand, Team
+from .codes import Ask, Extent, Factor, Number, Numbers, Operand, Team
 from .jit import inlined
 from .levels import LINE, REGISTER
 from .llvm import at, get, lanes, load, prefetch, put, store
-from .shapes import room
+from .shapes import packs_alone, room
 from .team import meet, slice_of
 from .tile import make_tile, multiply
-from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, TALL, WIDE
+from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, PACKERS, PART_VECTORS, TALL, WIDE
 
 
 @inlined
@@ -29,13 +29,7 @@ def is_wide(rows, inner, row, width):
     return rows >= HEIGHT and inner >= MANY and far
 
 
-room_of = inlined(room)
-
-
-@inlined
-def packed_rows(net, row, inner):
-    """Return where packed A begins from some row on, which is a multiple of TALL."""
-    return at(net.work, net.packed + row // TALL * room_of(inner, lanes(net.work, 1)))
+room_of, is_small = inlined(room), inlined(packs_alone)
 
 
 @apart
@@ -81,21 +75,26 @@ def pack_columns(packed: Numbers, a: Operand, rows: int, inner: int, team: Team)
 def make_packed_steps(rows):
     """Make the steps of a tile over packed A, of two vectors. start: an Operand of rows, or of one for all.
 
-    They read A in another way than those of tile.py, and prefetch other operands.
+    They read A in another way than those of tile.py, and prefetch other operands: first the tile's rows of C if they
+    are read, then `ask.rows` rows of B that others need soon.
     """
 
     @inlined
-    def steps(c, a, b, inner, start, eta, ahead):
+    def steps(c, a, b, inner, start, eta, ask):
         block = read_block(start.at, start.row, rows, 2, 1)
         early = min(rows, inner) if eta != 0 else 0
-        for k in range(early):  # one row of C in a step, because the processor can wait for some 16 lines at once
+        for k in range(early):  # one row in a step, because the processor can wait for some 16 lines at once
             prefetch(c.at, k * c.row)
             prefetch(c.at, k * c.row + lanes(c.at, 1))
             block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
-        for k in range(early, inner):
-            prefetch(b.at, (k + AHEAD) * b.row)
+        late = min(early + ask.rows, inner)
+        for k in range(early, late):
+            place = at(ask.at, (k - early) * ask.row)
+            prefetch(place, 0)
             if 2 * REGISTER > LINE:
-                prefetch(b.at, (k + AHEAD) * b.row + lanes(b.at, 1))
+                prefetch(place, lanes(b.at, 1))
+            block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
+        for k in range(late, inner):
             block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
         return block
 
@@ -112,69 +111,128 @@ def steps_of(inner, eta):
     return (inner + parts - 1) // parts
 
 
+@inlined
+def needed_next(b, j, k, steps, extent, beyond):
+    """Return the rows of B that are needed after `steps` rows from row k on of the columns from j on, as an Ask."""
+    below = k + steps
+    if below < extent.inner:
+        return Ask(at(b.at, below * b.row + j), b.row, min(steps, extent.inner - below))
+    right = 2 * lanes(b.at, 1)
+    right = right if j + right < extent.columns else beyond
+    return Ask(at(b.at, j + right), b.row, steps if right > 0 else 0)
+
+
+@inlined
+def share_of(ask, tile, tiles):
+    """Return a tile's share of the rows to prefetch, so that few of them are on their way at once."""
+    rows = (ask.rows + tiles - 1) // max(tiles, 1)
+    first = tile * rows
+    return Ask(at(ask.at, first * ask.row), ask.row, max(min(rows, ask.rows - first), 0))
+
+
+@inlined
+def multiply_block(c, a, b, inner, start, eta, tall, tiles, room, soon, own):
+    """Multiply a block of B, of two vectors and some steps, by the first `tall` tiles of A, and perhaps a lower one.
+
+    They prefetch rows that are needed soon, each its share. If `own` is 1, the first tile prefetches the block's rows.
+    """
+    for i in range(tiles):
+        c_i, a_i = Operand(at(c.at, i * TALL * c.row), c.row, 1), Operand(at(a, i * room), 1, TALL)
+        ask = share_of(soon, i - own, tiles - own) if i >= own else Ask(at(b.at, AHEAD * b.row), b.row, inner)
+        begin = start if start.row == 0 else c_i
+        if i < tall:
+            tall_tile(c_i, a_i, b, inner, begin, eta, ask)
+        else:
+            high_tile(c_i, a_i, b, inner, begin, eta, ask)
+
+
+@inlined
+def multiply_left(c, packed, b, first, extent, start, eta, room):
+    """Multiply B by the rows of A from `first` on."""
+    i = first
+    while i < extent.rows:
+        left = min(extent.rows - i, TALL - i % TALL)
+        c_i, a_i = Operand(at(c.at, i * c.row), c.row, 1), at(packed, i // TALL * room + i % TALL)
+        multiply(c_i, Operand(a_i, 1, TALL), b, Extent(left, extent.columns, extent.inner), start, eta, 0)
+        i += left
+
+
 @apart
-def multiply_wide(c: Operand, packed: Numbers, b: Operand, extent: Extent, start: Operand, eta: Number):
+def multiply_wide(c: Operand, packed: Numbers, b: Operand, extent: Extent, start: Operand, eta: Number, beyond: int):
     """C ← s + A B if η is 0, else C ← C − η(s + A B), like `tile.multiply`, which does the rows that are left.
 
-    If η is 0, tiles do some steps at a time, and C is in memory in between, with the same bits as in registers.
+    If η is 0, tiles do some steps at a time, and C is in memory in between, with the same bits as in registers. While
+    tiles use a block of B, they prefetch the next one. beyond: how many numbers behind the last columns of B are those
+    that the thread probably needs next; 0 if none.
     """
     width = lanes(c.at, 1)
     room, steps = room_of(extent.inner, width), steps_of(extent.inner, eta)
     for j in range(0, extent.columns, 2 * width):
         columns = min(extent.columns - j, 2 * width)
-        begin = Operand(at(start.at, j * start.step), 0, start.step)
-        tall = extent.rows // TALL * TALL if columns > width else 0
-        high = columns > width and extent.rows - tall >= HEIGHT
+        c_j, begin = Operand(at(c.at, j), c.row, 1), Operand(at(start.at, j * start.step), 0, start.step)
+        tall = extent.rows // TALL if columns > width else 0
+        tiles = tall + (1 if columns > width and extent.rows - tall * TALL >= HEIGHT else 0)
         for s in range((extent.inner + steps - 1) // steps):
             k = s * steps
             some, b_k = min(extent.inner - k, steps), Operand(at(b.at, k * b.row + j), b.row, 1)
-            for i in range(0, tall, TALL):
-                c_i = Operand(at(c.at, i * c.row + j), c.row, 1)
-                a_i = Operand(at(packed, i // TALL * room + k * TALL), 1, TALL)
-                tall_tile(c_i, a_i, b_k, some, c_i if k > 0 else begin, eta, 0)
-            if high:
-                c_i = Operand(at(c.at, tall * c.row + j), c.row, 1)
-                a_i = Operand(at(packed, tall // TALL * room + k * TALL), 1, TALL)
-                high_tile(c_i, a_i, b_k, some, c_i if k > 0 else begin, eta, 0)
-        i = tall + (HEIGHT if high else 0)
-        while i < extent.rows:
-            left = min(extent.rows - i, TALL - i % TALL)
-            multiply(
-                Operand(at(c.at, i * c.row + j), c.row, 1),
-                Operand(at(packed, i // TALL * room + i % TALL), 1, TALL),
-                Operand(at(b.at, j), b.row, 1),
-                Extent(left, columns, extent.inner),
-                begin,
-                eta,
-                0,
-            )
-            i += left
+            own, soon = 1 if j + k == 0 else 0, needed_next(b, j, k, steps, extent, beyond)
+            first, a_k = begin if k == 0 else c_j, at(packed, k * TALL)
+            multiply_block(c_j, a_k, b_k, some, first, eta, tall, tiles, room, soon, own)
+        done, rest = tall * TALL + (HEIGHT if tiles > tall else 0), Extent(extent.rows, columns, extent.inner)
+        multiply_left(c_j, packed, Operand(at(b.at, j), b.row, 1), done, rest, begin, eta, room)
+
+
+@inlined
+def beyond_tickets(net, team):
+    """Return how far the columns of a thread's next ticket are from those of its ticket, if threads draw in turns."""
+    return PART_VECTORS * lanes(net.work, 1) * (team.n_threads if team.n_threads > 1 else 0)
+
+
+@inlined
+def packing_team(net, rows, inner, team):
+    """Return the team that packs A: this thread alone if A is small, because a meeting takes longer, or all."""
+    alone = team.n_threads <= PACKERS and is_small(rows, inner, REGISTER // lanes(net.work, 1))
+    return Team(team.meeting, 0, 1) if alone else team
+
+
+@inlined
+def place_of_packed(net, rows, inner, packers, team):
+    """Return where A is packed. Threads that pack alone have places of their own."""
+    size = (rows + TALL - 1) // TALL * room_of(inner, lanes(net.work, 1))
+    return at(net.work, net.packed + (team.thread * size if packers.n_threads < team.n_threads else 0))
 
 
 @inlined
 def ready_rows(net, a, rows, inner, row, team):
     """Return A, of (rows, inner) in rows, as a Factor: packed if that pays. row: how far apart rows of B lie."""
-    packed = is_wide(rows, inner, row, lanes(net.work, 1))
-    if packed:
-        pack_rows(at(net.work, net.packed), a, rows, inner, team)
-        meet(team)
-    return Factor(a.at, a.row, 1, packed)
+    if not is_wide(rows, inner, row, lanes(net.work, 1)):
+        return Factor(a.at, a.row, 1, False, False, 0)
+    packers = packing_team(net, rows, inner, team)
+    packed = place_of_packed(net, rows, inner, packers, team)
+    pack_rows(packed, a, rows, inner, packers)
+    meet(packers)
+    return Factor(packed, 1, TALL, True, packers.n_threads > 1, beyond_tickets(net, team))
 
 
 @inlined
 def ready_columns(net, a, rows, inner, row, team):
     """Return A, of (rows, inner) in rows of its transpose, as a Factor, like `ready_rows`."""
-    packed = is_wide(rows, inner, row, lanes(net.work, 1))
-    if packed:
-        pack_columns(at(net.work, net.packed), a, rows, inner, team)
-        meet(team)
-    return Factor(a.at, 1, a.row, packed)
+    if not is_wide(rows, inner, row, lanes(net.work, 1)):
+        return Factor(a.at, 1, a.row, False, False, 0)
+    packers = packing_team(net, rows, inner, team)
+    packed = place_of_packed(net, rows, inner, packers, team)
+    pack_columns(packed, a, rows, inner, packers)
+    meet(packers)
+    return Factor(packed, 1, TALL, True, packers.n_threads > 1, beyond_tickets(net, team))
 
 
 @inlined
 def multiply_rows(net, c, a, row, b, extent, start, eta, ahead):
     """C ← s + A B or C ← C − η(s + A B), as `tile.multiply`, for the rows of a Factor A from `row` on."""
     if a.packed:
-        multiply_wide(c, packed_rows(net, row, extent.inner), b, extent, start, eta)
+        ticket = PART_VECTORS * lanes(net.work, 1)
+        beyond = a.beyond if extent.columns == ticket else 0
+        packed = at(a.at, row // TALL * room_of(extent.inner, lanes(net.work, 1)))
+        multiply_wide(c, packed, b, extent, start, eta, beyond)
     else:
         multiply(c, Operand(at(a.at, row * a.row), a.row, a.step), b, extent, start, eta, ahead)

@@ -10,7 +10,7 @@ from fastbp._kernels.llvm import at
 from fastbp._kernels.tuning import BESIDE, DEEP, HEIGHT, TALL
 from fastbp._kernels.wide import multiply_wide, pack_columns, pack_rows, room
 from tests._kernels.compiled import kernel
-from tests._kernels.test_tile import lanes_of, matrix, over_dtypes, times, transposed_times, zeros
+from tests._kernels.test_tile import FAR_BEHIND, lanes_of, matrix, over_dtypes, times, transposed_times, zeros
 
 ROWS = [1, HEIGHT - 1, HEIGHT, HEIGHT + 1, TALL - 1, TALL, TALL + 1, 2 * TALL + HEIGHT + 1, (BESIDE + 1) * TALL + 5]
 INNER = [1, 5, 64, 67, DEEP, DEEP + 1, 2 * DEEP + 9]
@@ -34,6 +34,7 @@ def wide_times(c, a, b, start, packed, sizes, eta, threads, transposed):
         Extent(rows, columns, inner),
         Operand(at(start, 0), 0, 1),
         eta,
+        FAR_BEHIND,
     )
 
 

@@ -23,7 +23,7 @@ def multiply_own(net, graph, c, a, b, extent, start, eta, rows, team):
     if is_wide(extent.rows, extent.inner, b.row, lanes(net.work, 1)):
         packed = at(net.work, net.packed + rows.first // HEIGHT * graph.room)
         pack_rows(packed, a, extent.rows, extent.inner, Team(team.meeting, 0, 1))
-        multiply_wide(c, packed, b, extent, start, eta)
+        multiply_wide(c, packed, b, extent, start, eta, 0)
     else:
         multiply(c, a, b, extent, start, eta, 0)
 
@@ -154,7 +154,7 @@ def gradients_affine(
             if moves:
                 move_share(net, kept, weight, some, place, rule.code, factors)
         more, mine = next_share(cut, team)
-    if cut.tickets > 0 or a.packed:
+    if cut.tickets > 0 or a.shared:
         meet(team)  # before another product draws tickets or packs
 
 
