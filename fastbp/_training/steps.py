@@ -45,8 +45,12 @@ def first_budget(state: State, block: int) -> Budget:
 
 
 def block_of(state: State, batch_size: int) -> int:
-    """Return the rows of a block: batch norm needs all of a batch."""
-    return batch_size if state.network.has_batch_norm else min(batch_size, BLOCK)
+    """Return the rows of a block. Batch norm needs all of a batch.
+
+    Two blocks of a batch are one instead, because plain SGD then stores no gradients.
+    """
+    whole = state.network.has_batch_norm or batch_size <= 2 * BLOCK
+    return batch_size if whole else BLOCK
 
 
 def step_of(state: State, batch_size: int, rates: Array) -> codes.Step:
