@@ -46,7 +46,7 @@ GROUPS = (  # the first that fits the name of a kernel
     ("epilogues", r"^(activations|losses|curves|elementary|dropout)\.|activate|output_errors|derivative|softmax"),
     ("updates", r"step_along|^updates\.|sum_rows|watching|^update$"),
     ("products", r"^(tile|wide|blocks)\.|multiply"),
-    ("tiny", r"^small\.|^squares\.|^online\.|^train_tiny"),
+    ("tiny", r"^(small|squares|online|options)\.|^train_tiny"),
     ("rest", ""),
 )
 FAMILIES = (  # kinds of instructions, by their names in objdump's text
@@ -237,6 +237,30 @@ def measure(sampler: Sampler, row: str, dtype: str, threads: int, seconds: float
     return addresses, passed / (calls * samples) * 1e9, len(addresses) / (FREQUENCY * passed * threads)
 
 
+HEADS = (
+    "row",
+    "dtype",
+    "threads",
+    "ns a sample",
+    "% of peak",
+    "products at",
+    *(group for group, _ in GROUPS),
+    "asleep",
+)
+
+
+def table_row(row: str, dtype: str, threads: int, ns: float, computed: float, split: Split) -> str:
+    """Return a line of a Markdown table, with the shares of the groups in %."""
+    rate, best = asked(row).flop / ns, peak(dtype, threads)
+    shares: Counter[str] = Counter()
+    for name, share in split.shares().items():
+        shares[first_fit(GROUPS, name)] += share
+    speed = f"{rate / shares['products'] / best:.0%}".removesuffix("%") if shares["products"] > LEAST else ""
+    cells = [f"{100 * shares[group]:.0f}" if shares[group] > LEAST else "" for group, _ in GROUPS]
+    figures = [f"{ns:,.0f}", f"{100 * rate / best:.0f}", speed, *cells, f"{100 * max(0, 1 - computed):.0f}"]
+    return f"| {row} | {dtype} | {threads} | {' | '.join(figures)} |"
+
+
 def report(row: str, dtype: str, threads: int, ns: float, computed: float, split: Split) -> list[str]:
     """Return the lines of a row."""
     rate, best = asked(row).flop / ns, peak(dtype, threads)
@@ -265,14 +289,17 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--dtype", nargs="+", choices=("float32", "float64"), default=["float32"])
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--table", action="store_true", help="a line of a Markdown table for each row")
     parser.add_argument("--annotate", nargs="+", default=[], metavar="KERNEL", help="for example tile.multiply")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sampler = Sampler(FREQUENCY)  # before all threads
+    if options.table:
+        print(f"| {' | '.join(HEADS)} |\n| --- | --- |{' ---: |' * (len(HEADS) - 2)}", flush=True)
     for dtype in options.dtype:
-        image, kernels = store.find(store.Kind(dtype, LEVEL.name)), library.library(dtype)
-        image = image or store.find(store.Kind(dtype, LEVEL.name))
-        assert image is not None, "the kernels can't be stored"
+        kernels, image = library.library(dtype), store.find(store.Kind(dtype, LEVEL.name))
+        if image is None:
+            raise SystemExit("the kernels can't be stored, and so have no names")
         functions = functions_in(image.code, dtype)
         entry = min(image.entries, key=image.entries.__getitem__)
         start = ctypes.cast(getattr(kernels, entry), ctypes.c_void_p).value - image.entries[entry]
@@ -280,7 +307,10 @@ def main() -> None:
             for threads in options.threads:
                 addresses, ns, computed = measure(sampler, row, dtype, threads, options.seconds)
                 split = Split(image.code, start, functions, addresses)
-                print("\n".join(report(row, dtype, threads, ns, computed, split)), flush=True)
+                if options.table:
+                    print(table_row(row, dtype, threads, ns, computed, split), flush=True)
+                else:
+                    print("\n".join(report(row, dtype, threads, ns, computed, split)), flush=True)
                 for name in options.annotate:
                     print("\n".join(split.annotated(name)), flush=True)
 

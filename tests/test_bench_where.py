@@ -83,3 +83,13 @@ def test_the_peak_is_finite(dtype, monkeypatch):
     monkeypatch.setattr(peak, "SECONDS", 0.001)
     monkeypatch.setattr(peak, "ROUNDS", 1)
     assert 0.1 < peak.peak.__wrapped__(dtype, 2) < 10_000
+
+
+def test_a_line_of_the_table(monkeypatch):
+    monkeypatch.setattr(where, "peak", lambda dtype, threads: 100.0)
+    functions = [where.Function(0, 10, "apart_multiply_float32"), where.Function(10, 10, "train")]
+    split = where.Split(bytes(20), 0, functions, [1] * 3 + [11])
+    line = where.table_row("64-32-10, 32", "float32", 2, 200.0, 0.9, split)
+    assert line.startswith("| 64-32-10, 32 | float32 | 2 | 200 | 51 | 67 |")
+    assert line.endswith("| 75 |  | 25 | 10 |")
+    assert line.count("|") == len(where.HEADS) + 1
