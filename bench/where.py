@@ -38,6 +38,7 @@ from .counter import Sampler
 from .peak import peak
 
 FREQUENCY = 5000  # samples of a processor in a second
+WARM_SECONDS = 0.4  # of training before the samples, in which fastbp tries numbers of threads
 LEAST = 0.005  # a kernel with a smaller share has no line
 BESIDE_PAUSE = 32  # bytes before and after a `pause`, which a loop that waits for other threads consists of
 GROUPS = (  # the first that fits the name of a kernel
@@ -223,8 +224,9 @@ class Split:
 def measure(sampler: Sampler, row: str, dtype: str, threads: int, seconds: float) -> tuple[list[int], float, float]:
     """Return the addresses of samples, ns per sample or row of X, and the share of the time that threads computed."""
     call, samples = work("fastbp", threads, asked(row), dtype)
-    call()
-    call()
+    started = perf_counter()
+    while perf_counter() - started < WARM_SECONDS:
+        call()
     addresses, calls, passed = [], 0, 0.0
     while passed < seconds:
         started = perf_counter()
