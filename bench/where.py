@@ -42,11 +42,11 @@ WARM_SECONDS = 0.4  # of training before the samples, in which fastbp tries numb
 LEAST = 0.005  # a kernel with a smaller share has no line
 BESIDE_PAUSE = 32  # bytes before and after a `pause`, which a loop that waits for other threads consists of
 GROUPS = (  # the first that fits the name of a kernel
-    ("waiting", r"^waiting$|team\.|atomics\."),
+    ("waiting", r"^waiting$|^(team|atomics|workers)\.|^work"),
     ("copies", r"pack|ready|transpose|mirror|gather|copy_row|spread"),
     ("epilogues", r"^(activations|losses|curves|elementary|dropout)\.|activate|output_errors|derivative|softmax"),
     ("updates", r"step_along|^updates\.|sum_rows|watching|^update$"),
-    ("products", r"^(tile|wide|blocks)\.|multiply"),
+    ("products", r"^(tile|wide|blocks|few)\.|multiply"),
     ("tiny", r"^(small|squares|online|options)\.|^train_tiny"),
     ("rest", ""),
 )
