@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise, product
 from typing import Any
 
@@ -13,8 +14,8 @@ from .._kernels.shapes import SIDE
 from .._kernels.tuning import ONLINE_WEIGHTS
 from .layout import aligned_zeros, up_to
 
-NO_TASKS = tasks.Tasks(np.empty(0, np.int64), 0)
-NOT_ONLINE = tasks.Online(0, 0, 0, 0, 0, 0, *[NO_TASKS] * 7, np.empty(0))
+NO = tasks.Tasks(np.empty(0, np.int64), 0)
+NOT_ONLINE = tasks.Online(0, 0, 0, 0, 0, 0, NO, NO, NO, NO, NO, NO, NO, np.empty(0))
 
 
 class _Connection:
@@ -25,7 +26,7 @@ class _Connection:
         self.x = self.a = self.e = self.w = self.b = self.v = 0
 
 
-def _flat(items: list[Any]) -> tasks.Tasks:
+def _flat(items: Sequence[tuple[int, ...]]) -> tasks.Tasks:
     """Return a list of tasks in one array, in which each has room for tasks.ONLINE_FIELDS numbers."""
     rows = np.zeros((len(items), tasks.ONLINE_FIELDS), np.int64)
     for row, task in zip(rows, items, strict=True):
@@ -107,7 +108,8 @@ class Planner:
 
     def errors(self) -> tuple[list[tasks.FewTask], list[tasks.ErrorTask]]:
         """Return the tasks of the last layer."""
-        c, few, out = self.connections[-1], [], []
+        few: list[tasks.FewTask] = []
+        c, out = self.connections[-1], []
         n = c.above.n
         full = self._vectors(c.below)[1]
         if not self.few:
@@ -118,7 +120,7 @@ class Planner:
             places = min(SIDE, self.m * n - p)
             pairs = [divmod(min(p + i, self.m * n - 1), n) for i in range(SIDE)]
             terms = [term for s, j in pairs for term in (c.x + s * c.below, c.v + j * c.below, c.b + j)]
-            few.append(tasks.FewTask(c.below, places, *terms, full))
+            few.append(tasks.FewTask._make((c.below, places, *terms, full)))
             out.append(tasks.ErrorTask(self.y + p, places, 0, n, p))
         return few, out
 
@@ -171,10 +173,21 @@ class Planner:
     def online(self, dtype: Any) -> tasks.Online:
         """Return the tasks and their memory."""
         few, errors = self.errors()
-        lists = [self.ahead(), few, errors, self.back(), self.along(), self.rows(), self.copies()]
-        work = aligned_zeros(self.used + self.full, dtype)
         return tasks.Online(
-            self.m, self.x, self.x_row, self.y, self.y_row, self.y_size, *[_flat(each) for each in lists], work
+            self.m,
+            self.x,
+            self.x_row,
+            self.y,
+            self.y_row,
+            self.y_size,
+            _flat(self.ahead()),
+            _flat(few),
+            _flat(errors),
+            _flat(self.back()),
+            _flat(self.along()),
+            _flat(self.rows()),
+            _flat(self.copies()),
+            work=aligned_zeros(self.used + self.full, dtype),
         )
 
 
