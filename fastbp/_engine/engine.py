@@ -253,7 +253,7 @@ class Engine:
         call.write("progress", progress)
 
     def goes_with_others(self, step: codes.Step) -> bool:
-        """Return whether `train_each` can train such networks: tiny ones with plain gradient descent."""
+        """Return whether `train_each` can train such networks: tiny ones whose batches are one block."""
         return self._is_tiny and tiny.serves(self._decided(step))
 
     def train_each(self, data: codes.Data, step: codes.Step, many: codes.Many, budget: int) -> int:
