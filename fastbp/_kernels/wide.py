@@ -72,11 +72,19 @@ def pack_columns(packed: Numbers, a: Operand, rows: int, inner: int, team: Team)
                     put(packed, i // TALL * room + k * TALL + r, get(a.at, k * a.row + i + r))
 
 
+@inlined
+def prefetch_vectors(place):
+    """Prefetch two vectors."""
+    prefetch(place, 0)
+    if 2 * REGISTER > LINE:
+        prefetch(place, lanes(place, 1))
+
+
 def make_packed_steps(rows):
     """Make the steps of a tile over packed A, of two vectors. start: an Operand of rows, or of one for all.
 
     They read A in another way than those of tile.py, and prefetch other operands: first the tile's rows of C if they
-    are read, then `ask.rows` rows of B that others need soon.
+    are read, then `ask.rows` rows of B for other tiles, and then rows of B some steps ahead.
     """
 
     @inlined
@@ -89,12 +97,10 @@ def make_packed_steps(rows):
             block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
         late = min(early + ask.rows, inner)
         for k in range(early, late):
-            place = at(ask.at, (k - early) * ask.row)
-            prefetch(place, 0)
-            if 2 * REGISTER > LINE:
-                prefetch(place, lanes(b.at, 1))
+            prefetch_vectors(at(ask.at, (k - early) * ask.row))
             block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
         for k in range(late, inner):
+            prefetch_vectors(at(b.at, (k + AHEAD) * b.row))
             block = add_outer_product(block, at(a.at, k * TALL), 1, at(b.at, k * b.row), rows)
         return block
 
@@ -123,22 +129,15 @@ def needed_next(b, j, k, steps, extent, beyond):
 
 
 @inlined
-def share_of(ask, tile, tiles):
-    """Return a tile's share of the rows to prefetch, so that few of them are on their way at once."""
-    rows = (ask.rows + tiles - 1) // max(tiles, 1)
-    first = tile * rows
-    return Ask(at(ask.at, first * ask.row), ask.row, max(min(rows, ask.rows - first), 0))
-
-
-@inlined
-def multiply_block(c, a, b, inner, start, eta, tall, tiles, room, soon, own):
+def multiply_block(c, a, b, inner, start, eta, tall, tiles, room, soon):
     """Multiply a block of B, of two vectors and some steps, by the first `tall` tiles of A, and perhaps a lower one.
 
-    They prefetch rows that are needed soon, each its share. If `own` is 1, the first tile prefetches the block's rows.
+    soon: the rows of the next block, an Ask. Each tile prefetches its share, so that few are on their way at once.
     """
+    rows = (soon.rows + tiles - 1) // max(tiles, 1)
     for i in range(tiles):
         c_i, a_i = Operand(at(c.at, i * TALL * c.row), c.row, 1), Operand(at(a, i * room), 1, TALL)
-        ask = share_of(soon, i - own, tiles - own) if i >= own else Ask(at(b.at, AHEAD * b.row), b.row, inner)
+        ask = Ask(at(soon.at, i * rows * soon.row), soon.row, max(min(rows, soon.rows - i * rows), 0))
         begin = start if start.row == 0 else c_i
         if i < tall:
             tall_tile(c_i, a_i, b, inner, begin, eta, ask)
@@ -175,9 +174,9 @@ def multiply_wide(c: Operand, packed: Numbers, b: Operand, extent: Extent, start
         for s in range((extent.inner + steps - 1) // steps):
             k = s * steps
             some, b_k = min(extent.inner - k, steps), Operand(at(b.at, k * b.row + j), b.row, 1)
-            own, soon = 1 if j + k == 0 else 0, needed_next(b, j, k, steps, extent, beyond)
+            soon = needed_next(b, j, k, steps, extent, beyond)
             first, a_k = begin if k == 0 else c_j, at(packed, k * TALL)
-            multiply_block(c_j, a_k, b_k, some, first, eta, tall, tiles, room, soon, own)
+            multiply_block(c_j, a_k, b_k, some, first, eta, tall, tiles, room, soon)
         done, rest = tall * TALL + (HEIGHT if tiles > tall else 0), Extent(extent.rows, columns, extent.inner)
         multiply_left(c_j, packed, Operand(at(b.at, j), b.row, 1), done, rest, begin, eta, room)
 
