@@ -30,6 +30,7 @@ SHAPES = (
     Case((70, 33, 1), n=65, use_bias=False),
     Case((5, 70, 40), "sigmoid", "sigmoid", "binary_cross_entropy", n=40),
     Case((40, 30, 10), "tanh", "softmax", n=700),  # batches of several blocks
+    Case((33, 64, 70, 20, 10), "tanh", n=150),  # two threads keep the rows of the first batch, and not of the second
     Case((300, 450, 600, 3), "tanh", n=40),  # layers whose parts are drawn by ticket
 )
 

@@ -157,7 +157,7 @@ class Layout:
                 theta=self.weights[l] if l < last else 0,
                 a=places.take(rows * p),
                 delta=places.take(rows * p) if l > 0 else 0,
-                mirror=places.take(self.widths[l + 1] * p) if 0 < l < last else 0,
+                mirror=places.take(self._mirror(l, rows)) if 0 < l < last else 0,
                 activation=activations[l - 1] if l > 0 else codes.IDENTITY,
                 slope=places.take(rows * p) if l > 0 and (activations[l - 1] >= codes.LEAKY_RELU or rates[l]) else 0,
             )
@@ -196,6 +196,12 @@ class Layout:
             if l > 0 and self.widths[l] * self.itemsize >= WIDE:
                 most = max(most, space(rows, n_next, lanes, self.itemsize))
         return most
+
+    def _mirror(self, l: int, rows: int) -> int:
+        """Return the space for the mirror of Θˡ, and for δˡ⁺¹ and δˡ of so many rows, transposed, of narrow layers."""
+        p, p_next = self.widths[l : l + 2]
+        turned = -(-rows // HEIGHT) * (REGISTER // self.itemsize) * (p + p_next)
+        return p * p_next + (turned if max(p, p_next) * self.itemsize < WIDE else 0)
 
     def workspace(
         self, machine: codes.Machine, size: int, dtype: npt.DTypeLike, parameter: Sequence[float], parts: int = 1

@@ -8,8 +8,8 @@ from .llvm import at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .records import layer_of, rows_of
-from .team import division, first_share, meet, next_share, slice_of
-from .tile import sum_rows
+from .team import division, division_by_rows, first_share, keeps_rows, meet, next_share, slice_of
+from .tile import multiply, sum_rows, transpose
 from .tuning import HEIGHT
 from .wide import multiply_rows, ready_columns, ready_rows
 
@@ -71,6 +71,22 @@ def errors_below(net, incoming, layer, above, mine):
 
 
 @inlined
+def errors_turned(net, layer, above, mine):
+    """Compute δˡ⁺¹ Θˡ for this thread's rows as (Θˡᵀ δˡ⁺¹ᵀ)ᵀ. This needs no mirror, and has the same bits."""
+    width, zeros = lanes(net.work, 1), Operand(at(net.work, net.zeros), 0, 0)
+    row = (mine.rows + width - 1) // width * width
+    place = layer.mirror + above.width * layer.width + mine.row // HEIGHT * width * (layer.width + above.width)
+    turned = Operand(at(net.work, place), row, 1)
+    below = Operand(at(net.work, place + above.width * row), row, 1)
+    delta = Operand(at(net.work, layer.delta + mine.row * layer.width), layer.width, 1)
+    theta = Operand(at(net.parameters, layer.theta), above.width, 1)
+    transpose(turned, rows_of(net.work, above.delta, above, mine.row), mine.rows, above.n, above.width)
+    multiply(below, theta, turned, Extent(layer.n, mine.rows, above.n), zeros, number_of(net.work, 0), 0)
+    transpose(delta, below, layer.n, mine.rows, mine.rows)
+    return delta
+
+
+@inlined
 def multiply_share_by_derivative(net, delta, layer, mine, number, dropping):
     """Multiply this thread's share of δˡ by f′(zˡ), which comes from a or was stored."""
     kept = layer.activation >= LEAKY_RELU or (dropping.active and get(net.dropout, number - 1) > 0)
@@ -82,18 +98,27 @@ def multiply_share_by_derivative(net, delta, layer, mine, number, dropping):
 @inlined
 def hidden_errors(net, m, dropping, team):
     """δˡ = (δˡ⁺¹ Θˡ) ⊙ f′(zˡ) for l = L − 1 … 2 and m samples. At the end all threads have all δ; method.md, step 3."""
-    above, width = layer_of(net, net.depth - 1), lanes(net.work, 1)
+    above, width, whole = layer_of(net, net.depth - 1), lanes(net.work, 1), True
     for l in range(net.depth - 2, 0, -1):
         layer = layer_of(net, l)
+        keeps = keeps_rows(m, layer, above, width, team)
+        if not (whole and keeps):
+            meet(team)
         incoming = ready_rows(net, rows_of(net.work, above.delta, above, 0), m, above.n, layer.width, team)
-        cut = division(m, layer.n, layer.n * above.width, incoming.packed, width, team)
+        if keeps:
+            cut = division_by_rows(m, layer.n, width)
+        else:
+            cut = division(m, layer.n, layer.n * above.width, incoming.packed, width, team)
         more, mine = first_share(cut, team)
         while more:
-            delta = errors_below(net, incoming, layer, above, mine)
+            if keeps:
+                delta = errors_turned(net, layer, above, mine)
+            else:
+                delta = errors_below(net, incoming, layer, above, mine)
             multiply_share_by_derivative(net, delta, layer, mine, l + 1, dropping)
             more, mine = next_share(cut, team)
-        meet(team)
-        above = layer
+        above, whole = layer, keeps
+    meet(team)
 
 
 @inlined

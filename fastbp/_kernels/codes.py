@@ -114,7 +114,7 @@ class Layer(NamedTuple):
     theta: int  # the place of Θˡ, n rows of p_{l+1}, and bˡ, one more row, in Machine.parameters and .gradients
     a: int  # (s, p)
     delta: int  # (s, p)
-    mirror: int  # (p_{l+1}, p) Θˡ, not transposed
+    mirror: int  # (p_{l+1}, p) Θˡ, not transposed; behind it, δˡ⁺¹ and δˡ transposed, for threads that keep rows
     activation: int
     slope: int  # (s, p) f′(z) if it is stored, else 0
 

@@ -65,11 +65,10 @@ def learn(net, data, step, begin, m, weight, eta, dropping, current, team):
     x = gather(net, data, begin, m, team)
     forward(net, x, m, True, current, dropping, team)
     output_errors(net, m, weight, data.weights.size > 0, team)
-    meet(team)
+    hidden_errors(net, m, dropping, team)
     total = sum_of_losses(net, m)
     if not math.isfinite(total) and step.ends != NEVER:  # the weights stay as they were when the loss diverged
         return total
-    hidden_errors(net, m, dropping, team)
     out, ahead = net.parameters if at_once else net.gradients, 0 if data.order.size > 0 else step.block * x.row
     descend(net, out, x, m, number_of(net.work, eta), ahead, at_once, team)
     return total

@@ -9,8 +9,8 @@ from .jit import inlined
 from .llvm import at, get, lanes, number_of
 from .mirrors import leads, mirror_weights
 from .records import layer_of, rows_of
-from .team import division, division_by_rows, first_share, meet, next_share
-from .wide import multiply_rows, ready_rows
+from .team import division, division_by_rows, first_share, keeps_rows, meet, next_share
+from .wide import is_wide, multiply_rows, ready_rows
 
 
 @inlined
@@ -42,17 +42,20 @@ def activate_share(net, z, layer, mine, number, dropping):
 def forward(net: Machine, x: Operand, m: int, learning: bool, current: bool, dropping: Dropping, team: Team):
     """Go from x = a¹ of m samples to zᴸ in the workspace, of which each thread has its own rows; method.md, step 1.
 
-    If `learning`, the mirrors of Θ are made for the way back. Those that lead are `current` after a step. dropping:
-    Dropping, the place of the block from which dropout draws.
+    If `learning`, the mirrors of Θ that the way back needs are made. Those that lead are `current` after a step.
+    dropping: Dropping, the place of the block from which dropout draws.
     """
-    last = net.depth - 1
-    layer, a, width = layer_of(net, 0), x, lanes(net.work, 1)
+    last, width = net.depth - 1, lanes(net.work, 1)
+    layer, a, whole = layer_of(net, 0), x, True  # whole: this thread has computed whole rows of a
     for l in range(1, last + 1):
         above = layer_of(net, l)
-        if learning and l > 1 and not (current and leads(layer, above, width)):
+        keeps = l > 1 and keeps_rows(m, layer, above, width, team)
+        if learning and l > 1 and not (current if leads(layer, above, width) else keeps):
             mirror_weights(net, layer, above, team)
+        by_rows = keeps or (l == last and not is_wide(m, layer.n, above.width, width))
+        if l > 1 and not (whole and by_rows):
+            meet(team)
         ready = ready_rows(net, a, m, layer.n, above.width, team)
-        by_rows = l == last and not ready.packed  # so that the output errors need no meeting
         if by_rows:
             cut = division_by_rows(m, above.n, width)
         else:
@@ -63,6 +66,7 @@ def forward(net: Machine, x: Operand, m: int, learning: bool, current: bool, dro
             if l < last:
                 activate_share(net, z, above, mine, l + 1, dropping)
             more, mine = next_share(cut, team)
-        if not by_rows:
-            meet(team)
+        whole = by_rows
         layer, a = above, rows_of(net.work, above.a, above, 0)
+    if not whole:
+        meet(team)

@@ -3,8 +3,21 @@
 from .atomics import call_sleep, fetch_add, load_acquire, pause, store_release
 from .codes import ABANDONED, ARRIVED, LAST_BLOCK, NAP_TIME, NAPS, ROUND, SLEEP, TICKET, Division, Share
 from .jit import inner
+from .levels import REGISTER
 from .llvm import get
-from .tuning import HEIGHT, LINE_VECTORS, PART_VECTORS, PATIENCE, PIECES, SPINS, TALL, TICKETS_PAY, UNEVEN
+from .tuning import (
+    HEIGHT,
+    LINE_VECTORS,
+    MEETING_NUMBERS,
+    PART_VECTORS,
+    PATIENCE,
+    PIECES,
+    SPINS,
+    TALL,
+    TICKETS_PAY,
+    UNEVEN,
+    WIDE,
+)
 
 
 @inner
@@ -140,6 +153,21 @@ def share_of_ticket(cut, ticket, team):
     column = (whole + last // PIECES) * part
     row, length = piece_of(rows, cut.height, last % PIECES, PIECES)
     return Share(row, length, column, min(part, columns - column))
+
+
+@inner
+def keeps_rows(m, layer, above, width, team):
+    """Return whether each thread takes its own rows of m samples through Θˡ, forward and backward, for l ≥ 2.
+
+    It then waits for no other thread, but reads all weights, of which other threads have changed some. Otherwise, it
+    waits for others, and reads what they have computed. Each thread must have a square of rows for `transpose`.
+    """
+    if team.n_threads == 1 or m < width * team.n_threads:
+        return False
+    unit = HEIGHT * team.n_threads
+    uneven = (m + unit - 1) // unit * unit - m
+    crosses = 2 * layer.n * above.n <= m * (layer.n + above.n) + MEETING_NUMBERS
+    return crosses and UNEVEN * uneven <= m and max(layer.width, above.width) * (REGISTER // width) < WIDE
 
 
 @inner

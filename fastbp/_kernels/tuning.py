@@ -38,6 +38,7 @@ CHUNK = 256  # numbers in a part of a sum: whole vectors of any register, and en
 LINE_VECTORS = LEVEL.line // LEVEL.register  # vectors of a cache line: two threads that write to one are slow
 PART_VECTORS = max(2, LINE_VECTORS)  # columns of a ticket: a tile's, and whole cache lines
 UNEVEN = 8  # columns are shared out if the busiest thread has at most an eighth more of them than the mean
+MEETING_NUMBERS = 6400  # numbers that cross between two cores in the time of four meetings
 TICKETS_PAY = 1 << 17  # weights, half a megabyte of float32, from which on they don't stay in a core's cache anyway
 PIECES = 4  # tickets for each of the last parts: wide layers 1.02 times as fast as with whole parts
 SPINS = 20000  # pauses, 80 to 900 µs, before a nap: longer than a nap (60 µs), or two threads would nap in turns

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastbp._engine.team import new_meeting, sleep_function
-from fastbp._kernels import levels, team, tuning
+from fastbp._kernels import codes, levels, team, tuning
 from fastbp._kernels.codes import (
     ABANDONED,
     ARRIVED,
@@ -26,6 +26,7 @@ from fastbp._kernels.codes import (
     Division,
     Team,
 )
+from fastbp._kernels.levels import REGISTER
 from fastbp._kernels.team import draw, first_share, meet, next_share
 from tests._kernels.compiled import kernel
 
@@ -33,6 +34,7 @@ from tests._kernels.compiled import kernel
 share, slice_of = kernel(team.share), kernel(team.slice_of)
 share_of_ticket, tickets_of = kernel(team.share_of_ticket), kernel(team.tickets_of)
 division, division_by_rows = kernel(team.division), kernel(team.division_by_rows)
+keeps_rows = kernel(team.keeps_rows)
 
 LINE = 8  # int64s of a cache line
 
@@ -244,6 +246,23 @@ def test_tickets_are_drawn_by_teams_for_many_weights_and_parts():
     assert tickets_of(4 * part, tuning.TICKETS_PAY - 1, 16, crew) == 0
     assert tickets_of(3 * part, tuning.TICKETS_PAY, 16, crew) == 0
     assert tickets_of(4 * part, tuning.TICKETS_PAY, 16, Team(new_meeting(), 0, 1)) == 0
+
+
+def test_threads_keep_rows_if_they_are_even_and_many_beside_the_weights():
+    crew, wide = Team(new_meeting(), 0, 2), tuning.WIDE // REGISTER * 16
+
+    def keep(m, n=64, n_above=64, crew=crew):
+        layer, above = (codes.Layer(size, size, 0, 0, 0, 0, 0, 0) for size in (n, n_above))
+        return keeps_rows(m, layer, above, 16, crew)
+
+    assert keep(32)
+    assert keep(32 * 3 // 2)
+    assert not keep(16)  # fewer than a vector for each thread
+    assert not keep(5 * tuning.HEIGHT)  # uneven
+    assert not keep(32, n=128, n_above=128)  # as many weights take longer than two meetings
+    assert keep(128, n=128, n_above=128)
+    assert not keep(256, n_above=wide)
+    assert not keep(32, crew=Team(new_meeting(), 0, 1))
 
 
 @pytest.mark.parametrize("time", [0, 10])
