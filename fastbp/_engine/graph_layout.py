@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .._kernels import codes
 from .._kernels.graph import nodes
 from .._kernels.levels import LINE, REGISTER
-from .._kernels.shapes import room, space
+from .._kernels.shapes import room, space, space_of_copies
 from .._kernels.tuning import CHUNK, HEIGHT, TALL, WIDE
 from .layout import _Counter, aligned_zeros, padded, up_to
 from .plan import Operation, Parameter, Plan
@@ -196,12 +196,12 @@ class GraphLayout:
         for affine in self._affine:
             n, n_next = self.plan.tensors[affine.source], self.plan.tensors[affine.target]
             if self.widths[affine.target] * self.itemsize >= WIDE:
-                a_room, most = max(a_room, room(n, lanes)), max(most, space(rows, n, lanes, self.itemsize, turned=True))
+                a_room, most = max(a_room, room(n, lanes)), max(most, space(n, rows, lanes))
             if self.widths[affine.source] * self.itemsize >= WIDE:
                 a_room = max(a_room, room(n_next, lanes))
             if min(n, n_next) >= nodes.TURNS_FROM and max(n, n_next) <= nodes.TURNS_TO:
                 a_room = max(a_room, TALL * (n + n_next))
-        return a_room, max(most, -(-rows // HEIGHT) * a_room)
+        return a_room, max(most + space_of_copies(self.itemsize) if most else 0, -(-rows // HEIGHT) * a_room)
 
     def workspace(self, machine: codes.Machine, size: int, dtype: npt.DTypeLike, parameter: Any) -> Array:
         """Return the workspace of a machine, with its constants; parameter: the parameter of the objective."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._kernels import codes
 from .._kernels.levels import LINE, REGISTER
-from .._kernels.shapes import SIDE, space
+from .._kernels.shapes import SIDE, space, space_of_copies
 from .._kernels.tuning import CHUNK, FEW_PARAMETERS, HEIGHT, LONG, PARTS, SMALL, SMALL_WIDTH, WIDE
 
 Array = npt.NDArray[Any]
@@ -192,10 +192,10 @@ class Layout:
         lanes, most = REGISTER // self.itemsize, 0
         for l, (n, n_next) in enumerate(pairwise(self.sizes)):
             if self.widths[l + 1] * self.itemsize >= WIDE:
-                most = max(most, *(space(rows, n, lanes, self.itemsize, turned) for turned in (False, True)))
+                most = max(most, space(rows, n, lanes), space(n, rows, lanes))
             if l > 0 and self.widths[l] * self.itemsize >= WIDE:
-                most = max(most, space(rows, n_next, lanes, self.itemsize))
-        return most
+                most = max(most, space(rows, n_next, lanes))
+        return most + space_of_copies(self.itemsize) if most else 0
 
     def _mirror(self, l: int, rows: int) -> int:
         """Return the space for the mirror of Θˡ, and for δˡ⁺¹ and δˡ of so many rows, transposed, of narrow layers."""

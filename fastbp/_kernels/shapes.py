@@ -16,17 +16,11 @@ def room(inner: int, width: int) -> int:
     return inner * TALL + width
 
 
-def packs_alone(rows: int, inner: int, itemsize: int) -> bool:
-    """Return whether A, of (rows, inner), is so small that each thread of a small team packs it for itself."""
-    return rows * inner * itemsize <= ALONE
+def space(rows: int, inner: int, width: int) -> int:
+    """Return the space for packed A of (rows, inner)."""
+    return -(-rows // TALL) * room(inner, width)
 
 
-def space(rows: int, n: int, width: int, itemsize: int, turned: bool = False) -> int:
-    """Return the space for packed A of up to `rows` samples and n numbers of each, or of their transpose.
-
-    If A is small, each thread has a copy.
-    """
-    few = min(rows, ALONE // (n * itemsize))
-    sizes = [(n, m) if turned else (m, n) for m in (rows, few)]
-    shared, alone = (-(-height // TALL) * room(inner, width) for height, inner in sizes)
-    return max(shared, PACKERS * alone)
+def space_of_copies(itemsize: int) -> int:
+    """Return the space for the copies of a small A that threads pack alone. It is before that for all of them."""
+    return PACKERS * ALONE // itemsize

@@ -11,10 +11,10 @@ from .codes import Ask, Extent, Factor, Number, Numbers, Operand, Team
 from .jit import inlined
 from .levels import LINE, REGISTER
 from .llvm import at, get, lanes, load, prefetch, put, store
-from .shapes import packs_alone, room
+from .shapes import room
 from .team import meet, slice_of
 from .tile import make_tile, multiply
-from .tuning import AHEAD, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, PACKERS, PART_VECTORS, TALL, WIDE
+from .tuning import AHEAD, ALONE, BESIDE, DEEP, FAR, HEIGHT, LARGE, MANY, PACKERS, PART_VECTORS, TALL, WIDE
 
 
 @inlined
@@ -29,7 +29,7 @@ def is_wide(rows, inner, row, width):
     return rows >= HEIGHT and inner >= MANY and far
 
 
-room_of, is_small = inlined(room), inlined(packs_alone)
+room_of = inlined(room)
 
 
 @apart
@@ -190,15 +190,17 @@ def beyond_tickets(net, team):
 @inlined
 def packing_team(net, rows, inner, team):
     """Return the team that packs A: this thread alone if A is small, because a meeting takes longer, or all."""
-    alone = team.n_threads <= PACKERS and is_small(rows, inner, REGISTER // lanes(net.work, 1))
-    return Team(team.meeting, 0, 1) if alone else team
+    width = lanes(net.work, 1)
+    size = (rows + TALL - 1) // TALL * room_of(inner, width) * (REGISTER // width)
+    return Team(team.meeting, 0, 1) if team.n_threads <= PACKERS and size <= ALONE else team
 
 
 @inlined
-def place_of_packed(net, rows, inner, packers, team):
-    """Return where A is packed. Threads that pack alone have places of their own."""
-    size = (rows + TALL - 1) // TALL * room_of(inner, lanes(net.work, 1))
-    return at(net.work, net.packed + (team.thread * size if packers.n_threads < team.n_threads else 0))
+def place_of_packed(net, packers, team):
+    """Return where A is packed: by a thread alone in a place of its own, which no other product uses, or by all."""
+    most = ALONE // (REGISTER // lanes(net.work, 1))
+    alone = packers.n_threads < team.n_threads
+    return at(net.work, net.packed + (team.thread if alone else PACKERS) * most)
 
 
 @inlined
@@ -207,7 +209,7 @@ def ready_rows(net, a, rows, inner, row, team):
     if not is_wide(rows, inner, row, lanes(net.work, 1)):
         return Factor(a.at, a.row, 1, False, False, 0)
     packers = packing_team(net, rows, inner, team)
-    packed = place_of_packed(net, rows, inner, packers, team)
+    packed = place_of_packed(net, packers, team)
     pack_rows(packed, a, rows, inner, packers)
     meet(packers)
     return Factor(packed, 1, TALL, True, packers.n_threads > 1, beyond_tickets(net, team))
@@ -219,7 +221,7 @@ def ready_columns(net, a, rows, inner, row, team):
     if not is_wide(rows, inner, row, lanes(net.work, 1)):
         return Factor(a.at, 1, a.row, False, False, 0)
     packers = packing_team(net, rows, inner, team)
-    packed = place_of_packed(net, rows, inner, packers, team)
+    packed = place_of_packed(net, packers, team)
     pack_columns(packed, a, rows, inner, packers)
     meet(packers)
     return Factor(packed, 1, TALL, True, packers.n_threads > 1, beyond_tickets(net, team))

@@ -154,7 +154,7 @@ def gradients_affine(
             if moves:
                 move_share(net, kept, weight, some, place, rule.code, factors)
         more, mine = next_share(cut, team)
-    if cut.tickets > 0 or a.shared:
+    if cut.tickets > 0 or a.packed:
         meet(team)  # before another product draws tickets or packs
 
 
