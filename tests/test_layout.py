@@ -8,7 +8,7 @@ import pytest
 from fastbp._engine.layout import LINE, Layout, aligned_zeros, padded, up_to
 from fastbp._kernels.codes import Layer, Objective
 from fastbp._kernels.levels import REGISTER
-from fastbp._kernels.tuning import HEIGHT, LONG
+from fastbp._kernels.tuning import HEIGHT, LONG, WIDE
 
 from .cases import ARCHITECTURES
 
@@ -54,7 +54,10 @@ def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     layers = [Layer(*row) for row in machine.layers.reshape(len(sizes), -1)]
     parts = [(layer.a, rows * layer.width) for layer in layers]
     parts += [(layer.delta, rows * layer.width) for layer in layers[1:]]
-    parts += [(layer.mirror, layer.width * above.width) for layer, above in pairwise(layers[1:])]
+    turned = rows // HEIGHT * (REGISTER // 4)  # numbers in each row of δ transposed
+    for layer, above in pairwise(layers[1:]):
+        narrow = max(layer.width, above.width) * 4 < WIDE
+        parts += [(layer.mirror, layer.width * above.width + narrow * turned * (layer.width + above.width))]
     parts += [(machine.zeros, 2 * REGISTER // 4), (machine.targets, rows * layers[-1].width)]
     parts += [(machine.weights, rows * layers[-1].width), (machine.parameter, HEIGHT * layers[-1].width)]
     parts += [(machine.mask, HEIGHT * layers[-1].width), (machine.packed, 0)]
