@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from threading import Barrier
 from time import perf_counter
@@ -47,6 +49,18 @@ declare {vector} @llvm.fma.{kind}({vector}, {vector}, {vector})
 """
 
 
+def allowed_cores() -> list[int]:
+    """Return the processors that this process may use, in order; none if the system doesn't tell."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def keep_to(cores: Sequence[int]) -> None:
+    """Keep this thread to some processors, if there are any and the system allows it."""
+    if cores:
+        with suppress(OSError):
+            os.sched_setaffinity(0, cores)
+
+
 @cache
 def _entry(dtype: str) -> Any:
     """Compile the loop of multiply-adds, and return it as a function of an address and a number of steps."""
@@ -75,11 +89,12 @@ def _entry(dtype: str) -> Any:
 
 @cache
 def peak(dtype: str = "float32", threads: int = 1) -> float:
-    """Return the GFLOP/s of so many threads together: the best of a few rounds."""
+    """Return the GFLOP/s of so many threads together, each on a core of its own: the best of a few rounds."""
     entry, itemsize = _entry(dtype), np.dtype(dtype).itemsize
     flop, barrier = 2.0 * SUMS * (LEVEL.register // itemsize) * STEPS, Barrier(threads)
 
-    def rate(_: int) -> float:
+    def rate(thread: int) -> float:
+        keep_to(cores[thread : thread + 1])
         numbers, turns = np.full(LEVEL.register // itemsize, 1e-3, dtype), 0
         barrier.wait()
         started = perf_counter()
@@ -88,6 +103,7 @@ def peak(dtype: str = "float32", threads: int = 1) -> float:
             turns += 1
         return turns * flop / passed * 1e-9
 
+    cores = allowed_cores()
     with ThreadPoolExecutor(threads) as pool:
         return max(sum(pool.map(rate, range(threads))) for _ in range(ROUNDS))
 
