@@ -17,6 +17,7 @@ The order of calls (symbols: reference.py and docs/method.md)::
     epoch.evaluate                  the forward half; the entry for predict and evaluate
     workers.run_with_workers        runs an entry in several threads, which stay ready between calls
     small.train                     the same as epoch.train for tiny networks, from lists of tasks
+    online.train                    the same for batches of one to four samples, from lists of tasks
 
 The files below these: `tile` has the matrix product, `wide` the product for wide layers, `few` that for few rows,
 `mirrors` the transposed copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar functions, `curves`
@@ -24,9 +25,9 @@ the rarer activations, `squares` the vectors of small.py, `options` what it does
 `foreign` the user's own loss, `bits` operations inside a vector, `llvm` the vector type, `team` and `atomics` the
 meetings of threads. `jit` has the options of compilation, and `apart` compiles large functions on their own.
 `entries` has the functions that Python calls, `calls` describes their arguments, and `records` reads these.
-`codes` has the integers and records that kernels take, `tasks` those of small.py. `levels` has the processor
-levels, `shapes` the sizes of packed memory, `constants` the numbers in formulas, and `tuning` all constants that
-are tuned for speed.
+`codes` has the integers and records that kernels take, `tasks` those of small.py and online.py. `levels` has the
+processor levels, `shapes` the sizes of packed memory, `constants` the numbers in formulas, and `tuning` all constants
+that are tuned for speed.
 
 `calls`, `codes`, `constants`, `levels`, `shapes`, `tasks` and `tuning` are plain Python. Other packages of fastbp
 import them without importing Numba.

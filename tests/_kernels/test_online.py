@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastbp import DivergenceError
 from fastbp._kernels.tuning import ONLINE_WEIGHTS
+from fastbp.losses import CrossEntropy
 from tests._kernels.test_epoch import assert_epochs_equal_reference
 from tests.cases import DTYPES, Case
 
@@ -30,14 +32,14 @@ PAIRS = (
     ("sigmoid", "softmax", "cross_entropy"),
 )
 
+SLOW = {"learning_rate": 0.02}  # batches of one sample wouldn't converge with more
+
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 over_batches = pytest.mark.parametrize("m", range(1, len(ONLINE_WEIGHTS) + 1))
 
 
 def plan_of(trainer, m):
-    engine = trainer._state.engine
-    with engine._workspace(m) as workspace:
-        return workspace.online(m)
+    return trainer._state.engine._borrow(m).online(m)
 
 
 @over_dtypes
@@ -51,14 +53,14 @@ def test_epochs_equal_reference(pair, sizes, m, dtype):
         pytest.skip("softmax has at least two outputs")
     case = Case(sizes, hidden, output, loss, dtype=dtype, n=11)
     assert plan_of(case.trainer(), m).m == m
-    assert_epochs_equal_reference(case, m, {}, {})
+    assert_epochs_equal_reference(case, m, SLOW, SLOW)
 
 
 @over_dtypes
 @over_batches
 @pytest.mark.parametrize("sizes", [(3, 5, 1), (5, 20, 9, 3)], ids=str)
 def test_without_biases(sizes, m, dtype):
-    assert_epochs_equal_reference(Case(sizes, "relu", "identity", dtype=dtype, use_bias=False), m, {}, {})
+    assert_epochs_equal_reference(Case(sizes, "relu", "identity", dtype=dtype, use_bias=False), m, SLOW, SLOW)
 
 
 @over_dtypes
@@ -68,7 +70,7 @@ def test_weights_of_samples(network, m, dtype):
     sizes, output, loss = network
     case = Case(sizes, "tanh", output, loss, dtype=dtype)
     weights = np.random.default_rng(0).uniform(0.2, 2, case.n)
-    assert_epochs_equal_reference(case, m, {}, {}, sample_weight=weights)
+    assert_epochs_equal_reference(case, m, SLOW, SLOW, sample_weight=weights)
 
 
 @over_dtypes
@@ -76,7 +78,8 @@ def test_weights_of_samples(network, m, dtype):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_class_numbers_train_as_one_hot_rows(smoothing, m, dtype):
     case = Case((4, 8, 3), "tanh", "softmax", "cross_entropy", n=23, dtype=dtype)
-    trainers = [case.trainer(batch_size=m, shuffle=True, label_smoothing=smoothing) for _ in range(2)]
+    loss = CrossEntropy(label_smoothing=smoothing)
+    trainers = [case.trainer(batch_size=m, shuffle=True, loss=loss) for _ in range(2)]
     X, y = case.data()
     trainers[0].fit(X, y, epochs=2, verbose=0)
     trainers[1].fit(X, y.argmax(axis=1), epochs=2, verbose=0)
@@ -114,6 +117,6 @@ def test_a_divergence_keeps_the_weights_of_the_epoch_before():
     trainer.fit(X, y, epochs=1, verbose=0)
     before = trainer.network.packed()
     trainer.learning_rate = 1e30
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(DivergenceError):
         trainer.fit(X, y, epochs=3, verbose=0)
     np.testing.assert_array_equal(trainer.network.packed(), before)
