@@ -265,7 +265,7 @@ def machine_code(functions: list[tuple[str, Any]], system: str) -> bytes:
     whole.triple, whole.data_layout = triple, str(machine.target_data)
     tuning = binding.create_pipeline_tuning_options(speed_level=3)
     if functions[0][0].startswith("train_tiny"):
-        tuning.loop_unrolling = False
+        tuning.loop_unrolling = False  # loops with a few rounds; preparing for more takes longer than they do
     builder = binding.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(whole, builder)
     return machine.emit_object(whole)
