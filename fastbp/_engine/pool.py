@@ -19,7 +19,7 @@ import numpy as np
 
 from .._kernels.codes import ASLEEP, BOX_NAP_TIME, BOX_SIZE, BOX_SLEEP, ENDS, SLEEPS, SPINS, STATE, STATES, Team
 from .._library.library import address_of_entry, any_library
-from .._library.slots import Slots, address_of
+from .._library.slots import Slots
 from .layout import aligned_zeros
 from .nothing import ALONE
 from .team import keep_off, new_meeting, renew, sleep_function, this_core
@@ -37,7 +37,7 @@ class Worker:
         box = aligned_zeros(BOX_SIZE, np.int64)
         box[STATE] = SPINS
         box[[BOX_SLEEP, BOX_NAP_TIME]] = sleep_function()
-        self._crew, self._box, self.address = crew, box, address_of(box)
+        self._crew, self._box, self.address = crew, box, box.ctypes.data
         self._serve, self._change = library.serve, library.change
         self._bell, self._over = allocate_lock(), allocate_lock()
         self._bell.acquire()

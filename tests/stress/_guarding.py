@@ -11,7 +11,7 @@ import ctypes
 import mmap
 import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any
@@ -78,7 +78,7 @@ class Guard:
     def pages(self, array: Any) -> Pages | None:
         """Return the pages of an array; None if it stays where it is.
 
-        A meeting does, where Python may abandon it during a call.
+        A meeting does, because threads meet there during a call.
         """
         if not isinstance(array, np.ndarray) or not array.flags.c_contiguous or array.ndim == 0:
             return None
@@ -99,7 +99,7 @@ class Guard:
             self._at.pop(pages.address, None)
 
     @contextmanager
-    def inside(self, moved: list[Pages]) -> Iterator[None]:
+    def inside(self, moved: Collection[Pages]) -> Iterator[None]:
         """Have the pages hold what the arrays do, in the block, and the reverse after it."""
         with self._lock:
             self.count += len(moved)
@@ -116,16 +116,22 @@ class Guard:
         """Return an entry of the library that finds each array of its record beside a page, and the record too."""
 
         def call(address: Any, number: Any) -> int:
-            with self._lock:
-                record = self._at.get(getattr(address, "value", address))
-                moved = [] if record is None else [record]
-                if record is not None and record.array.dtype == np.int64:  # those of is_finite have no addresses
-                    words = record._original()
-                    moved += {self._at[word] for word in words.tolist() if word in self._at}
-            with self.inside(moved):
+            is_crew = isinstance(address, ctypes.Array)  # its records are those of `Crew.run`
+            with self.inside(set() if is_crew else self.arrays(getattr(address, "value", address))):
                 return function(address, number)
 
+        call.unguarded = function  # type: ignore[attr-defined]
         return call
+
+    def arrays(self, address: int) -> set[Pages]:
+        """Return the pages of a record and of its arrays, or of an array that isn't a record."""
+        with self._lock:
+            record = self._at.get(address)
+            if record is None:
+                return set()
+            if record.array.dtype != np.int64:  # those of is_finite have no addresses
+                return {record}
+            return {record, *(self._at[word] for word in record._original().tolist() if word in self._at)}
 
     def kernel(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a kernel that finds each array among its arguments beside a page."""
@@ -172,6 +178,19 @@ def _install() -> None:
     entry, kernel = library.ENTRY, compiled.kernel
     library.ENTRY = lambda address: guard.entry(entry(address))
     compiled.kernel = lambda function: guard.kernel(kernel(function))
+    place = library.address_of_entry
+    library.address_of_entry = lambda entry: place(getattr(entry, "unguarded", entry))
+    from fastbp._engine import pool, workspace
+
+    run = pool.Crew.run
+
+    def guarded_run(crew: Any, entry: Any, *records: int) -> int:
+        ranges = workspace.RangesCall
+        calls = [ranges.from_address(at)[2] for at in records] if entry is library.any_library().run_ranges else records
+        with guard.inside(set().union(*map(guard.arrays, calls))):
+            return run(crew, entry, *records)
+
+    pool.Crew.run = guarded_run  # type: ignore[method-assign]
 
 
 if SIDE in os.environ:
