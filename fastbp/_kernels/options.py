@@ -29,7 +29,7 @@ from .curves import relu_slope, sigmoid_slope, tanh_slope
 from .dropout import drop_out_squares
 from .elementary import at_least, at_most, exp, sigmoid, tanh
 from .jit import inlined, inner
-from .llvm import absolute, at, fma, get, lanes, load, number_of, record, splat, square_root, store, where_less
+from .llvm import absolute, at, fma, get, lanes, load, number_of, put, record, splat, square_root, store, where_less
 from .losses import pointwise
 from .records import layer_of
 from .squares import (
@@ -245,4 +245,5 @@ def step_along(net, steps, kept, step, eta, powers, weight):
                 store(second, i, v)
     if bounds.max_norm < math.inf:
         limit_norms(net, number_of(net.work, bounds.max_norm))
+    put(kept.sums, 1, penalty)  # where updates.step_along has that of its first chunk
     return penalty

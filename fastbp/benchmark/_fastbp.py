@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy.typing as npt
-
 from ..optimizers import SGD, Adam, AdamW
 from ..trainer import Trainer
 from .workloads import (
@@ -17,6 +15,7 @@ from .workloads import (
     ETA,
     TINY,
     Array,
+    DType,
     Predict,
     Training,
     Workload,
@@ -30,7 +29,7 @@ OPTIMIZERS = {
 }
 
 
-def _trainer(work: Workload, dtype: npt.DTypeLike, threads: int, **options: Any) -> Trainer:
+def _trainer(work: Workload, dtype: DType, threads: int, **options: Any) -> Trainer:
     return Trainer(
         work.sizes,
         activation=work.activation,
@@ -59,6 +58,6 @@ def train(work: Workload, X: Array, y: Array, threads: int) -> Training:
     return Training(calls if work.kind == "calls" else fit, lambda: (list(trainer.weights), list(trainer.biases)))
 
 
-def predict(work: Workload, threads: int, dtype: npt.DTypeLike) -> Predict:
+def predict(work: Workload, threads: int, dtype: DType) -> Predict:
     """Predict with `Trainer.predict`."""
     return _trainer(work, dtype, threads).predict

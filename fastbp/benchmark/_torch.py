@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy.typing as npt
-
 from .workloads import (
     ADAM_ETA,
     BETA_1,
@@ -17,6 +15,7 @@ from .workloads import (
     TINY,
     Array,
     Arrays,
+    DType,
     Predict,
     Training,
     Workload,
@@ -24,9 +23,7 @@ from .workloads import (
 )
 
 
-def _parameters(
-    work: Workload, dtype: npt.DTypeLike, threads: int, *, requires_grad: bool = True
-) -> tuple[Any, list[Any]]:
+def _parameters(work: Workload, dtype: DType, threads: int, *, requires_grad: bool = True) -> tuple[Any, list[Any]]:
     """Return torch and [Θ¹, b¹, Θ², …]."""
     import torch
 
@@ -148,7 +145,7 @@ def train_compiled(work: Workload, X: Array, y: Array, threads: int) -> Training
     return _training(torch, theta, lambda x, t: step(theta, state, x, t), work, X, y)
 
 
-def predict(work: Workload, threads: int, dtype: npt.DTypeLike) -> Predict:
+def predict(work: Workload, threads: int, dtype: DType) -> Predict:
     """Predict in inference mode."""
     torch, theta = _parameters(work, dtype, threads, requires_grad=False)
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+DType = npt.DTypeLike
 Sizes = tuple[int, ...]  # n_1 … n_L
 Arrays = list[Array]
 Predict = Callable[[Array], Array]

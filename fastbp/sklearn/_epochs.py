@@ -231,6 +231,7 @@ class Epochs:
             yield from [0.0] * count
             return
         trainer, memory, interruption = self.trainer, self.trainer._state.memory, None
+        memory.sums.fill(0)  # a step writes only some of them, and `_reported` adds up all
         step = self._step(rates, min(self.batch_size, len(data.X)))
         at = codes.Progress(np.zeros(2, np.int64), trainer._state.random, np.zeros(count))
         position, losses, threads = at.position, at.losses, trainer.n_threads
