@@ -2,7 +2,7 @@
 
 from .activations import activate
 from .apart import apart
-from .codes import LEAKY_RELU, Dropping, Extent, Machine, Operand, Share, Team
+from .codes import LEAKY_RELU, Division, Dropping, Extent, Machine, Operand, Share, Team
 from .dropout import drop_out
 from .few import is_few, multiply_few
 from .jit import inlined
@@ -10,6 +10,7 @@ from .llvm import at, get, lanes, number_of
 from .mirrors import leads, mirror_weights
 from .records import layer_of, rows_of
 from .team import division, division_by_rows, first_share, keeps_rows, meet, next_share
+from .tuning import HEIGHT
 from .wide import is_wide, multiply_rows, ready_rows
 
 
@@ -58,6 +59,8 @@ def forward(net: Machine, x: Operand, m: int, learning: bool, current: bool, dro
         ready = ready_rows(net, a, m, layer.n, above.width, team)
         if by_rows:
             cut = division_by_rows(m, above.n, width)
+        elif is_few(m, above.n // team.n_threads, width):
+            cut = Division(m, above.n, HEIGHT, width, 0, False)  # without tickets, because the product reads long rows
         else:
             cut = division(m, above.n, layer.n * above.width, ready.packed, width, team)
         more, mine = first_share(cut, team)
