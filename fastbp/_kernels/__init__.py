@@ -21,7 +21,7 @@ The order of calls (symbols: reference.py and docs/method.md)::
 
 The files below these: `tile` has the matrix product, `wide` the product for wide layers, `few` that for few rows,
 `mirrors` the transposed copies of Θ, `blocks` the registers of a tile, `elementary` exp and similar functions, `curves`
-the rarer activations, `squares` the vectors of small.py, `options` what it does for options that few networks have,
+the rarer activations, `squares` the vectors of small.py, `options` the options of small.py that few networks have,
 `foreign` the user's own loss, `bits` operations inside a vector, `llvm` the vector type, `team` and `atomics` the
 meetings of threads. `jit` has the options of compilation, and `apart` compiles large functions on their own.
 `entries` has the functions that Python calls, `calls` describes their arguments, and `records` reads these.

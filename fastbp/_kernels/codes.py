@@ -62,7 +62,7 @@ GOES_ON, STOPPED, BAD_WEIGHT, BAD_LOSS = range(4)
 # a function that sleeps, or 0. NAP_TIME: its argument; 0 if it only lets another thread run.
 ARRIVED, ROUND, ABANDONED, TICKET, NAPS, LAST_BLOCK, SLEEP, NAP_TIME, MEETING_SIZE = 0, 16, 32, 48, 64, 80, 96, 97, 112
 
-# Places in a worker's box, which is one cache line, and what is at the first of them (workers.py)
+# Places in a worker's box, which is one cache line, and the states that the first place holds (workers.py)
 STATE, ENTRY, CALL, THREAD, RESULT, BOX_SLEEP, BOX_NAP_TIME, BOX_SIZE = range(8)
 SPINS, SLEEPS, TAKEN, POSTED, RUNS, DONE, ENDS, STATES = range(8)
 ASLEEP = -1  # what `run_with_workers` returns if a worker isn't awake

@@ -108,7 +108,7 @@ def drop_out(a, slope, share, n, rate, batch, layer, seed):
 
 @inner
 def drop_out_squares(a, slope, samples, layer, rate, batch, number, seed):
-    """Do the same for squares. samples: an ActivateTask, which has the first one of the batch, and their number."""
+    """Do the same for squares. samples: an ActivateTask, which has the first sample and their number."""
     key = mix(seed + np.uint64(batch) * GAMMA + np.uint64(number) * OF_LAYER)
     low, high = np.int64(key & LOW), np.int64(key >> HIGH)
     scale, bound = number_of(a, 1 / (1 - rate)), np.int64(rate * STEPS + 0.5)

@@ -180,9 +180,9 @@ def sigmoid(x):
 
 @inlined
 def sigmoid_soon(x):
-    """The same by a shorter chain of dependent instructions, with a division, which takes more time for many vectors.
+    """The same with a shorter chain of dependent instructions. For many vectors, its division takes more time.
 
-    It selects the result where x is far away, instead of moving x.
+    Where x is far from 0, it selects the result instead of limiting x.
     """
     shifted = fma(x, -LOG2_E(x), STEP_SHIFT(x))
     n = shifted - STEP_SHIFT(x)

@@ -16,7 +16,7 @@ from .llvm import get, put
 from .random import shuffle
 from .records import read
 
-# Slots that get what one network after the other has of its own, and those of what all have
+# The slots that hold what one network has of its own, and those that hold the lists of it for many networks
 PARAMETERS, RATES = slot_of(TinyCall, "machine", "parameters"), slot_of(TinyCall, "step", "rates")
 SEED = slot_of(TinyCall, "step", "seed")
 MOMENTS = slot_of(TinyCall, "memory", "first"), slot_of(TinyCall, "memory", "second")
@@ -83,7 +83,7 @@ def tiny(number):
     def train_tiny(call, thread):
         """Train the network, or each of many in one workspace until its epochs are done or its loss isn't finite.
 
-        This is one entry, because it is compiled with all that it calls.
+        It is one entry for both, because each entry is compiled with all that it calls.
         """
         c, done, team = read(TinyCall, number, call), 0, Team(call, 0, 1)  # one thread: no meetings
         many, count = c.many, c.many.rates.size

@@ -57,9 +57,9 @@ def machine_of(net, part, row):
 
 @inlined
 def learn(net, data, step, begin, m, weight, eta, dropping, current, team):
-    """Go forward and back with m samples from a place in the order on, to their gradients. Return their losses' sum.
+    """Compute the gradients of m samples from a place in the order on. Return the sum of their losses.
 
-    Step.ends says what happens to the gradients. Nothing does if the sum isn't finite, except for NEVER.
+    Step.ends says what happens to the gradients. If the sum isn't finite, there are none, except for NEVER.
     """
     at_once = step.ends == AT_ONCE
     x = gather(net, data, begin, m, team)
@@ -76,9 +76,9 @@ def learn(net, data, step, begin, m, weight, eta, dropping, current, team):
 
 @inlined
 def parts_of(parts, m, team):
-    """Return the parts of a batch of m samples, which parts of a block are this thread's, and the team for each.
+    """Return how many parts a batch of m samples has, the range of this thread's parts, and the team for each part.
 
-    A batch with too few samples has only one, which all threads share.
+    A batch with too few samples has one part, which all threads share.
     """
     if parts == 1 or m < parts * HEIGHT:
         return 1, 0, 1, team

@@ -1,12 +1,12 @@
-"""The same training as in epoch.py for batches of at most FEW_SAMPLES samples and networks of narrow layers.
+"""The same training as in epoch.py for batches of one to four samples and networks with few weights.
 
 Such a batch is one chain of dependent instructions. Here the chain is as short as possible: units lie in the lanes of
-vectors, everything is inlined, and all that the next batch doesn't wait for comes after what it waits for.
+vectors, everything is inlined, and instructions for which the next batch doesn't wait come last.
 
-The weights are copies, from which the parameters are written when the call ends. Rows of W are those of the parameters:
-from one unit to all units above. Rows of V are those of the method: from all units below to one unit. The way back
-needs V. The way forward needs W, or V if the last layer has few units, which then has no W. Equal sums of equal
-products keep W and V equal. e is −η δ.
+The kernel trains copies of the weights, W and V, and writes the parameters from them when the call ends. A row of W is
+a row of the parameters: the weights from one unit to all units above. A row of V is a row of Θ: the weights from all
+units below to one unit. The way back needs V. The way forward needs W, except for a last layer with few units: it uses
+V and has no W. W and V stay equal, because both add the same products in the same order. e is −η δ.
 """
 
 import math
@@ -168,7 +168,7 @@ def make_backward(part):
     def back(work, t):
         """e ← Σ_j e_j V_j ⊙ f′, from e of the layer above. Return it."""
         e, v, row = at(work, t.incoming), at(work, t.v), t.row
-        slope = derivative(load(work, t.a, part), t.activation)  # times V first, because e is what all wait for
+        slope = derivative(load(work, t.a, part), t.activation)  # V f′ comes first, because it doesn't wait for e
         d = load(v, 0, part) * slope * get(e, 0)
         for j in range(1, t.units):
             d = fma(load(v, j * row, part) * slope, get(e, j), d)

@@ -1,6 +1,7 @@
-"""What small.py does for options that few networks have: the rarer activations, dropout, losses, weights of samples.
+"""What small.py does for options that few networks have.
 
-The functions here take one square at a time, and are compiled once for all callers.
+These are the rarer activations and losses, dropout, smoothed labels, penalties, and all optimizers but plain SGD. The
+formulas of the optimizers, penalties and limits are those of updates.py, without teams: change both files together.
 """
 
 import math
@@ -143,7 +144,7 @@ def powers_of(rule, steps):
 
 @inlined
 def next_powers(rule, powers, steps):
-    """Return those with one step more."""
+    """Return the powers with one step more."""
     if steps % EVERY == 0:
         powers = powers_of(rule, steps)
     return powers[0] * rule.decay_1, powers[1] * rule.decay_2

@@ -1,7 +1,8 @@
-"""The tasks of small.py: records of offsets, from which lists are made once for each size of a batch.
+"""The tasks of small.py and online.py: records of offsets, from which lists are made once for each size of a batch.
 
-Squares are offsets in the workspace, weights and biases offsets in the parameters. A step is the distance between a
-group of samples and the next one: of the whole group (step), or for each of its samples (…_step).
+In small.py, squares are offsets in the workspace, weights and biases offsets in the parameters. A step is the distance
+between a group of samples and the next one: of the whole group (step), or for each of its samples (…_step). In
+online.py, all are offsets in its own memory, except CopyTask.theta, which is an offset in the parameters.
 """
 
 from typing import NamedTuple

@@ -20,7 +20,7 @@ LARGE = 1 << 16  # bytes of A from which on it has left the first cache (32 or 4
 MANY = 64  # steps from which on packing may pay: with fewer, the copy takes too large a share of the time
 AHEAD = 8  # steps by which B is prefetched: 121 GFLOP/s instead of 99 beside a busy half of the core
 DEEP = 256  # steps whose rows of B and A the first cache holds: 2048-2048-2048-10 1.13 times as fast as with 512
-ALONE = 1 << 17  # bytes of A that each thread packs for itself: 256 × 8-10 takes 0.94 of the time with two threads
+ALONE = 1 << 17  # bytes up to which each thread packs A for itself: 256 × 8-10 needs 6 % less time with two threads
 PACKERS = 4  # threads up to which they do so: there is memory for so many copies
 BESIDE = 8  # tiles whose columns are copied together, because tiles that are neighbours share cache lines
 
@@ -46,31 +46,33 @@ PATIENCE = 200  # naps, 50 ms, after which a call ends, so that Python can choos
 LINGER = 8000  # pauses, 100 to 400 µs, for which a worker waits for its next call before it sleeps
 
 # Parts of a block (layout.py)
-PARTS = ((4, 256), (2, 64))  # how many, and from how many rows on: more would slow a thread that has all by 3 %
-FEW_PARAMETERS = 2  # so many times the parameters may be as many as the numbers of all layers in a block
+PARTS = ((4, 256), (2, 64))  # how many, and from how many rows on: with more, a single thread is 3 % slower
+FEW_PARAMETERS = 2  # numbers that the layers of a block must have for each parameter, so that parts pay
 
 # Calls of the kernels
-BLOCK = 256  # the most rows in a workspace: memory doesn't grow with the batch, and a block takes at most 0.1 s
+BLOCK = 256  # rows of a block, which takes at most 0.1 s; a batch of up to twice as many rows is one block in training
 CALL_MULTIPLICATIONS = 5e8  # in one call over rows, 10 ms, so that Ctrl-C works
-UPDATE_PAYS = 1 << 22  # bytes of parameters from which on an update takes long beside the start of its threads, 100 µs
+UPDATE_PAYS = 1 << 22  # bytes of parameters from which on an update takes long beside the start of a team, up to 100 µs
 
-# Memory
+# Which kernel trains a network (layout.py, online.py)
 SMALL_WIDTH, SMALL = 20, 300  # the widest layer, and the most weights, with which squares (small.py) beat the tile
 # The most weights with which online.py beats the others, for batches of 1, 2, 3 and 4 samples: 784-30-10 with one
 # sample 1.2 times as fast as the tile, 64-32-10 with four 1.1, 3-5-1 with one twice as fast as squares
 ONLINE_WEIGHTS = (1 << 15, 5000, 3000, 3000)
+
+# Memory
 LONG = 2048  # bytes from which on rows have an odd number of cache lines: 106 GFLOP/s instead of 101 at 1024 columns
 
 # How many threads (the first two are for an estimate, which the clock then corrects)
 MULTIPLICATIONS_PER_SECOND = 4.5e10  # of one core in float32, for the benchmarks' networks of medium size
 MEETING_SECONDS = 3e-7  # of a meeting, for each thread: a cache line takes 50 to 250 ns there and back
-START_PAYS = 3e-4  # seconds of work from which on starting threads (some 100 µs) pays
+START_PAYS = 3e-4  # seconds of work from which on a team pays, whose workers may sleep (50 µs) or not exist (100 µs)
 ROWS_PAY = 4_000_000  # multiplications, 0.1 ms, from which on another thread for rows pays if it must be woken, 50 µs
-AWAKE_PAY = 1_000_000  # the same if it is awake: it starts in a microsecond
+AWAKE_PAY = 1_000_000  # the same if it is awake: it starts in a few microseconds
 SOON_AFTER = 1e-4  # seconds after a call with several threads in which they are awake
 REMEMBERED = 5  # calls for each number of threads: their median ignores two disturbed ones, and is soon up to date
-TRIAL_SECONDS = 4e-3  # the longest estimated time of a trial: long beside the start of threads, too short to notice
+TRIAL_SECONDS = 4e-3  # the longest estimated time of a trial: long beside the start of a team, too short to notice
 SOON = 0.05  # seconds of training between trials, because the speed of a core changes by the second
 LATE = 0.25  # the same after clear failures
 TRIAL_SHARE = 0.05  # the largest share of the time for trials
-SHORT = 3e-4  # seconds; calls that are shorter measure the start of the threads
+SHORT = 3e-4  # seconds; calls that are shorter measure the start of the team

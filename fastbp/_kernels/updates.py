@@ -162,7 +162,8 @@ def factors_of(work, rule, eta, l2, scale, step):
 def move(net, kept, rule, eta, l2, scale, step, parts, team):
     """Do a step of the optimizer for this thread's slice of the parameters, with the penalty of l₂. kept: Memory.
 
-    The gradients of all parts of a block are added before. The penalty of each CHUNK numbers goes to kept.sums.
+    The gradients of all parts of a block are added before. The penalty of each CHUNK numbers goes to kept.sums. Return
+    how many chunks there are.
     """
     factors, chunk = factors_of(net.work, rule, eta, l2, scale, step), 0
     for l in range(net.depth - 1):
@@ -234,8 +235,8 @@ def step_along(
 ) -> float:
     """Update the parameters with the gradients of a whole batch. Return the penalty in J.
 
-    parts: how many have gradients of their own. steps: the number of batches before this one. weight: the sum of its
-    samples' weights. All threads meet at the end.
+    parts: how many parts of the batch have gradients of their own. steps: the number of batches before this one.
+    weight: the sum of its samples' weights. All threads meet at the end.
     """
     bounds, penalty, scale = step.bounds, 0.0, 1.0
     l2 = bounds.l2 + (step.alpha / weight if weight > 0 else 0.0)

@@ -1,8 +1,9 @@
 """Threads that stay between calls, which are called workers: how they wait for work, and how a call shares it out.
 
-Each worker has a box, through which it and a caller take turns. It waits for a caller (SPINS), and sleeps if none comes
-for a while (SLEEPS): it returns to Python. A caller takes it (TAKEN), and posts an entry and a record (POSTED). The
-worker runs it (RUNS) and leaves the result (DONE), and the caller lets it wait for others (SPINS).
+Each worker has a box with a state, which it and a caller change in turns. The worker waits for a caller (SPINS). If
+none comes for a while, it returns to Python and sleeps there (SLEEPS). A caller takes the worker (TAKEN), and posts an
+entry and a record (POSTED). The worker runs the entry (RUNS) and leaves the result (DONE). The caller reads it, and the
+worker waits again (SPINS).
 """
 
 from .atomics import call_entry, call_sleep, exchange_if, fetch_add, load_acquire, memory_at, pause, store_release
@@ -39,7 +40,7 @@ def rest(box, spins):
 
 @inner
 def serve(box):
-    """Run what is posted in the box, until nothing was for a while or the worker is to end. Return whether it is."""
+    """Run what is posted in the box, until nothing comes for a while or the state is ENDS. Return whether it is."""
     spins = 0
     while True:
         state = load_acquire(box, STATE)
