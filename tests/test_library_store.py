@@ -216,6 +216,7 @@ def test_root_runs_no_code_of_another_user(folder, given):
 
 
 @posix
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, if a test of the benchmarks has imported it
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root can become another user")
 def test_what_root_stored_another_user_loads_but_cannot_write(monkeypatch):
     with tempfile.TemporaryDirectory() as place:
