@@ -28,7 +28,7 @@ from .workspace import Lent, Ranges, Workspace
 Array = npt.NDArray[Any]
 
 FEW = 32  # rows up to which a prediction is copied from the workspace, which takes less time than new memory
-MANY = 1 << 30  # parts, more than there are processors
+MANY = 1 << 30  # more parts than there are processors
 TAIL = 2  # numbers sent after the gradients: the sum of the losses, and how many ranks want to end
 
 
@@ -45,7 +45,7 @@ class Engine:
     dropout : rates of the hidden layers, or ()
     """
 
-    _by_blocks = False  # whether rows are always in the blocks that a single thread would compute
+    _by_blocks = False  # whether a thread always takes whole blocks of rows
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Engine:
         self._is_tiny = tiny.is_tiny(layout, objective)
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
-        self._soon = 0.0  # when workers sleep
+        self._soon = 0.0  # until then, the workers of the last call are awake
         self._answer: tuple[Any, int] = (), 1  # what `_threads` was asked last, and what it said
         self._turn = Turn()
         self._latest_step: tuple[Any, Any] = None, None
@@ -334,11 +334,11 @@ class Engine:
                 self._soon = perf_counter() + SOON_AFTER
 
     def _threads(self, n_threads: int | str, multiplications: int, parts: int = MANY) -> int:
-        """Return how many threads share rows, or few rows by columns: more if workers are awake after the last call."""
+        """Return how many threads share so much work in so many parts: more if workers of the last call are awake."""
         awake = perf_counter() < self._soon
         asked = n_threads, multiplications, parts, awake
         known, answer = self._answer
-        if not awake or known != asked:  # otherwise the answer from before, because the system takes 6 µs
+        if not awake or known != asked:  # asking the system for its processors takes 6 µs
             pays = ROWS_PAY // AWAKE_PAY if awake else 1
             answer = rows_team_size(n_threads, multiplications * pays, parts)
             self._answer = asked, answer

@@ -3,7 +3,7 @@
 A worker is a thread in a kernel, which waits for work without Python's lock (`_kernels/workers.py`). If nothing comes
 for some 100 µs, it sleeps, and after some seconds it ends. A call takes an idle crew of workers, or starts a new one.
 Nobody else has it until the call gives it back, so trainers in several threads don't wait for each other. Workers run
-kernels only: they execute no Python code of a call, and hold none of its objects.
+only kernels. They execute no Python code of a call, and hold none of its objects.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Worker:
         self.thread = start_new_thread(self._live, ())
 
     def _live(self) -> None:
-        """Work, and sleep between calls. The first who has slept for long ends the crew, unless somebody has it."""
+        """Work, and sleep between calls. The first worker that has slept long ends the crew, unless a call has it."""
         try:
             while not self._serve(self.address, 0):
                 if not self._bell.acquire(timeout=STAY_SECONDS) and self._crew.leaves():

@@ -121,7 +121,7 @@ class TeamSize:
     m : number of samples in a block
     itemsize : number of bytes per number
     n_threads : the size of the team, at most the number of processors; or "auto" for the estimated best
-    parts : how many parts of a block are computed apart: more threads would have nothing to do, if it isn't 1
+    parts : how many parts of a block are computed apart; if there are several, a team has no more threads than parts
     """
 
     def __init__(self, sizes: Sequence[int], m: int, itemsize: int, n_threads: int | str, parts: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Tiny networks and batches of a few samples: which ones small.py and online.py train, and the calls of their entry."""
+"""Which tiny networks small.py trains, which batches of one to four samples online.py trains, and the calls of both."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PARAMETERS = slot_of(TinyCall, "machine", "parameters")  # the kernel changes it
 
 
 def is_tiny(layout: Layout, objective: codes.Objective) -> bool:
-    """Return whether small.py can train a network, and is faster. The step decides, too: see `serves`."""
+    """Return whether small.py can train a network, and is faster. It also depends on the step: see `serves`."""
     return layout.is_small and objective.code != codes.CUSTOM
 
 
 def serves(step: codes.Step) -> bool:
-    """Return whether small.py has the step, of which it is decided how a batch ends."""
+    """Return whether small.py can do a step. Step.ends is decided."""
     return step.ends in (codes.AT_ONCE, codes.AFTER_BATCH) and step.block >= step.batch_size
 
 
 def serves_few(workspace: Workspace, step: codes.Step) -> bool:
-    """Return whether online.py has the step, and is faster than all others."""
+    """Return whether online.py can do a step for the network of a workspace, and is faster than the other kernels."""
     return step.ends == codes.AT_ONCE and workspace.online(step.block).m > 0
 
 
@@ -61,7 +61,7 @@ def train_each(
 ) -> int:
     """Continue as Engine.train_each does, in a workspace. Return how many blocks were done.
 
-    memory: has room for sums. The moments are those of `many`.
+    memory: its sums are used. The moments are those of `many`.
     """
     call = _call(workspace, data, step, budget, NO_WATCH)
     call.write("step", step)  # not kept, because the kernel changes it

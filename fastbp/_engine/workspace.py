@@ -51,7 +51,8 @@ class Workspace:
     def predict(self, X: Array, evaluate: Any, threads: int = 0) -> Array | None:
         """Return the output for up to `rows` rows of X, by the entry `evaluate`; None if X isn't finite.
 
-        The arguments are those of the prediction before, if it had as many rows. threads: of a team, or 0.
+        The arguments are those of the prediction before, if it had as many rows. threads: how many
+        share the rows; 0 for a call without a team.
         """
         known = self._prediction
         if known is None or len(known.X) != len(X):

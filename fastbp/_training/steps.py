@@ -47,7 +47,7 @@ def first_budget(state: State, block: int) -> Budget:
 def block_of(state: State, batch_size: int) -> int:
     """Return the rows of a block. Batch norm needs all of a batch.
 
-    Two blocks of a batch are one instead, because plain SGD then stores no gradients.
+    A batch of up to two blocks is one block instead, because plain SGD then stores no gradients.
     """
     whole = state.network.has_batch_norm or batch_size <= 2 * BLOCK
     return batch_size if whole else BLOCK

@@ -26,8 +26,8 @@ class Custom(Loss):
     Parameters
     ----------
     function : function of (output, target), two numbers, that returns (loss, derivative of the loss by the output)
-        It is decorated with Numba's @njit, or plain Python that @njit can compile. In training, subnormal numbers are 0
-        in it.
+        It is decorated with Numba's @njit, or plain Python that @njit can compile. In training, subnormal numbers count
+        as 0.
     """
 
     name, code, formula = "custom", codes.CUSTOM, "Σ of your function of aᴸ and y"

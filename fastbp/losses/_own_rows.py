@@ -35,7 +35,7 @@ class Rows(Loss):
     function : function of (outputs, targets), two arrays of numbers, that returns (loss, gradient of the loss)
         The gradient with respect to the outputs is an array or a tuple of n_outputs numbers. You can decorate the
         function with Numba's @njit, or pass plain Python that @njit can compile. It must not write to its arguments. In
-        training, subnormal numbers are 0 in it.
+        training, subnormal numbers count as 0.
     n_outputs : int
         Number of outputs, n_L.
     n_targets : int, optional
