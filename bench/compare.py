@@ -1,7 +1,7 @@
 """Compare fastbp with other libraries, its peers, in one run: `make compare`.
 
-It measures as `fastbp bench` does (fastbp/benchmark/turns.py), but the networks of the README. It prints the tables.
-With --write, it also writes them into README.md and draws docs/compare.png.
+It measures the networks of the README in the same way as `fastbp bench` (fastbp/benchmark/turns.py), and prints the
+tables. With --write, it also writes them into README.md and draws docs/compare.png.
 
     python -m bench.compare [--only NAME …] [--peers NAME …] [--rounds 5] [--dtype float32 float64] [--write]
 """
@@ -30,7 +30,7 @@ THREADS = (1, 2)
 ROUND_SECONDS = 0.15  # of one turn of one peer
 MARKS = ("<!-- compare -->", "<!-- /compare -->")
 SUMMARY_MARKS = ("<!-- fastest -->", "<!-- /fastest -->")
-RARE = ("FANN",)  # peers that do the work of few rows, and have a line below the table instead of a column
+RARE = ("FANN",)  # peers that can do only a few rows; a line below the table has their figures
 PREDICTIONS = [f"{network}, {rows}" for rows in ROWS for network in NETWORKS]
 TRAININGS = GRID | FEW | AWKWARD
 DEFAULT = [*GRID, *FEW, *OTHER, *PREDICTIONS]

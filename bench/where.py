@@ -2,9 +2,10 @@
 
     python -m bench.where "64-64-64-10, 32" [--threads 1 2] [--dtype float32] [--seconds 2] [--annotate tile.multiply]
 
-A row of `compare.py` or any "sizes, batch". Shares are of the time that the threads compute: a thread that sleeps has
-no samples. A kernel that LLVM has put into its caller counts there. --annotate shows the instructions of a kernel that
-take most of its time; the processor notes an instruction late, so a wait for memory appears at the one that needs it.
+The argument is a row of `compare.py` or any "sizes, batch". Shares are those of the time that threads compute: a thread
+that sleeps has no samples. A kernel that LLVM has put into its caller counts as part of it. --annotate shows the
+instructions of a kernel that take most of its time. The processor notes an instruction late, so a wait for memory
+appears at the instruction that needs it.
 
 Kernel files have no names of functions. The first run after a change of the kernels therefore builds them again.
 """

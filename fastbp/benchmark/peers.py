@@ -41,7 +41,7 @@ PACKAGES = {
     "onnxruntime": ("onnxruntime", "onnx"),
     "FANN": (),
 }
-LOOPS = ("PyTorch eager", "torch.compile", "scikit-learn", "NumPy")  # whose batches take as long if there are few
+LOOPS = ("PyTorch eager", "torch.compile", "scikit-learn", "NumPy")  # a batch takes as long in a short epoch
 # Environment variables with which a peer also runs. The fastest of its processes counts.
 SETTINGS: dict[str, tuple[dict[str, str], ...]] = {
     "JAX scan": ({}, {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}),

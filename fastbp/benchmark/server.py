@@ -17,7 +17,7 @@ from typing import Any
 from .peers import LOOPS, PACKAGES, PREDICTION, TRAINING
 from .workloads import EPOCHS, Workload, problem, uniform
 
-BATCHES = 100  # in an epoch of peers whose batches take as long if there are few
+BATCHES = 100  # in an epoch of the peers in LOOPS
 
 
 def work(peer: str, threads: int, workload: Workload, dtype: str) -> tuple[Callable[[], Any], int]:

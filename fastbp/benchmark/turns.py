@@ -26,7 +26,7 @@ from .workloads import Workload
 
 REST_SECONDS = 0.03  # between two turns, because threads of the last one may still spin
 FAR = 4  # a peer that takes so many times as long as the fastest has only one round
-HOPELESS = 25  # torch.compile doesn't compile if PyTorch takes so many times as long: it is 2 or 3 times as fast
+HOPELESS = 25  # torch.compile is left out if PyTorch takes so many times as long: it is only 2 or 3 times as fast
 WORSE = 1.5  # a process that takes so many times as long as another one of the same library has only one round
 GLANCE_SECONDS = 0.02  # of the first round, which tells who is far behind
 END_SECONDS = 1.0  # the longest wait for the processes to end

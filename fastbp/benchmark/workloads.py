@@ -25,7 +25,7 @@ ADAM_ETA, BETA_1, BETA_2, TINY = 1e-3, 0.9, 0.999, 1e-8  # of Adam and AdamW; ε
 DECAY = 0.01  # of AdamW: Θ ← Θ − η · DECAY · Θ before the step, not for biases
 SECONDS = 0.3  # approximate time of a timed fit, at a billion multiplications per second
 MOST = 40_000  # the most samples for so many seconds
-FULL = 4096  # a batch of so many samples has all of them
+FULL = 4096  # from this batch size on, an epoch has one batch
 EPSILON = 0.12  # initial weights lie in [−ε, ε]
 
 
