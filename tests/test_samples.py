@@ -77,6 +77,7 @@ def test_balanced_classes_weigh_alike():
         (np.ones(3), r"sample_weight: expected shape \(60,\), a weight for each sample, got \(3,\)"),
         (-np.ones(60), "sample_weight: expected numbers ≥ 0, got -1"),
         (np.zeros(60), "sample_weight: expected a number > 0 among the weights, got only 0"),
+        (np.full(60, 1e-40), "expected a number ≥ 1.17549e-38 among the weights, got only .*; multiply them"),
         (np.full(60, np.nan), "sample_weight: expected finite numbers"),
     ],
 )

@@ -33,6 +33,10 @@ def sample_weights(
         raise ValueError(_checks.wrong(argument, "numbers ≥ 0", weights.min()))
     if not may_be_zero and weights.max() == 0:
         raise ValueError(_checks.wrong(argument, "a number > 0 among the weights", "only 0"))
+    least = np.finfo(dtype).tiny
+    if not may_be_zero and weights.max() < least:  # kernels take subnormal numbers as 0
+        came = f"only weights up to {weights.max():g}; multiply them by a constant"
+        raise ValueError(_checks.wrong(argument, f"a number ≥ {least:g} among the weights", came))
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum(dtype=np.float64)):
             came = f"an infinite sum of weights up to {weights.max():g}; divide them by a constant"
