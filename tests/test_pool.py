@@ -93,6 +93,35 @@ def test_workers_end_when_nobody_needs_them(monkeypatch):
     assert in_threads(2, lambda *_: 0)[0] == before == 0
 
 
+def test_workers_sleep_and_end_after_a_ring_that_came_late(monkeypatch):
+    """A caller rings while a worker wakes on its own, which hears the ring only when it sleeps again."""
+    monkeypatch.setattr(pool, "STAY_SECONDS", 0.5)
+    in_threads(2, lambda *_: 0)
+    (worker,) = pool._idle[2][0]._workers
+    deadline = time.monotonic() + 30
+    while worker._box[pool.STATE] != pool.SLEEPS:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    worker._ring()
+    while idle():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_worker_does_not_end_a_crew_that_is_not_complete(monkeypatch):
+    class Slow(pool.Worker):
+        def __init__(self, crew):
+            super().__init__(crew)
+            time.sleep(0.1)
+
+    errors = []
+    monkeypatch.setattr(sys, "unraisablehook", errors.append)
+    monkeypatch.setattr(pool, "STAY_SECONDS", 0.001)
+    monkeypatch.setattr(pool, "Worker", Slow)
+    in_threads(2, lambda *_: 0)
+    assert not errors
+
+
 def test_crews_in_several_threads_share_no_worker():
     barrier = threading.Barrier(8)
 
@@ -223,6 +252,26 @@ if child:
 """
     done = run_python(code)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux has it")
+def test_workers_go_to_the_only_processor_that_their_caller_may_use():
+    """Also if it may not use the others any longer."""
+
+    def look(_, thread):
+        seen[thread] = os.sched_getaffinity(0)
+        barrier.wait(10)
+        return 0
+
+    seen, barrier, before = {}, threading.Barrier(2), os.sched_getaffinity(0)
+    in_threads(2, look)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        time.sleep(0.1)  # they sleep by now
+        in_threads(2, look)
+    finally:
+        os.sched_setaffinity(0, before)
+    assert seen[1] == {min(before)}
 
 
 def test_workers_keep_off_the_core_of_their_caller():

@@ -48,8 +48,9 @@ class Worker:
         """Work, and sleep between calls. The first worker that has slept long ends the crew, unless a call has it."""
         try:
             while not self._serve(self.address, 0):
-                if not self._bell.acquire(timeout=STAY_SECONDS) and self._crew.leaves():
-                    return
+                while self._box[STATE] == SLEEPS:  # else it has been woken; a ring may be left from before
+                    if not self._bell.acquire(timeout=STAY_SECONDS) and self._crew.leaves():
+                        return
         finally:
             self._over.release()
 
@@ -88,6 +89,7 @@ class Crew:
 
     def __init__(self, n_threads: int) -> None:
         self._workers: list[Worker] = []
+        self.n_threads = 1  # a worker may ask before all are there
         with suppress(RuntimeError, MemoryError):  # the system starts no more threads
             for _ in range(1, n_threads):
                 self._workers.append(Worker(self))

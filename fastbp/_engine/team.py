@@ -79,11 +79,13 @@ def this_core() -> int:
 
 
 def keep_off(core: int, thread: int) -> None:
-    """Keep a thread off a processor, on any other that this thread may use, if there is one and on Linux.
+    """Keep a thread off a processor, on any other that this thread may use, or on the same if it is the only one.
 
-    Linux sometimes puts two threads on one core, where they take turns until it balances the load about 50 ms later.
+    This is for Linux, which sometimes puts two threads on one core, where they take turns until it balances the load
+    about 50 ms later.
     """
-    cores = processors.allowed() - {core}
+    allowed = processors.allowed()
+    cores = allowed - {core} or allowed
     if core < 0 or not (_keep_to and cores) or max(cores) >= MAX_CORES:
         return
     mask = Mask()
