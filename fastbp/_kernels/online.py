@@ -139,9 +139,9 @@ def make_forward(part):
         store(work, t.z, where_less(ramp(work, part), t.lanes, a, 0))
 
     @inlined
-    def products(work, x, v, b, lane, below):
-        """Return b, in the lane, and a_k V_k: all add up to z."""
-        z = where_equal(ramp(work, part), lane, get(work, b), 0)
+    def products(work, x, v, b, below):
+        """Return b, in the first lane, and a_k V_k: all add up to z."""
+        z = where_equal(ramp(work, part), 0, get(work, b), 0)
         for k in range(0, below, lanes(work, part)):
             z = fma(load(work, x + k, part), load(work, v + k, part), z)
         return z
@@ -150,12 +150,12 @@ def make_forward(part):
     def sums(work, t):
         """Return z of four places of the last layer."""
         z_1 = z_2 = z_3 = splat(number_of(work, 0), part)
-        z_0 = products(work, t.x_0, t.v_0, t.b_0, 0, t.below)
+        z_0 = products(work, t.x_0, t.v_0, t.b_0, t.below)
         if t.places > 1:
-            z_1 = products(work, t.x_1, t.v_1, t.b_1, 1, t.below)
+            z_1 = products(work, t.x_1, t.v_1, t.b_1, t.below)
         if t.places > 2:
-            z_2 = products(work, t.x_2, t.v_2, t.b_2, 2, t.below)
-            z_3 = products(work, t.x_3, t.v_3, t.b_3, 3, t.below)
+            z_2 = products(work, t.x_2, t.v_2, t.b_2, t.below)
+            z_3 = products(work, t.x_3, t.v_3, t.b_3, t.below)
         return sums_of_lanes(z_0, z_1, z_2, z_3)
 
     return ahead, sums
