@@ -189,7 +189,7 @@ def test_any_number_of_threads_gives_the_same_bits_with_every_option(case, name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("sizes", "n"), [((5, 1100, 700, 3), 300), ((300, 256, 290, 3), 120)])
 def test_any_number_of_threads_gives_the_same_bits_of_wide_layers(sizes, n, dtype, name):
-    """The first: drawn by ticket, DEEP steps at a time, in blocks of 256 rows and 44. The second: packed alone."""
+    """Threads draw the first network by ticket, DEEP steps at a time. Each thread packs the second one alone."""
     case = Case(sizes, "tanh", dtype=dtype, n=n)
     weights = np.linspace(0, 2, case.n).astype(dtype)
     parameters, got = trained(case, 1, True, weights, epsilon=0.05, **OPTIONS[name])
@@ -203,7 +203,7 @@ def test_any_number_of_threads_gives_the_same_bits_of_wide_layers(sizes, n, dtyp
 @pytest.mark.parametrize("name", ["adam", "adamw", "bounds"])
 @pytest.mark.parametrize("n", [150, 256, 260, 515])
 def test_any_number_of_threads_gives_the_same_bits_of_parts_of_a_block(n, name):
-    """Of 2 or 4 parts, in batches of one block or more, of which the last may have fewer rows than there are parts."""
+    """Blocks have 2 or 4 parts. The last block of a batch may have fewer rows than there are parts."""
     case = Case((21, 43, 7), "relu", "softmax", "cross_entropy", n=n)
     options = {"batch_size": 150 if n == 150 else 256 if n < 500 else 512, **OPTIONS[name]}
     steps = []
@@ -230,7 +230,7 @@ def spied(method, steps):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_subnormal_numbers_are_0_in_kernels_and_only_there(threads, dtype, monkeypatch):
-    """An overfitted network has many of them, with which processors compute slowly."""
+    """An overfitted network has many of them, and processors compute with them slowly."""
     monkeypatch.setattr(TeamSize, "choose", lambda self, blocks: (threads, blocks))
     case, small = Case((5, 40, 3), "tanh", dtype=dtype, n=20), np.finfo(dtype).tiny / 2
     trainer, (_, y) = case.trainer(), case.data()

@@ -256,7 +256,7 @@ if child:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux has it")
 def test_workers_go_to_the_only_processor_that_their_caller_may_use():
-    """Also if it may not use the others any longer."""
+    """The caller may use the others before, and no longer in the second call."""
 
     def look(_, thread):
         seen[thread] = os.sched_getaffinity(0)

@@ -187,7 +187,7 @@ def test_an_epoch_after_an_interrupted_one_begins_at_its_beginning(monkeypatch):
 
 @pytest.mark.parametrize("rows", [48, 50])
 def test_training_on_single_batches_is_training(rows):
-    """To the bit, except for a batch of at most four rows, which alone goes through another kernel."""
+    """The bits are the same, unless the last batch has at most four rows: alone, it goes through another kernel."""
     whole = Trainer([3, 40, 2], activation="tanh", batch_size=8, seed=0, epsilon=0.5, shuffle=False)
     whole.fit(X[:rows], Y[:rows], verbose=0)
     single = Trainer([3, 40, 2], activation="tanh", batch_size=8, seed=0, epsilon=0.5)

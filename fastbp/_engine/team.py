@@ -79,10 +79,10 @@ def this_core() -> int:
 
 
 def keep_off(core: int, thread: int) -> None:
-    """Keep a thread off a processor, on any other that this thread may use, or on the same if it is the only one.
+    """Keep a thread on any processor that this thread may use except one, or on that one if there is no other.
 
-    This is for Linux, which sometimes puts two threads on one core, where they take turns until it balances the load
-    about 50 ms later.
+    Linux sometimes puts two threads on one core. They take turns there until it balances the load about 50 ms later.
+    Elsewhere, this does nothing.
     """
     allowed = processors.allowed()
     cores = allowed - {core} or allowed

@@ -1,4 +1,4 @@
-"""The product for few rows: that of the tile, to the bit."""
+"""The product for few rows has the same bits as that of the tile."""
 
 from __future__ import annotations
 

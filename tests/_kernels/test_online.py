@@ -90,7 +90,7 @@ def test_class_numbers_train_as_one_hot_rows(smoothing, m, dtype):
 @over_batches
 @pytest.mark.parametrize("sizes", [(3, 5, 1), (5, 20, 9, 7)], ids=str)
 def test_the_result_does_not_depend_on_how_calls_are_cut(sizes, m):
-    """Epoch by epoch, weights leave the workspace and come back."""
+    """After each call, the weights leave the workspace, and the next call copies them back."""
     case = Case(sizes, "tanh", "sigmoid", dtype="float32", n=23)
     whole, cut = (case.trainer(batch_size=m, shuffle=True) for _ in range(2))
     whole.fit(*case.data(), epochs=3, verbose=0)

@@ -82,7 +82,7 @@ EVERYTHING = {"l2": 0.01, "dropout": 0.2, "activation": "silu", "batch_size": 5,
 
 
 def test_cut_calls_and_many_networks_give_the_same_bits():
-    """Powers of β₁ and β₂, too, which are products of those before them for some steps."""
+    """Powers of β₁ and β₂ don't depend on it, either, although most are products of those before them."""
     case = Case((4, 8, 3), "tanh", "softmax", "cross_entropy", n=23)
     X, y = case.data()
     whole, cut = (case.trainer(optimizer=Adam(), **EVERYTHING) for _ in range(2))
