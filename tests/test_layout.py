@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +10,8 @@ import pytest
 
 from fastbp._engine.layout import LINE, Layout, aligned_zeros, padded, up_to
 from fastbp._kernels.codes import Layer, Objective
-from fastbp._kernels.levels import REGISTER
+from fastbp._kernels.levels import LEVELS, REGISTER
+from fastbp._kernels.shapes import strip
 from fastbp._kernels.tuning import HEIGHT, LONG, WIDE
 
 from .cases import ARCHITECTURES
@@ -45,6 +49,26 @@ def test_every_part_starts_on_a_cache_line(dtype):
     assert all(start * np.dtype(dtype).itemsize % LINE == 0 for start in layout.weights)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_thread_has_room_for_its_transposed_rows(level):
+    """`errors_turned` begins at the thread's first row, and has its rows up to the next whole vector."""
+    code = """
+from fastbp._engine.layout import Layout, up_to
+from fastbp._kernels.levels import REGISTER
+from fastbp._kernels.shapes import strip
+from fastbp._kernels.tuning import HEIGHT
+for itemsize in (4, 8):
+    width, layout = REGISTER // itemsize, Layout((3, 5, 6, 2), itemsize)
+    p, p_next = layout.widths[1:3]
+    for rows in range(1, 300):
+        row = up_to(rows, width)
+        assert row <= -(-rows // HEIGHT) * strip(width)
+        assert layout._mirror(1, rows) >= p * p_next + row * (p + p_next)
+"""
+    environment = {**os.environ, "FASTBP_BUILD_LEVEL": level}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
 @pytest.mark.parametrize("rows", [1, 7, 8, 96, 100])
 @pytest.mark.parametrize("sizes", [*ARCHITECTURES, (99, 600, 300, 530), (700, 900, 10)], ids=str)
 def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
@@ -54,7 +78,7 @@ def test_the_parts_of_a_workspace_do_not_overlap(sizes, rows):
     layers = [Layer(*row) for row in machine.layers.reshape(len(sizes), -1)]
     parts = [(layer.a, rows * layer.width) for layer in layers]
     parts += [(layer.delta, rows * layer.width) for layer in layers[1:]]
-    turned = rows // HEIGHT * (REGISTER // 4)  # numbers in each row of δ transposed
+    turned = rows // HEIGHT * strip(REGISTER // 4)  # numbers in each row of δ transposed
     for layer, above in pairwise(layers[1:]):
         narrow = max(layer.width, above.width) * 4 < WIDE
         parts += [(layer.mirror, layer.width * above.width + narrow * turned * (layer.width + above.width))]

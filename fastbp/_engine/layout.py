@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._kernels import codes
 from .._kernels.levels import LINE, REGISTER
-from .._kernels.shapes import SIDE, space, space_of_copies
+from .._kernels.shapes import SIDE, space, space_of_copies, strip
 from .._kernels.tuning import CHUNK, FEW_PARAMETERS, HEIGHT, LONG, PARTS, SMALL, SMALL_WIDTH, WIDE
 
 Array = npt.NDArray[Any]
@@ -200,7 +200,7 @@ class Layout:
     def _mirror(self, l: int, rows: int) -> int:
         """Return the space for the mirror of Θˡ, and for δˡ⁺¹ and δˡ of so many rows, transposed, of narrow layers."""
         p, p_next = self.widths[l : l + 2]
-        turned = -(-rows // HEIGHT) * (REGISTER // self.itemsize) * (p + p_next)
+        turned = -(-rows // HEIGHT) * strip(REGISTER // self.itemsize) * (p + p_next)
         return p * p_next + (turned if max(p, p_next) * self.itemsize < WIDE else 0)
 
     def workspace(

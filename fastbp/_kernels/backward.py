@@ -8,6 +8,7 @@ from .llvm import at, get, lanes, number_of
 from .losses import output_error
 from .mirrors import descend_mirror, leads
 from .records import layer_of, rows_of
+from .shapes import strip
 from .team import division, division_by_rows, first_share, keeps_rows, meet, next_share, slice_of
 from .tile import multiply, sum_rows, transpose
 from .tuning import HEIGHT
@@ -70,12 +71,16 @@ def errors_below(net, incoming, layer, above, mine):
     return delta
 
 
+strip_of = inlined(strip)
+
+
 @inlined
 def errors_turned(net, layer, above, mine):
     """Compute δˡ⁺¹ Θˡ for this thread's rows as (Θˡᵀ δˡ⁺¹ᵀ)ᵀ. This needs no mirror, and has the same bits."""
     width, zeros = lanes(net.work, 1), Operand(at(net.work, net.zeros), 0, 0)
     row = (mine.rows + width - 1) // width * width
-    place = layer.mirror + above.width * layer.width + mine.row // HEIGHT * width * (layer.width + above.width)
+    before = mine.row // HEIGHT * strip_of(width)  # columns of other threads
+    place = layer.mirror + above.width * layer.width + before * (layer.width + above.width)
     turned = Operand(at(net.work, place), row, 1)
     below = Operand(at(net.work, place + above.width * row), row, 1)
     delta = Operand(at(net.work, layer.delta + mine.row * layer.width), layer.width, 1)

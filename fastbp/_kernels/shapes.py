@@ -6,6 +6,11 @@ from .tuning import ALONE, HEIGHT, PACKERS, TALL
 SIDE = 4  # rows and columns of a square (squares.py)
 
 
+def strip(width: int) -> int:
+    """Return the columns for HEIGHT samples in a transposed matrix (backward.py), with vectors of `width` numbers."""
+    return max(HEIGHT, width)
+
+
 def beside(itemsize: int) -> int:
     """Return how many squares are processed side by side: as many as a quarter of the registers holds."""
     return min(max(HEIGHT * REGISTER // (SIDE * SIDE * itemsize), 1), SIDE)
