@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from fastbp import Trainer, fit_many
 from fastbp._engine import team as teams
 from fastbp._engine.pool import crew_of
-from fastbp._engine.team import TeamSize, rows_of_range, rows_team_size
+from fastbp._engine.team import Rest, TeamSize, rows_of_range, rows_team_size
+from fastbp._engine.workspace import Workspace
+from fastbp._kernels.tuning import LATE, LONGEST_REST, MULTIPLICATIONS_PER_SECOND, TARDY
 from fastbp._library.library import ENTRY
 
 
@@ -133,3 +136,36 @@ def test_trainers_in_several_threads_share_what_is_measured(two_cores):
     size.record(1, 1, 2e-3)
     assert list(reading) == [1e-3]
     assert list(size.paces[1]) == [1e-3, 2e-3]
+
+
+def test_late_predictions_rest_for_longer_and_longer():
+    rest, in_time, late = Rest(), 1 / MULTIPLICATIONS_PER_SECOND, 2 * TARDY / MULTIPLICATIONS_PER_SECOND
+    assert not rest.lasts(0.0)
+    rest.record(1.0, late)
+    assert rest.lasts(1.0)
+    assert not rest.lasts(1.0 + LATE)
+    for _ in range(10):
+        rest.record(2.0, late)
+    assert rest.lasts(2.0 + LONGEST_REST - LATE)
+    assert not rest.lasts(2.0 + LONGEST_REST)
+    rest.record(10.0, in_time)
+    rest.record(11.0, late)
+    assert not rest.lasts(11.0 + LATE)
+
+
+def test_a_late_prediction_of_one_row_is_followed_by_those_of_one_thread(monkeypatch):
+    trainer = Trainer([1100, 1000, 1], n_threads=2, seed=0)
+    X, counts = np.ones((1, 1100), np.float32), []
+    engine = trainer._state.engine
+    predict = Workspace.predict
+
+    def counting(self, X, evaluate, threads=1):
+        counts.append(threads)
+        return predict(self, X, evaluate, threads)
+
+    monkeypatch.setattr(Workspace, "predict", counting)
+    monkeypatch.setattr(engine, "_threads", lambda *_: 2)
+    first = trainer.predict(X)
+    engine._rest.record(time.perf_counter(), 1.0)
+    np.testing.assert_array_equal(trainer.predict(X), first)
+    assert counts == [2, 1]

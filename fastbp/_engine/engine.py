@@ -21,7 +21,7 @@ from . import tiny
 from .layout import Layout, aligned_zeros, up_to
 from .nothing import NO_BOUNDS, NO_LOSSES, NO_SEED, NO_WATCH, PLAIN_RULE, ends_of
 from .pool import by_team, crew_of
-from .team import rows_of_range, rows_team_size, team_size
+from .team import Rest, rows_of_range, rows_team_size, team_size
 from .turn import Turn
 from .workspace import Lent, Ranges, Workspace
 
@@ -65,6 +65,7 @@ class Engine:
         self._no_memory = self.memory(0, 0)
         self._idle: list[Workspace] = []
         self._soon = 0.0  # until then, the workers of the last call are awake
+        self._rest = Rest()
         self._answer: tuple[Any, int] = (), 1  # what `_threads` was asked last, and what it said
         self._turn = Turn()
         self._latest_step: tuple[Any, Any] = None, None
@@ -156,8 +157,13 @@ class Engine:
         if n * self.multiplications < AWAKE_PAY or self._by_blocks:
             output = workspace.predict(X, evaluate)
         else:
-            output = workspace.predict(X, evaluate, self._threads(n_threads, n * self.multiplications))
-            self._soon = perf_counter() + SOON_AFTER
+            started, work = perf_counter(), n * self.multiplications
+            threads = 1 if self._rest.lasts(started) else self._threads(n_threads, work)
+            output = workspace.predict(X, evaluate, threads)
+            ended = perf_counter()
+            self._soon = ended + SOON_AFTER
+            if threads > 1:
+                self._rest.record(ended, (ended - started) / work)
         self._idle.append(workspace)
         return output
 

@@ -17,6 +17,7 @@ from .._kernels.codes import MEETING_SIZE, NAP_TIME, SLEEP
 from .._kernels.tuning import (
     BLOCK,
     LATE,
+    LONGEST_REST,
     MEETING_SECONDS,
     MULTIPLICATIONS_PER_SECOND,
     REMEMBERED,
@@ -24,6 +25,7 @@ from .._kernels.tuning import (
     SHORT,
     SOON,
     START_PAYS,
+    TARDY,
     TRIAL_SECONDS,
     TRIAL_SHARE,
 )
@@ -195,3 +197,26 @@ def rows_of_range(n: int, threads: int, unit: int) -> int:
     most = BLOCK // unit * unit
     ranges = -(-n // (most * threads)) * threads
     return min(-(-n // (ranges * unit)) * unit, most)
+
+
+class Rest:
+    """A time in which one thread predicts few rows, because several were late.
+
+    They meet after each layer. On a busy machine, each may wait for another that doesn't run. Each late prediction
+    makes the next rest twice as long, and one in time makes it short again.
+    """
+
+    def __init__(self) -> None:
+        self._seconds, self._until = LATE, 0.0
+
+    def lasts(self, now: float) -> bool:
+        """Return whether there is a rest now."""
+        return now < self._until
+
+    def record(self, ended: float, seconds: float) -> None:
+        """Store the time of a prediction by several threads. seconds: for each of its multiplications."""
+        if seconds * MULTIPLICATIONS_PER_SECOND > TARDY:
+            self._until = ended + self._seconds
+            self._seconds = min(2 * self._seconds, LONGEST_REST)
+        else:
+            self._seconds = LATE
