@@ -68,7 +68,8 @@ def library(dtype: str, kernels: str = store.NETWORK) -> Library:
 
 def any_library() -> Library:
     """Return some library that is loaded. All have the same entries for threads that stay between calls."""
-    return next(iter(_loaded.values()))
+    first, *_ = tuple(_loaded.values())  # a copy, because another thread may load one now
+    return first
 
 
 def address_of_entry(entry: Any) -> int:
