@@ -53,7 +53,7 @@ class Planner:
         self.few = len(layers) > 2 and last.n <= SIDE and last.activation != codes.SOFTMAX
         widths = [self.half if layer.n <= self.half else up_to(layer.n, self.full) for layer in layers]
         self.x_row = widths[0] = up_to(layers[0].n, self.full)
-        self.y_row = widths[-1] = last.n if self.few else widths[-1]
+        self.y_row = widths[-1] = last.n if self.few else up_to(widths[-1], SIDE)  # losses take SIDE at a time
         x = self.x = self._take(m * self.x_row)
         self.connections = []
         for l, (layer, above) in enumerate(pairwise(layers)):
@@ -147,7 +147,8 @@ class Planner:
             if not c.few and (self.m > 1 or c is self.connections[-1]):
                 out += self._rows_of(c)
             elif c.few and self.use_bias:
-                out.append(tasks.RowsTask(c.b, 0, 0, c.x, c.below, c.e, c.width, c.b, self._vectors(1)[1]))
+                starts, full = self._vectors(units)
+                out += [tasks.RowsTask(c.b + j, 0, 0, c.x, c.below, c.e + j, c.width, c.b + j, full) for j in starts]
             if c is not self.connections[0]:
                 starts, full = self._vectors(c.below)
                 for k in starts:
