@@ -12,7 +12,7 @@ from fastbp._engine.pool import crew_of
 from fastbp._engine.team import Rest, TeamSize, rows_of_range, rows_team_size
 from fastbp._engine.workspace import Workspace
 from fastbp._kernels.tuning import LATE, LONGEST_REST, MULTIPLICATIONS_PER_SECOND, TARDY
-from fastbp._library.library import ENTRY
+from fastbp._library.library import ENTRY, library
 
 
 @pytest.fixture
@@ -120,6 +120,7 @@ def test_where_the_system_keeps_its_processors_to_itself_everything_goes_on(monk
             monkeypatch.delattr(os, f"sched_{name}", raising=False)
     assert teams.usable_cores() >= 1
     teams.keep_to_share(0, 1)
+    library("float64")  # a crew's workers need some library
     with crew_of(2) as crew:
         assert crew.run(ENTRY(lambda _, thread: thread), 0) == 0
     X = y = np.eye(3)
