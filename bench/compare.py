@@ -60,6 +60,11 @@ def run(rows: list[str], turns: Turns, names: list[str], rounds: int, dtype: str
     return results
 
 
+def in_words(name: str) -> str:
+    """Return the name of a row as it stands in a sentence."""
+    return name.replace(", ", " with batch ", 1).replace("; ", ", ")
+
+
 def mean(results: dict[str, Best]) -> float:
     """Return the geometric mean of the ratios to the best peer; NaN if a row has none."""
     return math.exp(statistics.mean(math.log(ratio(best) or math.nan) for best in results.values()))
@@ -81,7 +86,7 @@ def table(results: dict[str, Best], names: list[str], head: str, dtype: str = "f
         lines.append(f"| {name} | {' | '.join(cells)} | **{ratio(best) or math.nan:.2f}** | {rate:.3g} | {share} |")
     lines.append(f"| geometric mean |{' |' * len(shown)} **{mean(results):.2f}** | | |")
     for peer in RARE:
-        if found := [f"{best[peer][0]:,.0f} ns for {name}" for name, best in results.items() if peer in best]:
+        if found := [f"{best[peer][0]:,.0f} ns for {in_words(name)}" for name, best in results.items() if peer in best]:
             lines += ["", f"{peer} takes {', '.join(found)}."]
     return lines
 
@@ -99,11 +104,11 @@ def short_table(results: dict[str, Best], head: str) -> list[str]:
 
 def summary(results: dict[str, Best]) -> list[str]:
     """Return the sentence about the training table at the beginning of the README."""
-    ratios = {name.replace(", ", " with batch ", 1): ratio(best) or math.nan for name, best in results.items()}
+    ratios = {in_words(name): ratio(best) or math.nan for name, best in results.items()}
     most, least = max(ratios, key=ratios.__getitem__), min(ratios, key=ratios.__getitem__)
     return [
         f"On average over {len(ratios)} benchmarks, fastbp trains **{mean(results):.2f}×** as fast as the fastest of",
-        "JAX, PyTorch, scikit-learn and NumPy",
+        "JAX, PyTorch, scikit-learn, NumPy and FANN",
         f"({ratios[most]:.2f}× for {most}, {ratios[least]:.2f}× for {least}).",
     ]
 

@@ -212,7 +212,7 @@ def test_a_rare_peer_has_a_line_below_the_table():
     results = {"3-5-1, 1": {"fastbp": (50.0, 1), "FANN": (150.0, 1)}}
     lines = compare.table(results, ["fastbp", "FANN"], "sizes, batch")
     assert lines[0] == "| sizes, batch | fastbp | × best peer | GFLOP/s | % of peak |"
-    assert lines[-1] == "FANN takes 150 ns for 3-5-1, 1."
+    assert lines[-1] == "FANN takes 150 ns for 3-5-1 with batch 1."
     short = compare.short_table(results, "sizes, batch")
     assert short[2] == "| 3-5-1, 1 | **50** | 150 | FANN | **3.00** |"
 
@@ -220,8 +220,8 @@ def test_a_rare_peer_has_a_line_below_the_table():
 def test_a_sentence_sums_up_the_table():
     results = {name: {"fastbp": (2.0, 1), "NumPy": (ns, 1)} for name, ns in (("4-8-3, 16", 8.0), ("2-2-1, 4", 2.0))}
     assert " ".join(compare.summary(results)) == (
-        "On average over 2 benchmarks, fastbp trains **2.00×** as fast as the fastest of JAX, PyTorch, scikit-learn "
-        "and NumPy (4.00× for 4-8-3 with batch 16, 1.00× for 2-2-1 with batch 4)."
+        "On average over 2 benchmarks, fastbp trains **2.00×** as fast as the fastest of JAX, PyTorch, scikit-learn, "
+        "NumPy and FANN (4.00× for 4-8-3 with batch 16, 1.00× for 2-2-1 with batch 4)."
     )
 
 

@@ -184,7 +184,9 @@ def test_the_figures_in_the_readme_are_those_of_its_table():
     table = text.split("Training in float32, ns per sample:")[1].split("`predict`")[0]
     rows = [[cell.strip(" *") for cell in row.split("|")[1:-1]] for row in table.split("\n\n")[1].splitlines()[2:]]
     *networks, mean = rows
-    of_fann = {row: ns for ns, row in re.findall(r"([\d,]+) ns for ([^,]+, \d+)", table)}  # peers without a column
+    of_fann = {
+        f"{sizes}, 1": ns for ns, sizes in re.findall(r"([\d,]+) ns for (\S+) with batch 1", table)
+    }  # peers without a column
     ratios = []
     for row in networks:
         times = [*row[1:-3], of_fann.get(row[0], "–")]
